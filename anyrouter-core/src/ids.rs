@@ -1,0 +1,184 @@
+//! Names and ids as types, so that a provider's slug cannot stand where a model's id is meant.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The text, as it was given.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+name!(
+    /// An account: `acc_` and 16 hexadecimal digits where AnyRouter made it.
+    AccountId
+);
+name!(
+    /// A provider, as `anthropic` or `google-vertex/us-east5`.
+    ProviderSlug
+);
+name!(
+    /// A model, as `author/slug`.
+    ModelId
+);
+name!(
+    /// One model at one provider, as `good/lab-mixed`.
+    EndpointId
+);
+
+/// The id of a request, of its usage record and of its generation: 48 bits of milliseconds since 1970, then 48 random bits, so
+/// that age is a range of ids.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId([u8; 12]);
+
+impl RequestId {
+    /// An id made at `now` from six random bytes.
+    pub fn new(now: Timestamp, random: [u8; 6]) -> Self {
+        let mut id = [0; 12];
+        let millis = now.millis().to_be_bytes();
+        for (to, from) in id.iter_mut().zip(millis.iter().skip(2).chain(&random)) {
+            *to = *from;
+        }
+        Self(id)
+    }
+
+    /// The lowest id that a request made at `at` can have: the edge of a range.
+    pub fn first_at(at: Timestamp) -> Self {
+        Self::new(at, [0; 6])
+    }
+
+    /// As bytes, in order of time.
+    pub fn as_bytes(&self) -> &[u8; 12] {
+        &self.0
+    }
+
+    /// From the bytes of [`as_bytes`](Self::as_bytes).
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Some(Self(bytes.try_into().ok()?))
+    }
+
+    /// The generation id that carries the same key: `gen-` and 24 hexadecimal digits.
+    pub fn generation(&self) -> String {
+        let mut text = String::with_capacity(28);
+        text.push_str("gen-");
+        self.push_hex(&mut text);
+        text
+    }
+
+    /// Parses a request id (`req_…`), a generation id (`gen-…`), or the bare 24 digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let hex = text.strip_prefix("req_").or_else(|| text.strip_prefix("gen-")).unwrap_or(text);
+        let mut id = [0; 12];
+        decode_hex(hex, &mut id)?;
+        Some(Self(id))
+    }
+
+    fn push_hex(self, to: &mut String) {
+        push_hex(&self.0, to);
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::with_capacity(28);
+        text.push_str("req_");
+        self.push_hex(&mut text);
+        f.write_str(&text)
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for RequestId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RequestId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a request id"))
+    }
+}
+
+/// Appends bytes as lower-case hexadecimal.
+pub(crate) fn push_hex(bytes: &[u8], to: &mut String) {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    for byte in bytes {
+        for nibble in [byte >> 4, byte & 15] {
+            to.extend(DIGITS.get(usize::from(nibble)));
+        }
+    }
+}
+
+/// Fills `into` from exactly twice as many hexadecimal digits.
+pub(crate) fn decode_hex(hex: &str, into: &mut [u8]) -> Option<()> {
+    if hex.len() != into.len() * 2 {
+        return None;
+    }
+    for (byte, pair) in into.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        let [high, low] = pair else { return None };
+        let digit = |d: u8| char::from(d).to_digit(16);
+        *byte = u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()?;
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_orders_by_time_and_reads_back_in_every_spelling() {
+        let early = RequestId::new(Timestamp::from_millis(1_700_000_000_000), [255; 6]);
+        let late = RequestId::new(Timestamp::from_millis(1_700_000_000_001), [0; 6]);
+        assert!(early < late);
+        for text in [early.to_string(), early.generation()] {
+            assert_eq!(RequestId::parse(&text), Some(early), "{text}");
+        }
+        assert_eq!(early.to_string().len(), "req_".len() + 24);
+        assert_eq!(RequestId::parse("req_xyz"), None);
+    }
+}

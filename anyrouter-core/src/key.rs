@@ -1,0 +1,298 @@
+//! Keys: what a caller holds, and the hash that is all that storage knows of it (P07).
+//!
+//! An inference key is `sk-ar-v1-` and a management key `ak_`, each followed by 64 hexadecimal digits (256 bits). Its hash is
+//! SHA-256 over the whole text: the key is random, so that a slow hash would protect nothing, and verification stays far below
+//! a microsecond.
+//!
+//! ```
+//! use anyrouter_core::key::{ApiKey, KeyKind};
+//!
+//! let key = ApiKey::from_random(KeyKind::Inference, [7; 32]);
+//! let shown_once = key.reveal().to_owned();
+//! assert!(shown_once.starts_with("sk-ar-v1-0707"));
+//! assert_eq!(ApiKey::parse(&shown_once).map(|k| k.hash()), Some(key.hash()));
+//! assert_eq!(format!("{key:?}"), "ApiKey(…0707)");
+//! ```
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::{
+    ids::{decode_hex, push_hex},
+    secret::Secret,
+};
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyKind {
+    /// Sends requests: `sk-ar-…`.
+    Inference,
+    /// Manages the account: `ak_…`.
+    Management,
+}
+
+/// A key in the clear. It cannot be printed or serialized; [`reveal`](Self::reveal) is for the one time that it is shown.
+#[derive(Clone)]
+pub struct ApiKey {
+    text: Secret<String>,
+    kind: KeyKind,
+}
+
+/// A key of more bytes than this is not one of ours.
+const LONGEST: usize = 256;
+
+impl ApiKey {
+    /// A new key from 256 random bits.
+    pub fn from_random(kind: KeyKind, random: [u8; 32]) -> Self {
+        let mut text = String::with_capacity(80);
+        text.push_str(match kind {
+            KeyKind::Inference => "sk-ar-v1-",
+            KeyKind::Management => "ak_",
+        });
+        push_hex(&random, &mut text);
+        Self { text: Secret::new(text), kind }
+    }
+
+    /// Takes what a caller sent, if it has the form of a key.
+    pub fn parse(text: &str) -> Option<Self> {
+        let kind = match text {
+            t if t.starts_with("sk-ar-") => KeyKind::Inference,
+            t if t.starts_with("ak_") => KeyKind::Management,
+            _ => return None,
+        };
+        let legal = text.len() <= LONGEST && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        legal.then(|| Self { text: Secret::new(text.to_owned()), kind })
+    }
+
+    /// What the key is for.
+    pub fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    /// What storage may know.
+    pub fn hash(&self) -> KeyHash {
+        KeyHash(Sha256::digest(self.text.expose().as_bytes()).into())
+    }
+
+    /// The whole key, for the one time that it is shown.
+    pub fn reveal(&self) -> &str {
+        self.text.expose()
+    }
+
+    /// How lists show it: the first 12 characters, `…`, the last four.
+    pub fn label(&self) -> String {
+        let text = self.text.expose();
+        let head: String = text.chars().take(12).collect();
+        format!("{head}…{}", tail(text))
+    }
+}
+
+fn tail(text: &str) -> &str {
+    text.get(text.len().saturating_sub(4)..).unwrap_or_default()
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ApiKey(…{})", tail(self.text.expose()))
+    }
+}
+
+/// SHA-256 of a key. Compared in constant time.
+#[derive(Clone, Copy, Eq, PartialOrd, Ord)]
+pub struct KeyHash([u8; 32]);
+
+impl KeyHash {
+    /// As bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// From the bytes of [`as_bytes`](Self::as_bytes).
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Some(Self(bytes.try_into().ok()?))
+    }
+
+    /// From 64 hexadecimal digits.
+    pub fn parse(hex: &str) -> Option<Self> {
+        let mut hash = [0; 32];
+        decode_hex(hex, &mut hash)?;
+        Some(Self(hash))
+    }
+}
+
+impl PartialEq for KeyHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl std::hash::Hash for KeyHash {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        // A SHA-256 is uniform: its first eight bytes are as good a table index as any.
+        state.write(self.0.get(..8).unwrap_or_default());
+    }
+}
+
+impl fmt::Display for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::with_capacity(64);
+        push_hex(&self.0, &mut text);
+        f.write_str(&text)
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for KeyHash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyHash {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a key's hash: 64 hexadecimal digits are"))
+    }
+}
+
+/// What a key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Scope {
+    /// Send requests.
+    #[serde(rename = "inference")]
+    Inference,
+    /// Read who the account is.
+    #[serde(rename = "read:profile")]
+    ReadProfile,
+    /// List inference keys.
+    #[serde(rename = "read:llm-keys")]
+    ReadLlmKeys,
+    /// Make, change and revoke inference keys.
+    #[serde(rename = "write:llm-keys")]
+    WriteLlmKeys,
+    /// Read presets.
+    #[serde(rename = "read:presets")]
+    ReadPresets,
+    /// Write presets.
+    #[serde(rename = "write:presets")]
+    WritePresets,
+    /// List the customer's own provider credentials.
+    #[serde(rename = "read:byok")]
+    ReadByok,
+    /// Write them.
+    #[serde(rename = "write:byok")]
+    WriteByok,
+    /// List management keys.
+    #[serde(rename = "read:management-keys")]
+    ReadManagementKeys,
+    /// Make and revoke management keys.
+    #[serde(rename = "write:management-keys")]
+    WriteManagementKeys,
+    /// Read the balance.
+    #[serde(rename = "read:credits")]
+    ReadCredits,
+    /// Read usage and logs of the whole account.
+    #[serde(rename = "read:analytics")]
+    ReadAnalytics,
+    /// Read privacy settings.
+    #[serde(rename = "read:privacy")]
+    ReadPrivacy,
+    /// Change privacy settings.
+    #[serde(rename = "write:privacy")]
+    WritePrivacy,
+    /// Export, correct and delete the account.
+    #[serde(rename = "write:account")]
+    WriteAccount,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 15] = [
+        Self::Inference,
+        Self::ReadProfile,
+        Self::ReadLlmKeys,
+        Self::WriteLlmKeys,
+        Self::ReadPresets,
+        Self::WritePresets,
+        Self::ReadByok,
+        Self::WriteByok,
+        Self::ReadManagementKeys,
+        Self::WriteManagementKeys,
+        Self::ReadCredits,
+        Self::ReadAnalytics,
+        Self::ReadPrivacy,
+        Self::WritePrivacy,
+        Self::WriteAccount,
+    ];
+
+    /// As a request or an error writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inference => "inference",
+            Self::ReadProfile => "read:profile",
+            Self::ReadLlmKeys => "read:llm-keys",
+            Self::WriteLlmKeys => "write:llm-keys",
+            Self::ReadPresets => "read:presets",
+            Self::WritePresets => "write:presets",
+            Self::ReadByok => "read:byok",
+            Self::WriteByok => "write:byok",
+            Self::ReadManagementKeys => "read:management-keys",
+            Self::WriteManagementKeys => "write:management-keys",
+            Self::ReadCredits => "read:credits",
+            Self::ReadAnalytics => "read:analytics",
+            Self::ReadPrivacy => "read:privacy",
+            Self::WritePrivacy => "write:privacy",
+            Self::WriteAccount => "write:account",
+        }
+    }
+
+    /// The scopes that a new key of this kind has: `inference` alone, or all but it.
+    pub fn defaults(kind: KeyKind) -> BTreeSet<Self> {
+        Self::ALL.into_iter().filter(|s| (*s == Self::Inference) == (kind == KeyKind::Inference)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_shows_its_ends_only() {
+        let key = ApiKey::from_random(KeyKind::Management, [0xab; 32]);
+        assert_eq!(key.label(), "ak_ababababa…abab");
+        assert_eq!(format!("{key:?}"), "ApiKey(…abab)");
+    }
+
+    #[test]
+    fn what_has_not_the_form_of_a_key_is_none() {
+        for text in ["", "sk-proj-x", "Bearer sk-ar-v1-x", "ak", "sk-ar-v1-\n", "sk-ar-ü"] {
+            assert!(ApiKey::parse(text).is_none(), "{text}");
+        }
+        assert!(ApiKey::parse(&format!("ak_{}", "a".repeat(300))).is_none());
+        assert!(ApiKey::parse("sk-ar-anything").is_some(), "any sk-ar- prefix parses");
+    }
+
+    #[test]
+    fn a_hash_reads_back() {
+        let hash = ApiKey::from_random(KeyKind::Inference, [1; 32]).hash();
+        assert_eq!(KeyHash::parse(&hash.to_string()), Some(hash));
+        assert_eq!(KeyHash::from_bytes(hash.as_bytes()), Some(hash));
+    }
+
+    #[test]
+    fn a_management_key_cannot_send_requests_and_an_inference_key_can_do_nothing_else() {
+        assert_eq!(Scope::defaults(KeyKind::Inference).into_iter().collect::<Vec<_>>(), [Scope::Inference]);
+        assert!(!Scope::defaults(KeyKind::Management).contains(&Scope::Inference));
+        assert_eq!(Scope::defaults(KeyKind::Management).len(), Scope::ALL.len() - 1);
+    }
+}

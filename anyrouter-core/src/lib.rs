@@ -1,0 +1,20 @@
+//! The LLM gateway that keeps its privacy policy because its types leave it no choice, as a library.
+//!
+//! Pure: no I/O, no clock, no randomness, no tasks; they come in through the small traits of [`ports`]. So the same code runs on
+//! tokio, on wasm32, in a simulator, and in another service.
+//!
+//! - [`catalog`]: providers with their data terms, models, endpoints;
+//! - [`policy`]: which endpoints a request *may* see, and why not the others;
+//! - [`route`]: which of them *should* serve it;
+//! - [`wire`]: the protocols, in bytes;
+//! - [`usage`]: the record that each request ends in;
+//! - [`gateway`]: the path of a request over all of them.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![deny(missing_docs)]
+
+pub mod catalog;
+pub mod ids;
+pub mod key;
+pub mod policy;
+pub mod secret;
+pub mod time;

@@ -1,0 +1,138 @@
+//! Which endpoints a request *may* be sent to (P03, P04, P05).
+//!
+//! Each layer (instance, organization, account, key, preset, request) contributes a [`Restriction`]. Restrictions form a
+//! meet-semilattice: [`Restriction::meet`] is commutative, associative and idempotent, and a layer that is added can only take
+//! endpoints away. What is unknown of a provider counts as the worst.
+//!
+//! A catalog and the layers compile into bit sets once per version of either; a request then costs a few words of AND.
+//! [`evaluate`] is the only function that makes an [`Eligible`], and an upstream can be called with nothing else. Its
+//! [`Decision`] also holds what is needed to [explain](Decision::reasons) every endpoint that is left out; the reasons are worked
+//! out when they are asked for.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use anyrouter_core::{catalog::{Catalog, Document}, policy::{self, CompiledCatalog, CompiledLayers, Layer, Restriction, Settings}};
+//!
+//! let document = Document::from_toml(r#"
+//!     [[provider]]
+//!     slug = "keeps"
+//!     protocol = "openai_chat"
+//!     base_url = "https://keeps.example/v1"
+//!     terms = { trains_on_paid = false, retention_days = 30 }
+//!     [[model]]
+//!     id = "lab/model"
+//!     [[model.endpoint]]
+//!     provider = "keeps"
+//!     price = { prompt = "1", completion = "2" }
+//! "#)?;
+//! let catalog = CompiledCatalog::new(Arc::new(Catalog::from_documents(&[document])?));
+//! let account = Settings::default().restriction();
+//! let layers = CompiledLayers::new(Arc::new(catalog), vec![(Layer::Account, account)]);
+//! assert_eq!(policy::evaluate(&layers, &[], 0).eligible().count(), 1);
+//!
+//! let request = [(Layer::Request, Restriction { enforce_zdr: true, ..Restriction::default() })];
+//! let decision = policy::evaluate(&layers, &request, 0);
+//! assert_eq!(decision.eligible().count(), 0);
+//! let reason = &decision.reasons(0)[0];
+//! assert_eq!((reason.rule.as_str(), reason.layer, reason.fact.as_str()), ("zdr", Layer::Request, "zdr = unknown"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod compiled;
+mod explain;
+mod restriction;
+mod settings;
+
+use smallvec::SmallVec;
+
+pub use self::{
+    compiled::{CompiledCatalog, CompiledLayers},
+    explain::{Change, Consent, Excluded, Explanation, Position, Reason, Relaxation, Rule, relaxations},
+    restriction::{Layer, ModelPattern, PriceCaps, ProviderPattern, Restriction},
+    settings::{Settings, SettingsPatch},
+};
+use crate::catalog::Endpoint;
+
+/// An endpoint that the policy lets this request be sent to. Only [`evaluate`] makes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Eligible<'a>(&'a Endpoint);
+
+impl<'a> Eligible<'a> {
+    /// The endpoint.
+    pub fn endpoint(self) -> &'a Endpoint {
+        self.0
+    }
+}
+
+/// What the policy says of one model's endpoints for one request.
+#[derive(Clone, Debug)]
+pub struct Decision<'a> {
+    layers: &'a CompiledLayers,
+    request: &'a [(Layer, Restriction)],
+    model: usize,
+    bits: Words,
+}
+
+/// The bit set of one model's endpoints.
+type Words = SmallVec<[u64; 2]>;
+
+/// Decides which endpoints of `model` (a place in the catalog's models) a request may be sent to, under the compiled `layers` and
+/// those that came with the request. A model that the catalog does not have has none.
+pub fn evaluate<'a>(layers: &'a CompiledLayers, request: &'a [(Layer, Restriction)], model: usize) -> Decision<'a> {
+    let catalog = layers.catalog();
+    let mut bits: Words = layers.allowed(model).into();
+    for (_, restriction) in request {
+        catalog.restrict(model, restriction, &mut bits);
+    }
+    Decision { layers, request, model, bits }
+}
+
+impl<'a> Decision<'a> {
+    /// The endpoints that are left, in the catalog's order.
+    pub fn eligible(&self) -> impl Iterator<Item = Eligible<'a>> + use<'a, '_> {
+        let endpoints = self.endpoints();
+        self.bits.iter().enumerate().flat_map(move |(word, bits)| {
+            let mut rest = *bits;
+            std::iter::from_fn(move || {
+                if rest == 0 {
+                    return None;
+                }
+                let bit = rest.trailing_zeros() as usize;
+                rest &= rest - 1;
+                endpoints.get(word * 64 + bit).map(Eligible)
+            })
+        })
+    }
+
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.bits.iter().all(|w| *w == 0)
+    }
+
+    /// The model's endpoints, eligible or not.
+    pub fn endpoints(&self) -> &'a [Endpoint] {
+        self.layers.catalog().endpoints_of(self.model)
+    }
+
+    /// The model, as a place in the catalog's models.
+    pub fn model(&self) -> usize {
+        self.model
+    }
+
+    /// Every rule of every layer that excludes the `nth` endpoint of the model; none where it is eligible.
+    pub fn reasons(&self, nth: usize) -> Vec<Reason> {
+        let Some(endpoint) = self.endpoints().get(nth) else { return Vec::new() };
+        let catalog = self.layers.catalog().catalog();
+        let model = catalog.models().get(self.model);
+        let layers = self.layers.layers().iter().chain(self.request);
+        let mut reasons: Vec<Reason> =
+            layers.flat_map(|(layer, restriction)| explain::violations(endpoint, model, *layer, restriction)).collect();
+        reasons.sort_by_key(|r| (std::cmp::Reverse(r.layer), r.rule));
+        reasons
+    }
+
+    /// The fingerprint of the layers that held: 16 hexadecimal digits.
+    pub fn fingerprint(&self) -> &'a str {
+        self.layers.fingerprint()
+    }
+}

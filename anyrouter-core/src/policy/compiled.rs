@@ -1,0 +1,197 @@
+//! A catalog and the layers, as bit sets: one bit an endpoint, the endpoints of a model beginning at a word of their own.
+
+use std::{collections::HashMap, sync::Arc};
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    Layer, ProviderPattern, Restriction,
+    explain::{keeps_longer, outside_regions, publishes, trains_on_free, trains_on_paid},
+    restriction::names_of,
+};
+use crate::{
+    catalog::{Catalog, Endpoint, Zdr},
+    ids::push_hex,
+};
+
+/// What the rules need to know of a catalog, worked out once per version of it.
+#[derive(Debug)]
+pub struct CompiledCatalog {
+    catalog: Arc<Catalog>,
+    /// The word at which each model's bits begin, and the number of all words at the end.
+    first_word: Vec<usize>,
+    all: Vec<u64>,
+    training_paid: Vec<u64>,
+    training_free: Vec<u64>,
+    publication: Vec<u64>,
+    not_zdr: Vec<u64>,
+    providers: HashMap<String, Vec<u64>>,
+}
+
+impl CompiledCatalog {
+    /// Compiles `catalog`.
+    pub fn new(catalog: Arc<Catalog>) -> Self {
+        let mut first_word = Vec::with_capacity(catalog.models().len() + 1);
+        let mut words = 0;
+        for model in catalog.models() {
+            first_word.push(words);
+            words += model.endpoints.len().div_ceil(64);
+        }
+        first_word.push(words);
+        let empty = vec![0; words];
+        let mut it = Self {
+            first_word,
+            all: empty.clone(),
+            training_paid: empty.clone(),
+            training_free: empty.clone(),
+            publication: empty.clone(),
+            not_zdr: empty.clone(),
+            providers: HashMap::new(),
+            catalog: catalog.clone(),
+        };
+        for endpoint in catalog.endpoints() {
+            let Some(bit) = it.bit(endpoint) else { continue };
+            let traffic = endpoint.traffic();
+            set(&mut it.all, bit, true);
+            set(&mut it.training_paid, bit, trains_on_paid(endpoint, traffic));
+            set(&mut it.training_free, bit, trains_on_free(endpoint, traffic));
+            set(&mut it.publication, bit, publishes(endpoint, traffic));
+            set(&mut it.not_zdr, bit, endpoint.terms.zdr.as_ref().is_none_or(|z| z.value != Zdr::Default));
+            for name in names_of(endpoint) {
+                set(it.providers.entry(name).or_insert_with(|| empty.clone()), bit, true);
+            }
+        }
+        it
+    }
+
+    /// The catalog.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    pub(super) fn endpoints_of(&self, model: usize) -> &[Endpoint] {
+        self.catalog.models().get(model).map(|m| self.catalog.endpoints_of(m)).unwrap_or_default()
+    }
+
+    fn bit(&self, endpoint: &Endpoint) -> Option<usize> {
+        let model = self.catalog.models().get(endpoint.model_index)?;
+        Some(self.first_word.get(endpoint.model_index)? * 64 + endpoint.index.checked_sub(model.endpoints.start)?)
+    }
+
+    /// The words of one model in a bit set.
+    fn of<'a>(&self, model: usize, bits: &'a [u64]) -> &'a [u64] {
+        let (Some(from), Some(to)) = (self.first_word.get(model), self.first_word.get(model + 1)) else { return &[] };
+        bits.get(*from..*to).unwrap_or_default()
+    }
+
+    fn provider(&self, model: usize, pattern: &ProviderPattern) -> &[u64] {
+        self.providers.get(pattern.key()).map(|bits| self.of(model, bits)).unwrap_or_default()
+    }
+
+    /// Takes from `bits`, the set of one model's endpoints, what `restriction` forbids.
+    pub(super) fn restrict(&self, model: usize, restriction: &Restriction, bits: &mut [u64]) {
+        let r = restriction;
+        for (applies, violators) in [
+            (r.forbid_training_paid, &self.training_paid),
+            (r.forbid_training_free, &self.training_free),
+            (r.forbid_publication, &self.publication),
+            (r.enforce_zdr, &self.not_zdr),
+        ] {
+            if applies {
+                remove(bits, self.of(model, violators));
+            }
+        }
+        for pattern in &r.block {
+            remove(bits, self.provider(model, pattern));
+        }
+        for list in &r.allow {
+            let mut allowed = super::Words::from_elem(0, bits.len());
+            for pattern in list {
+                for (to, from) in allowed.iter_mut().zip(self.provider(model, pattern)) {
+                    *to |= from;
+                }
+            }
+            for (to, from) in bits.iter_mut().zip(&allowed) {
+                *to &= from;
+            }
+        }
+        if !(r.block_models.is_empty() && r.allow_models.is_empty())
+            && let Some(m) = self.catalog.models().get(model)
+        {
+            let blocked = r.block_models.iter().any(|p| p.matches(m));
+            if blocked || !r.allow_models.iter().all(|list| list.iter().any(|p| p.matches(m))) {
+                bits.fill(0);
+            }
+        }
+        let caps = r.max_price != super::PriceCaps::default();
+        if caps || r.max_retention_days.is_some() || r.regions.is_some() {
+            for (i, endpoint) in self.endpoints_of(model).iter().enumerate() {
+                let out = (caps && r.max_price.exceeded_by(endpoint).is_some())
+                    || r.max_retention_days.is_some_and(|days| keeps_longer(endpoint, days))
+                    || r.regions.as_ref().is_some_and(|regions| outside_regions(endpoint, regions));
+                if out && let Some(word) = bits.get_mut(i / 64) {
+                    *word &= !(1 << (i % 64));
+                }
+            }
+        }
+    }
+}
+
+fn set(bits: &mut [u64], bit: usize, on: bool) {
+    if on && let Some(word) = bits.get_mut(bit / 64) {
+        *word |= 1 << (bit % 64);
+    }
+}
+
+fn remove(bits: &mut [u64], what: &[u64]) {
+    for (to, from) in bits.iter_mut().zip(what) {
+        *to &= !from;
+    }
+}
+
+/// The layers above the request, compiled against one version of the catalog.
+#[derive(Debug)]
+pub struct CompiledLayers {
+    catalog: Arc<CompiledCatalog>,
+    layers: Vec<(Layer, Restriction)>,
+    allowed: Vec<u64>,
+    fingerprint: String,
+}
+
+impl CompiledLayers {
+    /// Compiles `layers`, in any order.
+    pub fn new(catalog: Arc<CompiledCatalog>, layers: Vec<(Layer, Restriction)>) -> Self {
+        let mut allowed = catalog.all.clone();
+        for model in 0..catalog.catalog.models().len() {
+            let range = catalog.first_word.get(model).copied().zip(catalog.first_word.get(model + 1).copied());
+            if let Some(bits) = range.and_then(|(from, to)| allowed.get_mut(from..to)) {
+                for (_, restriction) in &layers {
+                    catalog.restrict(model, restriction, bits);
+                }
+            }
+        }
+        let mut fingerprint = String::with_capacity(16);
+        let text = serde_json::to_vec(&layers).unwrap_or_default();
+        push_hex(Sha256::digest(text).get(..8).unwrap_or_default(), &mut fingerprint);
+        Self { catalog, layers, allowed, fingerprint }
+    }
+
+    /// The catalog that they were compiled against.
+    pub fn catalog(&self) -> &CompiledCatalog {
+        &self.catalog
+    }
+
+    /// The layers as they were given.
+    pub fn layers(&self) -> &[(Layer, Restriction)] {
+        &self.layers
+    }
+
+    /// What identifies the layers, whatever the catalog: 16 hexadecimal digits of SHA-256.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    pub(super) fn allowed(&self, model: usize) -> &[u64] {
+        self.catalog.of(model, &self.allowed)
+    }
+}

@@ -1,0 +1,211 @@
+//! Privacy settings as an account, a key or the operator writes them, and the restriction that they mean.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{ModelPattern, ProviderPattern, Restriction};
+
+/// An account's privacy settings, complete. The defaults are the published policy's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Providers may be used whose terms permit training on paid traffic (P03).
+    pub allow_training_paid: bool,
+    /// Providers may be used whose terms permit training on free traffic (P03).
+    pub allow_training_free: bool,
+    /// Providers may be used that may publish free traffic.
+    pub allow_publication: bool,
+    /// Only providers with zero data retention (P05).
+    pub enforce_zdr: bool,
+    /// Only providers that keep what is sent for at most so many days.
+    pub max_retention_days: Option<u32>,
+    /// Only endpoints all of whose regions are among these.
+    pub regions: Option<Vec<String>>,
+    /// Providers never to be used (P04).
+    pub block: Vec<String>,
+    /// Providers that alone may be used.
+    pub allow: Option<Vec<String>>,
+    /// Models never to be used.
+    pub block_models: Vec<String>,
+    /// Models that alone may be used.
+    pub allow_models: Option<Vec<String>>,
+    /// Bodies are stored (P01, P09).
+    pub log_bodies: bool,
+    /// Days for which a stored body is kept.
+    pub body_retention_days: u32,
+    /// Stored bodies are redacted first (P10).
+    pub redact_stored: bool,
+    /// Bodies are redacted before they leave for the provider.
+    pub redact_upstream: bool,
+    /// Redaction rules of the account's own.
+    pub redaction_rules: Vec<serde_json::Value>,
+    /// Days for which usage records are kept (P12).
+    pub metadata_retention_days: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            allow_training_paid: false,
+            allow_training_free: false,
+            allow_publication: false,
+            enforce_zdr: false,
+            max_retention_days: None,
+            regions: None,
+            block: Vec::new(),
+            allow: None,
+            block_models: Vec::new(),
+            allow_models: None,
+            log_bodies: false,
+            body_retention_days: 7,
+            redact_stored: true,
+            redact_upstream: false,
+            redaction_rules: Vec::new(),
+            metadata_retention_days: 30,
+        }
+    }
+}
+
+impl Settings {
+    /// What these settings forbid, as the account's layer.
+    pub fn restriction(&self) -> Restriction {
+        SettingsPatch::from(self.clone()).restriction()
+    }
+
+    /// With the members that `patch` names changed.
+    pub fn patched(mut self, patch: SettingsPatch) -> Self {
+        fn set<T>(to: &mut T, from: Option<T>) {
+            if let Some(value) = from {
+                *to = value;
+            }
+        }
+        set(&mut self.allow_training_paid, patch.allow_training_paid);
+        set(&mut self.allow_training_free, patch.allow_training_free);
+        set(&mut self.allow_publication, patch.allow_publication);
+        set(&mut self.enforce_zdr, patch.enforce_zdr);
+        set(&mut self.max_retention_days, patch.max_retention_days);
+        set(&mut self.regions, patch.regions);
+        set(&mut self.block, patch.block);
+        set(&mut self.allow, patch.allow);
+        set(&mut self.block_models, patch.block_models);
+        set(&mut self.allow_models, patch.allow_models);
+        set(&mut self.log_bodies, patch.log_bodies);
+        set(&mut self.body_retention_days, patch.body_retention_days);
+        set(&mut self.redact_stored, patch.redact_stored);
+        set(&mut self.redact_upstream, patch.redact_upstream);
+        set(&mut self.redaction_rules, patch.redaction_rules);
+        set(&mut self.metadata_retention_days, patch.metadata_retention_days);
+        self
+    }
+}
+
+/// Privacy settings of which any may be left out: a change to an account's, or a layer that restricts only what it names. A
+/// member that may be null keeps null apart from what is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(clippy::option_option, missing_docs)] // documented at `Settings`, whose names they are
+pub struct SettingsPatch {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_training_paid: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_training_free: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_publication: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enforce_zdr: Option<bool>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub max_retention_days: Option<Option<u32>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub regions: Option<Option<Vec<String>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Option<Vec<String>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block_models: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub allow_models: Option<Option<Vec<String>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_bodies: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_retention_days: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redact_stored: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redact_upstream: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redaction_rules: Option<Vec<serde_json::Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_retention_days: Option<u32>,
+}
+
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+impl SettingsPatch {
+    /// What the members that are there forbid; what is left out forbids nothing.
+    pub fn restriction(&self) -> Restriction {
+        let providers = |list: &[String]| list.iter().map(|p| ProviderPattern::new(p)).collect::<BTreeSet<_>>();
+        let models = |list: &[String]| list.iter().map(|m| ModelPattern::new(m)).collect::<BTreeSet<_>>();
+        Restriction {
+            forbid_training_paid: self.allow_training_paid == Some(false),
+            forbid_training_free: self.allow_training_free == Some(false),
+            forbid_publication: self.allow_publication == Some(false),
+            enforce_zdr: self.enforce_zdr == Some(true),
+            max_retention_days: self.max_retention_days.flatten(),
+            regions: self.regions.clone().flatten().map(|r| r.iter().map(|r| r.to_ascii_lowercase()).collect()),
+            block: self.block.as_deref().map(providers).unwrap_or_default(),
+            allow: self.allow.iter().flatten().map(|l| providers(l)).collect(),
+            block_models: self.block_models.as_deref().map(models).unwrap_or_default(),
+            allow_models: self.allow_models.iter().flatten().map(|l| models(l)).collect(),
+            ..Restriction::default()
+        }
+    }
+}
+
+impl From<Settings> for SettingsPatch {
+    fn from(s: Settings) -> Self {
+        Self {
+            allow_training_paid: Some(s.allow_training_paid),
+            allow_training_free: Some(s.allow_training_free),
+            allow_publication: Some(s.allow_publication),
+            enforce_zdr: Some(s.enforce_zdr),
+            max_retention_days: Some(s.max_retention_days),
+            regions: Some(s.regions),
+            block: Some(s.block),
+            allow: Some(s.allow),
+            block_models: Some(s.block_models),
+            allow_models: Some(s.allow_models),
+            log_bodies: Some(s.log_bodies),
+            body_retention_days: Some(s.body_retention_days),
+            redact_stored: Some(s.redact_stored),
+            redact_upstream: Some(s.redact_upstream),
+            redaction_rules: Some(s.redaction_rules),
+            metadata_retention_days: Some(s.metadata_retention_days),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_layer_is_the_top_and_the_account_alone_has_defaults() {
+        assert_eq!(SettingsPatch::default().restriction(), Restriction::default());
+        let account = Settings::default().restriction();
+        assert!(account.forbid_training_paid && account.forbid_training_free && account.forbid_publication);
+    }
+
+    #[test]
+    fn a_patch_tells_null_from_left_out() {
+        let settings = Settings { max_retention_days: Some(7), ..Settings::default() };
+        let left_out: SettingsPatch = serde_json::from_str(r#"{"enforce_zdr": true}"#).unwrap();
+        assert_eq!(settings.clone().patched(left_out).max_retention_days, Some(7));
+        let null: SettingsPatch = serde_json::from_str(r#"{"max_retention_days": null}"#).unwrap();
+        assert_eq!(settings.patched(null).max_retention_days, None);
+        assert!(serde_json::from_str::<SettingsPatch>(r#"{"zdr": true}"#).is_err(), "unknown members are refused");
+    }
+}

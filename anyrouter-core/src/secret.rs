@@ -1,0 +1,43 @@
+//! Values that must not be printed, stored or compared in variable time.
+
+use std::fmt;
+
+use zeroize::Zeroize;
+
+/// A value that is wiped when it is dropped, and that has neither `Display` nor `Serialize`; its `Debug` is `Secret(…)`.
+#[derive(Clone)]
+pub struct Secret<T: Zeroize>(T);
+
+impl<T: Zeroize> Secret<T> {
+    /// Takes a value in.
+    pub const fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value, for as long as it is borrowed. Each use of this is a place to review.
+    pub const fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Zeroize> Drop for Secret<T> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl<T: Zeroize> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_does_not_print_itself() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2".to_owned())), "Secret(…)");
+    }
+}
