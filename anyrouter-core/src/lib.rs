@@ -18,3 +18,13 @@ pub mod key;
 pub mod policy;
 pub mod secret;
 pub mod time;
+pub mod account;
+#[cfg(feature = "gateway")]
+pub mod gateway;
+#[cfg(feature = "gateway")]
+pub mod ports;
+pub mod route;
+#[cfg(feature = "gateway")]
+pub mod usage;
+#[cfg(feature = "gateway")]
+pub mod wire;

@@ -59,6 +59,19 @@ impl<'a> ModelName<'a> {
 }
 
 impl Catalog {
+    /// The models that a virtual name stands for, as places in [`models`](Self::models). A name without a list stands for all:
+    /// `anyrouter/latest` for the newest first, any other in the catalog's order.
+    pub fn expand(&self, virtual_model: &super::VirtualModel) -> Vec<usize> {
+        if !virtual_model.models.is_empty() {
+            return virtual_model.models.iter().filter_map(|m| self.find(m.as_str())).collect();
+        }
+        let mut all: Vec<usize> = (0..self.models().len()).collect();
+        if virtual_model.id.as_str().ends_with("/latest") {
+            all.sort_by_key(|i| std::cmp::Reverse(self.models().get(*i).and_then(|m| m.created)));
+        }
+        all
+    }
+
     /// Up to three ids that a misspelt `name` may mean, the nearest first.
     pub fn near(&self, name: &str) -> Vec<&str> {
         let wanted = normalise(name);

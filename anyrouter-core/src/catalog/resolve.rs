@@ -148,7 +148,12 @@ impl Building {
         Ok(())
     }
 
-    fn finish(self) -> Result<Catalog, CatalogError> {
+    fn finish(mut self) -> Result<Catalog, CatalogError> {
+        for (id, free) in [("anyrouter/auto", false), ("anyrouter/free", true), ("anyrouter/latest", false)] {
+            if !self.virtuals.iter().any(|v| v.id.as_str() == id) {
+                self.virtuals.push(VirtualModel { id: id.into(), models: Vec::new(), free });
+            }
+        }
         let providers: Vec<Provider> = self.providers.iter().map(provider).collect::<Result<_, _>>()?;
         let by_slug: HashMap<&str, usize> = providers.iter().enumerate().map(|(i, p)| (p.slug.as_str(), i)).collect();
         let (mut models, mut endpoints) = (Vec::with_capacity(self.models.len()), Vec::new());

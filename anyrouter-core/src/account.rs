@@ -1,0 +1,161 @@
+//! Accounts and their keys, as a request sees them: one snapshot, with the policy compiled into it.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::AccountId,
+    key::{KeyHash, KeyKind, Scope},
+    policy::{CompiledCatalog, CompiledLayers, Layer, Restriction, Settings, SettingsPatch},
+    time::Timestamp,
+};
+
+/// A key as storage has it (P07): its hash, never itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct KeyRecord {
+    /// SHA-256 of the key.
+    pub hash: KeyHash,
+    /// Whose it is.
+    pub account: AccountId,
+    /// What it is for.
+    pub kind: KeyKind,
+    /// What its owner calls it.
+    pub name: String,
+    /// Its first 12 characters, `…`, its last four.
+    pub label: String,
+    /// What it may do.
+    pub scopes: BTreeSet<Scope>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// It is switched off for now.
+    pub disabled: bool,
+    /// It was revoked for good.
+    pub revoked: bool,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// Requests in any minute.
+    pub requests_per_minute: Option<u32>,
+    /// Tokens in any minute.
+    pub tokens_per_minute: Option<u64>,
+    /// Only these models, as privacy settings write them.
+    pub allowed_models: Option<Vec<String>>,
+    /// Only these endpoints, by id.
+    pub allowed_endpoints: Option<Vec<String>>,
+    /// Only from these addresses, in CIDR notation.
+    pub allowed_ips: Option<Vec<String>>,
+    /// Privacy settings of its own, which can only be stricter.
+    pub privacy: SettingsPatch,
+}
+
+impl Default for KeyRecord {
+    fn default() -> Self {
+        Self {
+            hash: KeyHash::from_bytes(&[0; 32]).unwrap_or_else(|| crate::key::ApiKey::from_random(KeyKind::Inference, [0; 32]).hash()),
+            account: AccountId::from(""),
+            kind: KeyKind::Inference,
+            name: String::new(),
+            label: String::new(),
+            scopes: BTreeSet::new(),
+            created_at: Timestamp::default(),
+            disabled: false,
+            revoked: false,
+            expires_at: None,
+            requests_per_minute: None,
+            tokens_per_minute: None,
+            allowed_models: None,
+            allowed_endpoints: None,
+            allowed_ips: None,
+            privacy: SettingsPatch::default(),
+        }
+    }
+}
+
+/// Why a key that exists is not good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFault {
+    /// It was revoked, or is switched off.
+    Revoked,
+    /// It has expired.
+    Expired,
+}
+
+impl KeyRecord {
+    /// Whether the key is good at `now`.
+    pub fn check(&self, now: Timestamp) -> Result<(), KeyFault> {
+        if self.revoked || self.disabled {
+            return Err(KeyFault::Revoked);
+        }
+        if self.expires_at.is_some_and(|at| at <= now) {
+            return Err(KeyFault::Expired);
+        }
+        Ok(())
+    }
+
+    fn restriction(&self) -> Restriction {
+        let models = SettingsPatch { allow_models: self.allowed_models.clone().map(Some), ..SettingsPatch::default() };
+        self.privacy.restriction().meet(&models.restriction())
+    }
+}
+
+/// What the operator's configuration contributes: the catalog, and the layer above every account.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct World {
+    /// Providers, models, endpoints.
+    pub catalog: Arc<CompiledCatalog>,
+    /// The instance layer.
+    pub instance: Restriction,
+    /// A number that no other world of this process has.
+    pub version: u64,
+}
+
+impl World {
+    /// A world; `version` must be new.
+    pub fn new(catalog: Arc<CompiledCatalog>, instance: Restriction, version: u64) -> Self {
+        Self { catalog, instance, version }
+    }
+}
+
+/// Who calls: a key and its account, at one moment. A change of either makes a new one.
+#[derive(Debug)]
+pub struct Caller {
+    /// The key.
+    pub key: KeyRecord,
+    /// The account's privacy settings.
+    pub settings: Settings,
+    compiled: RwLock<Option<(u64, Arc<CompiledLayers>)>>,
+}
+
+impl Caller {
+    /// A key and its account's settings.
+    pub fn new(key: KeyRecord, settings: Settings) -> Self {
+        Self { key, settings, compiled: RwLock::new(None) }
+    }
+
+    /// The layers instance, account and key, compiled once per version of the world.
+    pub fn layers(&self, world: &World) -> Arc<CompiledLayers> {
+        let known = self.compiled.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((version, layers)) = &*known
+            && *version == world.version
+        {
+            return layers.clone();
+        }
+        drop(known);
+        let layers = Arc::new(CompiledLayers::new(
+            world.catalog.clone(),
+            vec![
+                (Layer::Instance, world.instance.clone()),
+                (Layer::Account, self.settings.restriction()),
+                (Layer::Key, self.key.restriction()),
+            ],
+        ));
+        *self.compiled.write().unwrap_or_else(PoisonError::into_inner) = Some((world.version, layers.clone()));
+        layers
+    }
+}

@@ -1,0 +1,298 @@
+//! The path of one request, over the [ports](crate::ports): authenticate, take a slot, read, evaluate, plan, attempt, answer, record.
+//!
+//! No step goes back to an earlier one, but for the next attempt. What an upstream is called with comes from
+//! [`policy::evaluate`](crate::policy::evaluate), and the last byte of an answer waits for
+//! [`Committed`](crate::usage::Committed).
+
+mod answer;
+mod attempt;
+mod authenticate;
+mod recorder;
+mod refusal;
+mod targets;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Response;
+
+pub use self::{
+    answer::AnswerBody,
+    authenticate::{Authenticated, authenticate, ip_in},
+};
+use self::{answer::respond_error, attempt::Job, recorder::Recorder};
+use crate::{
+    account::World,
+    catalog::{Endpoint, Protocol},
+    ids::RequestId,
+    key::{KeyHash, Scope},
+    policy::Explanation,
+    ports::{Clock, Credentials, Directory, Limiter, Randomness, Upstream, UsageLog},
+    route::Health,
+    usage::{Opening, Outcome},
+    wire::{
+        error::ApiError,
+        openai_chat::{ChatRequest, RequestFault},
+    },
+};
+
+/// What a request may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Depth of a request's JSON.
+    pub depth: usize,
+    /// Bytes of a plain answer.
+    pub answer: usize,
+    /// Bytes of one event of a stream.
+    pub event: usize,
+    /// Attempts for a request.
+    pub attempts: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { depth: 128, answer: 64 << 20, event: 4 << 20, attempts: 8 }
+    }
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// From the beginning of an attempt to its first event, or to a plain answer's head.
+    pub first_byte: Duration,
+    /// Without a byte, once it began.
+    pub idle: Duration,
+    /// The whole request, its stream included.
+    pub whole: Duration,
+    /// Without a byte before a comment is sent to the client, and between comments.
+    pub comment: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { first_byte: seconds(300), idle: seconds(120), whole: seconds(1800), comment: seconds(10) }
+    }
+}
+
+/// What a gateway is made of.
+#[derive(Clone)]
+#[allow(missing_docs)] // each is its port
+pub struct Ports {
+    pub clock: Arc<dyn Clock>,
+    pub randomness: Arc<dyn Randomness>,
+    pub directory: Arc<dyn Directory>,
+    pub usage: Arc<dyn UsageLog>,
+    pub limiter: Arc<dyn Limiter>,
+    pub credentials: Arc<dyn Credentials>,
+    pub upstream: Arc<dyn Upstream>,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ports").finish_non_exhaustive()
+    }
+}
+
+/// A gateway. It is shared by all requests.
+#[derive(Debug)]
+pub struct Gateway {
+    ports: Ports,
+    limits: Limits,
+    deadlines: Deadlines,
+    world: RwLock<Arc<World>>,
+    health: Health,
+    /// What the answers of keys with a limit on tokens took lately.
+    answers: Mutex<HashMap<KeyHash, u64>>,
+}
+
+/// What the HTTP head of a request says.
+#[derive(Clone, Debug, Default)]
+pub struct Head {
+    /// The key, as it was sent.
+    pub key: Option<crate::secret::Secret<String>>,
+    /// Where it came from.
+    pub ip: Option<std::net::IpAddr>,
+    /// `X-AnyRouter-Provider`.
+    pub pin: Option<String>,
+    /// `x-session-id`.
+    pub session_id: Option<String>,
+    /// `X-AnyRouter-Trace-Id`.
+    pub trace_id: Option<String>,
+    /// What is asked for under the API's prefix, as `chat/completions`.
+    pub path: &'static str,
+}
+
+impl Gateway {
+    /// A gateway over these ports.
+    pub fn new(ports: Ports, world: World, limits: Limits, deadlines: Deadlines) -> Self {
+        Self { ports, limits, deadlines, world: RwLock::new(Arc::new(world)), health: Health::default(), answers: Mutex::default() }
+    }
+
+    /// The ports.
+    pub fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// What the operator's configuration contributes, as of now.
+    pub fn world(&self) -> Arc<World> {
+        self.world.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces it: requests that begin from now on see the new one.
+    pub fn set_world(&self, world: World) {
+        *self.world.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(world);
+    }
+
+    /// How endpoints have fared.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// A new request id.
+    pub fn request_id(&self) -> RequestId {
+        let mut random = [0; 6];
+        self.ports.randomness.fill(&mut random);
+        RequestId::new(self.ports.clock.now(), random)
+    }
+
+    /// Serves a chat completion. `body` is awaited once the request is accepted; an error of its own is answered as it is.
+    pub async fn chat(
+        self: &Arc<Self>,
+        head: Head,
+        body: impl Future<Output = Result<Bytes, ApiError>>,
+    ) -> Response<AnswerBody> {
+        let started = self.ports.clock.now();
+        let id = self.request_id();
+        let caller = match authenticate(&self.ports, &head, started).await.and_then(|a| a.with_scope(Scope::Inference)) {
+            Ok(caller) => caller,
+            Err(error) => return respond_error(id, &error),
+        };
+        let opening = Opening {
+            id,
+            account: caller.key.account.clone(),
+            key_hash: caller.key.hash,
+            at: started,
+            ip: head.ip.map(|ip| ip.to_string()),
+            model_requested: None,
+            endpoint: None,
+        };
+        let mut recorder = match Recorder::open(self.clone(), opening).await {
+            Ok(recorder) => recorder,
+            Err(_) => return respond_error(id, &storage_unavailable()),
+        };
+        recorder.record.session_id = head.session_id.as_deref().map(cut);
+        if let Some(limit) = caller.key.requests_per_minute {
+            let room = self.ports.limiter.request(&caller.key.hash, limit).await;
+            recorder.room = Some(room);
+            if !room.admitted {
+                return recorder.refuse(Outcome::RateLimited, rate_limited("requests", &room)).await;
+            }
+        }
+        let request = match body.await {
+            Ok(body) => ChatRequest::parse(body, self.limits.depth).map_err(invalid),
+            Err(error) => Err(error),
+        };
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return recorder.refuse(Outcome::Invalid, error).await,
+        };
+        recorder.asked(&request);
+        recorder.trace_id = request.trace_id.clone().or(head.trace_id);
+        let world = self.world();
+        let targets = match targets::resolve(&request, &world, head.pin.as_deref()) {
+            Ok(targets) => targets,
+            Err(error) => {
+                let outcome = if error.status == 404 { Outcome::Refused } else { Outcome::Invalid };
+                return recorder.refuse(outcome, error).await;
+            }
+        };
+        if let Some(limit) = caller.key.tokens_per_minute
+            && let Err((outcome, error)) = self.reserve(&mut recorder, &caller.key.hash, limit, &request).await
+        {
+            return recorder.refuse(outcome, error).await;
+        }
+        let layers = caller.layers(&world);
+        recorder.record.policy = Some(layers.fingerprint().to_owned());
+        recorder.record.catalog = Some(world.catalog.catalog().version().to_owned());
+        Job { gateway: self.clone(), world, layers, request, targets, recorder }.answer().await
+    }
+
+    /// Explains how a request would be routed. Nothing is sent.
+    pub fn explain(&self, caller: &crate::account::Caller, body: Bytes, pin: Option<&str>) -> Result<Explanation, ApiError> {
+        let request = ChatRequest::parse(body, self.limits.depth).map_err(invalid)?;
+        let world = self.world();
+        let targets = targets::resolve(&request, &world, pin)?;
+        let layers = caller.layers(&world);
+        let decisions = targets.decisions(&layers);
+        let has_credential = |e: &Endpoint| self.has_credential(&world, e);
+        let routing = targets.routing(self, &has_credential, RequestId::first_at(self.ports.clock.now()));
+        Ok(crate::route::explain(&targets.asked, &decisions, &routing, world.catalog.catalog().version()))
+    }
+
+    fn has_credential(&self, world: &World, endpoint: &Endpoint) -> bool {
+        world.catalog.catalog().providers().get(endpoint.provider_index).is_some_and(|p| self.ports.credentials.has(p))
+    }
+
+    /// Takes room for the prompt and the most that the answer may have; where the request does not say, what the key's answers took
+    /// lately.
+    async fn reserve(&self, recorder: &mut Recorder, key: &KeyHash, limit: u64, request: &ChatRequest) -> Result<(), (Outcome, ApiError)> {
+        let lately = self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied().unwrap_or(0);
+        let wanted = request.volume.tokens().saturating_add(request.max_tokens.unwrap_or(lately));
+        if wanted > limit {
+            let message = format!("the request alone may take {wanted} tokens, and its key has {limit} a minute; send less, or lower `max_tokens`");
+            let mut error = ApiError::new(400, "invalid_parameter", message);
+            error.param = Some("max_tokens".to_owned());
+            return Err((Outcome::Invalid, error));
+        }
+        match self.ports.limiter.tokens(key, limit, wanted).await {
+            Ok(reservation) => {
+                recorder.reservation = Some(reservation);
+                Ok(())
+            }
+            Err(room) => Err((Outcome::RateLimited, rate_limited("tokens", &room))),
+        }
+    }
+
+    /// Remembers what an answer took, as a moving average.
+    fn remember_answer(&self, key: &KeyHash, completion: u64) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers.len() >= 100_000 {
+            answers.clear();
+        }
+        let known = answers.entry(*key).or_insert(completion);
+        *known = (known.saturating_mul(3).saturating_add(completion)) / 4;
+    }
+}
+
+/// The protocol that requests come in.
+const INBOUND: Protocol = Protocol::OpenaiChat;
+
+/// The longest name that is recorded.
+fn cut(text: &str) -> String {
+    text.chars().take(256).collect()
+}
+
+fn invalid(fault: RequestFault) -> ApiError {
+    let mut error = ApiError::new(400, fault.code, fault.problem);
+    error.param = fault.param;
+    error
+}
+
+fn storage_unavailable() -> ApiError {
+    let mut error = ApiError::new(503, "storage_unavailable", "usage records cannot be written now, so nothing was sent; /readyz says why; try again later");
+    error.retry_after = Some(1);
+    error
+}
+
+fn rate_limited(what: &str, room: &crate::ports::Room) -> ApiError {
+    let seconds = room.reset.as_secs() + u64::from(room.reset.subsec_nanos() > 0);
+    let message = format!("the key's limit of {} {what} a minute is reached; try again in {seconds} s", room.limit);
+    let mut error = ApiError::new(429, "rate_limited", message);
+    error.retry_after = Some(seconds.max(1));
+    error
+}

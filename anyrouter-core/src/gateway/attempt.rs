@@ -1,0 +1,350 @@
+//! Attempts, one endpoint after the other: bounded in number and in time, never outside the eligible set, and none after the client
+//! has seen an event or a byte of a plain answer.
+
+use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
+
+use http::{HeaderMap, HeaderValue, Response, header};
+
+use super::{
+    AnswerBody, Gateway, INBOUND,
+    answer::{Waiting, plain_response, stream_response},
+    recorder::Recorder,
+    refusal::{cooldown_seconds, refusal},
+    storage_unavailable,
+    targets::Targets,
+};
+use crate::{
+    account::World,
+    catalog::{Address, Endpoint, Protocol},
+    policy::{CompiledLayers, Eligible},
+    ports::{UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
+    route::{self, Candidate},
+    time::Timestamp,
+    usage::Outcome,
+    wire::{
+        anthropic_messages,
+        answer::{AnswerNames, PlainAnswer, Relay, plain},
+        error::{ApiError, Failure, FailureClass},
+        openai_chat::{self, ChatRequest, RequestFault},
+    },
+};
+
+/// A request that is ready to be tried.
+pub(super) struct Job {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) world: Arc<World>,
+    pub(super) layers: Arc<CompiledLayers>,
+    pub(super) request: ChatRequest,
+    pub(super) targets: Targets,
+    pub(super) recorder: Recorder,
+}
+
+/// What came of the attempts. The record is not written yet.
+pub(super) enum Attempted {
+    /// A whole answer.
+    Plain(Recorder, AnswerNames, PlainAnswer),
+    /// A stream whose first event is here.
+    Stream(Box<Begun>),
+    /// An error.
+    Failed(Recorder, Outcome, ApiError),
+}
+
+/// A stream whose first event is here.
+pub(super) struct Begun {
+    pub(super) recorder: Recorder,
+    pub(super) endpoint: Endpoint,
+    pub(super) relay: Relay,
+    pub(super) upstream: Pin<Box<dyn UpstreamBody>>,
+    /// What the client gets of the first bytes.
+    pub(super) out: Vec<u8>,
+    pub(super) done: bool,
+    pub(super) headers: HeaderMap,
+    pub(super) deadline: Timestamp,
+}
+
+/// The most that is read of an error response, in bytes.
+const ERROR_BODY: usize = 64 << 10;
+
+impl Job {
+    /// Tries, and answers. A stream whose upstream is slow is answered before its first event, and tried on within its body.
+    pub(super) async fn answer(self) -> Response<AnswerBody> {
+        let (gateway, stream) = (self.gateway.clone(), self.request.stream);
+        let (id, model, created) = (self.recorder.id(), self.targets.asked.clone(), self.recorder.record.created_at);
+        let mut attempts: Pin<Box<dyn Future<Output = Attempted> + Send>> = Box::pin(self.attempt());
+        let attempted = if stream {
+            let mut timer = gateway.ports.clock.timer(gateway.deadlines.comment);
+            let first = poll_fn(|cx| match attempts.as_mut().poll(cx) {
+                Poll::Ready(attempted) => Poll::Ready(Some(attempted)),
+                Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
+            });
+            match first.await {
+                Some(attempted) => attempted,
+                None => return Waiting::new(gateway, attempts, timer, id, model, created).into_response(),
+            }
+        } else {
+            attempts.await
+        };
+        match attempted {
+            Attempted::Stream(begun) => stream_response(*begun),
+            Attempted::Plain(mut recorder, names, answer) => {
+                recorder.metered(&names, &answer.meter);
+                recorder.finish(Outcome::Ok, 200, None);
+                match recorder.committed().await {
+                    Ok(committed) => plain_response(&recorder, answer, committed),
+                    Err(_) => super::answer::error_response(&recorder, &storage_unavailable()),
+                }
+            }
+            Attempted::Failed(recorder, outcome, error) => recorder.refuse(outcome, error).await,
+        }
+    }
+
+    async fn attempt(self) -> Attempted {
+        let Self { gateway, world, layers, request, targets, mut recorder } = self;
+        let decisions = targets.decisions(&layers);
+        let has_credential = |e: &Endpoint| gateway.has_credential(&world, e);
+        let routing = targets.routing(&gateway, &has_credential, recorder.id());
+        let plan = route::plan(&decisions, &routing);
+        let deadline = recorder.record.created_at.after(gateway.deadlines.whole);
+        let mut last: Option<(Failure, String)> = None;
+        let mut rejected_by = None;
+        let mut tried = 0;
+        for Candidate { eligible, .. } in plan.candidates {
+            let endpoint = eligible.endpoint();
+            let now = recorder.now();
+            if tried == gateway.limits.attempts || now >= deadline {
+                break;
+            }
+            // A request that one endpoint of a model refused would be refused by the others; another model may take it.
+            if rejected_by == Some(endpoint.model_index) || !gateway.health.begin(endpoint, now) {
+                continue;
+            }
+            tried += 1;
+            recorder.trying(endpoint);
+            let attempt = Attempt { gateway: &gateway, world: &world, request: &request, eligible, started: now, deadline, notes: &plan.notes };
+            match attempt.run(&recorder).await {
+                Ok(Success::Plain(names, answer, status)) => {
+                    recorder.answered(endpoint, status, now);
+                    return Attempted::Plain(recorder, names, answer);
+                }
+                Ok(Success::Stream { relay, upstream, out, done, headers, status }) => {
+                    recorder.answered(endpoint, status, now);
+                    let endpoint = endpoint.clone();
+                    return Attempted::Stream(Box::new(Begun { recorder, endpoint, relay, upstream, out, done, headers, deadline }));
+                }
+                Err(Fault::Request(fault)) => {
+                    gateway.health.observe(endpoint, route::Observation::Nothing, recorder.now());
+                    return Attempted::Failed(recorder, Outcome::Invalid, super::invalid(fault));
+                }
+                Err(Fault::Endpoint(failure)) => {
+                    recorder.failed(endpoint, &failure, now);
+                    rejected_by = (!failure.class.is_the_endpoints()).then_some(endpoint.model_index);
+                    last = Some((failure, endpoint.id.to_string()));
+                }
+            }
+        }
+        match last {
+            Some((failure, endpoint)) => {
+                let mut error = failure.to_api_error(&endpoint);
+                error.attempts = recorder.attempts();
+                Attempted::Failed(recorder, Outcome::UpstreamError, error)
+            }
+            None => {
+                let catalog = world.catalog.catalog();
+                let explanation = route::explain(&targets.asked, &decisions, &routing, catalog.version());
+                let all = decisions.iter().flat_map(|d| d.endpoints());
+                let seconds = cooldown_seconds(all, &gateway.health, recorder.now());
+                let error = refusal(&targets, explanation, catalog, seconds);
+                Attempted::Failed(recorder, Outcome::Refused, error)
+            }
+        }
+    }
+}
+
+enum Success {
+    Plain(AnswerNames, PlainAnswer, u16),
+    Stream { relay: Relay, upstream: Pin<Box<dyn UpstreamBody>>, out: Vec<u8>, done: bool, headers: HeaderMap, status: u16 },
+}
+
+enum Fault {
+    /// The request cannot be sent to any endpoint.
+    Request(RequestFault),
+    Endpoint(Failure),
+}
+
+impl From<FailureClass> for Fault {
+    fn from(class: FailureClass) -> Self {
+        Self::Endpoint(Failure::new(class))
+    }
+}
+
+impl From<UpstreamError> for Fault {
+    fn from(error: UpstreamError) -> Self {
+        Self::from(match error {
+            UpstreamError::ConnectTimeout => FailureClass::Timeout,
+            UpstreamError::Connect(_) | UpstreamError::Broken(_) => FailureClass::Connection,
+        })
+    }
+}
+
+struct Attempt<'a> {
+    gateway: &'a Gateway,
+    world: &'a World,
+    request: &'a ChatRequest,
+    eligible: Eligible<'a>,
+    started: Timestamp,
+    deadline: Timestamp,
+    notes: &'a [String],
+}
+
+impl Attempt<'_> {
+    async fn run(self, recorder: &Recorder) -> Result<Success, Fault> {
+        let (gateway, endpoint) = (self.gateway, self.eligible.endpoint());
+        let address = endpoint.address(INBOUND).ok_or(FailureClass::ModelMissing)?;
+        let mut names = self.names(recorder);
+        let request = self.upstream_request(address, &mut names)?;
+        let left = self.deadline.since(self.started);
+        let first_byte = within(gateway, gateway.deadlines.first_byte.min(left), async {
+            let response = gateway.ports.upstream.send(self.eligible, request).await?;
+            names.latency_ms = u64::try_from(gateway.ports.clock.now().since(self.started).as_millis()).unwrap_or(u64::MAX);
+            let status = response.status.as_u16();
+            if !response.status.is_success() {
+                return Err(Fault::Endpoint(read_error(status, response).await));
+            }
+            if self.request.stream { self.first_event(address.protocol, names, status, response).await } else { Ok(Head::Plain(names, status, response)) }
+        });
+        let head = first_byte.await.ok_or(FailureClass::Timeout)??;
+        match head {
+            Head::Stream(success) => Ok(success),
+            Head::Plain(names, status, response) => {
+                let left = self.deadline.since(gateway.ports.clock.now());
+                let body = within(gateway, left, collect(gateway, response.body, gateway.limits.answer)).await;
+                let body = body.ok_or(FailureClass::Timeout)??.ok_or(FailureClass::BadAnswer)?;
+                match plain(address.protocol, &names, &body) {
+                    Ok(answer) => Ok(Success::Plain(names, answer, status)),
+                    Err(fault) => Err(Fault::Endpoint(Failure::of_answer(fault, status))),
+                }
+            }
+        }
+    }
+
+    fn names(&self, recorder: &Recorder) -> AnswerNames {
+        let endpoint = self.eligible.endpoint();
+        AnswerNames {
+            id: recorder.id().generation(),
+            request_id: recorder.id().to_string(),
+            model: endpoint.model.as_str().into(),
+            provider: endpoint.provider_name.clone(),
+            provider_slug: endpoint.provider.as_str().into(),
+            endpoint: endpoint.id.as_str().into(),
+            created: recorder.record.created_at.seconds(),
+            latency_ms: 0,
+            prices: endpoint.prices,
+            include_usage: self.request.include_usage,
+            prompt_estimate: self.request.volume.tokens(),
+            omitted: Vec::new(),
+            notes: self.notes.to_vec(),
+        }
+    }
+
+    fn upstream_request(&self, address: &Address, names: &mut AnswerNames) -> Result<UpstreamRequest, Fault> {
+        let endpoint = self.eligible.endpoint();
+        let provider = self.world.catalog.catalog().providers().get(endpoint.provider_index).ok_or(FailureClass::Credential)?;
+        let credential = self.gateway.ports.credentials.open(provider);
+        let mut headers = HeaderMap::with_capacity(6);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("anyrouter/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(header::ACCEPT, HeaderValue::from_static(if self.request.stream { "text/event-stream" } else { "application/json" }));
+        let secret = |text: String| {
+            let mut value = HeaderValue::try_from(text).map_err(|_| Fault::from(FailureClass::Credential))?;
+            value.set_sensitive(true);
+            Ok::<_, Fault>(value)
+        };
+        let (path, body) = if address.protocol == Protocol::AnthropicMessages {
+            headers.insert("anthropic-version", HeaderValue::from_static(anthropic_messages::VERSION));
+            if let Some(credential) = credential {
+                headers.insert("x-api-key", secret(credential.expose().clone())?);
+            }
+            let body = anthropic_messages::to_anthropic_messages(self.request, endpoint, &mut names.omitted, &mut names.notes);
+            (anthropic_messages::path(&address.base_url), body.map_err(Fault::Request)?)
+        } else {
+            if let Some(credential) = credential {
+                headers.insert(header::AUTHORIZATION, secret(format!("Bearer {}", credential.expose()))?);
+            }
+            (openai_chat::PATH, self.request.to_openai_chat(&endpoint.upstream_model, endpoint.stream_usage, &mut names.omitted))
+        };
+        Ok(UpstreamRequest { address: address.clone(), path, headers, body })
+    }
+
+    /// Reads until there is an event for the client: before it, another endpoint can still be tried.
+    async fn first_event(&self, protocol: Protocol, names: AnswerNames, status: u16, response: UpstreamResponse) -> Result<Head, Fault> {
+        let kind = response.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        if !kind.to_ascii_lowercase().starts_with("text/event-stream") {
+            // A stream was asked for: JSON here is an error in a 200, and anything else is not for the client.
+            let body = collect(self.gateway, response.body, ERROR_BODY).await?.unwrap_or_default();
+            let fault = plain(protocol, &names, &body).map_or_else(|f| f, |_| crate::wire::answer::AnswerFault::NotTheProtocol("a stream"));
+            return Err(Fault::Endpoint(Failure::of_answer(fault, status)));
+        }
+        let mut relay = Relay::new(protocol, names, self.gateway.limits.event);
+        let (mut upstream, mut out) = (response.body, Vec::with_capacity(1024));
+        loop {
+            let progress = match poll_fn(|cx| upstream.as_mut().poll_next(cx)).await {
+                Some(bytes) => relay.feed(&bytes?, &mut out),
+                None => relay.end().map(|()| crate::wire::answer::Progress { answered: true, done: true }),
+            };
+            match progress {
+                Ok(progress) if progress.answered || progress.done => {
+                    return Ok(Head::Stream(Success::Stream { relay, upstream, out, done: progress.done, headers: response.headers, status }));
+                }
+                Ok(_) => out.clear(),
+                Err(fault) => return Err(Fault::Endpoint(Failure::of_answer(fault, status))),
+            }
+        }
+    }
+}
+
+enum Head {
+    Plain(AnswerNames, u16, UpstreamResponse),
+    Stream(Success),
+}
+
+/// What an error response means.
+async fn read_error(status: u16, response: UpstreamResponse) -> Failure {
+    let retry_after = response.headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse::<f64>().ok());
+    let retry_after = retry_after.filter(|s| *s >= 0.0).map(|s| s.ceil() as u64);
+    let (mut body, mut read) = (response.body, Vec::new());
+    while read.len() < ERROR_BODY {
+        match poll_fn(|cx| body.as_mut().poll_next(cx)).await {
+            Some(Ok(bytes)) => read.extend_from_slice(&bytes),
+            Some(Err(_)) | None => break,
+        }
+    }
+    Failure::of_response(status, retry_after, &read)
+}
+
+/// The whole of a body; `None` where it has more than `limit` bytes. A body that is idle for too long is a fault.
+async fn collect(gateway: &Gateway, mut body: Pin<Box<dyn UpstreamBody>>, limit: usize) -> Result<Option<Vec<u8>>, Fault> {
+    let mut read: Vec<u8> = Vec::new();
+    loop {
+        let next = within(gateway, gateway.deadlines.idle, poll_fn(|cx| body.as_mut().poll_next(cx))).await;
+        match next.ok_or(FailureClass::Timeout)? {
+            Some(bytes) => read.extend_from_slice(&bytes?),
+            None => return Ok(Some(read)),
+        }
+        if read.len() > limit {
+            return Ok(None);
+        }
+    }
+}
+
+/// What `future` gives, if it does so in time. The timer is made only when there is something to wait for.
+async fn within<T>(gateway: &Gateway, after: Duration, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    let mut timer = None;
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(done));
+        }
+        timer.get_or_insert_with(|| gateway.ports.clock.timer(after)).as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}

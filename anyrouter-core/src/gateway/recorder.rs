@@ -1,0 +1,222 @@
+//! The one record of a request, from its slot to its commit.
+
+use std::{sync::Arc, task::Poll, time::Duration};
+
+use http::Response;
+
+use super::{AnswerBody, Gateway, answer::error_response, cut, storage_unavailable};
+use crate::{
+    catalog::{Endpoint, Usd},
+    ids::RequestId,
+    ports::{LogError, Reservation, Room},
+    route::Observation,
+    time::Timestamp,
+    usage::{Attempt, Committed, Opening, Outcome, Record, Slot},
+    wire::{
+        answer::{AnswerNames, Meter},
+        error::{ApiError, AttemptNote, Failure},
+        openai_chat::ChatRequest,
+    },
+};
+
+/// What the status of a request is whose client went away before it had one.
+const CLIENT_CLOSED: u16 = 499;
+
+/// Keeps the record of a request, and sees to it that there is one: dropped before it was finished, it says `cancelled`.
+pub(super) struct Recorder {
+    gateway: Arc<Gateway>,
+    slot: Slot,
+    pub(super) record: Record,
+    pub(super) room: Option<Room>,
+    pub(super) reservation: Option<Reservation>,
+    pub(super) trace_id: Option<String>,
+    /// What the prompt counts as, in tokens.
+    prompt_estimate: u64,
+    /// When the first byte of the answer came.
+    first_byte: Option<Timestamp>,
+    /// Microseconds that were spent waiting for upstreams.
+    pub(super) waited: u64,
+    /// The failures, for the error that tells of them.
+    failures: Vec<AttemptNote>,
+}
+
+impl Recorder {
+    /// Takes a slot.
+    pub(super) async fn open(gateway: Arc<Gateway>, opening: Opening) -> Result<Self, LogError> {
+        let record = Record::opened(opening.clone());
+        let slot = Slot::take(gateway.ports.usage.clone(), opening).await?;
+        Ok(Self {
+            gateway,
+            slot,
+            record,
+            room: None,
+            reservation: None,
+            trace_id: None,
+            prompt_estimate: 0,
+            first_byte: None,
+            waited: 0,
+            failures: Vec::new(),
+        })
+    }
+
+    pub(super) fn id(&self) -> RequestId {
+        self.record.id
+    }
+
+    pub(super) fn gateway(&self) -> Arc<Gateway> {
+        self.gateway.clone()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.gateway.ports.clock.now()
+    }
+
+    /// Notes what was asked for.
+    pub(super) fn asked(&mut self, request: &ChatRequest) {
+        let model = request.model.as_ref().or(request.models.first()).map(|m| cut(m));
+        self.record.model_requested.clone_from(&model);
+        self.record.streamed = request.stream;
+        if let Some(session) = &request.session_id {
+            self.record.session_id = Some(cut(session));
+        }
+        self.prompt_estimate = request.volume.tokens();
+        self.slot.note(|o| o.model_requested = model);
+    }
+
+    /// Notes that an endpoint is being asked.
+    pub(super) fn trying(&mut self, endpoint: &Endpoint) {
+        self.record.model = Some(endpoint.model.to_string());
+        self.record.endpoint = Some(endpoint.id.to_string());
+        self.record.provider = Some(endpoint.provider.to_string());
+        self.record.provider_name = Some(endpoint.provider_name.to_string());
+        self.slot.note(|o| o.endpoint = Some(endpoint.id.to_string()));
+    }
+
+    /// Notes that an endpoint failed, and lets routing learn from it.
+    pub(super) fn failed(&mut self, endpoint: &Endpoint, failure: &Failure, since: Timestamp) {
+        let now = self.now();
+        let latency = u64::try_from(now.since(since).as_micros()).unwrap_or(u64::MAX);
+        self.waited = self.waited.saturating_add(latency);
+        self.record.attempts.push(Attempt { endpoint: endpoint.id.to_string(), outcome: failure.outcome().to_owned(), http_status: failure.status, latency });
+        let error_code = failure.code.clone().unwrap_or_else(|| failure.outcome().to_owned());
+        self.failures.push(AttemptNote { backend: endpoint.id.to_string(), status: failure.status, error_code, is_final: false });
+        let retry_after = failure.retry_after.map(Duration::from_secs);
+        let seen = if failure.class.is_the_endpoints() { Observation::Failed { retry_after } } else { Observation::Nothing };
+        self.gateway.health.observe(endpoint, seen, now);
+    }
+
+    /// Notes that an endpoint began to answer.
+    pub(super) fn answered(&mut self, endpoint: &Endpoint, status: u16, since: Timestamp) {
+        let now = self.now();
+        let latency = u64::try_from(now.since(since).as_micros()).unwrap_or(u64::MAX);
+        self.waited = self.waited.saturating_add(latency);
+        self.first_byte = Some(now);
+        self.record.time_to_first_byte = Some(micros(now, self.record.created_at));
+        self.record.attempts.push(Attempt { endpoint: endpoint.id.to_string(), outcome: "ok".to_owned(), http_status: Some(status), latency });
+        self.gateway.health.observe(endpoint, Observation::Answered { first_byte: latency }, now);
+    }
+
+    /// The answer broke off after it had begun: the attempt was no success after all.
+    pub(super) fn broke_off(&mut self, endpoint: &Endpoint, failure: &Failure) {
+        if let Some(attempt) = self.record.attempts.last_mut() {
+            failure.outcome().clone_into(&mut attempt.outcome);
+        }
+        let error_code = failure.code.clone().unwrap_or_else(|| failure.outcome().to_owned());
+        self.failures.push(AttemptNote { backend: endpoint.id.to_string(), status: failure.status, error_code, is_final: true });
+        if failure.class.is_the_endpoints() {
+            let retry_after = failure.retry_after.map(Duration::from_secs);
+            self.gateway.health.observe(endpoint, Observation::Failed { retry_after }, self.now());
+        }
+    }
+
+    /// The failures so far, the last of them final.
+    pub(super) fn attempts(&self) -> Vec<AttemptNote> {
+        let mut notes = self.failures.clone();
+        if let Some(last) = notes.last_mut() {
+            last.is_final = true;
+        }
+        notes
+    }
+
+    /// Notes what an answer used and why it ended.
+    pub(super) fn metered(&mut self, names: &AnswerNames, meter: &Meter) {
+        let (tokens, estimated) = names.tokens(meter);
+        self.record.tokens = tokens;
+        self.record.estimated = estimated;
+        self.record.cost = names.cost(&tokens);
+        self.record.finish_reason.clone_from(&meter.finish_reason);
+        self.record.native_finish_reason.clone_from(&meter.native_finish_reason);
+        self.record.upstream_id.clone_from(&meter.upstream_id);
+    }
+
+    /// Writes the record. What is noted after this is not in it.
+    pub(super) fn finish(&mut self, outcome: Outcome, status: u16, error_code: Option<&str>) {
+        if self.slot.is_filled() {
+            return;
+        }
+        let now = self.now();
+        let record = &mut self.record;
+        record.outcome = outcome;
+        record.http_status = status;
+        record.error_code = error_code.map(ToOwned::to_owned);
+        record.latency = micros(now, record.created_at);
+        if record.attempts.is_empty() && record.endpoint.is_none() {
+            // Nothing was sent anywhere: nothing was used, and that is no estimate.
+            record.estimated = false;
+            record.cost = Some(Usd::ZERO);
+        } else if record.estimated && record.tokens.prompt == 0 && outcome != Outcome::Ok {
+            record.tokens.prompt = self.prompt_estimate;
+        }
+        if let Some(first) = self.first_byte {
+            record.generation_time = Some(micros(now, first));
+            if let (Outcome::Ok, true, Some(endpoint)) = (outcome, record.streamed, &record.endpoint) {
+                let seconds = (micros(now, first) as f64 / 1e6).max(1e-3);
+                let endpoint = endpoint.as_str().into();
+                self.gateway.health.observe_throughput(&endpoint, record.tokens.completion as f64 / seconds, now);
+            }
+        }
+        if let Some(reservation) = self.reservation.take() {
+            self.gateway.ports.limiter.settle(&record.key_hash, reservation, record.tokens.total());
+            if outcome == Outcome::Ok {
+                self.gateway.remember_answer(&record.key_hash, record.tokens.completion);
+            }
+        }
+        self.slot.fill(record);
+    }
+
+    pub(super) fn poll_committed(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<Committed, LogError>> {
+        self.slot.poll_committed(cx)
+    }
+
+    pub(super) async fn committed(&mut self) -> Result<Committed, LogError> {
+        std::future::poll_fn(|cx| self.slot.poll_committed(cx)).await
+    }
+
+    /// Ends the request with an error, once its record is committed.
+    pub(super) async fn refuse(mut self, outcome: Outcome, error: ApiError) -> Response<AnswerBody> {
+        self.finish(outcome, error.status, Some(&error.code));
+        match self.committed().await {
+            Ok(_committed) => error_response(&self, &error),
+            Err(_) => error_response(&self, &storage_unavailable()),
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        if !self.slot.is_filled() {
+            // An attempt that was under way showed nothing of its endpoint.
+            let world = self.gateway.world();
+            if let Some(endpoint) = self.record.endpoint.as_deref().and_then(|e| world.catalog.catalog().endpoint(e))
+                && self.first_byte.is_none()
+            {
+                self.gateway.health.observe(endpoint, Observation::Nothing, self.now());
+            }
+            self.finish(Outcome::Cancelled, CLIENT_CLOSED, None);
+        }
+    }
+}
+
+fn micros(now: Timestamp, since: Timestamp) -> u64 {
+    u64::try_from(now.since(since).as_micros()).unwrap_or(u64::MAX)
+}

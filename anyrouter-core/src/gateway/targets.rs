@@ -1,0 +1,134 @@
+//! What a request asks for: its models, each with the restriction that came with its name, and how it wants to be served.
+
+use super::{Gateway, INBOUND, invalid};
+use crate::{
+    account::World,
+    catalog::{Catalog, Endpoint, ModelName, Variant},
+    ids::RequestId,
+    policy::{CompiledLayers, Decision, Layer, ProviderPattern, Restriction, evaluate},
+    route::{Needs, Preferences, ProviderObject, Request, Sort},
+    wire::{
+        anthropic_messages::untranslatable,
+        error::{ApiError, Availability},
+        openai_chat::{ChatRequest, RequestFault},
+    },
+};
+
+/// A virtual name stands for at most so many models.
+const EXPANSION: usize = 64;
+
+/// What a request asks for.
+#[derive(Debug)]
+pub(super) struct Targets {
+    /// The model as it was asked for.
+    pub(super) asked: String,
+    /// The models in order, as places in the catalog's models, with the request's layer.
+    pub(super) models: Vec<(usize, [(Layer, Restriction); 1])>,
+    pub(super) preferences: Preferences,
+    pub(super) needs: Needs,
+}
+
+impl Targets {
+    /// What the policy says of each model.
+    pub(super) fn decisions<'a>(&'a self, layers: &'a CompiledLayers) -> Vec<Decision<'a>> {
+        self.models.iter().map(|(model, request)| evaluate(layers, request, *model)).collect()
+    }
+
+    pub(super) fn routing<'a>(&'a self, gateway: &'a Gateway, has_credential: &'a (dyn Fn(&Endpoint) -> bool + Sync), id: RequestId) -> Request<'a> {
+        let seed = id.as_bytes().iter().fold(0u64, |seed, b| seed.rotate_left(8) ^ u64::from(*b));
+        Request {
+            preferences: &self.preferences,
+            needs: &self.needs,
+            health: &gateway.health,
+            has_credential,
+            inbound: INBOUND,
+            now: gateway.ports.clock.now(),
+            seed,
+        }
+    }
+}
+
+/// Resolves the names and the wishes of a request.
+pub(super) fn resolve(request: &ChatRequest, world: &World, pin: Option<&str>) -> Result<Targets, ApiError> {
+    let catalog = world.catalog.catalog();
+    let object: ProviderObject =
+        request.get("provider", "an object of routing preferences").map_err(invalid)?.unwrap_or_default();
+    let mut preferences = Preferences::from_object(object).map_err(|(param, problem)| invalid(RequestFault::member(param, problem)))?;
+    preferences.require_parameters |= request.require_params;
+    preferences.pin = pin.map(ProviderPattern::new);
+    let names: Vec<&str> = request.model.iter().chain(&request.models).map(String::as_str).collect();
+    let Some(first) = names.first() else {
+        return Err(invalid(RequestFault::member("model", "`model` is missing; GET /api/v1/models lists what there is")));
+    };
+    if request.raw("messages").is_none() {
+        return Err(invalid(RequestFault::member("messages", "`messages` is missing")));
+    }
+    let mut targets = Targets {
+        asked: (*first).to_owned(),
+        models: Vec::new(),
+        needs: Needs {
+            min_context: request.min_context.map(|n| (n, "min_context")),
+            max_tokens: request.max_tokens,
+            parameters: request.parameters().map(ToOwned::to_owned).collect(),
+            images: request.volume.files > 0,
+            not_in_anthropic: untranslatable(request),
+        },
+        preferences,
+    };
+    for name in &names {
+        targets.add(name, catalog)?;
+    }
+    if targets.models.is_empty() { Err(not_found(&names, catalog)) } else { Ok(targets) }
+}
+
+impl Targets {
+    /// Adds what one name stands for; nothing where no model bears it.
+    fn add(&mut self, name: &str, catalog: &Catalog) -> Result<(), ApiError> {
+        let parsed = ModelName::parse(name, catalog);
+        if parsed.preset.is_some() {
+            return Err(invalid(RequestFault::member("model", "this server has no presets; name a model")));
+        }
+        if let Some(floor) = parsed.min_context
+            && self.needs.min_context.is_none_or(|(known, _)| known < floor)
+        {
+            self.needs.min_context = Some((floor, "model"));
+        }
+        let mut restriction = self.preferences.restriction.clone();
+        match parsed.variant {
+            Some(Variant::Free) => restriction.max_price.free_only = true,
+            Some(Variant::Floor) => self.preferences.sort = self.preferences.sort.or(Some(Sort::Price)),
+            Some(Variant::Nitro) => self.preferences.sort = self.preferences.sort.or(Some(Sort::Throughput)),
+            None => {}
+        }
+        let found: Vec<usize> = match catalog.virtual_models().iter().find(|v| v.id.as_str() == parsed.base) {
+            Some(virtual_model) => {
+                restriction.max_price.free_only |= virtual_model.free;
+                catalog.expand(virtual_model)
+            }
+            None => catalog.find(parsed.base).into_iter().collect(),
+        };
+        for model in found.into_iter().take(EXPANSION) {
+            if !self.models.iter().any(|(known, _)| *known == model) {
+                self.models.push((model, [(Layer::Request, restriction.clone())]));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn not_found(names: &[&str], catalog: &Catalog) -> ApiError {
+    let asked = names.first().copied().unwrap_or_default();
+    let near = catalog.near(asked);
+    let hint = if near.is_empty() { "GET /api/v1/models lists what there is".to_owned() } else { format!("did you mean {}?", near.join(", ")) };
+    // The name is metadata; it is cut, so that a prompt in its place is not repeated.
+    let shown: String = asked.chars().take(80).filter(|c| !c.is_control()).collect();
+    let mut error = ApiError::new(404, "model_not_found", format!("no model `{shown}`: {hint}"));
+    error.param = Some("model".to_owned());
+    error.availability = Some(Box::new(Availability {
+        code: "model_not_found",
+        requested_models: names.iter().map(|n| super::cut(n)).collect(),
+        docs_url: "/docs/models",
+        ..Availability::default()
+    }));
+    error
+}

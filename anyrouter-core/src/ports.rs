@@ -1,0 +1,257 @@
+//! What the gateway needs of the world, as small traits, each with its contract. Backends implement them; the in-memory ones here are
+//! real, and are the first to pass the conformance suite (feature `conformance`).
+//!
+//! Ports are `Send + Sync`, for a gateway that serves many requests at once. A port's future may be dropped at any await: nothing
+//! that was accepted may be lost by it.
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod memory;
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::{
+    account::Caller,
+    catalog::{Address, Provider},
+    ids::{AccountId, RequestId},
+    key::KeyHash,
+    policy::Eligible,
+    secret::Secret,
+    time::Timestamp,
+    usage::{Opening, Outcome, Record},
+};
+
+/// Time.
+pub trait Clock: Send + Sync {
+    /// Now. It should not step back within a process; what is counted from it bears it if it does.
+    fn now(&self) -> Timestamp;
+
+    /// A timer that is done after `after`.
+    fn timer(&self, after: Duration) -> Pin<Box<dyn Timer>>;
+}
+
+/// A timer that can be set anew, so that a deadline which moves costs nothing until it is reached.
+pub trait Timer: Future<Output = ()> + Send {
+    /// Done after `after` from now, whatever it was set to.
+    fn reset(self: Pin<&mut Self>, after: Duration);
+}
+
+/// Randomness good enough for keys.
+pub trait Randomness: Send + Sync {
+    /// Fills `bytes`.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// Who calls: keys and accounts.
+#[async_trait]
+pub trait Directory: Send + Sync {
+    /// The key with this hash, with its account and their settings as of now: a change that was acknowledged before this was called
+    /// is in it (P04, P07, P11). `None` where there is no such key.
+    async fn find(&self, hash: &KeyHash) -> Result<Option<Arc<Caller>>, DirectoryError>;
+}
+
+/// The directory could not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("keys and accounts cannot be read: {0}")]
+pub struct DirectoryError(pub String);
+
+/// Where usage records go.
+///
+/// `fill` is synchronous and does not wait: it is called from `Drop`. What it was given is never lost while the process lives: a
+/// record that cannot be written now stays in memory, in its slot, and is written when it can be. Every method may be called from
+/// any thread.
+#[async_trait]
+pub trait UsageLog: Send + Sync {
+    /// Takes a slot for a request, waiting while there are too many; an error where records cannot be written now.
+    async fn take(&self, opening: &Opening) -> Result<(), LogError>;
+
+    /// Replaces what is known of a request whose slot is taken.
+    fn note(&self, opening: &Opening);
+
+    /// Writes the record of a taken slot, and gives the slot back.
+    fn fill(&self, record: &Record) -> Filled;
+
+    /// Ready when what was filled is as durable as the log is configured to make it.
+    fn poll_durable(&self, filled: &mut Filled, cx: &mut Context<'_>) -> Poll<Result<(), LogError>>;
+
+    /// The record with this id, if it is this account's.
+    async fn find(&self, account: &AccountId, id: RequestId) -> Result<Option<Record>, LogError>;
+
+    /// An account's records, the newest first.
+    async fn list(&self, account: &AccountId, query: &LogQuery) -> Result<Vec<Record>, LogError>;
+}
+
+/// Which records to list.
+#[derive(Clone, Debug, Default)]
+pub struct LogQuery {
+    /// At most so many.
+    pub limit: usize,
+    /// Only those older than this one.
+    pub before: Option<RequestId>,
+    /// Only of this model, as asked for or as answered.
+    pub model: Option<String>,
+    /// Only with this HTTP status.
+    pub status: Option<u16>,
+    /// Only with this outcome.
+    pub outcome: Option<Outcome>,
+    /// Only of this key.
+    pub key: Option<KeyHash>,
+}
+
+impl LogQuery {
+    /// Whether a record is wanted, the limit aside.
+    pub fn wants(&self, record: &Record) -> bool {
+        let named = |m: &String| record.model_requested.as_ref() == Some(m) || record.model.as_ref() == Some(m);
+        self.before.is_none_or(|b| record.id < b)
+            && self.model.as_ref().is_none_or(named)
+            && self.status.is_none_or(|s| record.http_status == s)
+            && self.outcome.is_none_or(|o| record.outcome == o)
+            && self.key.is_none_or(|k| record.key_hash == k)
+    }
+}
+
+/// What a log made of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// Durable as configured.
+    Durable,
+    /// Written; durable once the log has made everything up to this mark so.
+    Written(u64),
+    /// Not written yet: it stays in memory.
+    Held,
+}
+
+/// The log cannot do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// Records cannot be written now.
+    #[error("usage records cannot be written: {0}")]
+    Unavailable(String),
+    /// Records cannot be read now.
+    #[error("usage records cannot be read: {0}")]
+    Unreadable(String),
+    /// A commit was asked for before there was a record.
+    #[error("the slot was not filled")]
+    NotFilled,
+}
+
+/// Room within a key's limits.
+#[async_trait]
+pub trait Limiter: Send + Sync {
+    /// Counts a request against `limit` per minute. On one node there is no overshoot in any 60 seconds.
+    async fn request(&self, key: &KeyHash, limit: u32) -> Room;
+
+    /// Reserves `tokens` against `limit` per minute, where the window has room for them.
+    async fn tokens(&self, key: &KeyHash, limit: u64, tokens: u64) -> Result<Reservation, Room>;
+
+    /// Replaces a reservation by what was used. Synchronous: it is called from `Drop`.
+    fn settle(&self, key: &KeyHash, reservation: Reservation, used: u64);
+}
+
+/// What a window has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// The request is admitted.
+    pub admitted: bool,
+    /// Per window.
+    pub limit: u64,
+    /// Left in this window.
+    pub remaining: u64,
+    /// Until there is room again; zero where there is.
+    pub reset: Duration,
+}
+
+/// Tokens taken before they are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// When they were taken.
+    pub at: Timestamp,
+    /// How many.
+    pub tokens: u64,
+}
+
+/// The operator's credentials for providers.
+pub trait Credentials: Send + Sync {
+    /// Whether a request can be sent to this provider: it has a credential, or needs none.
+    fn has(&self, provider: &Provider) -> bool;
+
+    /// The credential, in the clear for as long as a request is being forwarded.
+    fn open(&self, provider: &Provider) -> Option<Secret<String>>;
+}
+
+/// A request to a provider.
+pub struct UpstreamRequest {
+    /// Where the provider answers; [`path`](Self::path) is appended.
+    pub address: Address,
+    /// The protocol's path, as `/chat/completions`.
+    pub path: &'static str,
+    /// Headers, the credential among them.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl fmt::Debug for UpstreamRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamRequest").field("address", &self.address).field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// A provider's answer.
+pub struct UpstreamResponse {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, polled by the task that serves the client.
+    pub body: Pin<Box<dyn UpstreamBody>>,
+}
+
+impl fmt::Debug for UpstreamResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamResponse").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+/// A body that is polled: no task, no channel, no future for a chunk. Dropping it ends the transfer.
+pub trait UpstreamBody: Send {
+    /// The next bytes, all that are ready together; `None` at the end.
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>>;
+
+    /// The answer is complete: what is left of the body may be read in the background, so that its connection can be used again.
+    fn finish(self: Pin<Box<Self>>) {}
+}
+
+/// The way to providers. It follows no redirect, and opens no connection but to the address that it is given.
+#[async_trait]
+pub trait Upstream: Send + Sync {
+    /// Sends a request to an endpoint that the policy made eligible, and gives the head of the answer, whatever its status. Dropping
+    /// the future ends the attempt.
+    async fn send(&self, to: Eligible<'_>, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError>;
+}
+
+/// A provider that could not be reached, or broke off.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpstreamError {
+    /// No connection.
+    #[error("no connection: {0}")]
+    Connect(String),
+    /// No connection in time.
+    #[error("no connection in time")]
+    ConnectTimeout,
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+}

@@ -1,0 +1,233 @@
+//! Backends in memory: for tests, for simulation, and for services that need no more.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+
+use super::{Clock, Credentials, Directory, DirectoryError, Filled, Limiter, LogError, LogQuery, Reservation, Room, UsageLog};
+use crate::{
+    account::{Caller, KeyRecord},
+    catalog::Provider,
+    ids::{AccountId, RequestId},
+    key::KeyHash,
+    policy::Settings,
+    secret::Secret,
+    time::Timestamp,
+    usage::{Opening, Record},
+};
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keys and accounts in memory.
+#[derive(Debug, Default)]
+pub struct MemoryDirectory {
+    keys: Mutex<HashMap<KeyHash, KeyRecord>>,
+    settings: Mutex<HashMap<AccountId, Settings>>,
+}
+
+impl MemoryDirectory {
+    /// Adds a key, or replaces it.
+    pub fn put_key(&self, key: KeyRecord) {
+        lock(&self.keys).insert(key.hash, key);
+    }
+
+    /// Replaces an account's settings.
+    pub fn put_settings(&self, account: &AccountId, settings: Settings) {
+        lock(&self.settings).insert(account.clone(), settings);
+    }
+}
+
+#[async_trait]
+impl Directory for MemoryDirectory {
+    async fn find(&self, hash: &KeyHash) -> Result<Option<Arc<Caller>>, DirectoryError> {
+        let Some(key) = lock(&self.keys).get(hash).cloned() else { return Ok(None) };
+        let settings = lock(&self.settings).get(&key.account).cloned().unwrap_or_default();
+        Ok(Some(Arc::new(Caller::new(key, settings))))
+    }
+}
+
+/// Usage records in memory.
+#[derive(Debug, Default)]
+pub struct MemoryLog {
+    records: Mutex<BTreeMap<RequestId, Record>>,
+    open: Mutex<BTreeMap<RequestId, Opening>>,
+}
+
+impl MemoryLog {
+    /// Every record, the oldest first.
+    pub fn all(&self) -> Vec<Record> {
+        lock(&self.records).values().cloned().collect()
+    }
+
+    /// The requests whose slots are taken.
+    pub fn open(&self) -> Vec<Opening> {
+        lock(&self.open).values().cloned().collect()
+    }
+}
+
+#[async_trait]
+impl UsageLog for MemoryLog {
+    async fn take(&self, opening: &Opening) -> Result<(), LogError> {
+        lock(&self.open).insert(opening.id, opening.clone());
+        Ok(())
+    }
+
+    fn note(&self, opening: &Opening) {
+        lock(&self.open).insert(opening.id, opening.clone());
+    }
+
+    fn fill(&self, record: &Record) -> Filled {
+        lock(&self.open).remove(&record.id);
+        lock(&self.records).entry(record.id).or_insert_with(|| record.clone());
+        Filled::Durable
+    }
+
+    fn poll_durable(&self, _: &mut Filled, _: &mut Context<'_>) -> Poll<Result<(), LogError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    async fn find(&self, account: &AccountId, id: RequestId) -> Result<Option<Record>, LogError> {
+        Ok(lock(&self.records).get(&id).filter(|r| r.account == *account).cloned())
+    }
+
+    async fn list(&self, account: &AccountId, query: &LogQuery) -> Result<Vec<Record>, LogError> {
+        let records = lock(&self.records);
+        Ok(records.values().rev().filter(|r| r.account == *account && query.wants(r)).take(query.limit).cloned().collect())
+    }
+}
+
+/// Windows of 60 seconds in steps of one, in memory. A second counts whole as long as any of it is within the window, so that no 60
+/// seconds see more than the limit.
+pub struct MemoryLimiter {
+    clock: Arc<dyn Clock>,
+    windows: Mutex<HashMap<KeyHash, Windows>>,
+}
+
+#[derive(Debug, Default)]
+struct Windows {
+    requests: Window,
+    tokens: Window,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    /// Amounts by second.
+    seconds: BTreeMap<u64, u64>,
+}
+
+const WINDOW_SECONDS: u64 = 60;
+
+impl Window {
+    fn used(&mut self, now: Timestamp) -> u64 {
+        let first = now.seconds().saturating_sub(WINDOW_SECONDS);
+        self.seconds = self.seconds.split_off(&first);
+        self.seconds.values().fold(0, |sum, n| sum.saturating_add(*n))
+    }
+
+    fn add(&mut self, now: Timestamp, amount: u64) {
+        let at = self.seconds.entry(now.seconds()).or_default();
+        *at = at.saturating_add(amount);
+    }
+
+    /// Until `wanted` fits below `limit`.
+    fn reset(&self, now: Timestamp, limit: u64, wanted: u64) -> Duration {
+        let mut used = self.seconds.values().fold(0u64, |sum, n| sum.saturating_add(*n));
+        for (second, amount) in &self.seconds {
+            if used.saturating_add(wanted) <= limit {
+                break;
+            }
+            used = used.saturating_sub(*amount);
+            if used.saturating_add(wanted) <= limit {
+                return Timestamp::from_millis((second + WINDOW_SECONDS + 1) * 1000).since(now);
+            }
+        }
+        Duration::ZERO
+    }
+}
+
+impl MemoryLimiter {
+    /// Windows by this clock.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, windows: Mutex::default() }
+    }
+}
+
+impl std::fmt::Debug for MemoryLimiter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryLimiter").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Limiter for MemoryLimiter {
+    async fn request(&self, key: &KeyHash, limit: u32) -> Room {
+        let (now, limit) = (self.clock.now(), u64::from(limit));
+        let mut windows = lock(&self.windows);
+        let window = &mut windows.entry(*key).or_default().requests;
+        let used = window.used(now);
+        let admitted = used < limit;
+        if admitted {
+            window.add(now, 1);
+        }
+        let remaining = limit.saturating_sub(used + u64::from(admitted));
+        Room { admitted, limit, remaining, reset: window.reset(now, limit, 1) }
+    }
+
+    async fn tokens(&self, key: &KeyHash, limit: u64, tokens: u64) -> Result<Reservation, Room> {
+        let now = self.clock.now();
+        let mut windows = lock(&self.windows);
+        let window = &mut windows.entry(*key).or_default().tokens;
+        let used = window.used(now);
+        if used.saturating_add(tokens) > limit {
+            let reset = window.reset(now, limit, tokens);
+            return Err(Room { admitted: false, limit, remaining: limit.saturating_sub(used), reset });
+        }
+        window.add(now, tokens);
+        Ok(Reservation { at: now, tokens })
+    }
+
+    fn settle(&self, key: &KeyHash, reservation: Reservation, used: u64) {
+        let mut windows = lock(&self.windows);
+        let window = &mut windows.entry(*key).or_default().tokens;
+        if let Some(amount) = window.seconds.get_mut(&reservation.at.seconds()) {
+            *amount = amount.saturating_sub(reservation.tokens).saturating_add(used);
+        }
+    }
+}
+
+/// Credentials in memory, by provider.
+#[derive(Default)]
+pub struct MemoryCredentials {
+    by_provider: HashMap<String, Secret<String>>,
+}
+
+impl MemoryCredentials {
+    /// With a credential for `provider`.
+    pub fn with(mut self, provider: &str, credential: Secret<String>) -> Self {
+        self.by_provider.insert(provider.to_owned(), credential);
+        self
+    }
+}
+
+impl std::fmt::Debug for MemoryCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.by_provider.keys()).finish()
+    }
+}
+
+impl Credentials for MemoryCredentials {
+    fn has(&self, provider: &Provider) -> bool {
+        self.by_provider.contains_key(provider.slug.as_str()) || provider.addresses.iter().all(|a| a.base_url.starts_with("demo:"))
+    }
+
+    fn open(&self, provider: &Provider) -> Option<Secret<String>> {
+        self.by_provider.get(provider.slug.as_str()).cloned()
+    }
+}

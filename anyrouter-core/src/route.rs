@@ -1,0 +1,15 @@
+//! Which of the eligible endpoints *should* serve a request, and in what order they are tried (P21, P22).
+//!
+//! The order is deterministic: what `provider.order` names, then what is healthy, then what is known to carry the request, then
+//! priority, then price; `sort` puts another measure in the place of the last two. Health comes from the outcomes of attempts, as
+//! usage records have them, and from nothing else.
+
+mod health;
+mod plan;
+mod preferences;
+
+pub use self::{
+    health::{Health, HealthView, Observation},
+    plan::{Candidate, Needs, Plan, Request, explain, plan},
+    preferences::{Preferences, ProviderObject, Sort, Thresholds},
+};

@@ -1,0 +1,145 @@
+//! What is kept of a request: metadata, and nothing that was said.
+
+use serde::{Deserialize, Serialize};
+
+use super::Tokens;
+use crate::{
+    catalog::Usd,
+    ids::{AccountId, RequestId},
+    key::KeyHash,
+    time::Timestamp,
+};
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It was answered.
+    Ok,
+    /// Every attempt failed, or the answer broke off.
+    UpstreamError,
+    /// The policy or its own limits left no endpoint.
+    Refused,
+    /// Its key had no room.
+    RateLimited,
+    /// It could not be understood.
+    Invalid,
+    /// The client went away.
+    Cancelled,
+    /// The process ended first.
+    Interrupted,
+    /// Its record could not be written in time.
+    StorageError,
+}
+
+/// One try at one endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The endpoint's id.
+    pub endpoint: String,
+    /// `ok`, or the class of failure.
+    pub outcome: String,
+    /// The status that the provider answered with, if it did.
+    pub http_status: Option<u16>,
+    /// Microseconds from the beginning of the attempt to its first good byte, or to its failure.
+    pub latency: u64,
+}
+
+/// The usage record (P02). Times are in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Record {
+    /// The request's id, which is also the generation's.
+    pub id: RequestId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The key that was used.
+    pub key_hash: KeyHash,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// Where it came from.
+    pub ip: Option<String>,
+    /// The model as it was asked for, cut at 256 characters.
+    pub model_requested: Option<String>,
+    /// The model that answered, or was asked last.
+    pub model: Option<String>,
+    /// The endpoint that answered, or was asked last.
+    pub endpoint: Option<String>,
+    /// Its provider's slug.
+    pub provider: Option<String>,
+    /// Its provider's display name.
+    pub provider_name: Option<String>,
+    /// The provider's id of the answer.
+    pub upstream_id: Option<String>,
+    /// It was a stream.
+    pub streamed: bool,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The status that the client was answered with.
+    pub http_status: u16,
+    /// The stable code of the error, where it was one.
+    pub error_code: Option<String>,
+    /// Why the answer ended, in OpenAI's words.
+    pub finish_reason: Option<String>,
+    /// Why the answer ended, in the provider's words.
+    pub native_finish_reason: Option<String>,
+    /// What it used.
+    pub tokens: Tokens,
+    /// The provider did not say what it used; `tokens` is estimated.
+    pub estimated: bool,
+    /// What it cost; `None` where a price is not known.
+    pub cost: Option<Usd>,
+    /// From acceptance to the end.
+    pub latency: u64,
+    /// From acceptance to the first byte of the answer.
+    pub time_to_first_byte: Option<u64>,
+    /// From the first byte of the answer to its end.
+    pub generation_time: Option<u64>,
+    /// Every try, in order.
+    pub attempts: Vec<Attempt>,
+    /// The fingerprint of the policy that held.
+    pub policy: Option<String>,
+    /// The version of the catalog that held.
+    pub catalog: Option<String>,
+    /// The truncated cache key; none as long as there is no cache.
+    pub cache_key: Option<String>,
+    /// The client's own name of the session, cut at 256 characters.
+    pub session_id: Option<String>,
+}
+
+impl Record {
+    /// The record of a request of which nothing is known but that it was accepted.
+    pub fn opened(opening: super::Opening) -> Self {
+        Self {
+            id: opening.id,
+            account: opening.account,
+            key_hash: opening.key_hash,
+            created_at: opening.at,
+            ip: opening.ip,
+            model_requested: opening.model_requested,
+            model: None,
+            endpoint: opening.endpoint,
+            provider: None,
+            provider_name: None,
+            upstream_id: None,
+            streamed: false,
+            outcome: Outcome::Interrupted,
+            http_status: 0,
+            error_code: None,
+            finish_reason: None,
+            native_finish_reason: None,
+            tokens: Tokens::default(),
+            estimated: true,
+            cost: None,
+            latency: 0,
+            time_to_first_byte: None,
+            generation_time: None,
+            attempts: Vec::new(),
+            policy: None,
+            catalog: None,
+            cache_key: None,
+            session_id: None,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Tokens and what they cost, in whole numbers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::{Prices, Usd};
+
+/// What a request used, in tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tokens {
+    /// Of prompt, with those read from and written to the provider's cache.
+    pub prompt: u64,
+    /// Of answer, with reasoning.
+    pub completion: u64,
+    /// Of prompt read from the provider's cache.
+    pub cached: u64,
+    /// Of prompt written to the provider's cache.
+    pub cache_write: u64,
+    /// Of answer spent on reasoning.
+    pub reasoning: u64,
+}
+
+impl Tokens {
+    /// Prompt and answer.
+    pub fn total(&self) -> u64 {
+        self.prompt.saturating_add(self.completion)
+    }
+
+    /// A provider that reports more than this of anything is not believed.
+    const ABSURD: u64 = 1 << 40;
+
+    /// Whether the numbers can be true.
+    pub fn is_plausible(&self) -> bool {
+        let parts = self.cached.checked_add(self.cache_write).is_some_and(|c| c <= self.prompt);
+        parts && self.reasoning <= self.completion && self.prompt <= Self::ABSURD && self.completion <= Self::ABSURD
+    }
+}
+
+/// What `tokens` and one request cost at `prices`; `None` where a price that it needs is not known.
+pub fn cost(prices: &Prices, tokens: &Tokens) -> Option<Usd> {
+    let prompt = prices.prompt?;
+    let plain = tokens.prompt.saturating_sub(tokens.cached).saturating_sub(tokens.cache_write);
+    let sum = prompt
+        .times(plain)
+        .plus(prices.cache_read.unwrap_or(prompt).times(tokens.cached))
+        .plus(prices.cache_write.unwrap_or(prompt).times(tokens.cache_write))
+        .plus(prices.completion?.times(tokens.completion))
+        .plus(prices.request.unwrap_or_default());
+    Some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prices() -> Prices {
+        let mut prices = Prices::default();
+        prices.prompt = Some(Usd::per_token("0.15").unwrap());
+        prices.completion = Some(Usd::per_token("0.60").unwrap());
+        prices
+    }
+
+    #[test]
+    fn cost_is_exact_to_the_last_decimal() {
+        let tokens = Tokens { prompt: 7, completion: 3, ..Tokens::default() };
+        assert_eq!(cost(&prices(), &tokens).unwrap().to_string(), "0.00000285");
+    }
+
+    #[test]
+    fn a_cache_price_that_is_not_stated_is_the_prompts() {
+        let tokens = Tokens { prompt: 100, cached: 40, cache_write: 10, ..Tokens::default() };
+        assert_eq!(cost(&prices(), &tokens), cost(&prices(), &Tokens { prompt: 100, ..Tokens::default() }));
+        let cheap = Prices { cache_read: Some(Usd::ZERO), ..prices() };
+        assert_eq!(cost(&cheap, &tokens), cost(&prices(), &Tokens { prompt: 60, ..Tokens::default() }));
+    }
+
+    #[test]
+    fn an_unknown_price_makes_the_cost_unknown() {
+        assert_eq!(cost(&Prices::default(), &Tokens::default()), None);
+    }
+
+    #[test]
+    fn absurd_numbers_are_not_believed() {
+        assert!(!Tokens { prompt: u64::MAX, ..Tokens::default() }.is_plausible());
+        assert!(!Tokens { prompt: 1, cached: 2, ..Tokens::default() }.is_plausible());
+        assert!(Tokens { prompt: 2, cached: 1, cache_write: 1, completion: 5, reasoning: 5 }.is_plausible());
+    }
+}

@@ -1,0 +1,12 @@
+//! The protocols, in bytes: what a client sent is read once, borrowing; what the gateway need not understand goes through as it
+//! came; translation is a state machine from events to events, with no I/O in it.
+//!
+//! Same protocol on both sides: a scan for top-level members, no tree. Sources: OpenAI's API reference (chat completions),
+//! Anthropic's API reference (messages), and the WHATWG HTML standard, section 9.2 (server-sent events).
+
+pub mod anthropic_messages;
+pub mod answer;
+pub mod error;
+pub mod json;
+pub mod openai_chat;
+pub mod sse;

@@ -1,0 +1,291 @@
+//! What every answer carries, whatever protocol it came in: its names, its meter, and the members that AnyRouter adds.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::json::push_string;
+use crate::{
+    catalog::{Prices, Protocol, Usd},
+    usage::{Tokens, cost},
+};
+
+/// The names that an answer bears, and what its tokens cost.
+#[derive(Clone, Debug)]
+pub struct AnswerNames {
+    /// The generation id: the `id` of the answer and of every chunk.
+    pub id: String,
+    /// The request id.
+    pub request_id: String,
+    /// The id of the model that answers.
+    pub model: Arc<str>,
+    /// The provider's display name.
+    pub provider: Arc<str>,
+    /// The provider's slug.
+    pub provider_slug: Arc<str>,
+    /// The endpoint's id.
+    pub endpoint: Arc<str>,
+    /// Seconds since 1970, where the upstream does not say.
+    pub created: u64,
+    /// Milliseconds from the beginning of the attempt to the upstream's head.
+    pub latency_ms: u64,
+    /// What the endpoint costs.
+    pub prices: Prices,
+    /// The client asked for the usage chunk, and takes empty `choices`.
+    pub include_usage: bool,
+    /// What the prompt counts as where the upstream does not say, in tokens.
+    pub prompt_estimate: u64,
+    /// Members of the request that could not be translated.
+    pub omitted: Vec<String>,
+    /// What else the caller should know.
+    pub notes: Vec<String>,
+}
+
+impl AnswerNames {
+    /// What `meter` saw, or an estimate; and whether it is one.
+    pub fn tokens(&self, meter: &Meter) -> (Tokens, bool) {
+        match meter.tokens {
+            Some(tokens) => (tokens, false),
+            None => (Tokens { prompt: self.prompt_estimate, completion: meter.text.div_ceil(4), ..Tokens::default() }, true),
+        }
+    }
+
+    /// What `tokens` cost; none where a price is not known.
+    pub fn cost(&self, tokens: &Tokens) -> Option<Usd> {
+        cost(&self.prices, tokens)
+    }
+
+    /// Appends a usage object.
+    pub(super) fn push_usage(&self, out: &mut Vec<u8>, meter: &Meter) {
+        let (t, estimated) = self.tokens(meter);
+        push(out, format_args!("{{\"prompt_tokens\":{},\"completion_tokens\":{},\"total_tokens\":{},\"cost\":", t.prompt, t.completion, t.total()));
+        self.push_cost(out, &t);
+        push(out, format_args!(",\"prompt_tokens_details\":{{\"cached_tokens\":{},\"cache_write_tokens\":{}}}", t.cached, t.cache_write));
+        push(out, format_args!(",\"completion_tokens_details\":{{\"reasoning_tokens\":{}}}", t.reasoning));
+        out.extend_from_slice(if estimated { b",\"estimated\":true}" } else { b"}" });
+    }
+
+    pub(super) fn push_cost(&self, out: &mut Vec<u8>, tokens: &Tokens) {
+        match self.cost(tokens) {
+            Some(cost) => push(out, format_args!("{cost}")),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+
+    /// Appends the `anyrouter_metadata` of a plain answer.
+    pub(super) fn push_metadata(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"requestId\":");
+        push_string(out, &self.request_id);
+        self.push_metadata_tail(out);
+    }
+
+    /// Appends the `anyrouter_metadata` of a stream.
+    pub(super) fn push_stream_metadata(&self, out: &mut Vec<u8>, meter: &Meter) {
+        let (t, _) = self.tokens(meter);
+        out.extend_from_slice(b"{\"requestId\":");
+        push_string(out, &self.request_id);
+        push(out, format_args!(",\"usage\":{{\"inputTokens\":{},\"outputTokens\":{},", t.prompt, t.completion));
+        push(out, format_args!("\"cachedTokens\":{},\"totalTokens\":{}}},\"finishReason\":", t.cached, t.total()));
+        match &meter.finish_reason {
+            Some(reason) => push_string(out, reason),
+            None => out.extend_from_slice(b"null"),
+        }
+        self.push_metadata_tail(out);
+    }
+
+    fn push_metadata_tail(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b",\"model\":");
+        push_string(out, &self.model);
+        out.extend_from_slice(b",\"upstream\":{\"provider\":");
+        push_string(out, &self.provider_slug);
+        out.extend_from_slice(b",\"backend\":");
+        push_string(out, &self.endpoint);
+        push(out, format_args!(",\"latencyMs\":{}}}", self.latency_ms));
+        for (name, list) in [("omitted", &self.omitted), ("notes", &self.notes)] {
+            if !list.is_empty() {
+                push(out, format_args!(",\"{name}\":"));
+                // Writing to a `Vec` cannot fail.
+                let _ = serde_json::to_writer(&mut *out, list);
+            }
+        }
+        out.push(b'}');
+    }
+
+    /// Appends the beginning of a chunk, up to the value of `choices`.
+    pub(super) fn push_chunk_start(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"data: {\"id\":");
+        push_string(out, &self.id);
+        push(out, format_args!(",\"object\":\"chat.completion.chunk\",\"created\":{},\"model\":", self.created));
+        push_string(out, &self.model);
+        out.extend_from_slice(b",\"provider\":");
+        push_string(out, &self.provider);
+        out.extend_from_slice(b",\"choices\":");
+    }
+
+    /// The choices of a chunk that has none: empty only where the client asked for the usage chunk, so that the usual loop over
+    /// `chunk.choices[0]` works.
+    pub(super) fn no_choices(&self) -> &'static [u8] {
+        if self.include_usage { b"[]" } else { b"[{\"index\":0,\"delta\":{},\"finish_reason\":null}]" }
+    }
+
+    /// Appends what ends a stream: the usage chunk, unless the upstream sent one, the metadata frame, unless it was sent, and
+    /// `[DONE]`.
+    pub(super) fn push_stream_end(&self, out: &mut Vec<u8>, meter: &Meter) {
+        if meter.tokens.is_none() || !meter.usage_sent {
+            self.push_chunk_start(out);
+            out.extend_from_slice(self.no_choices());
+            out.extend_from_slice(b",\"usage\":");
+            self.push_usage(out, meter);
+            out.extend_from_slice(b"}\n\n");
+        }
+        if !meter.metadata_sent {
+            self.push_chunk_start(out);
+            out.extend_from_slice(self.no_choices());
+            out.extend_from_slice(b",\"anyrouter_metadata\":");
+            self.push_stream_metadata(out, meter);
+            out.extend_from_slice(b"}\n\n");
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+}
+
+/// Appends formatted text.
+pub(super) fn push(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Writing to a `Vec` cannot fail.
+    let _ = std::io::Write::write_fmt(out, text);
+}
+
+/// What passed: counted, not kept.
+#[derive(Clone, Debug, Default)]
+pub struct Meter {
+    /// What the upstream reported, if it did and the numbers can be true.
+    pub tokens: Option<Tokens>,
+    /// Bytes of text that were answered.
+    pub text: u64,
+    /// Why it ended, in OpenAI's words.
+    pub finish_reason: Option<String>,
+    /// Why it ended, in the provider's words.
+    pub native_finish_reason: Option<String>,
+    /// The provider's id of the answer.
+    pub upstream_id: Option<String>,
+    pub(super) usage_sent: bool,
+    pub(super) metadata_sent: bool,
+}
+
+/// What an upstream sent that is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnswerFault {
+    /// It is not the protocol.
+    #[error("the answer is not {0}")]
+    NotTheProtocol(&'static str),
+    /// It is an error, in a 200 or in the middle of a stream.
+    #[error("the provider answered with an error")]
+    Error {
+        /// The provider's code, if it is one.
+        code: Option<String>,
+        /// The provider's type, if it is one.
+        kind: Option<String>,
+    },
+    /// It ended before it was complete.
+    #[error("the answer broke off")]
+    Truncated,
+    /// It is larger than what is held.
+    #[error("the answer is longer than {limit} bytes")]
+    TooLong {
+        /// The bound, in bytes.
+        limit: usize,
+    },
+}
+
+/// A stream on its way through: bytes in, bytes out.
+#[derive(Debug)]
+pub enum Relay {
+    /// OpenAI chat on both sides.
+    OpenaiChat(super::openai_chat::StreamRelay),
+    /// Anthropic messages in, OpenAI chat out.
+    AnthropicMessages(super::anthropic_messages::StreamTranslator),
+}
+
+/// What became of some bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// There was an event for the client.
+    pub answered: bool,
+    /// The answer is complete.
+    pub done: bool,
+}
+
+impl Relay {
+    /// A relay for an answer in `protocol`. Events of more than `limit` bytes are faults.
+    pub fn new(protocol: Protocol, names: AnswerNames, limit: usize) -> Self {
+        match protocol {
+            Protocol::AnthropicMessages => Self::AnthropicMessages(super::anthropic_messages::StreamTranslator::new(names, limit)),
+            _ => Self::OpenaiChat(super::openai_chat::StreamRelay::new(names, limit)),
+        }
+    }
+
+    /// Takes bytes from the upstream and appends to `out` what goes to the client. What was appended before a fault is good.
+    pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Progress, AnswerFault> {
+        match self {
+            Self::OpenaiChat(relay) => relay.feed(bytes, out),
+            Self::AnthropicMessages(relay) => relay.feed(bytes, out),
+        }
+    }
+
+    /// The upstream's body ended before the answer said that it was complete: a fault, unless it was complete all the same.
+    pub fn end(&mut self) -> Result<(), AnswerFault> {
+        match self {
+            Self::OpenaiChat(relay) => relay.end(),
+            Self::AnthropicMessages(_) => Err(AnswerFault::Truncated),
+        }
+    }
+
+    /// What passed so far.
+    pub fn meter(&self) -> &Meter {
+        match self {
+            Self::OpenaiChat(relay) => relay.meter(),
+            Self::AnthropicMessages(relay) => relay.meter(),
+        }
+    }
+
+    /// The names that it writes.
+    pub fn names(&self) -> &AnswerNames {
+        match self {
+            Self::OpenaiChat(relay) => relay.names(),
+            Self::AnthropicMessages(relay) => relay.names(),
+        }
+    }
+
+    /// The end of the stream: usage, metadata, `[DONE]`. It is given to the client only against [`Committed`].
+    ///
+    /// [`Committed`]: crate::usage::Committed
+    pub fn last(&self) -> Bytes {
+        let mut out = Vec::with_capacity(768);
+        self.names().push_stream_end(&mut out, self.meter());
+        out.into()
+    }
+}
+
+/// A plain answer, ready for the client.
+#[derive(Debug)]
+pub struct PlainAnswer {
+    /// The body.
+    pub body: Bytes,
+    /// What it says of itself.
+    pub meter: Meter,
+}
+
+/// Turns a whole answer in `protocol` into the client's.
+pub fn plain(protocol: Protocol, names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
+    match protocol {
+        Protocol::AnthropicMessages => super::anthropic_messages::plain(names, body),
+        _ => super::openai_chat::plain(names, body),
+    }
+}
+
+/// A provider's code, type or reason, if it looks like one: it is passed on, and must not carry a prompt.
+pub(super) fn token_of(text: &str) -> Option<String> {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':' | b'/');
+    (!text.is_empty() && text.len() <= 64 && text.bytes().all(legal)).then(|| text.to_owned())
+}

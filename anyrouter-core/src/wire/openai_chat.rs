@@ -1,0 +1,14 @@
+//! OpenAI chat completions, in and out. Source: OpenAI API reference, *Chat*; the members beyond it are OpenRouter's.
+
+mod answer;
+mod request;
+mod stream;
+
+pub use self::{
+    answer::plain,
+    request::{ChatRequest, RequestFault, Reasoning},
+    stream::StreamRelay,
+};
+
+/// What is appended to a provider's base address.
+pub const PATH: &str = "/chat/completions";

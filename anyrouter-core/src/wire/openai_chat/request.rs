@@ -1,0 +1,369 @@
+//! A chat request, read once: its members as ranges of the body, and the values of those that the gateway needs.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use smallvec::SmallVec;
+
+use crate::wire::{
+    anthropic_messages::push_member,
+    json::{Member, Scanner, Volume, push_string},
+};
+
+/// A request that cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct RequestFault {
+    /// `invalid_json` or `invalid_parameter`.
+    pub code: &'static str,
+    /// The member, as `provider.sort`, where it is one.
+    pub param: Option<String>,
+    /// What is wrong, where, and what would be right; without what was sent.
+    pub problem: String,
+}
+
+impl RequestFault {
+    /// The body is not JSON, or not an object.
+    pub fn json(problem: impl Into<String>) -> Self {
+        Self { code: "invalid_json", param: None, problem: problem.into() }
+    }
+
+    /// A member is wrong.
+    pub fn member(param: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { code: "invalid_parameter", param: Some(param.into()), problem: problem.into() }
+    }
+}
+
+/// Members that are the gateway's own, and never leave it.
+const OURS: [&str; 9] = ["provider", "models", "preset", "trace", "session_id", "min_context", "require_params", "usage", "reasoning"];
+
+/// The members that are read here; each may stand once.
+const READ: [&str; 24] = [
+    "model",
+    "models",
+    "messages",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "provider",
+    "preset",
+    "trace",
+    "session_id",
+    "min_context",
+    "require_params",
+    "usage",
+    "reasoning",
+    "reasoning_effort",
+    "tools",
+    "tool_choice",
+    "response_format",
+    "stop",
+    "temperature",
+    "top_p",
+    "parallel_tool_calls",
+    "user",
+];
+
+/// What is asked of the model's thinking.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reasoning {
+    /// `none`, `minimal`, `low`, `medium`, `high`, `xhigh`, `max`.
+    pub effort: Option<String>,
+    /// Tokens that it may take.
+    pub max_tokens: Option<u64>,
+    /// It need not be shown.
+    pub exclude: bool,
+}
+
+/// A chat request.
+#[derive(Clone, Debug)]
+pub struct ChatRequest {
+    body: Bytes,
+    members: SmallVec<[Member; 16]>,
+    /// The model that was asked for.
+    pub model: Option<String>,
+    /// Models to fall back to.
+    pub models: Vec<String>,
+    /// The answer is a stream.
+    pub stream: bool,
+    /// The client takes a usage chunk with empty `choices`.
+    pub include_usage: bool,
+    /// The most tokens that the answer may have.
+    pub max_tokens: Option<u64>,
+    /// A floor on context length, in tokens.
+    pub min_context: Option<u64>,
+    /// An alias of `provider.require_parameters`.
+    pub require_params: bool,
+    /// What is asked of the model's thinking.
+    pub reasoning: Reasoning,
+    /// The preset's name.
+    pub preset: Option<String>,
+    /// The client's name of the session.
+    pub session_id: Option<String>,
+    /// The client's name of the trace.
+    pub trace_id: Option<String>,
+    /// How much text and how many files messages and tools have.
+    pub volume: Volume,
+}
+
+impl ChatRequest {
+    /// Reads a body that may nest `depth` deep.
+    pub fn parse(body: Bytes, depth: usize) -> Result<Self, RequestFault> {
+        if let Err(e) = std::str::from_utf8(&body) {
+            return Err(RequestFault::json(format!("the body is not UTF-8: byte {}", e.valid_up_to())));
+        }
+        let mut scanner = Scanner::new(&body, depth);
+        let mut members: SmallVec<[Member; 16]> = SmallVec::new();
+        let scanned = scanner.object(|s, name| {
+            let spelt = body.get(name.start + 1..name.end - 1).unwrap_or_default();
+            s.count(matches!(spelt, b"messages" | b"tools"));
+            let value = s.value()?;
+            s.count(false);
+            members.push(Member { name: name.clone(), value });
+            Ok(())
+        });
+        let volume = scanner.volume();
+        if let Err(e) = scanned.and_then(|()| scanner.end()) {
+            return Err(RequestFault::json(format!("the body is not a JSON object: {e}")));
+        }
+        let mut it = Self {
+            body,
+            members,
+            model: None,
+            models: Vec::new(),
+            stream: false,
+            include_usage: false,
+            max_tokens: None,
+            min_context: None,
+            require_params: false,
+            reasoning: Reasoning::default(),
+            preset: None,
+            session_id: None,
+            trace_id: None,
+            volume,
+        };
+        it.check_once()?;
+        it.read()?;
+        Ok(it)
+    }
+
+    /// The text of a member's value, as it was sent; a member that is `null` counts as absent.
+    pub fn raw(&self, name: &str) -> Option<&[u8]> {
+        let member = self.members.iter().find(|m| m.is(&self.body, name))?;
+        Some(member.value(&self.body)).filter(|v| *v != b"null")
+    }
+
+    /// Reads a member as `T`. The error names the member, and never repeats what was sent.
+    pub fn get<'a, T: Deserialize<'a>>(&'a self, name: &str, expected: &str) -> Result<Option<T>, RequestFault> {
+        let Some(raw) = self.raw(name) else { return Ok(None) };
+        serde_json::from_slice(raw).map(Some).map_err(|e| RequestFault::member(name, member_problem(name, expected, &e)))
+    }
+
+    /// The names of the members that are there and not null.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().filter(|m| m.value(&self.body) != b"null").filter_map(|m| std::str::from_utf8(m.name(&self.body)).ok())
+    }
+
+    fn check_once(&self) -> Result<(), RequestFault> {
+        for (i, member) in self.members.iter().enumerate() {
+            let Some(name) = READ.iter().find(|n| member.is(&self.body, n)) else { continue };
+            if self.members.iter().take(i).any(|m| m.is(&self.body, name)) {
+                return Err(RequestFault::member(*name, format!("`{name}` stands twice; send it once")));
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<(), RequestFault> {
+        #[derive(Deserialize)]
+        struct StreamOptions {
+            include_usage: Option<bool>,
+        }
+        #[derive(Deserialize)]
+        struct Trace {
+            trace_id: Option<String>,
+        }
+        #[derive(Deserialize)]
+        struct Effort {
+            effort: Option<String>,
+            max_tokens: Option<u64>,
+            exclude: Option<bool>,
+            enabled: Option<bool>,
+        }
+        let model = self.get("model", "a string")?;
+        let models = self.get::<Vec<String>>("models", "a list of strings")?.unwrap_or_default();
+        if models.len() > 16 {
+            return Err(RequestFault::member("models", "`models` has more than 16 names; send at most 16"));
+        }
+        let stream = self.get("stream", "true or false")?.unwrap_or(false);
+        let options: Option<StreamOptions> = self.get("stream_options", "an object with `include_usage`")?;
+        let completion: Option<u64> = self.get("max_completion_tokens", "a whole number above 0")?;
+        let max_tokens = completion.or(self.get("max_tokens", "a whole number above 0")?);
+        if max_tokens == Some(0) {
+            return Err(RequestFault::member("max_tokens", "`max_tokens` must be above 0"));
+        }
+        let effort: Option<Effort> = self.get("reasoning", "an object with `effort` or `max_tokens`")?;
+        let mut reasoning = Reasoning { effort: self.get("reasoning_effort", "a string")?, ..Reasoning::default() };
+        if let Some(e) = effort {
+            let by_switch = e.enabled.and_then(|on| (e.effort.is_none() && e.max_tokens.is_none()).then_some(if on { "medium" } else { "none" }));
+            let asked = e.effort.or(by_switch.map(ToOwned::to_owned));
+            reasoning = Reasoning { effort: reasoning.effort.or(asked), max_tokens: e.max_tokens, exclude: e.exclude.unwrap_or(false) };
+        }
+        let levels = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+        if reasoning.effort.as_deref().is_some_and(|e| !levels.contains(&e)) {
+            return Err(RequestFault::member("reasoning_effort", format!("the effort must be one of {}", levels.join(", "))));
+        }
+        if let Some(messages) = self.raw("messages")
+            && !messages.starts_with(b"[")
+        {
+            return Err(RequestFault::member("messages", "`messages` must be a list"));
+        }
+        let min_context = self.get("min_context", "a whole number")?;
+        let require_params = self.get("require_params", "true or false")?.unwrap_or(false);
+        let preset = self.get("preset", "a string")?;
+        let session_id: Option<String> = self.get("session_id", "a string")?;
+        let trace: Option<Trace> = self.get("trace", "an object")?;
+        let _: Option<serde::de::IgnoredAny> = self.get("usage", "an object")?;
+        self.model = model;
+        self.models = models;
+        self.stream = stream;
+        self.include_usage = options.and_then(|o| o.include_usage).unwrap_or(false);
+        self.max_tokens = max_tokens;
+        self.min_context = min_context;
+        self.require_params = require_params;
+        self.reasoning = reasoning;
+        self.preset = preset;
+        self.session_id = session_id;
+        self.trace_id = trace.and_then(|t| t.trace_id);
+        Ok(())
+    }
+
+    /// The body for an OpenAI-chat upstream: the model's name replaced, the gateway's own members left out, usage asked for.
+    /// Members that the upstream cannot carry are named in `omitted`.
+    pub fn to_openai_chat(&self, upstream_model: &str, stream_usage: bool, omitted: &mut Vec<String>) -> Bytes {
+        let mut out = Vec::with_capacity(self.body.len() + 64);
+        out.push(b'{');
+        for member in &self.members {
+            let name = |n: &str| member.is(&self.body, n);
+            let value = member.value(&self.body);
+            if OURS.iter().any(|n| name(n)) {
+                continue;
+            }
+            if name("stream_options") && (!stream_usage || self.stream) {
+                continue;
+            }
+            push_member(&mut out, self.body.get(member.name.clone()).unwrap_or_default());
+            if name("model") {
+                push_string(&mut out, upstream_model);
+            } else {
+                out.extend_from_slice(value);
+            }
+        }
+        if self.raw("model").is_none() && !self.members.iter().any(|m| m.is(&self.body, "model")) {
+            push_member(&mut out, b"\"model\"");
+            push_string(&mut out, upstream_model);
+        }
+        if let (Some(effort), None) = (&self.reasoning.effort, self.raw("reasoning_effort")) {
+            push_member(&mut out, b"\"reasoning_effort\"");
+            push_string(&mut out, effort);
+        }
+        if self.reasoning.max_tokens.is_some() {
+            omitted.push("reasoning.max_tokens".to_owned());
+        }
+        if self.stream && stream_usage {
+            push_member(&mut out, b"\"stream_options\"");
+            self.push_stream_options(&mut out);
+        }
+        out.push(b'}');
+        out.into()
+    }
+
+    /// The client's `stream_options`, with `include_usage` set.
+    fn push_stream_options(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        let sent = self.raw("stream_options").unwrap_or(b"{}");
+        for member in crate::wire::json::members(sent, 8).unwrap_or_default() {
+            if !member.is(sent, "include_usage") {
+                push_member(out, sent.get(member.name.clone()).unwrap_or_default());
+                out.extend_from_slice(member.value(sent));
+            }
+        }
+        push_member(out, b"\"include_usage\"");
+        out.extend_from_slice(b"true}");
+    }
+}
+
+/// What serde found wrong, without the values that it repeats.
+fn member_problem(name: &str, expected: &str, error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let detail = ["duplicate field", "unknown field", "missing field", "unknown variant"].iter().find_map(|start| text.strip_prefix(start));
+    match detail.and_then(|rest| rest.split('`').nth(1)).filter(|f| f.len() <= 40) {
+        Some(field) => {
+            let what = text.split('`').next().unwrap_or_default().trim();
+            let known = text.split_once(", expected ").map(|(_, e)| e.split(" at line").next().unwrap_or(e));
+            let hint = known.map(|k| format!("; expected {k}")).unwrap_or_default();
+            format!("`{name}` has a problem: {what} `{field}`{hint}")
+        }
+        None => format!("`{name}` must be {expected}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<ChatRequest, RequestFault> {
+        ChatRequest::parse(Bytes::copy_from_slice(text.as_bytes()), 64)
+    }
+
+    fn sent(text: &str, stream_usage: bool) -> String {
+        String::from_utf8(parse(text).unwrap().to_openai_chat("up", stream_usage, &mut Vec::new()).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn only_the_changed_members_are_rewritten() {
+        let text = r#"{"model":"lab/x", "messages":[{"role":"user","content":"h\u00e9 "}],"temperature":1.0e0,"provider":{"zdr":true},"x":[1, 2]}"#;
+        assert_eq!(sent(text, true), r#"{"model":"up","messages":[{"role":"user","content":"h\u00e9 "}],"temperature":1.0e0,"x":[1, 2]}"#);
+    }
+
+    #[test]
+    fn usage_is_asked_for_where_the_provider_takes_it() {
+        let text = r#"{"model":"m","stream":true,"stream_options":{"include_usage":false,"include_obfuscation":false}}"#;
+        assert_eq!(sent(text, true), r#"{"model":"up","stream":true,"stream_options":{"include_obfuscation":false,"include_usage":true}}"#);
+        assert_eq!(sent(text, false), r#"{"model":"up","stream":true}"#);
+    }
+
+    #[test]
+    fn reasoning_is_written_as_the_provider_knows_it() {
+        assert_eq!(sent(r#"{"model":"m","reasoning":{"effort":"low"}}"#, true), r#"{"model":"up","reasoning_effort":"low"}"#);
+        let mut omitted = Vec::new();
+        parse(r#"{"model":"m","reasoning":{"max_tokens":5}}"#).unwrap().to_openai_chat("up", true, &mut omitted);
+        assert_eq!(omitted, ["reasoning.max_tokens"]);
+    }
+
+    #[test]
+    fn a_member_that_is_read_may_stand_once_however_it_is_spelt() {
+        let fault = parse(r#"{"model":"a","mod\u0065l":"b"}"#).unwrap_err();
+        assert_eq!((fault.code, fault.param.as_deref()), ("invalid_parameter", Some("model")));
+        assert!(parse(r#"{"model":"a","seed":1,"seed":2}"#).is_ok(), "what the gateway does not read is the provider's to judge");
+    }
+
+    #[test]
+    fn a_fault_names_the_member_and_repeats_nothing() {
+        for (text, param) in [
+            (r#"{"model":{"secret":1}}"#, "model"),
+            (r#"{"stream":"secret"}"#, "stream"),
+            (r#"{"messages":"secret"}"#, "messages"),
+            (r#"{"max_tokens":-5}"#, "max_tokens"),
+            (r#"{"models":["secret",2]}"#, "models"),
+            (r#"{"reasoning_effort":"secret"}"#, "reasoning_effort"),
+            (r#"{"stream_options":{"include_usage":"secret"}}"#, "stream_options"),
+        ] {
+            let fault = parse(text).unwrap_err();
+            assert_eq!(fault.param.as_deref(), Some(param), "{text}");
+            assert!(!fault.problem.contains("secret"), "{}", fault.problem);
+        }
+        assert_eq!(parse("{\"a\":").unwrap_err().code, "invalid_json");
+        assert_eq!(ChatRequest::parse(Bytes::from_static(b"{\"a\":\"\xff\"}"), 9).unwrap_err().code, "invalid_json");
+    }
+}
