@@ -11,5 +11,5 @@ mod preferences;
 pub use self::{
     health::{Health, HealthView, Observation},
     plan::{Candidate, Needs, Plan, Request, explain, plan},
-    preferences::{Preferences, ProviderObject, Sort, Thresholds},
+    preferences::{DataCollection, MaxPrice, Partition, Preferences, ProviderObject, Sort, SortBy, SortEntry, ThresholdEntry, Thresholds},
 };

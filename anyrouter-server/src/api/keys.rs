@@ -1,0 +1,246 @@
+//! Keys: made, shown once, listed by hash, changed, revoked (P07).
+
+use std::collections::BTreeSet;
+
+use anyrouter_core::{
+    account::{Caller, KeyRecord},
+    gateway::ip_in,
+    key::{KeyHash, KeyKind, Scope},
+    policy::SettingsPatch,
+    time::Timestamp,
+    wire::error::ApiError,
+};
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+
+use super::{Answer, Error, Shared, body, caller, json, json_with, privacy};
+use crate::{http::ClientIp, server::Server, startup::new_key, storage::KeyRow};
+
+/// The calling key describes itself.
+pub(super) async fn own(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap) -> Answer {
+    let caller = caller(&server, &headers, ip, &[]).await?;
+    let row = server.database.key_row(caller.key.hash).await?.ok_or_else(missing)?;
+    let mut data = show(&row);
+    let spent = row.spent.as_f64();
+    let more = json!({
+        "is_free_tier": false, "is_management_key": row.record.kind == KeyKind::Management, "is_provisioning_key": row.record.kind == KeyKind::Management,
+        "usage_daily": null, "usage_weekly": null, "usage_monthly": null, "byok_usage": 0, "include_byok_in_limit": false, "creator_user_id": null,
+        "account_id": row.record.account, "usage": spent,
+        "rate_limit": {"requests": row.record.requests_per_minute.map_or(-1, i64::from), "interval": "1m", "note": "requests in any minute; -1: no limit"},
+    });
+    merge(&mut data, more);
+    json(&json!({"data": data}))
+}
+
+fn merge(into: &mut Value, from: Value) {
+    if let (Value::Object(into), Value::Object(from)) = (into, from) {
+        into.extend(from);
+    }
+}
+
+/// A key as the API shows it: never itself.
+fn show(row: &KeyRow) -> Value {
+    let r = &row.record;
+    json!({
+        "hash": r.hash, "name": r.name, "label": r.label, "type": r.kind, "scopes": r.scopes, "created_at": r.created_at.to_string(),
+        "updated_at": null, "last_used_at": row.last_used_at.map(|t| t.to_string()), "disabled": r.disabled || r.revoked, "revoked": r.revoked,
+        "can_reveal": false, "usage": row.spent.as_f64(), "limit": null, "limit_remaining": null, "limit_reset": null,
+        "expires_at": r.expires_at.map(|t| t.to_string()), "requests_per_minute": r.requests_per_minute, "tokens_per_minute": r.tokens_per_minute,
+        "allowed_models": r.allowed_models, "allowed_endpoints": r.allowed_endpoints, "allowed_ips": r.allowed_ips, "privacy": r.privacy,
+    })
+}
+
+fn missing() -> ApiError {
+    ApiError::new(404, "not_found", "there is no such key in this account; GET /api/v1/keys lists them by hash")
+}
+
+/// The scope that keys of a kind are read or written with.
+fn scope(kind: KeyKind, write: bool) -> Scope {
+    match (kind, write) {
+        (KeyKind::Inference, false) => Scope::ReadLlmKeys,
+        (KeyKind::Inference, true) => Scope::WriteLlmKeys,
+        (KeyKind::Management, false) => Scope::ReadManagementKeys,
+        (KeyKind::Management, true) => Scope::WriteManagementKeys,
+    }
+}
+
+fn require(caller: &Caller, needed: Scope) -> Result<(), Error> {
+    if caller.key.scopes.contains(&needed) {
+        return Ok(());
+    }
+    let message = format!("the key lacks the scope {}; use a key that has it", needed.as_str());
+    Err(ApiError::new(403, "insufficient_scope", message).into())
+}
+
+pub(super) async fn list(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap) -> Answer {
+    let caller = caller(&server, &headers, ip, &[Scope::ReadLlmKeys, Scope::ReadManagementKeys]).await?;
+    let keys = server.database.keys(caller.key.account.clone()).await?;
+    let rows: Vec<Value> =
+        keys.iter().filter(|k| !k.record.revoked && caller.key.scopes.contains(&scope(k.record.kind, false))).map(show).collect();
+    json(&json!({"data": rows}))
+}
+
+/// The account's key of this hash, if the caller may read or write it.
+async fn find(server: &Server, caller: &Caller, hash: &str, write: bool) -> Result<KeyRow, Error> {
+    let hash = KeyHash::parse(hash).ok_or_else(missing)?;
+    let row = server.database.key_row(hash).await?.filter(|k| k.record.account == caller.key.account && !k.record.revoked).ok_or_else(missing)?;
+    require(caller, scope(row.record.kind, write))?;
+    Ok(row)
+}
+
+const READ: [Scope; 2] = [Scope::ReadLlmKeys, Scope::ReadManagementKeys];
+const WRITE: [Scope; 2] = [Scope::WriteLlmKeys, Scope::WriteManagementKeys];
+
+pub(super) async fn read(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, Path(hash): Path<String>) -> Answer {
+    let caller = caller(&server, &headers, ip, &READ).await?;
+    json(&json!({"data": show(&find(&server, &caller, &hash, false).await?)}))
+}
+
+/// What may be set of a key. Null takes a limit away.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(clippy::option_option)] // left out, null, or a value
+pub(super) struct Options {
+    name: Option<String>,
+    label: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<KeyKind>,
+    disabled: Option<bool>,
+    scopes: Option<BTreeSet<Scope>>,
+    #[serde(default, deserialize_with = "present")]
+    allowed_endpoints: Option<Option<Vec<String>>>,
+    #[serde(default, deserialize_with = "present")]
+    allowed_models: Option<Option<Vec<String>>>,
+    #[serde(default, deserialize_with = "present")]
+    expires_at: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    requests_per_minute: Option<Option<u32>>,
+    #[serde(default, deserialize_with = "present")]
+    tokens_per_minute: Option<Option<u64>>,
+    #[serde(default, deserialize_with = "present")]
+    allowed_ips: Option<Option<Vec<String>>>,
+    limit: Option<Value>,
+    limit_reset: Option<Value>,
+    include_byok_in_limit: Option<bool>,
+    privacy: Option<SettingsPatch>,
+}
+
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+impl Options {
+    fn check(&self, caller: &Caller, kind: KeyKind) -> Result<(), ApiError> {
+        let wrong = |param: &str, message: String| {
+            let mut error = ApiError::new(400, "invalid_parameter", message);
+            error.param = Some(param.to_owned());
+            Err(error)
+        };
+        if self.name.as_ref().is_some_and(|n| n.trim().is_empty() || n.chars().count() > 128) {
+            return wrong("name", "`name` must have from 1 to 128 characters".to_owned());
+        }
+        if self.limit.as_ref().is_some_and(|l| !l.is_null()) || self.limit_reset.as_ref().is_some_and(|l| !l.is_null()) {
+            return wrong("limit", "this server has no budgets yet, and does not take a limit that it would not keep".to_owned());
+        }
+        if let Some(Some(text)) = &self.expires_at
+            && Timestamp::parse_rfc3339(text).is_none()
+        {
+            return wrong("expires_at", "`expires_at` must be a date and time, as 2027-01-31T12:00:00Z".to_owned());
+        }
+        if let Some(Some(ranges)) = &self.allowed_ips
+            && let Some(bad) = ranges.iter().find(|r| !is_range(r))
+        {
+            let shown: String = bad.chars().take(45).collect();
+            return wrong("allowed_ips", format!("`{shown}` is no address; 10.0.0.1 or 10.0.0.0/8 is"));
+        }
+        if self.requests_per_minute == Some(Some(0)) || self.tokens_per_minute == Some(Some(0)) {
+            return wrong("requests_per_minute", "a limit of 0 would refuse everything; set `disabled` to true instead".to_owned());
+        }
+        // A key may hand on what it has; an inference key may be made by whoever may make keys.
+        let may_grant = |s: &Scope| caller.key.scopes.contains(s) || (*s == Scope::Inference && kind == KeyKind::Inference);
+        if let Some(scope) = self.scopes.iter().flatten().find(|s| !may_grant(s)) {
+            return Err(ApiError::new(403, "insufficient_scope", format!("the calling key lacks {}, and cannot hand it on", scope.as_str())));
+        }
+        self.privacy.as_ref().map_or(Ok(()), privacy::check)
+    }
+
+    fn apply(self, record: &mut KeyRecord) {
+        fn set<T>(to: &mut T, from: Option<T>) {
+            if let Some(value) = from {
+                *to = value;
+            }
+        }
+        set(&mut record.name, self.name.or(self.label));
+        set(&mut record.disabled, self.disabled);
+        set(&mut record.scopes, self.scopes);
+        set(&mut record.allowed_endpoints, self.allowed_endpoints);
+        set(&mut record.allowed_models, self.allowed_models);
+        set(&mut record.expires_at, self.expires_at.map(|e| e.as_deref().and_then(Timestamp::parse_rfc3339)));
+        set(&mut record.requests_per_minute, self.requests_per_minute);
+        set(&mut record.tokens_per_minute, self.tokens_per_minute);
+        set(&mut record.allowed_ips, self.allowed_ips);
+        set(&mut record.privacy, self.privacy);
+        let _ = self.include_byok_in_limit;
+    }
+}
+
+fn is_range(range: &str) -> bool {
+    let address = range.split('/').next().unwrap_or_default();
+    address.trim().parse().is_ok_and(|ip| ip_in(ip, range))
+}
+
+pub(super) async fn create(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, sent: Body) -> Answer {
+    let caller = caller(&server, &headers, ip, &WRITE).await?;
+    let options: Options = body(&server, &headers, sent).await?;
+    let kind = options.kind.unwrap_or(KeyKind::Inference);
+    require(&caller, scope(kind, true))?;
+    let Some(name) = options.name.clone() else {
+        let mut error = ApiError::new(400, "invalid_parameter", "`name` is missing; a key needs one to be told from others");
+        error.param = Some("name".to_owned());
+        return Err(error.into());
+    };
+    options.check(&caller, kind)?;
+    let made = new_key(kind, &name, &caller.key.account, server.clock().now());
+    let (key, mut record) = made.map_err(|_| ApiError::new(503, "storage_unavailable", "no key can be made now; try again later"))?;
+    options.apply(&mut record);
+    server.database.add_key(record.clone()).await?;
+    let data = show(&KeyRow { record, last_used_at: None, spent: anyrouter_core::catalog::Usd::ZERO });
+    json_with(StatusCode::CREATED, &json!({"key": key.reveal(), "data": data}))
+}
+
+pub(super) async fn change(
+    State(server): Shared,
+    Extension(ip): Extension<ClientIp>,
+    headers: HeaderMap,
+    Path(hash): Path<String>,
+    sent: Body,
+) -> Answer {
+    let caller = caller(&server, &headers, ip, &WRITE).await?;
+    let row = find(&server, &caller, &hash, true).await?;
+    let options: Options = body(&server, &headers, sent).await?;
+    if options.kind.is_some_and(|k| k != row.record.kind) {
+        return Err(ApiError::new(400, "invalid_parameter", "a key's `type` cannot be changed; make another key").into());
+    }
+    options.check(&caller, row.record.kind)?;
+    let record = server.database.change_key(row.record.hash, |record| options.apply(record)).await?.ok_or_else(missing)?;
+    json(&json!({"data": show(&KeyRow { record, ..row })}))
+}
+
+pub(super) async fn revoke(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, Path(hash): Path<String>) -> Answer {
+    let caller = caller(&server, &headers, ip, &WRITE).await?;
+    let row = find(&server, &caller, &hash, true).await?;
+    server.database.change_key(row.record.hash, |record| record.revoked = true).await?.ok_or_else(missing)?;
+    json(&json!({"deleted": true, "hash": row.record.hash}))
+}
+
+pub(super) async fn reveal(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, Path(hash): Path<String>) -> Answer {
+    let caller = caller(&server, &headers, ip, &READ).await?;
+    find(&server, &caller, &hash, false).await?;
+    Err(ApiError::new(409, "key_is_hashed", "keys are stored as hashes and cannot be revealed; make a new one").into())
+}

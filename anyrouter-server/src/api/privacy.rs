@@ -1,0 +1,56 @@
+//! Privacy settings, and the explanation of what they do.
+
+use anyrouter_core::{key::Scope, policy::SettingsPatch, wire::error::ApiError};
+use axum::{
+    Extension,
+    body::Body,
+    extract::State,
+    http::HeaderMap,
+};
+
+use super::{Answer, Shared, body, caller, json};
+use crate::http::{ClientIp, head, read_body};
+
+pub(super) async fn read(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap) -> Answer {
+    let caller = caller(&server, &headers, ip, &[Scope::Inference, Scope::ReadPrivacy]).await?;
+    json(&server.database.settings(caller.key.account.clone()).await?)
+}
+
+/// Changes the members that are named. The change holds from the next request on.
+pub(super) async fn change(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, sent: Body) -> Answer {
+    let caller = caller(&server, &headers, ip, &[Scope::WritePrivacy]).await?;
+    let patch: SettingsPatch = body(&server, &headers, sent).await?;
+    check(&patch)?;
+    json(&server.database.change_settings(caller.key.account.clone(), patch).await?)
+}
+
+/// Refuses what could not be kept.
+pub(super) fn check(patch: &SettingsPatch) -> Result<(), ApiError> {
+    let wrong = |param: &str, message: &str| {
+        let mut error = ApiError::new(400, "invalid_parameter", message);
+        error.param = Some(param.to_owned());
+        Err(error)
+    };
+    if patch.metadata_retention_days.is_some_and(|d| !(30..=90).contains(&d)) {
+        return wrong("metadata_retention_days", "`metadata_retention_days` must be from 30 to 90");
+    }
+    if patch.body_retention_days.is_some_and(|d| !(1..=365).contains(&d)) {
+        return wrong("body_retention_days", "`body_retention_days` must be from 1 to 365");
+    }
+    // A switch that does nothing would be a promise that is not kept.
+    if patch.log_bodies == Some(true) {
+        return wrong("log_bodies", "this server does not store bodies yet; `log_bodies` must stay false");
+    }
+    if patch.redact_upstream == Some(true) || patch.redaction_rules.as_ref().is_some_and(|r| !r.is_empty()) {
+        return wrong("redact_upstream", "this server does not redact yet; `redact_upstream` must stay false, and `redaction_rules` empty");
+    }
+    Ok(())
+}
+
+/// Explains how a request would be routed. Nothing is sent.
+pub(super) async fn explain(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, sent: Body) -> Answer {
+    let caller = caller(&server, &headers, ip, &[]).await?;
+    let bytes = read_body(&server, &headers, sent).await?;
+    let pin = head(&headers, ip.0, "").pin;
+    json(&server.gateway.explain(&caller, bytes, pin.as_deref())?)
+}

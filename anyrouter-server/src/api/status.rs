@@ -1,0 +1,55 @@
+//! Is it alive, is it ready, how does it fare.
+
+use axum::{
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::{Answer, Shared, json_with};
+use crate::server::Server;
+
+/// The process answers.
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Storage can be read and written, and there is a provider.
+pub(super) async fn readyz(State(server): Shared) -> Answer {
+    let trouble = trouble(&server).await;
+    let status = if trouble.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json_with(status, &json!({"ready": trouble.is_empty(), "trouble": trouble}))
+}
+
+async fn trouble(server: &Server) -> Vec<String> {
+    let mut out = Vec::new();
+    if let Err(e) = server.database.check().await {
+        out.push(e.to_string());
+    }
+    out.extend(server.log.trouble().map(|t| format!("the usage journal cannot be written: {t}")));
+    let config = server.config();
+    let keys = server.gateway.ports().credentials.clone();
+    if !config.catalog.endpoints().iter().any(|e| config.catalog.providers().get(e.provider_index).is_some_and(|p| keys.has(p))) {
+        out.push("no provider can be used: give one a key, or leave the built-in catalog on".to_owned());
+    }
+    out
+}
+
+/// The same by component.
+pub(super) async fn health(State(server): Shared) -> Answer {
+    let database = server.database.check().await.err().map(|e| e.to_string());
+    let journal = server.log.trouble();
+    let state = |trouble: &Option<String>| trouble.as_ref().map_or(json!({"status": "ok"}), |t| json!({"status": "down", "trouble": t}));
+    let good = database.is_none() && journal.is_none();
+    let components = json!({"database": state(&database), "usage_journal": state(&journal), "catalog": {"status": "ok", "version": server.config().catalog.version()}});
+    let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json_with(status, &json!({"status": if good { "ok" } else { "degraded" }, "components": components}))
+}
+
+pub(super) async fn metrics(State(server): Shared) -> Response {
+    let text = server.observer.metrics(server.log.open_slots());
+    let mut response = text.into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    response
+}

@@ -1,0 +1,94 @@
+//! Time and randomness as the system has them.
+
+use std::{
+    pin::Pin,
+    sync::atomic::{AtomicU64, Ordering},
+    task::{Context, Poll},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyrouter_core::{
+    ports::{Clock, Randomness, Timer},
+    time::Timestamp,
+};
+use rand::TryRngCore as _;
+
+/// The time of day, made monotonic: it runs on the monotonic clock from where the time of day stood at the start, and is set forward
+/// when the time of day is ahead, but never back.
+#[derive(Debug)]
+pub struct SystemClock {
+    started: Instant,
+    /// What the time of day was at the start, in microseconds, and all that it was ahead since.
+    base: AtomicU64,
+}
+
+impl SystemClock {
+    /// A clock that starts now.
+    pub fn new() -> Self {
+        Self { started: Instant::now(), base: AtomicU64::new(time_of_day()) }
+    }
+
+    /// Follows the time of day where it has run ahead.
+    pub fn follow(&self) {
+        let ahead = time_of_day().saturating_sub(self.now().micros());
+        if ahead > 1_000_000 {
+            self.base.fetch_add(ahead, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn time_of_day() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let run = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Timestamp::from_micros(self.base.load(Ordering::Relaxed).saturating_add(run))
+    }
+
+    fn timer(&self, after: Duration) -> Pin<Box<dyn Timer>> {
+        Box::pin(TokioTimer(Box::pin(tokio::time::sleep(after))))
+    }
+}
+
+struct TokioTimer(Pin<Box<tokio::time::Sleep>>);
+
+impl Future for TokioTimer {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl Timer for TokioTimer {
+    fn reset(mut self: Pin<&mut Self>, after: Duration) {
+        self.0.as_mut().reset(tokio::time::Instant::now() + after);
+    }
+}
+
+/// The operating system's randomness, through a generator of each thread's own.
+#[derive(Debug, Default)]
+pub struct SystemRandomness;
+
+impl Randomness for SystemRandomness {
+    fn fill(&self, bytes: &mut [u8]) {
+        // `ThreadRng` cannot fail; where keys are made, the operating system is asked itself.
+        let _ = rand::rng().try_fill_bytes(bytes);
+    }
+}
+
+/// 256 bits for a key, from the operating system.
+pub fn key_bits() -> std::io::Result<[u8; 32]> {
+    let mut bits = [0; 32];
+    rand::rngs::OsRng.try_fill_bytes(&mut bits).map_err(std::io::Error::other)?;
+    Ok(bits)
+}

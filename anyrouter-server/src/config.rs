@@ -1,0 +1,328 @@
+//! Settings: command line over environment over file. An error names the file, the line and the key, and the server does not start.
+
+mod environment;
+mod keys;
+mod locate;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyrouter_core::{
+    account::World,
+    catalog::{self, Catalog, CatalogError, Document, ModelEntry, ProviderEntry, SourceEntry, VirtualEntry},
+    gateway,
+    policy::{CompiledCatalog, Settings, SettingsPatch},
+};
+use serde::Deserialize;
+
+pub use self::keys::ProviderKeys;
+use crate::journal::Durability;
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It reads, but something in it is wrong.
+    #[error("{place}: {problem}")]
+    Invalid {
+        /// The file and the line, or the environment variable.
+        place: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+}
+
+/// The file's members, all of which may be left out.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    listen: Option<SocketAddr>,
+    data_dir: Option<PathBuf>,
+    usage: Usage,
+    catalog: BuiltIn,
+    provider: Vec<ProviderEntry>,
+    model: Vec<ModelEntry>,
+    #[serde(rename = "virtual")]
+    virtuals: Vec<VirtualEntry>,
+    sources: BTreeMap<String, SourceEntry>,
+    privacy: SettingsPatch,
+    account_defaults: SettingsPatch,
+    tls: Tls,
+    limits: Limits,
+    deadlines: Deadlines,
+    log: Log,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Usage {
+    durability: Option<Durability>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct BuiltIn {
+    builtin: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Tls {
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Limits {
+    body: Option<usize>,
+    depth: Option<usize>,
+    connections: Option<usize>,
+    requests: Option<usize>,
+    answer: Option<usize>,
+    event: Option<usize>,
+    attempts: Option<usize>,
+    trusted_proxies: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Deadlines {
+    connect: Option<f64>,
+    first_byte: Option<f64>,
+    idle: Option<f64>,
+    whole: Option<f64>,
+    comment: Option<f64>,
+    body: Option<f64>,
+    drain: Option<f64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Log {
+    format: Option<LogFormat>,
+    level: Option<LogLevel>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Which log lines there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// None for requests that were answered.
+    Warn,
+    /// One for each request.
+    #[default]
+    Info,
+}
+
+/// Where settings come from.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The file, if there is one.
+    pub file: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: Option<SocketAddr>,
+    /// `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+    /// `--log-format`.
+    pub log_format: Option<LogFormat>,
+    /// The environment.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// The settings that hold.
+#[derive(Clone)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// What a commit waits for.
+    pub durability: Durability,
+    /// Providers, models, endpoints.
+    pub catalog: Arc<Catalog>,
+    /// The providers' keys.
+    pub keys: ProviderKeys,
+    /// The instance layer.
+    pub privacy: SettingsPatch,
+    /// What a new account starts with.
+    pub account_defaults: Settings,
+    /// Certificate and key.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// What a request may take.
+    pub limits: gateway::Limits,
+    /// Bytes of a request's body.
+    pub body_limit: usize,
+    /// Connections at once.
+    pub connections: usize,
+    /// Requests at once.
+    pub requests: usize,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<String>,
+    /// How long things may take.
+    pub deadlines: gateway::Deadlines,
+    /// How long a connection to a provider may take.
+    pub connect_deadline: Duration,
+    /// How long a request's body may take.
+    pub body_deadline: Duration,
+    /// How long streams may go on once the server was told to stop.
+    pub drain_deadline: Duration,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Which log lines there are.
+    pub log_level: LogLevel,
+    /// There is a file.
+    pub has_file: bool,
+    /// What deserves a look.
+    pub warnings: Vec<String>,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("listen", &self.listen).field("data_dir", &self.data_dir).finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    /// Reads all sources.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let (file, text) = match &sources.file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
+                (parse(path, &text)?, text)
+            }
+            None => (File::default(), String::new()),
+        };
+        let builtin = file.catalog.builtin.unwrap_or(true);
+        let known = if builtin { catalog::builtin().map_err(|e| invalid("the built-in catalog", &e))? } else { Document::default() };
+        let slugs: Vec<String> = known.provider.iter().chain(&file.provider).map(|p| p.slug.clone()).collect();
+        let environment = environment::read(&sources.environment, &slugs)?;
+        let builtin = environment.catalog.builtin.unwrap_or(builtin);
+        let of = |file: &File| {
+            let mut document = Document::default();
+            (document.provider, document.model) = (file.provider.clone(), file.model.clone());
+            (document.virtuals, document.sources) = (file.virtuals.clone(), file.sources.clone());
+            document
+        };
+        let mut documents: Vec<Document> = if builtin { vec![known] } else { Vec::new() };
+        documents.extend([of(&file), of(&environment)]);
+        let catalog = Catalog::from_documents(&documents).map_err(|e| match (&e, &sources.file) {
+            (CatalogError::Invalid { path: key, problem }, Some(path)) => ConfigError::Invalid {
+                place: locate::place(path, &text, key),
+                problem: format!("{key}: {problem}"),
+            },
+            _ => invalid("the catalog", &e),
+        })?;
+        let (keys, mut warnings) = ProviderKeys::read(&catalog, &documents, &sources.environment, builtin)?;
+        warnings.extend(without_terms(&file.provider, &catalog));
+        let seconds = |name: &str, value: Option<f64>, otherwise: Duration| match value {
+            None => Ok(otherwise),
+            Some(s) if s > 0.0 && s < 1e9 => Ok(Duration::from_secs_f64(s)),
+            Some(_) => Err(invalid(&format!("deadlines.{name}"), &"must be a number of seconds above 0")),
+        };
+        let (d, e) = (&file.deadlines, &environment.deadlines);
+        let base = gateway::Deadlines::default();
+        let limits = gateway::Limits::default();
+        let (l, m) = (&file.limits, &environment.limits);
+        let tls = match (environment.tls.cert.or(file.tls.cert), environment.tls.key.or(file.tls.key)) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            _ => return Err(invalid("tls", &"`cert` and `key` are needed together")),
+        };
+        Ok(Self {
+            listen: sources.listen.or(environment.listen).or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8787))),
+            data_dir: sources.data_dir.clone().or(environment.data_dir).or(file.data_dir).unwrap_or_else(|| "anyrouter-data".into()),
+            durability: environment.usage.durability.or(file.usage.durability).unwrap_or_default(),
+            catalog: Arc::new(catalog),
+            keys,
+            privacy: overlay(file.privacy, environment.privacy),
+            account_defaults: Settings::default().patched(file.account_defaults).patched(environment.account_defaults),
+            tls,
+            limits: gateway::Limits {
+                depth: m.depth.or(l.depth).unwrap_or(limits.depth),
+                answer: m.answer.or(l.answer).unwrap_or(limits.answer),
+                event: m.event.or(l.event).unwrap_or(limits.event),
+                attempts: m.attempts.or(l.attempts).unwrap_or(limits.attempts).max(1),
+            },
+            body_limit: m.body.or(l.body).unwrap_or(32 << 20),
+            connections: m.connections.or(l.connections).unwrap_or(10_000),
+            requests: m.requests.or(l.requests).unwrap_or(10_000),
+            trusted_proxies: environment.limits.trusted_proxies.or(file.limits.trusted_proxies).unwrap_or_default(),
+            deadlines: gateway::Deadlines {
+                first_byte: seconds("first_byte", e.first_byte.or(d.first_byte), base.first_byte)?,
+                idle: seconds("idle", e.idle.or(d.idle), base.idle)?,
+                whole: seconds("whole", e.whole.or(d.whole), base.whole)?,
+                comment: seconds("comment", e.comment.or(d.comment), base.comment)?,
+            },
+            connect_deadline: seconds("connect", e.connect.or(d.connect), Duration::from_secs(10))?,
+            body_deadline: seconds("body", e.body.or(d.body), Duration::from_secs(60))?,
+            drain_deadline: seconds("drain", e.drain.or(d.drain), Duration::from_secs(30))?,
+            log_format: sources.log_format.or(environment.log.format).or(file.log.format).unwrap_or_default(),
+            log_level: environment.log.level.or(file.log.level).unwrap_or_default(),
+            has_file: sources.file.is_some(),
+            warnings,
+        })
+    }
+
+    /// What the configuration contributes to every request.
+    pub fn world(&self, version: u64) -> World {
+        World::new(Arc::new(CompiledCatalog::new(self.catalog.clone())), self.privacy.restriction(), version)
+    }
+}
+
+/// The patch `over` on the patch `under`.
+fn overlay(under: SettingsPatch, over: SettingsPatch) -> SettingsPatch {
+    // A patch is a JSON object of what it names.
+    let merged = [under, over].iter().filter_map(|p| serde_json::to_value(p).ok()).fold(serde_json::Map::new(), |mut all, p| {
+        all.extend(p.as_object().cloned().unwrap_or_default());
+        all
+    });
+    serde_json::from_value(merged.into()).unwrap_or_default()
+}
+
+fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
+    toml::from_str(text).map_err(|e| {
+        let line = e.span().map_or(1, |s| locate::line(text, s.start));
+        let key = e.span().map(|s| locate::key_at(text, s.start)).filter(|k| !k.is_empty());
+        let problem = key.map_or_else(|| e.message().to_owned(), |k| format!("{k}: {}", e.message()));
+        ConfigError::Invalid { place: format!("{}, line {line}", path.display()), problem }
+    })
+}
+
+fn invalid(place: &str, problem: &dyn fmt::Display) -> ConfigError {
+    ConfigError::Invalid { place: place.to_owned(), problem: problem.to_string() }
+}
+
+/// Providers of the file of which nothing is stated: the default policy leaves them out.
+fn without_terms(entries: &[ProviderEntry], catalog: &Catalog) -> Vec<String> {
+    let unknown = |slug: &str| catalog.provider(slug).is_some_and(|p| p.terms.is_unknown());
+    entries
+        .iter()
+        .filter(|p| unknown(&p.slug))
+        .map(|p| format!("provider `{}` has no terms: unknown counts as the worst, and the default policy admits none of its endpoints; add [provider.terms]", p.slug))
+        .collect()
+}

@@ -1,0 +1,74 @@
+//! Settings from the environment: `ANYROUTER_…`, the section and the key in capitals; for a provider
+//! `ANYROUTER_PROVIDER_GOOGLE_TIER`, the slug in capitals with `-` as `_`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::{ConfigError, File};
+
+const SECTIONS: [&str; 8] = ["usage", "catalog", "privacy", "account_defaults", "tls", "limits", "deadlines", "log"];
+/// Variables that other programs, or the command line, read.
+const OTHERS: [&str; 5] = ["ANYROUTER_CONFIG", "ANYROUTER_BOOTSTRAP_FILE", "ANYROUTER_API_KEY", "ANYROUTER_BASE_URL", "ANYROUTER_MANAGEMENT_KEY"];
+/// Settings that are text, whatever they look like.
+const TEXT: [&str; 13] =
+    ["listen", "data_dir", "durability", "cert", "key", "format", "level", "name", "protocol", "base_url", "tier", "source", "checked"];
+
+pub(super) fn read(environment: &BTreeMap<String, String>, slugs: &[String]) -> Result<File, ConfigError> {
+    let mut root = Table::new();
+    let mut providers: BTreeMap<String, Table> = BTreeMap::new();
+    for (variable, value) in environment {
+        let Some(name) = variable.strip_prefix("ANYROUTER_").filter(|_| !OTHERS.contains(&variable.as_str())) else { continue };
+        let lower = name.to_ascii_lowercase();
+        if let Some(rest) = name.strip_prefix("PROVIDER_") {
+            let (slug, member) = provider_member(rest, slugs).ok_or_else(|| wrong(variable, "names no provider that is known"))?;
+            let table = providers.entry(slug.clone()).or_insert_with(|| Table::from_iter([("slug".to_owned(), Value::String(slug))]));
+            match member.strip_prefix("terms_") {
+                _ if member == "api_key" => {
+                    table.insert(member, Value::Table(Table::from_iter([("env".to_owned(), Value::String(variable.clone()))])));
+                }
+                Some(fact) => {
+                    let terms = table.entry("terms").or_insert_with(|| Value::Table(Table::new()));
+                    if let Value::Table(terms) = terms {
+                        terms.insert(fact.to_owned(), parse(fact, value));
+                    }
+                }
+                None => {
+                    let value = parse(&member, value);
+                    table.insert(member, value);
+                }
+            }
+        } else if let Some((section, key)) = SECTIONS.iter().find_map(|s| Some((*s, lower.strip_prefix(s)?.strip_prefix('_')?))) {
+            if let Value::Table(table) = root.entry(section).or_insert_with(|| Value::Table(Table::new())) {
+                table.insert(key.to_owned(), parse(key, value));
+            }
+        } else {
+            root.insert(lower.clone(), parse(&lower, value));
+        }
+    }
+    if !providers.is_empty() {
+        root.insert("provider".to_owned(), Value::Array(providers.into_values().map(Value::Table).collect()));
+    }
+    File::deserialize(root).map_err(|e| ConfigError::Invalid { place: "the environment (ANYROUTER_…)".to_owned(), problem: e.message().to_owned() })
+}
+
+fn wrong(variable: &str, problem: &str) -> ConfigError {
+    ConfigError::Invalid { place: variable.to_owned(), problem: problem.to_owned() }
+}
+
+/// The slug and the member of `GOOGLE_VERTEX_TIER`; the longest slug that fits.
+fn provider_member(rest: &str, slugs: &[String]) -> Option<(String, String)> {
+    let capitals = |slug: &str| slug.to_ascii_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    let fits = slugs.iter().filter_map(|slug| Some((slug, rest.strip_prefix(&capitals(slug))?.strip_prefix('_')?)));
+    fits.max_by_key(|(slug, _)| slug.len()).map(|(slug, member)| (slug.clone(), member.to_ascii_lowercase()))
+}
+
+/// A number, a truth, a list or a text.
+fn parse(key: &str, value: &str) -> Value {
+    let text = || Value::String(value.to_owned());
+    if TEXT.contains(&key) {
+        return text();
+    }
+    toml::from_str::<Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v")).unwrap_or_else(text)
+}

@@ -1,0 +1,77 @@
+//! The operator's keys for providers: named by the configuration, or found in the usual environment variables.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt,
+};
+
+use anyrouter_core::{
+    catalog::{Catalog, Document, KeySource, Provider},
+    ports::Credentials,
+    secret::Secret,
+};
+
+use super::ConfigError;
+
+/// Keys by provider.
+#[derive(Clone, Default)]
+pub struct ProviderKeys {
+    keys: HashMap<String, Secret<String>>,
+    /// Providers for which no key is named anywhere: they need none, as the demo or a model on this machine.
+    keyless: HashSet<String>,
+}
+
+impl fmt::Debug for ProviderKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.keys.keys()).finish()
+    }
+}
+
+impl ProviderKeys {
+    /// Reads the keys, and says which of those that the configuration names are not there.
+    pub(super) fn read(
+        catalog: &Catalog,
+        documents: &[Document],
+        environment: &BTreeMap<String, String>,
+        builtin: bool,
+    ) -> Result<(Self, Vec<String>), ConfigError> {
+        let (mut keys, mut keyless, mut warnings) = (HashMap::new(), HashSet::new(), Vec::new());
+        for provider in catalog.providers() {
+            let entries = documents.iter().rev().flat_map(|d| &d.provider).filter(|p| p.slug == provider.slug.as_str());
+            let named = entries.filter_map(|p| p.api_key.as_ref()).next();
+            let found = match named {
+                Some(KeySource::Env(variable)) => {
+                    let value = environment.get(variable).filter(|v| !v.is_empty()).cloned();
+                    if value.is_none() {
+                        warnings.push(format!("provider `{}`: the environment variable {variable} is not set, so it has no key", provider.slug));
+                    }
+                    value
+                }
+                Some(KeySource::File(path)) => match std::fs::read_to_string(path) {
+                    Ok(text) => Some(text.trim().to_owned()),
+                    Err(source) => return Err(ConfigError::Unreadable { path: path.clone(), source }),
+                },
+                Some(_) => None,
+                None if builtin && !provider.env_all => provider.env.iter().find_map(|v| environment.get(v)).filter(|v| !v.is_empty()).cloned(),
+                None => None,
+            };
+            if named.is_none() && provider.env.is_empty() {
+                keyless.insert(provider.slug.to_string());
+            }
+            if let Some(key) = found {
+                keys.insert(provider.slug.to_string(), Secret::new(key));
+            }
+        }
+        Ok((Self { keys, keyless }, warnings))
+    }
+}
+
+impl Credentials for ProviderKeys {
+    fn has(&self, provider: &Provider) -> bool {
+        self.keys.contains_key(provider.slug.as_str()) || self.keyless.contains(provider.slug.as_str())
+    }
+
+    fn open(&self, provider: &Provider) -> Option<Secret<String>> {
+        self.keys.get(provider.slug.as_str()).cloned()
+    }
+}

@@ -1,0 +1,128 @@
+//! The built-in upstream: it answers in this process, in OpenAI's protocol, and sends nothing anywhere.
+//!
+//! `demo/echo` says the last user message back. `demo/story` tells a short story; when it is given tools and the last message is not a
+//! tool's result, it calls the first of them.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use anyrouter_core::ports::{UpstreamBody, UpstreamError, UpstreamResponse};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+const STORY: &str = "A letter set out to cross the sea. At every harbour somebody asked to read it first, and at every harbour it \
+said: only whoever it is meant for. It arrived late, a little salted, and unopened.";
+
+/// Answers a chat request.
+pub(crate) fn answer(body: &Bytes) -> UpstreamResponse {
+    let request: Value = serde_json::from_slice(body).unwrap_or_default();
+    let stream = request["stream"] == true;
+    let answer = Answer::to(&request);
+    let body = if stream { answer.events() } else { vec![Bytes::from(answer.whole().to_string())] };
+    let mut headers = HeaderMap::new();
+    let kind = if stream { "text/event-stream" } else { "application/json" };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    UpstreamResponse { status: StatusCode::OK, headers, body: Box::pin(Pieces(body.into_iter())) }
+}
+
+struct Pieces(std::vec::IntoIter<Bytes>);
+
+impl UpstreamBody for Pieces {
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+        Poll::Ready(self.0.next().map(Ok))
+    }
+}
+
+struct Answer {
+    model: String,
+    text: String,
+    /// The name of the tool to call, and its arguments.
+    call: Option<(String, String)>,
+    usage: Value,
+}
+
+impl Answer {
+    fn to(request: &Value) -> Self {
+        let empty = Vec::new();
+        let messages = request["messages"].as_array().unwrap_or(&empty);
+        let model = request["model"].as_str().unwrap_or("echo").to_owned();
+        let last = messages.last().map(|m| m["role"].as_str().unwrap_or_default());
+        let tool = request["tools"].get(0).and_then(|t| t["function"]["name"].as_str());
+        let story = model.ends_with("story");
+        let call = tool.filter(|_| story && last != Some("tool")).map(|name| (name.to_owned(), arguments(&request["tools"][0]).to_string()));
+        let text = match (&call, story) {
+            (Some(_), _) => String::new(),
+            (None, true) => STORY.to_owned(),
+            (None, false) => messages.iter().rev().find(|m| m["role"] == "user").map(|m| text_of(&m["content"])).unwrap_or_default(),
+        };
+        let words = |t: &str| t.split_whitespace().count().max(1);
+        let prompt: usize = messages.iter().map(|m| words(&text_of(&m["content"]))).sum();
+        let completion = call.as_ref().map_or(words(&text), |(_, arguments)| words(arguments));
+        let usage = json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion});
+        Self { model, text, call, usage }
+    }
+
+    fn finish(&self) -> &'static str {
+        if self.call.is_some() { "tool_calls" } else { "stop" }
+    }
+
+    fn whole(&self) -> Value {
+        let mut message = json!({"role": "assistant", "content": self.text, "refusal": null});
+        if let Some((name, arguments)) = &self.call {
+            message["content"] = Value::Null;
+            message["tool_calls"] = json!([{"id": "call_demo_1", "type": "function", "function": {"name": name, "arguments": arguments}}]);
+        }
+        json!({"id": "chatcmpl-demo", "object": "chat.completion", "created": 0, "model": self.model,
+               "choices": [{"index": 0, "message": message, "finish_reason": self.finish()}], "usage": self.usage})
+    }
+
+    fn events(&self) -> Vec<Bytes> {
+        let chunk = |delta: Value, finish: Value| {
+            let choices = json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
+            let chunk = json!({"id": "chatcmpl-demo", "object": "chat.completion.chunk", "created": 0, "model": self.model, "choices": choices});
+            Bytes::from(format!("data: {chunk}\n\n"))
+        };
+        let mut out = vec![chunk(json!({"role": "assistant", "content": ""}), Value::Null)];
+        out.extend(self.text.split_inclusive(' ').map(|word| chunk(json!({"content": word}), Value::Null)));
+        if let Some((name, arguments)) = &self.call {
+            let head = json!({"index": 0, "id": "call_demo_1", "type": "function", "function": {"name": name, "arguments": ""}});
+            out.push(chunk(json!({"tool_calls": [head]}), Value::Null));
+            for piece in arguments.split_inclusive(',') {
+                out.push(chunk(json!({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}), Value::Null));
+            }
+        }
+        out.push(chunk(json!({}), json!(self.finish())));
+        let usage = json!({"id": "chatcmpl-demo", "object": "chat.completion.chunk", "created": 0, "model": self.model, "choices": [], "usage": self.usage});
+        out.push(format!("data: {usage}\n\n").into());
+        out.push("data: [DONE]\n\n".into());
+        out
+    }
+}
+
+/// The text of a message's content, a string or a list of parts.
+fn text_of(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts.iter().filter_map(|p| p["text"].as_str()).collect::<Vec<_>>().join(" "),
+        _ => String::new(),
+    }
+}
+
+/// Arguments that fit the tool's schema: each required property with a small value of its type.
+fn arguments(tool: &Value) -> Value {
+    let schema = &tool["function"]["parameters"];
+    let empty = serde_json::Map::new();
+    let properties = schema["properties"].as_object().unwrap_or(&empty);
+    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let fits = |p: &Value| match p["type"].as_str() {
+        Some("number" | "integer") => json!(1),
+        Some("boolean") => json!(true),
+        Some("array") => json!([]),
+        Some("object") => json!({}),
+        _ => p["enum"].get(0).cloned().unwrap_or_else(|| json!("Paris")),
+    };
+    properties.iter().filter(|(name, _)| required.is_empty() || required.contains(&name.as_str())).map(|(n, p)| (n.clone(), fits(p))).collect()
+}

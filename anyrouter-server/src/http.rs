@@ -1,0 +1,190 @@
+//! The listener: HTTP/1.1 and HTTP/2, TLS 1.2 or higher where there is a certificate (P30). Inference goes straight to the gateway;
+//! everything else to the API's router.
+
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyrouter_core::{
+    gateway::{AnswerBody, Head, ip_in},
+    secret::Secret,
+    wire::error::ApiError,
+};
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Either, Limited};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
+
+use crate::{api, server::Server};
+
+type Answer = Response<Either<AnswerBody, Body>>;
+
+/// How long a request's head may take.
+const HEAD: Duration = Duration::from_secs(30);
+/// The most that a request's head may have, in bytes.
+const HEAD_BYTES: usize = 64 << 10;
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Serves until `stop` is done, then lets what is under way finish until the drain deadline.
+pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, tls: Option<TlsAcceptor>, stop: impl Future<Output = ()>) {
+    let router = api::router(server.clone());
+    let permits = Arc::new(Semaphore::new(server.config().connections));
+    let graceful = GracefulShutdown::new();
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES).pipeline_flush(true);
+    builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES as u32).max_concurrent_streams(256);
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            accepted = async {
+                let permit = permits.clone().acquire_owned().await;
+                (listener.accept().await, permit)
+            } => accepted,
+            () = &mut stop => break,
+        };
+        let (Ok((stream, peer)), Ok(permit)) = accepted else {
+            // Out of descriptors, most likely: the connections that end make room.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let (server, router) = (server.clone(), router.clone());
+        let service = service_fn(move |request| answer(server.clone(), router.clone(), peer, request));
+        let (builder, watcher, tls) = (builder.clone(), graceful.watcher(), tls.clone());
+        tokio::spawn(async move {
+            let _permit = permit;
+            // A connection that fails concerns its client alone.
+            match tls {
+                None => {
+                    let connection = builder.serve_connection(TokioIo::new(stream), service);
+                    let _ = watcher.watch(connection.into_owned()).await;
+                }
+                Some(tls) => {
+                    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await else { return };
+                    let connection = builder.serve_connection(TokioIo::new(stream), service);
+                    let _ = watcher.watch(connection.into_owned()).await;
+                }
+            }
+        });
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(server.config().drain_deadline, graceful.shutdown()).await;
+}
+
+async fn answer(server: Arc<Server>, router: axum::Router, peer: SocketAddr, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let ip = client_ip(peer.ip(), request.headers(), &server);
+    let chat = matches!(request.uri().path(), "/api/v1/chat/completions" | "/v1/chat/completions");
+    let mut response = if chat && request.method() == Method::POST {
+        let (parts, body) = request.into_parts();
+        let head = head(&parts.headers, ip, "chat/completions");
+        let response = server.gateway.chat(head, read_body(&server, &parts.headers, body)).await;
+        if matches!(response.status().as_u16(), 401 | 403) {
+            server.observer.refused(response.status().as_u16());
+        }
+        response.map(Either::Left)
+    } else {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ClientIp(ip));
+        let response = router.oneshot(request).await.unwrap_or_else(|e| match e {});
+        response.map(Either::Right)
+    };
+    share(response.headers_mut());
+    Ok(response)
+}
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientIp(pub(crate) IpAddr);
+
+/// What the gateway reads of a request's head.
+pub(crate) fn head(headers: &HeaderMap, ip: IpAddr, path: &'static str) -> Head {
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(ToOwned::to_owned);
+    Head {
+        key: key(headers),
+        ip: Some(ip.to_canonical()),
+        pin: text("x-anyrouter-provider").filter(|p| !p.is_empty()),
+        session_id: text("x-session-id"),
+        trace_id: text("x-anyrouter-trace-id"),
+        path,
+    }
+}
+
+fn key(headers: &HeaderMap) -> Option<Secret<String>> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| {
+        let (scheme, rest) = v.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
+    });
+    let sent = bearer.or_else(|| headers.get("x-api-key")?.to_str().ok())?;
+    Some(Secret::new(sent.to_owned()))
+}
+
+/// The peer's address; behind a proxy that is trusted, the last one in `X-Forwarded-For` that is not.
+fn client_ip(peer: IpAddr, headers: &HeaderMap, server: &Server) -> IpAddr {
+    let config = server.config();
+    let trusted = |ip: IpAddr| config.trusted_proxies.iter().any(|range| ip_in(ip, range));
+    if !trusted(peer) {
+        return peer;
+    }
+    let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
+    let addresses: Vec<IpAddr> = forwarded.filter_map(|a| a.trim().parse().ok()).collect();
+    addresses.into_iter().rev().find(|ip| !trusted(*ip)).unwrap_or(peer)
+}
+
+/// Reads a body within its bounds.
+pub(crate) async fn read_body<B>(server: &Server, headers: &HeaderMap, body: B) -> Result<Bytes, ApiError>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let config = server.config();
+    let limit = config.body_limit;
+    let too_large = || ApiError::new(413, "request_too_large", format!("the body has more than {limit} bytes; send less, or ask the operator to raise limits.body"));
+    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
+        && encoding != "identity"
+    {
+        return Err(ApiError::new(415, "unsupported_encoding", "the body is compressed; send it as it is"));
+    }
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|l| l > limit) {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(config.body_deadline, Limited::new(body, limit).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(ApiError::new(400, "invalid_json", "the body broke off; send it whole")),
+        Err(_) => Err(ApiError::new(408, "request_timeout", "the body did not come in time; send it without pauses")),
+    }
+}
+
+/// Lets pages of any origin read the answer and our headers: there are no cookies here, only keys that a page must hold itself.
+fn share(headers: &mut HeaderMap) {
+    const EXPOSED: &str = "X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Tier, X-RateLimit-Window, \
+        RateLimit-Limit, RateLimit-Policy, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Upstream-RateLimit-Remaining, \
+        X-AnyRouter-Trace-Id, X-AnyRouter-Overhead-Ms";
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+}
+
+/// Answers a browser's question whether it may ask.
+pub(crate) fn preflight() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, PATCH, DELETE"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*, Authorization"));
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    response
+}

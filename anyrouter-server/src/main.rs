@@ -1,0 +1,69 @@
+//! The `anyrouter-server` command.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use anyrouter_server::{
+    config::{Config, LogFormat, Sources},
+    server,
+};
+use clap::Parser;
+
+/// One endpoint in front of every LLM provider, with a privacy policy that it cannot break.
+#[derive(Parser)]
+#[command(version, about)]
+struct Args {
+    /// The configuration, `anyrouter.toml`; without one, providers are found by their keys in the environment.
+    #[arg(long, env = "ANYROUTER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:8787].
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Where everything is kept [default: anyrouter-data].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// How log lines look.
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// Write the first account's keys here, in place of printing them.
+    #[arg(long, env = "ANYROUTER_BOOTSTRAP_FILE", value_name = "FILE")]
+    bootstrap_file: Option<PathBuf>,
+    /// Check the configuration and exit.
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let sources = Sources {
+        file: args.config,
+        listen: args.listen,
+        data_dir: args.data_dir,
+        log_format: args.log_format,
+        environment: std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect(),
+    };
+    let config = match Config::load(&sources) {
+        Ok(config) => config,
+        Err(e) => return fail(&e),
+    };
+    if args.check {
+        for warning in &config.warnings {
+            println!("warning: {warning}");
+        }
+        let (providers, models) = (config.catalog.providers().len(), config.catalog.models().len());
+        println!("the configuration is good: {providers} providers, {models} models, catalog {}", config.catalog.version());
+        return ExitCode::SUCCESS;
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return fail(&e),
+    };
+    match runtime.block_on(server::run(config, sources, args.bootstrap_file)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => fail(&e),
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("anyrouter-server: {error}");
+    ExitCode::from(2)
+}

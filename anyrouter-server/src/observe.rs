@@ -1,0 +1,205 @@
+//! What operators see: a log line for each request, and metrics. Metadata only: a line has the request id, and nothing that names an
+//! account, a key or an address; labels are providers and outcomes, which are few (P01, P02).
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io::Write as _,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use anyrouter_core::{
+    catalog::Usd,
+    usage::{Outcome, Record},
+};
+use serde_json::json;
+
+use crate::config::{LogFormat, LogLevel};
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Log lines wait for the thread that writes them in at most so many bytes; beyond, they are counted and dropped.
+const WAITING: usize = 4 << 20;
+
+/// Log lines and metrics.
+#[derive(Debug)]
+pub(crate) struct Observer {
+    format: LogFormat,
+    level: LogLevel,
+    lines: Arc<Lines>,
+    metrics: Mutex<BTreeMap<(&'static str, String), Totals>>,
+    refused: Mutex<BTreeMap<u16, u64>>,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    waiting: Mutex<Vec<u8>>,
+    wake: Condvar,
+    dropped: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    requests: u64,
+    prompt: u64,
+    completion: u64,
+    cost: Usd,
+    latency: [u64; BUCKETS.len() + 1],
+    latency_sum: f64,
+}
+
+/// Upper edges of the latency buckets, in seconds.
+const BUCKETS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0];
+
+impl Observer {
+    /// Starts the thread that writes log lines to standard error.
+    pub(crate) fn start(format: LogFormat, level: LogLevel) -> std::io::Result<Self> {
+        let lines = Arc::new(Lines::default());
+        let theirs = lines.clone();
+        std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+            loop {
+                let mut waiting = lock(&theirs.waiting);
+                while waiting.is_empty() {
+                    waiting = theirs.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                }
+                let batch = std::mem::take(&mut *waiting);
+                drop(waiting);
+                // A log that cannot be written must not stop the gateway.
+                let _ = std::io::stderr().write_all(&batch);
+            }
+        })?;
+        Ok(Self { format, level, lines, metrics: Mutex::default(), refused: Mutex::default() })
+    }
+
+    /// A request that was accepted has ended.
+    pub(crate) fn record(&self, record: &Record) {
+        let outcome = outcome(record.outcome);
+        {
+            let mut metrics = lock(&self.metrics);
+            let totals = metrics.entry((outcome, record.provider.clone().unwrap_or_default())).or_default();
+            totals.requests += 1;
+            totals.prompt += record.tokens.prompt;
+            totals.completion += record.tokens.completion;
+            totals.cost = totals.cost.plus(record.cost.unwrap_or_default());
+            let seconds = record.latency as f64 / 1e6;
+            totals.latency_sum += seconds;
+            let bucket = BUCKETS.iter().position(|edge| seconds <= *edge).unwrap_or(BUCKETS.len());
+            if let Some(count) = totals.latency.get_mut(bucket) {
+                *count += 1;
+            }
+        }
+        if self.level > LogLevel::Warn || record.outcome != Outcome::Ok {
+            self.line(&self.format_record(record, outcome));
+        }
+    }
+
+    /// A request was refused before it was accepted.
+    pub(crate) fn refused(&self, status: u16) {
+        *lock(&self.refused).entry(status).or_default() += 1;
+    }
+
+    /// Something that the operator should know.
+    pub(crate) fn note(&self, level: &str, message: &str) {
+        self.line(&match self.format {
+            LogFormat::Text => format!("{level} {message}\n"),
+            LogFormat::Json => format!("{}\n", json!({"level": level, "message": message})),
+        });
+    }
+
+    fn format_record(&self, r: &Record, outcome: &str) -> String {
+        let attempts = r.attempts.len();
+        match self.format {
+            LogFormat::Json => {
+                let line = json!({
+                    "level": "info", "time": r.created_at.to_string(), "request_id": r.id, "outcome": outcome, "status": r.http_status,
+                    "model": r.model, "endpoint": r.endpoint, "streamed": r.streamed, "prompt_tokens": r.tokens.prompt,
+                    "completion_tokens": r.tokens.completion, "estimated": r.estimated, "latency_ms": r.latency / 1000,
+                    "attempts": attempts, "code": r.error_code,
+                });
+                format!("{line}\n")
+            }
+            LogFormat::Text => {
+                let mut line = format!("{} {} {outcome} {}", r.created_at, r.id, r.http_status);
+                let endpoint = r.endpoint.as_deref().unwrap_or("-");
+                let tokens = (r.tokens.prompt, r.tokens.completion);
+                let _ = write!(line, " {endpoint} {}+{} tokens {} ms", tokens.0, tokens.1, r.latency / 1000);
+                if attempts > 1 {
+                    let _ = write!(line, " {attempts} attempts");
+                }
+                if let Some(code) = &r.error_code {
+                    let _ = write!(line, " {code}");
+                }
+                line.push('\n');
+                line
+            }
+        }
+    }
+
+    fn line(&self, line: &str) {
+        let mut waiting = lock(&self.lines.waiting);
+        if waiting.len() > WAITING {
+            self.lines.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let was_empty = waiting.is_empty();
+        waiting.extend_from_slice(line.as_bytes());
+        drop(waiting);
+        if was_empty {
+            self.lines.wake.notify_one();
+        }
+    }
+
+    /// Metrics in Prometheus' text format.
+    pub(crate) fn metrics(&self, open: usize) -> String {
+        let mut out = String::new();
+        let metrics = lock(&self.metrics).clone();
+        let mut family = |name: &str, kind: &str, help: &str, value: &dyn Fn(&Totals) -> String| {
+            let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+            for ((outcome, provider), totals) in &metrics {
+                let _ = writeln!(out, "{name}{{outcome=\"{outcome}\",provider=\"{provider}\"}} {}", value(totals));
+            }
+        };
+        family("anyrouter_requests_total", "counter", "Accepted requests.", &|t| t.requests.to_string());
+        family("anyrouter_prompt_tokens_total", "counter", "Tokens of prompt.", &|t| t.prompt.to_string());
+        family("anyrouter_completion_tokens_total", "counter", "Tokens of answer.", &|t| t.completion.to_string());
+        family("anyrouter_cost_usd_total", "counter", "Cost in USD, where prices are known.", &|t| t.cost.to_string());
+        let name = "anyrouter_request_duration_seconds";
+        let _ = writeln!(out, "# HELP {name} From acceptance to the end.\n# TYPE {name} histogram");
+        for ((outcome, provider), totals) in &metrics {
+            let labels = format!("outcome=\"{outcome}\",provider=\"{provider}\"");
+            let mut sum = 0;
+            for (edge, count) in BUCKETS.iter().map(ToString::to_string).chain(["+Inf".to_owned()]).zip(totals.latency) {
+                sum += count;
+                let _ = writeln!(out, "{name}_bucket{{{labels},le=\"{edge}\"}} {sum}");
+            }
+            let _ = writeln!(out, "{name}_sum{{{labels}}} {}\n{name}_count{{{labels}}} {sum}", totals.latency_sum);
+        }
+        let _ = writeln!(out, "# HELP anyrouter_refused_total Requests refused before they were accepted.\n# TYPE anyrouter_refused_total counter");
+        for (status, count) in &*lock(&self.refused) {
+            let _ = writeln!(out, "anyrouter_refused_total{{status=\"{status}\"}} {count}");
+        }
+        let _ = writeln!(out, "# HELP anyrouter_open_requests Requests under way.\n# TYPE anyrouter_open_requests gauge\nanyrouter_open_requests {open}");
+        let dropped = self.lines.dropped.load(Ordering::Relaxed);
+        let _ = writeln!(out, "# HELP anyrouter_log_lines_dropped_total Log lines dropped.\n# TYPE anyrouter_log_lines_dropped_total counter\nanyrouter_log_lines_dropped_total {dropped}");
+        out
+    }
+}
+
+/// An outcome as records write it.
+pub(crate) fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "ok",
+        Outcome::UpstreamError => "upstream_error",
+        Outcome::Refused => "refused",
+        Outcome::RateLimited => "rate_limited",
+        Outcome::Invalid => "invalid",
+        Outcome::Cancelled => "cancelled",
+        Outcome::Interrupted => "interrupted",
+        _ => "storage_error",
+    }
+}

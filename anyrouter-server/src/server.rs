@@ -1,0 +1,244 @@
+//! A server, put together: configuration, storage, journal, gateway, listener.
+
+use std::{
+    fs::File,
+    io::Write as _,
+    path::PathBuf,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use anyrouter_core::{
+    catalog::Provider,
+    gateway::{Gateway, Ports},
+    ports::{Clock, Credentials, memory::MemoryLimiter},
+    secret::Secret,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    clock::{SystemClock, SystemRandomness},
+    config::{Config, ConfigError, ProviderKeys, Sources},
+    http,
+    journal::{JournalLog, Options},
+    observe::Observer,
+    startup,
+    storage::Database,
+    upstream::HttpUpstream,
+};
+
+/// A server that cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder, the database or the journal cannot be used.
+    #[error("{0}")]
+    Storage(String),
+    /// The address cannot be listened at.
+    #[error("{address}: {source}; another program may be listening there")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Certificate or key cannot be used.
+    #[error("tls: {0}")]
+    Tls(String),
+    /// The bootstrap file cannot be written.
+    #[error("{path}: {source}")]
+    Bootstrap {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl From<crate::storage::StorageError> for StartError {
+    fn from(e: crate::storage::StorageError) -> Self {
+        Self::Storage(e.to_string())
+    }
+}
+
+/// What every request needs.
+pub struct Server {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) database: Database,
+    pub(crate) log: Arc<JournalLog>,
+    pub(crate) observer: Arc<Observer>,
+    clock: Arc<SystemClock>,
+    keys: Arc<Keys>,
+    config: RwLock<Arc<Config>>,
+    worlds: AtomicU64,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
+}
+
+/// The providers' keys, as of the last configuration.
+struct Keys(RwLock<Arc<ProviderKeys>>);
+
+impl Keys {
+    fn now(&self) -> Arc<ProviderKeys> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Credentials for Keys {
+    fn has(&self, provider: &Provider) -> bool {
+        self.now().has(provider)
+    }
+
+    fn open(&self, provider: &Provider) -> Option<Secret<String>> {
+        self.now().open(provider)
+    }
+}
+
+impl Server {
+    /// The configuration that holds.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    fn open(config: Config, observer: Arc<Observer>) -> Result<Self, StartError> {
+        let clock = Arc::new(SystemClock::new());
+        let (database, table) = Database::open(&config.data_dir)?;
+        let options = Options { durability: config.durability, slots: config.requests };
+        let seen = observer.clone();
+        let log = JournalLog::open(&config.data_dir.join("usage"), database.clone(), table, options, clock.now(), move |r| seen.record(r))
+            .map_err(|e| StartError::Storage(e.to_string()))?;
+        let log = Arc::new(log);
+        let keys = Arc::new(Keys(RwLock::new(Arc::new(config.keys.clone()))));
+        let upstream = HttpUpstream::new(config.connect_deadline).map_err(|e| StartError::Tls(e.to_string()))?;
+        let ports = Ports {
+            clock: clock.clone(),
+            randomness: Arc::new(SystemRandomness),
+            directory: Arc::new(database.clone()),
+            usage: log.clone(),
+            limiter: Arc::new(MemoryLimiter::new(clock.clone())),
+            credentials: keys.clone(),
+            upstream: Arc::new(upstream),
+        };
+        let gateway = Arc::new(Gateway::new(ports, config.world(0), config.limits, config.deadlines));
+        Ok(Self { gateway, database, log, observer, clock, keys, config: RwLock::new(Arc::new(config)), worlds: AtomicU64::new(1) })
+    }
+
+    /// Reads the configuration again. A bad one changes nothing, and says why.
+    fn reload(&self, sources: &Sources) {
+        match Config::load(sources) {
+            Ok(config) => {
+                for warning in &config.warnings {
+                    self.observer.note("warn", warning);
+                }
+                self.gateway.set_world(config.world(self.worlds.fetch_add(1, Ordering::Relaxed)));
+                *self.keys.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config.keys.clone());
+                let message = format!("configuration read again: catalog {}", config.catalog.version());
+                *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+                self.observer.note("info", &message);
+            }
+            Err(e) => self.observer.note("error", &format!("the configuration was not read again, and nothing changed: {e}")),
+        }
+    }
+}
+
+/// Runs a server until it is told to stop (SIGTERM, SIGINT). SIGHUP reads the configuration again.
+pub async fn run(config: Config, sources: Sources, bootstrap_file: Option<PathBuf>) -> Result<(), StartError> {
+    let _lock = lock_data_dir(&config)?;
+    let tls = config.tls.as_ref().map(|(cert, key)| acceptor(cert, key)).transpose()?;
+    let observer = Observer::start(config.log_format, config.log_level).map_err(|e| StartError::Storage(e.to_string()))?;
+    let address = config.listen;
+    let warnings = config.warnings.clone();
+    let server = Arc::new(Server::open(config, Arc::new(observer))?);
+    let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+    let address = listener.local_addr().unwrap_or(address);
+    let base_url = format!("{}://{address}/api/v1", if tls.is_some() { "https" } else { "http" });
+    let config = server.config();
+    let bootstrap = startup::bootstrap(&server.database, &config, server.clock()).await?;
+    let mut text = format!("AnyRouter {} listens at {base_url}\n\n", env!("CARGO_PKG_VERSION"));
+    let mut shown = None;
+    match (&bootstrap, bootstrap_file) {
+        (Some(bootstrap), Some(path)) => {
+            bootstrap.write(&path, &base_url).map_err(|source| StartError::Bootstrap { path: path.clone(), source })?;
+            text.push_str(&format!("The first account's keys are in {}\n\n", path.display()));
+        }
+        (Some(bootstrap), None) => {
+            text.push_str(&bootstrap.text());
+            text.push('\n');
+            shown = Some(&bootstrap.inference);
+        }
+        (None, _) => {}
+    }
+    text.push_str(&startup::providers(&config, &base_url, shown));
+    for warning in &warnings {
+        text.push_str(&format!("warning: {warning}\n"));
+    }
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    drop(out);
+
+    let failed = |e: std::io::Error| StartError::Storage(format!("signals: {e}"));
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let for_signals = server.clone();
+    let stop = async move {
+        let mut clock = tokio::time::interval(std::time::Duration::from_secs(10));
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => for_signals.reload(&sources),
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = clock.tick() => for_signals.clock.follow(),
+            }
+        }
+        for_signals.observer.note("info", "stopping: streams may finish");
+    };
+    http::serve(server.clone(), listener, tls, stop).await;
+    let log = server.log.clone();
+    let _ = tokio::task::spawn_blocking(move || log.close()).await;
+    Ok(())
+}
+
+/// One server on a data folder: a second would import the first one's journal under its feet.
+fn lock_data_dir(config: &Config) -> Result<File, StartError> {
+    let folder = &config.data_dir;
+    let fail = |e: std::io::Error| StartError::Storage(format!("{}: {e}", folder.display()));
+    std::fs::create_dir_all(folder).map_err(fail)?;
+    let file = File::create(folder.join("lock")).map_err(fail)?;
+    file.try_lock().map_err(|e| match e {
+        std::fs::TryLockError::WouldBlock => StartError::Storage(format!("{}: another server uses this data folder; give this one its own with --data-dir", folder.display())),
+        std::fs::TryLockError::Error(e) => fail(e),
+    })?;
+    Ok(file)
+}
+
+fn acceptor(cert: &PathBuf, key: &PathBuf) -> Result<TlsAcceptor, StartError> {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+    let wrong = |path: &PathBuf, e: &dyn std::fmt::Display| StartError::Tls(format!("{}: {e}", path.display()));
+    let certs: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_file_iter(cert).and_then(Iterator::collect).map_err(|e| wrong(cert, &e))?;
+    let key_der = PrivateKeyDer::from_pem_file(key).map_err(|e| wrong(key, &e))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .and_then(|b| b.with_no_client_auth().with_single_cert(certs, key_der))
+        .map_err(|e| wrong(cert, &e))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

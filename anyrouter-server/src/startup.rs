@@ -1,0 +1,187 @@
+//! The first run: an account and its keys, shown once; and the table of providers, with what the default policy makes of them.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs::OpenOptions,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    sync::Arc,
+};
+
+use anyrouter_core::{
+    account::KeyRecord,
+    catalog::Protocol,
+    ids::AccountId,
+    key::{ApiKey, KeyKind, Scope},
+    policy::{Change, CompiledCatalog, CompiledLayers, Excluded, Layer, evaluate, relaxations},
+    ports::{Clock, Credentials},
+    time::Timestamp,
+};
+use serde_json::json;
+
+use crate::{
+    clock::key_bits,
+    config::Config,
+    storage::{Account, Database, StorageError},
+};
+
+/// The keys of the first account, for the one time that they are shown.
+#[derive(Debug)]
+pub struct Bootstrap {
+    /// The account.
+    pub account: AccountId,
+    /// Its first inference key.
+    pub inference: ApiKey,
+    /// Its first management key.
+    pub management: ApiKey,
+}
+
+/// A new key and its record.
+pub(crate) fn new_key(kind: KeyKind, name: &str, account: &AccountId, now: Timestamp) -> std::io::Result<(ApiKey, KeyRecord)> {
+    let key = ApiKey::from_random(kind, key_bits()?);
+    let mut record = KeyRecord::default();
+    record.hash = key.hash();
+    record.account = account.clone();
+    record.kind = kind;
+    name.clone_into(&mut record.name);
+    record.label = key.label();
+    record.scopes = Scope::defaults(kind);
+    record.created_at = now;
+    Ok((key, record))
+}
+
+/// Makes the first account where there is none.
+pub(crate) async fn bootstrap(database: &Database, config: &Config, clock: &dyn Clock) -> Result<Option<Bootstrap>, StorageError> {
+    if database.first_account().await?.is_some() {
+        return Ok(None);
+    }
+    let fail = |e: std::io::Error| StorageError::new("the first keys", e);
+    let now = clock.now();
+    let bits = key_bits().map_err(fail)?;
+    let id: String = bits.iter().take(8).map(|b| format!("{b:02x}")).collect();
+    let account = AccountId::from(format!("acc_{id}"));
+    let (inference, first) = new_key(KeyKind::Inference, "first inference key", &account, now).map_err(fail)?;
+    let (management, second) = new_key(KeyKind::Management, "first management key", &account, now).map_err(fail)?;
+    let row = Account { id: account.clone(), settings: config.account_defaults.clone() };
+    database.create_account(row, now, vec![first, second]).await?;
+    Ok(Some(Bootstrap { account, inference, management }))
+}
+
+impl Bootstrap {
+    /// Writes the keys to a file that only its owner can read, complete or not at all.
+    pub(crate) fn write(&self, path: &Path, base_url: &str) -> std::io::Result<()> {
+        let text = json!({"base_url": base_url, "inference_key": self.inference.reveal(), "management_key": self.management.reveal(), "account_id": self.account});
+        let partial = path.with_extension("partial");
+        let _ = std::fs::remove_file(&partial);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+        writeln!(file, "{text:#}")?;
+        file.sync_all()?;
+        std::fs::rename(&partial, path)
+    }
+
+    /// What is printed where no file was asked for.
+    pub(crate) fn text(&self) -> String {
+        format!(
+            "The keys of the first account {}, shown this once:\n\n  inference key   {}\n  management key  {}\n",
+            self.account,
+            self.inference.reveal(),
+            self.management.reveal()
+        )
+    }
+}
+
+/// The table of providers, and a ready `curl` line for a model of each that can be used.
+pub(crate) fn providers(config: &Config, base_url: &str, key: Option<&ApiKey>) -> String {
+    let catalog = Arc::new(CompiledCatalog::new(config.catalog.clone()));
+    let layers = CompiledLayers::new(
+        catalog,
+        vec![(Layer::Instance, config.privacy.restriction()), (Layer::Account, config.account_defaults.restriction())],
+    );
+    let mut rows: BTreeMap<usize, Row> = BTreeMap::new();
+    for model in 0..config.catalog.models().len() {
+        let decision = evaluate(&layers, &[], model);
+        let eligible: Vec<usize> = decision.eligible().map(|e| e.endpoint().index).collect();
+        for (nth, endpoint) in decision.endpoints().iter().enumerate() {
+            let Some(provider) = config.catalog.providers().get(endpoint.provider_index).filter(|p| config.keys.has(p)) else { continue };
+            let row = rows.entry(endpoint.provider_index).or_insert_with(|| Row::new(&provider.name));
+            row.models += 1;
+            if eligible.contains(&endpoint.index) {
+                row.admitted += 1;
+                let better = endpoint.address(Protocol::OpenaiChat).is_some() && row.example.is_none();
+                if better {
+                    row.example = Some(endpoint.model.to_string());
+                }
+            } else {
+                let reasons = decision.reasons(nth);
+                let text: Vec<String> = reasons.iter().map(|r| r.fact.clone()).collect();
+                let excluded = Excluded { endpoint: endpoint.id.clone(), provider: endpoint.provider.clone(), model: endpoint.model.clone(), reasons };
+                let change = relaxations(&[excluded]).first().and_then(|r| r.changes.first().cloned());
+                let line = change.map(|c| line(&c, config.has_file)).unwrap_or_default();
+                *row.rest.entry((text.join(", "), line)).or_default() += 1;
+            }
+        }
+    }
+    table(&rows, base_url, key)
+}
+
+struct Row {
+    name: String,
+    models: usize,
+    admitted: usize,
+    example: Option<String>,
+    /// Reasons and the line that would change it, with how many models they hold for.
+    rest: BTreeMap<(String, String), usize>,
+}
+
+impl Row {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), models: 0, admitted: 0, example: None, rest: BTreeMap::new() }
+    }
+}
+
+/// The line that makes a change: an environment variable, or a line of the file.
+fn line(change: &Change, has_file: bool) -> String {
+    let text = change.to.as_str().map_or_else(|| change.to.to_string(), ToOwned::to_owned);
+    if let Some((slug, member)) = change.set.strip_prefix("provider.").and_then(|s| s.rsplit_once('.')) {
+        if has_file {
+            return format!("[[provider]] slug = \"{slug}\", {member} = {}", change.to);
+        }
+        return format!("ANYROUTER_PROVIDER_{}_{}={text}", slug.to_ascii_uppercase().replace('-', "_"), member.to_ascii_uppercase());
+    }
+    match change.layer {
+        Layer::Instance if has_file => format!("{} = {}", change.set, change.to),
+        Layer::Instance => format!("ANYROUTER_{}={text}", change.set.to_ascii_uppercase().replace('.', "_")),
+        _ => format!("anyrouter privacy set {}={}", change.set, change.to),
+    }
+}
+
+fn table(rows: &BTreeMap<usize, Row>, base_url: &str, key: Option<&ApiKey>) -> String {
+    let mut out = String::from("Providers found, and how many of their models the default policy admits:\n\n");
+    let width = rows.values().map(|r| r.name.chars().count()).max().unwrap_or(0).max(8);
+    let _ = writeln!(out, "  {:<width$}  admitted  the rest, and what would change it", "provider");
+    for row in rows.values() {
+        let mut first = true;
+        let mut lines: Vec<(String, Option<String>)> =
+            row.rest.iter().map(|((why, line), n)| (format!("{n} × {why}"), Some(line.clone()).filter(|l| !l.is_empty()))).collect();
+        if lines.is_empty() {
+            lines.push(("–".to_owned(), None));
+        }
+        for (why, change) in lines {
+            let (name, count) = if first { (row.name.as_str(), format!("{} of {}", row.admitted, row.models)) } else { ("", String::new()) };
+            let _ = writeln!(out, "  {name:<width$}  {count:<8}  {why}");
+            if let Some(change) = change {
+                let _ = writeln!(out, "  {:<width$}  {:<8}  → {change}", "", "");
+            }
+            first = false;
+        }
+    }
+    let _ = writeln!(out, "\nTry it:\n");
+    let shown = key.map_or("$ANYROUTER_API_KEY", ApiKey::reveal);
+    for model in rows.values().filter_map(|r| r.example.as_ref()) {
+        let body = json!({"model": model, "messages": [{"role": "user", "content": "Hello!"}], "stream": true});
+        let _ = writeln!(out, "  curl -N {base_url}/chat/completions -H 'Authorization: Bearer {shown}' -H 'Content-Type: application/json' -d '{body}'\n");
+    }
+    out
+}

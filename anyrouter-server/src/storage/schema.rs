@@ -1,0 +1,59 @@
+//! The tables, by migrations that only go forward.
+
+use rusqlite::Connection;
+
+use super::StorageError;
+
+/// Each migration, in order. What stands here is never changed, only added to.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE account (
+        id TEXT PRIMARY KEY,
+        created_at INTEGER NOT NULL,
+        settings TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE key (
+        hash BLOB PRIMARY KEY,
+        account TEXT NOT NULL REFERENCES account(id),
+        created_at INTEGER NOT NULL,
+        last_used_at INTEGER,
+        spent INTEGER NOT NULL DEFAULT 0,
+        record TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX key_by_account ON key(account, created_at);
+    CREATE TABLE usage (
+        id BLOB PRIMARY KEY,
+        account TEXT NOT NULL,
+        record TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX usage_by_account ON usage(account, id);
+"];
+
+/// Brings the database to the newest version. One that is newer than this program is refused.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StorageError> {
+    let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > MIGRATIONS.len() {
+        let what = format!("the database has version {version}, and this program knows {}", MIGRATIONS.len());
+        return Err(StorageError::new(what, "start the version that wrote it"));
+    }
+    for (i, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", i + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_run_once_and_a_newer_database_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        migrate(&mut connection).unwrap();
+        connection.pragma_update(None, "user_version", 999).unwrap();
+        assert!(migrate(&mut connection).unwrap_err().to_string().contains("999"));
+    }
+}

@@ -1,0 +1,89 @@
+//! Usage records in the database: keyed by their time-ordered id, with one more index for an account's own.
+
+use std::collections::HashMap;
+
+use anyrouter_core::{
+    ids::{AccountId, RequestId},
+    key::KeyHash,
+    ports::LogQuery,
+    usage::Record,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Database, StorageError};
+
+/// The connection that imports.
+#[derive(Debug)]
+pub struct UsageTable(Connection);
+
+impl UsageTable {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self(connection)
+    }
+
+    /// Adds records in one transaction. One that is there already stays as it is.
+    pub fn insert(&mut self, records: &[Record]) -> Result<(), StorageError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.0.transaction()?;
+        {
+            let mut by_key: HashMap<KeyHash, (u64, u64)> = HashMap::new();
+            let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO usage (id, account, record) VALUES (?1, ?2, ?3)")?;
+            for record in records {
+                let text = serde_json::to_string(record).map_err(|e| StorageError::new("a usage record", e))?;
+                let added = insert.execute(params![record.id.as_bytes().as_slice(), record.account.as_str(), text])?;
+                if added > 0 {
+                    let (spent, used) = by_key.entry(record.key_hash).or_default();
+                    *spent = spent.saturating_add(record.cost.unwrap_or_default().pico());
+                    *used = (*used).max(record.created_at.micros());
+                }
+            }
+            // In the same transaction, so that what a key spent is counted once however often a record is imported.
+            let mut update = transaction
+                .prepare_cached("UPDATE key SET spent = spent + ?2, last_used_at = max(coalesce(last_used_at, 0), ?3) WHERE hash = ?1")?;
+            for (key, (spent, used)) in by_key {
+                let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+                update.execute(params![key.as_bytes().as_slice(), number(spent), number(used)])?;
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+fn read(text: &str) -> Result<Record, StorageError> {
+    serde_json::from_str(text).map_err(|e| StorageError::new("a usage record", e))
+}
+
+impl Database {
+    /// The record with this id, if it is this account's.
+    pub async fn usage_find(&self, account: AccountId, id: RequestId) -> Result<Option<Record>, StorageError> {
+        self.run(move |c| {
+            let mut find = c.prepare_cached("SELECT record FROM usage WHERE id = ?1 AND account = ?2")?;
+            let found: Option<String> = find.query_row(params![id.as_bytes().as_slice(), account.as_str()], |row| row.get(0)).optional()?;
+            found.map(|text| read(&text)).transpose()
+        })
+        .await
+    }
+
+    /// An account's records, the newest first.
+    pub async fn usage_list(&self, account: AccountId, query: LogQuery) -> Result<Vec<Record>, StorageError> {
+        self.run(move |c| {
+            let mut list = c.prepare_cached("SELECT record FROM usage WHERE account = ?1 AND id < ?2 ORDER BY id DESC")?;
+            let before = query.before.map_or_else(|| vec![0xff; 12], |id| id.as_bytes().to_vec());
+            let mut rows = list.query(params![account.as_str(), before])?;
+            let mut out = Vec::new();
+            while out.len() < query.limit
+                && let Some(row) = rows.next()?
+            {
+                let record = read(&row.get::<_, String>(0)?)?;
+                if query.wants(&record) {
+                    out.push(record);
+                }
+            }
+            Ok(out)
+        })
+        .await
+    }
+}

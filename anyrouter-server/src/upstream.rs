@@ -1,0 +1,209 @@
+//! The way to providers: HTTP/1.1 over kept connections, TLS 1.2 or higher, no redirects (P30).
+//!
+//! The task that serves the client polls the upstream connection itself: there is no task per connection and no hand-over per chunk.
+//! A connection rests in the pool unpolled, and is looked at before it is used again.
+
+mod connect;
+mod pool;
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use anyrouter_core::{
+    policy::Eligible,
+    ports::{Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
+};
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use http::{Method, Request, Uri, Version, header};
+use http_body_util::Full;
+use hyper::body::{Body, Incoming};
+
+use self::{
+    connect::Origin,
+    pool::{Connection, Pool},
+};
+use crate::demo;
+
+/// What is handed on at once, in bytes, where more is ready.
+const GATHER: usize = 32 << 10;
+/// How much of an answer's rest, and for how long, is read to use its connection again.
+const REST: usize = 64 << 10;
+const REST_TIME: Duration = Duration::from_secs(1);
+
+/// The client.
+#[derive(Debug)]
+pub struct HttpUpstream {
+    pool: Arc<Pool>,
+}
+
+impl HttpUpstream {
+    /// A client that gives a connection this long to be made.
+    pub fn new(connect_deadline: Duration) -> Result<Self, rustls::Error> {
+        Ok(Self { pool: Arc::new(Pool::new(connect_deadline)?) })
+    }
+}
+
+#[async_trait]
+impl Upstream for HttpUpstream {
+    async fn send(&self, _to: Eligible<'_>, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+        if request.address.base_url.starts_with("demo:") {
+            return Ok(demo::answer(&request.body));
+        }
+        let (origin, uri) = target(&request)?;
+        let mut http = Request::new(Full::new(request.body));
+        *http.method_mut() = Method::POST;
+        *http.uri_mut() = uri;
+        *http.version_mut() = Version::HTTP_11;
+        *http.headers_mut() = request.headers;
+        http.headers_mut().insert(header::HOST, origin.host_header.clone());
+        let mut connection = match self.pool.take(&origin) {
+            Some(connection) => connection,
+            None => self.pool.connect(&origin).await?,
+        };
+        let response = match connection.send(http).await {
+            Ok(response) => response,
+            // The connection was closed before it took the request: it is sent once more, on a new one.
+            Err((_, Some(unsent))) => {
+                connection = self.pool.connect(&origin).await?;
+                connection.send(unsent).await.map_err(|(e, _)| broken(&e))?
+            }
+            Err((e, None)) => return Err(broken(&e)),
+        };
+        let (head, body) = response.into_parts();
+        let body = PooledBody { connection: Some(connection), body, origin, pool: self.pool.clone(), ended: false };
+        Ok(UpstreamResponse { status: head.status, headers: head.headers, body: Box::pin(body) })
+    }
+}
+
+/// Only what kind of error it was: hyper's messages do not repeat bodies, and this keeps it so.
+fn broken(error: &hyper::Error) -> UpstreamError {
+    UpstreamError::Broken(error.to_string())
+}
+
+fn target(request: &UpstreamRequest) -> Result<(Arc<Origin>, Uri), UpstreamError> {
+    let wrong = |e: &dyn std::fmt::Display| UpstreamError::Connect(e.to_string());
+    let base: Uri = request.address.base_url.parse().map_err(|e: http::uri::InvalidUri| wrong(&e))?;
+    let origin = Origin::of(&base).ok_or_else(|| wrong(&"the provider's address has no host"))?;
+    let path = format!("{}{}", base.path().trim_end_matches('/'), request.path);
+    Ok((Arc::new(origin), path.parse().map_err(|e: http::uri::InvalidUri| wrong(&e))?))
+}
+
+/// A body with the connection that it comes over.
+struct PooledBody {
+    connection: Option<Connection>,
+    body: Incoming,
+    origin: Arc<Origin>,
+    pool: Arc<Pool>,
+    ended: bool,
+}
+
+impl PooledBody {
+    /// What the body has now, without asking the connection for more.
+    fn frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+        loop {
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => return Poll::Ready(Some(Ok(data))),
+                    // Trailers say nothing to us.
+                    Err(_) => {}
+                },
+                Poll::Ready(Some(Err(e))) => return Poll::Ready(Some(Err(broken(&e)))),
+                Poll::Ready(None) => {
+                    self.ended = true;
+                    return Poll::Ready(None);
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = &mut self.connection
+            && connection.poll(cx).is_ready()
+        {
+            self.connection = None;
+        }
+    }
+
+    /// Puts the connection back once its answer was read to the end.
+    fn put_back(&mut self, cx: &mut Context<'_>) {
+        if let Some(mut connection) = self.connection.take()
+            && connection.poll(cx).is_pending()
+        {
+            self.pool.put(&self.origin, connection);
+        }
+    }
+}
+
+impl UpstreamBody for PooledBody {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+        let this = &mut *self;
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        let mut first: Option<Bytes> = None;
+        let mut gathered: Option<BytesMut> = None;
+        let mut driven = false;
+        loop {
+            match this.frame(cx) {
+                Poll::Ready(Some(Ok(data))) => {
+                    match (&mut gathered, first.take()) {
+                        (Some(all), _) => all.extend_from_slice(&data),
+                        (None, None) => first = Some(data),
+                        (None, Some(before)) => {
+                            let mut all = BytesMut::with_capacity((before.len() + data.len()).max(4096));
+                            all.extend_from_slice(&before);
+                            all.extend_from_slice(&data);
+                            gathered = Some(all);
+                        }
+                    }
+                    driven = false;
+                    if gathered.as_ref().is_some_and(|g| g.len() >= GATHER) {
+                        break;
+                    }
+                }
+                Poll::Ready(Some(Err(e))) if first.is_none() && gathered.is_none() => return Poll::Ready(Some(Err(e))),
+                // It is met again at the next poll, after what came before it.
+                Poll::Ready(Some(Err(_))) => break,
+                Poll::Ready(None) => {
+                    this.put_back(cx);
+                    break;
+                }
+                Poll::Pending if driven => break,
+                Poll::Pending => {
+                    this.drive(cx);
+                    driven = true;
+                }
+            }
+        }
+        match gathered.map(BytesMut::freeze).or(first) {
+            Some(bytes) => Poll::Ready(Some(Ok(bytes))),
+            None if this.ended => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+
+    fn finish(mut self: Pin<Box<Self>>) {
+        if self.ended || self.connection.is_none() {
+            return;
+        }
+        tokio::spawn(async move {
+            let rest = async {
+                let mut read = 0;
+                while let Some(Ok(bytes)) = std::future::poll_fn(|cx| self.as_mut().poll_next(cx)).await {
+                    read += bytes.len();
+                    if read > REST {
+                        return;
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(REST_TIME, rest).await;
+        });
+    }
+}

@@ -1,0 +1,107 @@
+//! Connections that rest between requests.
+
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use anyrouter_core::ports::UpstreamError;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{body::Incoming, client::conn::http1};
+use tokio_rustls::TlsConnector;
+
+use super::connect::{Io, Origin, connect, tls};
+
+/// How long a connection rests before it is closed.
+const REST: Duration = Duration::from_secs(30);
+/// How many rest for one origin.
+const RESTING: usize = 256;
+
+/// An HTTP/1.1 connection and the handle that sends over it.
+pub(super) struct Connection {
+    send: http1::SendRequest<Full<Bytes>>,
+    connection: Pin<Box<http1::Connection<Pin<Box<dyn Io>>, Full<Bytes>>>>,
+}
+
+impl Connection {
+    /// Lets the connection read and write; ready when it has ended.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.connection.as_mut().poll(cx).map(|_| ())
+    }
+
+    /// Sends a request and waits for the head of the answer. An error gives the request back where none of it was sent.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, (hyper::Error, Option<Request<Full<Bytes>>>)> {
+        let Self { send, connection } = self;
+        let mut answer = pin!(send.try_send_request(request));
+        let answered = poll_fn(|cx| {
+            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+                return Poll::Ready(answer);
+            }
+            let _ = connection.as_mut().poll(cx);
+            answer.as_mut().poll(cx)
+        });
+        answered.await.map_err(|mut e| {
+            let unsent = e.take_message();
+            (e.into_error(), unsent)
+        })
+    }
+}
+
+/// The pool.
+pub(super) struct Pool {
+    resting: Mutex<HashMap<Arc<Origin>, Vec<(Instant, Connection)>>>,
+    tls: TlsConnector,
+    deadline: Duration,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    pub(super) fn new(deadline: Duration) -> Result<Self, rustls::Error> {
+        Ok(Self { resting: Mutex::default(), tls: tls()?, deadline })
+    }
+
+    /// A connection that rests and is still open; the one that rested the shortest.
+    pub(super) fn take(&self, origin: &Arc<Origin>) -> Option<Connection> {
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            let (since, mut connection) = self.resting.lock().unwrap_or_else(PoisonError::into_inner).get_mut(origin)?.pop()?;
+            // A connection that the provider closed says so now.
+            if since.elapsed() < REST && connection.poll(&mut cx).is_pending() && connection.send.poll_ready(&mut cx).is_ready() {
+                return Some(connection);
+            }
+        }
+    }
+
+    pub(super) fn put(&self, origin: &Arc<Origin>, connection: Connection) {
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        let list = resting.entry(origin.clone()).or_default();
+        // The oldest rest at the front.
+        let stale = list.iter().take_while(|(since, _)| since.elapsed() >= REST).count();
+        list.drain(..stale.max((list.len() + 1).saturating_sub(RESTING)));
+        list.push((Instant::now(), connection));
+    }
+
+    pub(super) async fn connect(&self, origin: &Origin) -> Result<Connection, UpstreamError> {
+        let made = async {
+            let io = connect(origin, &self.tls).await?;
+            let handshake = http1::handshake(io).await;
+            let (send, connection) = handshake.map_err(|e| UpstreamError::Connect(e.to_string()))?;
+            Ok(Connection { send, connection: Box::pin(connection) })
+        };
+        tokio::time::timeout(self.deadline, made).await.map_err(|_| UpstreamError::ConnectTimeout)?
+    }
+}
