@@ -41,8 +41,8 @@ use serde::Serialize;
 
 pub use self::{
     document::{
-        CatalogError, Document, EndpointEntry, KeySource, ModelEntry, Price, PriceEntry, ProtocolKey, ProviderEntry, SourceEntry, TermsEntry,
-        VirtualEntry,
+        CatalogError, Document, EndpointEntry, KeySource, ModelEntry, Price, PriceEntry, ProtocolKey, ProviderEntry, SourceEntry,
+        TermsEntry, VirtualEntry,
     },
     names::{ModelName, Variant, normalise},
     price::{PriceError, Prices, Usd},

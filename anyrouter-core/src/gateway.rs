@@ -161,11 +161,7 @@ impl Gateway {
     }
 
     /// Serves a chat completion. `body` is awaited once the request is accepted; an error of its own is answered as it is.
-    pub async fn chat(
-        self: &Arc<Self>,
-        head: Head,
-        body: impl Future<Output = Result<Bytes, ApiError>>,
-    ) -> Response<AnswerBody> {
+    pub async fn chat(self: &Arc<Self>, head: Head, body: impl Future<Output = Result<Bytes, ApiError>>) -> Response<AnswerBody> {
         let started = self.ports.clock.now();
         let id = self.request_id();
         let caller = match authenticate(&self.ports, &head, started).await.and_then(|a| a.with_scope(Scope::Inference)) {
@@ -244,7 +240,8 @@ impl Gateway {
         let lately = self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied().unwrap_or(0);
         let wanted = request.volume.tokens().saturating_add(request.max_tokens.unwrap_or(lately));
         if wanted > limit {
-            let message = format!("the request alone may take {wanted} tokens, and its key has {limit} a minute; send less, or lower `max_tokens`");
+            let message =
+                format!("the request alone may take {wanted} tokens, and its key has {limit} a minute; send less, or lower `max_tokens`");
             let mut error = ApiError::new(400, "invalid_parameter", message);
             error.param = Some("max_tokens".to_owned());
             return Err((Outcome::Invalid, error));
@@ -284,7 +281,11 @@ fn invalid(fault: RequestFault) -> ApiError {
 }
 
 fn storage_unavailable() -> ApiError {
-    let mut error = ApiError::new(503, "storage_unavailable", "usage records cannot be written now, so nothing was sent; /readyz says why; try again later");
+    let mut error = ApiError::new(
+        503,
+        "storage_unavailable",
+        "usage records cannot be written now, so nothing was sent; /readyz says why; try again later",
+    );
     error.retry_after = Some(1);
     error
 }

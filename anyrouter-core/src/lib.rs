@@ -12,18 +12,18 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 
+pub mod account;
 pub mod catalog;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 pub mod ids;
 pub mod key;
 pub mod policy;
-pub mod secret;
-pub mod time;
-pub mod account;
-#[cfg(feature = "gateway")]
-pub mod gateway;
 #[cfg(feature = "gateway")]
 pub mod ports;
 pub mod route;
+pub mod secret;
+pub mod time;
 #[cfg(feature = "gateway")]
 pub mod usage;
 #[cfg(feature = "gateway")]

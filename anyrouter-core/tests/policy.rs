@@ -23,7 +23,9 @@ fn catalog(endpoints: &[Value]) -> Arc<CompiledCatalog> {
     let mut providers: Vec<Value> = Vec::new();
     let mut models: Vec<Value> = Vec::new();
     for e in endpoints {
-        providers.push(json!({"slug": e["provider"], "protocol": "openai_chat", "base_url": "http://x", "tier": e["tier"], "terms": e["terms"]}));
+        providers.push(
+            json!({"slug": e["provider"], "protocol": "openai_chat", "base_url": "http://x", "tier": e["tier"], "terms": e["terms"]}),
+        );
         let own = json!({"provider": e["provider"], "price": e["price"]});
         match models.iter_mut().find(|m| m["id"] == e["model"]) {
             Some(model) => model["endpoint"].as_array_mut().unwrap().push(own),
@@ -43,7 +45,8 @@ fn eligible(catalog: &Arc<CompiledCatalog>, above: &[Value], request: &[Value]) 
     let layers = layers(catalog, above);
     let request: Vec<(Layer, Restriction)> = request.iter().map(|l| (Layer::Request, restriction(l))).collect();
     let models = 0..catalog.catalog().models().len();
-    let mut out: Vec<String> = models.flat_map(|m| evaluate(&layers, &request, m).eligible().map(|e| e.endpoint().tag.to_string()).collect::<Vec<_>>()).collect();
+    let mut out: Vec<String> =
+        models.flat_map(|m| evaluate(&layers, &request, m).eligible().map(|e| e.endpoint().tag.to_string()).collect::<Vec<_>>()).collect();
     out.sort();
     out
 }
@@ -81,7 +84,8 @@ fn endpoints() -> impl Strategy<Value = Vec<Value>> {
 }
 
 fn layer() -> impl Strategy<Value = Value> {
-    let providers = || prop::collection::vec(select(vec!["alpha", "alpha/fast", "beta", "gamma", "delta", "delta/eu"]), 0..4).prop_map(|l| json!(l));
+    let providers =
+        || prop::collection::vec(select(vec!["alpha", "alpha/fast", "beta", "gamma", "delta", "delta/eu"]), 0..4).prop_map(|l| json!(l));
     let models = || prop::collection::vec(select(vec!["lab/one", "lab/*", "other/three"]), 0..3).prop_map(|l| json!(l));
     let regions = prop::collection::vec(select(vec!["eu", "us", "jp"]), 0..3).prop_map(|l| json!(l));
     let flags = (maybe(flag()), maybe(flag()), maybe(flag()), maybe(flag()));
@@ -218,10 +222,21 @@ fn every_small_catalog_agrees_with_the_reference() {
         }
     }
     let catalog = catalog(&endpoints);
-    let single = [json!({}), json!({"allow_training_paid": false}), json!({"allow_training_free": false}), json!({"allow_publication": false}), json!({"enforce_zdr": true}), json!({"max_retention_days": 0})];
+    let single = [
+        json!({}),
+        json!({"allow_training_paid": false}),
+        json!({"allow_training_free": false}),
+        json!({"allow_publication": false}),
+        json!({"enforce_zdr": true}),
+        json!({"max_retention_days": 0}),
+    ];
     for a in &single {
         for b in &single {
-            let mut expected: Vec<String> = endpoints.iter().filter(|e| reference::admits(a, e) && reference::admits(b, e)).map(|e| e["provider"].as_str().unwrap().to_owned()).collect();
+            let mut expected: Vec<String> = endpoints
+                .iter()
+                .filter(|e| reference::admits(a, e) && reference::admits(b, e))
+                .map(|e| e["provider"].as_str().unwrap().to_owned())
+                .collect();
             expected.sort();
             assert_eq!(eligible(&catalog, &[a.clone()], &[b.clone()]), expected, "{a} and {b}");
         }
@@ -273,7 +288,12 @@ mod relaxations {
             .iter()
             .enumerate()
             .filter(|(nth, _)| !decision.reasons(*nth).is_empty())
-            .map(|(nth, e)| Excluded { endpoint: e.id.clone(), provider: e.provider.clone(), model: e.model.clone(), reasons: decision.reasons(nth) })
+            .map(|(nth, e)| Excluded {
+                endpoint: e.id.clone(),
+                provider: e.provider.clone(),
+                model: e.model.clone(),
+                reasons: decision.reasons(nth),
+            })
             .collect()
     }
 
@@ -284,7 +304,10 @@ mod relaxations {
     #[test]
     fn where_stating_the_tier_would_do_that_is_the_change_and_it_comes_first() {
         let found = relaxations(&excluded(
-            &[endpoint("a-trains", "paid", json!({"trains_on_paid": true})), endpoint("google", "unknown", json!({"trains_on_paid": false, "trains_on_free": true}))],
+            &[
+                endpoint("a-trains", "paid", json!({"trains_on_paid": true})),
+                endpoint("google", "unknown", json!({"trains_on_paid": false, "trains_on_free": true})),
+            ],
             &[json!({}), json!({}), json!({"allow_training_paid": false, "allow_training_free": false, "allow_publication": false})],
             json!({}),
         ));
@@ -298,7 +321,11 @@ mod relaxations {
     #[test]
     fn the_fewest_changes_come_first_then_the_layer_closest_to_the_caller() {
         let found = relaxations(&excluded(
-            &[endpoint("both", "paid", json!({"retention_days": 9})), endpoint("far", "paid", json!({"zdr": "default", "retention_days": 9})), endpoint("near", "paid", json!({"retention_days": 0}))],
+            &[
+                endpoint("both", "paid", json!({"retention_days": 9})),
+                endpoint("far", "paid", json!({"zdr": "default", "retention_days": 9})),
+                endpoint("near", "paid", json!({"retention_days": 0})),
+            ],
             &[json!({"max_retention_days": 3})],
             json!({"enforce_zdr": true}),
         ));

@@ -9,12 +9,7 @@ mod usage;
 
 use std::sync::Arc;
 
-use anyrouter_core::{
-    account::Caller,
-    gateway::authenticate,
-    key::Scope,
-    wire::error::ApiError,
-};
+use anyrouter_core::{account::Caller, gateway::authenticate, key::Scope, wire::error::ApiError};
 use axum::{
     Router,
     body::Body,
@@ -159,7 +154,9 @@ pub(crate) async fn body<T: serde::de::DeserializeOwned>(server: &Server, header
 /// serde's message without the value that it repeats: `invalid type: string "…", expected u32` loses the string.
 fn without_values(message: &str) -> String {
     match (message.find('"'), message.rfind('"')) {
-        (Some(from), Some(to)) if from < to => format!("{}…{}", message.get(..from).unwrap_or_default(), message.get(to + 1..).unwrap_or_default()),
+        (Some(from), Some(to)) if from < to => {
+            format!("{}…{}", message.get(..from).unwrap_or_default(), message.get(to + 1..).unwrap_or_default())
+        }
         _ => message.to_owned(),
     }
 }

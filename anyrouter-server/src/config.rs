@@ -231,10 +231,9 @@ impl Config {
         let mut documents: Vec<Document> = if builtin { vec![known] } else { Vec::new() };
         documents.extend([of(&file), of(&environment)]);
         let catalog = Catalog::from_documents(&documents).map_err(|e| match (&e, &sources.file) {
-            (CatalogError::Invalid { path: key, problem }, Some(path)) => ConfigError::Invalid {
-                place: locate::place(path, &text, key),
-                problem: format!("{key}: {problem}"),
-            },
+            (CatalogError::Invalid { path: key, problem }, Some(path)) => {
+                ConfigError::Invalid { place: locate::place(path, &text, key), problem: format!("{key}: {problem}") }
+            }
             _ => invalid("the catalog", &e),
         })?;
         let (keys, mut warnings) = ProviderKeys::read(&catalog, &documents, &sources.environment, builtin)?;

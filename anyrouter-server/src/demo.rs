@@ -52,7 +52,8 @@ impl Answer {
         let last = messages.last().map(|m| m["role"].as_str().unwrap_or_default());
         let tool = request["tools"].get(0).and_then(|t| t["function"]["name"].as_str());
         let story = model.ends_with("story");
-        let call = tool.filter(|_| story && last != Some("tool")).map(|name| (name.to_owned(), arguments(&request["tools"][0]).to_string()));
+        let call =
+            tool.filter(|_| story && last != Some("tool")).map(|name| (name.to_owned(), arguments(&request["tools"][0]).to_string()));
         let text = match (&call, story) {
             (Some(_), _) => String::new(),
             (None, true) => STORY.to_owned(),
@@ -82,7 +83,8 @@ impl Answer {
     fn events(&self) -> Vec<Bytes> {
         let chunk = |delta: Value, finish: Value| {
             let choices = json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
-            let chunk = json!({"id": "chatcmpl-demo", "object": "chat.completion.chunk", "created": 0, "model": self.model, "choices": choices});
+            let chunk =
+                json!({"id": "chatcmpl-demo", "object": "chat.completion.chunk", "created": 0, "model": self.model, "choices": choices});
             Bytes::from(format!("data: {chunk}\n\n"))
         };
         let mut out = vec![chunk(json!({"role": "assistant", "content": ""}), Value::Null)];
@@ -124,5 +126,9 @@ fn arguments(tool: &Value) -> Value {
         Some("object") => json!({}),
         _ => p["enum"].get(0).cloned().unwrap_or_else(|| json!("Paris")),
     };
-    properties.iter().filter(|(name, _)| required.is_empty() || required.contains(&name.as_str())).map(|(n, p)| (n.clone(), fits(p))).collect()
+    properties
+        .iter()
+        .filter(|(name, _)| required.is_empty() || required.contains(&name.as_str()))
+        .map(|(n, p)| (n.clone(), fits(p)))
+        .collect()
 }

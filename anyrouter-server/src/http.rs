@@ -150,7 +150,13 @@ where
 {
     let config = server.config();
     let limit = config.body_limit;
-    let too_large = || ApiError::new(413, "request_too_large", format!("the body has more than {limit} bytes; send less, or ask the operator to raise limits.body"));
+    let too_large = || {
+        ApiError::new(
+            413,
+            "request_too_large",
+            format!("the body has more than {limit} bytes; send less, or ask the operator to raise limits.body"),
+        )
+    };
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
         && encoding != "identity"
     {

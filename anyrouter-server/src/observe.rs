@@ -179,13 +179,22 @@ impl Observer {
             }
             let _ = writeln!(out, "{name}_sum{{{labels}}} {}\n{name}_count{{{labels}}} {sum}", totals.latency_sum);
         }
-        let _ = writeln!(out, "# HELP anyrouter_refused_total Requests refused before they were accepted.\n# TYPE anyrouter_refused_total counter");
+        let _ = writeln!(
+            out,
+            "# HELP anyrouter_refused_total Requests refused before they were accepted.\n# TYPE anyrouter_refused_total counter"
+        );
         for (status, count) in &*lock(&self.refused) {
             let _ = writeln!(out, "anyrouter_refused_total{{status=\"{status}\"}} {count}");
         }
-        let _ = writeln!(out, "# HELP anyrouter_open_requests Requests under way.\n# TYPE anyrouter_open_requests gauge\nanyrouter_open_requests {open}");
+        let _ = writeln!(
+            out,
+            "# HELP anyrouter_open_requests Requests under way.\n# TYPE anyrouter_open_requests gauge\nanyrouter_open_requests {open}"
+        );
         let dropped = self.lines.dropped.load(Ordering::Relaxed);
-        let _ = writeln!(out, "# HELP anyrouter_log_lines_dropped_total Log lines dropped.\n# TYPE anyrouter_log_lines_dropped_total counter\nanyrouter_log_lines_dropped_total {dropped}");
+        let _ = writeln!(
+            out,
+            "# HELP anyrouter_log_lines_dropped_total Log lines dropped.\n# TYPE anyrouter_log_lines_dropped_total counter\nanyrouter_log_lines_dropped_total {dropped}"
+        );
         out
     }
 }

@@ -222,7 +222,10 @@ fn lock_data_dir(config: &Config) -> Result<File, StartError> {
     std::fs::create_dir_all(folder).map_err(fail)?;
     let file = File::create(folder.join("lock")).map_err(fail)?;
     file.try_lock().map_err(|e| match e {
-        std::fs::TryLockError::WouldBlock => StartError::Storage(format!("{}: another server uses this data folder; give this one its own with --data-dir", folder.display())),
+        std::fs::TryLockError::WouldBlock => StartError::Storage(format!(
+            "{}: another server uses this data folder; give this one its own with --data-dir",
+            folder.display()
+        )),
         std::fs::TryLockError::Error(e) => fail(e),
     })?;
     Ok(file)

@@ -1,14 +1,6 @@
 //! The first run: an account and its keys, shown once; and the table of providers, with what the default policy makes of them.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    fs::OpenOptions,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt::Write as _, fs::OpenOptions, io::Write as _, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc};
 
 use anyrouter_core::{
     account::KeyRecord,
@@ -116,7 +108,8 @@ pub(crate) fn providers(config: &Config, base_url: &str, key: Option<&ApiKey>) -
             } else {
                 let reasons = decision.reasons(nth);
                 let text: Vec<String> = reasons.iter().map(|r| r.fact.clone()).collect();
-                let excluded = Excluded { endpoint: endpoint.id.clone(), provider: endpoint.provider.clone(), model: endpoint.model.clone(), reasons };
+                let excluded =
+                    Excluded { endpoint: endpoint.id.clone(), provider: endpoint.provider.clone(), model: endpoint.model.clone(), reasons };
                 let change = relaxations(&[excluded]).first().and_then(|r| r.changes.first().cloned());
                 let line = change.map(|c| line(&c, config.has_file)).unwrap_or_default();
                 *row.rest.entry((text.join(", "), line)).or_default() += 1;
@@ -169,7 +162,8 @@ fn table(rows: &BTreeMap<usize, Row>, base_url: &str, key: Option<&ApiKey>) -> S
             lines.push(("–".to_owned(), None));
         }
         for (why, change) in lines {
-            let (name, count) = if first { (row.name.as_str(), format!("{} of {}", row.admitted, row.models)) } else { ("", String::new()) };
+            let (name, count) =
+                if first { (row.name.as_str(), format!("{} of {}", row.admitted, row.models)) } else { ("", String::new()) };
             let _ = writeln!(out, "  {name:<width$}  {count:<8}  {why}");
             if let Some(change) = change {
                 let _ = writeln!(out, "  {:<width$}  {:<8}  → {change}", "", "");
@@ -181,7 +175,10 @@ fn table(rows: &BTreeMap<usize, Row>, base_url: &str, key: Option<&ApiKey>) -> S
     let shown = key.map_or("$ANYROUTER_API_KEY", ApiKey::reveal);
     for model in rows.values().filter_map(|r| r.example.as_ref()) {
         let body = json!({"model": model, "messages": [{"role": "user", "content": "Hello!"}], "stream": true});
-        let _ = writeln!(out, "  curl -N {base_url}/chat/completions -H 'Authorization: Bearer {shown}' -H 'Content-Type: application/json' -d '{body}'\n");
+        let _ = writeln!(
+            out,
+            "  curl -N {base_url}/chat/completions -H 'Authorization: Bearer {shown}' -H 'Content-Type: application/json' -d '{body}'\n"
+        );
     }
     out
 }

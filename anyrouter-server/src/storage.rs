@@ -16,7 +16,10 @@ use quick_cache::sync::Cache;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-pub use self::{accounts::{Account, KeyRow}, usage::UsageTable};
+pub use self::{
+    accounts::{Account, KeyRow},
+    usage::UsageTable,
+};
 
 /// The database cannot do what it was asked.
 #[derive(Debug, thiserror::Error)]

@@ -124,7 +124,8 @@ impl Building {
         for (i, e) in entry.endpoint.iter().enumerate() {
             let path = format!("{path}.endpoint[{i}]");
             if entry.endpoint.iter().take(i).any(|o| o.provider == e.provider) {
-                let problem = format!("provider `{}` stands twice; a second form of the weights is a variant, as `{}/fp8`", e.provider, e.provider);
+                let problem =
+                    format!("provider `{}` stands twice; a second form of the weights is a variant, as `{}/fp8`", e.provider, e.provider);
                 return Err(invalid(format!("{path}.provider"), problem));
             }
             fresh.push(EndpointPart { entry: e.clone(), own: e.terms.facts(&document.sources), path });

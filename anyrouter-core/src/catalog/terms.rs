@@ -86,8 +86,7 @@ impl Terms {
             && let Some(zdr) = self.zdr.as_ref().filter(|z| z.value == Zdr::Default)
         {
             let because = zdr.because.clone().unwrap_or_else(|| format!("{BY_ZDR} = {}", zdr.value).into());
-            self.retention_days =
-                Some(Fact { value: 0, because: Some(because), source: zdr.source.clone(), checked: zdr.checked.clone() });
+            self.retention_days = Some(Fact { value: 0, because: Some(because), source: zdr.source.clone(), checked: zdr.checked.clone() });
         }
         self
     }

@@ -115,7 +115,18 @@ impl Streaming {
     fn new(gateway: Arc<Gateway>, begun: Begun) -> Self {
         let Begun { recorder, endpoint, relay, upstream, out, done, deadline, .. } = begun;
         let last_byte = recorder.now();
-        let mut it = Self { gateway, recorder, endpoint, relay, upstream: Some(upstream), out, phase: Phase::Flowing, last_byte, idle: None, deadline };
+        let mut it = Self {
+            gateway,
+            recorder,
+            endpoint,
+            relay,
+            upstream: Some(upstream),
+            out,
+            phase: Phase::Flowing,
+            last_byte,
+            idle: None,
+            deadline,
+        };
         if done {
             it.complete();
         }
@@ -290,7 +301,9 @@ impl Waiting {
             match attempted {
                 Attempted::Stream(begun) => return Poll::Ready(Waited::Stream(Box::new(Streaming::new(self.gateway.clone(), *begun)))),
                 // A stream was asked for, and a stream is what succeeds.
-                Attempted::Plain(recorder, ..) => self.end(recorder, Outcome::UpstreamError, &Failure::new(FailureClass::BadAnswer).to_api_error("")),
+                Attempted::Plain(recorder, ..) => {
+                    self.end(recorder, Outcome::UpstreamError, &Failure::new(FailureClass::BadAnswer).to_api_error(""))
+                }
                 Attempted::Failed(recorder, outcome, error) => self.end(recorder, outcome, &error),
             }
             return self.poll(cx);

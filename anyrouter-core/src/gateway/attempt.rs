@@ -22,8 +22,8 @@ use crate::{
     time::Timestamp,
     usage::Outcome,
     wire::{
-        anthropic_messages,
         answer::{AnswerNames, PlainAnswer, Relay, plain},
+        anthropic_messages,
         error::{ApiError, Failure, FailureClass},
         openai_chat::{self, ChatRequest, RequestFault},
     },
@@ -120,7 +120,8 @@ impl Job {
             }
             tried += 1;
             recorder.trying(endpoint);
-            let attempt = Attempt { gateway: &gateway, world: &world, request: &request, eligible, started: now, deadline, notes: &plan.notes };
+            let attempt =
+                Attempt { gateway: &gateway, world: &world, request: &request, eligible, started: now, deadline, notes: &plan.notes };
             match attempt.run(&recorder).await {
                 Ok(Success::Plain(names, answer, status)) => {
                     recorder.answered(endpoint, status, now);
@@ -210,7 +211,11 @@ impl Attempt<'_> {
             if !response.status.is_success() {
                 return Err(Fault::Endpoint(read_error(status, response).await));
             }
-            if self.request.stream { self.first_event(address.protocol, names, status, response).await } else { Ok(Head::Plain(names, status, response)) }
+            if self.request.stream {
+                self.first_event(address.protocol, names, status, response).await
+            } else {
+                Ok(Head::Plain(names, status, response))
+            }
         });
         let head = first_byte.await.ok_or(FailureClass::Timeout)??;
         match head {
@@ -253,7 +258,8 @@ impl Attempt<'_> {
         let mut headers = HeaderMap::with_capacity(6);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("anyrouter/", env!("CARGO_PKG_VERSION"))));
-        headers.insert(header::ACCEPT, HeaderValue::from_static(if self.request.stream { "text/event-stream" } else { "application/json" }));
+        headers
+            .insert(header::ACCEPT, HeaderValue::from_static(if self.request.stream { "text/event-stream" } else { "application/json" }));
         let secret = |text: String| {
             let mut value = HeaderValue::try_from(text).map_err(|_| Fault::from(FailureClass::Credential))?;
             value.set_sensitive(true);
@@ -293,7 +299,14 @@ impl Attempt<'_> {
             };
             match progress {
                 Ok(progress) if progress.answered || progress.done => {
-                    return Ok(Head::Stream(Success::Stream { relay, upstream, out, done: progress.done, headers: response.headers, status }));
+                    return Ok(Head::Stream(Success::Stream {
+                        relay,
+                        upstream,
+                        out,
+                        done: progress.done,
+                        headers: response.headers,
+                        status,
+                    }));
                 }
                 Ok(_) => out.clear(),
                 Err(fault) => return Err(Fault::Endpoint(Failure::of_answer(fault, status))),

@@ -41,10 +41,12 @@ pub async fn authenticate(ports: &Ports, head: &Head, now: Timestamp) -> Result<
     let Some(sent) = &head.key else {
         return Err(ApiError::new(401, "invalid_key", "no key was sent; send it as `Authorization: Bearer sk-ar-…`"));
     };
-    let unknown = || ApiError::new(401, "invalid_key", "the key is not known; check that it was copied whole, and that it is for this server");
+    let unknown =
+        || ApiError::new(401, "invalid_key", "the key is not known; check that it was copied whole, and that it is for this server");
     let key = ApiKey::parse(sent.expose()).ok_or_else(unknown)?;
     let found = ports.directory.find(&key.hash()).await;
-    let caller = found.map_err(|_| ApiError::new(503, "storage_unavailable", "keys cannot be read now; try again later"))?.ok_or_else(unknown)?;
+    let caller =
+        found.map_err(|_| ApiError::new(503, "storage_unavailable", "keys cannot be read now; try again later"))?.ok_or_else(unknown)?;
     match caller.key.check(now) {
         Ok(()) => {}
         Err(KeyFault::Revoked) => return Err(ApiError::new(401, "revoked_key", "the key was revoked; use another")),
@@ -60,7 +62,11 @@ pub async fn authenticate(ports: &Ports, head: &Head, now: Timestamp) -> Result<
         && !head.path.is_empty()
         && !paths.iter().any(|p| p.trim_matches('/').trim_start_matches("api/").trim_start_matches("v1/") == head.path)
     {
-        return Err(ApiError::new(403, "endpoint_not_allowed", "the key may not be used for this route; its owner can change `allowed_endpoints`"));
+        return Err(ApiError::new(
+            403,
+            "endpoint_not_allowed",
+            "the key may not be used for this route; its owner can change `allowed_endpoints`",
+        ));
     }
     Ok(Authenticated(caller))
 }

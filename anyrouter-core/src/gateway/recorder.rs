@@ -97,7 +97,12 @@ impl Recorder {
         let now = self.now();
         let latency = u64::try_from(now.since(since).as_micros()).unwrap_or(u64::MAX);
         self.waited = self.waited.saturating_add(latency);
-        self.record.attempts.push(Attempt { endpoint: endpoint.id.to_string(), outcome: failure.outcome().to_owned(), http_status: failure.status, latency });
+        self.record.attempts.push(Attempt {
+            endpoint: endpoint.id.to_string(),
+            outcome: failure.outcome().to_owned(),
+            http_status: failure.status,
+            latency,
+        });
         let error_code = failure.code.clone().unwrap_or_else(|| failure.outcome().to_owned());
         self.failures.push(AttemptNote { backend: endpoint.id.to_string(), status: failure.status, error_code, is_final: false });
         let retry_after = failure.retry_after.map(Duration::from_secs);
@@ -112,7 +117,12 @@ impl Recorder {
         self.waited = self.waited.saturating_add(latency);
         self.first_byte = Some(now);
         self.record.time_to_first_byte = Some(micros(now, self.record.created_at));
-        self.record.attempts.push(Attempt { endpoint: endpoint.id.to_string(), outcome: "ok".to_owned(), http_status: Some(status), latency });
+        self.record.attempts.push(Attempt {
+            endpoint: endpoint.id.to_string(),
+            outcome: "ok".to_owned(),
+            http_status: Some(status),
+            latency,
+        });
         self.gateway.health.observe(endpoint, Observation::Answered { first_byte: latency }, now);
     }
 

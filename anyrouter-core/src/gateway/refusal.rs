@@ -143,7 +143,11 @@ fn no_credential(explanation: &Explanation, catalog: &Catalog) -> String {
 }
 
 /// Seconds until the first of these endpoints comes out of its cooldown; at least one.
-pub(super) fn cooldown_seconds<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, health: &crate::route::Health, now: crate::time::Timestamp) -> u64 {
+pub(super) fn cooldown_seconds<'a>(
+    endpoints: impl Iterator<Item = &'a Endpoint>,
+    health: &crate::route::Health,
+    now: crate::time::Timestamp,
+) -> u64 {
     let left = endpoints.filter_map(|e| health.view(e, now).cooldown).min().unwrap_or_default();
     left.as_secs() + u64::from(left.subsec_nanos() > 0).max(u64::from(left.as_secs() == 0))
 }

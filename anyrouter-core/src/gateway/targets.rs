@@ -34,7 +34,12 @@ impl Targets {
         self.models.iter().map(|(model, request)| evaluate(layers, request, *model)).collect()
     }
 
-    pub(super) fn routing<'a>(&'a self, gateway: &'a Gateway, has_credential: &'a (dyn Fn(&Endpoint) -> bool + Sync), id: RequestId) -> Request<'a> {
+    pub(super) fn routing<'a>(
+        &'a self,
+        gateway: &'a Gateway,
+        has_credential: &'a (dyn Fn(&Endpoint) -> bool + Sync),
+        id: RequestId,
+    ) -> Request<'a> {
         let seed = id.as_bytes().iter().fold(0u64, |seed, b| seed.rotate_left(8) ^ u64::from(*b));
         Request {
             preferences: &self.preferences,
@@ -51,8 +56,7 @@ impl Targets {
 /// Resolves the names and the wishes of a request.
 pub(super) fn resolve(request: &ChatRequest, world: &World, pin: Option<&str>) -> Result<Targets, ApiError> {
     let catalog = world.catalog.catalog();
-    let object: ProviderObject =
-        request.get("provider", "an object of routing preferences").map_err(invalid)?.unwrap_or_default();
+    let object: ProviderObject = request.get("provider", "an object of routing preferences").map_err(invalid)?.unwrap_or_default();
     let mut preferences = Preferences::from_object(object).map_err(|(param, problem)| invalid(RequestFault::member(param, problem)))?;
     preferences.require_parameters |= request.require_params;
     preferences.pin = pin.map(ProviderPattern::new);
@@ -119,7 +123,8 @@ impl Targets {
 fn not_found(names: &[&str], catalog: &Catalog) -> ApiError {
     let asked = names.first().copied().unwrap_or_default();
     let near = catalog.near(asked);
-    let hint = if near.is_empty() { "GET /api/v1/models lists what there is".to_owned() } else { format!("did you mean {}?", near.join(", ")) };
+    let hint =
+        if near.is_empty() { "GET /api/v1/models lists what there is".to_owned() } else { format!("did you mean {}?", near.join(", ")) };
     // The name is metadata; it is cut, so that a prompt in its place is not repeated.
     let shown: String = asked.chars().take(80).filter(|c| !c.is_control()).collect();
     let mut error = ApiError::new(404, "model_not_found", format!("no model `{shown}`: {hint}"));

@@ -240,7 +240,8 @@ pub(super) fn violations(endpoint: &Endpoint, model: Option<&Model>, layer: Laye
         };
         Some(Change { layer, set, to })
     };
-    let consent = |name: &str| change(("provider.data_collection", name), if layer == Layer::Request { json!("allow") } else { json!(true) });
+    let consent =
+        |name: &str| change(("provider.data_collection", name), if layer == Layer::Request { json!("allow") } else { json!(true) });
 
     if r.forbid_training_paid && trains_on_paid(endpoint, traffic) {
         let f = &terms.trains_on_paid;
@@ -274,24 +275,44 @@ pub(super) fn violations(endpoint: &Endpoint, model: Option<&Model>, layer: Laye
     }
     if r.block.iter().any(|p| p.matches(endpoint)) {
         let rest: Vec<&str> = r.block.iter().filter(|p| !p.matches(endpoint)).map(super::ProviderPattern::as_str).collect();
-        because(Rule::ProviderBlocked, format!("provider = {}", endpoint.tag), (None, None), change(("provider.ignore", "block"), json!(rest)));
+        because(
+            Rule::ProviderBlocked,
+            format!("provider = {}", endpoint.tag),
+            (None, None),
+            change(("provider.ignore", "block"), json!(rest)),
+        );
     }
     let closed: Vec<_> = r.allow.iter().filter(|list| !list.iter().any(|p| p.matches(endpoint))).collect();
     if !closed.is_empty() {
         let mut to: Vec<&str> = closed.iter().flat_map(|list| list.iter()).map(super::ProviderPattern::as_str).collect();
         to.push(&endpoint.tag);
-        because(Rule::ProviderNotAllowed, format!("provider = {}", endpoint.tag), (None, None), change(("provider.only", "allow"), json!(to)));
+        because(
+            Rule::ProviderNotAllowed,
+            format!("provider = {}", endpoint.tag),
+            (None, None),
+            change(("provider.only", "allow"), json!(to)),
+        );
     }
     if let Some(model) = model {
         if r.block_models.iter().any(|p| p.matches(model)) {
             let rest: Vec<&str> = r.block_models.iter().filter(|p| !p.matches(model)).map(super::ModelPattern::as_str).collect();
-            because(Rule::ModelBlocked, format!("model = {}", model.id), (None, None), change(("block_models", "block_models"), json!(rest)));
+            because(
+                Rule::ModelBlocked,
+                format!("model = {}", model.id),
+                (None, None),
+                change(("block_models", "block_models"), json!(rest)),
+            );
         }
         let closed: Vec<_> = r.allow_models.iter().filter(|list| !list.iter().any(|p| p.matches(model))).collect();
         if !closed.is_empty() {
             let mut to: Vec<&str> = closed.iter().flat_map(|list| list.iter()).map(super::ModelPattern::as_str).collect();
             to.push(model.id.as_str());
-            because(Rule::ModelNotAllowed, format!("model = {}", model.id), (None, None), change(("allow_models", "allow_models"), json!(to)));
+            because(
+                Rule::ModelNotAllowed,
+                format!("model = {}", model.id),
+                (None, None),
+                change(("allow_models", "allow_models"), json!(to)),
+            );
         }
     }
     if let Some((name, price)) = r.max_price.exceeded_by(endpoint) {

@@ -101,7 +101,12 @@ pub fn explain(model: &str, decisions: &[Decision<'_>], request: &Request<'_>, c
             if reasons.is_empty() {
                 reasons.extend(left_out(endpoint, request));
             }
-            excluded.push(Excluded { endpoint: endpoint.id.clone(), provider: endpoint.provider.clone(), model: endpoint.model.clone(), reasons });
+            excluded.push(Excluded {
+                endpoint: endpoint.id.clone(),
+                provider: endpoint.provider.clone(),
+                model: endpoint.model.clone(),
+                reasons,
+            });
         }
     }
     let position = |(i, c): (usize, &Candidate<'_>)| {
@@ -152,7 +157,12 @@ fn own_reasons(endpoint: &Endpoint, request: &Request<'_>) -> Vec<Reason> {
         let has = endpoint.quantization.as_deref().unwrap_or("unknown");
         if !wanted.iter().any(|q| q == has) {
             let to: Vec<&str> = wanted.iter().map(String::as_str).chain([has]).collect();
-            out.push(reason(Rule::Quantization, Layer::Request, format!("quantization = {has}"), Some(("provider.quantizations", json!(to)))));
+            out.push(reason(
+                Rule::Quantization,
+                Layer::Request,
+                format!("quantization = {has}"),
+                Some(("provider.quantizations", json!(to))),
+            ));
         }
     }
     if let Some(pin) = preferences.pin.as_ref().filter(|pin| !pin.matches(endpoint)) {
@@ -296,10 +306,8 @@ fn prefer(ranked: &mut Vec<Ranked<'_>>, request: &Request<'_>, notes: &mut Vec<S
     if request.preferences.max_latency.is_empty() && request.preferences.min_throughput.is_empty() {
         return;
     }
-    let verdicts: Vec<Option<bool>> = ranked
-        .iter()
-        .map(|r| Some(misses_latency(&r.view, request)? || misses_throughput(&r.view, request)?))
-        .collect();
+    let verdicts: Vec<Option<bool>> =
+        ranked.iter().map(|r| Some(misses_latency(&r.view, request)? || misses_throughput(&r.view, request)?)).collect();
     let all_measured = verdicts.iter().all(Option::is_some);
     let some_remain = verdicts.iter().any(|v| *v == Some(false));
     for (r, verdict) in ranked.iter_mut().zip(&verdicts) {
@@ -310,7 +318,9 @@ fn prefer(ranked: &mut Vec<Ranked<'_>>, request: &Request<'_>, notes: &mut Vec<S
             ranked.retain(|r| !r.misses);
             notes.push("preferred latency or throughput excluded endpoints: every candidate is measured".to_owned());
         } else {
-            notes.push("preferred latency or throughput moved endpoints to the end: not every candidate is measured, or none meets it".to_owned());
+            notes.push(
+                "preferred latency or throughput moved endpoints to the end: not every candidate is measured, or none meets it".to_owned(),
+            );
         }
     }
 }

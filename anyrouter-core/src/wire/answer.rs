@@ -58,7 +58,15 @@ impl AnswerNames {
     /// Appends a usage object.
     pub(super) fn push_usage(&self, out: &mut Vec<u8>, meter: &Meter) {
         let (t, estimated) = self.tokens(meter);
-        push(out, format_args!("{{\"prompt_tokens\":{},\"completion_tokens\":{},\"total_tokens\":{},\"cost\":", t.prompt, t.completion, t.total()));
+        push(
+            out,
+            format_args!(
+                "{{\"prompt_tokens\":{},\"completion_tokens\":{},\"total_tokens\":{},\"cost\":",
+                t.prompt,
+                t.completion,
+                t.total()
+            ),
+        );
         self.push_cost(out, &t);
         push(out, format_args!(",\"prompt_tokens_details\":{{\"cached_tokens\":{},\"cache_write_tokens\":{}}}", t.cached, t.cache_write));
         push(out, format_args!(",\"completion_tokens_details\":{{\"reasoning_tokens\":{}}}", t.reasoning));

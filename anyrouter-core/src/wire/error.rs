@@ -280,16 +280,32 @@ impl Failure {
     /// The error that a client sees when this was the last attempt.
     pub fn to_api_error(&self, endpoint: &str) -> ApiError {
         let (status, code, message) = match self.class {
-            FailureClass::Connection => (502, "upstream_error", "the provider could not be reached; try again, or allow fallbacks".to_owned()),
-            FailureClass::Timeout => (504, "upstream_timeout", "the provider did not answer in time; try again, or allow fallbacks".to_owned()),
-            FailureClass::RateLimited => (429, "capacity_exhausted", "the provider has no room for more requests now; try again later".to_owned()),
+            FailureClass::Connection => {
+                (502, "upstream_error", "the provider could not be reached; try again, or allow fallbacks".to_owned())
+            }
+            FailureClass::Timeout => {
+                (504, "upstream_timeout", "the provider did not answer in time; try again, or allow fallbacks".to_owned())
+            }
+            FailureClass::RateLimited => {
+                (429, "capacity_exhausted", "the provider has no room for more requests now; try again later".to_owned())
+            }
             FailureClass::Quota | FailureClass::Credential => {
                 let what = if self.class == FailureClass::Quota { "quota at" } else { "credential for" };
-                (502, "upstream_error", format!("the operator's {what} the provider is not good; your key is not the cause, and the operator can mend it"))
+                (
+                    502,
+                    "upstream_error",
+                    format!("the operator's {what} the provider is not good; your key is not the cause, and the operator can mend it"),
+                )
             }
-            FailureClass::ModelMissing => (404, "model_unavailable_upstream", "the provider does not have the model now; ask for another".to_owned()),
-            FailureClass::BadAnswer => (502, "upstream_error", "the provider's answer could not be read; try again, or allow fallbacks".to_owned()),
-            FailureClass::Server if matches!(self.status, Some(503 | 529)) => (503, "overloaded", "the provider is overloaded; try again later".to_owned()),
+            FailureClass::ModelMissing => {
+                (404, "model_unavailable_upstream", "the provider does not have the model now; ask for another".to_owned())
+            }
+            FailureClass::BadAnswer => {
+                (502, "upstream_error", "the provider's answer could not be read; try again, or allow fallbacks".to_owned())
+            }
+            FailureClass::Server if matches!(self.status, Some(503 | 529)) => {
+                (503, "overloaded", "the provider is overloaded; try again later".to_owned())
+            }
             FailureClass::Server => (502, "upstream_error", "the provider failed; try again, or allow fallbacks".to_owned()),
             FailureClass::Rejected => {
                 let status = self.status.filter(|s| matches!(s, 400 | 413 | 415 | 422)).unwrap_or(400);
@@ -335,8 +351,11 @@ fn status_of(code: Option<&str>, kind: Option<&str>) -> Option<u16> {
 }
 
 fn class_of(status: u16, code: Option<&str>, kind: Option<&str>, message: &[u8]) -> FailureClass {
-    let quota = |w: &str| matches!(w, "insufficient_quota" | "billing_hard_limit_reached" | "billing_not_active" | "billing_error" | "insufficient_credits");
-    let says_quota = code.is_some_and(quota) || kind.is_some_and(quota) || memchr::memmem::find(message, b"credit balance is too low").is_some();
+    let quota = |w: &str| {
+        matches!(w, "insufficient_quota" | "billing_hard_limit_reached" | "billing_not_active" | "billing_error" | "insufficient_credits")
+    };
+    let says_quota =
+        code.is_some_and(quota) || kind.is_some_and(quota) || memchr::memmem::find(message, b"credit balance is too low").is_some();
     match status {
         402 => FailureClass::Quota,
         400 | 403 | 429 if says_quota => FailureClass::Quota,

@@ -6,7 +6,7 @@ mod stream;
 
 pub use self::{
     answer::plain,
-    request::{ChatRequest, RequestFault, Reasoning},
+    request::{ChatRequest, Reasoning, RequestFault},
     stream::StreamRelay,
 };
 

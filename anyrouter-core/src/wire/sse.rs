@@ -49,7 +49,12 @@ impl Splitter {
     pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Event<'_>) -> bool) -> Result<(), EventTooLong> {
         let mut held = std::mem::take(&mut self.held);
         let from = std::mem::take(&mut self.searched);
-        let whole = if held.is_empty() { bytes } else { held.extend_from_slice(bytes); held.as_slice() };
+        let whole = if held.is_empty() {
+            bytes
+        } else {
+            held.extend_from_slice(bytes);
+            held.as_slice()
+        };
         let mut rest = whole;
         if !self.started && !rest.is_empty() {
             // A byte order mark may stand first; it is not cut by any upstream that sends one.

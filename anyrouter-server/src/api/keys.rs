@@ -89,7 +89,8 @@ pub(super) async fn list(State(server): Shared, Extension(ip): Extension<ClientI
 /// The account's key of this hash, if the caller may read or write it.
 async fn find(server: &Server, caller: &Caller, hash: &str, write: bool) -> Result<KeyRow, Error> {
     let hash = KeyHash::parse(hash).ok_or_else(missing)?;
-    let row = server.database.key_row(hash).await?.filter(|k| k.record.account == caller.key.account && !k.record.revoked).ok_or_else(missing)?;
+    let row =
+        server.database.key_row(hash).await?.filter(|k| k.record.account == caller.key.account && !k.record.revoked).ok_or_else(missing)?;
     require(caller, scope(row.record.kind, write))?;
     Ok(row)
 }
@@ -97,7 +98,12 @@ async fn find(server: &Server, caller: &Caller, hash: &str, write: bool) -> Resu
 const READ: [Scope; 2] = [Scope::ReadLlmKeys, Scope::ReadManagementKeys];
 const WRITE: [Scope; 2] = [Scope::WriteLlmKeys, Scope::WriteManagementKeys];
 
-pub(super) async fn read(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, Path(hash): Path<String>) -> Answer {
+pub(super) async fn read(
+    State(server): Shared,
+    Extension(ip): Extension<ClientIp>,
+    headers: HeaderMap,
+    Path(hash): Path<String>,
+) -> Answer {
     let caller = caller(&server, &headers, ip, &READ).await?;
     json(&json!({"data": show(&find(&server, &caller, &hash, false).await?)}))
 }
@@ -165,7 +171,11 @@ impl Options {
         // A key may hand on what it has; an inference key may be made by whoever may make keys.
         let may_grant = |s: &Scope| caller.key.scopes.contains(s) || (*s == Scope::Inference && kind == KeyKind::Inference);
         if let Some(scope) = self.scopes.iter().flatten().find(|s| !may_grant(s)) {
-            return Err(ApiError::new(403, "insufficient_scope", format!("the calling key lacks {}, and cannot hand it on", scope.as_str())));
+            return Err(ApiError::new(
+                403,
+                "insufficient_scope",
+                format!("the calling key lacks {}, and cannot hand it on", scope.as_str()),
+            ));
         }
         self.privacy.as_ref().map_or(Ok(()), privacy::check)
     }
@@ -232,14 +242,24 @@ pub(super) async fn change(
     json(&json!({"data": show(&KeyRow { record, ..row })}))
 }
 
-pub(super) async fn revoke(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, Path(hash): Path<String>) -> Answer {
+pub(super) async fn revoke(
+    State(server): Shared,
+    Extension(ip): Extension<ClientIp>,
+    headers: HeaderMap,
+    Path(hash): Path<String>,
+) -> Answer {
     let caller = caller(&server, &headers, ip, &WRITE).await?;
     let row = find(&server, &caller, &hash, true).await?;
     server.database.change_key(row.record.hash, |record| record.revoked = true).await?.ok_or_else(missing)?;
     json(&json!({"deleted": true, "hash": row.record.hash}))
 }
 
-pub(super) async fn reveal(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, Path(hash): Path<String>) -> Answer {
+pub(super) async fn reveal(
+    State(server): Shared,
+    Extension(ip): Extension<ClientIp>,
+    headers: HeaderMap,
+    Path(hash): Path<String>,
+) -> Answer {
     let caller = caller(&server, &headers, ip, &READ).await?;
     find(&server, &caller, &hash, false).await?;
     Err(ApiError::new(409, "key_is_hashed", "keys are stored as hashes and cannot be revealed; make a new one").into())

@@ -64,7 +64,9 @@ fn rows<'a>(catalog: &'a Catalog, layers: Option<&CompiledLayers>, narrow: &Narr
     }
     match narrow.sort.as_deref() {
         Some("price" | "pricing-low-to-high") => out.sort_by_key(|r| cheapest(r).map_or((true, None), |p| (false, Some(p)))),
-        Some("context" | "context-high-to-low") => out.sort_by_key(|r| std::cmp::Reverse(r.endpoints.iter().filter_map(|e| e.context).max())),
+        Some("context" | "context-high-to-low") => {
+            out.sort_by_key(|r| std::cmp::Reverse(r.endpoints.iter().filter_map(|e| e.context).max()))
+        }
         Some("name") => out.sort_by(|a, b| a.model.id.cmp(&b.model.id)),
         Some("created" | "newest") => out.sort_by_key(|r| std::cmp::Reverse(r.model.created)),
         _ => {}
@@ -105,7 +107,12 @@ fn show(row: &Row<'_>) -> Value {
 }
 
 /// The layers of whoever calls, where there is a key and `privacy=0` was not asked for.
-async fn layers(server: &Server, headers: &HeaderMap, ip: ClientIp, narrow: &Narrow) -> Result<Option<std::sync::Arc<CompiledLayers>>, Error> {
+async fn layers(
+    server: &Server,
+    headers: &HeaderMap,
+    ip: ClientIp,
+    narrow: &Narrow,
+) -> Result<Option<std::sync::Arc<CompiledLayers>>, Error> {
     if !headers.contains_key("authorization") && !headers.contains_key("x-api-key") {
         return Ok(None);
     }
@@ -114,7 +121,12 @@ async fn layers(server: &Server, headers: &HeaderMap, ip: ClientIp, narrow: &Nar
     Ok((!off).then(|| caller.layers(&server.gateway.world())))
 }
 
-pub(super) async fn list(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, Query(narrow): Query<Narrow>) -> Answer {
+pub(super) async fn list(
+    State(server): Shared,
+    Extension(ip): Extension<ClientIp>,
+    headers: HeaderMap,
+    Query(narrow): Query<Narrow>,
+) -> Answer {
     let layers = layers(&server, &headers, ip, &narrow).await?;
     let world = server.gateway.world();
     let rows = rows(world.catalog.catalog(), layers.as_deref(), &narrow);
@@ -134,7 +146,12 @@ pub(super) async fn list(State(server): Shared, Extension(ip): Extension<ClientI
 }
 
 /// The models that the caller's policy leaves.
-pub(super) async fn user(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, Query(narrow): Query<Narrow>) -> Answer {
+pub(super) async fn user(
+    State(server): Shared,
+    Extension(ip): Extension<ClientIp>,
+    headers: HeaderMap,
+    Query(narrow): Query<Narrow>,
+) -> Answer {
     let caller = caller(&server, &headers, ip, &[]).await?;
     let world = server.gateway.world();
     let layers = caller.layers(&world);
@@ -142,7 +159,12 @@ pub(super) async fn user(State(server): Shared, Extension(ip): Extension<ClientI
     json(&json!({"object": "list", "data": data}))
 }
 
-pub(super) async fn count(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, Query(narrow): Query<Narrow>) -> Answer {
+pub(super) async fn count(
+    State(server): Shared,
+    Extension(ip): Extension<ClientIp>,
+    headers: HeaderMap,
+    Query(narrow): Query<Narrow>,
+) -> Answer {
     let layers = layers(&server, &headers, ip, &narrow).await?;
     let world = server.gateway.world();
     let count = rows(world.catalog.catalog(), layers.as_deref(), &narrow).len();
@@ -155,7 +177,11 @@ pub(super) async fn endpoints(State(server): Shared, Path((author, slug)): Path<
     let found = catalog.find(&format!("{author}/{slug}")).and_then(|i| catalog.models().get(i));
     let Some(model) = found else {
         let near = catalog.near(&format!("{author}/{slug}"));
-        let hint = if near.is_empty() { "GET /api/v1/models lists what there is".to_owned() } else { format!("did you mean {}?", near.join(", ")) };
+        let hint = if near.is_empty() {
+            "GET /api/v1/models lists what there is".to_owned()
+        } else {
+            format!("did you mean {}?", near.join(", "))
+        };
         return Err(ApiError::new(404, "model_not_found", format!("no such model: {hint}")).into());
     };
     let now = server.clock().now();

@@ -1,12 +1,7 @@
 //! Privacy settings, and the explanation of what they do.
 
 use anyrouter_core::{key::Scope, policy::SettingsPatch, wire::error::ApiError};
-use axum::{
-    Extension,
-    body::Body,
-    extract::State,
-    http::HeaderMap,
-};
+use axum::{Extension, body::Body, extract::State, http::HeaderMap};
 
 use super::{Answer, Shared, body, caller, json};
 use crate::http::{ClientIp, head, read_body};

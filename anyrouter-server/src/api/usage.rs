@@ -39,7 +39,12 @@ pub(super) async fn generation(server: Shared, ip: Extension<ClientIp>, headers:
     generation_by_id(server, ip, headers, Path(id)).await
 }
 
-pub(super) async fn generation_by_id(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, Path(id): Path<String>) -> Answer {
+pub(super) async fn generation_by_id(
+    State(server): Shared,
+    Extension(ip): Extension<ClientIp>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Answer {
     let caller = caller(&server, &headers, ip, &READ).await?;
     let missing = || ApiError::new(404, "not_found", "there is no such record, or it is not yours to see");
     let id = RequestId::parse(&id).ok_or_else(missing)?;
@@ -60,7 +65,12 @@ pub(super) struct Filter {
     before: Option<String>,
 }
 
-pub(super) async fn logs(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, Query(filter): Query<Filter>) -> Answer {
+pub(super) async fn logs(
+    State(server): Shared,
+    Extension(ip): Extension<ClientIp>,
+    headers: HeaderMap,
+    Query(filter): Query<Filter>,
+) -> Answer {
     let caller = caller(&server, &headers, ip, &READ).await?;
     let query = query(&filter, &caller)?;
     let records = server.log.list(&caller.key.account, &query).await?;
@@ -77,7 +87,13 @@ fn query(filter: &Filter, caller: &Caller) -> Result<LogQuery, ApiError> {
         match (status.parse(), word) {
             (Ok(number), _) => query.status = Some(number),
             (_, Ok(outcome)) => query.outcome = Some(outcome),
-            _ => return Err(ApiError::new(400, "invalid_parameter", "`status` must be an HTTP status or an outcome, as 200 or upstream_error")),
+            _ => {
+                return Err(ApiError::new(
+                    400,
+                    "invalid_parameter",
+                    "`status` must be an HTTP status or an outcome, as 200 or upstream_error",
+                ));
+            }
         }
     }
     Ok(query)
@@ -117,4 +133,3 @@ fn speed(r: &Record) -> Option<f64> {
     let seconds = r.generation_time.filter(|t| *t > 0)? as f64 / 1e6;
     Some(r.tokens.completion as f64 / seconds)
 }
-

@@ -10,7 +10,8 @@ use super::{ConfigError, File};
 
 const SECTIONS: [&str; 8] = ["usage", "catalog", "privacy", "account_defaults", "tls", "limits", "deadlines", "log"];
 /// Variables that other programs, or the command line, read.
-const OTHERS: [&str; 5] = ["ANYROUTER_CONFIG", "ANYROUTER_BOOTSTRAP_FILE", "ANYROUTER_API_KEY", "ANYROUTER_BASE_URL", "ANYROUTER_MANAGEMENT_KEY"];
+const OTHERS: [&str; 5] =
+    ["ANYROUTER_CONFIG", "ANYROUTER_BOOTSTRAP_FILE", "ANYROUTER_API_KEY", "ANYROUTER_BASE_URL", "ANYROUTER_MANAGEMENT_KEY"];
 /// Settings that are text, whatever they look like.
 const TEXT: [&str; 13] =
     ["listen", "data_dir", "durability", "cert", "key", "format", "level", "name", "protocol", "base_url", "tier", "source", "checked"];
@@ -50,7 +51,8 @@ pub(super) fn read(environment: &BTreeMap<String, String>, slugs: &[String]) -> 
     if !providers.is_empty() {
         root.insert("provider".to_owned(), Value::Array(providers.into_values().map(Value::Table).collect()));
     }
-    File::deserialize(root).map_err(|e| ConfigError::Invalid { place: "the environment (ANYROUTER_…)".to_owned(), problem: e.message().to_owned() })
+    File::deserialize(root)
+        .map_err(|e| ConfigError::Invalid { place: "the environment (ANYROUTER_…)".to_owned(), problem: e.message().to_owned() })
 }
 
 fn wrong(variable: &str, problem: &str) -> ConfigError {

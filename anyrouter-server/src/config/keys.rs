@@ -43,7 +43,10 @@ impl ProviderKeys {
                 Some(KeySource::Env(variable)) => {
                     let value = environment.get(variable).filter(|v| !v.is_empty()).cloned();
                     if value.is_none() {
-                        warnings.push(format!("provider `{}`: the environment variable {variable} is not set, so it has no key", provider.slug));
+                        warnings.push(format!(
+                            "provider `{}`: the environment variable {variable} is not set, so it has no key",
+                            provider.slug
+                        ));
                     }
                     value
                 }
@@ -52,7 +55,9 @@ impl ProviderKeys {
                     Err(source) => return Err(ConfigError::Unreadable { path: path.clone(), source }),
                 },
                 Some(_) => None,
-                None if builtin && !provider.env_all => provider.env.iter().find_map(|v| environment.get(v)).filter(|v| !v.is_empty()).cloned(),
+                None if builtin && !provider.env_all => {
+                    provider.env.iter().find_map(|v| environment.get(v)).filter(|v| !v.is_empty()).cloned()
+                }
                 None => None,
             };
             if named.is_none() && provider.env.is_empty() {

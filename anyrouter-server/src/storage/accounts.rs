@@ -162,8 +162,12 @@ impl Database {
 
 fn insert_key(c: &Connection, record: &KeyRecord) -> Result<(), StorageError> {
     let created = i64::try_from(record.created_at.micros()).unwrap_or(i64::MAX);
-    c.prepare_cached("INSERT INTO key (hash, account, created_at, record) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![record.hash.as_bytes().as_slice(), record.account.as_str(), created, json(record)?])?;
+    c.prepare_cached("INSERT INTO key (hash, account, created_at, record) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+        record.hash.as_bytes().as_slice(),
+        record.account.as_str(),
+        created,
+        json(record)?
+    ])?;
     Ok(())
 }
 

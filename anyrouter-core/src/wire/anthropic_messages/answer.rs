@@ -127,7 +127,13 @@ fn push_reasoning(out: &mut Vec<u8>, blocks: &[Block<'_>]) {
         }
         match (block.thinking, block.data) {
             (Some(text), _) => push_reasoning_text(out, i, Some(text), block.signature),
-            (None, data) => push(out, format_args!("{{\"type\":\"reasoning.encrypted\",\"data\":{},\"format\":\"anthropic-claude-v1\",\"index\":{i}}}", raw(data))),
+            (None, data) => push(
+                out,
+                format_args!(
+                    "{{\"type\":\"reasoning.encrypted\",\"data\":{},\"format\":\"anthropic-claude-v1\",\"index\":{i}}}",
+                    raw(data)
+                ),
+            ),
         }
     }
     out.push(b']');

@@ -226,7 +226,12 @@ fn push_messages(out: &mut Vec<u8>, messages: &[Message<'_>], omitted: &mut Vec<
         let role = match &*message.role {
             "assistant" => "assistant",
             "user" | "tool" => "user",
-            _ => return Err(RequestFault::member(format!("{at}.role"), format!("`{at}.role` must be system, developer, user, assistant or tool"))),
+            _ => {
+                return Err(RequestFault::member(
+                    format!("{at}.role"),
+                    format!("`{at}.role` must be system, developer, user, assistant or tool"),
+                ));
+            }
         };
         let before = out.len();
         if open != Some(role) {
@@ -351,8 +356,8 @@ fn push_content(
     if content.get() == "null" {
         return Ok(());
     }
-    let parts: Vec<Part<'_>> =
-        serde_json::from_str(content.get()).map_err(|_| RequestFault::member(at, format!("`{at}` must be a string or a list of parts, each with a `type`")))?;
+    let parts: Vec<Part<'_>> = serde_json::from_str(content.get())
+        .map_err(|_| RequestFault::member(at, format!("`{at}` must be a string or a list of parts, each with a `type`")))?;
     for (i, part) in parts.iter().enumerate() {
         if !push_part(out, part) {
             omitted.push(format!("{at}[{i}]"));
@@ -697,7 +702,8 @@ mod tests {
 
     #[test]
     fn text_goes_over_as_it_is_spelt() {
-        let request = ChatRequest::parse(Bytes::from_static(br#"{"messages":[{"role":"user","content":"\u00e9\ud83d\ude00 \"q\""}]}"#), 9).unwrap();
+        let request =
+            ChatRequest::parse(Bytes::from_static(br#"{"messages":[{"role":"user","content":"\u00e9\ud83d\ude00 \"q\""}]}"#), 9).unwrap();
         let toml = "[[provider]]\nslug=\"a\"\nprotocol=\"anthropic_messages\"\nbase_url=\"http://x\"\n[[model]]\nid=\"a/m\"\n[[model.endpoint]]\nprovider=\"a\"";
         let catalog = Catalog::from_documents(&[Document::from_toml(toml).unwrap()]).unwrap();
         let body = to_anthropic_messages(&request, &catalog.endpoints()[0], &mut Vec::new(), &mut Vec::new()).unwrap();

@@ -35,7 +35,9 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
     let mut written = 0;
     let mut present = Vec::new();
     for member in &members {
-        let Some(name) = ["id", "model", "provider", "anyrouter_metadata", "usage"].into_iter().find(|n| member.is(body, n)) else { continue };
+        let Some(name) = ["id", "model", "provider", "anyrouter_metadata", "usage"].into_iter().find(|n| member.is(body, n)) else {
+            continue;
+        };
         out.extend_from_slice(body.get(written..member.value.start).unwrap_or_default());
         push_ours(&mut out, name, names, &meter, member.value(body));
         written = member.value.end;

@@ -205,7 +205,8 @@ impl ChatRequest {
         let effort: Option<Effort> = self.get("reasoning", "an object with `effort` or `max_tokens`")?;
         let mut reasoning = Reasoning { effort: self.get("reasoning_effort", "a string")?, ..Reasoning::default() };
         if let Some(e) = effort {
-            let by_switch = e.enabled.and_then(|on| (e.effort.is_none() && e.max_tokens.is_none()).then_some(if on { "medium" } else { "none" }));
+            let by_switch =
+                e.enabled.and_then(|on| (e.effort.is_none() && e.max_tokens.is_none()).then_some(if on { "medium" } else { "none" }));
             let asked = e.effort.or(by_switch.map(ToOwned::to_owned));
             reasoning = Reasoning { effort: reasoning.effort.or(asked), max_tokens: e.max_tokens, exclude: e.exclude.unwrap_or(false) };
         }

@@ -1,0 +1,136 @@
+//! What can be asked for.
+
+use std::path::PathBuf;
+
+use clap::{Args as Arguments, Parser, Subcommand};
+
+/// Talks to an AnyRouter gateway, and explains where requests go.
+#[derive(Parser)]
+#[command(
+    version,
+    about,
+    after_help = "Exit codes: 0 done; 1 the server refused or failed; 2 wrong use or configuration; 3 the server cannot be reached."
+)]
+pub(crate) struct Args {
+    /// The gateway.
+    #[arg(long, global = true, env = "ANYROUTER_BASE_URL", default_value = "http://127.0.0.1:8787/api/v1")]
+    pub(crate) base_url: String,
+    /// The key.
+    #[arg(long, global = true, env = "ANYROUTER_API_KEY", hide_env_values = true)]
+    pub(crate) key: Option<String>,
+    /// JSON, for programs.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Ask a model; what comes on standard input is part of the question.
+    Chat(Chat),
+    /// List models.
+    Models {
+        /// Part of a name.
+        query: Option<String>,
+        /// Only what the account's privacy settings leave.
+        #[arg(long)]
+        user: bool,
+    },
+    /// Where requests go.
+    #[command(subcommand)]
+    Route(RouteCommand),
+    /// Keys: list, create, revoke.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Privacy settings: get, set.
+    #[command(subcommand)]
+    Privacy(PrivacyCommand),
+    /// The usage record of a request.
+    Generation {
+        /// `gen-…` or `req_…`.
+        id: String,
+    },
+}
+
+#[derive(Arguments)]
+pub(crate) struct Chat {
+    /// The question.
+    pub(crate) prompt: Vec<String>,
+    /// The model.
+    #[arg(short, long, default_value = "anyrouter/auto")]
+    pub(crate) model: String,
+    /// What the model is told first.
+    #[arg(short, long)]
+    pub(crate) system: Option<String>,
+    /// Wait for the whole answer.
+    #[arg(long)]
+    pub(crate) no_stream: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum RouteCommand {
+    /// Show which endpoints may serve a request, in what order, and why the others may not.
+    Explain(Explain),
+}
+
+#[derive(Arguments)]
+pub(crate) struct Explain {
+    /// The model.
+    pub(crate) model: String,
+    /// Ask no server: read this configuration, and take its defaults for a new account.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Zero data retention only.
+    #[arg(long)]
+    pub(crate) zdr: bool,
+    /// Not these providers.
+    #[arg(long, value_name = "PROVIDER")]
+    pub(crate) ignore: Vec<String>,
+    /// Only these providers.
+    #[arg(long, value_name = "PROVIDER")]
+    pub(crate) only: Vec<String>,
+    /// A whole request body, as JSON, in place of the options.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) body: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeysCommand {
+    /// List the account's keys.
+    List,
+    /// Make a key; it is shown once.
+    Create {
+        /// What it is called.
+        name: String,
+        /// A management key in place of an inference key.
+        #[arg(long)]
+        management: bool,
+        /// Requests in any minute.
+        #[arg(long)]
+        requests_per_minute: Option<u32>,
+        /// Tokens in any minute.
+        #[arg(long)]
+        tokens_per_minute: Option<u64>,
+        /// When it ends, as 2027-01-31T12:00:00Z.
+        #[arg(long)]
+        expires_at: Option<String>,
+    },
+    /// Revoke a key for good.
+    Revoke {
+        /// Its hash.
+        hash: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum PrivacyCommand {
+    /// Show the account's settings.
+    Get,
+    /// Change settings, as `enforce_zdr=true block='["groq"]'`.
+    Set {
+        /// name=value
+        #[arg(required = true)]
+        settings: Vec<String>,
+    },
+}

@@ -1,0 +1,98 @@
+//! The gateway's API, as the command uses it.
+
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::Value;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Wrong use, or a wrong configuration.
+    #[error("{0}")]
+    Use(String),
+    /// The server said no.
+    #[error("{code} ({status}): {message}\n  request {request}")]
+    Refused { status: u16, code: String, message: String, request: String },
+    /// The answer broke off, or is none.
+    #[error("{0}")]
+    Broken(String),
+    /// There is no server.
+    #[error("{0} cannot be reached: {1}; is the server running? --base-url says where")]
+    Unreachable(String, String),
+}
+
+impl Failure {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Use(_) => 2,
+            Self::Refused { .. } | Self::Broken(_) => 1,
+            Self::Unreachable(..) => 3,
+        }
+    }
+}
+
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base_url: String,
+    key: Option<String>,
+}
+
+impl Client {
+    pub(crate) fn new(base_url: &str, key: Option<String>) -> Result<Self, Failure> {
+        let http = reqwest::Client::builder().build().map_err(|e| Failure::Use(e.to_string()))?;
+        Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), key })
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base_url));
+        match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
+    }
+
+    /// Sends, and turns an error of the server's into one of ours.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let response = request.send().await.map_err(|e| Failure::Unreachable(self.base_url.clone(), e.to_string()))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status().as_u16();
+        let body: Value = response.json().await.unwrap_or_default();
+        let text = |v: &Value| v.as_str().unwrap_or("unknown").to_owned();
+        let mut message = text(&body["error"]["message"]);
+        if status == 401 && self.key.is_none() {
+            message.push_str("; set ANYROUTER_API_KEY, or give --key");
+        }
+        Err(Failure::Refused {
+            status,
+            code: text(&body["error"]["code"]),
+            message,
+            request: text(&body["anyrouter_metadata"]["requestId"]),
+        })
+    }
+
+    async fn json(&self, request: RequestBuilder) -> Result<Value, Failure> {
+        self.send(request).await?.json().await.map_err(|e| Failure::Broken(format!("the answer is not JSON: {e}")))
+    }
+
+    pub(crate) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
+        self.json(self.request(Method::GET, path).query(query)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.json(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.json(self.request(Method::PATCH, path).json(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.json(self.request(Method::DELETE, path)).await
+    }
+
+    /// Sends a request whose answer is read as it comes.
+    pub(crate) async fn stream(&self, path: &str, body: &Value) -> Result<Response, Failure> {
+        self.send(self.request(Method::POST, path).json(body)).await
+    }
+}

@@ -1,0 +1,103 @@
+//! `anyrouter route explain`, with a server or without.
+
+use std::{path::Path, sync::Arc};
+
+use anyrouter_core::{
+    account::{Caller, KeyRecord},
+    catalog::{Endpoint, ModelName, Protocol},
+    policy::{Layer, evaluate},
+    ports::Credentials as _,
+    route::{self, Health, Needs, Preferences, ProviderObject},
+    time::Timestamp,
+};
+use anyrouter_server::config::{Config, Sources};
+use serde_json::{Value, json};
+
+use crate::{args::Explain, client::Failure, table::print_table, text};
+
+/// The request that the options mean.
+pub(crate) fn body(args: &Explain) -> Value {
+    if let Some(body) = args.body.as_deref().and_then(|b| serde_json::from_str(b).ok()) {
+        return body;
+    }
+    let mut provider = json!({});
+    if args.zdr {
+        provider["zdr"] = json!(true);
+    }
+    if !args.ignore.is_empty() {
+        provider["ignore"] = json!(args.ignore);
+    }
+    if !args.only.is_empty() {
+        provider["only"] = json!(args.only);
+    }
+    json!({"model": args.model, "messages": [], "provider": provider})
+}
+
+/// Explains over a configuration file, for a new account with its defaults.
+pub(crate) fn offline(file: &Path, args: &Explain) -> Result<Value, Failure> {
+    let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+    let config = Config::load(&Sources { file: Some(file.to_owned()), environment, ..Sources::default() })
+        .map_err(|e| Failure::Use(e.to_string()))?;
+    let world = config.world(0);
+    let catalog = world.catalog.catalog().clone();
+    let name = ModelName::parse(&args.model, &catalog);
+    let found = catalog
+        .find(name.base)
+        .ok_or_else(|| Failure::Use(format!("no model `{}`; near it: {}", args.model, catalog.near(&args.model).join(", "))))?;
+    let wrong = |e: &dyn std::fmt::Display| Failure::Use(format!("the `provider` object: {e}"));
+    let body = body(args);
+    let object: ProviderObject = serde_json::from_value(body["provider"].clone()).map_err(|e| wrong(&e))?;
+    let preferences = Preferences::from_object(object).map_err(|(at, e)| wrong(&format!("{at}: {e}")))?;
+    let layers = Caller::new(KeyRecord::default(), config.account_defaults.clone()).layers(&world);
+    let request = [(Layer::Request, preferences.restriction.clone())];
+    let decisions = [evaluate(&layers, &request, found)];
+    let has_credential = |e: &Endpoint| catalog.providers().get(e.provider_index).is_some_and(|p| config.keys.has(p));
+    let (needs, health) = (Needs::default(), Health::default());
+    let routing = route::Request {
+        preferences: &preferences,
+        needs: &needs,
+        health: &health,
+        has_credential: &has_credential,
+        inbound: Protocol::OpenaiChat,
+        now: Timestamp::default(),
+        seed: 0,
+    };
+    let explanation = route::explain(&args.model, &decisions, &routing, Arc::clone(&catalog).version());
+    serde_json::to_value(explanation).map_err(|e| wrong(&e))
+}
+
+/// The explanation as tables.
+pub(crate) fn print(explanation: &Value) {
+    println!("{} under policy {}, catalog {}\n", text(&explanation["model"]), text(&explanation["policy"]), text(&explanation["catalog"]));
+    let list = |name: &str| explanation[name].as_array().cloned().unwrap_or_default();
+    let eligible = list("eligible");
+    if eligible.is_empty() {
+        println!("No endpoint may serve this request.\n");
+    } else {
+        let rows = eligible.iter().map(|e| vec![text(&e["position"]), text(&e["endpoint"]), text(&e["because"])]).collect();
+        print_table(&["#", "eligible endpoint", "because of"], rows);
+        println!();
+    }
+    let mut rows = Vec::new();
+    for e in list("excluded") {
+        for (i, r) in e["reasons"].as_array().into_iter().flatten().enumerate() {
+            let endpoint = if i == 0 { text(&e["endpoint"]) } else { String::new() };
+            let source = [text(&r["source"]), text(&r["checked"])].into_iter().filter(|t| t != "–").collect::<Vec<_>>().join(", ");
+            rows.push(vec![endpoint, text(&r["rule"]), text(&r["layer"]), text(&r["fact"]), source]);
+        }
+    }
+    if !rows.is_empty() {
+        print_table(&["excluded endpoint", "rule", "set by", "fact", "source"], rows);
+        println!();
+    }
+    let mut rows = Vec::new();
+    for r in list("relax") {
+        for (i, c) in r["changes"].as_array().into_iter().flatten().enumerate() {
+            let (endpoint, consent) = if i == 0 { (text(&r["endpoint"]), text(&r["consent"])) } else { (String::new(), String::new()) };
+            rows.push(vec![endpoint, format!("{} = {}", text(&c["set"]), c["to"]), text(&c["layer"]), consent]);
+        }
+    }
+    if !rows.is_empty() {
+        print_table(&["would be admitted", "by", "at", "with consent of"], rows);
+    }
+}

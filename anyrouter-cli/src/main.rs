@@ -1,0 +1,158 @@
+//! The `anyrouter` command.
+//!
+//! Exit codes: 0 done; 1 the server refused or failed; 2 wrong use or a wrong configuration; 3 the server cannot be reached.
+
+mod args;
+mod chat;
+mod client;
+mod explain;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde_json::{Value, json};
+
+use self::{
+    args::{Args, Command, KeysCommand, PrivacyCommand, RouteCommand},
+    client::{Client, Failure},
+    table::print_table,
+};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            eprintln!("anyrouter: {e}");
+            return ExitCode::from(2);
+        }
+    };
+    match runtime.block_on(run(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("anyrouter: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), Failure> {
+    let as_json = args.json;
+    let client = || Client::new(&args.base_url, args.key.clone());
+    match args.command {
+        Command::Chat(chat) => chat::chat(&client()?, chat, as_json).await,
+        Command::Models { query, user } => {
+            let path = if user { "/models/user" } else { "/models" };
+            let query: Vec<(&str, String)> = query.into_iter().map(|q| ("q", q)).collect();
+            let answer = client()?.get(path, &query).await?;
+            show(as_json, &answer, || {
+                let price = |m: &Value, p: &str| text(&m["pricing"][p]);
+                let row = |m: &Value| {
+                    vec![text(&m["id"]), text(&m["provider"]), text(&m["context_length"]), price(m, "prompt"), price(m, "completion")]
+                };
+                print_table(&["model", "provider", "context", "prompt $/M", "completion $/M"], rows(&answer["data"], row));
+            });
+            Ok(())
+        }
+        Command::Route(RouteCommand::Explain(request)) => {
+            let explanation = match &request.config {
+                Some(file) => explain::offline(file, &request)?,
+                None => client()?.post("/route/explain", &explain::body(&request)).await?,
+            };
+            show(as_json, &explanation, || explain::print(&explanation));
+            Ok(())
+        }
+        Command::Keys(command) => keys(&client()?, command, as_json).await,
+        Command::Privacy(command) => {
+            let answer = match command {
+                PrivacyCommand::Get => client()?.get("/privacy", &[]).await?,
+                PrivacyCommand::Set { settings } => client()?.patch("/privacy", &assignments(&settings)?).await?,
+            };
+            show(as_json, &answer, || {
+                let all = answer.as_object().into_iter().flatten();
+                print_table(&["setting", "value"], all.map(|(name, value)| vec![name.clone(), text(value)]).collect());
+            });
+            Ok(())
+        }
+        Command::Generation { id } => {
+            let answer = client()?.get("/generation", &[("id", id)]).await?;
+            show(as_json, &answer, || {
+                let known = answer["data"].as_object().into_iter().flatten().filter(|(_, v)| !v.is_null());
+                print_table(&["member", "value"], known.map(|(name, value)| vec![name.clone(), text(value)]).collect());
+            });
+            Ok(())
+        }
+    }
+}
+
+async fn keys(client: &Client, command: KeysCommand, as_json: bool) -> Result<(), Failure> {
+    match command {
+        KeysCommand::List => {
+            let answer = client.get("/keys", &[]).await?;
+            show(as_json, &answer, || {
+                let row = |k: &Value| {
+                    vec![
+                        text(&k["name"]),
+                        text(&k["label"]),
+                        text(&k["type"]),
+                        text(&k["last_used_at"]),
+                        text(&k["usage"]),
+                        text(&k["hash"]),
+                    ]
+                };
+                print_table(&["name", "label", "type", "last used", "spent $", "hash"], rows(&answer["data"], row));
+            });
+        }
+        KeysCommand::Create { name, management, requests_per_minute, tokens_per_minute, expires_at } => {
+            let mut body = json!({"name": name, "type": if management { "management" } else { "inference" }});
+            for (member, value) in [
+                ("requests_per_minute", requests_per_minute.map(Value::from)),
+                ("tokens_per_minute", tokens_per_minute.map(Value::from)),
+                ("expires_at", expires_at.map(Value::from)),
+            ] {
+                if let Some(value) = value {
+                    body[member] = value;
+                }
+            }
+            let answer = client.post("/keys", &body).await?;
+            show(as_json, &answer, || {
+                println!("{}\n\nIt is shown this once; its hash is {}", text(&answer["key"]), text(&answer["data"]["hash"]))
+            });
+        }
+        KeysCommand::Revoke { hash } => {
+            let answer = client.delete(&format!("/keys/{hash}")).await?;
+            show(as_json, &answer, || println!("revoked {hash}"));
+        }
+    }
+    Ok(())
+}
+
+/// `name=value` pairs as an object; a value that is not JSON is a text.
+fn assignments(settings: &[String]) -> Result<Value, Failure> {
+    let mut object = serde_json::Map::new();
+    for setting in settings {
+        let (name, value) = setting
+            .split_once('=')
+            .ok_or_else(|| Failure::Use(format!("`{setting}` is not a setting; name=value is, as enforce_zdr=true")))?;
+        object.insert(name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)));
+    }
+    Ok(object.into())
+}
+
+fn show(as_json: bool, answer: &Value, people: impl FnOnce()) {
+    if as_json { println!("{answer:#}") } else { people() }
+}
+
+fn rows(data: &Value, row: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
+    data.as_array().into_iter().flatten().map(row).collect()
+}
+
+/// A value as a person reads it.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "–".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
