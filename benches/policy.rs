@@ -63,7 +63,7 @@ fn policy(c: &mut Criterion) {
         let layers = layers(catalog(count));
         assert_eq!(evaluate(&layers, &request, 0).eligible().count(), by_loop(&layers, &request[0].1));
         group.bench_with_input(BenchmarkId::new("evaluate", count), &count, |b, _| {
-            b.iter(|| black_box(evaluate(&layers, black_box(&request), 0)).is_empty())
+            b.iter(|| black_box(evaluate(&layers, black_box(&request), 0)).is_empty());
         });
         group.bench_with_input(BenchmarkId::new("by hand", count), &count, |b, _| b.iter(|| by_loop(&layers, black_box(&request[0].1))));
     }

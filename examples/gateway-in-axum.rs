@@ -89,9 +89,7 @@ impl Upstream for Hello {
 
 async fn chat(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, body: Bytes) -> Response {
     let key = headers.get("authorization").and_then(|v| v.to_str().ok()?.strip_prefix("Bearer "));
-    let mut head = Head::default();
-    head.key = key.map(|k| Secret::new(k.to_owned()));
-    head.path = "chat/completions";
+    let head = Head { key: key.map(|k| Secret::new(k.to_owned())), path: "chat/completions", ..Head::default() };
     gateway.chat(head, async { Ok(body) }).await.map(Body::new)
 }
 

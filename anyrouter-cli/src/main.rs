@@ -117,7 +117,7 @@ async fn keys(client: &Client, command: KeysCommand, as_json: bool) -> Result<()
             }
             let answer = client.post("/keys", &body).await?;
             show(as_json, &answer, || {
-                println!("{}\n\nIt is shown this once; its hash is {}", text(&answer["key"]), text(&answer["data"]["hash"]))
+                println!("{}\n\nIt is shown this once; its hash is {}", text(&answer["key"]), text(&answer["data"]["hash"]));
             });
         }
         KeysCommand::Revoke { hash } => {

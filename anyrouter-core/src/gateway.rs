@@ -177,9 +177,8 @@ impl Gateway {
             model_requested: None,
             endpoint: None,
         };
-        let mut recorder = match Recorder::open(self.clone(), opening).await {
-            Ok(recorder) => recorder,
-            Err(_) => return respond_error(id, &storage_unavailable()),
+        let Ok(mut recorder) = Recorder::open(self.clone(), opening).await else {
+            return respond_error(id, &storage_unavailable());
         };
         recorder.record.session_id = head.session_id.as_deref().map(cut);
         if let Some(limit) = caller.key.requests_per_minute {

@@ -1,5 +1,7 @@
 //! The laws of the policy (P03, P04, P05), against a naive reference.
 
+#![allow(clippy::cloned_ref_to_slice_refs, clippy::unwrap_used)]
+
 #[path = "policy/reference.rs"]
 mod reference;
 

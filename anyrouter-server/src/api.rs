@@ -85,11 +85,11 @@ async fn named(State(server): Shared, request: Request, next: Next) -> Response 
 
 /// An error on its way to [`named`], which knows the request's id.
 #[derive(Clone)]
-pub(crate) struct Error(Box<ApiError>);
+pub(crate) struct Error(ApiError);
 
 impl From<ApiError> for Error {
     fn from(error: ApiError) -> Self {
-        Self(Box::new(error))
+        Self(error)
     }
 }
 
@@ -146,13 +146,17 @@ pub(crate) async fn body<T: serde::de::DeserializeOwned>(server: &Server, header
     T::deserialize(&value).map_err(|e| {
         let text = e.to_string();
         let mut error = ApiError::new(400, "invalid_parameter", format!("the body has a member that is wrong: {}", without_values(&text)));
-        error.param = text.split('`').nth(1).map(ToOwned::to_owned);
+        error.param = text.split('`').nth(1).filter(|_| !text.starts_with("unknown variant")).map(ToOwned::to_owned);
         error.into()
     })
 }
 
 /// serde's message without the value that it repeats: `invalid type: string "…", expected u32` loses the string.
 fn without_values(message: &str) -> String {
+    let expected = message.split_once(", expected ").map(|(_, e)| format!("; expected {e}")).unwrap_or_default();
+    if message.starts_with("unknown variant") {
+        return format!("a word that is not known{expected}");
+    }
     match (message.find('"'), message.rfind('"')) {
         (Some(from), Some(to)) if from < to => {
             format!("{}…{}", message.get(..from).unwrap_or_default(), message.get(to + 1..).unwrap_or_default())

@@ -96,16 +96,15 @@ impl Prices {
     }
 }
 
-/// A price that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a price: a decimal number with at most {decimals} decimals is, as \"0.15\"")]
+/// A price that could not be read. It does not repeat what was written: a request's error must not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a price: a decimal number with at most {decimals} decimals is, as \"0.15\"")]
 pub struct PriceError {
-    text: String,
     decimals: usize,
 }
 
 fn parse(text: &str, decimals: usize) -> Result<u64, PriceError> {
-    let wrong = || PriceError { text: text.chars().take(40).collect(), decimals };
+    let wrong = || PriceError { decimals };
     let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let fraction = fraction.trim_end_matches('0');
     let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());

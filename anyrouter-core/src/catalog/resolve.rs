@@ -134,7 +134,7 @@ impl Building {
             self.models.push(ModelPart { entry: entry.clone(), endpoints: fresh, path: path.to_owned() });
             return Ok(());
         };
-        known.path = path.to_owned();
+        path.clone_into(&mut known.path);
         known.entry.name = entry.name.clone().or_else(|| known.entry.name.take());
         known.entry.created = entry.created.or(known.entry.created);
         known.entry.description = entry.description.clone().or_else(|| known.entry.description.take());

@@ -178,7 +178,12 @@ impl Streaming {
     }
 
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(upstream) = &mut self.upstream else { return Poll::Ready(self.fail(&Failure::new(FailureClass::Connection))) };
+        let Some(upstream) = &mut self.upstream else {
+            return {
+                self.fail(&Failure::new(FailureClass::Connection));
+                Poll::Ready(())
+            };
+        };
         let Poll::Ready(next) = upstream.as_mut().poll_next(cx) else { return Poll::Pending };
         self.last_byte = self.recorder.now();
         match next {
@@ -302,7 +307,7 @@ impl Waiting {
                 Attempted::Stream(begun) => return Poll::Ready(Waited::Stream(Box::new(Streaming::new(self.gateway.clone(), *begun)))),
                 // A stream was asked for, and a stream is what succeeds.
                 Attempted::Plain(recorder, ..) => {
-                    self.end(recorder, Outcome::UpstreamError, &Failure::new(FailureClass::BadAnswer).to_api_error(""))
+                    self.end(recorder, Outcome::UpstreamError, &Failure::new(FailureClass::BadAnswer).to_api_error(""));
                 }
                 Attempted::Failed(recorder, outcome, error) => self.end(recorder, outcome, &error),
             }

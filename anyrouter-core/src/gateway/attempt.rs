@@ -152,7 +152,7 @@ impl Job {
             None => {
                 let catalog = world.catalog.catalog();
                 let explanation = route::explain(&targets.asked, &decisions, &routing, catalog.version());
-                let all = decisions.iter().flat_map(|d| d.endpoints());
+                let all = decisions.iter().flat_map(super::super::policy::Decision::endpoints);
                 let seconds = cooldown_seconds(all, &gateway.health, recorder.now());
                 let error = refusal(&targets, explanation, catalog, seconds);
                 Attempted::Failed(recorder, Outcome::Refused, error)

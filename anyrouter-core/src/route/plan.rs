@@ -214,9 +214,8 @@ fn carried(endpoint: &Endpoint, request: &Request<'_>) -> Vec<(String, Option<bo
         let carries = match (by_protocol, listed, capability) {
             (false, ..) => Some(false),
             (true, Some(listed), None) => Some(listed || ALWAYS.contains(&parameter.as_str())),
-            (true, Some(true), Some(_)) => Some(true),
+            (true, Some(true), Some(_)) | (true, None, None) => Some(true),
             (true, _, Some(capability)) => endpoint.can(capability),
-            (true, None, None) => Some(true),
         };
         out.push((parameter.clone(), carries));
     }
@@ -309,7 +308,7 @@ fn prefer(ranked: &mut Vec<Ranked<'_>>, request: &Request<'_>, notes: &mut Vec<S
     let verdicts: Vec<Option<bool>> =
         ranked.iter().map(|r| Some(misses_latency(&r.view, request)? || misses_throughput(&r.view, request)?)).collect();
     let all_measured = verdicts.iter().all(Option::is_some);
-    let some_remain = verdicts.iter().any(|v| *v == Some(false));
+    let some_remain = verdicts.contains(&Some(false));
     for (r, verdict) in ranked.iter_mut().zip(&verdicts) {
         r.misses = *verdict == Some(true);
     }

@@ -53,10 +53,8 @@ mod tests {
     use super::*;
 
     fn prices() -> Prices {
-        let mut prices = Prices::default();
-        prices.prompt = Some(Usd::per_token("0.15").unwrap());
-        prices.completion = Some(Usd::per_token("0.60").unwrap());
-        prices
+        let price = |text| Some(Usd::per_token(text).unwrap());
+        Prices { prompt: price("0.15"), completion: price("0.60"), ..Prices::default() }
     }
 
     #[test]

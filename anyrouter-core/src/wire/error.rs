@@ -107,9 +107,28 @@ pub struct AttemptNote {
     pub is_final: bool,
 }
 
-/// An error as a client sees it. It has no place for a body or a secret.
+/// An error as a client sees it. It has no place for a body or a secret. Boxed, since results carry it everywhere.
 #[derive(Clone, Debug)]
-pub struct ApiError {
+pub struct ApiError(Box<ErrorParts>);
+
+impl std::ops::Deref for ApiError {
+    type Target = ErrorParts;
+
+    fn deref(&self) -> &ErrorParts {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for ApiError {
+    fn deref_mut(&mut self) -> &mut ErrorParts {
+        &mut self.0
+    }
+}
+
+/// What an error says.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ErrorParts {
     /// The HTTP status.
     pub status: u16,
     /// The stable code.
@@ -133,7 +152,7 @@ pub struct ApiError {
 impl ApiError {
     /// An error with a code and a message.
     pub fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(ErrorParts {
             status,
             code: code.into(),
             message: message.into(),
@@ -143,7 +162,7 @@ impl ApiError {
             explanation: None,
             attempts: Vec::new(),
             retry_after: None,
-        }
+        }))
     }
 
     /// The body in OpenAI's shape, a superset.

@@ -68,7 +68,7 @@ pub(super) fn endpoint(server: &Server, e: &Endpoint, now: Timestamp) -> Value {
 
 /// Prices in USD per million tokens.
 pub(super) fn per_million(prices: &Prices) -> Value {
-    table(prices, |p| p.per_million())
+    table(prices, Usd::per_million)
 }
 
 /// Prices in USD per token.

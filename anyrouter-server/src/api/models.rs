@@ -65,7 +65,7 @@ fn rows<'a>(catalog: &'a Catalog, layers: Option<&CompiledLayers>, narrow: &Narr
     match narrow.sort.as_deref() {
         Some("price" | "pricing-low-to-high") => out.sort_by_key(|r| cheapest(r).map_or((true, None), |p| (false, Some(p)))),
         Some("context" | "context-high-to-low") => {
-            out.sort_by_key(|r| std::cmp::Reverse(r.endpoints.iter().filter_map(|e| e.context).max()))
+            out.sort_by_key(|r| std::cmp::Reverse(r.endpoints.iter().filter_map(|e| e.context).max()));
         }
         Some("name") => out.sort_by(|a, b| a.model.id.cmp(&b.model.id)),
         Some("created" | "newest") => out.sort_by_key(|r| std::cmp::Reverse(r.model.created)),

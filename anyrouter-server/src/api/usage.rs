@@ -2,6 +2,7 @@
 
 use anyrouter_core::{
     account::Caller,
+    catalog::Usd,
     ids::RequestId,
     key::Scope,
     ports::{LogError, LogQuery, UsageLog as _},
@@ -102,7 +103,7 @@ fn query(filter: &Filter, caller: &Caller) -> Result<LogQuery, ApiError> {
 /// A record with OpenRouter's names and ours. Times are in milliseconds, money in USD.
 pub(super) fn show(r: &Record) -> Value {
     let ms = |micros: u64| micros as f64 / 1000.0;
-    let cost = r.cost.map(|c| c.as_f64());
+    let cost = r.cost.map(Usd::as_f64);
     let attempts: Vec<Value> = r
         .attempts
         .iter()

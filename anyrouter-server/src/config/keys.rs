@@ -37,8 +37,8 @@ impl ProviderKeys {
     ) -> Result<(Self, Vec<String>), ConfigError> {
         let (mut keys, mut keyless, mut warnings) = (HashMap::new(), HashSet::new(), Vec::new());
         for provider in catalog.providers() {
-            let entries = documents.iter().rev().flat_map(|d| &d.provider).filter(|p| p.slug == provider.slug.as_str());
-            let named = entries.filter_map(|p| p.api_key.as_ref()).next();
+            let mut entries = documents.iter().rev().flat_map(|d| &d.provider).filter(|p| p.slug == provider.slug.as_str());
+            let named = entries.find_map(|p| p.api_key.as_ref());
             let found = match named {
                 Some(KeySource::Env(variable)) => {
                     let value = environment.get(variable).filter(|v| !v.is_empty()).cloned();
@@ -54,11 +54,10 @@ impl ProviderKeys {
                     Ok(text) => Some(text.trim().to_owned()),
                     Err(source) => return Err(ConfigError::Unreadable { path: path.clone(), source }),
                 },
-                Some(_) => None,
                 None if builtin && !provider.env_all => {
                     provider.env.iter().find_map(|v| environment.get(v)).filter(|v| !v.is_empty()).cloned()
                 }
-                None => None,
+                Some(_) | None => None,
             };
             if named.is_none() && provider.env.is_empty() {
                 keyless.insert(provider.slug.to_string());

@@ -184,7 +184,7 @@ impl ChatRequest {
             trace_id: Option<String>,
         }
         #[derive(Deserialize)]
-        struct Effort {
+        struct Thinking {
             effort: Option<String>,
             max_tokens: Option<u64>,
             exclude: Option<bool>,
@@ -202,9 +202,9 @@ impl ChatRequest {
         if max_tokens == Some(0) {
             return Err(RequestFault::member("max_tokens", "`max_tokens` must be above 0"));
         }
-        let effort: Option<Effort> = self.get("reasoning", "an object with `effort` or `max_tokens`")?;
+        let thinking: Option<Thinking> = self.get("reasoning", "an object with `effort` or `max_tokens`")?;
         let mut reasoning = Reasoning { effort: self.get("reasoning_effort", "a string")?, ..Reasoning::default() };
-        if let Some(e) = effort {
+        if let Some(e) = thinking {
             let by_switch =
                 e.enabled.and_then(|on| (e.effort.is_none() && e.max_tokens.is_none()).then_some(if on { "medium" } else { "none" }));
             let asked = e.effort.or(by_switch.map(ToOwned::to_owned));
@@ -294,14 +294,17 @@ impl ChatRequest {
     }
 }
 
-/// What serde found wrong, without the values that it repeats.
+/// What serde found wrong, without the values that it repeats: the names of members are told, what stood in them is not.
 fn member_problem(name: &str, expected: &str, error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let detail = ["duplicate field", "unknown field", "missing field", "unknown variant"].iter().find_map(|start| text.strip_prefix(start));
-    match detail.and_then(|rest| rest.split('`').nth(1)).filter(|f| f.len() <= 40) {
-        Some(field) => {
-            let what = text.split('`').next().unwrap_or_default().trim();
-            let known = text.split_once(", expected ").map(|(_, e)| e.split(" at line").next().unwrap_or(e));
+    let known = text.split_once(", expected ").map(|(_, e)| e.split(" at line").next().unwrap_or(e).to_owned());
+    if text.starts_with("unknown variant") {
+        return format!("`{name}` has a word that is not known; expected {}", known.unwrap_or_else(|| expected.to_owned()));
+    }
+    let about_a_member =
+        ["duplicate field", "unknown field", "missing field"].iter().find_map(|start| Some((start, text.strip_prefix(start)?)));
+    match about_a_member.and_then(|(start, rest)| Some((start, rest.split('`').nth(1).filter(|f| f.len() <= 40)?))) {
+        Some((what, field)) => {
             let hint = known.map(|k| format!("; expected {k}")).unwrap_or_default();
             format!("`{name}` has a problem: {what} `{field}`{hint}")
         }

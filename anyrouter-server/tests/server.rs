@@ -1,0 +1,24 @@
+//! The server, as its clients and operators see it: the real binary, real storage, a scripted upstream for each protocol.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+#[path = "server/harness.rs"]
+mod harness;
+#[path = "server/upstream.rs"]
+mod upstream;
+
+#[path = "server/api.rs"]
+mod api;
+#[path = "server/canary.rs"]
+mod canary;
+#[path = "server/chat.rs"]
+mod chat;
+#[path = "server/config.rs"]
+mod config;
+#[path = "server/crash.rs"]
+mod crash;
+#[path = "server/errors.rs"]
+mod errors;
+#[path = "server/network.rs"]
+mod network;
+#[path = "server/routing.rs"]
+mod routing;

@@ -1,0 +1,269 @@
+//! The API beside inference: route × scope, keys, privacy, catalog, records.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{Server, body, two_protocols},
+    upstream::{Act, Upstream, completion},
+};
+
+const SCOPES: [&str; 15] = [
+    "inference",
+    "read:profile",
+    "read:llm-keys",
+    "write:llm-keys",
+    "read:presets",
+    "write:presets",
+    "read:byok",
+    "write:byok",
+    "read:management-keys",
+    "write:management-keys",
+    "read:credits",
+    "read:analytics",
+    "read:privacy",
+    "write:privacy",
+    "write:account",
+];
+
+/// Keys with one scope each, made through management keys, which hold every scope but `inference`.
+fn key_with(server: &Server, scope: &str) -> String {
+    let kind = if scope == "inference" { "inference" } else { "management" };
+    let answer: Value = server.post("/keys", &server.management, &json!({"name": scope, "type": kind, "scopes": [scope]})).json().unwrap();
+    answer["key"].as_str().unwrap_or_else(|| panic!("{scope}: {answer}")).to_owned()
+}
+
+#[test]
+fn every_route_takes_the_scopes_that_it_needs_and_no_other() {
+    let upstream = Upstream::start();
+    upstream.on("o", vec![Act::Json(200, completion("x"))]);
+    let server = two_protocols(&upstream).start();
+    let victim: Value = server.post("/keys", &server.management, &json!({"name": "victim"})).json().unwrap();
+    let hash = victim["data"]["hash"].as_str().unwrap();
+    let any: &[&str] = &SCOPES;
+    let matrix: Vec<(&str, String, Value, &[&str])> = vec![
+        ("POST", "/chat/completions".into(), body("lab/open", json!({})), &["inference"]),
+        ("GET", "/models/user".into(), Value::Null, any),
+        ("POST", "/route/explain".into(), body("lab/open", json!({})), any),
+        ("GET", "/key".into(), Value::Null, any),
+        ("GET", "/auth/key".into(), Value::Null, any),
+        ("GET", "/privacy".into(), Value::Null, &["inference", "read:privacy"]),
+        ("PATCH", "/privacy".into(), json!({}), &["write:privacy"]),
+        ("GET", "/logs".into(), Value::Null, &["inference", "read:analytics"]),
+        ("GET", "/keys".into(), Value::Null, &["read:llm-keys", "read:management-keys"]),
+        ("POST", "/keys".into(), json!({"name": "n"}), &["write:llm-keys"]),
+        ("POST", "/keys".into(), json!({"name": "n", "type": "management", "scopes": []}), &["write:management-keys"]),
+        ("GET", format!("/keys/{hash}"), Value::Null, &["read:llm-keys"]),
+        ("PATCH", format!("/keys/{hash}"), json!({"name": "m"}), &["write:llm-keys"]),
+        ("POST", format!("/keys/{hash}/reveal"), Value::Null, &["read:llm-keys"]),
+        ("DELETE", format!("/keys/{hash}-"), Value::Null, &["write:llm-keys", "write:management-keys"]),
+    ];
+    for scope in SCOPES {
+        let key = key_with(&server, scope);
+        for (method, path, sent, allowed) in &matrix {
+            let mut request = server.request(method, path).bearer_auth(&key);
+            if !sent.is_null() {
+                request = request.json(sent);
+            }
+            let response = request.send().unwrap();
+            let status = response.status().as_u16();
+            let answer: Value = response.json().unwrap();
+            let refused = answer["error"]["code"] == "insufficient_scope";
+            assert_eq!(refused, !allowed.contains(&scope), "{scope}: {method} {path}: {status} {answer}");
+            assert_eq!(refused, status == 403, "{scope}: {method} {path}: {status} {answer}");
+        }
+    }
+    for path in ["/models", "/models/count", "/providers", "/endpoints/zdr", "/models/lab/open/endpoints", "/health"] {
+        assert_eq!(server.request("GET", path).send().unwrap().status(), 200, "{path} needs no key");
+    }
+    for path in ["/key", "/keys", "/privacy", "/logs", "/generation?id=gen-000000000000000000000000", "/models/user"] {
+        assert_eq!(server.request("GET", path).send().unwrap().status(), 401, "{path} needs one");
+    }
+}
+
+#[test]
+fn a_key_is_shown_once_listed_by_hash_and_never_revealed() {
+    let upstream = Upstream::start();
+    upstream.on("o", vec![Act::Json(200, completion("x"))]);
+    let server = two_protocols(&upstream).start();
+    let response = server.post("/keys", &server.management, &json!({"name": "mine", "requests_per_minute": 9}));
+    assert_eq!(response.status(), 201);
+    let made: Value = response.json().unwrap();
+    let (key, hash) = (made["key"].as_str().unwrap(), made["data"]["hash"].as_str().unwrap());
+    assert!(key.starts_with("sk-ar-v1-") && key.len() == 73);
+    let label = format!("{}…{}", &key[..12], &key[69..]);
+    assert_eq!(
+        (&made["data"]["label"], &made["data"]["can_reveal"], &made["data"]["requests_per_minute"]),
+        (&json!(label), &json!(false), &json!(9))
+    );
+    let list = server.get("/keys", &server.management).text().unwrap();
+    assert!(list.contains(hash) && !list.contains(key));
+    let reveal = server.request("POST", &format!("/keys/{hash}/reveal")).bearer_auth(&server.management).send().unwrap();
+    assert_eq!(reveal.status(), 409);
+    assert_eq!(server.post("/chat/completions", key, &body("lab/open", json!({}))).status(), 200);
+    let own: Value = server.get("/key", key).json().unwrap();
+    assert_eq!((&own["data"]["label"], &own["data"]["is_management_key"]), (&json!(label), &json!(false)));
+    let began = std::time::Instant::now();
+    loop {
+        let row: Value = server.get(&format!("/keys/{hash}"), &server.management).json().unwrap();
+        if row["data"]["last_used_at"].is_string() {
+            assert_eq!(row["data"]["usage"], json!(0.000_025));
+            break;
+        }
+        assert!(began.elapsed().as_secs() < 10);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    for (bad, param) in [
+        (json!({}), "name"),
+        (json!({"name": ""}), "name"),
+        (json!({"name": "x", "expires_at": "tomorrow"}), "expires_at"),
+        (json!({"name": "x", "allowed_ips": ["10.0.0.0/99"]}), "allowed_ips"),
+        (json!({"name": "x", "limit": 5}), "limit"),
+        (json!({"name": "x", "requests_per_minute": 0}), "requests_per_minute"),
+        (json!({"name": "x", "color": "red"}), "color"),
+    ] {
+        let answer: Value = server.post("/keys", &server.management, &bad).json().unwrap();
+        assert_eq!((&answer["error"]["code"], &answer["error"]["param"]), (&json!("invalid_parameter"), &json!(param)), "{bad}: {answer}");
+    }
+    let grant: Value =
+        server.post("/keys", &key_with(&server, "write:llm-keys"), &json!({"name": "x", "scopes": ["write:account"]})).json().unwrap();
+    assert_eq!(grant["error"]["code"], "insufficient_scope", "a key cannot hand on what it has not");
+}
+
+#[test]
+fn an_inference_key_sees_the_records_of_its_own_requests_alone() {
+    let upstream = Upstream::start();
+    upstream.on("o", vec![Act::Json(200, completion("x"))]);
+    let server = two_protocols(&upstream).start();
+    let other = key_with(&server, "inference");
+    let response = server.chat("lab/open", json!({"session_id": "s-1"}));
+    let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let generation = id.replace("req_", "gen-");
+    for path in [format!("/generation?id={generation}"), format!("/generation/{generation}"), format!("/logs/{id}")] {
+        let record: Value = server.get(&path, &server.key).json().unwrap();
+        assert_eq!((&record["data"]["id"], &record["data"]["session_id"]), (&json!(generation), &json!("s-1")), "{path}");
+        assert_eq!(server.get(&path, &other).status(), 404, "{path}");
+        assert_eq!(server.get(&path, &server.management).status(), 200, "{path}");
+    }
+    let count = |path: &str, key: &str| server.get(path, key).json::<Value>().unwrap()["data"].as_array().unwrap().len();
+    assert_eq!((count("/logs", &server.key), count("/logs", &other)), (1, 0));
+    assert_eq!((count("/logs?model=lab/open", &server.key), count("/logs?model=lab/anth", &server.key)), (1, 0));
+    assert_eq!(
+        (count("/logs?status=200", &server.key), count("/logs?status=ok", &server.key), count("/logs?status=429", &server.key)),
+        (1, 1, 0)
+    );
+}
+
+#[test]
+fn privacy_settings_change_by_what_is_named_and_refuse_what_would_not_be_kept() {
+    let upstream = Upstream::start();
+    let server = two_protocols(&upstream).start();
+    let settings: Value = server.get("/privacy", &server.key).json().unwrap();
+    assert_eq!(
+        settings,
+        json!({"allow_training_paid": false, "allow_training_free": false, "allow_publication": false, "enforce_zdr": false,
+               "max_retention_days": null, "regions": null, "block": [], "allow": null, "block_models": [], "allow_models": null,
+               "log_bodies": false, "body_retention_days": 7, "redact_stored": true, "redact_upstream": false, "redaction_rules": [],
+               "metadata_retention_days": 30})
+    );
+    server.patch_privacy(&json!({"max_retention_days": 3, "block": ["x"]}));
+    server.patch_privacy(&json!({"max_retention_days": null}));
+    let settings: Value = server.get("/privacy", &server.key).json().unwrap();
+    assert_eq!((&settings["max_retention_days"], &settings["block"]), (&Value::Null, &json!(["x"])));
+    for bad in [
+        json!({"zdr": true}),
+        json!({"enforce_zdr": "yes"}),
+        json!({"log_bodies": true}),
+        json!({"redact_upstream": true}),
+        json!({"metadata_retention_days": 7}),
+        json!([]),
+    ] {
+        let response = server.request("PATCH", "/privacy").bearer_auth(&server.management).json(&bad).send().unwrap();
+        assert_eq!(response.status(), 400, "{bad}");
+    }
+}
+
+#[test]
+fn the_catalog_is_listed_narrowed_and_in_the_shape_that_is_asked_for() {
+    let server = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
+    let get = |path: &str| -> Value { server.request("GET", path).send().unwrap().json().unwrap() };
+    let ids = |v: &Value| v["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let all = get("/models");
+    assert_eq!(all["object"], "list");
+    let row = all["data"].as_array().unwrap().iter().find(|m| m["id"] == "openai/gpt-4o-mini").unwrap();
+    assert_eq!(row["pricing"]["prompt"], "0.15");
+    assert_eq!(row["pricing_per_token"]["completion"], "0.0000006");
+    for member in [
+        "object",
+        "name",
+        "display_name",
+        "provider",
+        "owned_by",
+        "category",
+        "created",
+        "description",
+        "context_length",
+        "capabilities",
+        "supported_parameters",
+        "architecture",
+        "top_provider",
+    ] {
+        assert!(!row[member].is_null(), "{member}: {row}");
+    }
+    assert!(ids(&get("/models?provider=anthropic")).iter().all(|id| id.starts_with("anthropic/")));
+    assert!(ids(&get("/models?q=haiku")).contains(&"anthropic/claude-haiku-5-5".to_owned()));
+    assert!(get("/models?zdr=true")["data"].as_array().unwrap().len() < all["data"].as_array().unwrap().len());
+    assert!(ids(&get("/models?capability=vision&min_context=1000000")).len() > 3);
+    assert_eq!(get("/models/count")["data"]["count"], all["data"].as_array().unwrap().len());
+    let mine: Value = server.get("/models", &server.key).json().unwrap();
+    let unfiltered: Value = server.get("/models?privacy=0", &server.key).json().unwrap();
+    assert!(ids(&mine).len() < ids(&unfiltered).len(), "the caller's privacy filter applies");
+    assert!(!ids(&mine).contains(&"google/gemini-2.5-pro".to_owned()));
+    assert_eq!(ids(&server.get("/models/user", &server.key).json().unwrap()), ids(&mine));
+    let anthropic: Value = server.request("GET", "/models").header("anthropic-version", "2023-06-01").send().unwrap().json().unwrap();
+    assert_eq!((&anthropic["has_more"], &anthropic["data"][0]["type"]), (&json!(false), &json!("model")));
+    let endpoints = get("/models/deepseek/deepseek-v4-pro/endpoints");
+    let tags: BTreeSet<&str> = endpoints["data"]["endpoints"].as_array().unwrap().iter().map(|e| e["tag"].as_str().unwrap()).collect();
+    assert!(tags.contains("deepseek") && tags.contains("deepinfra"));
+    let zdr = get("/endpoints/zdr");
+    assert!(
+        zdr["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|e| e["zdr"] == true && e["terms"]["zdr"]["source"].is_string() || e["provider"] == "demo")
+    );
+    let providers = get("/providers");
+    let slugs: Vec<&str> = providers["data"].as_array().unwrap().iter().map(|p| p["slug"].as_str().unwrap()).collect();
+    for named in ["openai", "anthropic", "google", "x-ai", "z-ai", "deepinfra", "together", "groq", "mistral"] {
+        assert!(slugs.contains(&named), "P27 names {named}");
+    }
+    for p in providers["data"].as_array().unwrap() {
+        for (name, fact) in p["terms"].as_object().unwrap() {
+            let sourced = fact["source"].is_string() && fact["checked"].is_string();
+            assert!(fact["known"] == false || sourced || p["slug"] == "demo", "{}: {name} has no source", p["slug"]);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_there_is_a_404_in_the_contracts_shape() {
+    let server = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
+    for path in ["/nothing", "/embeddings", "/responses", "/credits"] {
+        let response = server.request("POST", path).bearer_auth(&server.key).json(&json!({})).send().unwrap();
+        assert_eq!(response.status(), 404, "{path}");
+        assert!(response.headers().contains_key("x-request-id"));
+        let answer: Value = response.json().unwrap();
+        assert_eq!((&answer["error"]["type"], &answer["error"]["http_status"]), (&json!("not_found_error"), &json!(404)));
+    }
+    assert_eq!(server.request("POST", "/images/generations").json(&json!({})).send().unwrap().status(), 410);
+    assert_eq!(server.request("DELETE", "/models").send().unwrap().status(), 405);
+    let root = server.base.replace("/api/v1", "");
+    for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/metrics", 200), ("/v1/models", 200), ("/api/v1/health", 200), ("/", 404)]
+    {
+        assert_eq!(server.http.get(format!("{root}{path}")).send().unwrap().status(), status, "{path}");
+    }
+    let preflight = server.request("OPTIONS", "/chat/completions").header("origin", "https://page.example").send().unwrap();
+    assert_eq!((preflight.status().as_u16(), &preflight.headers()["access-control-allow-origin"]), (204, &"*".parse().unwrap()));
+}

@@ -1,0 +1,161 @@
+//! P01 and P07: markers in everything that is said, on success and on every failure path; then every byte that the server wrote is
+//! searched for them, as they are, as base64 and JSON-escaped. None may be found.
+
+use std::{fs, path::Path};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{Server, two_protocols},
+    upstream::{Act, Upstream, anthropic, message},
+};
+
+/// A marker that stands nowhere else; the `é` makes its JSON escape differ from it.
+fn marker(n: u32) -> String {
+    format!("canary{n}é{:08x}zebra", n.wrapping_mul(0x9e37_79b9))
+}
+
+fn escaped(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii() { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) }).collect()
+}
+
+/// Every spelling that a marker could be written in.
+fn spellings(marker: &str) -> Vec<Vec<u8>> {
+    let mut out = vec![marker.as_bytes().to_vec(), escaped(marker).into_bytes()];
+    // Base64 at each of the three alignments, without the ends that depend on the neighbours.
+    for shift in 0..3 {
+        let encoded = STANDARD.encode([vec![b' '; shift], marker.as_bytes().to_vec()].concat());
+        out.push(encoded.as_bytes()[4..encoded.len() - 4].to_vec());
+    }
+    out
+}
+
+fn files(folder: &Path, out: &mut Vec<(String, Vec<u8>)>) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            files(&path, out);
+        } else if !path.ends_with("anyrouter.toml") && !path.ends_with("boot.json") {
+            out.push((path.display().to_string(), fs::read(&path).unwrap()));
+        }
+    }
+}
+
+fn search(server: &Server, markers: &[String]) {
+    let mut written = Vec::new();
+    files(server.dir.path(), &mut written);
+    assert!(written.iter().any(|(name, bytes)| name.ends_with("anyrouter.db") && bytes.len() > 1000), "the database is searched");
+    assert!(server.output().iter().any(|p| fs::metadata(p).is_ok_and(|m| m.len() > 0)), "so is what was printed");
+    for (name, bytes) in &written {
+        for marker in markers {
+            for spelling in spellings(marker) {
+                let found = bytes.windows(spelling.len()).any(|w| w == spelling);
+                assert!(!found, "{} is in {name}", String::from_utf8_lossy(&spelling));
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_that_was_said_is_written_anywhere() {
+    let upstream = Upstream::start();
+    let m: Vec<String> = (0..16).map(marker).collect();
+    let answer = json!({"id": "x", "object": "chat.completion", "created": 1, "model": "up",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": m[8], "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": json!({"a": m[9]}).to_string()}}]}, "finish_reason": m[10]}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}});
+    let error = json!({"error": {"message": m[11], "type": m[11], "code": m[11]}});
+    let chunk =
+        format!("data: {}\n\n", json!({"id": m[12], "choices": [{"index": 0, "delta": {"content": m[12]}, "finish_reason": null}]}));
+    let open_acts = vec![
+        Act::Json(200, answer),
+        Act::Events(vec![chunk.clone(), "data: [DONE]\n\n".to_owned()]),
+        Act::Pause(vec![chunk.clone()], vec![format!("data: {error}\n\n")]),
+        Act::Pause(vec![chunk], vec![format!("data: {{garbage {}\n\n", m[13])]),
+        Act::Json(400, error.clone()),
+        Act::Json(500, error.clone()),
+        Act::Json(401, error.clone()),
+        Act::With(200, vec![("content-type", "text/html")], format!("<p>{}</p>", m[13])),
+        Act::Raw(format!("{} not http", m[13]).into_bytes()),
+    ];
+    let count = open_acts.len();
+    upstream.on("o", open_acts);
+    upstream.on(
+        "a",
+        vec![
+            Act::Json(
+                200,
+                message(json!([{"type": "thinking", "thinking": m[14], "signature": "s"}, {"type": "text", "text": m[14]}]), "end_turn"),
+            ),
+            Act::Events(anthropic(&[json!({"type": "error", "error": {"type": m[15], "message": m[15]}})])),
+            Act::Json(529, json!({"type": "error", "error": {"type": "overloaded_error", "message": m[15]}})),
+        ],
+    );
+    let server = two_protocols(&upstream).start();
+    upstream.go_on();
+    let said = |stream: bool| {
+        json!({"stream": stream, "user": m[0], "stop": [m[1]],
+            "messages": [
+                {"role": "system", "content": m[2]},
+                {"role": "user", "content": [{"type": "text", "text": m[3]}, {"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{}", STANDARD.encode(&m[4]))}}]},
+                {"role": "assistant", "content": null, "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": json!({"a": m[5]}).to_string()}}]},
+                {"role": "tool", "tool_call_id": "c", "content": m[6]}],
+            "tools": [{"type": "function", "function": {"name": "f", "description": m[7], "parameters": {"type": "object"}}}]})
+    };
+    for (model, rounds) in [("lab/open", count), ("lab/anth", 3)] {
+        let mut answered = 0;
+        while answered < rounds {
+            let response = server.chat(model, said(matches!(answered, 1..=3) && (model == "lab/open" || answered == 1)));
+            let cooling = response.status() == 503 && server.record(&response)["attempts"] == json!([]);
+            let _ = response.text();
+            if cooling {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            } else {
+                answered += 1;
+            }
+        }
+    }
+    // Requests that are refused, malformed or unknown.
+    for bad in [
+        json!({"provider": {"only": ["nobody"]}}),
+        json!({"provider": {"sort": m[3]}}),
+        json!({"stream": m[3]}),
+        json!({"provider": {"require_parameters": true}, "seed": 1, "models": []}),
+    ] {
+        let mut request = said(false);
+        request.as_object_mut().unwrap().extend(bad.as_object().unwrap().clone());
+        let _ = server.chat("lab/anth", request).text();
+    }
+    let broken = format!("{{\"model\":\"lab/open\",\"messages\":[{{\"content\":\"{}", m[3]);
+    let _ = server.request("POST", "/chat/completions").bearer_auth(&server.key).body(broken).send().unwrap().text();
+    let _ =
+        server.request("POST", &format!("/chat/completions?x={}", "y")).bearer_auth(&server.key).body(m[3].clone()).send().unwrap().text();
+    let explained: Value = server.post("/route/explain", &server.key, &crate::harness::body("lab/open", said(false))).json().unwrap();
+    assert!(explained["eligible"].is_array());
+    search(&server, &m);
+
+    // A crash in the middle, and what the next start writes.
+    let mut server = server;
+    server.kill();
+    search(&server, &m);
+    server.start_again();
+    assert!(server.logs().len() >= count + 8);
+    search(&server, &m);
+}
+
+#[test]
+fn no_key_is_written_anywhere() {
+    let upstream = Upstream::start();
+    upstream.on("o", vec![Act::Json(500, json!({}))]);
+    let mut server = two_protocols(&upstream).start();
+    let made: Value = server.post("/keys", &server.management, &json!({"name": "k"})).json().unwrap();
+    let keys =
+        vec![server.key.clone(), server.management.clone(), made["key"].as_str().unwrap().to_owned(), "upstream-secret-key".to_owned()];
+    for key in &keys {
+        let _ = server.post("/chat/completions", key, &crate::harness::body("lab/open", json!({}))).text();
+    }
+    search(&server, &keys);
+    server.kill();
+    server.start_again();
+    search(&server, &keys);
+}

@@ -1,0 +1,156 @@
+//! What goes over the wire below HTTP: TLS versions (P30), proxies that are believed, connections that are opened (P06).
+
+use std::{fs, path::Path, process::Command};
+
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{Setup, body, two_protocols},
+    upstream::{Act, Upstream, completion},
+};
+
+fn openssl(dir: &Path, args: &[&str]) -> std::process::Output {
+    Command::new("openssl").args(args).current_dir(dir).stdin(std::process::Stdio::null()).output().expect("openssl is installed")
+}
+
+#[test]
+fn the_listener_takes_tls_1_2_and_1_3_and_nothing_less() {
+    let upstream = Upstream::start();
+    upstream.on("o", vec![Act::Json(200, completion("x"))]);
+    let dir = tempfile::tempdir().unwrap();
+    let made = openssl(
+        dir.path(),
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            "key.pem",
+            "-out",
+            "cert.pem",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ],
+    );
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    let server = two_protocols(&upstream).more(&format!("[tls]\ncert = {cert:?}\nkey = {key:?}")).start();
+    assert!(server.base.starts_with("https://"));
+    let address = server.base.trim_start_matches("https://").split('/').next().unwrap().to_owned();
+    for (version, works) in [("-tls1_3", true), ("-tls1_2", true), ("-tls1_1", false), ("-tls1", false)] {
+        let shook = openssl(dir.path(), &["s_client", "-connect", &address, version, "-cipher", "ALL:@SECLEVEL=0"]);
+        let text = String::from_utf8_lossy(&shook.stdout).into_owned();
+        assert_eq!(text.contains("Cipher is ") && !text.contains("Cipher is (NONE)"), works, "{version}: {text}");
+    }
+    let root = reqwest::Certificate::from_pem(&fs::read(&cert).unwrap()).unwrap();
+    let client = reqwest::blocking::Client::builder().add_root_certificate(root).build().unwrap();
+    let response = client
+        .post(format!("{}/chat/completions", server.base))
+        .bearer_auth(&server.key)
+        .json(&body("lab/open", json!({})))
+        .send()
+        .unwrap();
+    assert_eq!(response.status(), 200);
+}
+
+#[test]
+fn an_upstream_with_a_certificate_that_nobody_vouches_for_is_not_spoken_to() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(
+        openssl(
+            dir.path(),
+            &[
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-keyout",
+                "key.pem",
+                "-out",
+                "cert.pem",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=localhost"
+            ]
+        )
+        .status
+        .success()
+    );
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut peer = Command::new("openssl")
+        .args(["s_server", "-accept", &port.to_string(), "-cert", "cert.pem", "-key", "key.pem", "-www"])
+        .current_dir(dir.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let upstream = Upstream::start();
+    let mut setup = Setup::new().provider("p", "openai_chat", &upstream, "").model("lab/a", &[("p", "o", "")]);
+    setup.toml = setup.toml.replace(&format!("http://{}", upstream.address), &format!("https://127.0.0.1:{port}"));
+    let server = setup.start();
+    let response = server.chat("lab/a", json!({}));
+    assert_eq!(response.status(), 502);
+    assert_eq!(response.json::<Value>().unwrap()["error"]["metadata"]["failure"], "connection_failed");
+    peer.kill().unwrap();
+    peer.wait().unwrap();
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let (upstream, elsewhere) = (Upstream::start(), Upstream::start());
+    let location = format!("http://{}/v1/chat/completions", elsewhere.address);
+    upstream.on("o", vec![Act::Raw(format!("HTTP/1.1 307 X\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n").into_bytes())]);
+    let server = two_protocols(&upstream).start();
+    assert_eq!(server.chat("lab/open", json!({})).status(), 502);
+    assert!(elsewhere.seen().is_empty(), "P06: no connection but to configured upstreams");
+}
+
+#[test]
+fn the_callers_address_is_the_peers_unless_a_trusted_proxy_says_otherwise() {
+    let upstream = Upstream::start();
+    upstream.on("o", vec![Act::Json(200, completion("x"))]);
+    let forwarded = |server: &crate::harness::Server| -> Value {
+        let response = server
+            .request("POST", "/chat/completions")
+            .bearer_auth(&server.key)
+            .header("x-forwarded-for", "203.0.113.9, 198.51.100.7, 10.1.1.1")
+            .json(&body("lab/open", json!({})))
+            .send()
+            .unwrap();
+        server.record(&response)["ip"].clone()
+    };
+    assert_eq!(forwarded(&two_protocols(&upstream).start()), "127.0.0.1");
+    let behind = two_protocols(&upstream).more("[limits]\ntrusted_proxies = [\"127.0.0.0/8\", \"10.0.0.0/8\"]").start();
+    assert_eq!(forwarded(&behind), "198.51.100.7");
+}
+
+#[test]
+fn connections_to_upstreams_are_kept_and_replaced_when_they_close() {
+    let upstream = Upstream::start();
+    upstream.on(
+        "o",
+        vec![
+            Act::Json(200, completion("a")),
+            Act::Json(200, completion("b")),
+            Act::Raw(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}".to_vec()),
+            Act::Json(200, completion("d")),
+        ],
+    );
+    let server = two_protocols(&upstream).start();
+    assert_eq!(server.chat("lab/open", json!({})).status(), 200);
+    assert_eq!(server.chat("lab/open", json!({})).status(), 200);
+    assert_eq!(server.chat("lab/open", json!({})).status(), 502, "an empty object is no answer");
+    let response = server.wait_ready_chat("lab/open");
+    let _ = response.text();
+    assert_eq!(upstream.seen().len(), 4);
+}
