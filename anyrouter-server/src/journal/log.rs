@@ -174,16 +174,18 @@ impl Shared {
         }
     }
 
-    /// The records that the database does not have yet, the newest first.
+    /// The records that the database does not have yet, the newest first. A record moves from memory to the journal to the database:
+    /// read in that order, it is seen in one of them.
     fn not_imported(&self) -> Result<Vec<Record>, LogError> {
+        let mut all: Vec<Record> = lock(&self.held).iter().cloned().collect();
         let entries = {
             let journal = lock(&self.journal);
             let from = *lock(&self.imported);
             journal.entries_from(from).map_err(|e| LogError::Unreadable(e.to_string()))?
         };
-        let records = entries.into_iter().filter_map(|e| if let Entry::Record(r) = e { Some(r) } else { None });
-        let mut all: Vec<Record> = records.chain(lock(&self.held).iter().cloned()).collect();
+        all.extend(entries.into_iter().filter_map(|e| if let Entry::Record(r) = e { Some(r) } else { None }));
         all.sort_by_key(|r| std::cmp::Reverse(r.id));
+        all.dedup_by_key(|r| r.id);
         Ok(all)
     }
 }
