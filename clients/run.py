@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""The real `openai` packages of Python and Node against the real server, over an upstream of each protocol."""
+import argparse, json, os, subprocess, sys, tempfile, time
+from pathlib import Path
+
+import openai, pydantic
+
+sys.path.insert(0, str(Path(__file__).parent))
+import upstream
+
+TERMS = 'terms = { trains_on_paid = false, retention_days = 0, zdr = true, source = "https://example.test", checked = "2026-10-01" }'
+TOOLS = [{"type": "function", "function": {"name": "get_weather", "description": "The weather", "parameters": {
+    "type": "object", "properties": {"city": {"type": "string"}, "unit": {"type": "string"}}, "required": ["city"]}}}]
+
+
+def config(port):
+    text = "[catalog]\nbuiltin = false\n"
+    for slug, protocol in (("open", "openai_chat"), ("anth", "anthropic_messages")):
+        text += f'[[provider]]\nslug = "{slug}"\nprotocol = "{protocol}"\nbase_url = "http://127.0.0.1:{port}/v1"\napi_key = {{ env = "UPSTREAM_KEY" }}\ntier = "paid"\n{TERMS}\n'
+        text += f'[[model]]\nid = "lab/{slug}"\n[[model.endpoint]]\nprovider = "{slug}"\nupstream_model = "up"\nmax_output = 4096\nprice = {{ prompt = "1", completion = "2" }}\n'
+    return text
+
+
+def start(binary, folder, port):
+    (folder / "anyrouter.toml").write_text(config(port))
+    process = subprocess.Popen([os.path.abspath(binary), "--config", "anyrouter.toml", "--listen", "127.0.0.1:0", "--bootstrap-file", "boot.json"], cwd=folder,
+                               env={"UPSTREAM_KEY": "k"}, stdout=open(folder / "out", "wb"), stderr=open(folder / "err", "wb"))
+    for _ in range(4000):
+        if "Try it" in (folder / "out").read_text():
+            return process, json.loads((folder / "boot.json").read_text())
+        if process.poll() is not None:
+            break
+        time.sleep(0.005)
+    sys.exit("the server does not start:\n" + (folder / "err").read_text())
+
+
+class Event(pydantic.BaseModel):
+    name: str
+    day: str
+
+
+def checks(client, model):
+    """Each check by name: what it does must not raise."""
+    ask = lambda text, **more: client.chat.completions.create(model=model, messages=[{"role": "user", "content": text}], **more)
+
+    def chat():
+        answer = ask("hello")
+        assert answer.choices[0].message.content == "One two three." and answer.model == model and answer.id.startswith("gen-")
+        assert answer.usage.total_tokens == 13 and answer.usage.cost == 0.000017
+
+    def quickstart_stream():
+        text = ""
+        stream = client.chat.completions.create(
+            model=model,
+            messages=[{"role": "user", "content": "Say this is a test"}],
+            stream=True,
+        )
+        for chunk in stream:
+            if chunk.choices[0].delta.content is not None:
+                text += chunk.choices[0].delta.content
+        assert text == "One two three.", text
+
+    def stream_with_usage():
+        chunks = list(ask("hello", stream=True, stream_options={"include_usage": True}))
+        assert chunks[-2].usage.total_tokens == 13 and chunks[-1].choices == [] and chunks[-1].anyrouter_metadata["finishReason"] == "stop"
+
+    def tools_both_ways():
+        answer = ask("weather", tools=TOOLS)
+        call = answer.choices[0].message.tool_calls[0]
+        assert answer.choices[0].finish_reason == "tool_calls" and json.loads(call.function.arguments) == upstream.ARGUMENTS
+        again = client.chat.completions.create(model=model, tools=TOOLS, messages=[
+            {"role": "user", "content": "weather"}, answer.choices[0].message, {"role": "tool", "tool_call_id": call.id, "content": "22 degrees"}])
+        assert again.choices[0].message.content == "One two three."
+
+    def streamed_parallel_tools():
+        with client.chat.completions.stream(model=model, messages=[{"role": "user", "content": "both"}], tools=TOOLS) as stream:
+            for _ in stream:
+                pass
+            calls = stream.get_final_completion().choices[0].message.tool_calls
+        assert [json.loads(c.function.arguments) for c in calls] == [upstream.ARGUMENTS] * 2 and [c.id for c in calls] == ["call_1", "call_2"]
+
+    def structured_output():
+        answer = client.chat.completions.parse(model=model, messages=[{"role": "user", "content": "event"}], response_format=Event)
+        assert answer.choices[0].message.parsed == Event(**upstream.STRUCTURED)
+
+    def errors_as_their_own_classes():
+        for wrong, kind in (
+            (lambda: openai.OpenAI(base_url=client.base_url, api_key="sk-ar-v1-no", max_retries=0).models.retrieve("x") and None, openai.APIStatusError),
+            (lambda: openai.OpenAI(base_url=client.base_url, api_key="sk-ar-v1-no", max_retries=0).chat.completions.create(model=model, messages=[]), openai.AuthenticationError),
+            (lambda: client.chat.completions.create(model="no/such", messages=[]), openai.NotFoundError),
+            (lambda: ask("hello", temperature=0, extra_body={"provider": {"sort": "colour"}}), openai.BadRequestError),
+            (lambda: ask("fail 400"), openai.BadRequestError),
+        ):
+            try:
+                wrong()
+            except kind as e:
+                assert e.request_id.startswith("req_") and "secret" not in str(e), e
+            else:
+                raise AssertionError(kind)
+
+    def abort_in_mid_stream():
+        upstream.Handler.closed.clear()
+        stream = ask("wait", stream=True)
+        next(stream)
+        stream.close()
+        assert upstream.Handler.closed.wait(10), "the upstream is closed too"
+
+    def models_list():
+        assert model in [m.id for m in client.models.list()]
+
+    return [chat, quickstart_stream, stream_with_usage, tools_both_ways, streamed_parallel_tools, structured_output, errors_as_their_own_classes, abort_in_mid_stream, models_list]
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--server", required=True)
+    options.add_argument("--node", required=True, help="the Node test, where its packages are installed")
+    options = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        process, boot = start(options.server, Path(folder), upstream.start())
+        try:
+            failed = passed = 0
+            print(f"openai for Python {openai.__version__}")
+            client = openai.OpenAI(base_url=boot["base_url"], api_key=boot["inference_key"], max_retries=0)
+            for model in ("lab/open", "lab/anth"):
+                for check in checks(client, model):
+                    try:
+                        check()
+                        passed += 1
+                        print(f"  ok    {model} {check.__name__}")
+                    except Exception as e:  # each failure is told, and the next check runs
+                        failed += 1
+                        print(f"  FAIL  {model} {check.__name__}: {type(e).__name__}: {e}")
+            node = subprocess.run(["node", options.node], env={**os.environ, "BASE_URL": boot["base_url"], "KEY": boot["inference_key"]})
+            print(f"\n{passed} passed, {failed} failed")
+            sys.exit(1 if failed or node.returncode else 0)
+        finally:
+            process.kill()
+
+
+main()

@@ -1,0 +1,127 @@
+"""A provider that speaks OpenAI chat completions and Anthropic messages. The last user message says what to do."""
+import json, threading, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+TEXT = ["One ", "two ", "three."]
+ARGUMENTS = {"city": "Paris", "unit": "celsius"}
+STRUCTURED = {"name": "Science fair", "day": "Friday"}
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    closed = threading.Event()
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        anthropic = self.path.endswith("/messages")
+        last = body["messages"][-1]["content"]
+        wish = last if isinstance(last, str) else " ".join(p.get("text") or str(p.get("content", "")) for p in last)
+        if wish.startswith("fail"):
+            return self.json(int(wish.split()[1]), {"error": {"message": "secret words", "type": "server_error"}})
+        if body.get("stream"):
+            return self.stream(self.anthropic(body, wish) if anthropic else self.openai(body, wish), wish)
+        self.json(200, self.message(body, wish) if anthropic else self.completion(body, wish))
+
+    def json(self, status, value):
+        data = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def stream(self, events, wish):
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+
+        def piece(text):
+            self.wfile.write(f"{len(text.encode()):x}\r\n{text}\r\n".encode())
+            self.wfile.flush()
+
+        try:
+            for n, event in enumerate(events):
+                piece(event)
+                if wish == "wait" and n == 2:
+                    for _ in range(600):  # until the client has gone, which ends the connection
+                        time.sleep(0.05)
+                        piece(": waiting\n\n")
+            self.wfile.write(b"0\r\n\r\n")
+        except OSError:
+            Handler.closed.set()
+            self.close_connection = True
+
+    @staticmethod
+    def calls(body, wish):
+        if not body.get("tools") or wish.startswith("22"):
+            return []
+        return [("call_1", 0), ("call_2", 1)] if wish == "both" else [("call_1", 0)]
+
+    def completion(self, body, wish):
+        message = {"role": "assistant", "content": "".join(TEXT), "refusal": None}
+        finish = "stop"
+        if body.get("response_format"):
+            message["content"] = json.dumps(STRUCTURED)
+        if calls := self.calls(body, wish):
+            message["content"], finish = None, "tool_calls"
+            message["tool_calls"] = [{"id": i, "type": "function", "function": {"name": "get_weather", "arguments": json.dumps(ARGUMENTS)}} for i, _ in calls]
+        return {"id": "chatcmpl-x", "object": "chat.completion", "created": 1, "model": "up", "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish}],
+                "usage": {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}}
+
+    def openai(self, body, wish):
+        def chunk(delta, finish=None):
+            return "data: " + json.dumps({"id": "chatcmpl-x", "object": "chat.completion.chunk", "created": 1, "model": "up", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}) + "\n\n"
+        yield chunk({"role": "assistant", "content": ""})
+        calls = self.calls(body, wish)
+        for i, n in calls:
+            yield chunk({"tool_calls": [{"index": n, "id": i, "type": "function", "function": {"name": "get_weather", "arguments": ""}}]})
+            text = json.dumps(ARGUMENTS)
+            for at in range(0, len(text), 7):
+                yield chunk({"tool_calls": [{"index": n, "function": {"arguments": text[at:at + 7]}}]})
+        if not calls:
+            for piece in [json.dumps(STRUCTURED)] if body.get("response_format") else TEXT:
+                yield chunk({"content": piece})
+        yield chunk({}, "tool_calls" if calls else "stop")
+        if body.get("stream_options", {}).get("include_usage"):
+            yield "data: " + json.dumps({"id": "chatcmpl-x", "object": "chat.completion.chunk", "created": 1, "model": "up", "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}}) + "\n\n"
+        yield "data: [DONE]\n\n"
+
+    def blocks(self, body, wish):
+        if calls := self.calls(body, wish):
+            return [{"type": "tool_use", "id": i, "name": "get_weather", "input": ARGUMENTS} for i, _ in calls], "tool_use"
+        text = json.dumps(STRUCTURED) if body.get("output_config", {}).get("format") else "".join(TEXT)
+        return [{"type": "text", "text": text}], "end_turn"
+
+    def message(self, body, wish):
+        blocks, stop = self.blocks(body, wish)
+        return {"id": "msg_x", "type": "message", "role": "assistant", "model": "up", "content": blocks, "stop_reason": stop, "stop_sequence": None, "usage": {"input_tokens": 9, "output_tokens": 4}}
+
+    def anthropic(self, body, wish):
+        def event(value):
+            return f"event: {value['type']}\ndata: {json.dumps(value)}\n\n"
+        blocks, stop = self.blocks(body, wish)
+        yield event({"type": "message_start", "message": {"id": "msg_x", "type": "message", "role": "assistant", "model": "up", "content": [], "usage": {"input_tokens": 9, "output_tokens": 1}}})
+        for n, block in enumerate(blocks):
+            if block["type"] == "text":
+                yield event({"type": "content_block_start", "index": n, "content_block": {"type": "text", "text": ""}})
+                for piece in [block["text"]] if stop != "end_turn" or "{" in block["text"] else TEXT:
+                    yield event({"type": "content_block_delta", "index": n, "delta": {"type": "text_delta", "text": piece}})
+            else:
+                yield event({"type": "content_block_start", "index": n, "content_block": {**block, "input": {}}})
+                text = json.dumps(block["input"])
+                for at in range(0, len(text), 7):
+                    yield event({"type": "content_block_delta", "index": n, "delta": {"type": "input_json_delta", "partial_json": text[at:at + 7]}})
+            yield event({"type": "content_block_stop", "index": n})
+        yield event({"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None}, "usage": {"output_tokens": 4}})
+        yield event({"type": "message_stop"})
+
+
+def start():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_address[1]
