@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// The key.
     #[arg(long, global = true, env = "ANYROUTER_API_KEY", hide_env_values = true)]
     pub(crate) key: Option<String>,
+    /// The key for `keys` and `privacy`; left out: the key.
+    #[arg(long, global = true, env = "ANYROUTER_MANAGEMENT_KEY", hide_env_values = true)]
+    pub(crate) management_key: Option<String>,
     /// JSON, for programs.
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     args::Chat,
     client::{Client, Failure},
+    table::say,
 };
 
 /// The longest event that is read, in bytes.
@@ -23,9 +24,9 @@ pub(crate) async fn chat(client: &Client, args: Chat, as_json: bool) -> Result<(
     if !stream {
         let answer = client.post("/chat/completions", &body).await?;
         if as_json {
-            println!("{answer:#}");
+            say(&format!("{answer:#}\n"));
         } else {
-            println!("{}", answer["choices"][0]["message"]["content"].as_str().unwrap_or_default());
+            say(&format!("{}\n", answer["choices"][0]["message"]["content"].as_str().unwrap_or_default()));
         }
         return Ok(());
     }
@@ -47,7 +48,7 @@ pub(crate) async fn chat(client: &Client, args: Chat, as_json: bool) -> Result<(
             return Err(failure);
         }
     }
-    println!();
+    say("\n");
     if done { Ok(()) } else { Err(Failure::Broken("the answer broke off".to_owned())) }
 }
 

@@ -13,7 +13,12 @@ use anyrouter_core::{
 use anyrouter_server::config::{Config, Sources};
 use serde_json::{Value, json};
 
-use crate::{args::Explain, client::Failure, table::print_table, text};
+use crate::{
+    args::Explain,
+    client::Failure,
+    table::{print_table, say},
+    text,
+};
 
 /// The request that the options mean.
 pub(crate) fn body(args: &Explain) -> Value {
@@ -68,15 +73,20 @@ pub(crate) fn offline(file: &Path, args: &Explain) -> Result<Value, Failure> {
 
 /// The explanation as tables.
 pub(crate) fn print(explanation: &Value) {
-    println!("{} under policy {}, catalog {}\n", text(&explanation["model"]), text(&explanation["policy"]), text(&explanation["catalog"]));
+    say(&format!(
+        "{} under policy {}, catalog {}\n\n",
+        text(&explanation["model"]),
+        text(&explanation["policy"]),
+        text(&explanation["catalog"])
+    ));
     let list = |name: &str| explanation[name].as_array().cloned().unwrap_or_default();
     let eligible = list("eligible");
     if eligible.is_empty() {
-        println!("No endpoint may serve this request.\n");
+        say("No endpoint may serve this request.\n\n");
     } else {
         let rows = eligible.iter().map(|e| vec![text(&e["position"]), text(&e["endpoint"]), text(&e["because"])]).collect();
         print_table(&["#", "eligible endpoint", "because of"], rows);
-        println!();
+        say("\n");
     }
     let mut rows = Vec::new();
     for e in list("excluded") {
@@ -88,7 +98,7 @@ pub(crate) fn print(explanation: &Value) {
     }
     if !rows.is_empty() {
         print_table(&["excluded endpoint", "rule", "set by", "fact", "source"], rows);
-        println!();
+        say("\n");
     }
     let mut rows = Vec::new();
     for r in list("relax") {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use self::{
     args::{Args, Command, KeysCommand, PrivacyCommand, RouteCommand},
     client::{Client, Failure},
-    table::print_table,
+    table::{print_table, say},
 };
 
 fn main() -> ExitCode {
@@ -40,6 +40,7 @@ fn main() -> ExitCode {
 async fn run(args: Args) -> Result<(), Failure> {
     let as_json = args.json;
     let client = || Client::new(&args.base_url, args.key.clone());
+    let manager = || Client::new(&args.base_url, args.management_key.clone().or_else(|| args.key.clone()));
     match args.command {
         Command::Chat(chat) => chat::chat(&client()?, chat, as_json).await,
         Command::Models { query, user } => {
@@ -63,11 +64,11 @@ async fn run(args: Args) -> Result<(), Failure> {
             show(as_json, &explanation, || explain::print(&explanation));
             Ok(())
         }
-        Command::Keys(command) => keys(&client()?, command, as_json).await,
+        Command::Keys(command) => keys(&manager()?, command, as_json).await,
         Command::Privacy(command) => {
             let answer = match command {
-                PrivacyCommand::Get => client()?.get("/privacy", &[]).await?,
-                PrivacyCommand::Set { settings } => client()?.patch("/privacy", &assignments(&settings)?).await?,
+                PrivacyCommand::Get => manager()?.get("/privacy", &[]).await?,
+                PrivacyCommand::Set { settings } => manager()?.patch("/privacy", &assignments(&settings)?).await?,
             };
             show(as_json, &answer, || {
                 let all = answer.as_object().into_iter().flatten();
@@ -117,12 +118,12 @@ async fn keys(client: &Client, command: KeysCommand, as_json: bool) -> Result<()
             }
             let answer = client.post("/keys", &body).await?;
             show(as_json, &answer, || {
-                println!("{}\n\nIt is shown this once; its hash is {}", text(&answer["key"]), text(&answer["data"]["hash"]));
+                say(&format!("{}\n\nIt is shown this once; its hash is {}\n", text(&answer["key"]), text(&answer["data"]["hash"])));
             });
         }
         KeysCommand::Revoke { hash } => {
             let answer = client.delete(&format!("/keys/{hash}")).await?;
-            show(as_json, &answer, || println!("revoked {hash}"));
+            show(as_json, &answer, || say(&format!("revoked {hash}\n")));
         }
     }
     Ok(())
@@ -141,7 +142,7 @@ fn assignments(settings: &[String]) -> Result<Value, Failure> {
 }
 
 fn show(as_json: bool, answer: &Value, people: impl FnOnce()) {
-    if as_json { println!("{answer:#}") } else { people() }
+    if as_json { say(&format!("{answer:#}\n")) } else { people() }
 }
 
 fn rows(data: &Value, row: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {

@@ -1,0 +1,107 @@
+//! The command against a real server: what it prints, and its exit codes.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+use std::{
+    fs,
+    io::Write as _,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyrouter_server::config::{Config, Sources};
+use serde_json::Value;
+
+/// A server in this process, on a port of its own.
+struct Server {
+    folder: tempfile::TempDir,
+    boot: Value,
+}
+
+impl Server {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sources =
+            Sources { listen: Some("127.0.0.1:0".parse().unwrap()), data_dir: Some(folder.path().join("data")), ..Sources::default() };
+        let file = folder.path().join("boot.json");
+        let path = file.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(anyrouter_server::server::run(Config::load(&sources).unwrap(), sources, Some(path))).unwrap();
+        });
+        let began = Instant::now();
+        while !file.exists() {
+            assert!(began.elapsed() < Duration::from_secs(30));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Self { boot: serde_json::from_slice(&fs::read(file).unwrap()).unwrap(), folder }
+    }
+
+    fn run(&self, args: &[&str], stdin: &str) -> Output {
+        let text = |name: &str| self.boot[name].as_str().unwrap().to_owned();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_anyrouter"))
+            .args(args)
+            .env("ANYROUTER_BASE_URL", text("base_url"))
+            .env("ANYROUTER_API_KEY", text("inference_key"))
+            .env("ANYROUTER_MANAGEMENT_KEY", text("management_key"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    fn says(&self, args: &[&str]) -> String {
+        let output = self.run(args, "");
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+#[test]
+fn every_command_does_what_it_says() {
+    let server = Server::start();
+    let echo = server.run(&["chat", "-m", "demo/echo", "read", "this:"], "from standard input");
+    assert_eq!(String::from_utf8_lossy(&echo.stdout), "read this:\n\nfrom standard input\n");
+    let whole: Value = serde_json::from_str(&server.says(&["--json", "chat", "-m", "demo/echo", "hi"])).unwrap();
+    assert_eq!(whole["choices"][0]["message"]["content"], "hi");
+    let id = whole["id"].as_str().unwrap();
+    assert!(server.says(&["generation", id]).contains("demo/echo"));
+    assert!(server.says(&["models", "gpt-4o"]).contains("openai/gpt-4o-mini"));
+    let explained = server.says(&["route", "explain", "openai/gpt-4o-mini", "--zdr"]);
+    assert!(explained.contains("no_credential") && explained.contains("zdr = on_request"), "{explained}");
+    assert!(server.says(&["privacy", "set", "enforce_zdr=true", "block=[\"groq\"]"]).contains("[\"groq\"]"));
+    let settings: Value = serde_json::from_str(&server.says(&["--json", "privacy", "get"])).unwrap();
+    assert_eq!((&settings["enforce_zdr"], &settings["block"][0]), (&Value::Bool(true), &Value::from("groq")));
+    let made: Value = serde_json::from_str(&server.says(&["--json", "keys", "create", "script"])).unwrap();
+    assert!(server.says(&["keys", "list"]).contains("script"));
+    let hash = made["data"]["hash"].as_str().unwrap();
+    server.says(&["keys", "revoke", hash]);
+    assert!(!server.says(&["keys", "list"]).contains("script"));
+}
+
+#[test]
+fn exit_codes_are_ones_that_scripts_can_rely_on() {
+    let server = Server::start();
+    let code = |args: &[&str]| server.run(args, "").status.code();
+    assert_eq!(code(&["chat", "-m", "no/such", "x"]), Some(1));
+    assert_eq!(code(&["chat"]), Some(2), "no question");
+    assert_eq!(code(&["privacy", "set", "nonsense"]), Some(2));
+    assert_eq!(code(&["frobnicate"]), Some(2));
+    assert_eq!(code(&["--base-url", "http://127.0.0.1:1/api/v1", "models"]), Some(3));
+}
+
+#[test]
+fn a_route_is_explained_without_a_server() {
+    let server = Server::start();
+    let file = server.folder.path().join("a.toml");
+    let provider =
+        "[catalog]\nbuiltin = false\n[[provider]]\nslug = \"p\"\nprotocol = \"openai_chat\"\nbase_url = \"http://127.0.0.1:1/v1\"\n";
+    fs::write(&file, format!("{provider}[[model]]\nid = \"lab/x\"\n[[model.endpoint]]\nprovider = \"p\"\n")).unwrap();
+    let path = file.to_str().unwrap();
+    let text = server.says(&["route", "explain", "lab/x", "--config", path]);
+    assert!(text.contains("training_paid") && text.contains("trains_on_paid = unknown"), "{text}");
+    fs::write(&file, "broken =").unwrap();
+    assert_eq!(server.run(&["route", "explain", "lab/x", "--config", path], "").status.code(), Some(2));
+}
