@@ -14,6 +14,8 @@ mod canary;
 mod chat;
 #[path = "server/config.rs"]
 mod config;
+#[path = "server/conformance.rs"]
+mod conformance;
 #[path = "server/crash.rs"]
 mod crash;
 #[path = "server/errors.rs"]

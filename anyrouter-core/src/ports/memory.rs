@@ -2,14 +2,15 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use async_trait::async_trait;
 
-use super::{Clock, Credentials, Directory, DirectoryError, Filled, Limiter, LogError, LogQuery, Reservation, Room, UsageLog};
+use super::{Clock, Credentials, Directory, DirectoryError, Filled, Limiter, LogError, LogQuery, Reservation, Room, Timer, UsageLog};
 use crate::{
     account::{Caller, KeyRecord},
     catalog::Provider,
@@ -23,6 +24,70 @@ use crate::{
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Time that stands still until it is moved: for tests and simulation. Clones share it.
+#[derive(Clone, Debug)]
+pub struct ManualClock(Arc<Mutex<ManualTime>>);
+
+#[derive(Debug)]
+struct ManualTime {
+    now: Timestamp,
+    waiting: Vec<(Timestamp, Waker)>,
+}
+
+impl ManualClock {
+    /// A clock that stands at `now`.
+    pub fn new(now: Timestamp) -> Self {
+        Self(Arc::new(Mutex::new(ManualTime { now, waiting: Vec::new() })))
+    }
+
+    /// Moves time on, and wakes whoever waits for what is reached.
+    pub fn advance(&self, by: Duration) {
+        let mut time = lock(&self.0);
+        time.now = time.now.after(by);
+        let now = time.now;
+        let (due, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut time.waiting).into_iter().partition(|(at, _)| *at <= now);
+        time.waiting = rest;
+        drop(time);
+        for (_, waker) in due {
+            waker.wake();
+        }
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        lock(&self.0).now
+    }
+
+    fn timer(&self, after: Duration) -> Pin<Box<dyn Timer>> {
+        Box::pin(ManualTimer { clock: self.clone(), at: self.now().after(after) })
+    }
+}
+
+struct ManualTimer {
+    clock: ManualClock,
+    at: Timestamp,
+}
+
+impl Future for ManualTimer {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut time = lock(&self.clock.0);
+        if time.now >= self.at {
+            return Poll::Ready(());
+        }
+        time.waiting.push((self.at, cx.waker().clone()));
+        Poll::Pending
+    }
+}
+
+impl Timer for ManualTimer {
+    fn reset(mut self: Pin<&mut Self>, after: Duration) {
+        self.at = self.clock.now().after(after);
+    }
 }
 
 /// Keys and accounts in memory.
@@ -152,6 +217,16 @@ impl Window {
     }
 }
 
+/// More keys than this are not kept in mind without looking which of them are idle.
+const KEYS: usize = 10_000;
+
+/// Forgets the windows that have run empty, once there are many.
+fn forget_idle(windows: &mut HashMap<KeyHash, Windows>, now: Timestamp) {
+    if windows.len() > KEYS && windows.len().is_power_of_two() {
+        windows.retain(|_, w| w.requests.used(now) > 0 || w.tokens.used(now) > 0);
+    }
+}
+
 impl MemoryLimiter {
     /// Windows by this clock.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
@@ -170,6 +245,7 @@ impl Limiter for MemoryLimiter {
     async fn request(&self, key: &KeyHash, limit: u32) -> Room {
         let (now, limit) = (self.clock.now(), u64::from(limit));
         let mut windows = lock(&self.windows);
+        forget_idle(&mut windows, now);
         let window = &mut windows.entry(*key).or_default().requests;
         let used = window.used(now);
         let admitted = used < limit;
@@ -183,6 +259,7 @@ impl Limiter for MemoryLimiter {
     async fn tokens(&self, key: &KeyHash, limit: u64, tokens: u64) -> Result<Reservation, Room> {
         let now = self.clock.now();
         let mut windows = lock(&self.windows);
+        forget_idle(&mut windows, now);
         let window = &mut windows.entry(*key).or_default().tokens;
         let used = window.used(now);
         if used.saturating_add(tokens) > limit {

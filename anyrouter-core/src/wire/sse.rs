@@ -29,6 +29,8 @@ pub struct EventTooLong {
     pub limit: usize,
 }
 
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
 /// Cuts bytes into events.
 #[derive(Debug)]
 pub struct Splitter {
@@ -57,8 +59,13 @@ impl Splitter {
         };
         let mut rest = whole;
         if !self.started && !rest.is_empty() {
-            // A byte order mark may stand first; it is not cut by any upstream that sends one.
-            rest = rest.strip_prefix(b"\xef\xbb\xbf").unwrap_or(rest);
+            // A byte order mark may stand first, and may come in pieces.
+            if rest.len() < BOM.len() && BOM.starts_with(rest) {
+                let begun = rest.to_vec();
+                self.held = begun;
+                return Ok(());
+            }
+            rest = rest.strip_prefix(BOM).unwrap_or(rest);
             self.started = true;
         }
         let mut skip = from;

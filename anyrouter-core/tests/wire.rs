@@ -1,0 +1,195 @@
+//! The protocols, in bytes: golden transcripts (`tests/wire/*`), and that no split of the bytes changes what a client sees.
+//!
+//! A transcript is `NAME.PROTOCOL.KIND.upstream`, what the provider sends, and `NAME.PROTOCOL.KIND.client`, what the client gets. After a
+//! change that is meant, `UPDATE_GOLDEN=1 cargo test -p anyrouter-core --features gateway --test wire` writes the latter anew; `git diff`
+//! shows the difference.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+use std::{fs, path::PathBuf};
+
+use anyrouter_core::{
+    catalog::{Catalog, Document, Prices, Protocol, Usd},
+    wire::{
+        answer::{AnswerFault, AnswerNames, Relay, plain},
+        anthropic_messages::to_anthropic_messages,
+        openai_chat::ChatRequest,
+    },
+};
+use bytes::Bytes;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn names(include_usage: bool) -> AnswerNames {
+    let mut prices = Prices::default();
+    (prices.prompt, prices.completion) = (Some(Usd::per_token("1").unwrap()), Some(Usd::per_token("2").unwrap()));
+    AnswerNames {
+        id: "gen-0".to_owned(),
+        request_id: "req_0".to_owned(),
+        model: "lab/x".into(),
+        provider: "Prov".into(),
+        provider_slug: "prov".into(),
+        endpoint: "prov/lab-x".into(),
+        created: 1,
+        latency_ms: 5,
+        prices,
+        include_usage,
+        prompt_estimate: 3,
+        omitted: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+/// What a client sees of a stream whose bytes come in these pieces: the bytes, the end included, or those before a fault.
+fn stream(protocol: Protocol, pieces: &[&[u8]]) -> (String, Option<AnswerFault>) {
+    let mut relay = Relay::new(protocol, names(false), 1 << 20);
+    let mut out = Vec::new();
+    let text = |out: Vec<u8>| String::from_utf8(out).unwrap();
+    for piece in pieces {
+        match relay.feed(piece, &mut out) {
+            Ok(progress) if progress.done => {
+                out.extend_from_slice(&relay.last());
+                return (text(out), None);
+            }
+            Ok(_) => {}
+            Err(fault) => return (text(out), Some(fault)),
+        }
+    }
+    match relay.end() {
+        Ok(()) => {
+            out.extend_from_slice(&relay.last());
+            (text(out), None)
+        }
+        Err(fault) => (text(out), Some(fault)),
+    }
+}
+
+fn protocol(name: &str) -> Protocol {
+    if name.contains(".anthropic.") { Protocol::AnthropicMessages } else { Protocol::OpenaiChat }
+}
+
+/// Every transcript: its name and the provider's bytes.
+fn transcripts() -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/wire");
+    let mut all: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "upstream")).collect();
+    all.sort();
+    all.into_iter().map(|p| (p.clone(), fs::read(p).unwrap())).collect()
+}
+
+#[test]
+fn golden_transcripts() {
+    let all = transcripts();
+    assert!(all.len() >= 8, "the transcripts are there");
+    for (path, bytes) in all {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let seen = if name.contains(".stream.") {
+            let (text, fault) = stream(protocol(&name), &[&bytes]);
+            fault.map_or(text.clone(), |f| format!("{text}fault: {f:?}\n"))
+        } else {
+            match plain(protocol(&name), &names(false), &bytes) {
+                Ok(answer) => String::from_utf8(answer.body.to_vec()).unwrap(),
+                Err(fault) => format!("fault: {fault:?}\n"),
+            }
+        };
+        let golden = path.with_extension("client");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&golden, &seen).unwrap();
+        }
+        assert_eq!(seen, fs::read_to_string(&golden).unwrap_or_default(), "{name}: UPDATE_GOLDEN=1 writes it anew");
+    }
+}
+
+#[test]
+fn no_single_split_of_any_transcript_changes_what_a_client_sees() {
+    for (path, bytes) in transcripts().into_iter().filter(|(p, _)| p.to_str().unwrap().contains(".stream.")) {
+        let protocol = protocol(path.to_str().unwrap());
+        let whole = stream(protocol, &[&bytes]);
+        for at in 0..=bytes.len() {
+            let (a, b) = bytes.split_at(at);
+            assert_eq!(stream(protocol, &[a, b]), whole, "{path:?} split at {at}");
+        }
+        let each: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(stream(protocol, &each), whole, "{path:?} byte by byte");
+    }
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        ".{0,20}".prop_map(Value::from)
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map("[a-z\"\\\\é]{1,6}", inner, 0..3).prop_map(|m| Value::from_iter(m))
+        ]
+    })
+}
+
+fn object() -> impl Strategy<Value = Value> {
+    prop::collection::btree_map("[a-z\"\\\\é]{1,6}", value(), 0..4).prop_map(|m| Value::from_iter(m))
+}
+
+proptest! {
+    #[test]
+    fn tool_arguments_arrive_equal_whatever_pieces_they_come_in(arguments in object(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6)) {
+        let text = serde_json::to_string(&arguments).unwrap();
+        let mut at: Vec<usize> = cuts.iter().map(|c| c.index(text.len() + 1)).filter(|i| text.is_char_boundary(*i)).collect();
+        at.extend([0, text.len()]);
+        at.sort_unstable();
+        let mut events = vec![
+            json!({"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 1, "output_tokens": 1}}}),
+            json!({"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "id": "t", "name": "f", "input": {}}}),
+        ];
+        events.extend(at.windows(2).map(|w| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": &text[w[0]..w[1]]}})));
+        events.extend([json!({"type": "content_block_stop", "index": 0}), json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 2}}), json!({"type": "message_stop"})]);
+        let bytes: String = events.iter().map(|e| format!("event: x\ndata: {e}\n\n")).collect();
+        let (seen, fault) = stream(Protocol::AnthropicMessages, &[bytes.as_bytes()]);
+        prop_assert_eq!(fault, None);
+        let joined: String = seen
+            .split("\n\n")
+            .filter_map(|e| serde_json::from_str::<Value>(e.strip_prefix("data: ")?).ok())
+            .filter_map(|c| c["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"].as_str().map(ToOwned::to_owned))
+            .collect();
+        prop_assert_eq!(serde_json::from_str::<Value>(&joined).unwrap(), arguments.clone());
+
+        let whole = json!({"id": "m", "type": "message", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": arguments}], "stop_reason": "tool_use", "usage": {"input_tokens": 1, "output_tokens": 1}});
+        let answer = plain(Protocol::AnthropicMessages, &names(false), whole.to_string().as_bytes()).unwrap();
+        let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+        let got: Value = serde_json::from_str(answer["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"].as_str().unwrap()).unwrap();
+        prop_assert_eq!(got, whole["content"][0]["input"].clone());
+    }
+
+    #[test]
+    fn what_a_client_sends_is_translated_or_refused_and_always_json(content in value(), arguments in value(), stop in value(), choice in value()) {
+        let toml = "[[provider]]\nslug=\"a\"\nprotocol=\"anthropic_messages\"\nbase_url=\"http://x\"\n[[model]]\nid=\"a/m\"\n[[model.endpoint]]\nprovider=\"a\"";
+        let catalog = Catalog::from_documents(&[Document::from_toml(toml).unwrap()]).unwrap();
+        let body = json!({"model": "a/m", "stop": stop, "tool_choice": choice, "messages": [
+            {"role": "user", "content": content}, {"role": "assistant", "tool_calls": [{"id": "t", "type": "function", "function": {"name": "f", "arguments": arguments.to_string()}}]}, {"role": "tool", "tool_call_id": "t", "content": "x"}]});
+        let request = ChatRequest::parse(Bytes::from(body.to_string()), 64).unwrap();
+        if let Ok(out) = to_anthropic_messages(&request, &catalog.endpoints()[0], &mut Vec::new(), &mut Vec::new()) {
+            let out: Value = serde_json::from_slice(&out).unwrap();
+            let roles: Vec<&str> = out["messages"].as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
+            prop_assert!(roles.windows(2).all(|w| w[0] != w[1]), "turns alternate: {roles:?}");
+            prop_assert!(out["messages"].as_array().unwrap().iter().all(|m| !m["content"].as_array().unwrap().is_empty()), "no turn is empty");
+        }
+    }
+
+    #[test]
+    fn no_bytes_of_an_upstream_make_a_relay_panic_or_emit_what_is_not_an_event(noise in prop::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>(), which in any::<prop::sample::Index>()) {
+        let all: Vec<(PathBuf, Vec<u8>)> = transcripts().into_iter().filter(|(p, _)| p.to_str().unwrap().contains(".stream.")).collect();
+        let (path, bytes) = &all[which.index(all.len())];
+        let at = at.index(bytes.len() + 1);
+        let damaged = [&bytes[..at], &noise, &bytes[at..]].concat();
+        let mut relay = Relay::new(protocol(path.to_str().unwrap()), names(false), 1 << 16);
+        let mut out = Vec::new();
+        let _ = relay.feed(&damaged, &mut out).and_then(|p| if p.done { Ok(()) } else { relay.end() });
+        for line in out.split(|b| matches!(b, b'\n' | b'\r')) {
+            if let Some(data) = line.strip_prefix(b"data: ") {
+                prop_assert!(data.is_empty() || serde_json::from_slice::<Value>(data).is_ok(), "{}", String::from_utf8_lossy(data));
+            }
+        }
+    }
+}
