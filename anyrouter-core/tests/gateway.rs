@@ -44,18 +44,18 @@ struct Script {
     asked: Mutex<Vec<String>>,
 }
 
-struct Scripted {
+struct Puppet {
     script: Arc<Script>,
     clock: ManualClock,
 }
 
-struct Pieces {
+struct Playing {
     pieces: std::vec::IntoIter<Piece>,
     wait: Option<Pin<Box<dyn anyrouter_core::ports::Timer>>>,
     clock: ManualClock,
 }
 
-impl UpstreamBody for Pieces {
+impl UpstreamBody for Playing {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
         loop {
             if let Some(wait) = &mut self.wait {
@@ -74,7 +74,7 @@ impl UpstreamBody for Pieces {
 }
 
 #[async_trait]
-impl Upstream for Scripted {
+impl Upstream for Puppet {
     async fn send(&self, to: Eligible<'_>, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
         let endpoint = to.endpoint().id.to_string();
         self.script.asked.lock().unwrap().push(endpoint.clone());
@@ -86,7 +86,7 @@ impl Upstream for Scripted {
         let mut headers = HeaderMap::new();
         let stream = serde_json::from_slice::<Value>(&request.body).unwrap()["stream"] == true && status == 200;
         headers.insert("content-type", if stream { "text/event-stream" } else { "application/json" }.parse().unwrap());
-        let body = Pieces { pieces: pieces.into_iter(), wait: None, clock: self.clock.clone() };
+        let body = Playing { pieces: pieces.into_iter(), wait: None, clock: self.clock.clone() };
         Ok(UpstreamResponse { status: StatusCode::from_u16(status).unwrap(), headers, body: Box::pin(body) })
     }
 }
@@ -139,7 +139,7 @@ impl Rig {
             usage: log.clone(),
             limiter: Arc::new(MemoryLimiter::new(Arc::new(clock.clone()))),
             credentials: Arc::new(MemoryCredentials::default().with("a", credential()).with("b", credential())),
-            upstream: Arc::new(Scripted { script: script.clone(), clock: clock.clone() }),
+            upstream: Arc::new(Puppet { script: script.clone(), clock: clock.clone() }),
         };
         let gateway = Arc::new(Gateway::new(ports, world, Limits::default(), Deadlines::default()));
         Self { gateway, clock, log, script, key: key.reveal().to_owned() }
@@ -321,4 +321,20 @@ fn an_endpoint_that_lies_hangs_or_fails_loses_traffic_and_gets_it_back() {
         rig.read(rig.ask(true));
         assert_eq!(rig.script.asked.lock().unwrap().last().unwrap(), "a/lab-x", "and asked again after");
     }
+}
+
+#[test]
+fn a_slow_endpoint_loses_traffic_while_it_is_slow_and_is_tried_again_after_a_minute() {
+    let slow = vec![(200, vec![Piece::Wait(SECOND * 20), chunk("slow", Some("stop")), done()])];
+    let recovered = [slow, ok_stream()].concat();
+    let rig = Rig::new(recovered, ok_stream());
+    rig.read(rig.ask(true));
+    for _ in 0..5 {
+        rig.read(rig.ask(true));
+    }
+    let asked = rig.script.asked.lock().unwrap().clone();
+    assert_eq!(asked.iter().filter(|e| *e == "a/lab-x").count(), 1, "{asked:?}: the other is asked while this one is slow");
+    rig.clock.advance(SECOND * 61);
+    rig.read(rig.ask(true));
+    assert_eq!(rig.script.asked.lock().unwrap().last().unwrap(), "a/lab-x", "what was slow a minute ago is tried again");
 }

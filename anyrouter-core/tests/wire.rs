@@ -3,7 +3,7 @@
 //! A transcript is `NAME.PROTOCOL.KIND.upstream`, what the provider sends, and `NAME.PROTOCOL.KIND.client`, what the client gets. After a
 //! change that is meant, `UPDATE_GOLDEN=1 cargo test -p anyrouter-core --features gateway --test wire` writes the latter anew; `git diff`
 //! shows the difference.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, clippy::expect_used, clippy::panic, clippy::unwrap_used)] // transcripts are files
 
 use std::{fs, path::PathBuf};
 
@@ -54,7 +54,7 @@ fn stream(protocol: Protocol, pieces: &[&[u8]]) -> (String, Option<AnswerFault>)
             Err(fault) => return (text(out), Some(fault)),
         }
     }
-    match relay.end() {
+    match relay.end(&mut out) {
         Ok(()) => {
             out.extend_from_slice(&relay.last());
             (text(out), None)
@@ -123,13 +123,13 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 16, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            prop::collection::btree_map("[a-z\"\\\\é]{1,6}", inner, 0..3).prop_map(|m| Value::from_iter(m))
+            prop::collection::btree_map("[a-z\"\\\\é]{1,6}", inner, 0..3).prop_map(Value::from_iter)
         ]
     })
 }
 
 fn object() -> impl Strategy<Value = Value> {
-    prop::collection::btree_map("[a-z\"\\\\é]{1,6}", value(), 0..4).prop_map(|m| Value::from_iter(m))
+    prop::collection::btree_map("[a-z\"\\\\é]{1,6}", value(), 0..4).prop_map(Value::from_iter)
 }
 
 proptest! {
@@ -185,7 +185,9 @@ proptest! {
         let damaged = [&bytes[..at], &noise, &bytes[at..]].concat();
         let mut relay = Relay::new(protocol(path.to_str().unwrap()), names(false), 1 << 16);
         let mut out = Vec::new();
-        let _ = relay.feed(&damaged, &mut out).and_then(|p| if p.done { Ok(()) } else { relay.end() });
+        if relay.feed(&damaged, &mut out).is_ok_and(|p| !p.done) {
+            let _ = relay.end(&mut out);
+        }
         for line in out.split(|b| matches!(b, b'\n' | b'\r')) {
             if let Some(data) = line.strip_prefix(b"data: ") {
                 prop_assert!(data.is_empty() || serde_json::from_slice::<Value>(data).is_ok(), "{}", String::from_utf8_lossy(data));

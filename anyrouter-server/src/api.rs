@@ -22,6 +22,7 @@ use axum::{
 use serde_json::Value;
 
 use crate::{
+    config::without_values,
     http::{ClientIp, head, preflight, read_body},
     server::Server,
 };
@@ -48,6 +49,8 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
         .route("/keys", get(keys::list).post(keys::create))
         .route("/keys/{hash}", get(keys::read).patch(keys::change).delete(keys::revoke))
         .route("/keys/{hash}/reveal", post(keys::reveal))
+        // A POST goes to the gateway before it comes here.
+        .route("/chat/completions", any(wrong_method))
         .route("/images/generations", any(gone))
         .route("/health", get(status::health))
         .method_not_allowed_fallback(wrong_method)
@@ -66,16 +69,23 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
 
 /// Gives each answer its request id, and answers what browsers ask first.
 async fn named(State(server): Shared, request: Request, next: Next) -> Response {
-    if request.method() == http::Method::OPTIONS {
-        return preflight();
-    }
     let id = server.gateway.request_id();
-    let mut response = next.run(request).await;
+    let mut response = if request.method() == http::Method::OPTIONS { preflight() } else { next.run(request).await };
     if let Some(error) = response.extensions_mut().remove::<Error>() {
         if matches!(error.0.status, 401 | 403) {
             server.observer.refused(error.0.status);
         }
         response = render(&error.0, &id.to_string());
+    }
+    let is_text = response.headers().get(header::CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"text/plain"));
+    if is_text && matches!(response.status().as_u16(), 400 | 422) {
+        // A path or a query that the router could not read.
+        let error = ApiError::new(
+            400,
+            "invalid_parameter",
+            "the address has a parameter of the wrong type, or one twice; the documentation names them",
+        );
+        response = render(&error, &id.to_string());
     }
     if let Ok(value) = HeaderValue::try_from(id.to_string()) {
         response.headers_mut().insert("x-request-id", value);
@@ -149,20 +159,6 @@ pub(crate) async fn body<T: serde::de::DeserializeOwned>(server: &Server, header
         error.param = text.split('`').nth(1).filter(|_| !text.starts_with("unknown variant")).map(ToOwned::to_owned);
         error.into()
     })
-}
-
-/// serde's message without the value that it repeats: `invalid type: string "…", expected u32` loses the string.
-fn without_values(message: &str) -> String {
-    let expected = message.split_once(", expected ").map(|(_, e)| format!("; expected {e}")).unwrap_or_default();
-    if message.starts_with("unknown variant") {
-        return format!("a word that is not known{expected}");
-    }
-    match (message.find('"'), message.rfind('"')) {
-        (Some(from), Some(to)) if from < to => {
-            format!("{}…{}", message.get(..from).unwrap_or_default(), message.get(to + 1..).unwrap_or_default())
-        }
-        _ => message.to_owned(),
-    }
 }
 
 async fn not_found() -> Answer {

@@ -240,37 +240,54 @@ impl Config {
         warnings.extend(without_terms(&file.provider, &catalog));
         let seconds = |name: &str, value: Option<f64>, otherwise: Duration| match value {
             None => Ok(otherwise),
-            Some(s) if s > 0.0 && s < 1e9 => Ok(Duration::from_secs_f64(s)),
+            Some(given) if given > 0.0 && given < 1e9 => Ok(Duration::from_secs_f64(given)),
             Some(_) => Err(invalid(&format!("deadlines.{name}"), &"must be a number of seconds above 0")),
         };
         let (d, e) = (&file.deadlines, &environment.deadlines);
         let base = gateway::Deadlines::default();
         let limits = gateway::Limits::default();
-        let (l, m) = (&file.limits, &environment.limits);
+        let (base_limits, over) = (&file.limits, &environment.limits);
         let tls = match (environment.tls.cert.or(file.tls.cert), environment.tls.key.or(file.tls.key)) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
             _ => return Err(invalid("tls", &"`cert` and `key` are needed together")),
         };
+        let privacy = file.privacy.overlaid(environment.privacy);
+        if privacy.log_bodies == Some(true) || privacy.redact_upstream == Some(true) {
+            return Err(invalid(
+                "privacy",
+                &"this server neither stores bodies nor redacts yet; leave `log_bodies` and `redact_upstream` out",
+            ));
+        }
+        let within = |name: &str, value: Option<usize>, otherwise: usize, range: std::ops::RangeInclusive<usize>| match value {
+            Some(given) if !range.contains(&given) => {
+                Err(invalid(&format!("limits.{name}"), &format!("must be from {} to {}", range.start(), range.end())))
+            }
+            value => Ok(value.unwrap_or(otherwise)),
+        };
+        let trusted_proxies = environment.limits.trusted_proxies.clone().or(file.limits.trusted_proxies.clone()).unwrap_or_default();
+        if let Some(bad) = trusted_proxies.iter().find(|r| !is_range(r)) {
+            return Err(invalid("limits.trusted_proxies", &format!("`{bad}` is no address; 10.0.0.1 or 10.0.0.0/8 is")));
+        }
         Ok(Self {
             listen: sources.listen.or(environment.listen).or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8787))),
             data_dir: sources.data_dir.clone().or(environment.data_dir).or(file.data_dir).unwrap_or_else(|| "anyrouter-data".into()),
             durability: environment.usage.durability.or(file.usage.durability).unwrap_or_default(),
             catalog: Arc::new(catalog),
             keys,
-            privacy: overlay(file.privacy, environment.privacy),
+            privacy,
             account_defaults: Settings::default().patched(file.account_defaults).patched(environment.account_defaults),
             tls,
             limits: gateway::Limits {
-                depth: m.depth.or(l.depth).unwrap_or(limits.depth),
-                answer: m.answer.or(l.answer).unwrap_or(limits.answer),
-                event: m.event.or(l.event).unwrap_or(limits.event),
-                attempts: m.attempts.or(l.attempts).unwrap_or(limits.attempts).max(1),
+                depth: within("depth", over.depth.or(base_limits.depth), limits.depth, 8..=512)?,
+                answer: within("answer", over.answer.or(base_limits.answer), limits.answer, 1024..=1 << 32)?,
+                event: within("event", over.event.or(base_limits.event), limits.event, 1024..=1 << 30)?,
+                attempts: within("attempts", over.attempts.or(base_limits.attempts), limits.attempts, 1..=64)?,
             },
-            body_limit: m.body.or(l.body).unwrap_or(32 << 20),
-            connections: m.connections.or(l.connections).unwrap_or(10_000),
-            requests: m.requests.or(l.requests).unwrap_or(10_000),
-            trusted_proxies: environment.limits.trusted_proxies.or(file.limits.trusted_proxies).unwrap_or_default(),
+            body_limit: within("body", over.body.or(base_limits.body), 32 << 20, 1024..=1 << 32)?,
+            connections: within("connections", over.connections.or(base_limits.connections), 10_000, 1..=1_000_000)?,
+            requests: within("requests", over.requests.or(base_limits.requests), 10_000, 1..=1_000_000)?,
+            trusted_proxies,
             deadlines: gateway::Deadlines {
                 first_byte: seconds("first_byte", e.first_byte.or(d.first_byte), base.first_byte)?,
                 idle: seconds("idle", e.idle.or(d.idle), base.idle)?,
@@ -293,21 +310,30 @@ impl Config {
     }
 }
 
-/// The patch `over` on the patch `under`.
-fn overlay(under: SettingsPatch, over: SettingsPatch) -> SettingsPatch {
-    // A patch is a JSON object of what it names.
-    let merged = [under, over].iter().filter_map(|p| serde_json::to_value(p).ok()).fold(serde_json::Map::new(), |mut all, p| {
-        all.extend(p.as_object().cloned().unwrap_or_default());
-        all
-    });
-    serde_json::from_value(merged.into()).unwrap_or_default()
+/// Whether this is an address, or a block in CIDR notation.
+pub(crate) fn is_range(range: &str) -> bool {
+    let address = range.split('/').next().unwrap_or_default();
+    address.trim().parse().is_ok_and(|ip| gateway::ip_in(ip, range))
+}
+
+/// serde's message without the value that it repeats, which may be a secret or a prompt: what was expected stays.
+pub(crate) fn without_values(message: &str) -> String {
+    let expected = message.split_once(", expected ").map(|(_, e)| format!("; expected {e}")).unwrap_or_default();
+    if message.starts_with("unknown variant") {
+        return format!("a word that is not known{expected}");
+    }
+    if message.starts_with("invalid type: string") || message.starts_with("invalid value: string") {
+        return format!("a text where something else belongs{expected}");
+    }
+    message.to_owned()
 }
 
 fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
     toml::from_str(text).map_err(|e| {
         let line = e.span().map_or(1, |s| locate::line(text, s.start));
         let key = e.span().map(|s| locate::key_at(text, s.start)).filter(|k| !k.is_empty());
-        let problem = key.map_or_else(|| e.message().to_owned(), |k| format!("{k}: {}", e.message()));
+        let message = without_values(e.message());
+        let problem = key.map_or_else(|| message.clone(), |k| format!("{k}: {message}"));
         ConfigError::Invalid { place: format!("{}, line {line}", path.display()), problem }
     })
 }

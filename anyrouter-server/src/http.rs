@@ -43,7 +43,7 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, tls: Optio
     let permits = Arc::new(Semaphore::new(server.config().connections));
     let graceful = GracefulShutdown::new();
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES).pipeline_flush(true);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
     builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES as u32).max_concurrent_streams(256);
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -114,11 +114,17 @@ pub(crate) fn head(headers: &HeaderMap, ip: IpAddr, path: &'static str) -> Head 
     Head {
         key: key(headers),
         ip: Some(ip.to_canonical()),
-        pin: text("x-anyrouter-provider").filter(|p| !p.is_empty()),
+        pin: pin(headers),
         session_id: text("x-session-id"),
         trace_id: text("x-anyrouter-trace-id"),
         path,
     }
+}
+
+/// The provider that is pinned. A name that cannot be read, or several, pin what no provider is called: a restriction is not dropped.
+fn pin(headers: &HeaderMap) -> Option<String> {
+    let names: Vec<_> = headers.get_all("x-anyrouter-provider").iter().map(|v| String::from_utf8_lossy(v.as_bytes())).collect();
+    Some(names.join(",")).filter(|p| !p.is_empty())
 }
 
 fn key(headers: &HeaderMap) -> Option<Secret<String>> {
@@ -137,9 +143,22 @@ fn client_ip(peer: IpAddr, headers: &HeaderMap, server: &Server) -> IpAddr {
     if !trusted(peer) {
         return peer;
     }
-    let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
-    let addresses: Vec<IpAddr> = forwarded.filter_map(|a| a.trim().parse().ok()).collect();
-    addresses.into_iter().rev().find(|ip| !trusted(*ip)).unwrap_or(peer)
+    let forwarded = headers.get_all("x-forwarded-for").iter().flat_map(|v| v.to_str().unwrap_or("unreadable").split(','));
+    let hops: Vec<&str> = forwarded.map(str::trim).collect();
+    for hop in hops.into_iter().rev() {
+        // What stands before an address that cannot be read was not written by a proxy that is trusted.
+        let Some(ip) = address_of(hop) else { break };
+        if !trusted(ip) {
+            return ip;
+        }
+    }
+    peer
+}
+
+/// The address of a hop, which may bear a port.
+fn address_of(hop: &str) -> Option<IpAddr> {
+    let bare = || hop.trim_start_matches('[').trim_end_matches(']').parse().ok();
+    bare().or_else(|| hop.parse::<SocketAddr>().ok().map(|a| a.ip()))
 }
 
 /// Reads a body within its bounds.

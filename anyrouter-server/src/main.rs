@@ -34,6 +34,9 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some((name, _)) = std::env::vars_os().find(|(k, v)| k.to_string_lossy().starts_with("ANYROUTER_") && v.to_str().is_none()) {
+        return fail(&format!("{}: the value is not UTF-8", name.to_string_lossy()));
+    }
     let sources = Sources {
         file: args.config,
         listen: args.listen,
@@ -46,6 +49,9 @@ fn main() -> ExitCode {
         Err(e) => return fail(&e),
     };
     if args.check {
+        if let Err(e) = server::check_tls(&config) {
+            return fail(&e);
+        }
         for warning in &config.warnings {
             println!("warning: {warning}");
         }

@@ -148,13 +148,21 @@ impl Server {
                 }
                 self.gateway.set_world(config.world(self.worlds.fetch_add(1, Ordering::Relaxed)));
                 *self.keys.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config.keys.clone());
-                let message = format!("configuration read again: catalog {}", config.catalog.version());
+                let message = format!(
+                    "configuration read again: catalog {}; [limits], [deadlines], [tls] and [usage] hold from the next start on",
+                    config.catalog.version()
+                );
                 *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
                 self.observer.note("info", &message);
             }
             Err(e) => self.observer.note("error", &format!("the configuration was not read again, and nothing changed: {e}")),
         }
     }
+}
+
+/// Whether certificate and key can be used, for `--check`.
+pub fn check_tls(config: &Config) -> Result<(), StartError> {
+    config.tls.as_ref().map_or(Ok(()), |(cert, key)| acceptor(cert, key).map(|_| ()))
 }
 
 /// Runs a server until it is told to stop (SIGTERM, SIGINT). SIGHUP reads the configuration again.
@@ -169,14 +177,15 @@ pub async fn run(config: Config, sources: Sources, bootstrap_file: Option<PathBu
     let address = listener.local_addr().unwrap_or(address);
     let base_url = format!("{}://{address}/api/v1", if tls.is_some() { "https" } else { "http" });
     let config = server.config();
-    let bootstrap = startup::bootstrap(&server.database, &config, server.clock()).await?;
+    let bootstrap = startup::bootstrap(&server.database, &config, server.clock(), |bootstrap| match &bootstrap_file {
+        Some(path) => bootstrap.write(path, &base_url).map_err(|source| StartError::Bootstrap { path: path.clone(), source }),
+        None => Ok(()),
+    })
+    .await?;
     let mut text = format!("AnyRouter {} listens at {base_url}\n\n", env!("CARGO_PKG_VERSION"));
     let mut shown = None;
     match (&bootstrap, bootstrap_file) {
-        (Some(bootstrap), Some(path)) => {
-            bootstrap.write(&path, &base_url).map_err(|source| StartError::Bootstrap { path: path.clone(), source })?;
-            text.push_str(&format!("The first account's keys are in {}\n\n", path.display()));
-        }
+        (Some(_), Some(path)) => text.push_str(&format!("The first account's keys are in {}\n\n", path.display())),
         (Some(bootstrap), None) => {
             text.push_str(&bootstrap.text());
             text.push('\n');

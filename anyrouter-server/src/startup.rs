@@ -44,8 +44,14 @@ pub(crate) fn new_key(kind: KeyKind, name: &str, account: &AccountId, now: Times
     Ok((key, record))
 }
 
-/// Makes the first account where there is none.
-pub(crate) async fn bootstrap(database: &Database, config: &Config, clock: &dyn Clock) -> Result<Option<Bootstrap>, StorageError> {
+/// Makes the first account where there is none. `keep` is given its keys first: an account whose keys nobody has would lock its owner
+/// out.
+pub(crate) async fn bootstrap<E: From<StorageError>>(
+    database: &Database,
+    config: &Config,
+    clock: &dyn Clock,
+    keep: impl FnOnce(&Bootstrap) -> Result<(), E>,
+) -> Result<Option<Bootstrap>, E> {
     if database.first_account().await?.is_some() {
         return Ok(None);
     }
@@ -57,8 +63,10 @@ pub(crate) async fn bootstrap(database: &Database, config: &Config, clock: &dyn 
     let (inference, first) = new_key(KeyKind::Inference, "first inference key", &account, now).map_err(fail)?;
     let (management, second) = new_key(KeyKind::Management, "first management key", &account, now).map_err(fail)?;
     let row = Account { id: account.clone(), settings: config.account_defaults.clone() };
+    let bootstrap = Bootstrap { account, inference, management };
+    keep(&bootstrap)?;
     database.create_account(row, now, vec![first, second]).await?;
-    Ok(Some(Bootstrap { account, inference, management }))
+    Ok(Some(bootstrap))
 }
 
 impl Bootstrap {

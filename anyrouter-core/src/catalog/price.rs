@@ -90,9 +90,9 @@ impl Prices {
         self.prompt == Some(Usd::ZERO) && self.completion == Some(Usd::ZERO)
     }
 
-    /// Prompt or answer is known to cost something.
+    /// Prompt, answer or request is known to cost something.
     pub fn is_charged(&self) -> bool {
-        [self.prompt, self.completion].into_iter().flatten().any(|p| p > Usd::ZERO)
+        [self.prompt, self.completion, self.request].into_iter().flatten().any(|p| p > Usd::ZERO)
     }
 }
 

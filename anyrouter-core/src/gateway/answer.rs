@@ -139,12 +139,15 @@ impl Streaming {
                 return Poll::Ready(Some(self.flush()));
             }
             match &self.phase {
+                Phase::Flowing if self.last_byte >= self.deadline => self.fail(&Failure::new(FailureClass::Deadline)),
                 Phase::Flowing => match self.poll_upstream(cx) {
                     Poll::Ready(()) => {}
                     Poll::Pending if !self.out.is_empty() => return Poll::Ready(Some(self.flush())),
                     Poll::Pending => {
                         if self.poll_idle(cx).is_ready() {
-                            self.fail(&Failure::new(FailureClass::Timeout));
+                            // Silence is the endpoint's; that the whole took too long may be anybody's.
+                            let is_over = self.recorder.now() >= self.deadline;
+                            self.fail(&Failure::new(if is_over { FailureClass::Deadline } else { FailureClass::Timeout }));
                             continue;
                         }
                         return Poll::Pending;
@@ -193,7 +196,7 @@ impl Streaming {
                 Err(fault) => self.fail(&Failure::of_answer(fault, 200)),
             },
             Some(Err(_)) => self.fail(&Failure::new(FailureClass::Connection)),
-            None => match self.relay.end() {
+            None => match self.relay.end(&mut self.out) {
                 Ok(()) => self.complete(),
                 Err(fault) => self.fail(&Failure::of_answer(fault, 200)),
             },
@@ -265,6 +268,7 @@ pub(super) struct Waiting {
     id: RequestId,
     model: String,
     created: Timestamp,
+    headers: HeaderMap,
 }
 
 enum Waited {
@@ -283,14 +287,14 @@ impl Waiting {
         id: RequestId,
         model: String,
         created: Timestamp,
+        headers: HeaderMap,
     ) -> Self {
-        Self { gateway, attempts, timer, due: true, ending: None, id, model, created }
+        Self { gateway, attempts, timer, due: true, ending: None, id, model, created, headers }
     }
 
-    pub(super) fn into_response(self) -> Response<AnswerBody> {
-        let mut headers = HeaderMap::new();
+    pub(super) fn into_response(mut self) -> Response<AnswerBody> {
+        let mut headers = std::mem::take(&mut self.headers);
         event_stream(&mut headers);
-        name(&mut headers, self.id);
         build(200, headers, AnswerBody(State::Waiting(Box::new(self))))
     }
 
@@ -360,7 +364,7 @@ fn number(headers: &mut HeaderMap, name: &'static str, value: u64) {
 }
 
 /// The headers that every answer of an accepted request has.
-fn common(recorder: &Recorder) -> HeaderMap {
+pub(super) fn common(recorder: &Recorder) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(16);
     name(&mut headers, recorder.id());
     let spent = u64::try_from(recorder.now().since(recorder.record.created_at).as_micros()).unwrap_or(u64::MAX);

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Response, header};
 
 use super::{
     AnswerBody, Gateway, INBOUND,
-    answer::{Waiting, plain_response, stream_response},
+    answer::{Waiting, common, plain_response, stream_response},
     recorder::Recorder,
     refusal::{cooldown_seconds, refusal},
     storage_unavailable,
@@ -62,6 +62,8 @@ pub(super) struct Begun {
     pub(super) deadline: Timestamp,
 }
 
+/// The longest wait that is passed on from a provider, in seconds.
+const RETRY_AFTER: u64 = 86_400;
 /// The most that is read of an error response, in bytes.
 const ERROR_BODY: usize = 64 << 10;
 
@@ -70,6 +72,7 @@ impl Job {
     pub(super) async fn answer(self) -> Response<AnswerBody> {
         let (gateway, stream) = (self.gateway.clone(), self.request.stream);
         let (id, model, created) = (self.recorder.id(), self.targets.asked.clone(), self.recorder.record.created_at);
+        let headers = if stream { common(&self.recorder) } else { HeaderMap::new() };
         let mut attempts: Pin<Box<dyn Future<Output = Attempted> + Send>> = Box::pin(self.attempt());
         let attempted = if stream {
             let mut timer = gateway.ports.clock.timer(gateway.deadlines.comment);
@@ -79,7 +82,7 @@ impl Job {
             });
             match first.await {
                 Some(attempted) => attempted,
-                None => return Waiting::new(gateway, attempts, timer, id, model, created).into_response(),
+                None => return Waiting::new(gateway, attempts, timer, id, model, created, headers).into_response(),
             }
         } else {
             attempts.await
@@ -255,6 +258,10 @@ impl Attempt<'_> {
         let endpoint = self.eligible.endpoint();
         let provider = self.world.catalog.catalog().providers().get(endpoint.provider_index).ok_or(FailureClass::Credential)?;
         let credential = self.gateway.ports.credentials.open(provider);
+        if credential.is_none() && !self.gateway.ports.credentials.has(provider) {
+            // It went away since the plan was made.
+            return Err(FailureClass::Credential.into());
+        }
         let mut headers = HeaderMap::with_capacity(6);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("anyrouter/", env!("CARGO_PKG_VERSION"))));
@@ -295,7 +302,7 @@ impl Attempt<'_> {
         loop {
             let progress = match poll_fn(|cx| upstream.as_mut().poll_next(cx)).await {
                 Some(bytes) => relay.feed(&bytes?, &mut out),
-                None => relay.end().map(|()| crate::wire::answer::Progress { answered: true, done: true }),
+                None => relay.end(&mut out).map(|()| crate::wire::answer::Progress { answered: true, done: true }),
             };
             match progress {
                 Ok(progress) if progress.answered || progress.done => {
@@ -323,7 +330,7 @@ enum Head {
 /// What an error response means.
 async fn read_error(status: u16, response: UpstreamResponse) -> Failure {
     let retry_after = response.headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse::<f64>().ok());
-    let retry_after = retry_after.filter(|s| *s >= 0.0).map(|s| s.ceil() as u64);
+    let retry_after = retry_after.filter(|s| *s >= 0.0).map(|s| (s.ceil() as u64).min(RETRY_AFTER));
     let (mut body, mut read) = (response.body, Vec::new());
     while read.len() < ERROR_BODY {
         match poll_fn(|cx| body.as_mut().poll_next(cx)).await {

@@ -37,7 +37,7 @@ pub struct ProviderPattern {
 impl ProviderPattern {
     /// From a slug or a display name, however it is spelt.
     pub fn new(written: &str) -> Self {
-        Self { written: written.to_owned(), key: normalise(written) }
+        Self { written: written.to_owned(), key: normalise(written).trim_matches('/').to_owned() }
     }
 
     /// As it was written.
@@ -90,28 +90,36 @@ pub(super) fn names_of(endpoint: &Endpoint) -> BTreeSet<String> {
     BTreeSet::from([base(&slug), base(&tag), base(&name), tag])
 }
 
-/// A model's id or alias, or an author with a star, as `acme/*`.
+/// A model's id, alias or bare name, however its letters are written and whatever variant follows; or the beginning of an id and a
+/// star, as `acme/*`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct ModelPattern(String);
 
 impl ModelPattern {
-    /// From an id, an alias, or a beginning of one followed by `*`.
+    /// From an id, an alias, a bare name, or a beginning of an id followed by `*`.
     pub fn new(written: &str) -> Self {
-        Self(written.to_owned())
+        Self(written.trim().to_ascii_lowercase())
     }
 
-    /// As it was written.
+    /// As it is compared.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Whether it means this model.
     pub fn matches(&self, model: &Model) -> bool {
-        match self.0.strip_suffix('*') {
-            Some(start) => model.id.as_str().starts_with(start),
-            None => model.id.as_str() == self.0 || model.aliases.contains(&self.0),
+        let id = model.id.as_str().to_ascii_lowercase();
+        if let Some(start) = self.0.strip_suffix('*') {
+            return id.starts_with(start);
         }
+        let is = |name: &str| {
+            name.eq_ignore_ascii_case(&id)
+                || id.split_once('/').is_some_and(|(_, slug)| name.eq_ignore_ascii_case(slug))
+                || model.aliases.iter().any(|a| a.eq_ignore_ascii_case(name))
+        };
+        // `lab/model:free` is `lab/model`, whatever the variant.
+        is(&self.0) || self.0.rsplit_once(':').is_some_and(|(base, _)| is(base))
     }
 }
 
@@ -152,7 +160,7 @@ impl PriceCaps {
         [
             ("prompt", self.prompt.into_iter().chain(zero).min(), p.prompt),
             ("completion", self.completion.into_iter().chain(zero).min(), p.completion),
-            ("request", self.request, p.request),
+            ("request", self.request.into_iter().chain(zero.filter(|_| p.request.is_some())).min(), p.request),
             ("image", self.image, p.image),
             ("audio", self.audio, p.audio),
         ]

@@ -145,6 +145,28 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> R
 }
 
 impl SettingsPatch {
+    /// These settings, with the members that `over` names in their place.
+    pub fn overlaid(self, over: Self) -> Self {
+        Self {
+            allow_training_paid: over.allow_training_paid.or(self.allow_training_paid),
+            allow_training_free: over.allow_training_free.or(self.allow_training_free),
+            allow_publication: over.allow_publication.or(self.allow_publication),
+            enforce_zdr: over.enforce_zdr.or(self.enforce_zdr),
+            max_retention_days: over.max_retention_days.or(self.max_retention_days),
+            regions: over.regions.or(self.regions),
+            block: over.block.or(self.block),
+            allow: over.allow.or(self.allow),
+            block_models: over.block_models.or(self.block_models),
+            allow_models: over.allow_models.or(self.allow_models),
+            log_bodies: over.log_bodies.or(self.log_bodies),
+            body_retention_days: over.body_retention_days.or(self.body_retention_days),
+            redact_stored: over.redact_stored.or(self.redact_stored),
+            redact_upstream: over.redact_upstream.or(self.redact_upstream),
+            redaction_rules: over.redaction_rules.or(self.redaction_rules),
+            metadata_retention_days: over.metadata_retention_days.or(self.metadata_retention_days),
+        }
+    }
+
     /// What the members that are there forbid; what is left out forbids nothing.
     pub fn restriction(&self) -> Restriction {
         let providers = |list: &[String]| list.iter().map(|p| ProviderPattern::new(p)).collect::<BTreeSet<_>>();

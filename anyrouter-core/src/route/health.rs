@@ -4,7 +4,8 @@
 //! A failure opens a cooldown of 1 s; each further one in a row doubles it, up to 60 s; a provider's `Retry-After` lengthens it, up to
 //! 300 s. When it is over, one request at a time is let through; its success closes the cooldown, its failure opens the next.
 //! Measurements are kept for five minutes. An endpoint whose first byte takes four times as long as the quickest candidate's, and
-//! more than a second, goes behind the others for as long as it was measured so within the last minute, and is tried again after.
+//! more than a second, goes behind the others for as long as it was measured so within the last minute, and is tried again after. A
+//! candidate that was not measured within the minute is taken for one of two seconds.
 
 use std::{
     collections::{HashMap, VecDeque},

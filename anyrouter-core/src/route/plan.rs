@@ -298,9 +298,9 @@ fn misses_throughput(view: &HealthView, request: &Request<'_>) -> Option<bool> {
 /// Applies `preferred_*`: what misses a cut-off is excluded where every candidate is measured and one remains, and else goes to the
 /// end. And finds what is slow.
 fn prefer(ranked: &mut Vec<Ranked<'_>>, request: &Request<'_>, notes: &mut Vec<String>) {
-    let quickest = ranked.iter().filter_map(|r| r.view.recent_first_byte).min();
+    let quickest = ranked.iter().map(|r| r.view.recent_first_byte.unwrap_or(UNMEASURED)).min().unwrap_or(0);
     for r in ranked.iter_mut() {
-        r.slow = quickest.zip(r.view.recent_first_byte).is_some_and(|(best, own)| own > 1_000_000 && own / 4 > best);
+        r.slow = r.view.recent_first_byte.is_some_and(|own| own > SLOW && own / 4 > quickest);
     }
     if request.preferences.max_latency.is_empty() && request.preferences.min_throughput.is_empty() {
         return;
@@ -323,6 +323,11 @@ fn prefer(ranked: &mut Vec<Ranked<'_>>, request: &Request<'_>, notes: &mut Vec<S
         }
     }
 }
+
+/// An endpoint whose first byte comes sooner is not slow, whatever the others do; in microseconds.
+const SLOW: u64 = 1_000_000;
+/// What an endpoint that was not measured lately is taken for, so that a slow one is compared with those that it keeps from being asked.
+const UNMEASURED: u64 = 2_000_000;
 
 type Measure = (&'static str, fn(&Ranked<'_>, &Ranked<'_>) -> Ordering);
 

@@ -241,11 +241,23 @@ impl Relay {
         }
     }
 
-    /// The upstream's body ended before the answer said that it was complete: a fault, unless it was complete all the same.
-    pub fn end(&mut self) -> Result<(), AnswerFault> {
+    /// The upstream's body ended before the answer said that it was complete: a fault, unless it was complete all the same. An event
+    /// that lacks only its blank line counts.
+    pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), AnswerFault> {
+        let before = out.len();
+        match self.feed(b"\n\n", out) {
+            Ok(progress) if progress.done => return Ok(()),
+            // Half an event is no event.
+            Err(AnswerFault::NotTheProtocol(_)) => {
+                out.truncate(before);
+                return Err(AnswerFault::Truncated);
+            }
+            Err(fault) => return Err(fault),
+            Ok(_) => {}
+        }
         match self {
-            Self::OpenaiChat(relay) => relay.end(),
-            Self::AnthropicMessages(_) => Err(AnswerFault::Truncated),
+            Self::OpenaiChat(relay) if relay.meter().finish_reason.is_some() => Ok(()),
+            _ => Err(AnswerFault::Truncated),
         }
     }
 

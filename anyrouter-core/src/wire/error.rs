@@ -208,6 +208,8 @@ pub enum FailureClass {
     Connection,
     /// Nothing in time.
     Timeout,
+    /// The whole took longer than a request may.
+    Deadline,
     /// 429.
     RateLimited,
     /// The operator's quota or credit is used up.
@@ -230,6 +232,7 @@ impl FailureClass {
         match self {
             Self::Connection => "connection_failed",
             Self::Timeout => "timeout",
+            Self::Deadline => "deadline",
             Self::RateLimited => "rate_limited",
             Self::Quota => "quota",
             Self::Server => "server_error",
@@ -242,7 +245,7 @@ impl FailureClass {
 
     /// Another endpoint of the model is tried, and this one cools down. A request that was rejected would be so elsewhere.
     pub fn is_the_endpoints(self) -> bool {
-        self != Self::Rejected
+        !matches!(self, Self::Rejected | Self::Deadline)
     }
 }
 
@@ -305,6 +308,11 @@ impl Failure {
             FailureClass::Timeout => {
                 (504, "upstream_timeout", "the provider did not answer in time; try again, or allow fallbacks".to_owned())
             }
+            FailureClass::Deadline => (
+                504,
+                "upstream_timeout",
+                "the answer took longer than a request may; ask for less, or ask the operator to raise deadlines.whole".to_owned(),
+            ),
             FailureClass::RateLimited => {
                 (429, "capacity_exhausted", "the provider has no room for more requests now; try again later".to_owned())
             }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use anyrouter_core::{
     account::{Caller, KeyRecord},
-    gateway::ip_in,
     key::{KeyHash, KeyKind, Scope},
     policy::SettingsPatch,
     time::Timestamp,
@@ -20,7 +19,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::{Answer, Error, Shared, body, caller, json, json_with, privacy};
-use crate::{http::ClientIp, server::Server, startup::new_key, storage::KeyRow};
+use crate::{config::is_range, http::ClientIp, server::Server, startup::new_key, storage::KeyRow};
 
 /// The calling key describes itself.
 pub(super) async fn own(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap) -> Answer {
@@ -195,14 +194,11 @@ impl Options {
         set(&mut record.requests_per_minute, self.requests_per_minute);
         set(&mut record.tokens_per_minute, self.tokens_per_minute);
         set(&mut record.allowed_ips, self.allowed_ips);
-        set(&mut record.privacy, self.privacy);
+        if let Some(patch) = self.privacy {
+            record.privacy = std::mem::take(&mut record.privacy).overlaid(patch);
+        }
         let _ = self.include_byok_in_limit;
     }
-}
-
-fn is_range(range: &str) -> bool {
-    let address = range.split('/').next().unwrap_or_default();
-    address.trim().parse().is_ok_and(|ip| ip_in(ip, range))
 }
 
 pub(super) async fn create(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, sent: Body) -> Answer {
@@ -216,9 +212,14 @@ pub(super) async fn create(State(server): Shared, Extension(ip): Extension<Clien
         return Err(error.into());
     };
     options.check(&caller, kind)?;
+    let inherits = options.scopes.is_none() && kind == KeyKind::Management;
     let made = new_key(kind, &name, &caller.key.account, server.clock().now());
     let (key, mut record) = made.map_err(|_| ApiError::new(503, "storage_unavailable", "no key can be made now; try again later"))?;
     options.apply(&mut record);
+    if inherits {
+        // Where no scopes are named, a management key gets those that its maker has.
+        record.scopes.retain(|s| caller.key.scopes.contains(s));
+    }
     server.database.add_key(record.clone()).await?;
     let data = show(&KeyRow { record, last_used_at: None, spent: anyrouter_core::catalog::Usd::ZERO });
     json_with(StatusCode::CREATED, &json!({"key": key.reveal(), "data": data}))

@@ -82,7 +82,10 @@ pub(super) async fn logs(
 fn query(filter: &Filter, caller: &Caller) -> Result<LogQuery, ApiError> {
     let mut query = LogQuery { limit: filter.limit.unwrap_or(50).clamp(1, 1000), model: filter.model.clone(), ..LogQuery::default() };
     query.key = (!caller.key.scopes.contains(&Scope::ReadAnalytics)).then_some(caller.key.hash);
-    query.before = filter.before.as_deref().and_then(RequestId::parse);
+    if let Some(before) = &filter.before {
+        let wrong = || ApiError::new(400, "invalid_parameter", "`before` must be the id of a request, as req_…");
+        query.before = Some(RequestId::parse(before).ok_or_else(wrong)?);
+    }
     if let Some(status) = &filter.status {
         let word: Result<Outcome, _> = serde_json::from_value(json!(status));
         match (status.parse(), word) {

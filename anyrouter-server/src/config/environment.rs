@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{ConfigError, File};
+use super::{ConfigError, File, without_values};
 
 const SECTIONS: [&str; 8] = ["usage", "catalog", "privacy", "account_defaults", "tls", "limits", "deadlines", "log"];
 /// Variables that other programs, or the command line, read.
@@ -16,11 +16,28 @@ const OTHERS: [&str; 5] =
 const TEXT: [&str; 13] =
     ["listen", "data_dir", "durability", "cert", "key", "format", "level", "name", "protocol", "base_url", "tier", "source", "checked"];
 
+/// What Kubernetes sets beside a service of this name.
+const KUBERNETES: [&str; 2] = ["ANYROUTER_PORT", "ANYROUTER_SERVICE_"];
+
+/// Reads all variables; an error names the one that is wrong, and does not repeat its value.
 pub(super) fn read(environment: &BTreeMap<String, String>, slugs: &[String]) -> Result<File, ConfigError> {
+    let whole = table(environment, slugs)?;
+    File::deserialize(whole).map_err(|whole| {
+        let alone = environment.iter().find_map(|(variable, value)| {
+            let one = table(&BTreeMap::from([(variable.clone(), value.clone())]), slugs).ok()?;
+            Some((variable, File::deserialize(one).err()?))
+        });
+        let (place, error) = alone.map_or(("the environment (ANYROUTER_…)", whole), |(variable, error)| (variable.as_str(), error));
+        wrong(place, &without_values(error.message()))
+    })
+}
+
+/// The variables as the file would write them.
+fn table(environment: &BTreeMap<String, String>, slugs: &[String]) -> Result<Table, ConfigError> {
     let mut root = Table::new();
     let mut providers: BTreeMap<String, Table> = BTreeMap::new();
     for (variable, value) in environment {
-        let Some(name) = variable.strip_prefix("ANYROUTER_").filter(|_| !OTHERS.contains(&variable.as_str())) else { continue };
+        let Some(name) = variable.strip_prefix("ANYROUTER_").filter(|_| !is_others(variable)) else { continue };
         let lower = name.to_ascii_lowercase();
         if let Some(rest) = name.strip_prefix("PROVIDER_") {
             let (slug, member) = provider_member(rest, slugs).ok_or_else(|| wrong(variable, "names no provider that is known"))?;
@@ -51,8 +68,11 @@ pub(super) fn read(environment: &BTreeMap<String, String>, slugs: &[String]) -> 
     if !providers.is_empty() {
         root.insert("provider".to_owned(), Value::Array(providers.into_values().map(Value::Table).collect()));
     }
-    File::deserialize(root)
-        .map_err(|e| ConfigError::Invalid { place: "the environment (ANYROUTER_…)".to_owned(), problem: e.message().to_owned() })
+    Ok(root)
+}
+
+fn is_others(variable: &str) -> bool {
+    OTHERS.contains(&variable) || KUBERNETES.iter().any(|k| variable.starts_with(k))
 }
 
 fn wrong(variable: &str, problem: &str) -> ConfigError {

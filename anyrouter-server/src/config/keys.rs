@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyrouter_core::{
-    catalog::{Catalog, Document, KeySource, Provider},
+    catalog::{Address, Catalog, Document, KeySource, Provider},
     ports::Credentials,
     secret::Secret,
 };
@@ -16,7 +16,8 @@ use super::ConfigError;
 /// Keys by provider.
 #[derive(Clone, Default)]
 pub struct ProviderKeys {
-    keys: HashMap<String, Secret<String>>,
+    /// Each with the addresses that it was configured for: after a reload, a new key does not go to an old address.
+    keys: HashMap<String, (Vec<Address>, Secret<String>)>,
     /// Providers for which no key is named anywhere: they need none, as the demo or a model on this machine.
     keyless: HashSet<String>,
 }
@@ -63,19 +64,26 @@ impl ProviderKeys {
                 keyless.insert(provider.slug.to_string());
             }
             if let Some(key) = found {
-                keys.insert(provider.slug.to_string(), Secret::new(key));
+                keys.insert(provider.slug.to_string(), (provider.addresses.clone(), Secret::new(key)));
             }
         }
         Ok((Self { keys, keyless }, warnings))
     }
 }
 
+impl ProviderKeys {
+    fn key_for(&self, provider: &Provider) -> Option<&Secret<String>> {
+        let (addresses, key) = self.keys.get(provider.slug.as_str())?;
+        (*addresses == provider.addresses).then_some(key)
+    }
+}
+
 impl Credentials for ProviderKeys {
     fn has(&self, provider: &Provider) -> bool {
-        self.keys.contains_key(provider.slug.as_str()) || self.keyless.contains(provider.slug.as_str())
+        self.key_for(provider).is_some() || self.keyless.contains(provider.slug.as_str())
     }
 
     fn open(&self, provider: &Provider) -> Option<Secret<String>> {
-        self.keys.get(provider.slug.as_str()).cloned()
+        self.key_for(provider).cloned()
     }
 }

@@ -15,7 +15,7 @@ use anyrouter_core::{
     ids::{AccountId, RequestId},
     ports::{Filled, LogError, LogQuery, UsageLog},
     time::Timestamp,
-    usage::{Opening, Record},
+    usage::{Opening, Outcome, Record},
 };
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
@@ -54,6 +54,8 @@ pub(super) struct Shared {
     pub(super) open: Mutex<BTreeMap<RequestId, Taken>>,
     /// Records that could not be written yet, or (`async`) were not.
     pub(super) held: Mutex<VecDeque<Record>>,
+    /// Records of older segments that the database does not have yet.
+    pub(super) backlog: Mutex<Vec<Record>>,
     /// Why records cannot be written now.
     pub(super) broken: Mutex<Option<String>>,
     pub(super) is_broken: AtomicBool,
@@ -71,7 +73,10 @@ pub(super) struct Shared {
 
 pub(super) struct Taken {
     pub(super) opening: Opening,
+    /// The journal has an entry of it.
     pub(super) entered: bool,
+    /// More is known than that entry says.
+    pub(super) changed: bool,
 }
 
 /// What was written and what the disk has, counted in appends.
@@ -106,6 +111,7 @@ impl JournalLog {
             journal: Mutex::new(journal),
             open: Mutex::default(),
             held: Mutex::default(),
+            backlog: Mutex::default(),
             broken: Mutex::default(),
             is_broken: AtomicBool::new(false),
             sync: Mutex::default(),
@@ -157,6 +163,17 @@ pub enum OpenError {
 }
 
 impl Shared {
+    /// Keeps a record that cannot be written now. What would have been an answer ends for its client in an error, and says so.
+    fn hold(&self, record: &Record) {
+        let mut record = record.clone();
+        if record.outcome == Outcome::Ok {
+            record.outcome = Outcome::StorageError;
+            record.http_status = if record.streamed { 200 } else { 503 };
+            record.error_code = Some("storage_unavailable".to_owned());
+        }
+        lock(&self.held).push_back(record);
+    }
+
     /// Writes an entry. Where that fails the log is broken until it succeeds.
     pub(super) fn append(&self, entry: &Entry) -> Result<u64, std::io::Error> {
         let written = lock(&self.journal).append(entry);
@@ -181,6 +198,8 @@ impl Shared {
         let entries = {
             let journal = lock(&self.journal);
             let from = *lock(&self.imported);
+            // While the journal is held, nothing moves from its segment to the backlog.
+            all.extend(lock(&self.backlog).iter().cloned());
             journal.entries_from(from).map_err(|e| LogError::Unreadable(e.to_string()))?
         };
         all.extend(entries.into_iter().filter_map(|e| if let Entry::Record(r) = e { Some(r) } else { None }));
@@ -199,7 +218,7 @@ impl UsageLog for JournalLog {
         }
         let permit = shared.permits.acquire().await.map_err(|_| LogError::Unavailable("the log is closed".to_owned()))?;
         permit.forget();
-        lock(&shared.open).insert(opening.id, Taken { opening: opening.clone(), entered: false });
+        lock(&shared.open).insert(opening.id, Taken { opening: opening.clone(), entered: false, changed: true });
         if shared.is_idle.swap(false, Ordering::SeqCst) {
             *lock(&shared.idle) = false;
             shared.work.notify_all();
@@ -210,7 +229,7 @@ impl UsageLog for JournalLog {
     fn note(&self, opening: &Opening) {
         if let Some(taken) = lock(&self.shared.open).get_mut(&opening.id) {
             taken.opening.clone_from(opening);
-            taken.entered = false;
+            taken.changed = true;
         }
     }
 
@@ -227,7 +246,7 @@ impl UsageLog for JournalLog {
             return Filled::Durable;
         }
         if shared.is_broken.load(Ordering::SeqCst) {
-            lock(&shared.held).push_back(record.clone());
+            shared.hold(record);
             return Filled::Held;
         }
         match shared.append(&Entry::Record(record.clone())) {
@@ -237,7 +256,7 @@ impl UsageLog for JournalLog {
                 Filled::Written(mark)
             }
             Err(_) => {
-                lock(&shared.held).push_back(record.clone());
+                shared.hold(record);
                 Filled::Held
             }
         }

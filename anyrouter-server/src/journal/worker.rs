@@ -75,6 +75,14 @@ impl Worker {
                 self.last_import = Instant::now();
             }
             if stopping {
+                // What the journal could not take to the end, the database may.
+                let held: Vec<Record> = lock(&self.shared.held).drain(..).collect();
+                if self.table.insert(&held).is_err() {
+                    eprintln!(
+                        "anyrouter-server: {} usage records could not be written: neither journal nor database takes them",
+                        held.len()
+                    );
+                }
                 return;
             }
             self.rest();
@@ -84,7 +92,8 @@ impl Worker {
     /// Sleeps for a tick; until it is woken where there is nothing to do.
     fn rest(&self) {
         let shared = &self.shared;
-        let nothing = lock(&shared.open).is_empty() && lock(&shared.held).is_empty() && !self.has_news();
+        let nothing =
+            !shared.is_broken.load(Ordering::SeqCst) && lock(&shared.open).is_empty() && lock(&shared.held).is_empty() && !self.has_news();
         let mut idle = lock(&shared.idle);
         *idle = nothing;
         shared.is_idle.store(nothing, Ordering::SeqCst);
@@ -108,7 +117,7 @@ impl Worker {
 
     /// Writes what could not be written before, or (`async`) was left to this thread.
     fn write_held(&mut self) {
-        let shared = &self.shared;
+        let shared = self.shared.clone();
         loop {
             let Some(record) = lock(&shared.held).front().cloned() else { break };
             if shared.append(&Entry::Record(record)).is_err() {
@@ -121,7 +130,7 @@ impl Worker {
             let probe = lock(&shared.open).values().next().map(|t| Entry::Open(t.opening.clone()));
             let works = match probe {
                 Some(entry) => shared.append(&entry).is_ok(),
-                None => self.import_and_rotate(),
+                None => self.rotate(),
             };
             if works {
                 *lock(&shared.broken) = None;
@@ -133,19 +142,22 @@ impl Worker {
     fn write_open_entries(&mut self) {
         let mut due = Vec::new();
         {
-            let mut open = lock(&self.shared.open);
+            let open = lock(&self.shared.open);
             self.since.retain(|id, _| open.contains_key(id));
-            for (id, taken) in open.iter_mut().filter(|(_, t)| !t.entered) {
+            for (id, taken) in open.iter().filter(|(_, t)| t.changed) {
                 let since = *self.since.entry(*id).or_insert_with(Instant::now);
                 if since.elapsed() + TICK >= OPEN_ENTRY {
-                    taken.entered = true;
-                    due.push(Entry::Open(taken.opening.clone()));
+                    due.push(taken.opening.clone());
                 }
             }
         }
-        for entry in due {
-            if self.shared.append(&entry).is_err() {
+        for opening in due {
+            if self.shared.append(&Entry::Open(opening.clone())).is_err() {
                 return;
+            }
+            if let Some(taken) = lock(&self.shared.open).get_mut(&opening.id) {
+                taken.entered = true;
+                taken.changed = taken.opening != opening;
             }
         }
     }
@@ -153,6 +165,14 @@ impl Worker {
     /// Brings what is new into the database. Where that cannot be, the journal keeps it.
     fn import(&mut self) {
         let shared = &self.shared;
+        let backlog = lock(&shared.backlog).clone();
+        if !backlog.is_empty() {
+            if self.table.insert(&backlog).is_err() {
+                return;
+            }
+            lock(&shared.backlog).clear();
+            let _ = lock(&shared.journal).drop_before();
+        }
         let (read, length) = {
             let journal = lock(&shared.journal);
             let from = *lock(&shared.imported);
@@ -163,30 +183,28 @@ impl Worker {
             (journal.entries_from(from), length)
         };
         let Ok(entries) = read else { return };
-        let records: Vec<Record> = entries.into_iter().filter_map(|e| if let Entry::Record(r) = e { Some(r) } else { None }).collect();
-        if self.table.insert(&records).is_err() {
+        if self.table.insert(&records(entries)).is_err() {
             return;
         }
         *lock(&shared.imported) = length;
         if length > SEGMENT {
-            self.import_and_rotate();
+            self.rotate();
         }
     }
 
-    /// Begins a new segment where the current one is imported, carries over what is still open, and drops the old. The order lets a
-    /// crash between any two steps lose nothing and double nothing.
-    fn import_and_rotate(&self) -> bool {
+    /// Begins a new segment, carries over what is still open, imports what is left of the old, and drops it. The order lets a crash
+    /// between any two steps lose nothing and double nothing: until it is dropped, the old segment says all that it said.
+    fn rotate(&mut self) -> bool {
         let shared = &self.shared;
         {
             let mut journal = lock(&shared.journal);
             let mut imported = lock(&shared.imported);
-            if journal.position().1 > *imported {
-                return false;
-            }
+            let Ok(rest) = journal.entries_from(*imported) else { return false };
             if journal.rotate().is_err() {
                 return false;
             }
             *imported = 0;
+            lock(&shared.backlog).extend(records(rest));
         }
         let open: Vec<Entry> = lock(&shared.open).values().filter(|t| t.entered).map(|t| Entry::Open(t.opening.clone())).collect();
         if open.iter().any(|entry| shared.append(entry).is_err()) {
@@ -198,8 +216,17 @@ impl Worker {
                 return false;
             }
         }
+        let backlog = lock(&shared.backlog).clone();
+        if self.table.insert(&backlog).is_err() {
+            return true;
+        }
+        lock(&shared.backlog).clear();
         lock(&shared.journal).drop_before().is_ok()
     }
+}
+
+fn records(entries: Vec<Entry>) -> Vec<Record> {
+    entries.into_iter().filter_map(|e| if let Entry::Record(r) = e { Some(r) } else { None }).collect()
 }
 
 /// Brings the journal to disk for all who wait together.

@@ -41,7 +41,7 @@ impl UsageTable {
             }
             // In the same transaction, so that what a key spent is counted once however often a record is imported.
             let mut update = transaction
-                .prepare_cached("UPDATE key SET spent = spent + ?2, last_used_at = max(coalesce(last_used_at, 0), ?3) WHERE hash = ?1")?;
+                .prepare_cached("UPDATE key SET spent = iif(spent > 9223372036854775807 - ?2, 9223372036854775807, spent + ?2), last_used_at = max(coalesce(last_used_at, 0), ?3) WHERE hash = ?1")?;
             for (key, (spent, used)) in by_key {
                 let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
                 update.execute(params![key.as_bytes().as_slice(), number(spent), number(used)])?;

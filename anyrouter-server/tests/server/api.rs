@@ -267,3 +267,41 @@ fn what_is_not_there_is_a_404_in_the_contracts_shape() {
     let preflight = server.request("OPTIONS", "/chat/completions").header("origin", "https://page.example").send().unwrap();
     assert_eq!((preflight.status().as_u16(), &preflight.headers()["access-control-allow-origin"]), (204, &"*".parse().unwrap()));
 }
+
+#[test]
+fn a_management_key_cannot_make_one_that_may_more() {
+    let server = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
+    let small = key_with(&server, "write:management-keys");
+    let made: Value = server.post("/keys", &small, &json!({"name": "big", "type": "management"})).json().unwrap();
+    assert_eq!(made["data"]["scopes"], json!(["write:management-keys"]), "{made}");
+}
+
+#[test]
+fn a_change_of_a_keys_privacy_names_only_what_changes() {
+    let server = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
+    let made: Value = server
+        .post("/keys", &server.management, &json!({"name": "k", "privacy": {"enforce_zdr": true, "block": ["groq"]}}))
+        .json()
+        .unwrap();
+    let path = format!("/keys/{}", made["data"]["hash"].as_str().unwrap());
+    let changed: Value = server
+        .request("PATCH", &path)
+        .bearer_auth(&server.management)
+        .json(&json!({"privacy": {"regions": ["eu"]}}))
+        .send()
+        .unwrap()
+        .json()
+        .unwrap();
+    assert_eq!(changed["data"]["privacy"], json!({"enforce_zdr": true, "regions": ["eu"], "block": ["groq"]}));
+}
+
+#[test]
+fn parameters_of_the_wrong_type_are_400_in_the_contracts_shape() {
+    let server = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
+    for path in ["/logs?limit=x", "/logs/%ff", "/models?min_context=abc", "/models?q=a&q=b", "/logs?before=garbage"] {
+        let response = server.get(path, &server.key);
+        assert_eq!(response.status(), 400, "{path}");
+        assert_eq!(response.json::<Value>().unwrap()["error"]["code"], "invalid_parameter", "{path}");
+    }
+    assert_eq!(server.get("/chat/completions", &server.key).status(), 405);
+}

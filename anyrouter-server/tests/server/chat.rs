@@ -287,3 +287,57 @@ fn the_demo_models_need_nothing() {
     let auto: Value = server.chat("anyrouter/auto", json!({})).json().unwrap();
     assert_eq!(auto["model"], "demo/echo", "the first model of the list that can be used");
 }
+
+#[test]
+fn streams_that_are_a_little_wrong_are_read_all_the_same() {
+    let upstream = Upstream::start();
+    let whole = chunks(&["Hi"]);
+    let unterminated = |last: &str| Act::Events([&whole[..4], &[last.to_owned()]].concat());
+    let usage_alone =
+        json!({"id": "x", "object": "chat.completion.chunk", "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}});
+    let odd = vec![
+        "event: ping\ndata: {\"type\":\"ping\"}\n\n".to_owned(),
+        whole[0].clone(),
+        whole[1].replace("\"model\"", "\"mod\\u0065l\""),
+        whole[2].clone(),
+        format!("data: {}\n\n", json!({"id": "x", "object": "chat.completion.chunk", "choices": null})),
+        format!("data: {usage_alone}\n\n"),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    upstream.on("o", vec![unterminated("data: [DONE]\n"), unterminated("data: [DONE]"), Act::Events(odd)]);
+    let server = two_protocols(&upstream).start();
+    for round in 0..3 {
+        let text = server.chat("lab/open", json!({"stream": true})).text().unwrap();
+        assert!(text.ends_with("data: [DONE]\n\n"), "{round}: {text}");
+        let events = data(&text);
+        assert_eq!(text_of(&events), "Hi", "{round}");
+        assert!(
+            events.iter().all(|e| e["model"] == "lab/open" && e["choices"][0]["delta"].is_object() || e["choices"].is_array()),
+            "{round}: {text}"
+        );
+        assert!(!text.contains("\"up\"") && !text.contains("ping"), "{round}: {text}");
+    }
+}
+
+#[test]
+fn absurd_numbers_stop_nothing() {
+    let upstream = Upstream::start();
+    let mut answer = crate::upstream::completion("x");
+    answer["usage"]["completion_tokens"] = json!(4_000_000_000_u64);
+    upstream.on("o", vec![Act::Json(200, answer)]);
+    let setup =
+        crate::harness::Setup::new().provider("p", "openai_chat", &upstream, "").provider("anth", "anthropic_messages", &upstream, "");
+    let dear = "price = { prompt = \"1\", completion = \"9000000\" }";
+    let mut server = setup.model("lab/dear", &[("p", "o", dear)]).model("lab/anth", &[("anth", "a", "max_output = 1000")]).start();
+    for _ in 0..3 {
+        assert_eq!(server.chat("lab/dear", json!({})).status(), 200);
+    }
+    server.wait_for_record(|r| r["tokens_completion"] == 4_000_000_000_u64);
+    server.signal("TERM");
+    assert!(server.wait().success());
+    server.start_again();
+    assert_eq!(server.logs().len(), 3);
+    upstream.on("a", vec![Act::Json(200, message(json!([]), "end_turn"))]);
+    assert_eq!(server.chat("lab/anth", json!({"reasoning": {"max_tokens": u64::MAX}})).status(), 200);
+    assert_eq!(upstream.seen_of("a")[0].body["thinking"]["budget_tokens"], 1024);
+}

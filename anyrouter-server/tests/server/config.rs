@@ -193,3 +193,54 @@ fn logs_are_lines_of_metadata_in_the_format_that_was_asked_for() {
     let text = line.to_string();
     assert!(!text.contains("127.0.0.1") && !text.contains("acc_") && !text.contains("key"), "{text}");
 }
+
+#[test]
+fn an_error_repeats_no_secret_and_limits_have_bounds() {
+    for (toml, env) in [
+        ("[[provider]]\nslug = \"x\"\napi_key = \"sk-live-SECRET\"\n", &[][..]),
+        ("[[provider]]\nslug = \"x\"\ntier = \"sk-live-SECRET\"\n", &[]),
+        ("", &[("ANYROUTER_LIMITS_BODY", "sk-live-SECRET")]),
+    ] {
+        let (good, text) = check(toml, env);
+        assert!(!good && !text.contains("SECRET"), "{text}");
+    }
+    let (_, text) = check("", &[("ANYROUTER_LIMITS_BODY", "x")]);
+    assert!(text.contains("ANYROUTER_LIMITS_BODY"), "{text}");
+    for toml in [
+        "[limits]\nconnections = 9223372036854775807",
+        "[limits]\nrequests = 0",
+        "[limits]\ndepth = 10000000",
+        "[limits]\ntrusted_proxies = [\"nonsense\"]",
+        "[tls]\ncert = \"/nonexistent\"\nkey = \"/nonexistent\"",
+        "[privacy]\nlog_bodies = true",
+    ] {
+        assert!(!check(toml, &[]).0, "{toml}");
+    }
+    assert!(
+        check("", &[("ANYROUTER_PORT", "tcp://10.0.0.1:80"), ("ANYROUTER_SERVICE_HOST", "10.0.0.1")]).0,
+        "what Kubernetes sets is not ours"
+    );
+}
+
+#[test]
+fn a_bootstrap_file_that_cannot_be_written_makes_no_account() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = |file: &str| {
+        command(&[])
+            .args(["--listen", "127.0.0.1:0", "--bootstrap-file", file])
+            .current_dir(dir.path())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    assert!(!start("nonexistent/x.json").wait().unwrap().success());
+    let mut child = start("boot.json");
+    let began = std::time::Instant::now();
+    while !dir.path().join("boot.json").exists() {
+        assert!(began.elapsed().as_secs() < 20, "the second start writes the keys");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

@@ -132,6 +132,20 @@ fn the_callers_address_is_the_peers_unless_a_trusted_proxy_says_otherwise() {
     assert_eq!(forwarded(&two_protocols(&upstream).start()), "127.0.0.1");
     let behind = two_protocols(&upstream).more("[limits]\ntrusted_proxies = [\"127.0.0.0/8\", \"10.0.0.0/8\"]").start();
     assert_eq!(forwarded(&behind), "198.51.100.7");
+    for (header, expected) in [
+        ("203.0.113.9, 198.51.100.7:4711", "198.51.100.7"),
+        ("203.0.113.9, [2001:db8::5]:99", "2001:db8::5"),
+        ("203.0.113.9, unknown", "127.0.0.1"),
+    ] {
+        let response = behind
+            .request("POST", "/chat/completions")
+            .bearer_auth(&behind.key)
+            .header("x-forwarded-for", header)
+            .json(&body("lab/open", json!({})))
+            .send()
+            .unwrap();
+        assert_eq!(behind.record(&response)["ip"], expected, "{header}");
+    }
 }
 
 #[test]
@@ -153,4 +167,27 @@ fn connections_to_upstreams_are_kept_and_replaced_when_they_close() {
     let response = server.wait_ready_chat("lab/open");
     let _ = response.text();
     assert_eq!(upstream.seen().len(), 4);
+}
+
+#[test]
+fn an_answer_does_not_wait_for_what_follows_its_request() {
+    use std::io::{Read as _, Write as _};
+    let upstream = Upstream::start();
+    upstream.on("o", vec![Act::Json(200, completion("x"))]);
+    let server = two_protocols(&upstream).start();
+    let address = server.base.trim_start_matches("http://").split('/').next().unwrap();
+    let chat = body("lab/open", json!({})).to_string();
+    let post = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{chat}",
+        server.key,
+        chat.len()
+    );
+    for request in ["GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /heal".to_owned(), format!("{post}\r\n"), "GARBAGE\r\n\r\n".to_owned()] {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap_or_else(|e| panic!("{e}: {}", &request[..20.min(request.len())]));
+        assert!(head.starts_with(b"HTTP/1.1 "));
+    }
 }

@@ -211,11 +211,36 @@ fn a_block_and_a_key_of_its_own_hold_from_the_next_request_on() {
     let change = server
         .request("PATCH", &format!("/keys/{hash}"))
         .bearer_auth(&server.management)
-        .json(&json!({"privacy": {"allow_training_paid": true}}))
+        .json(&json!({"privacy": {"block": []}}))
         .send()
         .unwrap();
     assert_eq!(change.status(), 200);
     assert_eq!(ask()["provider"], "one Inc");
     server.patch_privacy(&json!({"allow": ["three"]}));
     assert_eq!(ask()["provider"], "three Inc", "a key can only be stricter");
+}
+
+#[test]
+fn a_restriction_holds_however_its_name_is_written() {
+    let upstream = Upstream::start();
+    let server = setup(&upstream);
+    for pattern in ["lab/x", "LAB/X", "x", "lab/x:free", " lab/x", "LAB/*"] {
+        server.patch_privacy(&json!({"block_models": [pattern]}));
+        assert_eq!(server.chat("lab/x", json!({})).status(), 404, "{pattern}");
+    }
+    server.patch_privacy(&json!({"block_models": []}));
+    for pattern in ["one/", "One", "ONE Inc"] {
+        assert_eq!(by(&server, "lab/x", json!({"provider": {"ignore": [pattern]}})), "two", "{pattern}");
+    }
+    for pin in [&b"M\xc3\xbcller"[..], b"\xff\xfe"] {
+        let pin = reqwest::header::HeaderValue::from_bytes(pin).unwrap();
+        let response = server
+            .request("POST", "/chat/completions")
+            .bearer_auth(&server.key)
+            .header("X-AnyRouter-Provider", pin)
+            .json(&body("lab/x", json!({})))
+            .send()
+            .unwrap();
+        assert_eq!(response.status(), 404, "a pin that cannot be read is a pin");
+    }
 }

@@ -97,6 +97,8 @@ struct ReasoningDetail<'a> {
     signature: Option<&'a RawValue>,
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
+    #[serde(default)]
+    index: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -285,26 +287,7 @@ fn push_tool_result(out: &mut Vec<u8>, message: &Message<'_>, at: &str, omitted:
 }
 
 fn push_assistant(out: &mut Vec<u8>, message: &Message<'_>, at: &str, omitted: &mut Vec<String>) -> Result<(), RequestFault> {
-    for detail in message.reasoning_details.iter().flatten() {
-        match (&*detail.kind, detail.text, detail.signature, detail.data) {
-            // Thinking goes back only with the signature that vouches for it.
-            ("reasoning.text", text, Some(signature), _) if signature.get() != "null" => {
-                comma(out);
-                out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":");
-                out.extend_from_slice(text.map_or(b"\"\"", |t| t.get().as_bytes()));
-                push_member(out, b"\"signature\"");
-                push_raw(out, signature);
-                out.push(b'}');
-            }
-            ("reasoning.encrypted", _, _, Some(data)) => {
-                comma(out);
-                out.extend_from_slice(b"{\"type\":\"redacted_thinking\",\"data\":");
-                push_raw(out, data);
-                out.push(b'}');
-            }
-            _ => {}
-        }
-    }
+    push_thoughts(out, message.reasoning_details.as_deref().unwrap_or_default());
     push_content(out, message.content.or(message.refusal), message.cache_control, &format!("{at}.content"), omitted)?;
     for (j, call) in message.tool_calls.iter().flatten().enumerate() {
         comma(out);
@@ -324,6 +307,35 @@ fn push_assistant(out: &mut Vec<u8>, message: &Message<'_>, at: &str, omitted: &
         out.push(b'}');
     }
     Ok(())
+}
+
+/// Thinking goes back only with the signature that vouches for it. A stream gives both in pieces, which bear one index.
+fn push_thoughts(out: &mut Vec<u8>, details: &[ReasoningDetail<'_>]) {
+    for pieces in details.chunk_by(|a, b| a.kind == b.kind && a.index.is_some() && a.index == b.index) {
+        let Some(first) = pieces.first() else { continue };
+        let signature = pieces.iter().find_map(|p| p.signature.filter(|s| s.get() != "null"));
+        match (&*first.kind, signature, first.data) {
+            ("reasoning.text", Some(signature), _) => {
+                comma(out);
+                out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":\"");
+                for text in pieces.iter().filter_map(|p| p.text) {
+                    let inner = text.get().strip_prefix('"').and_then(|t| t.strip_suffix('"'));
+                    out.extend_from_slice(inner.unwrap_or_default().as_bytes());
+                }
+                out.push(b'"');
+                push_member(out, b"\"signature\"");
+                push_raw(out, signature);
+                out.push(b'}');
+            }
+            ("reasoning.encrypted", _, Some(data)) => {
+                comma(out);
+                out.extend_from_slice(b"{\"type\":\"redacted_thinking\",\"data\":");
+                push_raw(out, data);
+                out.push(b'}');
+            }
+            _ => {}
+        }
+    }
 }
 
 fn push_cache_control(out: &mut Vec<u8>, cache_control: Option<&RawValue>) {
@@ -575,14 +587,15 @@ fn thinking(request: &ChatRequest, endpoint: &Endpoint, omitted: &mut Vec<String
         Some("xhigh" | "max") => 95,
         _ => 50,
     };
-    Thinking::Budget(request.reasoning.max_tokens.unwrap_or(whole.saturating_mul(share) / 100).max(LEAST_BUDGET))
+    let most = endpoint.max_output.unwrap_or(u64::from(u32::MAX));
+    Thinking::Budget(request.reasoning.max_tokens.unwrap_or(whole.saturating_mul(share) / 100).min(most).max(LEAST_BUDGET))
 }
 
 /// `max_tokens` includes the thinking, and must be above its budget.
 fn max_tokens(request: &ChatRequest, endpoint: &Endpoint, thinking: &Thinking) -> u64 {
     let asked = request.max_tokens.or(endpoint.max_output).unwrap_or(MAX_TOKENS);
     match thinking {
-        Thinking::Budget(budget) if asked <= *budget => budget + asked.min(MAX_TOKENS),
+        Thinking::Budget(budget) if asked <= *budget => budget.saturating_add(asked.min(MAX_TOKENS)),
         _ => asked,
     }
 }
@@ -667,6 +680,18 @@ mod tests {
                 "tool_choice": {"type": "any", "disable_parallel_tool_use": true},
                 "temperature": 0.5, "stop_sequences": ["END"], "metadata": {"user_id": "u"}, "stream": true})
         );
+    }
+
+    #[test]
+    fn thinking_that_was_streamed_in_pieces_goes_back_whole() {
+        let (body, _) = translate(
+            r#"{"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y","reasoning_details":[
+                {"type":"reasoning.text","text":"Let \"me","index":0},{"type":"reasoning.text","text":" see","index":0},{"type":"reasoning.text","signature":"c2ln","index":0},
+                {"type":"reasoning.encrypted","data":"b64","index":1},{"type":"reasoning.text","text":"unsigned","index":2}]}]}"#,
+            "",
+        );
+        let thoughts = json!([{"type": "thinking", "thinking": "Let \"me see", "signature": "c2ln"}, {"type": "redacted_thinking", "data": "b64"}, {"type": "text", "text": "y"}]);
+        assert_eq!(body["messages"][1]["content"], thoughts);
     }
 
     #[test]

@@ -115,8 +115,8 @@ impl ChatRequest {
         let mut scanner = Scanner::new(&body, depth);
         let mut members: SmallVec<[Member; 16]> = SmallVec::new();
         let scanned = scanner.object(|s, name| {
-            let spelt = body.get(name.start + 1..name.end - 1).unwrap_or_default();
-            s.count(matches!(spelt, b"messages" | b"tools"));
+            let member = Member { name: name.clone(), value: 0..0 };
+            s.count(member.is(&body, "messages") || member.is(&body, "tools"));
             let value = s.value()?;
             s.count(false);
             members.push(Member { name: name.clone(), value });

@@ -57,11 +57,6 @@ impl StreamRelay {
         }
     }
 
-    /// The body ended without `[DONE]`: complete all the same where the answer said why it ended.
-    pub fn end(&mut self) -> Result<(), AnswerFault> {
-        if self.rewriter.meter.finish_reason.is_some() && !self.splitter.is_within() { Ok(()) } else { Err(AnswerFault::Truncated) }
-    }
-
     /// What passed so far.
     pub fn meter(&self) -> &Meter {
         &self.rewriter.meter
@@ -96,7 +91,10 @@ impl Rewriter {
             Some(range) => {
                 let start = out.len();
                 out.extend_from_slice(event.raw.get(..range.start).unwrap_or_default());
-                self.chunk(data, out).inspect_err(|_| out.truncate(start))?;
+                if !self.chunk(data, out).inspect_err(|_| out.truncate(start))? {
+                    out.truncate(start);
+                    return Ok(Step::Nothing);
+                }
                 out.extend_from_slice(event.raw.get(range.end..).unwrap_or_default());
             }
             None => {
@@ -104,24 +102,28 @@ impl Rewriter {
                 let one_line: Vec<u8> = data.iter().map(|b| if *b == b'\n' { b' ' } else { *b }).collect();
                 let start = out.len();
                 out.extend_from_slice(b"data: ");
-                self.chunk(&one_line, out).inspect_err(|_| out.truncate(start))?;
+                if !self.chunk(&one_line, out).inspect_err(|_| out.truncate(start))? {
+                    out.truncate(start);
+                    return Ok(Step::Nothing);
+                }
                 out.extend_from_slice(b"\n\n");
             }
         }
         Ok(Step::Answered)
     }
 
-    /// Appends a chunk with our values. Where it is a fault, what was appended is of no use.
-    fn chunk(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), AnswerFault> {
+    /// Appends a chunk with our values; false where it is no chunk, as a `ping`. Where it is none or a fault, what was appended is of no
+    /// use.
+    fn chunk(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<bool, AnswerFault> {
         let wrong = || AnswerFault::NotTheProtocol("an OpenAI chat completion chunk");
         if std::str::from_utf8(data).is_err() {
             return Err(wrong());
         }
         let (mut written, mut has_provider, mut first) = (0, false, true);
-        let (mut saw_choices, mut error) = (false, None);
+        let (mut saw_choices, mut saw_usage, mut bad_choices, mut error) = (false, false, false, None);
         let mut scanner = Scanner::new(data, DEPTH);
         let scanned = scanner.object(|s, name| {
-            let name = data.get(name.start + 1..name.end - 1).unwrap_or_default();
+            let name = spelt_out(data.get(name.clone()).unwrap_or_default());
             let value = s.value()?;
             let text = data.get(value.clone()).unwrap_or_default();
             let mut replace = |with: &[u8], out: &mut Vec<u8>| {
@@ -129,7 +131,7 @@ impl Rewriter {
                 out.extend_from_slice(with);
                 written = value.end;
             };
-            match name {
+            match &*name {
                 b"id" => {
                     if self.meter.upstream_id.is_none() {
                         self.meter.upstream_id = serde_json::from_slice::<String>(text).ok().and_then(|id| token_of(&id));
@@ -143,8 +145,9 @@ impl Rewriter {
                 }
                 b"choices" => {
                     saw_choices = true;
+                    bad_choices = text != b"null" && !text.starts_with(b"[");
                     read_choices(text, b"delta", &mut self.meter);
-                    if !self.names.include_usage && is_empty_list(text) {
+                    if text == b"null" || (!self.names.include_usage && is_empty_list(text)) {
                         replace(self.names.no_choices(), out);
                     }
                 }
@@ -152,6 +155,7 @@ impl Rewriter {
                     if let Some(tokens) = read_usage(text) {
                         self.meter.tokens = Some(tokens);
                         self.meter.usage_sent = true;
+                        saw_usage = true;
                         replace(b"", out);
                         push_usage(out, &self.names, &self.meter, text);
                     }
@@ -171,10 +175,13 @@ impl Rewriter {
         let fault = match (scanned.and_then(|()| scanner.end()), error) {
             (Err(_), _) => Some(wrong()),
             (Ok(()), Some(error)) => Some(error),
-            (Ok(()), None) => (!saw_choices).then(wrong),
+            (Ok(()), None) => bad_choices.then(wrong),
         };
         if let Some(fault) = fault {
             return Err(fault);
+        }
+        if !saw_choices && !saw_usage {
+            return Ok(false);
         }
         let close = data.get(..end).and_then(|d| d.iter().rposition(|b| *b == b'}')).unwrap_or(written);
         out.extend_from_slice(data.get(written..close).unwrap_or_default());
@@ -182,9 +189,22 @@ impl Rewriter {
             out.extend_from_slice(if first { b"\"provider\":" } else { b",\"provider\":" });
             out.extend_from_slice(&self.provider);
         }
+        if !saw_choices {
+            out.extend_from_slice(b",\"choices\":");
+            out.extend_from_slice(self.names.no_choices());
+        }
         out.extend_from_slice(data.get(close..).unwrap_or_default());
-        Ok(())
+        Ok(true)
     }
+}
+
+/// A member's name, given with its quotes, without them and with its escapes resolved.
+fn spelt_out(quoted: &[u8]) -> std::borrow::Cow<'_, [u8]> {
+    let bare = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    if !bare.contains(&b'\\') {
+        return bare.into();
+    }
+    serde_json::from_slice::<String>(quoted).map_or(bare.into(), |name| name.into_bytes().into())
 }
 
 fn is_empty_list(text: &[u8]) -> bool {
