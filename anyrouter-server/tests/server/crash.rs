@@ -154,11 +154,11 @@ fn each_durability_keeps_its_records() {
             assert!(server.chat("lab/open", json!({"stream": true})).text().unwrap().ends_with("data: [DONE]\n\n"));
         }
         assert_eq!(server.logs().len(), 40, "{durability}: reads look in the journal and in the database");
-        if durability != "async" {
-            server.kill();
-        } else {
+        if durability == "async" {
             server.signal("TERM");
             server.wait();
+        } else {
+            server.kill();
         }
         server.start_again();
         assert_eq!(server.logs().len(), 40, "{durability}");
