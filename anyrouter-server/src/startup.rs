@@ -185,7 +185,7 @@ fn table(rows: &BTreeMap<usize, Row>, base_url: &str, key: Option<&ApiKey>) -> S
         let body = json!({"model": model, "messages": [{"role": "user", "content": "Hello!"}], "stream": true});
         let _ = writeln!(
             out,
-            "  curl -N {base_url}/chat/completions -H 'Authorization: Bearer {shown}' -H 'Content-Type: application/json' -d '{body}'\n"
+            "  curl -N {base_url}/chat/completions -H \"Authorization: Bearer {shown}\" -H 'Content-Type: application/json' -d '{body}'\n"
         );
     }
     out

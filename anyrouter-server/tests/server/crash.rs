@@ -17,9 +17,9 @@ use crate::{
     upstream::{Act, Upstream, chunks, completion},
 };
 
-/// How often the server is killed: a few times in the gate, 200 where `ANYROUTER_TEST_KILLS` says so.
+/// How often the server is killed: a few times in the gate, 200 where `TEST_KILLS` says so.
 fn kills() -> usize {
-    std::env::var("ANYROUTER_TEST_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(6)
+    std::env::var("TEST_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(6)
 }
 
 #[test]
