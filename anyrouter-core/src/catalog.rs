@@ -224,7 +224,7 @@ pub struct VirtualModel {
 /// All that is known of providers and models, at one version.
 #[derive(Clone, Debug)]
 pub struct Catalog {
-    version: String,
+    version: Arc<str>,
     providers: Vec<Provider>,
     models: Vec<Model>,
     endpoints: Vec<Endpoint>,
@@ -239,7 +239,7 @@ impl Catalog {
     }
 
     /// A fingerprint of everything in it: 16 hexadecimal digits of SHA-256.
-    pub fn version(&self) -> &str {
+    pub fn version(&self) -> &Arc<str> {
         &self.version
     }
 

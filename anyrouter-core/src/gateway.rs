@@ -173,7 +173,7 @@ impl Gateway {
             account: caller.key.account.clone(),
             key_hash: caller.key.hash,
             at: started,
-            ip: head.ip.map(|ip| ip.to_string()),
+            ip: head.ip,
             model_requested: None,
             endpoint: None,
         };
@@ -212,8 +212,8 @@ impl Gateway {
             return recorder.refuse(outcome, error).await;
         }
         let layers = caller.layers(&world);
-        recorder.record.policy = Some(layers.fingerprint().to_owned());
-        recorder.record.catalog = Some(world.catalog.catalog().version().to_owned());
+        recorder.record.policy = Some(layers.fingerprint().clone());
+        recorder.record.catalog = Some(world.catalog.catalog().version().clone());
         Job { gateway: self.clone(), world, layers, request, targets, recorder }.answer().await
     }
 

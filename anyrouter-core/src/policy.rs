@@ -40,6 +40,7 @@
 
 mod compiled;
 mod explain;
+mod prices;
 mod restriction;
 mod settings;
 

@@ -28,7 +28,7 @@ use crate::{
     policy::Eligible,
     secret::Secret,
     time::Timestamp,
-    usage::{Opening, Outcome, Record},
+    usage::{OpenRequest, Outcome, Record},
 };
 
 /// Time.
@@ -73,10 +73,8 @@ pub struct DirectoryError(pub String);
 #[async_trait]
 pub trait UsageLog: Send + Sync {
     /// Takes a slot for a request, waiting while there are too many; an error where records cannot be written now.
-    async fn take(&self, opening: &Opening) -> Result<(), LogError>;
-
-    /// Replaces what is known of a request whose slot is taken.
-    fn note(&self, opening: &Opening);
+    /// What is known of the request may change until its slot is filled; the log looks at it when it wants to.
+    async fn take(&self, open: &Arc<OpenRequest>) -> Result<(), LogError>;
 
     /// Writes the record of a taken slot, and gives the slot back.
     fn fill(&self, record: &Record) -> Filled;
@@ -111,7 +109,8 @@ pub struct LogQuery {
 impl LogQuery {
     /// Whether a record is wanted, the limit aside.
     pub fn wants(&self, record: &Record) -> bool {
-        let named = |m: &String| record.model_requested.as_ref() == Some(m) || record.model.as_ref() == Some(m);
+        let named =
+            |m: &String| record.model_requested.as_ref() == Some(m) || record.model.as_ref().is_some_and(|model| model.as_str() == m);
         self.before.is_none_or(|b| record.id < b)
             && self.model.as_ref().is_none_or(named)
             && self.status.is_none_or(|s| record.http_status == s)

@@ -7,7 +7,11 @@
 mod health;
 mod plan;
 mod preferences;
+mod rules;
+mod speed;
 
+#[cfg(feature = "gateway")]
+pub(crate) use self::rules::GATEWAY_MEMBERS;
 pub use self::{
     health::{Health, HealthView, Observation},
     plan::{Candidate, Needs, Plan, Request, explain, plan},

@@ -10,6 +10,6 @@ mod tokens;
 
 pub use self::{
     record::{Attempt, Outcome, Record},
-    slot::{Committed, Opening, Slot},
+    slot::{Committed, OpenRequest, Opening, Slot},
     tokens::{Tokens, cost},
 };

@@ -205,7 +205,7 @@ fn a_hanging_endpoint_is_given_up_after_the_first_byte_deadline_and_another_answ
     assert_eq!(text.matches(": waiting").count(), 29, "a comment every 10 s; the thirtieth falls with the deadline");
     assert!(text.contains("fine") && text.ends_with("[DONE]\n\n"));
     let record = rig.only_record();
-    let attempts: Vec<(&str, &str)> = record.attempts.iter().map(|a| (a.endpoint.as_str(), a.outcome.as_str())).collect();
+    let attempts: Vec<(&str, &str)> = record.attempts.iter().map(|a| (a.endpoint.as_str(), &*a.outcome)).collect();
     assert_eq!(attempts, [("a/lab-x", "timeout"), ("b/lab-x", "ok")]);
     assert_eq!(record.outcome, Outcome::Ok);
 }

@@ -9,11 +9,13 @@
 //! `interrupted`. A crash loses without trace only requests younger than that, and no client saw one of them end.
 
 mod file;
+mod frame;
 mod log;
 mod worker;
 
 pub use self::{
-    file::{Entry, Journal, JournalError, read_entries},
+    file::{Journal, JournalError, Position, Stretch},
+    frame::{Entry, Frame, OpenEntry, RecordEntry, entries},
     log::{JournalLog, OpenError, Options},
 };
 

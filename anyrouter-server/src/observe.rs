@@ -9,10 +9,12 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use anyrouter_core::{
     catalog::Usd,
+    ids::ProviderSlug,
     usage::{Outcome, Record},
 };
 use serde_json::json;
@@ -25,6 +27,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Log lines wait for the thread that writes them in at most so many bytes; beyond, they are counted and dropped.
 const WAITING: usize = 4 << 20;
+/// How long a line may wait for others.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Log lines and metrics.
 #[derive(Debug)]
@@ -32,15 +36,25 @@ pub(crate) struct Observer {
     format: LogFormat,
     level: LogLevel,
     lines: Arc<Lines>,
-    metrics: Mutex<BTreeMap<(&'static str, String), Totals>>,
+    metrics: Mutex<BTreeMap<(&'static str, Option<ProviderSlug>), Totals>>,
     refused: Mutex<BTreeMap<u16, u64>>,
 }
 
 #[derive(Debug, Default)]
 struct Lines {
     waiting: Mutex<Vec<u8>>,
+    writing: Mutex<()>,
     wake: Condvar,
     dropped: AtomicU64,
+}
+
+impl Lines {
+    fn write(&self) {
+        let _in_order = lock(&self.writing);
+        let batch = std::mem::take(&mut *lock(&self.waiting));
+        // A log that cannot be written must not stop the gateway.
+        let _ = std::io::stderr().write_all(&batch);
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,10 +81,10 @@ impl Observer {
                 while waiting.is_empty() {
                     waiting = theirs.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
                 }
-                let batch = std::mem::take(&mut *waiting);
                 drop(waiting);
-                // A log that cannot be written must not stop the gateway.
-                let _ = std::io::stderr().write_all(&batch);
+                // What comes within the next moment is written together: a line must not cost a request a wake-up and a `write`.
+                std::thread::sleep(GATHER);
+                theirs.write();
             }
         })?;
         Ok(Self { format, level, lines, metrics: Mutex::default(), refused: Mutex::default() })
@@ -81,7 +95,7 @@ impl Observer {
         let outcome = outcome(record.outcome);
         {
             let mut metrics = lock(&self.metrics);
-            let totals = metrics.entry((outcome, record.provider.clone().unwrap_or_default())).or_default();
+            let totals = metrics.entry((outcome, record.provider.clone())).or_default();
             totals.requests += 1;
             totals.prompt += record.tokens.prompt;
             totals.completion += record.tokens.completion;
@@ -125,7 +139,7 @@ impl Observer {
             }
             LogFormat::Text => {
                 let mut line = format!("{} {} {outcome} {}", r.created_at, r.id, r.http_status);
-                let endpoint = r.endpoint.as_deref().unwrap_or("-");
+                let endpoint = r.endpoint.as_ref().map_or("-", |e| e.as_str());
                 let tokens = (r.tokens.prompt, r.tokens.completion);
                 let _ = write!(line, " {endpoint} {}+{} tokens {} ms", tokens.0, tokens.1, r.latency / 1000);
                 if attempts > 1 {
@@ -154,6 +168,11 @@ impl Observer {
         }
     }
 
+    /// Writes the lines that still wait, before the process ends.
+    pub(crate) fn flush(&self) {
+        self.lines.write();
+    }
+
     /// Metrics in Prometheus' text format.
     pub(crate) fn metrics(&self, open: usize) -> String {
         let mut out = String::new();
@@ -161,6 +180,7 @@ impl Observer {
         let mut family = |name: &str, kind: &str, help: &str, value: &dyn Fn(&Totals) -> String| {
             let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
             for ((outcome, provider), totals) in &metrics {
+                let provider = label(provider);
                 let _ = writeln!(out, "{name}{{outcome=\"{outcome}\",provider=\"{provider}\"}} {}", value(totals));
             }
         };
@@ -171,6 +191,7 @@ impl Observer {
         let name = "anyrouter_request_duration_seconds";
         let _ = writeln!(out, "# HELP {name} From acceptance to the end.\n# TYPE {name} histogram");
         for ((outcome, provider), totals) in &metrics {
+            let provider = label(provider);
             let labels = format!("outcome=\"{outcome}\",provider=\"{provider}\"");
             let mut sum = 0;
             for (edge, count) in BUCKETS.iter().map(ToString::to_string).chain(["+Inf".to_owned()]).zip(totals.latency) {
@@ -197,6 +218,11 @@ impl Observer {
         );
         out
     }
+}
+
+/// A provider as a label; empty where a request reached none.
+fn label(provider: &Option<ProviderSlug>) -> &str {
+    provider.as_ref().map_or("", ProviderSlug::as_str)
 }
 
 /// An outcome as records write it.

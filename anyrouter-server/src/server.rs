@@ -221,6 +221,7 @@ pub async fn run(config: Config, sources: Sources, bootstrap_file: Option<PathBu
     http::serve(server.clone(), listener, tls, stop).await;
     let log = server.log.clone();
     let _ = tokio::task::spawn_blocking(move || log.close()).await;
+    server.observer.flush();
     Ok(())
 }
 

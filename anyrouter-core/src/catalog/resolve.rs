@@ -202,7 +202,7 @@ impl Building {
             names.entry(endpoint.upstream_model.to_string()).or_insert(endpoint.model_index);
         }
         let version = version(&providers, &models, &endpoints, &self.virtuals)?;
-        Ok(Catalog { version, providers, models, endpoints, virtuals: self.virtuals, names })
+        Ok(Catalog { version: version.into(), providers, models, endpoints, virtuals: self.virtuals, names })
     }
 }
 

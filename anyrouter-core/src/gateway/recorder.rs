@@ -85,11 +85,11 @@ impl Recorder {
 
     /// Notes that an endpoint is being asked.
     pub(super) fn trying(&mut self, endpoint: &Endpoint) {
-        self.record.model = Some(endpoint.model.to_string());
-        self.record.endpoint = Some(endpoint.id.to_string());
-        self.record.provider = Some(endpoint.provider.to_string());
-        self.record.provider_name = Some(endpoint.provider_name.to_string());
-        self.slot.note(|o| o.endpoint = Some(endpoint.id.to_string()));
+        self.record.model = Some(endpoint.model.clone());
+        self.record.endpoint = Some(endpoint.id.clone());
+        self.record.provider = Some(endpoint.provider.clone());
+        self.record.provider_name = Some(endpoint.provider_name.clone());
+        self.slot.note(|o| o.endpoint = Some(endpoint.id.clone()));
     }
 
     /// Notes that an endpoint failed, and lets routing learn from it.
@@ -98,8 +98,8 @@ impl Recorder {
         let latency = u64::try_from(now.since(since).as_micros()).unwrap_or(u64::MAX);
         self.waited = self.waited.saturating_add(latency);
         self.record.attempts.push(Attempt {
-            endpoint: endpoint.id.to_string(),
-            outcome: failure.outcome().to_owned(),
+            endpoint: endpoint.id.clone(),
+            outcome: failure.outcome().into(),
             http_status: failure.status,
             latency,
         });
@@ -117,19 +117,14 @@ impl Recorder {
         self.waited = self.waited.saturating_add(latency);
         self.first_byte = Some(now);
         self.record.time_to_first_byte = Some(micros(now, self.record.created_at));
-        self.record.attempts.push(Attempt {
-            endpoint: endpoint.id.to_string(),
-            outcome: "ok".to_owned(),
-            http_status: Some(status),
-            latency,
-        });
+        self.record.attempts.push(Attempt { endpoint: endpoint.id.clone(), outcome: "ok".into(), http_status: Some(status), latency });
         self.gateway.health.observe(endpoint, Observation::Answered { first_byte: latency }, now);
     }
 
     /// The answer broke off after it had begun: the attempt was no success after all.
     pub(super) fn broke_off(&mut self, endpoint: &Endpoint, failure: &Failure) {
         if let Some(attempt) = self.record.attempts.last_mut() {
-            failure.outcome().clone_into(&mut attempt.outcome);
+            attempt.outcome = failure.outcome().into();
         }
         let error_code = failure.code.clone().unwrap_or_else(|| failure.outcome().to_owned());
         self.failures.push(AttemptNote { backend: endpoint.id.to_string(), status: failure.status, error_code, is_final: true });
@@ -181,8 +176,7 @@ impl Recorder {
             record.generation_time = Some(micros(now, first));
             if let (Outcome::Ok, true, Some(endpoint)) = (outcome, record.streamed, &record.endpoint) {
                 let seconds = (micros(now, first) as f64 / 1e6).max(1e-3);
-                let endpoint = endpoint.as_str().into();
-                self.gateway.health.observe_throughput(&endpoint, record.tokens.completion as f64 / seconds, now);
+                self.gateway.health.observe_throughput(endpoint, record.tokens.completion as f64 / seconds, now);
             }
         }
         if let Some(reservation) = self.reservation.take() {
@@ -217,7 +211,7 @@ impl Drop for Recorder {
         if !self.slot.is_filled() {
             // An attempt that was under way showed nothing of its endpoint.
             let world = self.gateway.world();
-            if let Some(endpoint) = self.record.endpoint.as_deref().and_then(|e| world.catalog.catalog().endpoint(e))
+            if let Some(endpoint) = self.record.endpoint.as_ref().and_then(|e| world.catalog.catalog().endpoint(e.as_str()))
                 && self.first_byte.is_none()
             {
                 self.gateway.health.observe(endpoint, Observation::Nothing, self.now());

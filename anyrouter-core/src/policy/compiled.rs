@@ -5,12 +5,13 @@ use std::{collections::HashMap, sync::Arc};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Layer, ProviderPattern, Restriction,
+    Layer, PriceCaps, ProviderPattern, Restriction,
     explain::{keeps_longer, outside_regions, publishes, trains_on_free, trains_on_paid},
+    prices::ByPrice,
     restriction::names_of,
 };
 use crate::{
-    catalog::{Catalog, Endpoint, Zdr},
+    catalog::{Catalog, Endpoint, Usd, Zdr},
     ids::push_hex,
 };
 
@@ -25,7 +26,10 @@ pub struct CompiledCatalog {
     training_free: Vec<u64>,
     publication: Vec<u64>,
     not_zdr: Vec<u64>,
-    providers: HashMap<String, Vec<u64>>,
+    charges_per_request: Vec<u64>,
+    providers: HashMap<String, Vec<u64>, foldhash::fast::FixedState>,
+    /// For each model: by prompt, completion, request, image and audio.
+    prices: Vec<[ByPrice; 5]>,
 }
 
 impl CompiledCatalog {
@@ -46,7 +50,9 @@ impl CompiledCatalog {
             training_free: empty.clone(),
             publication: empty.clone(),
             not_zdr: empty.clone(),
-            providers: HashMap::new(),
+            charges_per_request: empty.clone(),
+            providers: HashMap::default(),
+            prices: Vec::with_capacity(catalog.models().len()),
             catalog: catalog.clone(),
         };
         for endpoint in catalog.endpoints() {
@@ -57,9 +63,20 @@ impl CompiledCatalog {
             set(&mut it.training_free, bit, trains_on_free(endpoint, traffic));
             set(&mut it.publication, bit, publishes(endpoint, traffic));
             set(&mut it.not_zdr, bit, endpoint.terms.zdr.as_ref().is_none_or(|z| z.value != Zdr::Default));
+            set(&mut it.charges_per_request, bit, endpoint.prices.request.is_some_and(|price| price > Usd::ZERO));
             for name in names_of(endpoint) {
                 set(it.providers.entry(name).or_insert_with(|| empty.clone()), bit, true);
             }
+        }
+        for model in catalog.models() {
+            let endpoints = catalog.endpoints_of(model);
+            it.prices.push([
+                ByPrice::new(endpoints, |p| p.prompt),
+                ByPrice::new(endpoints, |p| p.completion),
+                ByPrice::new(endpoints, |p| p.request),
+                ByPrice::new(endpoints, |p| p.image),
+                ByPrice::new(endpoints, |p| p.audio),
+            ]);
         }
         it
     }
@@ -123,16 +140,31 @@ impl CompiledCatalog {
                 bits.fill(0);
             }
         }
-        let caps = r.max_price != super::PriceCaps::default();
-        if caps || r.max_retention_days.is_some() || r.regions.is_some() {
+        self.cap(model, &r.max_price, bits);
+        if r.max_retention_days.is_some() || r.regions.is_some() {
             for (i, endpoint) in self.endpoints_of(model).iter().enumerate() {
-                let out = (caps && r.max_price.exceeded_by(endpoint).is_some())
-                    || r.max_retention_days.is_some_and(|days| keeps_longer(endpoint, days))
+                let out = r.max_retention_days.is_some_and(|days| keeps_longer(endpoint, days))
                     || r.regions.as_ref().is_some_and(|regions| outside_regions(endpoint, regions));
                 if out && let Some(word) = bits.get_mut(i / 64) {
                     *word &= !(1 << (i % 64));
                 }
             }
+        }
+    }
+
+    fn cap(&self, model: usize, caps: &PriceCaps, bits: &mut [u64]) {
+        let Some(prices) = self.prices.get(model) else { return };
+        let free = caps.free_only.then_some(Usd::ZERO);
+        let of_tokens = |cap: Option<Usd>| cap.into_iter().chain(free).min();
+        let caps_in_order = [of_tokens(caps.prompt), of_tokens(caps.completion), caps.request, caps.image, caps.audio];
+        for (by_price, cap) in prices.iter().zip(caps_in_order) {
+            if let Some(cap) = cap {
+                by_price.keep_at_most(cap, bits);
+            }
+        }
+        if caps.free_only {
+            // What is not known to charge for the request itself may be free.
+            remove(bits, self.of(model, &self.charges_per_request));
         }
     }
 }
@@ -155,7 +187,7 @@ pub struct CompiledLayers {
     catalog: Arc<CompiledCatalog>,
     layers: Vec<(Layer, Restriction)>,
     allowed: Vec<u64>,
-    fingerprint: String,
+    fingerprint: Arc<str>,
 }
 
 impl CompiledLayers {
@@ -173,7 +205,7 @@ impl CompiledLayers {
         let mut fingerprint = String::with_capacity(16);
         let text = serde_json::to_vec(&layers).unwrap_or_default();
         push_hex(Sha256::digest(text).get(..8).unwrap_or_default(), &mut fingerprint);
-        Self { catalog, layers, allowed, fingerprint }
+        Self { catalog, layers, allowed, fingerprint: fingerprint.into() }
     }
 
     /// The catalog that they were compiled against.
@@ -187,7 +219,7 @@ impl CompiledLayers {
     }
 
     /// What identifies the layers, whatever the catalog: 16 hexadecimal digits of SHA-256.
-    pub fn fingerprint(&self) -> &str {
+    pub fn fingerprint(&self) -> &Arc<str> {
         &self.fingerprint
     }
 

@@ -37,7 +37,7 @@ fn opening(n: u8, account: &str) -> Opening {
         account: account.into(),
         key_hash: hash(n % 2),
         at: Timestamp::from_millis(1_800_000_000_000 + u64::from(n)),
-        ip: Some("192.0.2.1".to_owned()),
+        ip: Some([192, 0, 2, 1].into()),
         model_requested: None,
         endpoint: None,
     }
@@ -47,7 +47,7 @@ fn record(opening: &Opening, model: &str, status: u16) -> Record {
     let mut record = Record::opened(opening.clone());
     record.outcome = if status == 200 { Outcome::Ok } else { Outcome::UpstreamError };
     record.http_status = status;
-    record.model = Some(model.to_owned());
+    record.model = Some(model.into());
     record.tokens = Tokens { prompt: 3, completion: 4, ..Tokens::default() };
     record.cost = Some(Usd::from_pico(7));
     record

@@ -19,7 +19,7 @@ use crate::{
     policy::Settings,
     secret::Secret,
     time::Timestamp,
-    usage::{Opening, Record},
+    usage::{OpenRequest, Opening, Record},
 };
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -122,7 +122,7 @@ impl Directory for MemoryDirectory {
 #[derive(Debug, Default)]
 pub struct MemoryLog {
     records: Mutex<BTreeMap<RequestId, Record>>,
-    open: Mutex<BTreeMap<RequestId, Opening>>,
+    open: Mutex<BTreeMap<RequestId, Arc<OpenRequest>>>,
 }
 
 impl MemoryLog {
@@ -133,19 +133,15 @@ impl MemoryLog {
 
     /// The requests whose slots are taken.
     pub fn open(&self) -> Vec<Opening> {
-        lock(&self.open).values().cloned().collect()
+        lock(&self.open).values().map(|o| o.opening()).collect()
     }
 }
 
 #[async_trait]
 impl UsageLog for MemoryLog {
-    async fn take(&self, opening: &Opening) -> Result<(), LogError> {
-        lock(&self.open).insert(opening.id, opening.clone());
+    async fn take(&self, open: &Arc<OpenRequest>) -> Result<(), LogError> {
+        lock(&self.open).insert(open.id(), open.clone());
         Ok(())
-    }
-
-    fn note(&self, opening: &Opening) {
-        lock(&self.open).insert(opening.id, opening.clone());
     }
 
     fn fill(&self, record: &Record) -> Filled {

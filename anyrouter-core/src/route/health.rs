@@ -13,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+use smallvec::SmallVec;
+
 use crate::{catalog::Endpoint, ids::EndpointId, time::Timestamp};
 
 /// The first cooldown.
@@ -81,6 +83,16 @@ impl Health {
         states.get(&endpoint.id).map(|s| s.view(now)).unwrap_or_default()
     }
 
+    /// How long `endpoint` is not asked from `now` on; none where it may be asked.
+    pub fn cooldown(&self, endpoint: &Endpoint, now: Timestamp) -> Option<Duration> {
+        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).get(&endpoint.id)?.cooldown(now)
+    }
+
+    /// The median of microseconds to the first byte, of the last minute.
+    pub fn recent_first_byte(&self, endpoint: &Endpoint, now: Timestamp) -> Option<u64> {
+        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).get(&endpoint.id)?.recent_first_byte(now)
+    }
+
     /// Whether an attempt may be made at `now`. Where the endpoint has just come out of its cooldown, this is the one probe.
     pub fn begin(&self, endpoint: &Endpoint, now: Timestamp) -> bool {
         let mut states = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,15 +149,20 @@ impl State {
         cooling.or(probing.map(|left| left.min(FIRST)))
     }
 
+    fn recent_first_byte(&self, now: Timestamp) -> Option<u64> {
+        let recent = self.first_bytes.iter().filter(|(at, _)| now.since(*at) <= SLOW_WINDOW).map(|(_, v)| *v);
+        let mut recent: SmallVec<[u64; KEPT]> = recent.collect();
+        let middle = recent.len() / 2;
+        (!recent.is_empty()).then(|| *recent.select_nth_unstable(middle).1)
+    }
+
     fn view(&self, now: Timestamp) -> HealthView {
         let fresh = |at: Timestamp| now.since(at) <= WINDOW;
         let mut first_bytes: Vec<u64> = self.first_bytes.iter().filter(|(at, _)| fresh(*at)).map(|(_, v)| *v).collect();
         first_bytes.sort_unstable();
-        let mut recent: Vec<u64> = self.first_bytes.iter().filter(|(at, _)| now.since(*at) <= SLOW_WINDOW).map(|(_, v)| *v).collect();
-        recent.sort_unstable();
         let mut throughputs: Vec<f64> = self.throughputs.iter().filter(|(at, _)| fresh(*at)).map(|(_, v)| *v).collect();
         throughputs.sort_by(f64::total_cmp);
-        HealthView { cooldown: self.cooldown(now), recent_first_byte: recent.get(recent.len() / 2).copied(), first_bytes, throughputs }
+        HealthView { cooldown: self.cooldown(now), recent_first_byte: self.recent_first_byte(now), first_bytes, throughputs }
     }
 }
 

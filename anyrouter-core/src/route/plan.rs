@@ -2,12 +2,14 @@
 
 use std::cmp::Ordering;
 
-use serde_json::json;
-
-use super::{Health, HealthView, Preferences, Sort};
+use super::{
+    Health, HealthView, Preferences, Sort,
+    rules::{carried, is_excluded, left_out, reasons},
+    speed::{misses_latency, misses_throughput},
+};
 use crate::{
     catalog::{Endpoint, Protocol, Usd},
-    policy::{Change, Decision, Eligible, Excluded, Explanation, Layer, Position, Reason, Rule, relaxations},
+    policy::{Decision, Eligible, Excluded, Explanation, Position, relaxations},
     time::Timestamp,
 };
 
@@ -77,6 +79,7 @@ pub fn plan<'a>(decisions: &[Decision<'a>], request: &Request<'_>) -> Plan<'a> {
         let of_model = decision.eligible().filter(|e| !is_excluded(e.endpoint(), request)).map(|e| Ranked::new(e, request, place));
         ranked.extend(of_model);
     }
+    measure(&mut ranked, request);
     prefer(&mut ranked, request, &mut out.notes);
     rank(&mut ranked, request);
     if !request.preferences.allow_fallbacks || request.preferences.pin.is_some() {
@@ -96,16 +99,16 @@ pub fn explain(model: &str, decisions: &[Decision<'_>], request: &Request<'_>, c
             if plan.candidates.iter().any(|c| c.eligible.endpoint().id == endpoint.id) {
                 continue;
             }
-            let mut reasons = decision.reasons(nth);
-            reasons.extend(own_reasons(endpoint, request));
-            if reasons.is_empty() {
-                reasons.extend(left_out(endpoint, request));
+            let mut why = decision.reasons(nth);
+            why.extend(reasons(endpoint, request));
+            if why.is_empty() {
+                why.extend(left_out(endpoint, request));
             }
             excluded.push(Excluded {
                 endpoint: endpoint.id.clone(),
                 provider: endpoint.provider.clone(),
                 model: endpoint.model.clone(),
-                reasons,
+                reasons: why,
             });
         }
     }
@@ -123,128 +126,6 @@ pub fn explain(model: &str, decisions: &[Decision<'_>], request: &Request<'_>, c
     }
 }
 
-fn is_excluded(endpoint: &Endpoint, request: &Request<'_>) -> bool {
-    !own_reasons(endpoint, request).is_empty()
-}
-
-fn reason(rule: Rule, layer: Layer, fact: String, change: Option<(&str, serde_json::Value)>) -> Reason {
-    let change = change.map(|(set, to)| Change { layer, set: set.to_owned(), to });
-    Reason { rule, layer, fact, source: None, checked: None, change, lifted_by_tier: None }
-}
-
-/// Each of routing's own rules that excludes an endpoint.
-fn own_reasons(endpoint: &Endpoint, request: &Request<'_>) -> Vec<Reason> {
-    let (needs, preferences) = (request.needs, request.preferences);
-    let mut out = Vec::new();
-    let known = |name: &str, n: Option<u64>| format!("{name} = {}", n.map_or("unknown".to_owned(), |n| n.to_string()));
-    if let Some((floor, member)) = needs.min_context
-        && endpoint.context.is_none_or(|c| c < floor)
-    {
-        out.push(reason(Rule::Context, Layer::Request, known("context", endpoint.context), Some((member, json!(endpoint.context)))));
-    }
-    if let (Some(asked), Some(most)) = (needs.max_tokens, endpoint.max_output)
-        && asked > most
-    {
-        out.push(reason(Rule::Context, Layer::Request, known("max_output", Some(most)), Some(("max_tokens", json!(most)))));
-    }
-    if preferences.require_parameters {
-        for (parameter, carries) in carried(endpoint, request).into_iter().filter(|(_, c)| *c != Some(true)) {
-            let fact = format!("{parameter} = {}", if carries.is_none() { "unknown" } else { "unsupported" });
-            out.push(reason(Rule::Parameters, Layer::Request, fact, Some(("provider.require_parameters", json!(false)))));
-        }
-    }
-    if let Some(wanted) = &preferences.quantizations {
-        let has = endpoint.quantization.as_deref().unwrap_or("unknown");
-        if !wanted.iter().any(|q| q == has) {
-            let to: Vec<&str> = wanted.iter().map(String::as_str).chain([has]).collect();
-            out.push(reason(
-                Rule::Quantization,
-                Layer::Request,
-                format!("quantization = {has}"),
-                Some(("provider.quantizations", json!(to))),
-            ));
-        }
-    }
-    if let Some(pin) = preferences.pin.as_ref().filter(|pin| !pin.matches(endpoint)) {
-        out.push(reason(Rule::Pinned, Layer::Request, format!("pinned = {}", pin.as_str()), Some(("X-AnyRouter-Provider", json!(null)))));
-    }
-    if !(request.has_credential)(endpoint) {
-        out.push(reason(Rule::NoCredential, Layer::Endpoint, "credential = none".to_owned(), None));
-    }
-    if let Some(left) = request.health.view(endpoint, request.now).cooldown {
-        out.push(reason(Rule::Cooldown, Layer::Endpoint, format!("cooldown = {} ms left", left.as_millis()), None));
-    }
-    out
-}
-
-/// Why an endpoint that no single rule excludes is not tried: a preference that every candidate could be measured by, or fallbacks
-/// that are not allowed.
-fn left_out(endpoint: &Endpoint, request: &Request<'_>) -> Vec<Reason> {
-    let view = request.health.view(endpoint, request.now);
-    let mut out = Vec::new();
-    if misses_latency(&view, request) == Some(true) {
-        let fact = format!("latency = {} ms", view.first_byte(50).unwrap_or_default() / 1000);
-        out.push(reason(Rule::Latency, Layer::Request, fact, Some(("provider.preferred_max_latency", json!(null)))));
-    }
-    if misses_throughput(&view, request) == Some(true) {
-        let fact = format!("throughput = {:.1} tokens/s", view.throughput(50).unwrap_or_default());
-        out.push(reason(Rule::Throughput, Layer::Request, fact, Some(("provider.preferred_min_throughput", json!(null)))));
-    }
-    if out.is_empty() {
-        let fact = "allow_fallbacks = false".to_owned();
-        out.push(reason(Rule::Pinned, Layer::Request, fact, Some(("provider.allow_fallbacks", json!(true)))));
-    }
-    out
-}
-
-/// What was sent that not every endpoint carries, and whether this one is known to.
-fn carried(endpoint: &Endpoint, request: &Request<'_>) -> Vec<(String, Option<bool>)> {
-    let needs = request.needs;
-    let anthropic = endpoint.address(request.inbound).is_some_and(|a| a.protocol == Protocol::AnthropicMessages);
-    let mut out = Vec::new();
-    for parameter in &needs.parameters {
-        let capability = match parameter.as_str() {
-            "tools" | "tool_choice" | "parallel_tool_calls" => Some("tools"),
-            "response_format" => Some("structured_output"),
-            "reasoning" | "reasoning_effort" => Some("reasoning"),
-            _ => None,
-        };
-        let listed = endpoint.parameters.as_ref().map(|list| list.contains(parameter));
-        let by_protocol = !(anthropic && needs.not_in_anthropic.contains(parameter));
-        let carries = match (by_protocol, listed, capability) {
-            (false, ..) => Some(false),
-            (true, Some(listed), None) => Some(listed || ALWAYS.contains(&parameter.as_str())),
-            (true, Some(true), Some(_)) | (true, None, None) => Some(true),
-            (true, _, Some(capability)) => endpoint.can(capability),
-        };
-        out.push((parameter.clone(), carries));
-    }
-    if needs.images {
-        out.push(("messages.content.image_url".to_owned(), endpoint.can("vision")));
-    }
-    out
-}
-
-/// Members that every endpoint carries, or that never leave the gateway.
-const ALWAYS: [&str; 16] = [
-    "model",
-    "messages",
-    "stream",
-    "stream_options",
-    "max_tokens",
-    "max_completion_tokens",
-    "provider",
-    "models",
-    "preset",
-    "trace",
-    "session_id",
-    "min_context",
-    "require_params",
-    "usage",
-    "user",
-    "metadata",
-];
-
 struct Ranked<'a> {
     eligible: Eligible<'a>,
     view: HealthView,
@@ -261,12 +142,12 @@ impl<'a> Ranked<'a> {
     fn new(eligible: Eligible<'a>, request: &Request<'_>, model: usize) -> Self {
         let e = eligible.endpoint();
         let order = request.preferences.order.iter().position(|p| p.matches(e)).unwrap_or(usize::MAX);
-        let carries = carried(e, request).iter().all(|(_, c)| *c == Some(true));
+        let carries = carried(e, request).all(|(_, c)| c == Some(true));
         let price = e.prices.prompt.zip(e.prices.completion).map(|(p, c)| p.plus(c));
         // Weighted order: the exponential variates of an inverse-square weight, smallest first (Efraimidis and Spirakis, 2006).
         let weight = price.map_or(1e-30, |p| 1.0 / (p.as_f64() * 1e6).max(1e-3).powi(2));
         let chance = -uniform(request.seed, e.index).ln() / weight;
-        Self { eligible, view: request.health.view(e, request.now), model, order, slow: false, misses: false, carries, price, chance }
+        Self { eligible, view: HealthView::default(), model, order, slow: false, misses: false, carries, price, chance }
     }
 }
 
@@ -278,35 +159,37 @@ fn uniform(seed: u64, n: usize) -> f64 {
     ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64 + f64::EPSILON
 }
 
-/// Whether the median first byte is above a cut-off; `None` where it is not measured.
-fn misses_latency(view: &HealthView, request: &Request<'_>) -> Option<bool> {
-    let cuts = &request.preferences.max_latency;
-    if cuts.is_empty() {
-        return Some(false);
+/// Looks up how fast the candidates are, as far as it can decide anything.
+fn measure(ranked: &mut [Ranked<'_>], request: &Request<'_>) {
+    let p = request.preferences;
+    let by_speed = matches!(p.sort, Some(Sort::Latency | Sort::Throughput)) || !p.max_latency.is_empty() || !p.min_throughput.is_empty();
+    if ranked.len() < 2 && !by_speed {
+        return;
     }
-    cuts.each().map(|(p, cut)| view.first_byte(p).map(|v| v as f64 / 1000.0 > cut)).try_fold(false, |any, miss| Some(any || miss?))
-}
-
-fn misses_throughput(view: &HealthView, request: &Request<'_>) -> Option<bool> {
-    let cuts = &request.preferences.min_throughput;
-    if cuts.is_empty() {
-        return Some(false);
+    for r in ranked.iter_mut() {
+        let endpoint = r.eligible.endpoint();
+        if by_speed {
+            r.view = request.health.view(endpoint, request.now);
+        } else {
+            r.view.recent_first_byte = request.health.recent_first_byte(endpoint, request.now);
+        }
     }
-    cuts.each().map(|(p, cut)| view.throughput(p).map(|v| v < cut)).try_fold(false, |any, miss| Some(any || miss?))
+    let quickest = ranked.iter().map(|r| r.view.recent_first_byte.unwrap_or(UNMEASURED)).min().unwrap_or(0);
+    for r in ranked {
+        r.slow = r.view.recent_first_byte.is_some_and(|own| own > SLOW && own / 4 > quickest);
+    }
 }
 
 /// Applies `preferred_*`: what misses a cut-off is excluded where every candidate is measured and one remains, and else goes to the
-/// end. And finds what is slow.
+/// end.
 fn prefer(ranked: &mut Vec<Ranked<'_>>, request: &Request<'_>, notes: &mut Vec<String>) {
-    let quickest = ranked.iter().map(|r| r.view.recent_first_byte.unwrap_or(UNMEASURED)).min().unwrap_or(0);
-    for r in ranked.iter_mut() {
-        r.slow = r.view.recent_first_byte.is_some_and(|own| own > SLOW && own / 4 > quickest);
-    }
     if request.preferences.max_latency.is_empty() && request.preferences.min_throughput.is_empty() {
         return;
     }
-    let verdicts: Vec<Option<bool>> =
-        ranked.iter().map(|r| Some(misses_latency(&r.view, request)? || misses_throughput(&r.view, request)?)).collect();
+    let verdicts: Vec<Option<bool>> = ranked
+        .iter()
+        .map(|r| Some(misses_latency(&r.view, request.preferences)? || misses_throughput(&r.view, request.preferences)?))
+        .collect();
     let all_measured = verdicts.iter().all(Option::is_some);
     let some_remain = verdicts.contains(&Some(false));
     for (r, verdict) in ranked.iter_mut().zip(&verdicts) {

@@ -1,11 +1,13 @@
 //! What is kept of a request: metadata, and nothing that was said.
 
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
+
 use serde::{Deserialize, Serialize};
 
 use super::Tokens;
 use crate::{
     catalog::Usd,
-    ids::{AccountId, RequestId},
+    ids::{AccountId, EndpointId, ModelId, ProviderSlug, RequestId},
     key::KeyHash,
     time::Timestamp,
 };
@@ -37,9 +39,9 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// The endpoint's id.
-    pub endpoint: String,
+    pub endpoint: EndpointId,
     /// `ok`, or the class of failure.
-    pub outcome: String,
+    pub outcome: Cow<'static, str>,
     /// The status that the provider answered with, if it did.
     pub http_status: Option<u16>,
     /// Microseconds from the beginning of the attempt to its first good byte, or to its failure.
@@ -59,18 +61,25 @@ pub struct Record {
     /// When it was accepted.
     pub created_at: Timestamp,
     /// Where it came from.
-    pub ip: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip: Option<IpAddr>,
     /// The model as it was asked for, cut at 256 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model_requested: Option<String>,
     /// The model that answered, or was asked last.
-    pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelId>,
     /// The endpoint that answered, or was asked last.
-    pub endpoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<EndpointId>,
     /// Its provider's slug.
-    pub provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<ProviderSlug>,
     /// Its provider's display name.
-    pub provider_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_name: Option<Arc<str>>,
     /// The provider's id of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_id: Option<String>,
     /// It was a stream.
     pub streamed: bool,
@@ -79,32 +88,42 @@ pub struct Record {
     /// The status that the client was answered with.
     pub http_status: u16,
     /// The stable code of the error, where it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
     /// Why the answer ended, in OpenAI's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,
     /// Why the answer ended, in the provider's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub native_finish_reason: Option<String>,
     /// What it used.
     pub tokens: Tokens,
     /// The provider did not say what it used; `tokens` is estimated.
     pub estimated: bool,
     /// What it cost; `None` where a price is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Usd>,
     /// From acceptance to the end.
     pub latency: u64,
     /// From acceptance to the first byte of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub time_to_first_byte: Option<u64>,
     /// From the first byte of the answer to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub generation_time: Option<u64>,
     /// Every try, in order.
     pub attempts: Vec<Attempt>,
     /// The fingerprint of the policy that held.
-    pub policy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Arc<str>>,
     /// The version of the catalog that held.
-    pub catalog: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<Arc<str>>,
     /// The truncated cache key; none as long as there is no cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_key: Option<String>,
     /// The client's own name of the session, cut at 256 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
 }
 

@@ -1,7 +1,8 @@
 //! The place in the log that a request takes before it does anything else.
 
 use std::{
-    sync::Arc,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
 };
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Record;
 use crate::{
-    ids::{AccountId, RequestId},
+    ids::{AccountId, EndpointId, RequestId},
     key::KeyHash,
     ports::{Filled, LogError, UsageLog},
     time::Timestamp,
@@ -27,11 +28,51 @@ pub struct Opening {
     /// When it was accepted.
     pub at: Timestamp,
     /// Where it came from.
-    pub ip: Option<String>,
+    pub ip: Option<IpAddr>,
     /// The model that was asked for, once the body was read.
     pub model_requested: Option<String>,
     /// The endpoint that was asked last, once there was one.
-    pub endpoint: Option<String>,
+    pub endpoint: Option<EndpointId>,
+}
+
+/// A request under way: its slot writes to it, and the log reads it when it wants to know what would be left of the request.
+#[derive(Debug)]
+pub struct OpenRequest {
+    id: RequestId,
+    /// What is known, and how often that changed.
+    known: Mutex<(Opening, u32)>,
+}
+
+impl OpenRequest {
+    /// A request that was just accepted.
+    pub fn new(opening: Opening) -> Self {
+        Self { id: opening.id, known: Mutex::new((opening, 0)) }
+    }
+
+    /// The request's id.
+    pub fn id(&self) -> RequestId {
+        self.id
+    }
+
+    /// What is known now.
+    pub fn opening(&self) -> Opening {
+        self.known().0.clone()
+    }
+
+    /// How often that changed.
+    pub fn changes(&self) -> u32 {
+        self.known().1
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Opening)) {
+        let mut known = self.known();
+        change(&mut known.0);
+        known.1 += 1;
+    }
+
+    fn known(&self) -> MutexGuard<'_, (Opening, u32)> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// That a request's record is durable, as configured. It releases the last byte of the response; only [`Slot`] makes one.
@@ -42,23 +83,21 @@ pub struct Committed(());
 /// A place in the usage log: taken when a request is accepted, filled exactly once.
 pub struct Slot {
     log: Arc<dyn UsageLog>,
-    opening: Opening,
+    open: Arc<OpenRequest>,
     filled: Option<Filled>,
 }
 
 impl Slot {
     /// Takes a place. Here, and only here, a request may wait for the log, or be told that there is no storage.
     pub async fn take(log: Arc<dyn UsageLog>, opening: Opening) -> Result<Self, LogError> {
-        log.take(&opening).await?;
-        Ok(Self { log, opening, filled: None })
+        let open = Arc::new(OpenRequest::new(opening));
+        log.take(&open).await?;
+        Ok(Self { log, open, filled: None })
     }
 
     /// Adds to what would be left of the request if the process ended now.
     pub fn note(&mut self, change: impl FnOnce(&mut Opening)) {
-        change(&mut self.opening);
-        if self.filled.is_none() {
-            self.log.note(&self.opening);
-        }
+        self.open.note(change);
     }
 
     /// Fills the place. A second record is not taken: one request, one record.
@@ -84,7 +123,7 @@ impl Slot {
 
 impl std::fmt::Debug for Slot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Slot").field("id", &self.opening.id).field("filled", &self.filled.is_some()).finish_non_exhaustive()
+        f.debug_struct("Slot").field("id", &self.open.id).field("filled", &self.filled.is_some()).finish_non_exhaustive()
     }
 }
 
@@ -92,7 +131,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         // A slot that nobody filled is a fault in the caller; even so it leaves its record.
         if self.filled.is_none() {
-            let _ = self.log.fill(&Record::opened(self.opening.clone()));
+            let _ = self.log.fill(&Record::opened(self.open.opening()));
         }
     }
 }

@@ -113,7 +113,7 @@ pub(super) fn show(r: &Record) -> Value {
         .map(|a| json!({"endpoint": a.endpoint, "outcome": a.outcome, "http_status": a.http_status, "latency": ms(a.latency)}))
         .collect();
     let responses: Vec<Value> =
-        r.attempts.iter().map(|a| json!({"endpoint_id": a.endpoint, "provider_name": a.endpoint.split('/').next(), "status": a.http_status, "latency": ms(a.latency), "is_byok": false})).collect();
+        r.attempts.iter().map(|a| json!({"endpoint_id": a.endpoint, "provider_name": a.endpoint.as_str().split('/').next(), "status": a.http_status, "latency": ms(a.latency), "is_byok": false})).collect();
     json!({
         "id": r.id.generation(), "request_id": r.id, "created_at": r.created_at.to_string(), "model": r.model, "model_requested": r.model_requested,
         "provider_name": r.provider_name, "provider": r.provider, "endpoint": r.endpoint, "upstream_id": r.upstream_id, "api_type": "completions",

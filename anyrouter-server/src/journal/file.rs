@@ -1,24 +1,14 @@
-//! The file: frames of length, checksum and payload, in segments that are dropped whole.
+//! The files: segments that are appended to, read where the database does not have them yet, and dropped whole.
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{Read, Seek, SeekFrom, Write},
+    io::{Seek, SeekFrom, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use anyrouter_core::usage::{Opening, Record};
-use serde::{Deserialize, Serialize};
-
-/// What a frame holds.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Entry {
-    /// A request is open.
-    Open(Opening),
-    /// A request has ended.
-    Record(Record),
-}
+use super::frame::Frame;
 
 /// The journal cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -28,101 +18,133 @@ pub struct JournalError {
     source: std::io::Error,
 }
 
-/// Length and checksum, before each payload.
-const HEADER: usize = 8;
-/// No entry is larger; a length above this is damage.
-const LARGEST: usize = 1 << 20;
+/// A place in the journal: everything before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    segment: u64,
+    offset: u64,
+}
+
+/// A segment, or what of it is of interest. It stays readable when its file is dropped.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    segment: u64,
+    file: Arc<File>,
+    from: u64,
+    to: u64,
+}
+
+impl Stretch {
+    /// Its bytes.
+    pub fn read(&self) -> std::io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(self.to.saturating_sub(self.from)).map_err(std::io::Error::other)?];
+        self.file.read_exact_at(&mut bytes, self.from)?;
+        Ok(bytes)
+    }
+
+    /// Where it ends.
+    pub fn end(&self) -> Position {
+        Position { segment: self.segment, offset: self.to }
+    }
+}
 
 /// The segments of a journal, and the one that is written.
 #[derive(Debug)]
 pub struct Journal {
     folder: PathBuf,
-    segment: u64,
-    file: File,
-    /// Bytes of the current segment that hold whole frames.
-    length: u64,
-    buffer: Vec<u8>,
+    /// Segments that are not written any more, the oldest first.
+    older: Vec<Stretch>,
+    /// The segment that is written; it ends with a whole frame.
+    current: Stretch,
+    /// What is written must be on disk before a segment is left.
+    sync: bool,
 }
 
 impl Journal {
-    /// Opens the journal in `folder` with a new segment, and gives what older segments hold: their entries in order. They stay until
-    /// [`drop_before`](Self::drop_before).
-    pub fn open(folder: &Path) -> Result<(Self, Vec<Entry>), JournalError> {
+    /// Opens the journal in `folder` with a new segment. Older ones stay until [`drop_before`](Self::drop_before).
+    pub fn open(folder: &Path, sync: bool) -> Result<Self, JournalError> {
         let fail = |source| JournalError { path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(fail)?;
-        let segments = segments(folder).map_err(fail)?;
-        let mut entries = Vec::new();
-        for (_, path) in &segments {
-            let bytes = fs::read(path).map_err(|source| JournalError { path: path.clone(), source })?;
-            entries.extend(read_entries(&bytes).0);
+        let mut older = Vec::new();
+        for (segment, path) in segments(folder).map_err(fail)? {
+            let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
+            let (to, file) = opened.map_err(|source| JournalError { path, source })?;
+            older.push(Stretch { segment, file: Arc::new(file), from: 0, to });
         }
-        let segment = segments.last().map_or(0, |(n, _)| n + 1);
-        let file = create(folder, segment).map_err(fail)?;
-        Ok((Self { folder: folder.to_owned(), segment, file, length: 0, buffer: Vec::with_capacity(2048) }, entries))
+        let segment = older.last().map_or(1, |s| s.segment + 1);
+        let current = create(folder, segment).map_err(fail)?;
+        Ok(Self { folder: folder.to_owned(), older, current, sync })
     }
 
-    /// Appends an entry with one `write`. A write that was cut short is taken back, so that the next begins on a frame.
-    pub fn append(&mut self, entry: &Entry) -> std::io::Result<()> {
-        self.buffer.clear();
-        self.buffer.extend_from_slice(&[0; HEADER]);
-        serde_json::to_writer(&mut self.buffer, entry)?;
-        let payload = self.buffer.get(HEADER..).unwrap_or_default();
-        let length = u32::try_from(payload.len()).map_err(std::io::Error::other)?.to_le_bytes();
-        let checksum = crc32fast::hash(payload).to_le_bytes();
-        for (to, from) in self.buffer.iter_mut().zip(length.iter().chain(&checksum)) {
-            *to = *from;
-        }
-        if let Err(e) = self.file.write_all(&self.buffer) {
-            let _ = self.file.set_len(self.length);
-            let _ = self.file.seek(SeekFrom::Start(self.length));
+    /// Appends a frame with one `write`. A write that was cut short is taken back, so that the next begins on a frame.
+    pub fn append(&mut self, frame: &Frame) -> std::io::Result<()> {
+        let mut file = &*self.current.file;
+        if let Err(e) = file.write_all(frame.bytes()) {
+            let _ = file.set_len(self.current.to);
+            let _ = file.seek(SeekFrom::Start(self.current.to));
             return Err(e);
         }
-        self.length += self.buffer.len() as u64;
+        self.current.to += frame.bytes().len() as u64;
         Ok(())
     }
 
-    /// The current segment and how much of it holds whole frames.
-    pub fn position(&self) -> (u64, u64) {
-        (self.segment, self.length)
+    /// Everything from a position on, a stretch for each segment.
+    pub fn since(&self, position: Position) -> Vec<Stretch> {
+        let all = self.older.iter().chain([&self.current]).filter(|s| s.end() > position);
+        all.map(|s| Stretch { from: if s.segment == position.segment { position.offset } else { 0 }, ..s.clone() }).collect()
     }
 
-    /// A handle of the current segment, to bring to disk without holding the journal.
-    pub fn handle(&self) -> std::io::Result<File> {
-        self.file.try_clone()
+    /// Whether there is something behind a position.
+    pub fn reaches_beyond(&self, position: Position) -> bool {
+        self.since(position).iter().any(|s| s.to > s.from)
     }
 
-    /// The entries of the current segment from a position on.
-    pub fn entries_from(&self, from: u64) -> std::io::Result<Vec<Entry>> {
-        let mut bytes = vec![0; usize::try_from(self.length.saturating_sub(from)).map_err(std::io::Error::other)?];
-        self.file.read_exact_at(&mut bytes, from)?;
-        Ok(read_entries(&bytes).0)
+    /// Where the current segment begins.
+    pub fn current_start(&self) -> Position {
+        Position { segment: self.current.segment, offset: 0 }
+    }
+
+    /// Bytes of the current segment.
+    pub fn current_length(&self) -> u64 {
+        self.current.to
+    }
+
+    /// The file of the current segment, to bring it to disk without holding the journal.
+    pub fn current_file(&self) -> Arc<File> {
+        self.current.file.clone()
     }
 
     /// Begins a new segment.
     pub fn rotate(&mut self) -> std::io::Result<()> {
-        self.file = create(&self.folder, self.segment + 1)?;
-        self.segment += 1;
-        self.length = 0;
+        if self.sync {
+            self.current.file.sync_data()?;
+        }
+        let next = create(&self.folder, self.current.segment + 1)?;
+        self.older.push(std::mem::replace(&mut self.current, next));
         Ok(())
     }
 
-    /// Drops every segment before the current one.
-    pub fn drop_before(&self) -> std::io::Result<()> {
-        for (n, path) in segments(&self.folder)? {
-            if n < self.segment {
-                fs::remove_file(path)?;
-            }
+    /// Drops the segments that end before a position.
+    pub fn drop_before(&mut self, position: Position) -> std::io::Result<()> {
+        while let Some(oldest) = self.older.first().filter(|s| s.segment < position.segment) {
+            match fs::remove_file(path(&self.folder, oldest.segment)) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+                _ => self.older.remove(0),
+            };
         }
         Ok(())
     }
 }
 
-fn create(folder: &Path, segment: u64) -> std::io::Result<File> {
-    let path = folder.join(format!("journal-{segment:012}"));
-    let file = OpenOptions::new().create_new(true).append(true).read(true).open(path)?;
+fn path(folder: &Path, segment: u64) -> PathBuf {
+    folder.join(format!("journal-{segment:012}"))
+}
+
+fn create(folder: &Path, segment: u64) -> std::io::Result<Stretch> {
+    let file = OpenOptions::new().create_new(true).append(true).read(true).open(path(folder, segment))?;
     // The name must outlive a power loss as the bytes do.
     File::open(folder)?.sync_all()?;
-    Ok(file)
+    Ok(Stretch { segment, file: Arc::new(file), from: 0, to: 0 })
 }
 
 fn segments(folder: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
@@ -136,46 +158,16 @@ fn segments(folder: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// The whole frames of `bytes`, and how many bytes were read. A damaged stretch is passed over: a frame behind it counts again where
-/// length, checksum and payload all agree.
-pub fn read_entries(bytes: &[u8]) -> (Vec<Entry>, usize) {
-    let (mut entries, mut at, mut read) = (Vec::new(), 0, 0);
-    let mut damaged = false;
-    while let Some(rest) = bytes.get(at..).filter(|r| !r.is_empty()) {
-        match frame(rest) {
-            // Where the beginning of a frame is a guess, only an entry that reads counts.
-            Some((entry, length)) if entry.is_some() || !damaged => {
-                entries.extend(entry);
-                at += length;
-                (read, damaged) = (at, false);
-            }
-            _ => {
-                at += 1;
-                damaged = true;
-            }
-        }
-    }
-    (entries, read)
-}
-
-/// The first frame and its length; the entry is none where the frame is whole but of a later version.
-fn frame(mut bytes: &[u8]) -> Option<(Option<Entry>, usize)> {
-    let (mut length, mut checksum) = ([0; 4], [0; 4]);
-    bytes.read_exact(&mut length).ok()?;
-    bytes.read_exact(&mut checksum).ok()?;
-    let length = u32::from_le_bytes(length) as usize;
-    let payload = bytes.get(..length).filter(|p| p.len() <= LARGEST && !p.is_empty())?;
-    if crc32fast::hash(payload) != u32::from_le_bytes(checksum) {
-        return None;
-    }
-    Some((serde_json::from_slice(payload).ok(), HEADER + length))
-}
-
 #[cfg(test)]
 mod tests {
-    use anyrouter_core::{ids::RequestId, key::KeyHash, time::Timestamp};
+    use anyrouter_core::{
+        ids::RequestId,
+        key::KeyHash,
+        time::Timestamp,
+        usage::{Opening, Record},
+    };
 
-    use super::*;
+    use super::{super::frame::entries, *};
 
     fn opening(n: u8) -> Opening {
         Opening {
@@ -189,67 +181,93 @@ mod tests {
         }
     }
 
-    fn written(n: u8) -> (tempfile::TempDir, PathBuf) {
+    fn record(n: u8) -> Frame {
+        Frame::record(&Record::opened(opening(n))).unwrap()
+    }
+
+    fn journal(records: u8) -> (tempfile::TempDir, Journal) {
         let folder = tempfile::tempdir().unwrap();
-        let (mut journal, before) = Journal::open(folder.path()).unwrap();
-        assert!(before.is_empty());
-        for i in 0..n {
-            journal.append(&Entry::Record(Record::opened(opening(i)))).unwrap();
+        let mut journal = Journal::open(folder.path(), false).unwrap();
+        for n in 0..records {
+            journal.append(&record(n)).unwrap();
         }
-        let path = folder.path().join("journal-000000000000");
-        (folder, path)
+        (folder, journal)
+    }
+
+    fn bytes(journal: &Journal, from: Position) -> Vec<u8> {
+        journal.since(from).iter().flat_map(|s| s.read().unwrap()).collect()
+    }
+
+    fn count(bytes: &[u8]) -> usize {
+        entries(bytes).count()
     }
 
     #[test]
     fn what_was_appended_is_read_back_in_order() {
-        let (folder, _) = written(5);
-        let (_, entries) = Journal::open(folder.path()).unwrap();
-        let ids: Vec<_> = entries.iter().map(|e| if let Entry::Record(r) = e { r.id } else { panic!("a record") }).collect();
+        let (folder, journal) = journal(5);
+        drop(journal);
+        let journal = Journal::open(folder.path(), false).unwrap();
+        let all = bytes(&journal, Position::default());
+        let ids: Vec<_> = entries(&all)
+            .map(|e| if let super::super::frame::Entry::Record(r) = e { r.record().unwrap().id } else { panic!("a record") })
+            .collect();
         assert_eq!(ids, (0..5).map(|i| opening(i).id).collect::<Vec<_>>());
     }
 
     #[test]
     fn a_torn_tail_loses_the_torn_entry_alone_wherever_it_is_torn() {
-        let (_folder, path) = written(3);
-        let bytes = fs::read(&path).unwrap();
-        let two = read_entries(bytes.get(..bytes.len() - 1).unwrap()).1;
-        for cut in two..bytes.len() {
-            assert_eq!(read_entries(&bytes[..cut]).0.len(), 2, "cut at {cut}");
+        let (_folder, journal) = journal(3);
+        let all = bytes(&journal, Position::default());
+        let two = all.len() - record(2).bytes().len();
+        for cut in two..all.len() {
+            assert_eq!(count(&all[..cut]), 2, "cut at {cut}");
         }
     }
 
     #[test]
     fn a_flipped_byte_loses_its_own_record_and_no_other() {
-        let (_folder, path) = written(3);
-        let bytes = fs::read(&path).unwrap();
-        for at in 0..bytes.len() {
-            let mut damaged = bytes.clone();
+        let (_folder, journal) = journal(3);
+        let all = bytes(&journal, Position::default());
+        for at in 0..all.len() {
+            let mut damaged = all.clone();
             damaged[at] ^= 0x40;
-            assert_eq!(read_entries(&damaged).0.len(), 2, "byte {at}");
+            assert_eq!(count(&damaged), 2, "byte {at}");
         }
     }
 
     #[test]
     fn a_write_on_a_full_disk_is_taken_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(folder.path()).unwrap();
-        journal.append(&Entry::Open(opening(1))).unwrap();
-        let whole = std::mem::replace(&mut journal.file, OpenOptions::new().write(true).open("/dev/full").unwrap());
-        assert!(journal.append(&Entry::Open(opening(2))).is_err());
-        journal.file = whole;
-        journal.append(&Entry::Open(opening(3))).unwrap();
-        assert_eq!(journal.entries_from(0).unwrap().len(), 2);
+        let (_folder, mut journal) = journal(1);
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let whole = std::mem::replace(&mut journal.current.file, Arc::new(full));
+        assert!(journal.append(&record(2)).is_err());
+        journal.current.file = whole;
+        journal.append(&record(3)).unwrap();
+        assert_eq!(count(&bytes(&journal, Position::default())), 2);
     }
 
     #[test]
-    fn segments_are_dropped_whole() {
-        let (folder, _) = written(2);
-        let (mut journal, entries) = Journal::open(folder.path()).unwrap();
-        assert_eq!(entries.len(), 2);
-        journal.drop_before().unwrap();
+    fn segments_are_dropped_whole_and_stay_readable_for_who_is_reading() {
+        let (folder, mut journal) = journal(2);
+        let before = journal.since(Position::default());
         journal.rotate().unwrap();
-        journal.append(&Entry::Open(opening(9))).unwrap();
+        journal.append(&record(9)).unwrap();
+        assert_eq!(count(&bytes(&journal, Position::default())), 3, "from the beginning: both segments");
+        assert_eq!(count(&bytes(&journal, before[0].end())), 1, "from the end of the first: the second");
+        let start = journal.current_start();
+        journal.drop_before(start).unwrap();
+        assert_eq!(count(&before[0].read().unwrap()), 2);
         drop(journal);
-        assert_eq!(Journal::open(folder.path()).unwrap().1.len(), 1);
+        assert_eq!(count(&bytes(&Journal::open(folder.path(), false).unwrap(), Position::default())), 1);
+    }
+
+    #[test]
+    fn a_position_within_a_segment_is_where_reading_goes_on() {
+        let (_folder, mut journal) = journal(2);
+        let end = journal.since(Position::default())[0].end();
+        assert!(!journal.reaches_beyond(end));
+        journal.append(&record(7)).unwrap();
+        assert!(journal.reaches_beyond(end));
+        assert_eq!(count(&bytes(&journal, end)), 1);
     }
 }

@@ -9,18 +9,24 @@ use std::{
     },
     task::{Context, Poll, Waker},
     thread::JoinHandle,
+    time::Instant,
 };
 
 use anyrouter_core::{
     ids::{AccountId, RequestId},
     ports::{Filled, LogError, LogQuery, UsageLog},
     time::Timestamp,
-    usage::{Opening, Outcome, Record},
+    usage::{OpenRequest, Outcome, Record},
 };
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use super::{Durability, Entry, Journal, JournalError, worker};
+use super::{
+    Durability,
+    file::{Journal, JournalError, Position},
+    frame::{Entry, Frame, RecordEntry, entries},
+    worker,
+};
 use crate::storage::{Database, StorageError, UsageTable};
 
 /// How the log is run.
@@ -50,12 +56,11 @@ impl std::fmt::Debug for JournalLog {
 pub(super) struct Shared {
     pub(super) durability: Durability,
     pub(super) journal: Mutex<Journal>,
-    /// The slots that are taken, the oldest first; whether each has its open entry.
+    /// The slots that are taken, the oldest first.
     pub(super) open: Mutex<BTreeMap<RequestId, Taken>>,
-    /// Records that could not be written yet, or (`async`) were not.
+    /// Records that could not be written yet, or (`async`) were not. Each still has its slot, so that there are no more of them than
+    /// slots.
     pub(super) held: Mutex<VecDeque<Record>>,
-    /// Records of older segments that the database does not have yet.
-    pub(super) backlog: Mutex<Vec<Record>>,
     /// Why records cannot be written now.
     pub(super) broken: Mutex<Option<String>>,
     pub(super) is_broken: AtomicBool,
@@ -66,17 +71,16 @@ pub(super) struct Shared {
     pub(super) idle: Mutex<bool>,
     pub(super) is_idle: AtomicBool,
     pub(super) work: Condvar,
-    /// How much of the current segment the database has.
-    pub(super) imported: Mutex<u64>,
-    permits: Semaphore,
+    /// How much of the journal the database has.
+    pub(super) imported: Mutex<Position>,
+    pub(super) permits: Semaphore,
 }
 
 pub(super) struct Taken {
-    pub(super) opening: Opening,
-    /// The journal has an entry of it.
-    pub(super) entered: bool,
-    /// More is known than that entry says.
-    pub(super) changed: bool,
+    pub(super) open: Arc<OpenRequest>,
+    pub(super) since: Instant,
+    /// How often the request had changed when the journal's entry of it was written; none where there is no entry.
+    pub(super) entered: Option<u32>,
 }
 
 /// What was written and what the disk has, counted in appends.
@@ -103,15 +107,14 @@ impl JournalLog {
         now: Timestamp,
         observer: impl Fn(&Record) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
-        let (journal, entries) = Journal::open(folder)?;
-        table.insert(&worker::recovered(entries, now))?;
-        journal.drop_before().map_err(|e| StorageError::new("the journal's old segments", e))?;
+        let mut journal = Journal::open(folder, options.durability == Durability::PowerLoss)?;
+        worker::recover(&mut journal, &mut table, now)?;
+        let imported = journal.current_start();
         let shared = Arc::new(Shared {
             durability: options.durability,
             journal: Mutex::new(journal),
             open: Mutex::default(),
             held: Mutex::default(),
-            backlog: Mutex::default(),
             broken: Mutex::default(),
             is_broken: AtomicBool::new(false),
             sync: Mutex::default(),
@@ -120,7 +123,7 @@ impl JournalLog {
             idle: Mutex::default(),
             is_idle: AtomicBool::new(false),
             work: Condvar::new(),
-            imported: Mutex::new(0),
+            imported: Mutex::new(imported),
             permits: Semaphore::new(options.slots.min(Semaphore::MAX_PERMITS)),
         });
         let mut threads = vec![worker::start(shared.clone(), table).map_err(|e| StorageError::new("the journal's thread", e))?];
@@ -163,62 +166,69 @@ pub enum OpenError {
 }
 
 impl Shared {
-    /// Keeps a record that cannot be written now. What would have been an answer ends for its client in an error, and says so.
-    fn hold(&self, record: &Record) {
-        let mut record = record.clone();
-        if record.outcome == Outcome::Ok {
-            record.outcome = Outcome::StorageError;
-            record.http_status = if record.streamed { 200 } else { 503 };
-            record.error_code = Some("storage_unavailable".to_owned());
-        }
-        lock(&self.held).push_back(record);
-    }
-
-    /// Writes an entry. Where that fails the log is broken until it succeeds.
-    pub(super) fn append(&self, entry: &Entry) -> Result<u64, std::io::Error> {
-        let written = lock(&self.journal).append(entry);
-        match &written {
-            Ok(()) => {
+    /// Writes a frame. Where that fails the log is broken until it succeeds.
+    pub(super) fn append(&self, frame: serde_json::Result<Frame>) -> std::io::Result<u64> {
+        let written = frame.map_err(std::io::Error::from).and_then(|frame| lock(&self.journal).append(&frame));
+        match written {
+            Ok(()) if self.durability == Durability::PowerLoss => {
                 let mut sync = lock(&self.sync);
                 sync.written += 1;
                 Ok(sync.written)
             }
+            Ok(()) => Ok(0),
             Err(e) => {
                 *lock(&self.broken) = Some(e.to_string());
                 self.is_broken.store(true, Ordering::SeqCst);
-                written.map(|()| 0)
+                Err(e)
             }
         }
     }
 
-    /// The records that the database does not have yet, the newest first. A record moves from memory to the journal to the database:
-    /// read in that order, it is seen in one of them.
-    fn not_imported(&self) -> Result<Vec<Record>, LogError> {
-        let mut all: Vec<Record> = lock(&self.held).iter().cloned().collect();
-        let entries = {
+    /// Gives `each` the records that the database does not have yet: those in memory, and the journal's entries. A record moves from
+    /// memory to the journal to the database: read in that order, it is seen in one of them.
+    fn not_imported(
+        &self,
+        mut held: impl FnMut(&Record),
+        mut each: impl FnMut(&RecordEntry<'_>) -> serde_json::Result<()>,
+    ) -> Result<(), LogError> {
+        lock(&self.held).iter().for_each(&mut held);
+        let stretches = {
             let journal = lock(&self.journal);
-            let from = *lock(&self.imported);
-            // While the journal is held, nothing moves from its segment to the backlog.
-            all.extend(lock(&self.backlog).iter().cloned());
-            journal.entries_from(from).map_err(|e| LogError::Unreadable(e.to_string()))?
+            journal.since(*lock(&self.imported))
         };
-        all.extend(entries.into_iter().filter_map(|e| if let Entry::Record(r) = e { Some(r) } else { None }));
-        all.sort_by_key(|r| std::cmp::Reverse(r.id));
-        all.dedup_by_key(|r| r.id);
-        Ok(all)
+        let unreadable = |e: std::io::Error| LogError::Unreadable(e.to_string());
+        for stretch in stretches {
+            for entry in entries(&stretch.read().map_err(unreadable)?) {
+                if let Entry::Record(entry) = entry {
+                    each(&entry).map_err(|e| unreadable(e.into()))?;
+                }
+            }
+        }
+        Ok(())
     }
+}
+
+/// What becomes of a record that cannot be written now. What would have been an answer ends for its client in an error, and says so.
+fn not_committed(record: &Record) -> Record {
+    let mut record = record.clone();
+    if record.outcome == Outcome::Ok {
+        record.outcome = Outcome::StorageError;
+        record.http_status = if record.streamed { 200 } else { 503 };
+        record.error_code = Some("storage_unavailable".to_owned());
+    }
+    record
 }
 
 #[async_trait]
 impl UsageLog for JournalLog {
-    async fn take(&self, opening: &Opening) -> Result<(), LogError> {
+    async fn take(&self, open: &Arc<OpenRequest>) -> Result<(), LogError> {
         let shared = &self.shared;
         if shared.is_broken.load(Ordering::SeqCst) {
             return Err(LogError::Unavailable(self.trouble().unwrap_or_default()));
         }
         let permit = shared.permits.acquire().await.map_err(|_| LogError::Unavailable("the log is closed".to_owned()))?;
         permit.forget();
-        lock(&shared.open).insert(opening.id, Taken { opening: opening.clone(), entered: false, changed: true });
+        lock(&shared.open).insert(open.id(), Taken { open: open.clone(), since: Instant::now(), entered: None });
         if shared.is_idle.swap(false, Ordering::SeqCst) {
             *lock(&shared.idle) = false;
             shared.work.notify_all();
@@ -226,37 +236,31 @@ impl UsageLog for JournalLog {
         Ok(())
     }
 
-    fn note(&self, opening: &Opening) {
-        if let Some(taken) = lock(&self.shared.open).get_mut(&opening.id) {
-            taken.opening.clone_from(opening);
-            taken.changed = true;
-        }
-    }
-
     fn fill(&self, record: &Record) -> Filled {
         let shared = &self.shared;
-        let taken = lock(&shared.open).remove(&record.id);
-        if taken.is_none() {
+        if lock(&shared.open).remove(&record.id).is_none() {
             return Filled::Durable;
         }
-        shared.permits.add_permits(1);
-        (self.observer)(record);
         if shared.durability == Durability::Async {
+            (self.observer)(record);
             lock(&shared.held).push_back(record.clone());
             return Filled::Durable;
         }
-        if shared.is_broken.load(Ordering::SeqCst) {
-            shared.hold(record);
-            return Filled::Held;
-        }
-        match shared.append(&Entry::Record(record.clone())) {
-            Ok(_) if shared.durability == Durability::ProcessCrash => Filled::Durable,
-            Ok(mark) => {
+        let written = if shared.is_broken.load(Ordering::SeqCst) { None } else { shared.append(Frame::record(record)).ok() };
+        match written {
+            Some(mark) => {
+                shared.permits.add_permits(1);
+                (self.observer)(record);
+                if shared.durability == Durability::ProcessCrash {
+                    return Filled::Durable;
+                }
                 shared.sync_wanted.notify_one();
                 Filled::Written(mark)
             }
-            Err(_) => {
-                shared.hold(record);
+            None => {
+                let record = not_committed(record);
+                (self.observer)(&record);
+                lock(&shared.held).push_back(record);
                 Filled::Held
             }
         }
@@ -286,15 +290,37 @@ impl UsageLog for JournalLog {
 
     async fn find(&self, account: &AccountId, id: RequestId) -> Result<Option<Record>, LogError> {
         // First what is not imported, then the database: a record that moves between the two is seen in one of them.
-        if let Some(record) = self.shared.not_imported()?.into_iter().find(|r| r.id == id) {
-            return Ok(Some(record).filter(|r| r.account == *account));
+        let mut found = None;
+        let in_memory = |r: &Record| r.id == id && r.account == *account;
+        let mut held = None;
+        self.shared.not_imported(
+            |r| held = in_memory(r).then(|| r.clone()).or(held.take()),
+            |entry| {
+                if entry.id == id && entry.account == account.as_str() {
+                    found = Some(entry.record()?);
+                }
+                Ok(())
+            },
+        )?;
+        match found.or(held) {
+            Some(record) => Ok(Some(record)),
+            None => self.database.usage_find(account.clone(), id).await.map_err(|e| LogError::Unreadable(e.to_string())),
         }
-        self.database.usage_find(account.clone(), id).await.map_err(|e| LogError::Unreadable(e.to_string()))
     }
 
     async fn list(&self, account: &AccountId, query: &LogQuery) -> Result<Vec<Record>, LogError> {
-        let mut out: Vec<Record> =
-            self.shared.not_imported()?.into_iter().filter(|r| r.account == *account && query.wants(r)).take(query.limit).collect();
+        let (mut held, mut out) = (Vec::new(), Vec::new());
+        self.shared.not_imported(
+            |r| held.extend((r.account == *account).then(|| r.clone())),
+            |entry| {
+                if entry.account == account.as_str() {
+                    out.push(entry.record()?);
+                }
+                Ok(())
+            },
+        )?;
+        out.extend(held);
+        out.retain(|r| query.wants(r));
         let known = self.database.usage_list(account.clone(), query.clone()).await.map_err(|e| LogError::Unreadable(e.to_string()))?;
         out.extend(known);
         out.sort_by_key(|r| std::cmp::Reverse(r.id));

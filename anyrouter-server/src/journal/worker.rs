@@ -2,7 +2,7 @@
 //! the disk, brings the journal there.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, PoisonError, atomic::Ordering},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -11,14 +11,15 @@ use std::{
 use anyrouter_core::{
     ids::RequestId,
     time::Timestamp,
-    usage::{Outcome, Record},
+    usage::{OpenRequest, Opening, Record},
 };
 
 use super::{
-    Durability, Entry,
-    log::{Shared, lock},
+    file::{Journal, Position},
+    frame::{Entry, Frame, RecordEntry, entries},
+    log::{OpenError, Shared, Taken, lock},
 };
-use crate::storage::UsageTable;
+use crate::storage::{StorageError, UsageTable};
 
 /// A request that is open for longer gets an open entry.
 const OPEN_ENTRY: Duration = Duration::from_millis(10);
@@ -29,30 +30,50 @@ const IMPORT: Duration = Duration::from_millis(200);
 /// A segment that is larger is dropped once it is imported.
 const SEGMENT: u64 = 8 << 20;
 
-/// What the entries of older segments come to: their records, and for what was left open one that says so.
-pub(super) fn recovered(entries: Vec<Entry>, now: Timestamp) -> Vec<Record> {
-    let mut records: BTreeMap<RequestId, Record> = BTreeMap::new();
-    for entry in entries {
-        match entry {
-            Entry::Record(record) => {
-                records.insert(record.id, record);
-            }
-            Entry::Open(opening) => {
-                let known = records.get(&opening.id).is_some_and(|r| r.outcome != Outcome::Interrupted);
-                if !known {
-                    let mut record = Record::opened(opening);
-                    record.latency = u64::try_from(now.since(record.created_at).as_micros()).unwrap_or(u64::MAX);
-                    record.provider = record.endpoint.as_deref().and_then(|e| e.split('/').next()).map(ToOwned::to_owned);
-                    records.insert(record.id, record);
+/// Brings into the database what an earlier process left in the journal: its records, and for each request that was left open one
+/// that says `interrupted`. Then drops it.
+pub(super) fn recover(journal: &mut Journal, table: &mut UsageTable, now: Timestamp) -> Result<(), OpenError> {
+    let mut open: BTreeMap<RequestId, Opening> = BTreeMap::new();
+    let mut ended: HashSet<RequestId> = HashSet::new();
+    for stretch in journal.since(Position::default()) {
+        let bytes = stretch.read().map_err(|e| StorageError::new("the journal's older segments", e))?;
+        let mut records = Vec::new();
+        for entry in entries(&bytes) {
+            match entry {
+                Entry::Record(record) => {
+                    open.remove(&record.id);
+                    ended.insert(record.id);
+                    records.push(record);
                 }
+                Entry::Open(entry) if !ended.contains(&entry.id) => {
+                    open.extend(entry.opening().ok().map(|opening| (entry.id, opening)));
+                }
+                Entry::Open(_) => {}
             }
         }
+        table.insert(&records)?;
     }
-    records.into_values().collect()
+    let mut interrupted = Vec::new();
+    for opening in open.into_values() {
+        let mut record = Record::opened(opening);
+        record.latency = u64::try_from(now.since(record.created_at).as_micros()).unwrap_or(u64::MAX);
+        record.provider = record.endpoint.as_ref().and_then(|e| e.as_str().split('/').next()).map(Into::into);
+        let frame = Frame::record(&record).map_err(|e| StorageError::new("an interrupted request", e))?;
+        interrupted.extend_from_slice(frame.bytes());
+    }
+    table.insert(&records(&interrupted))?;
+    let start = journal.current_start();
+    journal.drop_before(start).map_err(|e| StorageError::new("the journal's older segments", e))?;
+    Ok(())
+}
+
+fn records(bytes: &[u8]) -> Vec<RecordEntry<'_>> {
+    entries(bytes).filter_map(|e| if let Entry::Record(r) = e { Some(r) } else { None }).collect()
 }
 
 pub(super) fn start(shared: Arc<Shared>, table: UsageTable) -> std::io::Result<JoinHandle<()>> {
-    let run = move || Worker { shared, table, last_import: Instant::now(), since: BTreeMap::new() }.run();
+    let carried = lock(&shared.journal).current_start();
+    let run = move || Worker { shared, table, last_import: Instant::now(), carried, carrying: None }.run();
     std::thread::Builder::new().name("usage-journal".to_owned()).spawn(run)
 }
 
@@ -60,8 +81,10 @@ struct Worker {
     shared: Arc<Shared>,
     table: UsageTable,
     last_import: Instant,
-    /// When this thread first saw each open request.
-    since: BTreeMap<RequestId, Instant>,
+    /// No open entry before this is needed: each request that is still open has one behind it.
+    carried: Position,
+    /// The beginning of a segment that the open entries are being written to anew.
+    carrying: Option<Position>,
 }
 
 impl Worker {
@@ -75,17 +98,21 @@ impl Worker {
                 self.last_import = Instant::now();
             }
             if stopping {
-                // What the journal could not take to the end, the database may.
-                let held: Vec<Record> = lock(&self.shared.held).drain(..).collect();
-                if self.table.insert(&held).is_err() {
-                    eprintln!(
-                        "anyrouter-server: {} usage records could not be written: neither journal nor database takes them",
-                        held.len()
-                    );
-                }
-                return;
+                return self.give_up_held();
             }
             self.rest();
+        }
+    }
+
+    /// What the journal could not take to the end, the database may.
+    fn give_up_held(&mut self) {
+        let held: Vec<Record> = lock(&self.shared.held).drain(..).collect();
+        let mut bytes = Vec::new();
+        for frame in held.iter().filter_map(|r| Frame::record(r).ok()) {
+            bytes.extend_from_slice(frame.bytes());
+        }
+        if self.table.insert(&records(&bytes)).is_err() {
+            eprintln!("anyrouter-server: {} usage records could not be written: neither journal nor database takes them", held.len());
         }
     }
 
@@ -111,8 +138,7 @@ impl Worker {
     }
 
     fn has_news(&self) -> bool {
-        let (_, length) = lock(&self.shared.journal).position();
-        length > *lock(&self.shared.imported)
+        lock(&self.shared.journal).reaches_beyond(*lock(&self.shared.imported))
     }
 
     /// Writes what could not be written before, or (`async`) was left to this thread.
@@ -120,16 +146,17 @@ impl Worker {
         let shared = self.shared.clone();
         loop {
             let Some(record) = lock(&shared.held).front().cloned() else { break };
-            if shared.append(&Entry::Record(record)).is_err() {
+            if shared.append(Frame::record(&record)).is_err() {
                 return;
             }
             lock(&shared.held).pop_front();
+            shared.permits.add_permits(1);
         }
         if shared.is_broken.load(Ordering::SeqCst) {
-            // Writable again? A probe says so: an open entry of a request, or nothing but the attempt to rotate.
-            let probe = lock(&shared.open).values().next().map(|t| Entry::Open(t.opening.clone()));
+            // Writable again? A probe says so: an open entry of a request, or nothing but the attempt to begin a new segment.
+            let probe = lock(&shared.open).values().next().map(|t| t.open.opening());
             let works = match probe {
-                Some(entry) => shared.append(&entry).is_ok(),
+                Some(opening) => shared.append(Frame::open(&opening)).is_ok(),
                 None => self.rotate(),
             };
             if works {
@@ -140,93 +167,61 @@ impl Worker {
     }
 
     fn write_open_entries(&mut self) {
-        let mut due = Vec::new();
-        {
+        let due: Vec<(Arc<OpenRequest>, u32)> = {
             let open = lock(&self.shared.open);
-            self.since.retain(|id, _| open.contains_key(id));
-            for (id, taken) in open.iter().filter(|(_, t)| t.changed) {
-                let since = *self.since.entry(*id).or_insert_with(Instant::now);
-                if since.elapsed() + TICK >= OPEN_ENTRY {
-                    due.push(taken.opening.clone());
-                }
-            }
-        }
-        for opening in due {
-            if self.shared.append(&Entry::Open(opening.clone())).is_err() {
+            let is_due = |t: &&Taken| t.since.elapsed() + TICK >= OPEN_ENTRY && t.entered != Some(t.open.changes());
+            open.values().filter(is_due).map(|t| (t.open.clone(), t.open.changes())).collect()
+        };
+        for (request, changes) in due {
+            if self.shared.append(Frame::open(&request.opening())).is_err() {
                 return;
             }
-            if let Some(taken) = lock(&self.shared.open).get_mut(&opening.id) {
-                taken.entered = true;
-                taken.changed = taken.opening != opening;
+            if let Some(taken) = lock(&self.shared.open).get_mut(&request.id()) {
+                taken.entered = Some(changes);
             }
         }
+        self.carried = self.carrying.take().unwrap_or(self.carried);
     }
 
-    /// Brings what is new into the database. Where that cannot be, the journal keeps it.
+    /// Brings what is new into the database, and drops what is not needed any more. Where the database does not take it, the journal
+    /// keeps it.
     fn import(&mut self) {
-        let shared = &self.shared;
-        let backlog = lock(&shared.backlog).clone();
-        if !backlog.is_empty() {
-            if self.table.insert(&backlog).is_err() {
-                return;
-            }
-            lock(&shared.backlog).clear();
-            let _ = lock(&shared.journal).drop_before();
-        }
-        let (read, length) = {
+        let shared = self.shared.clone();
+        let stretches = {
             let journal = lock(&shared.journal);
-            let from = *lock(&shared.imported);
-            let (_, length) = journal.position();
-            if length <= from {
-                return;
-            }
-            (journal.entries_from(from), length)
+            journal.since(*lock(&shared.imported))
         };
-        let Ok(entries) = read else { return };
-        if self.table.insert(&records(entries)).is_err() {
-            return;
+        for stretch in stretches {
+            let Ok(bytes) = stretch.read() else { return };
+            if self.table.insert(&records(&bytes)).is_err() {
+                break;
+            }
+            *lock(&shared.imported) = stretch.end();
         }
-        *lock(&shared.imported) = length;
-        if length > SEGMENT {
+        if lock(&shared.journal).current_length() > SEGMENT {
             self.rotate();
         }
+        let unneeded = self.carried.min(*lock(&shared.imported));
+        // What cannot be dropped now is dropped later.
+        let _ = lock(&shared.journal).drop_before(unneeded);
     }
 
-    /// Begins a new segment, carries over what is still open, imports what is left of the old, and drops it. The order lets a crash
-    /// between any two steps lose nothing and double nothing: until it is dropped, the old segment says all that it said.
+    /// Begins a new segment, and has what is still open written to it. Older ones are dropped once that is done and the database has
+    /// them: until then they say all that they said, so that a crash between any two steps loses nothing and doubles nothing.
     fn rotate(&mut self) -> bool {
-        let shared = &self.shared;
-        {
-            let mut journal = lock(&shared.journal);
-            let mut imported = lock(&shared.imported);
-            let Ok(rest) = journal.entries_from(*imported) else { return false };
+        let start = {
+            let mut journal = lock(&self.shared.journal);
             if journal.rotate().is_err() {
                 return false;
             }
-            *imported = 0;
-            lock(&shared.backlog).extend(records(rest));
+            journal.current_start()
+        };
+        for taken in lock(&self.shared.open).values_mut() {
+            taken.entered = None;
         }
-        let open: Vec<Entry> = lock(&shared.open).values().filter(|t| t.entered).map(|t| Entry::Open(t.opening.clone())).collect();
-        if open.iter().any(|entry| shared.append(entry).is_err()) {
-            return false;
-        }
-        if shared.durability == Durability::PowerLoss {
-            let handle = lock(&shared.journal).handle();
-            if handle.and_then(|f| f.sync_data()).is_err() {
-                return false;
-            }
-        }
-        let backlog = lock(&shared.backlog).clone();
-        if self.table.insert(&backlog).is_err() {
-            return true;
-        }
-        lock(&shared.backlog).clear();
-        lock(&shared.journal).drop_before().is_ok()
+        self.carrying = Some(start);
+        true
     }
-}
-
-fn records(entries: Vec<Entry>) -> Vec<Record> {
-    entries.into_iter().filter_map(|e| if let Entry::Record(r) = e { Some(r) } else { None }).collect()
 }
 
 /// Brings the journal to disk for all who wait together.
@@ -243,8 +238,9 @@ pub(super) fn start_sync(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>>
                 }
                 sync.written
             };
-            let handle = lock(&shared.journal).handle();
-            let done = handle.and_then(|f| f.sync_data());
+            // What stands in an older segment was brought to disk when that was left.
+            let file = lock(&shared.journal).current_file();
+            let done = file.sync_data();
             let mut sync = lock(&shared.sync);
             match done {
                 Ok(()) => {

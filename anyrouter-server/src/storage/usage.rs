@@ -11,6 +11,7 @@ use anyrouter_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Database, StorageError};
+use crate::journal::RecordEntry;
 
 /// The connection that imports.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ impl UsageTable {
     }
 
     /// Adds records in one transaction. One that is there already stays as it is.
-    pub fn insert(&mut self, records: &[Record]) -> Result<(), StorageError> {
+    pub fn insert(&mut self, records: &[RecordEntry<'_>]) -> Result<(), StorageError> {
         if records.is_empty() {
             return Ok(());
         }
@@ -31,11 +32,10 @@ impl UsageTable {
             let mut by_key: HashMap<KeyHash, (u64, u64)> = HashMap::new();
             let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO usage (id, account, record) VALUES (?1, ?2, ?3)")?;
             for record in records {
-                let text = serde_json::to_string(record).map_err(|e| StorageError::new("a usage record", e))?;
-                let added = insert.execute(params![record.id.as_bytes().as_slice(), record.account.as_str(), text])?;
+                let added = insert.execute(params![record.id.as_bytes().as_slice(), record.account, record.json])?;
                 if added > 0 {
                     let (spent, used) = by_key.entry(record.key_hash).or_default();
-                    *spent = spent.saturating_add(record.cost.unwrap_or_default().pico());
+                    *spent = spent.saturating_add(record.cost.pico());
                     *used = (*used).max(record.created_at.micros());
                 }
             }

@@ -4,9 +4,12 @@ use bytes::Bytes;
 use serde::Deserialize;
 use smallvec::SmallVec;
 
-use crate::wire::{
-    anthropic_messages::push_member,
-    json::{Member, Scanner, Volume, push_string},
+use crate::{
+    route::GATEWAY_MEMBERS,
+    wire::{
+        anthropic_messages::push_member,
+        json::{Member, Scanner, Volume, push_string},
+    },
 };
 
 /// A request that cannot be understood.
@@ -32,9 +35,6 @@ impl RequestFault {
         Self { code: "invalid_parameter", param: Some(param.into()), problem: problem.into() }
     }
 }
-
-/// Members that are the gateway's own, and never leave it.
-const OURS: [&str; 9] = ["provider", "models", "preset", "trace", "session_id", "min_context", "require_params", "usage", "reasoning"];
 
 /// The members that are read here; each may stand once.
 const READ: [&str; 24] = [
@@ -247,7 +247,7 @@ impl ChatRequest {
         for member in &self.members {
             let name = |n: &str| member.is(&self.body, n);
             let value = member.value(&self.body);
-            if OURS.iter().any(|n| name(n)) {
+            if name("reasoning") || GATEWAY_MEMBERS.iter().any(|n| name(n)) {
                 continue;
             }
             if name("stream_options") && (!stream_usage || self.stream) {
