@@ -96,10 +96,21 @@ impl RequestId {
 
     /// The generation id that carries the same key: `gen-` and 24 hexadecimal digits.
     pub fn generation(&self) -> String {
-        let mut text = String::with_capacity(28);
-        text.push_str("gen-");
-        self.push_hex(&mut text);
-        text
+        self.with_prefix("gen-")
+    }
+
+    /// Appends the generation id to bytes.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn push_generation(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(b"gen-");
+        push_hex(&self.0, |digit| to.push(digit));
+    }
+
+    /// Appends the request id to bytes.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn push_request(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(b"req_");
+        push_hex(&self.0, |digit| to.push(digit));
     }
 
     /// Parses a request id (`req_…`), a generation id (`gen-…`), or the bare 24 digits.
@@ -110,17 +121,17 @@ impl RequestId {
         Some(Self(id))
     }
 
-    fn push_hex(self, to: &mut String) {
-        push_hex(&self.0, to);
+    fn with_prefix(self, prefix: &str) -> String {
+        let mut text = String::with_capacity(28);
+        text.push_str(prefix);
+        push_hex(&self.0, |digit| text.push(char::from(digit)));
+        text
     }
 }
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::with_capacity(28);
-        text.push_str("req_");
-        self.push_hex(&mut text);
-        f.write_str(&text)
+        f.write_str(&self.with_prefix("req_"))
     }
 }
 
@@ -143,12 +154,11 @@ impl<'de> Deserialize<'de> for RequestId {
     }
 }
 
-/// Appends bytes as lower-case hexadecimal.
-pub(crate) fn push_hex(bytes: &[u8], to: &mut String) {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+/// Gives bytes as lower-case hexadecimal digits, one by one.
+pub(crate) fn push_hex(bytes: &[u8], mut to: impl FnMut(u8)) {
     for byte in bytes {
         for nibble in [byte >> 4, byte & 15] {
-            to.extend(DIGITS.get(usize::from(nibble)));
+            to(nibble + if nibble < 10 { b'0' } else { b'a' - 10 });
         }
     }
 }

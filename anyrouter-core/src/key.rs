@@ -53,7 +53,7 @@ impl ApiKey {
             KeyKind::Inference => "sk-ar-v1-",
             KeyKind::Management => "ak_",
         });
-        push_hex(&random, &mut text);
+        push_hex(&random, |digit| text.push(char::from(digit)));
         Self { text: Secret::new(text), kind }
     }
 
@@ -140,7 +140,7 @@ impl std::hash::Hash for KeyHash {
 impl fmt::Display for KeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::with_capacity(64);
-        push_hex(&self.0, &mut text);
+        push_hex(&self.0, |digit| text.push(char::from(digit)));
         f.write_str(&text)
     }
 }

@@ -197,8 +197,8 @@ pub struct UpstreamRequest {
     pub path: &'static str,
     /// Headers, the credential among them.
     pub headers: HeaderMap,
-    /// The body.
-    pub body: Bytes,
+    /// The body, in pieces.
+    pub body: Vec<Bytes>,
 }
 
 impl fmt::Debug for UpstreamRequest {

@@ -84,7 +84,7 @@ impl Upstream for Puppet {
             if list.len() > 1 { list.remove(0) } else { list[0].clone() }
         };
         let mut headers = HeaderMap::new();
-        let stream = serde_json::from_slice::<Value>(&request.body).unwrap()["stream"] == true && status == 200;
+        let stream = serde_json::from_slice::<Value>(&request.body.concat()).unwrap()["stream"] == true && status == 200;
         headers.insert("content-type", if stream { "text/event-stream" } else { "application/json" }.parse().unwrap());
         let body = Playing { pieces: pieces.into_iter(), wait: None, clock: self.clock.clone() };
         Ok(UpstreamResponse { status: StatusCode::from_u16(status).unwrap(), headers, body: Box::pin(body) })

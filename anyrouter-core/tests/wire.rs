@@ -8,6 +8,7 @@
 use std::{fs, path::PathBuf};
 
 use anyrouter_core::{
+    ids::RequestId,
     catalog::{Catalog, Document, Prices, Protocol, Usd},
     wire::{
         answer::{AnswerFault, AnswerNames, Relay, plain},
@@ -23,8 +24,7 @@ fn names(include_usage: bool) -> AnswerNames {
     let mut prices = Prices::default();
     (prices.prompt, prices.completion) = (Some(Usd::per_token("1").unwrap()), Some(Usd::per_token("2").unwrap()));
     AnswerNames {
-        id: "gen-0".to_owned(),
-        request_id: "req_0".to_owned(),
+        id: RequestId::parse("req_000000000000000000000000").unwrap(),
         model: "lab/x".into(),
         provider: "Prov".into(),
         provider_slug: "prov".into(),

@@ -17,7 +17,7 @@ const STORY: &str = "A letter set out to cross the sea. At every harbour somebod
 said: only whoever it is meant for. It arrived late, a little salted, and unopened.";
 
 /// Answers a chat request.
-pub(crate) fn answer(body: &Bytes) -> UpstreamResponse {
+pub(crate) fn answer(body: &[u8]) -> UpstreamResponse {
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let stream = request["stream"] == true;
     let answer = Answer::to(&request);

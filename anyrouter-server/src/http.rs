@@ -89,7 +89,8 @@ async fn answer(server: Arc<Server>, router: axum::Router, peer: SocketAddr, req
     let mut response = if chat && request.method() == Method::POST {
         let (parts, body) = request.into_parts();
         let head = head(&parts.headers, ip, "chat/completions");
-        let response = server.gateway.chat(head, read_body(&server, &parts.headers, body)).await;
+        // In a box, since the connection keeps room for what is awaited here as long as it is open.
+        let response = Box::pin(server.gateway.chat(head, read_body(&server, &parts.headers, body))).await;
         if matches!(response.status().as_u16(), 401 | 403) {
             server.observer.refused(response.status().as_u16());
         }

@@ -15,7 +15,7 @@ mod worker;
 
 pub use self::{
     file::{Journal, JournalError, Position, Stretch},
-    frame::{Entry, Frame, OpenEntry, RecordEntry, entries},
+    frame::{Entries, Entry, Frame, OpenEntry, RecordEntry, entries},
     log::{JournalLog, OpenError, Options},
 };
 

@@ -7,8 +7,10 @@ mod connect;
 mod pool;
 
 use std::{
+    collections::{HashMap, VecDeque},
+    convert::Infallible,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     task::{Context, Poll},
     time::Duration,
 };
@@ -20,8 +22,7 @@ use anyrouter_core::{
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Uri, Version, header};
-use http_body_util::Full;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use self::{
     connect::Origin,
@@ -31,6 +32,8 @@ use crate::demo;
 
 /// What is handed on at once, in bytes, where more is ready.
 const GATHER: usize = 32 << 10;
+/// How many addresses are kept in mind; beyond, they are taken apart anew.
+const TARGETS: usize = 4096;
 /// How much of an answer's rest, and for how long, is read to use its connection again.
 const REST: usize = 64 << 10;
 const REST_TIME: Duration = Duration::from_secs(1);
@@ -39,12 +42,13 @@ const REST_TIME: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct HttpUpstream {
     pool: Arc<Pool>,
+    targets: RwLock<HashMap<(Arc<str>, &'static str), (Arc<Origin>, Uri)>>,
 }
 
 impl HttpUpstream {
     /// A client that gives a connection this long to be made.
     pub fn new(connect_deadline: Duration) -> Result<Self, rustls::Error> {
-        Ok(Self { pool: Arc::new(Pool::new(connect_deadline)?) })
+        Ok(Self { pool: Arc::new(Pool::new(connect_deadline)?), targets: RwLock::default() })
     }
 }
 
@@ -52,10 +56,10 @@ impl HttpUpstream {
 impl Upstream for HttpUpstream {
     async fn send(&self, _to: Eligible<'_>, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
         if request.address.base_url.starts_with("demo:") {
-            return Ok(demo::answer(&request.body));
+            return Ok(demo::answer(&request.body.concat()));
         }
-        let (origin, uri) = target(&request)?;
-        let mut http = Request::new(Full::new(request.body));
+        let (origin, uri) = self.target(&request)?;
+        let mut http = Request::new(Pieces(request.body.into()));
         *http.method_mut() = Method::POST;
         *http.uri_mut() = uri;
         *http.version_mut() = Version::HTTP_11;
@@ -85,12 +89,45 @@ fn broken(error: &hyper::Error) -> UpstreamError {
     UpstreamError::Broken(error.to_string())
 }
 
-fn target(request: &UpstreamRequest) -> Result<(Arc<Origin>, Uri), UpstreamError> {
-    let wrong = |e: &dyn std::fmt::Display| UpstreamError::Connect(e.to_string());
-    let base: Uri = request.address.base_url.parse().map_err(|e: http::uri::InvalidUri| wrong(&e))?;
-    let origin = Origin::of(&base).ok_or_else(|| wrong(&"the provider's address has no host"))?;
-    let path = format!("{}{}", base.path().trim_end_matches('/'), request.path);
-    Ok((Arc::new(origin), path.parse().map_err(|e: http::uri::InvalidUri| wrong(&e))?))
+impl HttpUpstream {
+    /// Where a request goes. Addresses are few, and are taken apart once.
+    fn target(&self, request: &UpstreamRequest) -> Result<(Arc<Origin>, Uri), UpstreamError> {
+        let address = (request.address.base_url.clone(), request.path);
+        if let Some(known) = self.targets.read().unwrap_or_else(PoisonError::into_inner).get(&address) {
+            return Ok(known.clone());
+        }
+        let wrong = |e: &dyn std::fmt::Display| UpstreamError::Connect(e.to_string());
+        let base: Uri = request.address.base_url.parse().map_err(|e: http::uri::InvalidUri| wrong(&e))?;
+        let origin = Origin::of(&base).ok_or_else(|| wrong(&"the provider's address has no host"))?;
+        let path = format!("{}{}", base.path().trim_end_matches('/'), request.path);
+        let target = (Arc::new(origin), path.parse().map_err(|e: http::uri::InvalidUri| wrong(&e))?);
+        let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
+        if targets.len() >= TARGETS {
+            targets.clear();
+        }
+        targets.insert(address, target.clone());
+        Ok(target)
+    }
+}
+
+/// A request's body, in pieces.
+struct Pieces(VecDeque<Bytes>);
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
+    }
 }
 
 /// A body with the connection that it comes over.

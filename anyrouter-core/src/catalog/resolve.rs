@@ -351,7 +351,7 @@ fn invalid(path: String, problem: String) -> CatalogError {
 fn version(providers: &[Provider], models: &[Model], endpoints: &[Endpoint], virtuals: &[VirtualModel]) -> Result<String, CatalogError> {
     let digest = Sha256::digest(serde_json::to_vec(&(providers, models, endpoints, virtuals))?);
     let mut text = String::with_capacity(16);
-    push_hex(digest.get(..8).unwrap_or_default(), &mut text);
+    push_hex(digest.get(..8).unwrap_or_default(), |digit| text.push(char::from(digit)));
     Ok(text)
 }
 

@@ -244,7 +244,7 @@ impl Streaming {
 
     fn error_chunk(&self, error: &ApiError) -> Vec<u8> {
         let names = self.relay.names();
-        error.to_openai_chunk(&names.id, &names.request_id, &names.model, names.created)
+        error.to_openai_chunk(names.id, names.model.as_str(), names.created)
     }
 }
 
@@ -334,7 +334,7 @@ impl Waiting {
     }
 
     fn error_chunk(&self, error: &ApiError) -> Bytes {
-        error.to_openai_chunk(&self.id.generation(), &self.id.to_string(), &self.model, self.created.seconds()).into()
+        error.to_openai_chunk(self.id, &self.model, self.created.seconds()).into()
     }
 }
 

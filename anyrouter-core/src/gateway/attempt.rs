@@ -238,12 +238,11 @@ impl Attempt<'_> {
     fn names(&self, recorder: &Recorder) -> AnswerNames {
         let endpoint = self.eligible.endpoint();
         AnswerNames {
-            id: recorder.id().generation(),
-            request_id: recorder.id().to_string(),
-            model: endpoint.model.as_str().into(),
+            id: recorder.id(),
+            model: endpoint.model.clone(),
             provider: endpoint.provider_name.clone(),
-            provider_slug: endpoint.provider.as_str().into(),
-            endpoint: endpoint.id.as_str().into(),
+            provider_slug: endpoint.provider.clone(),
+            endpoint: endpoint.id.clone(),
             created: recorder.record.created_at.seconds(),
             latency_ms: 0,
             prices: endpoint.prices,
@@ -278,7 +277,7 @@ impl Attempt<'_> {
                 headers.insert("x-api-key", secret(credential.expose().clone())?);
             }
             let body = anthropic_messages::to_anthropic_messages(self.request, endpoint, &mut names.omitted, &mut names.notes);
-            (anthropic_messages::path(&address.base_url), body.map_err(Fault::Request)?)
+            (anthropic_messages::path(&address.base_url), vec![body.map_err(Fault::Request)?])
         } else {
             if let Some(credential) = credential {
                 headers.insert(header::AUTHORIZATION, secret(format!("Bearer {}", credential.expose()))?);

@@ -151,7 +151,7 @@ impl State {
 
     fn recent_first_byte(&self, now: Timestamp) -> Option<u64> {
         let recent = self.first_bytes.iter().filter(|(at, _)| now.since(*at) <= SLOW_WINDOW).map(|(_, v)| *v);
-        let mut recent: SmallVec<[u64; KEPT]> = recent.collect();
+        let mut recent: SmallVec<[u64; 128]> = recent.collect();
         let middle = recent.len() / 2;
         (!recent.is_empty()).then(|| *recent.select_nth_unstable(middle).1)
     }

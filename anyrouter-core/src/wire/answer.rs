@@ -4,27 +4,26 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::json::push_string;
+use super::json::{push_number, push_string};
 use crate::{
     catalog::{Prices, Protocol, Usd},
+    ids::{EndpointId, ModelId, ProviderSlug, RequestId},
     usage::{Tokens, cost},
 };
 
 /// The names that an answer bears, and what its tokens cost.
 #[derive(Clone, Debug)]
 pub struct AnswerNames {
-    /// The generation id: the `id` of the answer and of every chunk.
-    pub id: String,
-    /// The request id.
-    pub request_id: String,
+    /// The request's id, which is also the generation's: the `id` of the answer and of every chunk.
+    pub id: RequestId,
     /// The id of the model that answers.
-    pub model: Arc<str>,
+    pub model: ModelId,
     /// The provider's display name.
     pub provider: Arc<str>,
     /// The provider's slug.
-    pub provider_slug: Arc<str>,
+    pub provider_slug: ProviderSlug,
     /// The endpoint's id.
-    pub endpoint: Arc<str>,
+    pub endpoint: EndpointId,
     /// Seconds since 1970, where the upstream does not say.
     pub created: u64,
     /// Milliseconds from the beginning of the attempt to the upstream's head.
@@ -58,19 +57,12 @@ impl AnswerNames {
     /// Appends a usage object.
     pub(super) fn push_usage(&self, out: &mut Vec<u8>, meter: &Meter) {
         let (t, estimated) = self.tokens(meter);
-        push(
-            out,
-            format_args!(
-                "{{\"prompt_tokens\":{},\"completion_tokens\":{},\"total_tokens\":{},\"cost\":",
-                t.prompt,
-                t.completion,
-                t.total()
-            ),
-        );
+        push_numbers(out, &[("{\"prompt_tokens\":", t.prompt), (",\"completion_tokens\":", t.completion), (",\"total_tokens\":", t.total())]);
+        out.extend_from_slice(b",\"cost\":");
         self.push_cost(out, &t);
-        push(out, format_args!(",\"prompt_tokens_details\":{{\"cached_tokens\":{},\"cache_write_tokens\":{}}}", t.cached, t.cache_write));
-        push(out, format_args!(",\"completion_tokens_details\":{{\"reasoning_tokens\":{}}}", t.reasoning));
-        out.extend_from_slice(if estimated { b",\"estimated\":true}" } else { b"}" });
+        push_numbers(out, &[(",\"prompt_tokens_details\":{\"cached_tokens\":", t.cached), (",\"cache_write_tokens\":", t.cache_write)]);
+        push_numbers(out, &[("},\"completion_tokens_details\":{\"reasoning_tokens\":", t.reasoning)]);
+        out.extend_from_slice(if estimated { b"},\"estimated\":true}" } else { b"}}" });
     }
 
     pub(super) fn push_cost(&self, out: &mut Vec<u8>, tokens: &Tokens) {
@@ -82,18 +74,17 @@ impl AnswerNames {
 
     /// Appends the `anyrouter_metadata` of a plain answer.
     pub(super) fn push_metadata(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"requestId\":");
-        push_string(out, &self.request_id);
+        self.push_metadata_start(out);
         self.push_metadata_tail(out);
     }
 
     /// Appends the `anyrouter_metadata` of a stream.
     pub(super) fn push_stream_metadata(&self, out: &mut Vec<u8>, meter: &Meter) {
         let (t, _) = self.tokens(meter);
-        out.extend_from_slice(b"{\"requestId\":");
-        push_string(out, &self.request_id);
-        push(out, format_args!(",\"usage\":{{\"inputTokens\":{},\"outputTokens\":{},", t.prompt, t.completion));
-        push(out, format_args!("\"cachedTokens\":{},\"totalTokens\":{}}},\"finishReason\":", t.cached, t.total()));
+        self.push_metadata_start(out);
+        push_numbers(out, &[(",\"usage\":{\"inputTokens\":", t.prompt), (",\"outputTokens\":", t.completion)]);
+        push_numbers(out, &[(",\"cachedTokens\":", t.cached), (",\"totalTokens\":", t.total())]);
+        out.extend_from_slice(b"},\"finishReason\":");
         match &meter.finish_reason {
             Some(reason) => push_string(out, reason),
             None => out.extend_from_slice(b"null"),
@@ -101,17 +92,24 @@ impl AnswerNames {
         self.push_metadata_tail(out);
     }
 
+    fn push_metadata_start(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"requestId\":\"");
+        self.id.push_request(out);
+        out.push(b'"');
+    }
+
     fn push_metadata_tail(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"model\":");
-        push_string(out, &self.model);
+        push_string(out, self.model.as_str());
         out.extend_from_slice(b",\"upstream\":{\"provider\":");
-        push_string(out, &self.provider_slug);
+        push_string(out, self.provider_slug.as_str());
         out.extend_from_slice(b",\"backend\":");
-        push_string(out, &self.endpoint);
-        push(out, format_args!(",\"latencyMs\":{}}}", self.latency_ms));
-        for (name, list) in [("omitted", &self.omitted), ("notes", &self.notes)] {
+        push_string(out, self.endpoint.as_str());
+        push_numbers(out, &[(",\"latencyMs\":", self.latency_ms)]);
+        out.push(b'}');
+        for (name, list) in [(&b",\"omitted\":"[..], &self.omitted), (b",\"notes\":", &self.notes)] {
             if !list.is_empty() {
-                push(out, format_args!(",\"{name}\":"));
+                out.extend_from_slice(name);
                 // Writing to a `Vec` cannot fail.
                 let _ = serde_json::to_writer(&mut *out, list);
             }
@@ -119,12 +117,20 @@ impl AnswerNames {
         out.push(b'}');
     }
 
+    /// Appends the generation id, as JSON.
+    pub(super) fn push_id(&self, out: &mut Vec<u8>) {
+        out.push(b'"');
+        self.id.push_generation(out);
+        out.push(b'"');
+    }
+
     /// Appends the beginning of a chunk, up to the value of `choices`.
     pub(super) fn push_chunk_start(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"data: {\"id\":");
-        push_string(out, &self.id);
-        push(out, format_args!(",\"object\":\"chat.completion.chunk\",\"created\":{},\"model\":", self.created));
-        push_string(out, &self.model);
+        self.push_id(out);
+        push_numbers(out, &[(",\"object\":\"chat.completion.chunk\",\"created\":", self.created)]);
+        out.extend_from_slice(b",\"model\":");
+        push_string(out, self.model.as_str());
         out.extend_from_slice(b",\"provider\":");
         push_string(out, &self.provider);
         out.extend_from_slice(b",\"choices\":");
@@ -154,6 +160,14 @@ impl AnswerNames {
             out.extend_from_slice(b"}\n\n");
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+}
+
+/// Appends numbers, each behind its text.
+fn push_numbers(out: &mut Vec<u8>, parts: &[(&str, u64)]) {
+    for (text, number) in parts {
+        out.extend_from_slice(text.as_bytes());
+        push_number(out, *number);
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::answer::{AnswerFault, token_of};
-use crate::policy::Explanation;
+use crate::{ids::RequestId, policy::Explanation};
 
 /// What kind of error it is: the `type` of the OpenAI shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -182,13 +182,13 @@ impl ApiError {
     }
 
     /// The chunk that ends a stream: nothing follows it.
-    pub fn to_openai_chunk(&self, generation_id: &str, request_id: &str, model: &str, created: u64) -> Vec<u8> {
+    pub fn to_openai_chunk(&self, id: RequestId, model: &str, created: u64) -> Vec<u8> {
         let mut error = self.error_object();
         error["metadata"] = Value::Object(self.metadata.clone());
         let chunk = json!({
-            "id": generation_id, "object": "chat.completion.chunk", "created": created, "model": model, "error": error,
+            "id": id.generation(), "object": "chat.completion.chunk", "created": created, "model": model, "error": error,
             "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
-            "anyrouter_metadata": {"requestId": request_id, "attempts": self.attempts},
+            "anyrouter_metadata": {"requestId": id, "attempts": self.attempts},
         });
         format!("data: {chunk}\n\n").into_bytes()
     }

@@ -1,7 +1,7 @@
 //! A scanner over JSON text that checks all of it and copies none (RFC 8259): where the members of an object begin and end, and how
 //! much text there is in them. Depth is bounded; the text must be UTF-8 (checked by who calls).
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 /// Where and why text is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +91,16 @@ impl<'a> Scanner<'a> {
         self.volume
     }
 
+    /// What was counted, to be taken.
+    pub fn volume_mut(&mut self) -> &mut Volume {
+        &mut self.volume
+    }
+
+    /// The byte at which it stands.
+    pub fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
     /// Where it stands.
     pub fn position(&self) -> usize {
         self.at
@@ -106,25 +116,44 @@ impl<'a> Scanner<'a> {
             self.depth += 1;
             return Ok(());
         }
+        self.member(&mut each)?;
+        self.rest_of_object(each)
+    }
+
+    /// Goes to a place right before the value of an object's member, as if the object had been gone into, and gives it to `value`.
+    /// What stands before the place must have been scanned already, in text that begins alike.
+    pub fn enter(&mut self, at: usize, value: impl FnOnce(&mut Self) -> Result<(), JsonFault>) -> Result<(), JsonFault> {
+        self.at = at;
+        self.deeper()?;
+        value(self)
+    }
+
+    /// Right behind a member of an object: goes through the others, and leaves the object.
+    pub fn rest_of_object(&mut self, mut each: impl FnMut(&mut Self, &Range<usize>) -> Result<(), JsonFault>) -> Result<(), JsonFault> {
         loop {
             self.space();
-            let name = self.string()?;
-            self.space();
-            self.expect(b':', "a colon must follow a member's name")?;
-            self.space();
-            let before = self.at;
-            each(self, &name)?;
-            if self.at == before {
-                self.value()?;
-            }
-            self.space();
             if self.eat(b',') {
+                self.member(&mut each)?;
                 continue;
             }
             self.expect(b'}', "a comma or } must follow a member")?;
             self.depth += 1;
             return Ok(());
         }
+    }
+
+    fn member(&mut self, each: &mut impl FnMut(&mut Self, &Range<usize>) -> Result<(), JsonFault>) -> Result<(), JsonFault> {
+        self.space();
+        let name = self.string()?;
+        self.space();
+        self.expect(b':', "a colon must follow a member's name")?;
+        self.space();
+        let before = self.at;
+        each(self, &name)?;
+        if self.at == before {
+            self.value()?;
+        }
+        Ok(())
     }
 
     /// Goes into an array and gives each item to `each`, as [`object`](Self::object) does.
@@ -190,10 +219,6 @@ impl<'a> Scanner<'a> {
     pub fn end(&mut self) -> Result<(), JsonFault> {
         self.space();
         if self.at == self.text.len() { Ok(()) } else { Err(self.fault("something follows the end of the JSON")) }
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
     }
 
     fn fault(&self, what: &'static str) -> JsonFault {
@@ -273,11 +298,18 @@ impl<'a> Scanner<'a> {
 
     /// Passes over what needs no look: everything but quotes, backslashes and control characters.
     fn plain(&mut self) {
-        let stops = |b: u8| b < 0x20 || b == b'"' || b == b'\\';
+        let stops = |b: u8| (b < 0x20) | (b == b'"') | (b == b'\\');
         let mut rest = self.text.get(self.at..).unwrap_or_default();
-        // Whole blocks first: the test over a block has no branch, so that it compiles to vector instructions.
-        while let Some((block, after)) = rest.split_first_chunk::<32>() {
-            if block.iter().fold(false, |found, b| found | stops(*b)) {
+        // Short strings are most of them; long ones go by whole blocks: the test over a block has no branch, and sums bytes, so that it
+        // compiles to vector instructions.
+        if let Some((block, _)) = rest.split_first_chunk::<16>()
+            && let Some(place) = block.iter().position(|b| stops(*b))
+        {
+            self.at += place;
+            return;
+        }
+        while let Some((block, after)) = rest.split_first_chunk::<64>() {
+            if block.iter().fold(0u8, |found, b| found | u8::from(stops(*b))) != 0 {
                 break;
             }
             self.at += block.len();
@@ -319,10 +351,35 @@ pub fn members(text: &[u8], depth: usize) -> Result<Vec<Member>, JsonFault> {
     Ok(out)
 }
 
+/// A member's name, given with its quotes: without them, escapes resolved.
+pub fn bare_name(quoted: &[u8]) -> Cow<'_, [u8]> {
+    let bare = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    if !bare.contains(&b'\\') {
+        return bare.into();
+    }
+    serde_json::from_slice::<String>(quoted).map_or(bare.into(), |name| name.into_bytes().into())
+}
+
+/// `text`, if it is UTF-8.
+pub fn utf8(text: &[u8]) -> Option<&str> {
+    simdutf8::basic::from_utf8(text).ok()
+}
+
+/// Appends a number.
+pub fn push_number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
 /// Appends `text` as a JSON string, with its quotes.
 pub fn push_string(out: &mut Vec<u8>, text: &str) {
-    // Writing to a `Vec` cannot fail.
-    let _ = serde_json::to_writer(out, text);
+    if text.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\') {
+        // Writing to a `Vec` cannot fail.
+        let _ = serde_json::to_writer(out, text);
+    } else {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{Seek, SeekFrom, Write},
+    io::Write,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -25,26 +25,30 @@ pub struct Position {
     offset: u64,
 }
 
-/// A segment, or what of it is of interest. It stays readable when its file is dropped.
+/// A segment from some place on. It stays readable when its file is dropped.
 #[derive(Clone, Debug)]
 pub struct Stretch {
     segment: u64,
     file: Arc<File>,
     from: u64,
-    to: u64,
 }
 
 impl Stretch {
-    /// Its bytes.
+    /// Its bytes as of now: in the segment that is written, the last frame may not be whole yet.
     pub fn read(&self) -> std::io::Result<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(self.to.saturating_sub(self.from)).map_err(std::io::Error::other)?];
+        let length = self.length()?.saturating_sub(self.from);
+        let mut bytes = vec![0; usize::try_from(length).map_err(std::io::Error::other)?];
         self.file.read_exact_at(&mut bytes, self.from)?;
         Ok(bytes)
     }
 
-    /// Where it ends.
-    pub fn end(&self) -> Position {
-        Position { segment: self.segment, offset: self.to }
+    /// The position behind so many of its bytes.
+    pub fn behind(&self, bytes: usize) -> Position {
+        Position { segment: self.segment, offset: self.from + bytes as u64 }
+    }
+
+    fn length(&self) -> std::io::Result<u64> {
+        Ok(self.file.metadata()?.len())
     }
 }
 
@@ -54,7 +58,7 @@ pub struct Journal {
     folder: PathBuf,
     /// Segments that are not written any more, the oldest first.
     older: Vec<Stretch>,
-    /// The segment that is written; it ends with a whole frame.
+    /// The segment that is written.
     current: Stretch,
     /// What is written must be on disk before a segment is left.
     sync: bool,
@@ -67,36 +71,33 @@ impl Journal {
         fs::create_dir_all(folder).map_err(fail)?;
         let mut older = Vec::new();
         for (segment, path) in segments(folder).map_err(fail)? {
-            let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
-            let (to, file) = opened.map_err(|source| JournalError { path, source })?;
-            older.push(Stretch { segment, file: Arc::new(file), from: 0, to });
+            let file = File::open(&path).map_err(|source| JournalError { path, source })?;
+            older.push(Stretch { segment, file: Arc::new(file), from: 0 });
         }
         let segment = older.last().map_or(1, |s| s.segment + 1);
         let current = create(folder, segment).map_err(fail)?;
         Ok(Self { folder: folder.to_owned(), older, current, sync })
     }
 
-    /// Appends a frame with one `write`. A write that was cut short is taken back, so that the next begins on a frame.
-    pub fn append(&mut self, frame: &Frame) -> std::io::Result<()> {
-        let mut file = &*self.current.file;
-        if let Err(e) = file.write_all(frame.bytes()) {
-            let _ = file.set_len(self.current.to);
-            let _ = file.seek(SeekFrom::Start(self.current.to));
-            return Err(e);
+    /// Appends a frame with one `write`, which the kernel puts at the end of the file as a whole, whoever else appends at the time.
+    /// One that is cut short, as on a full disk, leaves a damaged stretch, which readers pass over.
+    pub fn append(&self, frame: &Frame) -> std::io::Result<()> {
+        let written = (&*self.current.file).write(frame.bytes())?;
+        if written < frame.bytes().len() {
+            return Err(std::io::Error::new(std::io::ErrorKind::WriteZero, "the disk took a part of a record"));
         }
-        self.current.to += frame.bytes().len() as u64;
         Ok(())
     }
 
     /// Everything from a position on, a stretch for each segment.
     pub fn since(&self, position: Position) -> Vec<Stretch> {
-        let all = self.older.iter().chain([&self.current]).filter(|s| s.end() > position);
+        let all = self.older.iter().chain([&self.current]).filter(|s| s.segment >= position.segment);
         all.map(|s| Stretch { from: if s.segment == position.segment { position.offset } else { 0 }, ..s.clone() }).collect()
     }
 
     /// Whether there is something behind a position.
     pub fn reaches_beyond(&self, position: Position) -> bool {
-        self.since(position).iter().any(|s| s.to > s.from)
+        self.since(position).iter().any(|s| s.length().is_ok_and(|length| length > s.from))
     }
 
     /// Where the current segment begins.
@@ -106,7 +107,7 @@ impl Journal {
 
     /// Bytes of the current segment.
     pub fn current_length(&self) -> u64 {
-        self.current.to
+        self.current.length().unwrap_or(0)
     }
 
     /// The file of the current segment, to bring it to disk without holding the journal.
@@ -144,7 +145,7 @@ fn create(folder: &Path, segment: u64) -> std::io::Result<Stretch> {
     let file = OpenOptions::new().create_new(true).append(true).read(true).open(path(folder, segment))?;
     // The name must outlive a power loss as the bytes do.
     File::open(folder)?.sync_all()?;
-    Ok(Stretch { segment, file: Arc::new(file), from: 0, to: 0 })
+    Ok(Stretch { segment, file: Arc::new(file), from: 0 })
 }
 
 fn segments(folder: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
@@ -187,7 +188,7 @@ mod tests {
 
     fn journal(records: u8) -> (tempfile::TempDir, Journal) {
         let folder = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(folder.path(), false).unwrap();
+        let journal = Journal::open(folder.path(), false).unwrap();
         for n in 0..records {
             journal.append(&record(n)).unwrap();
         }
@@ -236,14 +237,40 @@ mod tests {
     }
 
     #[test]
-    fn a_write_on_a_full_disk_is_taken_back() {
+    fn a_write_that_was_cut_short_costs_no_other_record() {
         let (_folder, mut journal) = journal(1);
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let whole = std::mem::replace(&mut journal.current.file, Arc::new(full));
         assert!(journal.append(&record(2)).is_err());
         journal.current.file = whole;
+        let cut = record(2).bytes()[..100].to_vec();
+        (&*journal.current.file).write_all(&cut).unwrap();
         journal.append(&record(3)).unwrap();
         assert_eq!(count(&bytes(&journal, Position::default())), 2);
+    }
+
+    #[test]
+    fn what_many_append_at_once_stands_whole() {
+        let (_folder, journal) = journal(0);
+        std::thread::scope(|scope| {
+            for n in 0..8 {
+                let journal = &journal;
+                scope.spawn(move || (0..50).for_each(|_| journal.append(&record(n)).unwrap()));
+            }
+        });
+        let all = bytes(&journal, Position::default());
+        let mut found = entries(&all);
+        assert_eq!(found.by_ref().count(), 400);
+        assert_eq!(found.whole(), all.len(), "and nothing between");
+    }
+
+    #[test]
+    fn what_is_whole_ends_before_a_frame_that_is_still_being_written() {
+        let (_folder, journal) = journal(2);
+        let all = bytes(&journal, Position::default());
+        let mut found = entries(&all[..all.len() - 3]);
+        assert_eq!(found.by_ref().count(), 1);
+        assert_eq!(found.whole(), record(0).bytes().len());
     }
 
     #[test]
@@ -253,7 +280,8 @@ mod tests {
         journal.rotate().unwrap();
         journal.append(&record(9)).unwrap();
         assert_eq!(count(&bytes(&journal, Position::default())), 3, "from the beginning: both segments");
-        assert_eq!(count(&bytes(&journal, before[0].end())), 1, "from the end of the first: the second");
+        let end = before[0].behind(before[0].read().unwrap().len());
+        assert_eq!(count(&bytes(&journal, end)), 1, "from the end of the first: the second");
         let start = journal.current_start();
         journal.drop_before(start).unwrap();
         assert_eq!(count(&before[0].read().unwrap()), 2);
@@ -263,8 +291,9 @@ mod tests {
 
     #[test]
     fn a_position_within_a_segment_is_where_reading_goes_on() {
-        let (_folder, mut journal) = journal(2);
-        let end = journal.since(Position::default())[0].end();
+        let (_folder, journal) = journal(2);
+        let all = journal.since(Position::default());
+        let end = all[0].behind(all[0].read().unwrap().len());
         assert!(!journal.reaches_beyond(end));
         journal.append(&record(7)).unwrap();
         assert!(journal.reaches_beyond(end));

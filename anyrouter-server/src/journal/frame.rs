@@ -111,35 +111,58 @@ impl RecordEntry<'_> {
 
 /// Goes through the whole frames of `bytes`. A damaged stretch is passed over: a frame behind it counts again where length, checksum
 /// and payload all agree.
-pub fn entries(bytes: &[u8]) -> impl Iterator<Item = Entry<'_>> {
-    let (mut rest, mut damaged) = (bytes, false);
-    std::iter::from_fn(move || {
-        while !rest.is_empty() {
-            match frame(rest) {
+pub fn entries(bytes: &[u8]) -> Entries<'_> {
+    Entries { bytes, at: 0, whole: 0 }
+}
+
+/// The entries of a stretch.
+#[derive(Debug)]
+pub struct Entries<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    whole: usize,
+}
+
+impl Entries<'_> {
+    /// How many bytes the frames that were gone through so far end at: what follows may be a frame that is still being written.
+    pub fn whole(&self) -> usize {
+        self.whole
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        while let Some(rest) = self.bytes.get(self.at..).filter(|rest| !rest.is_empty()) {
+            let Some((payload, length)) = frame(rest) else {
+                self.at += 1;
+                continue;
+            };
+            let damaged = self.at > self.whole;
+            let entry = entry(payload);
+            if entry.is_none() && damaged {
                 // Where the beginning of a frame is a guess, only an entry that reads counts.
-                Some((payload, after)) if !damaged || entry(payload).is_some() => {
-                    (rest, damaged) = (after, false);
-                    if let Some(entry) = entry(payload) {
-                        return Some(entry);
-                    }
-                }
-                _ => {
-                    rest = rest.get(1..).unwrap_or_default();
-                    damaged = true;
-                }
+                self.at += 1;
+                continue;
+            }
+            self.at += length;
+            self.whole = self.at;
+            if entry.is_some() {
+                return entry;
             }
         }
         None
-    })
+    }
 }
 
-/// The first frame's payload, and what follows it.
-fn frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+/// The first frame's payload, and the length of the frame.
+fn frame(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let (length, rest) = bytes.split_first_chunk()?;
     let (checksum, rest) = rest.split_first_chunk()?;
     let length = u32::from_le_bytes(*length) as usize;
-    let (payload, after) = rest.split_at_checked(length).filter(|_| (1..=LARGEST).contains(&length))?;
-    (crc32fast::hash(payload) == u32::from_le_bytes(*checksum)).then_some((payload, after))
+    let payload = rest.get(..length).filter(|_| (1..=LARGEST).contains(&length))?;
+    (crc32fast::hash(payload) == u32::from_le_bytes(*checksum)).then_some((payload, HEADER + length))
 }
 
 /// What a payload says; none where it is of a later version.

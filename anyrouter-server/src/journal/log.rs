@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     path::Path,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -55,7 +55,8 @@ impl std::fmt::Debug for JournalLog {
 /// What the requests and the threads share.
 pub(super) struct Shared {
     pub(super) durability: Durability,
-    pub(super) journal: Mutex<Journal>,
+    /// Appended to by many at once; held alone to begin or to drop a segment.
+    pub(super) journal: RwLock<Journal>,
     /// The slots that are taken, the oldest first.
     pub(super) open: Mutex<BTreeMap<RequestId, Taken>>,
     /// Records that could not be written yet, or (`async`) were not. Each still has its slot, so that there are no more of them than
@@ -112,7 +113,7 @@ impl JournalLog {
         let imported = journal.current_start();
         let shared = Arc::new(Shared {
             durability: options.durability,
-            journal: Mutex::new(journal),
+            journal: RwLock::new(journal),
             open: Mutex::default(),
             held: Mutex::default(),
             broken: Mutex::default(),
@@ -166,9 +167,19 @@ pub enum OpenError {
 }
 
 impl Shared {
+    /// The journal, to append and to read.
+    pub(super) fn journal(&self) -> RwLockReadGuard<'_, Journal> {
+        self.journal.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The journal, to begin or to drop a segment.
+    pub(super) fn journal_alone(&self) -> RwLockWriteGuard<'_, Journal> {
+        self.journal.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Writes a frame. Where that fails the log is broken until it succeeds.
     pub(super) fn append(&self, frame: serde_json::Result<Frame>) -> std::io::Result<u64> {
-        let written = frame.map_err(std::io::Error::from).and_then(|frame| lock(&self.journal).append(&frame));
+        let written = frame.map_err(std::io::Error::from).and_then(|frame| self.journal().append(&frame));
         match written {
             Ok(()) if self.durability == Durability::PowerLoss => {
                 let mut sync = lock(&self.sync);
@@ -193,7 +204,7 @@ impl Shared {
     ) -> Result<(), LogError> {
         lock(&self.held).iter().for_each(&mut held);
         let stretches = {
-            let journal = lock(&self.journal);
+            let journal = self.journal();
             journal.since(*lock(&self.imported))
         };
         let unreadable = |e: std::io::Error| LogError::Unreadable(e.to_string());

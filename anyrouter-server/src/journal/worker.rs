@@ -61,18 +61,18 @@ pub(super) fn recover(journal: &mut Journal, table: &mut UsageTable, now: Timest
         let frame = Frame::record(&record).map_err(|e| StorageError::new("an interrupted request", e))?;
         interrupted.extend_from_slice(frame.bytes());
     }
-    table.insert(&records(&interrupted))?;
+    table.insert(&records(entries(&interrupted)))?;
     let start = journal.current_start();
     journal.drop_before(start).map_err(|e| StorageError::new("the journal's older segments", e))?;
     Ok(())
 }
 
-fn records(bytes: &[u8]) -> Vec<RecordEntry<'_>> {
-    entries(bytes).filter_map(|e| if let Entry::Record(r) = e { Some(r) } else { None }).collect()
+fn records<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<RecordEntry<'a>> {
+    entries.filter_map(|e| if let Entry::Record(r) = e { Some(r) } else { None }).collect()
 }
 
 pub(super) fn start(shared: Arc<Shared>, table: UsageTable) -> std::io::Result<JoinHandle<()>> {
-    let carried = lock(&shared.journal).current_start();
+    let carried = shared.journal().current_start();
     let run = move || Worker { shared, table, last_import: Instant::now(), carried, carrying: None }.run();
     std::thread::Builder::new().name("usage-journal".to_owned()).spawn(run)
 }
@@ -111,7 +111,7 @@ impl Worker {
         for frame in held.iter().filter_map(|r| Frame::record(r).ok()) {
             bytes.extend_from_slice(frame.bytes());
         }
-        if self.table.insert(&records(&bytes)).is_err() {
+        if self.table.insert(&records(entries(&bytes))).is_err() {
             eprintln!("anyrouter-server: {} usage records could not be written: neither journal nor database takes them", held.len());
         }
     }
@@ -138,7 +138,7 @@ impl Worker {
     }
 
     fn has_news(&self) -> bool {
-        lock(&self.shared.journal).reaches_beyond(*lock(&self.shared.imported))
+        self.shared.journal().reaches_beyond(*lock(&self.shared.imported))
     }
 
     /// Writes what could not be written before, or (`async`) was left to this thread.
@@ -188,29 +188,30 @@ impl Worker {
     fn import(&mut self) {
         let shared = self.shared.clone();
         let stretches = {
-            let journal = lock(&shared.journal);
+            let journal = shared.journal();
             journal.since(*lock(&shared.imported))
         };
         for stretch in stretches {
             let Ok(bytes) = stretch.read() else { return };
-            if self.table.insert(&records(&bytes)).is_err() {
+            let mut found = entries(&bytes);
+            if self.table.insert(&records(&mut found)).is_err() {
                 break;
             }
-            *lock(&shared.imported) = stretch.end();
+            *lock(&shared.imported) = stretch.behind(found.whole());
         }
-        if lock(&shared.journal).current_length() > SEGMENT {
+        if shared.journal().current_length() > SEGMENT {
             self.rotate();
         }
         let unneeded = self.carried.min(*lock(&shared.imported));
         // What cannot be dropped now is dropped later.
-        let _ = lock(&shared.journal).drop_before(unneeded);
+        let _ = shared.journal_alone().drop_before(unneeded);
     }
 
     /// Begins a new segment, and has what is still open written to it. Older ones are dropped once that is done and the database has
     /// them: until then they say all that they said, so that a crash between any two steps loses nothing and doubles nothing.
     fn rotate(&mut self) -> bool {
         let start = {
-            let mut journal = lock(&self.shared.journal);
+            let mut journal = self.shared.journal_alone();
             if journal.rotate().is_err() {
                 return false;
             }
@@ -239,7 +240,7 @@ pub(super) fn start_sync(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>>
                 sync.written
             };
             // What stands in an older segment was brought to disk when that was left.
-            let file = lock(&shared.journal).current_file();
+            let file = shared.journal().current_file();
             let done = file.sync_data();
             let mut sync = lock(&shared.sync);
             match done {

@@ -10,13 +10,14 @@ use std::{
 };
 
 use anyrouter_core::ports::UpstreamError;
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::{body::Incoming, client::conn::http1};
 use tokio_rustls::TlsConnector;
 
-use super::connect::{Io, Origin, connect, tls};
+use super::{
+    Pieces,
+    connect::{Io, Origin, connect, tls},
+};
 
 /// How long a connection rests before it is closed.
 const REST: Duration = Duration::from_secs(30);
@@ -25,8 +26,8 @@ const RESTING: usize = 256;
 
 /// An HTTP/1.1 connection and the handle that sends over it.
 pub(super) struct Connection {
-    send: http1::SendRequest<Full<Bytes>>,
-    connection: Pin<Box<http1::Connection<Pin<Box<dyn Io>>, Full<Bytes>>>>,
+    send: http1::SendRequest<Pieces>,
+    connection: Pin<Box<http1::Connection<Pin<Box<dyn Io>>, Pieces>>>,
 }
 
 impl Connection {
@@ -38,8 +39,8 @@ impl Connection {
     /// Sends a request and waits for the head of the answer. An error gives the request back where none of it was sent.
     pub(super) async fn send(
         &mut self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, (hyper::Error, Option<Request<Full<Bytes>>>)> {
+        request: Request<Pieces>,
+    ) -> Result<Response<Incoming>, (hyper::Error, Option<Request<Pieces>>)> {
         let Self { send, connection } = self;
         let mut answer = pin!(send.try_send_request(request));
         let answered = poll_fn(|cx| {

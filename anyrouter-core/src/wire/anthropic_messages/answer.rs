@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::{Usage, finish_reason};
 use crate::wire::{
     answer::{AnswerFault, AnswerNames, Meter, PlainAnswer, push, token_of},
-    json::push_string,
+    json::{push_string, utf8},
 };
 
 #[derive(Deserialize)]
@@ -64,7 +64,7 @@ struct Block<'a> {
 /// Turns a whole message into an OpenAI chat completion.
 pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
     let wrong = || AnswerFault::NotTheProtocol("an Anthropic message");
-    let answer: Answer<'_> = serde_json::from_slice(body).map_err(|_| wrong())?;
+    let answer: Answer<'_> = utf8(body).and_then(|text| serde_json::from_str(text).ok()).ok_or_else(wrong)?;
     if let Some(error) = &answer.error {
         return Err(error.fault());
     }
@@ -80,9 +80,9 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
     };
     let mut out = Vec::with_capacity(body.len() + 512);
     out.extend_from_slice(b"{\"id\":");
-    push_string(&mut out, &names.id);
+    names.push_id(&mut out);
     push(&mut out, format_args!(",\"object\":\"chat.completion\",\"created\":{},\"model\":", names.created));
-    push_string(&mut out, &names.model);
+    push_string(&mut out, names.model.as_str());
     out.extend_from_slice(b",\"provider\":");
     push_string(&mut out, &names.provider);
     out.extend_from_slice(b",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");

@@ -1,13 +1,16 @@
 //! A whole answer from an OpenAI-chat upstream: the values of `id` and `model` replaced in place, our members inserted, every other
 //! byte as it came.
 
+use std::{borrow::Cow, ops::Range};
+
 use serde::Deserialize;
+use smallvec::SmallVec;
 
 use crate::{
     usage::Tokens,
     wire::{
         answer::{AnswerFault, AnswerNames, Meter, PlainAnswer, token_of},
-        json::{Member, Scanner, members, push_string},
+        json::{JsonFault, Member, Scanner, bare_name, members, push_string, utf8},
     },
 };
 
@@ -17,51 +20,94 @@ pub(super) const DEPTH: usize = 256;
 /// Turns a whole answer into the client's.
 pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
     let wrong = || AnswerFault::NotTheProtocol("an OpenAI chat completion");
-    if std::str::from_utf8(body).is_err() {
+    if utf8(body).is_none() {
         return Err(wrong());
     }
-    let members = members(body, DEPTH).map_err(|_| wrong())?;
-    let find = |name: &str| members.iter().find(|m| m.is(body, name));
-    if let Some(error) = find("error").filter(|m| m.value(body) != b"null") {
-        return Err(error_of(error.value(body)));
-    }
-    let choices = find("choices").filter(|m| m.value(body).starts_with(b"[")).ok_or_else(wrong)?;
     let mut meter = Meter::default();
-    read_choices(choices.value(body), b"message", &mut meter);
-    meter.upstream_id = find("id").and_then(|m| serde_json::from_slice::<String>(m.value(body)).ok()).and_then(|id| token_of(&id));
-    meter.tokens = find("usage").and_then(|m| read_usage(m.value(body)));
-
+    let mut ours: SmallVec<[(Ours, Range<usize>); 8]> = SmallVec::new();
+    let (mut choices, mut error) = (false, None);
+    let mut scanner = Scanner::new(body, DEPTH);
+    let scanned = scanner.object(|s, name| {
+        let name = bare_name(body.get(name.clone()).unwrap_or_default());
+        if &*name == b"choices" && s.peek() == Some(b'[') {
+            choices = true;
+            return read_choices(s, body, b"message", &mut meter);
+        }
+        let value = s.value()?;
+        let text = body.get(value.clone()).unwrap_or_default();
+        let of_ours = match &*name {
+            b"id" => {
+                meter.upstream_id = serde_json::from_slice::<Cow<'_, str>>(text).ok().and_then(|id| token_of(&id));
+                Ours::Id
+            }
+            b"model" => Ours::Model,
+            b"provider" => Ours::Provider,
+            b"usage" => {
+                meter.tokens = read_usage(text);
+                Ours::Usage
+            }
+            b"anyrouter_metadata" => Ours::Metadata,
+            b"error" if text != b"null" => {
+                error = Some(error_of(text));
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        ours.push((of_ours, value));
+        Ok(())
+    });
+    scanned.and_then(|()| scanner.end()).map_err(|_| wrong())?;
+    if let Some(error) = error {
+        return Err(error);
+    }
+    if !choices {
+        return Err(wrong());
+    }
     let mut out = Vec::with_capacity(body.len() + 512);
     let mut written = 0;
-    let mut present = Vec::new();
-    for member in &members {
-        let Some(name) = ["id", "model", "provider", "anyrouter_metadata", "usage"].into_iter().find(|n| member.is(body, n)) else {
-            continue;
-        };
-        out.extend_from_slice(body.get(written..member.value.start).unwrap_or_default());
-        push_ours(&mut out, name, names, &meter, member.value(body));
-        written = member.value.end;
-        present.push(name);
+    for (of_ours, value) in &ours {
+        out.extend_from_slice(body.get(written..value.start).unwrap_or_default());
+        of_ours.push(&mut out, names, &meter, body.get(value.clone()).unwrap_or_default());
+        written = value.end;
     }
     let end = body.iter().rposition(|b| *b == b'}').ok_or_else(wrong)?;
     out.extend_from_slice(body.get(written..end).unwrap_or_default());
-    for name in ["id", "model", "usage", "provider", "anyrouter_metadata"].into_iter().filter(|n| !present.contains(n)) {
-        out.extend_from_slice(b",\"");
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"\":");
-        push_ours(&mut out, name, names, &meter, b"null");
+    for (of_ours, name) in ALL_OURS.iter().filter(|(o, _)| !ours.iter().any(|(known, _)| known == o)) {
+        out.extend_from_slice(name);
+        of_ours.push(&mut out, names, &meter, b"null");
     }
     out.extend_from_slice(body.get(end..).unwrap_or_default());
     Ok(PlainAnswer { body: out.into(), meter })
 }
 
-fn push_ours(out: &mut Vec<u8>, name: &str, names: &AnswerNames, meter: &Meter, theirs: &[u8]) {
-    match name {
-        "id" => push_string(out, &names.id),
-        "model" => push_string(out, &names.model),
-        "provider" => push_string(out, &names.provider),
-        "usage" => push_usage(out, names, meter, theirs),
-        _ => names.push_metadata(out),
+/// A member whose value is ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ours {
+    Id,
+    Model,
+    Provider,
+    Usage,
+    Metadata,
+}
+
+/// Each with what stands before its value where it is added.
+const ALL_OURS: [(Ours, &[u8]); 5] = [
+    (Ours::Id, b",\"id\":"),
+    (Ours::Model, b",\"model\":"),
+    (Ours::Usage, b",\"usage\":"),
+    (Ours::Provider, b",\"provider\":"),
+    (Ours::Metadata, b",\"anyrouter_metadata\":"),
+];
+
+impl Ours {
+    fn push(self, out: &mut Vec<u8>, names: &AnswerNames, meter: &Meter, theirs: &[u8]) {
+        match self {
+            Self::Id => names.push_id(out),
+            Self::Model => push_string(out, names.model.as_str()),
+            Self::Provider => push_string(out, &names.provider),
+            Self::Usage => push_usage(out, names, meter, theirs),
+            Self::Metadata => names.push_metadata(out),
+        }
     }
 }
 
@@ -111,18 +157,21 @@ pub(super) fn read_usage(text: &[u8]) -> Option<Tokens> {
     [tokens, Tokens { cached: 0, cache_write: 0, reasoning: 0, ..tokens }].into_iter().find(Tokens::is_plausible)
 }
 
-/// Counts the text of `choices` and finds why they ended. `of` is the member that has the text: `message` or `delta`.
-pub(super) fn read_choices(text: &[u8], of: &[u8], meter: &mut Meter) {
-    let mut scanner = Scanner::new(text, DEPTH);
+/// Passes over a list of `choices` in `text`, counts their text and finds why they ended. `of` is the member that has the text:
+/// `message` or `delta`.
+pub(super) fn read_choices(scanner: &mut Scanner<'_>, text: &[u8], of: &[u8], meter: &mut Meter) -> Result<(), JsonFault> {
+    let bare = |name: &Range<usize>| text.get(name.start + 1..name.end - 1).unwrap_or_default();
     let mut finish = None;
-    // The text was scanned before: it is JSON, and this cannot fail.
-    let _ = scanner.array(|s| {
+    scanner.array(|s| {
+        // What stands in the list may be anything; objects are read.
+        if s.peek() != Some(b'{') {
+            return Ok(());
+        }
         s.object(|s, name| {
-            let name = text.get(name.start + 1..name.end - 1).unwrap_or_default();
-            if name == of {
+            let name = bare(name);
+            if name == of && s.peek() == Some(b'{') {
                 return s.object(|s, name| {
-                    let name = text.get(name.start + 1..name.end - 1).unwrap_or_default();
-                    s.count(matches!(name, b"content" | b"reasoning" | b"reasoning_content" | b"refusal" | b"tool_calls"));
+                    s.count(matches!(bare(name), b"content" | b"reasoning" | b"reasoning_content" | b"refusal" | b"tool_calls"));
                     s.value()?;
                     s.count(false);
                     Ok(())
@@ -134,12 +183,13 @@ pub(super) fn read_choices(text: &[u8], of: &[u8], meter: &mut Meter) {
             }
             Ok(())
         })
-    });
-    meter.text += scanner.volume().text;
-    if let Some(reason) = finish.and_then(|f| serde_json::from_slice::<String>(f).ok()).and_then(|r| token_of(&r)) {
+    })?;
+    meter.text += std::mem::take(scanner.volume_mut()).text;
+    if let Some(reason) = finish.and_then(|f| serde_json::from_slice::<Cow<'_, str>>(f).ok()).and_then(|r| token_of(&r)) {
         meter.native_finish_reason = Some(reason.clone());
         meter.finish_reason = Some(reason);
     }
+    Ok(())
 }
 
 /// The error object of an OpenAI-shaped answer, less its message.

@@ -1,8 +1,10 @@
 //! A stream from an OpenAI-chat upstream: each event keeps its bytes, but for the values that are ours.
 
+use std::{borrow::Cow, ops::Range};
+
 use crate::wire::{
     answer::{AnswerFault, AnswerNames, Meter, Progress, token_of},
-    json::{Scanner, push_string},
+    json::{JsonFault, Scanner, bare_name, push_string, utf8},
     openai_chat::answer::{DEPTH, error_of, push_usage, read_choices, read_usage},
     sse::{Event, Splitter},
 };
@@ -22,6 +24,7 @@ struct Rewriter {
     id: Vec<u8>,
     model: Vec<u8>,
     provider: Vec<u8>,
+    head: Option<Head>,
 }
 
 impl StreamRelay {
@@ -32,8 +35,8 @@ impl StreamRelay {
             push_string(&mut out, text);
             out
         };
-        let (id, model, provider) = (json(&names.id), json(&names.model), json(&names.provider));
-        Self { splitter: Splitter::new(limit), rewriter: Rewriter { names, meter: Meter::default(), id, model, provider } }
+        let (id, model, provider) = (json(&names.id.generation()), json(names.model.as_str()), json(&names.provider));
+        Self { splitter: Splitter::new(limit), rewriter: Rewriter { names, meter: Meter::default(), id, model, provider, head: None } }
     }
 
     /// Takes bytes from the upstream and appends to `out` what goes to the client.
@@ -116,80 +119,45 @@ impl Rewriter {
     /// use.
     fn chunk(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<bool, AnswerFault> {
         let wrong = || AnswerFault::NotTheProtocol("an OpenAI chat completion chunk");
-        if std::str::from_utf8(data).is_err() {
+        if utf8(data).is_none() {
             return Err(wrong());
         }
-        let (mut written, mut has_provider, mut first) = (0, false, true);
-        let (mut saw_choices, mut saw_usage, mut bad_choices, mut error) = (false, false, false, None);
+        let start = out.len();
         let mut scanner = Scanner::new(data, DEPTH);
-        let scanned = scanner.object(|s, name| {
-            let name = spelt_out(data.get(name.clone()).unwrap_or_default());
-            let value = s.value()?;
-            let text = data.get(value.clone()).unwrap_or_default();
-            let mut replace = |with: &[u8], out: &mut Vec<u8>| {
-                out.extend_from_slice(data.get(written..value.start).unwrap_or_default());
-                out.extend_from_slice(with);
-                written = value.end;
-            };
-            match &*name {
-                b"id" => {
-                    if self.meter.upstream_id.is_none() {
-                        self.meter.upstream_id = serde_json::from_slice::<String>(text).ok().and_then(|id| token_of(&id));
-                    }
-                    replace(&self.id, out);
-                }
-                b"model" => replace(&self.model, out),
-                b"provider" => {
-                    has_provider = true;
-                    replace(&self.provider, out);
-                }
-                b"choices" => {
-                    saw_choices = true;
-                    bad_choices = text != b"null" && !text.starts_with(b"[");
-                    read_choices(text, b"delta", &mut self.meter);
-                    if text == b"null" || (!self.names.include_usage && is_empty_list(text)) {
-                        replace(self.names.no_choices(), out);
-                    }
-                }
-                b"usage" if text != b"null" => {
-                    if let Some(tokens) = read_usage(text) {
-                        self.meter.tokens = Some(tokens);
-                        self.meter.usage_sent = true;
-                        saw_usage = true;
-                        replace(b"", out);
-                        push_usage(out, &self.names, &self.meter, text);
-                    }
-                }
-                b"anyrouter_metadata" => {
-                    self.meter.metadata_sent = true;
-                    replace(b"", out);
-                    self.names.push_stream_metadata(out, &self.meter);
-                }
-                b"error" if text != b"null" => error = Some(error_of(text)),
-                _ => {}
+        let head = self.head.take().filter(|h| data.starts_with(&h.theirs));
+        let mut chunk = Chunk { rewriter: self, data, out, start, written: 0, has_provider: false, is_plain: true, seen: Seen::default() };
+        let scanned = match head {
+            Some(head) => {
+                chunk.out.extend_from_slice(&head.ours);
+                chunk.written = head.theirs.len();
+                chunk.has_provider = head.has_provider;
+                let scanned = scanner.enter(head.theirs.len(), |s| chunk.choices(s)).and_then(|()| scanner.rest_of_object(|s, name| chunk.member(s, name)));
+                chunk.rewriter.head = Some(head);
+                scanned
             }
-            first = false;
-            Ok(())
-        });
-        let end = scanner.position();
-        let fault = match (scanned.and_then(|()| scanner.end()), error) {
-            (Err(_), _) => Some(wrong()),
-            (Ok(()), Some(error)) => Some(error),
-            (Ok(()), None) => bad_choices.then(wrong),
+            None => scanner.object(|s, name| chunk.member(s, name)),
         };
-        if let Some(fault) = fault {
-            return Err(fault);
+        let Chunk { written, has_provider, seen, .. } = chunk;
+        let end = scanner.position();
+        if scanned.and_then(|()| scanner.end()).is_err() {
+            return Err(wrong());
         }
-        if !saw_choices && !saw_usage {
+        if let Some(error) = seen.error {
+            return Err(error);
+        }
+        if seen.bad_choices {
+            return Err(wrong());
+        }
+        if !seen.choices && !seen.usage {
             return Ok(false);
         }
         let close = data.get(..end).and_then(|d| d.iter().rposition(|b| *b == b'}')).unwrap_or(written);
         out.extend_from_slice(data.get(written..close).unwrap_or_default());
         if !has_provider {
-            out.extend_from_slice(if first { b"\"provider\":" } else { b",\"provider\":" });
+            out.extend_from_slice(b",\"provider\":");
             out.extend_from_slice(&self.provider);
         }
-        if !saw_choices {
+        if !seen.choices {
             out.extend_from_slice(b",\"choices\":");
             out.extend_from_slice(self.names.no_choices());
         }
@@ -198,13 +166,124 @@ impl Rewriter {
     }
 }
 
-/// A member's name, given with its quotes, without them and with its escapes resolved.
-fn spelt_out(quoted: &[u8]) -> std::borrow::Cow<'_, [u8]> {
-    let bare = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-    if !bare.contains(&b'\\') {
-        return bare.into();
+/// What the chunks of a stream begin with, up to the value of `choices`: it is the same in nearly all of them.
+#[derive(Debug)]
+struct Head {
+    theirs: Vec<u8>,
+    ours: Vec<u8>,
+    has_provider: bool,
+}
+
+/// A chunk on its way from `data` to `out`.
+struct Chunk<'a> {
+    rewriter: &'a mut Rewriter,
+    data: &'a [u8],
+    out: &'a mut Vec<u8>,
+    /// Where it begins in `out`.
+    start: usize,
+    /// How much of `data` is in `out`.
+    written: usize,
+    has_provider: bool,
+    /// Nothing so far but what every chunk of a stream says alike.
+    is_plain: bool,
+    seen: Seen,
+}
+
+#[derive(Default)]
+struct Seen {
+    choices: bool,
+    bad_choices: bool,
+    usage: bool,
+    error: Option<AnswerFault>,
+}
+
+impl Chunk<'_> {
+    fn member(&mut self, s: &mut Scanner<'_>, name: &Range<usize>) -> Result<(), JsonFault> {
+        let name = bare_name(self.data.get(name.clone()).unwrap_or_default());
+        if &*name == b"choices" {
+            if self.is_plain && self.rewriter.head.is_none() {
+                self.copy_up_to(s.position());
+                let (theirs, ours) = (self.data.get(..s.position()), self.out.get(self.start..));
+                let (theirs, ours) = (theirs.unwrap_or_default().to_vec(), ours.unwrap_or_default().to_vec());
+                self.rewriter.head = Some(Head { theirs, ours, has_provider: self.has_provider });
+            }
+            return self.choices(s);
+        }
+        let value = s.value()?;
+        let text = self.data.get(value.clone()).unwrap_or_default();
+        match &*name {
+            b"id" => {
+                let meter = &mut self.rewriter.meter;
+                if meter.upstream_id.is_none() {
+                    meter.upstream_id = serde_json::from_slice::<Cow<'_, str>>(text).ok().and_then(|id| token_of(&id));
+                }
+                self.copy_up_to(value.start);
+                self.out.extend_from_slice(&self.rewriter.id);
+                self.written = value.end;
+            }
+            b"model" => {
+                self.copy_up_to(value.start);
+                self.out.extend_from_slice(&self.rewriter.model);
+                self.written = value.end;
+            }
+            b"provider" => {
+                self.has_provider = true;
+                self.copy_up_to(value.start);
+                self.out.extend_from_slice(&self.rewriter.provider);
+                self.written = value.end;
+            }
+            b"usage" if text != b"null" => {
+                self.is_plain = false;
+                if let Some(tokens) = read_usage(text) {
+                    let meter = &mut self.rewriter.meter;
+                    meter.tokens = Some(tokens);
+                    meter.usage_sent = true;
+                    self.seen.usage = true;
+                    self.copy_up_to(value.start);
+                    push_usage(self.out, &self.rewriter.names, &self.rewriter.meter, text);
+                    self.written = value.end;
+                }
+            }
+            b"anyrouter_metadata" => {
+                self.is_plain = false;
+                self.rewriter.meter.metadata_sent = true;
+                self.copy_up_to(value.start);
+                self.rewriter.names.push_stream_metadata(self.out, &self.rewriter.meter);
+                self.written = value.end;
+            }
+            b"error" if text != b"null" => {
+                self.is_plain = false;
+                self.seen.error = Some(error_of(text));
+            }
+            _ => {}
+        }
+        Ok(())
     }
-    serde_json::from_slice::<String>(quoted).map_or(bare.into(), |name| name.into_bytes().into())
+
+    /// At the value of `choices`.
+    fn choices(&mut self, s: &mut Scanner<'_>) -> Result<(), JsonFault> {
+        self.seen.choices = true;
+        let start = s.position();
+        let is_list = s.peek() == Some(b'[');
+        if is_list {
+            read_choices(s, self.data, b"delta", &mut self.rewriter.meter)?;
+        } else {
+            s.value()?;
+        }
+        let text = self.data.get(start..s.position()).unwrap_or_default();
+        self.seen.bad_choices |= !is_list && text != b"null";
+        if text == b"null" || (!self.rewriter.names.include_usage && is_empty_list(text)) {
+            self.copy_up_to(start);
+            self.out.extend_from_slice(self.rewriter.names.no_choices());
+            self.written = s.position();
+        }
+        Ok(())
+    }
+
+    fn copy_up_to(&mut self, place: usize) {
+        self.out.extend_from_slice(self.data.get(self.written..place).unwrap_or_default());
+        self.written = place;
+    }
 }
 
 fn is_empty_list(text: &[u8]) -> bool {
