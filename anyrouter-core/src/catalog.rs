@@ -229,7 +229,7 @@ pub struct Catalog {
     models: Vec<Model>,
     endpoints: Vec<Endpoint>,
     virtuals: Vec<VirtualModel>,
-    names: HashMap<String, usize>,
+    names: HashMap<String, usize, foldhash::fast::FixedState>,
 }
 
 impl Catalog {

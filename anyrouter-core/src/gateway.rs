@@ -214,7 +214,7 @@ impl Gateway {
         let layers = caller.layers(&world);
         recorder.record.policy = Some(layers.fingerprint().clone());
         recorder.record.catalog = Some(world.catalog.catalog().version().clone());
-        Job { gateway: self.clone(), world, layers, request, targets, recorder }.answer().await
+        Box::new(Job { gateway: self.clone(), world, layers, request, targets, recorder }).answer().await
     }
 
     /// Explains how a request would be routed. Nothing is sent.

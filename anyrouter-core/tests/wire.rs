@@ -20,10 +20,10 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn names(include_usage: bool) -> AnswerNames {
+fn names(include_usage: bool) -> Box<AnswerNames> {
     let mut prices = Prices::default();
     (prices.prompt, prices.completion) = (Some(Usd::per_token("1").unwrap()), Some(Usd::per_token("2").unwrap()));
-    AnswerNames {
+    Box::new(AnswerNames {
         id: RequestId::parse("req_000000000000000000000000").unwrap(),
         model: "lab/x".into(),
         provider: "Prov".into(),
@@ -36,7 +36,7 @@ fn names(include_usage: bool) -> AnswerNames {
         prompt_estimate: 3,
         omitted: Vec::new(),
         notes: Vec::new(),
-    }
+    })
 }
 
 /// What a client sees of a stream whose bytes come in these pieces: the bytes, the end included, or those before a fault.

@@ -42,7 +42,7 @@ const REST_TIME: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct HttpUpstream {
     pool: Arc<Pool>,
-    targets: RwLock<HashMap<(Arc<str>, &'static str), (Arc<Origin>, Uri)>>,
+    targets: RwLock<HashMap<(Arc<str>, &'static str), (Arc<Origin>, Uri), foldhash::fast::FixedState>>,
 }
 
 impl HttpUpstream {

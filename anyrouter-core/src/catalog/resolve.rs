@@ -158,7 +158,7 @@ impl Building {
         let providers: Vec<Provider> = self.providers.iter().map(provider).collect::<Result<_, _>>()?;
         let by_slug: HashMap<&str, usize> = providers.iter().enumerate().map(|(i, p)| (p.slug.as_str(), i)).collect();
         let (mut models, mut endpoints) = (Vec::with_capacity(self.models.len()), Vec::new());
-        let mut names = HashMap::new();
+        let mut names = HashMap::default();
         for part in &self.models {
             let first = endpoints.len();
             let slug = part.entry.id.split_once('/').map_or("", |(_, s)| s);

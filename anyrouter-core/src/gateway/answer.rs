@@ -92,7 +92,7 @@ impl Body for AnswerBody {
 /// A stream that flows.
 struct Streaming {
     gateway: Arc<Gateway>,
-    recorder: Recorder,
+    recorder: Box<Recorder>,
     endpoint: Endpoint,
     relay: Relay,
     upstream: Option<Pin<Box<dyn UpstreamBody>>>,
@@ -264,7 +264,7 @@ pub(super) struct Waiting {
     timer: Pin<Box<dyn Timer>>,
     /// A comment is due at once: the timer has run out once already.
     due: bool,
-    ending: Option<(Recorder, Bytes)>,
+    ending: Option<(Box<Recorder>, Bytes)>,
     id: RequestId,
     model: String,
     created: Timestamp,
@@ -327,7 +327,7 @@ impl Waiting {
         Poll::Ready(Waited::Comment(Bytes::from_static(COMMENT)))
     }
 
-    fn end(&mut self, mut recorder: Recorder, outcome: Outcome, error: &ApiError) {
+    fn end(&mut self, mut recorder: Box<Recorder>, outcome: Outcome, error: &ApiError) {
         let last = self.error_chunk(error);
         recorder.finish(outcome, 200, Some(&error.code));
         self.ending = Some((recorder, last));

@@ -36,22 +36,22 @@ pub(super) struct Job {
     pub(super) layers: Arc<CompiledLayers>,
     pub(super) request: ChatRequest,
     pub(super) targets: Targets,
-    pub(super) recorder: Recorder,
+    pub(super) recorder: Box<Recorder>,
 }
 
 /// What came of the attempts. The record is not written yet.
 pub(super) enum Attempted {
     /// A whole answer.
-    Plain(Recorder, AnswerNames, PlainAnswer),
+    Plain(Box<Recorder>, Box<AnswerNames>, PlainAnswer),
     /// A stream whose first event is here.
     Stream(Box<Begun>),
     /// An error.
-    Failed(Recorder, Outcome, ApiError),
+    Failed(Box<Recorder>, Outcome, ApiError),
 }
 
 /// A stream whose first event is here.
 pub(super) struct Begun {
-    pub(super) recorder: Recorder,
+    pub(super) recorder: Box<Recorder>,
     pub(super) endpoint: Endpoint,
     pub(super) relay: Relay,
     pub(super) upstream: Pin<Box<dyn UpstreamBody>>,
@@ -69,7 +69,7 @@ const ERROR_BODY: usize = 64 << 10;
 
 impl Job {
     /// Tries, and answers. A stream whose upstream is slow is answered before its first event, and tried on within its body.
-    pub(super) async fn answer(self) -> Response<AnswerBody> {
+    pub(super) async fn answer(self: Box<Self>) -> Response<AnswerBody> {
         let (gateway, stream) = (self.gateway.clone(), self.request.stream);
         let (id, model, created) = (self.recorder.id(), self.targets.asked.clone(), self.recorder.record.created_at);
         let headers = if stream { common(&self.recorder) } else { HeaderMap::new() };
@@ -101,8 +101,8 @@ impl Job {
         }
     }
 
-    async fn attempt(self) -> Attempted {
-        let Self { gateway, world, layers, request, targets, mut recorder } = self;
+    async fn attempt(self: Box<Self>) -> Attempted {
+        let Self { gateway, world, layers, request, targets, mut recorder } = *self;
         let decisions = targets.decisions(&layers);
         let has_credential = |e: &Endpoint| gateway.has_credential(&world, e);
         let routing = targets.routing(&gateway, &has_credential, recorder.id());
@@ -165,7 +165,7 @@ impl Job {
 }
 
 enum Success {
-    Plain(AnswerNames, PlainAnswer, u16),
+    Plain(Box<AnswerNames>, PlainAnswer, u16),
     Stream { relay: Relay, upstream: Pin<Box<dyn UpstreamBody>>, out: Vec<u8>, done: bool, headers: HeaderMap, status: u16 },
 }
 
@@ -235,9 +235,9 @@ impl Attempt<'_> {
         }
     }
 
-    fn names(&self, recorder: &Recorder) -> AnswerNames {
+    fn names(&self, recorder: &Recorder) -> Box<AnswerNames> {
         let endpoint = self.eligible.endpoint();
-        AnswerNames {
+        Box::new(AnswerNames {
             id: recorder.id(),
             model: endpoint.model.clone(),
             provider: endpoint.provider_name.clone(),
@@ -250,7 +250,7 @@ impl Attempt<'_> {
             prompt_estimate: self.request.volume.tokens(),
             omitted: Vec::new(),
             notes: self.notes.to_vec(),
-        }
+        })
     }
 
     fn upstream_request(&self, address: &Address, names: &mut AnswerNames) -> Result<UpstreamRequest, Fault> {
@@ -288,7 +288,7 @@ impl Attempt<'_> {
     }
 
     /// Reads until there is an event for the client: before it, another endpoint can still be tried.
-    async fn first_event(&self, protocol: Protocol, names: AnswerNames, status: u16, response: UpstreamResponse) -> Result<Head, Fault> {
+    async fn first_event(&self, protocol: Protocol, names: Box<AnswerNames>, status: u16, response: UpstreamResponse) -> Result<Head, Fault> {
         let kind = response.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         if !kind.to_ascii_lowercase().starts_with("text/event-stream") {
             // A stream was asked for: JSON here is an error in a 200, and anything else is not for the client.
@@ -322,7 +322,7 @@ impl Attempt<'_> {
 }
 
 enum Head {
-    Plain(AnswerNames, u16, UpstreamResponse),
+    Plain(Box<AnswerNames>, u16, UpstreamResponse),
     Stream(Success),
 }
 

@@ -42,10 +42,10 @@ pub(super) struct Recorder {
 
 impl Recorder {
     /// Takes a slot.
-    pub(super) async fn open(gateway: Arc<Gateway>, opening: Opening) -> Result<Self, LogError> {
+    pub(super) async fn open(gateway: Arc<Gateway>, opening: Opening) -> Result<Box<Self>, LogError> {
         let record = Record::opened(opening.clone());
         let slot = Slot::take(gateway.ports.usage.clone(), opening).await?;
-        Ok(Self {
+        Ok(Box::new(Self {
             gateway,
             slot,
             record,
@@ -56,7 +56,7 @@ impl Recorder {
             first_byte: None,
             waited: 0,
             failures: Vec::new(),
-        })
+        }))
     }
 
     pub(super) fn id(&self) -> RequestId {
@@ -197,7 +197,7 @@ impl Recorder {
     }
 
     /// Ends the request with an error, once its record is committed.
-    pub(super) async fn refuse(mut self, outcome: Outcome, error: ApiError) -> Response<AnswerBody> {
+    pub(super) async fn refuse(mut self: Box<Self>, outcome: Outcome, error: ApiError) -> Response<AnswerBody> {
         self.finish(outcome, error.status, Some(&error.code));
         match self.committed().await {
             Ok(_committed) => error_response(&self, &error),

@@ -51,7 +51,7 @@ pub enum Observation {
 /// The health of every endpoint, by id, so that it outlives a change of the catalog.
 #[derive(Debug, Default)]
 pub struct Health {
-    endpoints: Mutex<HashMap<EndpointId, State>>,
+    endpoints: Mutex<HashMap<EndpointId, State, foldhash::fast::FixedState>>,
 }
 
 #[derive(Debug, Default)]

@@ -240,7 +240,7 @@ pub struct Progress {
 
 impl Relay {
     /// A relay for an answer in `protocol`. Events of more than `limit` bytes are faults.
-    pub fn new(protocol: Protocol, names: AnswerNames, limit: usize) -> Self {
+    pub fn new(protocol: Protocol, names: Box<AnswerNames>, limit: usize) -> Self {
         match protocol {
             Protocol::AnthropicMessages => Self::AnthropicMessages(super::anthropic_messages::StreamTranslator::new(names, limit)),
             _ => Self::OpenaiChat(super::openai_chat::StreamRelay::new(names, limit)),

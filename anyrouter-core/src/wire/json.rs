@@ -20,9 +20,17 @@ pub struct Member {
     pub name: Range<usize>,
     /// The value.
     pub value: Range<usize>,
+    /// The name is spelt with escapes.
+    is_escaped: bool,
 }
 
 impl Member {
+    /// A member of the object in `text`.
+    pub fn new(text: &[u8], name: Range<usize>, value: Range<usize>) -> Self {
+        let is_escaped = text.get(name.clone()).is_some_and(|name| name.contains(&b'\\'));
+        Self { name, value, is_escaped }
+    }
+
     /// The name's text between its quotes, as it is spelt.
     pub fn name<'a>(&self, text: &'a [u8]) -> &'a [u8] {
         text.get(self.name.start + 1..self.name.end - 1).unwrap_or_default()
@@ -35,8 +43,7 @@ impl Member {
 
     /// Whether the name means `name`, escapes resolved.
     pub fn is(&self, text: &[u8], name: &str) -> bool {
-        let spelt = self.name(text);
-        spelt == name.as_bytes() || (spelt.contains(&b'\\') && self.decoded_name(text).as_deref() == Some(name))
+        self.name(text) == name.as_bytes() || (self.is_escaped && self.decoded_name(text).as_deref() == Some(name))
     }
 
     /// The name, escapes resolved.
@@ -346,7 +353,7 @@ pub fn members(text: &[u8], depth: usize) -> Result<Vec<Member>, JsonFault> {
     let mut scanner = Scanner::new(text, depth);
     scanner.object(|s, name| {
         let value = s.value()?;
-        out.push(Member { name: name.clone(), value });
+        out.push(Member::new(text, name.clone(), value));
         Ok(())
     })?;
     scanner.end()?;

@@ -17,7 +17,7 @@ use super::ConfigError;
 #[derive(Clone, Default)]
 pub struct ProviderKeys {
     /// Each with the addresses that it was configured for: after a reload, a new key does not go to an old address.
-    keys: HashMap<String, (Vec<Address>, Secret<String>)>,
+    keys: HashMap<String, (Vec<Address>, Secret<String>), foldhash::fast::FixedState>,
     /// Providers for which no key is named anywhere: they need none, as the demo or a model on this machine.
     keyless: HashSet<String>,
 }
@@ -36,7 +36,7 @@ impl ProviderKeys {
         environment: &BTreeMap<String, String>,
         builtin: bool,
     ) -> Result<(Self, Vec<String>), ConfigError> {
-        let (mut keys, mut keyless, mut warnings) = (HashMap::new(), HashSet::new(), Vec::new());
+        let (mut keys, mut keyless, mut warnings) = (HashMap::default(), HashSet::new(), Vec::new());
         for provider in catalog.providers() {
             let mut entries = documents.iter().rev().flat_map(|d| &d.provider).filter(|p| p.slug == provider.slug.as_str());
             let named = entries.find_map(|p| p.api_key.as_ref());

@@ -59,7 +59,7 @@ impl Connection {
 
 /// The pool.
 pub(super) struct Pool {
-    resting: Mutex<HashMap<Arc<Origin>, Vec<(Instant, Connection)>>>,
+    resting: Mutex<HashMap<Arc<Origin>, Vec<(Instant, Connection)>, foldhash::fast::FixedState>>,
     tls: TlsConnector,
     deadline: Duration,
 }

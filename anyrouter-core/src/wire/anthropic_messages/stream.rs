@@ -25,7 +25,7 @@ pub struct StreamTranslator {
 
 #[derive(Debug)]
 struct Machine {
-    names: AnswerNames,
+    names: Box<AnswerNames>,
     meter: Meter,
     usage: Usage,
     /// Everything of a chunk up to the value of `delta`.
@@ -119,7 +119,7 @@ struct Delta<'a> {
 
 impl StreamTranslator {
     /// A translator that writes these names. Events of more than `limit` bytes are faults.
-    pub fn new(names: AnswerNames, limit: usize) -> Self {
+    pub fn new(names: Box<AnswerNames>, limit: usize) -> Self {
         let mut start = Vec::with_capacity(256);
         names.push_chunk_start(&mut start);
         start.extend_from_slice(b"[{\"index\":0,\"delta\":");

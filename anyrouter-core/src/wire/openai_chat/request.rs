@@ -118,11 +118,11 @@ impl ChatRequest {
         let mut scanner = Scanner::new(&body, depth);
         let mut members: SmallVec<[Member; 16]> = SmallVec::new();
         let scanned = scanner.object(|s, name| {
-            let member = Member { name: name.clone(), value: 0..0 };
+            let mut member = Member::new(&body, name.clone(), 0..0);
             s.count(member.is(&body, "messages") || member.is(&body, "tools"));
-            let value = s.value()?;
+            member.value = s.value()?;
             s.count(false);
-            members.push(Member { name: name.clone(), value });
+            members.push(member);
             Ok(())
         });
         let volume = scanner.volume();

@@ -18,7 +18,7 @@ pub struct StreamRelay {
 
 #[derive(Debug)]
 struct Rewriter {
-    names: AnswerNames,
+    names: Box<AnswerNames>,
     meter: Meter,
     /// The values that replace the upstream's, as JSON.
     id: Vec<u8>,
@@ -29,7 +29,7 @@ struct Rewriter {
 
 impl StreamRelay {
     /// A relay that writes these names. Events of more than `limit` bytes are faults.
-    pub fn new(names: AnswerNames, limit: usize) -> Self {
+    pub fn new(names: Box<AnswerNames>, limit: usize) -> Self {
         let json = |text: &str| {
             let mut out = Vec::with_capacity(text.len() + 2);
             push_string(&mut out, text);
