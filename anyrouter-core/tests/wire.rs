@@ -8,8 +8,8 @@
 use std::{fs, path::PathBuf};
 
 use anyrouter_core::{
-    ids::RequestId,
     catalog::{Catalog, Document, Prices, Protocol, Usd},
+    ids::RequestId,
     wire::{
         answer::{AnswerFault, AnswerNames, Relay, plain},
         anthropic_messages::to_anthropic_messages,

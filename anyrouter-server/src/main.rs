@@ -8,10 +8,6 @@ use anyrouter_server::{
 };
 use clap::Parser;
 
-/// Requests allocate on one thread and free on another, which the system's allocator answers with locks.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// One endpoint in front of every LLM provider, with a privacy policy that it cannot break.
 #[derive(Parser)]
 #[command(version, about)]

@@ -288,7 +288,13 @@ impl Attempt<'_> {
     }
 
     /// Reads until there is an event for the client: before it, another endpoint can still be tried.
-    async fn first_event(&self, protocol: Protocol, names: Box<AnswerNames>, status: u16, response: UpstreamResponse) -> Result<Head, Fault> {
+    async fn first_event(
+        &self,
+        protocol: Protocol,
+        names: Box<AnswerNames>,
+        status: u16,
+        response: UpstreamResponse,
+    ) -> Result<Head, Fault> {
         let kind = response.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         if !kind.to_ascii_lowercase().starts_with("text/event-stream") {
             // A stream was asked for: JSON here is an error in a 200, and anything else is not for the client.

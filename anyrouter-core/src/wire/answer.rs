@@ -57,7 +57,10 @@ impl AnswerNames {
     /// Appends a usage object.
     pub(super) fn push_usage(&self, out: &mut Vec<u8>, meter: &Meter) {
         let (t, estimated) = self.tokens(meter);
-        push_numbers(out, &[("{\"prompt_tokens\":", t.prompt), (",\"completion_tokens\":", t.completion), (",\"total_tokens\":", t.total())]);
+        push_numbers(
+            out,
+            &[("{\"prompt_tokens\":", t.prompt), (",\"completion_tokens\":", t.completion), (",\"total_tokens\":", t.total())],
+        );
         out.extend_from_slice(b",\"cost\":");
         self.push_cost(out, &t);
         push_numbers(out, &[(",\"prompt_tokens_details\":{\"cached_tokens\":", t.cached), (",\"cache_write_tokens\":", t.cache_write)]);

@@ -37,10 +37,7 @@ impl Connection {
     }
 
     /// Sends a request and waits for the head of the answer. An error gives the request back where none of it was sent.
-    pub(super) async fn send(
-        &mut self,
-        request: Request<Pieces>,
-    ) -> Result<Response<Incoming>, (hyper::Error, Option<Request<Pieces>>)> {
+    pub(super) async fn send(&mut self, request: Request<Pieces>) -> Result<Response<Incoming>, (hyper::Error, Option<Request<Pieces>>)> {
         let Self { send, connection } = self;
         let mut answer = pin!(send.try_send_request(request));
         let answered = poll_fn(|cx| {

@@ -346,7 +346,10 @@ mod tests {
         let long = "x".repeat(LONG);
         let body = Bytes::from(format!(r#"{{"messages":["{long}"],"model":"m","stream":true}}"#));
         let pieces = ChatRequest::parse(body.clone(), 64).unwrap().to_openai_chat("up", true, &mut Vec::new());
-        assert_eq!(pieces.concat(), format!(r#"{{"messages":["{long}"],"model":"up","stream":true,"stream_options":{{"include_usage":true}}}}"#).as_bytes());
+        assert_eq!(
+            pieces.concat(),
+            format!(r#"{{"messages":["{long}"],"model":"up","stream":true,"stream_options":{{"include_usage":true}}}}"#).as_bytes()
+        );
         assert!(body.as_ptr_range().contains(&pieces[1].as_ptr()), "the messages are the client's own bytes");
     }
 

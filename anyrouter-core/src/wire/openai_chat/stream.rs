@@ -131,7 +131,9 @@ impl Rewriter {
                 chunk.out.extend_from_slice(&head.ours);
                 chunk.written = head.theirs.len();
                 chunk.has_provider = head.has_provider;
-                let scanned = scanner.enter(head.theirs.len(), |s| chunk.choices(s)).and_then(|()| scanner.rest_of_object(|s, name| chunk.member(s, name)));
+                let scanned = scanner
+                    .enter(head.theirs.len(), |s| chunk.choices(s))
+                    .and_then(|()| scanner.rest_of_object(|s, name| chunk.member(s, name)));
                 chunk.rewriter.head = Some(head);
                 scanned
             }
