@@ -187,7 +187,8 @@ fn upstream_failures_are_told_as_such_without_their_text() {
     let mut setup = Setup::new().provider("p", "openai_chat", &upstream, "").more("[deadlines]\nfirst_byte = 0.5");
     for (name, act, ..) in &cases {
         upstream.on(name, vec![act.clone()]);
-        setup = setup.model(&format!("lab/{name}"), &[("p", name, "")]);
+        // An endpoint for each request: none has to wait for another's cooldown.
+        setup = setup.model(&format!("lab/{name}"), &[("p", name, "")]).model(&format!("lab/{name}-stream"), &[("p", name, "")]);
     }
     let server = setup.start();
     for (name, _, status, code, kind) in &cases {
@@ -195,15 +196,8 @@ fn upstream_failures_are_told_as_such_without_their_text() {
             if stream && (*name == "html" || *name == "in-a-200" || *name == "hang") {
                 continue;
             }
-            let model = format!("lab/{name}");
-            let response = loop {
-                let response = server.chat(&model, json!({"stream": stream}));
-                let cooling = response.status() == 503 && *code != "overloaded";
-                if !cooling && !(response.status() == 503 && server.record(&response)["attempts"] == json!([])) {
-                    break response;
-                }
-                std::thread::sleep(std::time::Duration::from_millis(50));
-            };
+            let model = format!("{name}{}", if stream { "-stream" } else { "" });
+            let response = server.chat(&format!("lab/{model}"), json!({"stream": stream}));
             let record = server.record(&response);
             let answer: Value = response.json().unwrap();
             let error = &answer["error"];
@@ -214,11 +208,11 @@ fn upstream_failures_are_told_as_such_without_their_text() {
             );
             assert!(!answer.to_string().contains("canary"), "{answer}");
             assert_eq!(answer["anyrouter_metadata"]["attempts"][0]["isFinal"], true);
-            assert_eq!(answer["error"]["metadata"]["upstream_backend"], format!("p/lab-{name}"));
+            assert_eq!(answer["error"]["metadata"]["upstream_backend"], format!("p/lab-{model}"));
             assert_eq!((&record["outcome"], &record["http_status"]), (&json!("upstream_error"), &json!(status)), "{name}");
         }
     }
-    assert!(server.chat("lab/busy", json!({})).headers().contains_key("retry-after"));
+    assert!(server.chat("lab/busy", json!({})).headers().contains_key("retry-after"), "so does the endpoint that cools down");
 }
 
 #[test]
