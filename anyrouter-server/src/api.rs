@@ -1,6 +1,7 @@
 //! The API beside inference, under `/api/v1` and `/v1`, and what operators look at.
 
 mod catalog;
+mod docs;
 mod keys;
 mod models;
 mod privacy;
@@ -61,6 +62,9 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
         .route("/healthz", get(status::healthz))
         .route("/readyz", get(status::readyz))
         .route("/metrics", get(status::metrics))
+        .route("/docs", get(docs::index))
+        .route("/docs/index.json", get(docs::index))
+        .route("/docs/{page}", get(docs::page))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(server.clone(), named))

@@ -119,7 +119,7 @@ impl Server {
     fn open(config: Config, observer: Arc<Observer>) -> Result<Self, StartError> {
         let clock = Arc::new(SystemClock::new());
         let (database, table) = Database::open(&config.data_dir)?;
-        let options = Options { durability: config.durability, slots: config.requests };
+        let options = Options { durability: config.durability, slots: config.requests, ..Options::default() };
         let seen = observer.clone();
         let log = JournalLog::open(&config.data_dir.join("usage"), database.clone(), table, options, clock.now(), move |r| seen.record(r))
             .map_err(|e| StartError::Storage(e.to_string()))?;
@@ -165,6 +165,9 @@ pub fn check_tls(config: &Config) -> Result<(), StartError> {
     config.tls.as_ref().map_or(Ok(()), |(cert, key)| acceptor(cert, key).map(|_| ()))
 }
 
+/// "File size limit exceeded" (POSIX; its number is the same on Linux and the BSDs).
+const SIGXFSZ: i32 = 25;
+
 /// Runs a server until it is told to stop (SIGTERM, SIGINT). SIGHUP reads the configuration again.
 pub async fn run(config: Config, sources: Sources, bootstrap_file: Option<PathBuf>) -> Result<(), StartError> {
     let _lock = lock_data_dir(&config)?;
@@ -205,6 +208,8 @@ pub async fn run(config: Config, sources: Sources, bootstrap_file: Option<PathBu
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    // A file that may not grow further is an error of a write, and not the end of the process.
+    let _file_size = signal(SignalKind::from_raw(SIGXFSZ)).map_err(failed)?;
     let for_signals = server.clone();
     let stop = async move {
         let mut clock = tokio::time::interval(std::time::Duration::from_secs(10));

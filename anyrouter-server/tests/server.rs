@@ -20,6 +20,8 @@ mod conformance;
 mod crash;
 #[path = "server/errors.rs"]
 mod errors;
+#[path = "server/faults.rs"]
+mod faults;
 #[path = "server/network.rs"]
 mod network;
 #[path = "server/routing.rs"]

@@ -48,7 +48,7 @@ pub(super) fn refusal(targets: &Targets, explanation: Explanation, catalog: &Cat
         requested_models: targets.models.iter().filter_map(|(m, _)| Some(catalog.models().get(*m)?.id.to_string())).collect(),
         affected_providers: affected,
         excluded_by: excluded_by(&explanation),
-        docs_url: "/docs/errors",
+        docs_url: "/docs/errors.md",
         constraint: constraint.map(|r| {
             let set = r.change.as_ref().map(|c| c.set.clone()).unwrap_or_default();
             let parameter = r.fact.split(" = ").next().unwrap_or_default();

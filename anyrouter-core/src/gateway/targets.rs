@@ -132,7 +132,7 @@ fn not_found(names: &[&str], catalog: &Catalog) -> ApiError {
     error.availability = Some(Box::new(Availability {
         code: "model_not_found",
         requested_models: names.iter().map(|n| super::cut(n)).collect(),
-        docs_url: "/docs/models",
+        docs_url: "/docs/errors.md",
         ..Availability::default()
     }));
     error

@@ -2,8 +2,11 @@
 //! API reference, *Messages*, *Streaming messages*, *Extended thinking*, *Adaptive thinking*, *Structured outputs*.
 
 mod answer;
+mod messages;
 mod request;
 mod stream;
+mod thinking;
+mod tools;
 
 pub use self::{answer::plain, request::to_anthropic_messages, request::untranslatable, stream::StreamTranslator};
 

@@ -28,6 +28,7 @@ async fn trouble(server: &Server) -> Vec<String> {
         out.push(e.to_string());
     }
     out.extend(server.log.trouble().map(|t| format!("the usage journal cannot be written: {t}")));
+    out.extend(server.log.import_trouble().map(|t| format!("the database does not take usage records, and the journal keeps them: {t}")));
     let config = server.config();
     let keys = server.gateway.ports().credentials.clone();
     if !config.catalog.endpoints().iter().any(|e| config.catalog.providers().get(e.provider_index).is_some_and(|p| keys.has(p))) {
@@ -38,7 +39,7 @@ async fn trouble(server: &Server) -> Vec<String> {
 
 /// The same by component.
 pub(super) async fn health(State(server): Shared) -> Answer {
-    let database = server.database.check().await.err().map(|e| e.to_string());
+    let database = server.database.check().await.err().map(|e| e.to_string()).or_else(|| server.log.import_trouble());
     let journal = server.log.trouble();
     let state = |trouble: &Option<String>| trouble.as_ref().map_or(json!({"status": "ok"}), |t| json!({"status": "down", "trouble": t}));
     let good = database.is_none() && journal.is_none();

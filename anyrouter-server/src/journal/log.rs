@@ -36,13 +36,21 @@ pub struct Options {
     pub durability: Durability,
     /// Requests that may be open at once; more wait.
     pub slots: usize,
+    /// A segment of more bytes is left for a new one.
+    pub segment: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { durability: Durability::default(), slots: 10_000, segment: 8 << 20 }
+    }
 }
 
 /// Usage records: a journal before a database.
 pub struct JournalLog {
     pub(super) shared: Arc<Shared>,
     database: Database,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<(Vec<JoinHandle<()>>, Option<JoinHandle<()>>)>,
     observer: Box<dyn Fn(&Record) + Send + Sync>,
 }
 
@@ -55,6 +63,7 @@ impl std::fmt::Debug for JournalLog {
 /// What the requests and the threads share.
 pub(super) struct Shared {
     pub(super) durability: Durability,
+    pub(super) segment: u64,
     /// Appended to by many at once; held alone to begin or to drop a segment.
     pub(super) journal: RwLock<Journal>,
     /// The slots that are taken, the oldest first.
@@ -74,6 +83,13 @@ pub(super) struct Shared {
     pub(super) work: Condvar,
     /// How much of the journal the database has.
     pub(super) imported: Mutex<Position>,
+    /// No open entry before this is needed: each request that is still open has one behind it.
+    pub(super) carried: Mutex<Position>,
+    /// Why the database does not take records, if it does not.
+    pub(super) import_trouble: Mutex<Option<String>>,
+    /// Everything is in the journal that will be: import it, and end.
+    pub(super) closing: Mutex<bool>,
+    pub(super) import_now: Condvar,
     pub(super) permits: Semaphore,
 }
 
@@ -113,6 +129,7 @@ impl JournalLog {
         let imported = journal.current_start();
         let shared = Arc::new(Shared {
             durability: options.durability,
+            segment: options.segment,
             journal: RwLock::new(journal),
             open: Mutex::default(),
             held: Mutex::default(),
@@ -125,18 +142,29 @@ impl JournalLog {
             is_idle: AtomicBool::new(false),
             work: Condvar::new(),
             imported: Mutex::new(imported),
+            carried: Mutex::new(imported),
+            import_trouble: Mutex::default(),
+            closing: Mutex::default(),
+            import_now: Condvar::new(),
             permits: Semaphore::new(options.slots.min(Semaphore::MAX_PERMITS)),
         });
-        let mut threads = vec![worker::start(shared.clone(), table).map_err(|e| StorageError::new("the journal's thread", e))?];
+        let failed = |e| StorageError::new("the journal's threads", e);
+        let mut threads = vec![worker::start(shared.clone()).map_err(failed)?];
         if options.durability == Durability::PowerLoss {
-            threads.push(worker::start_sync(shared.clone()).map_err(|e| StorageError::new("the journal's thread", e))?);
+            threads.push(worker::start_sync(shared.clone()).map_err(failed)?);
         }
-        Ok(Self { shared, database, threads: Mutex::new(threads), observer: Box::new(observer) })
+        let import = worker::start_import(shared.clone(), table).map_err(failed)?;
+        Ok(Self { shared, database, threads: Mutex::new((threads, Some(import))), observer: Box::new(observer) })
     }
 
     /// Why records cannot be written now, if they cannot.
     pub fn trouble(&self) -> Option<String> {
         lock(&self.shared.broken).clone()
+    }
+
+    /// Why the database does not take records, if it does not. The journal keeps them.
+    pub fn import_trouble(&self) -> Option<String> {
+        lock(&self.shared.import_trouble).clone()
     }
 
     /// The slots that are taken.
@@ -149,8 +177,14 @@ impl JournalLog {
         self.shared.stopping.store(true, Ordering::SeqCst);
         self.shared.work.notify_all();
         self.shared.sync_wanted.notify_all();
-        for thread in lock(&self.threads).drain(..) {
+        let (threads, import) = &mut *lock(&self.threads);
+        for thread in threads.drain(..) {
             let _ = thread.join();
+        }
+        *lock(&self.shared.closing) = true;
+        self.shared.import_now.notify_all();
+        if let Some(import) = import.take() {
+            let _ = import.join();
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     sync::{Arc, PoisonError, atomic::Ordering},
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyrouter_core::{
@@ -27,8 +27,6 @@ const OPEN_ENTRY: Duration = Duration::from_millis(10);
 const TICK: Duration = Duration::from_millis(5);
 /// How long records wait to be imported together.
 const IMPORT: Duration = Duration::from_millis(200);
-/// A segment that is larger is dropped once it is imported.
-const SEGMENT: u64 = 8 << 20;
 
 /// Brings into the database what an earlier process left in the journal: its records, and for each request that was left open one
 /// that says `interrupted`. Then drops it.
@@ -71,18 +69,13 @@ fn records<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<RecordEntry<'a>>
     entries.filter_map(|e| if let Entry::Record(r) = e { Some(r) } else { None }).collect()
 }
 
-pub(super) fn start(shared: Arc<Shared>, table: UsageTable) -> std::io::Result<JoinHandle<()>> {
-    let carried = shared.journal().current_start();
-    let run = move || Worker { shared, table, last_import: Instant::now(), carried, carrying: None }.run();
+pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
+    let run = move || Worker { shared, carrying: None }.run();
     std::thread::Builder::new().name("usage-journal".to_owned()).spawn(run)
 }
 
 struct Worker {
     shared: Arc<Shared>,
-    table: UsageTable,
-    last_import: Instant,
-    /// No open entry before this is needed: each request that is still open has one behind it.
-    carried: Position,
     /// The beginning of a segment that the open entries are being written to anew.
     carrying: Option<Position>,
 }
@@ -93,34 +86,20 @@ impl Worker {
             let stopping = self.shared.stopping.load(Ordering::SeqCst);
             self.write_held();
             self.write_open_entries();
-            if stopping || self.last_import.elapsed() >= IMPORT {
-                self.import();
-                self.last_import = Instant::now();
+            if self.shared.journal().current_length() > self.shared.segment {
+                self.rotate();
             }
             if stopping {
-                return self.give_up_held();
+                return;
             }
             self.rest();
-        }
-    }
-
-    /// What the journal could not take to the end, the database may.
-    fn give_up_held(&mut self) {
-        let held: Vec<Record> = lock(&self.shared.held).drain(..).collect();
-        let mut bytes = Vec::new();
-        for frame in held.iter().filter_map(|r| Frame::record(r).ok()) {
-            bytes.extend_from_slice(frame.bytes());
-        }
-        if self.table.insert(&records(entries(&bytes))).is_err() {
-            eprintln!("anyrouter-server: {} usage records could not be written: neither journal nor database takes them", held.len());
         }
     }
 
     /// Sleeps for a tick; until it is woken where there is nothing to do.
     fn rest(&self) {
         let shared = &self.shared;
-        let nothing =
-            !shared.is_broken.load(Ordering::SeqCst) && lock(&shared.open).is_empty() && lock(&shared.held).is_empty() && !self.has_news();
+        let nothing = !shared.is_broken.load(Ordering::SeqCst) && lock(&shared.open).is_empty() && lock(&shared.held).is_empty();
         let mut idle = lock(&shared.idle);
         *idle = nothing;
         shared.is_idle.store(nothing, Ordering::SeqCst);
@@ -135,10 +114,6 @@ impl Worker {
             return;
         }
         drop(shared.work.wait_timeout(idle, TICK));
-    }
-
-    fn has_news(&self) -> bool {
-        self.shared.journal().reaches_beyond(*lock(&self.shared.imported))
     }
 
     /// Writes what could not be written before, or (`async`) was left to this thread.
@@ -180,31 +155,9 @@ impl Worker {
                 taken.entered = Some(changes);
             }
         }
-        self.carried = self.carrying.take().unwrap_or(self.carried);
-    }
-
-    /// Brings what is new into the database, and drops what is not needed any more. Where the database does not take it, the journal
-    /// keeps it.
-    fn import(&mut self) {
-        let shared = self.shared.clone();
-        let stretches = {
-            let journal = shared.journal();
-            journal.since(*lock(&shared.imported))
-        };
-        for stretch in stretches {
-            let Ok(bytes) = stretch.read() else { return };
-            let mut found = entries(&bytes);
-            if self.table.insert(&records(&mut found)).is_err() {
-                break;
-            }
-            *lock(&shared.imported) = stretch.behind(found.whole());
+        if let Some(start) = self.carrying.take() {
+            *lock(&self.shared.carried) = start;
         }
-        if shared.journal().current_length() > SEGMENT {
-            self.rotate();
-        }
-        let unneeded = self.carried.min(*lock(&shared.imported));
-        // What cannot be dropped now is dropped later.
-        let _ = shared.journal_alone().drop_before(unneeded);
     }
 
     /// Begins a new segment, and has what is still open written to it. Older ones are dropped once that is done and the database has
@@ -222,6 +175,53 @@ impl Worker {
         }
         self.carrying = Some(start);
         true
+    }
+}
+
+/// Brings what is new into the database. A thread of its own: a database that is locked or slow must not keep open entries waiting.
+pub(super) fn start_import(shared: Arc<Shared>, mut table: UsageTable) -> std::io::Result<JoinHandle<()>> {
+    let run = move || {
+        loop {
+            let closing = lock(&shared.closing);
+            let closing = *shared.import_now.wait_timeout(closing, IMPORT).unwrap_or_else(PoisonError::into_inner).0;
+            let trouble = import(&shared, &mut table).err().map(|e| e.to_string());
+            *lock(&shared.import_trouble) = trouble;
+            if closing {
+                return give_up_held(&shared, &mut table);
+            }
+        }
+    };
+    std::thread::Builder::new().name("usage-import".to_owned()).spawn(run)
+}
+
+/// Imports what is new, and drops what is not needed any more. Where the database does not take it, the journal keeps it.
+fn import(shared: &Shared, table: &mut UsageTable) -> Result<(), StorageError> {
+    let imported = *lock(&shared.imported);
+    if !shared.journal().reaches_beyond(imported) {
+        return Ok(());
+    }
+    let stretches = shared.journal().since(imported);
+    for stretch in stretches {
+        let bytes = stretch.read().map_err(|e| StorageError::new("the usage journal", e))?;
+        let mut found = entries(&bytes);
+        table.insert(&records(&mut found))?;
+        *lock(&shared.imported) = stretch.behind(found.whole());
+    }
+    let unneeded = (*lock(&shared.carried)).min(*lock(&shared.imported));
+    // What cannot be dropped now is dropped later.
+    let _ = shared.journal_alone().drop_before(unneeded);
+    Ok(())
+}
+
+/// What the journal could not take to the end, the database may.
+fn give_up_held(shared: &Shared, table: &mut UsageTable) {
+    let held: Vec<Record> = lock(&shared.held).drain(..).collect();
+    let mut bytes = Vec::new();
+    for frame in held.iter().filter_map(|r| Frame::record(r).ok()) {
+        bytes.extend_from_slice(frame.bytes());
+    }
+    if table.insert(&records(entries(&bytes))).is_err() {
+        eprintln!("anyrouter-server: {} usage records could not be written: neither journal nor database takes them", held.len());
     }
 }
 

@@ -248,6 +248,22 @@ fn the_catalog_is_listed_narrowed_and_in_the_shape_that_is_asked_for() {
 }
 
 #[test]
+fn the_documentation_is_served_and_errors_point_to_it() {
+    let server = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
+    let root = server.base.replace("/api/v1", "");
+    let get = |path: &str| server.http.get(format!("{root}{path}")).send().unwrap();
+    let index: Value = get("/docs/index.json").json().unwrap();
+    for page in index["pages"].as_array().unwrap() {
+        let page = get(page["url"].as_str().unwrap());
+        assert_eq!((page.status().as_u16(), page.headers()["content-type"].to_str().unwrap()), (200, "text/markdown; charset=utf-8"));
+    }
+    let error: Value = server.chat("nobody/knows", json!({})).json().unwrap();
+    let url = error["error"]["availability"]["docs_url"].as_str().unwrap();
+    assert!(get(url).text().unwrap().contains("model_not_found"), "{url}");
+    assert_eq!(get("/docs/nothing.md").status(), 404);
+}
+
+#[test]
 fn what_is_not_there_is_a_404_in_the_contracts_shape() {
     let server = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
     for path in ["/nothing", "/embeddings", "/responses", "/credits"] {

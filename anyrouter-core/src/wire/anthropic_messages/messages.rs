@@ -1,0 +1,320 @@
+//! The messages of a request: turns, parts, pictures and files, tool calls and their results, and earlier thoughts.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    push_member,
+    request::{comma, missing, push_cache_control, push_raw},
+};
+use crate::wire::{json::push_string, openai_chat::RequestFault};
+
+#[derive(Deserialize)]
+pub(super) struct Message<'a> {
+    #[serde(borrow)]
+    role: Cow<'a, str>,
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    tool_calls: Option<Vec<ToolCall<'a>>>,
+    #[serde(borrow, default)]
+    tool_call_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    refusal: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning_details: Option<Vec<ReasoningDetail<'a>>>,
+    #[serde(borrow, default)]
+    cache_control: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct ToolCall<'a> {
+    #[serde(borrow)]
+    id: &'a RawValue,
+    #[serde(borrow)]
+    function: CalledFunction<'a>,
+}
+
+#[derive(Deserialize)]
+struct CalledFunction<'a> {
+    #[serde(borrow)]
+    name: &'a RawValue,
+    #[serde(borrow, default)]
+    arguments: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct ReasoningDetail<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    signature: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+    #[serde(default)]
+    index: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Part<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    refusal: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    image_url: Option<ImageUrl<'a>>,
+    #[serde(borrow, default)]
+    file: Option<File<'a>>,
+    #[serde(borrow, default)]
+    cache_control: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ImageUrl<'a> {
+    Object {
+        #[serde(borrow)]
+        url: Cow<'a, str>,
+    },
+    Bare(#[serde(borrow)] Cow<'a, str>),
+}
+
+#[derive(Deserialize)]
+struct File<'a> {
+    #[serde(borrow, default)]
+    file_data: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    filename: Option<&'a RawValue>,
+}
+fn is_system(message: &Message<'_>) -> bool {
+    matches!(&*message.role, "system" | "developer")
+}
+
+/// System and developer messages, wherever they stand, become the one system prompt.
+pub(super) fn push_system(out: &mut Vec<u8>, messages: &[Message<'_>], omitted: &mut Vec<String>) -> Result<(), RequestFault> {
+    if !messages.iter().any(is_system) {
+        return Ok(());
+    }
+    push_member(out, b"\"system\"");
+    out.push(b'[');
+    for (i, message) in messages.iter().enumerate().filter(|(_, m)| is_system(m)) {
+        push_content(out, message.content, message.cache_control, &format!("messages[{i}].content"), omitted)?;
+    }
+    out.push(b']');
+    Ok(())
+}
+
+/// Turns, user and assistant by turns: what stands side by side in one role becomes one turn, since all results of parallel tool
+/// calls must come in one.
+pub(super) fn push_messages(out: &mut Vec<u8>, messages: &[Message<'_>], omitted: &mut Vec<String>) -> Result<(), RequestFault> {
+    push_member(out, b"\"messages\"");
+    out.push(b'[');
+    let mut open: Option<&str> = None;
+    for (i, message) in messages.iter().enumerate().filter(|(_, m)| !is_system(m)) {
+        let at = format!("messages[{i}]");
+        let role = match &*message.role {
+            "assistant" => "assistant",
+            "user" | "tool" => "user",
+            _ => {
+                return Err(RequestFault::member(
+                    format!("{at}.role"),
+                    format!("`{at}.role` must be system, developer, user, assistant or tool"),
+                ));
+            }
+        };
+        let before = out.len();
+        if open != Some(role) {
+            if open.is_some() {
+                out.extend_from_slice(b"]},");
+            }
+            out.extend_from_slice(b"{\"role\":\"");
+            out.extend_from_slice(role.as_bytes());
+            out.extend_from_slice(b"\",\"content\":[");
+        }
+        let start = out.len();
+        match &*message.role {
+            "tool" => push_tool_result(out, message, &at, omitted)?,
+            "assistant" => push_assistant(out, message, &at, omitted)?,
+            _ => push_content(out, message.content, message.cache_control, &format!("{at}.content"), omitted)?,
+        }
+        if out.len() == start {
+            out.truncate(before);
+        } else {
+            open = Some(role);
+        }
+    }
+    out.extend_from_slice(if open.is_some() { b"]}]" } else { b"]" });
+    Ok(())
+}
+fn push_tool_result(out: &mut Vec<u8>, message: &Message<'_>, at: &str, omitted: &mut Vec<String>) -> Result<(), RequestFault> {
+    let id = message.tool_call_id.ok_or_else(|| missing(&format!("{at}.tool_call_id")))?;
+    comma(out);
+    out.extend_from_slice(b"{\"type\":\"tool_result\",\"tool_use_id\":");
+    push_raw(out, id);
+    if let Some(content) = message.content {
+        push_member(out, b"\"content\"");
+        if content.get().starts_with('[') {
+            out.push(b'[');
+            push_content(out, Some(content), None, &format!("{at}.content"), omitted)?;
+            out.push(b']');
+        } else {
+            push_raw(out, content);
+        }
+    }
+    push_cache_control(out, message.cache_control);
+    out.push(b'}');
+    Ok(())
+}
+
+fn push_assistant(out: &mut Vec<u8>, message: &Message<'_>, at: &str, omitted: &mut Vec<String>) -> Result<(), RequestFault> {
+    push_thoughts(out, message.reasoning_details.as_deref().unwrap_or_default());
+    push_content(out, message.content.or(message.refusal), message.cache_control, &format!("{at}.content"), omitted)?;
+    for (j, call) in message.tool_calls.iter().flatten().enumerate() {
+        comma(out);
+        out.extend_from_slice(b"{\"type\":\"tool_use\",\"id\":");
+        push_raw(out, call.id);
+        push_member(out, b"\"name\"");
+        push_raw(out, call.function.name);
+        push_member(out, b"\"input\"");
+        let arguments = call.function.arguments.as_deref().map(str::trim).filter(|a| !a.is_empty()).unwrap_or("{}");
+        match serde_json::from_str::<&RawValue>(arguments) {
+            Ok(object) if object.get().starts_with('{') => push_raw(out, object),
+            _ => {
+                omitted.push(format!("{at}.tool_calls[{j}].function.arguments"));
+                out.extend_from_slice(b"{}");
+            }
+        }
+        out.push(b'}');
+    }
+    Ok(())
+}
+
+/// Thinking goes back only with the signature that vouches for it. A stream gives both in pieces, which bear one index.
+fn push_thoughts(out: &mut Vec<u8>, details: &[ReasoningDetail<'_>]) {
+    for pieces in details.chunk_by(|a, b| a.kind == b.kind && a.index.is_some() && a.index == b.index) {
+        let Some(first) = pieces.first() else { continue };
+        let signature = pieces.iter().find_map(|p| p.signature.filter(|s| s.get() != "null"));
+        match (&*first.kind, signature, first.data) {
+            ("reasoning.text", Some(signature), _) => {
+                comma(out);
+                out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":\"");
+                for text in pieces.iter().filter_map(|p| p.text) {
+                    let inner = text.get().strip_prefix('"').and_then(|t| t.strip_suffix('"'));
+                    out.extend_from_slice(inner.unwrap_or_default().as_bytes());
+                }
+                out.push(b'"');
+                push_member(out, b"\"signature\"");
+                push_raw(out, signature);
+                out.push(b'}');
+            }
+            ("reasoning.encrypted", _, Some(data)) => {
+                comma(out);
+                out.extend_from_slice(b"{\"type\":\"redacted_thinking\",\"data\":");
+                push_raw(out, data);
+                out.push(b'}');
+            }
+            _ => {}
+        }
+    }
+}
+/// Appends content blocks for a string or a list of parts.
+fn push_content(
+    out: &mut Vec<u8>,
+    content: Option<&RawValue>,
+    cache_control: Option<&RawValue>,
+    at: &str,
+    omitted: &mut Vec<String>,
+) -> Result<(), RequestFault> {
+    let Some(content) = content else { return Ok(()) };
+    if content.get().starts_with('"') {
+        // An empty text block is refused.
+        if content.get() != "\"\"" {
+            comma(out);
+            out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
+            push_raw(out, content);
+            push_cache_control(out, cache_control);
+            out.push(b'}');
+        }
+        return Ok(());
+    }
+    if content.get() == "null" {
+        return Ok(());
+    }
+    let parts: Vec<Part<'_>> = serde_json::from_str(content.get())
+        .map_err(|_| RequestFault::member(at, format!("`{at}` must be a string or a list of parts, each with a `type`")))?;
+    for (i, part) in parts.iter().enumerate() {
+        if !push_part(out, part) {
+            omitted.push(format!("{at}[{i}]"));
+        }
+    }
+    Ok(())
+}
+
+/// Appends one part; false where it cannot be translated.
+fn push_part(out: &mut Vec<u8>, part: &Part<'_>) -> bool {
+    let start = out.len();
+    comma(out);
+    match &*part.kind {
+        "text" | "refusal" => {
+            let Some(text) = part.text.or(part.refusal) else {
+                out.truncate(start);
+                return false;
+            };
+            if text.get() == "\"\"" {
+                out.truncate(start);
+                return true;
+            }
+            out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
+            push_raw(out, text);
+        }
+        "image_url" => {
+            let (Some(ImageUrl::Object { url } | ImageUrl::Bare(url)), true) = (&part.image_url, true) else {
+                out.truncate(start);
+                return false;
+            };
+            out.extend_from_slice(b"{\"type\":\"image\",\"source\":");
+            push_source(out, url);
+        }
+        "file" => {
+            let data = part.file.as_ref().and_then(|f| f.file_data.as_deref());
+            let Some(data) = data else {
+                out.truncate(start);
+                return false;
+            };
+            out.extend_from_slice(b"{\"type\":\"document\",\"source\":");
+            push_source(out, data);
+            if let Some(name) = part.file.as_ref().and_then(|f| f.filename) {
+                push_member(out, b"\"title\"");
+                push_raw(out, name);
+            }
+        }
+        _ => {
+            out.truncate(start);
+            return false;
+        }
+    }
+    push_cache_control(out, part.cache_control);
+    out.push(b'}');
+    true
+}
+
+/// A picture or file, as its data or as its address.
+fn push_source(out: &mut Vec<u8>, url: &str) {
+    let data = url.strip_prefix("data:").and_then(|d| d.split_once(";base64,"));
+    out.extend_from_slice(if data.is_some() { b"{\"type\":\"base64\",\"media_type\":" } else { b"{\"type\":\"url\",\"url\":" });
+    match data {
+        Some((media_type, data)) => {
+            push_string(out, media_type.split(';').next().unwrap_or(media_type));
+            push_member(out, b"\"data\"");
+            push_string(out, data);
+        }
+        None => push_string(out, url),
+    }
+    out.push(b'}');
+}
