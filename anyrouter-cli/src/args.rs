@@ -79,8 +79,9 @@ pub(crate) enum RouteCommand {
 
 #[derive(Arguments)]
 pub(crate) struct Explain {
-    /// The model.
-    pub(crate) model: String,
+    /// The model; the body's, where `--body` is given.
+    #[arg(required_unless_present = "body", conflicts_with = "body")]
+    pub(crate) model: Option<String>,
     /// Ask no server: read this configuration, and take its defaults for a new account.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -93,8 +94,8 @@ pub(crate) struct Explain {
     /// Only these providers.
     #[arg(long, value_name = "PROVIDER")]
     pub(crate) only: Vec<String>,
-    /// A whole request body, as JSON, in place of the options.
-    #[arg(long, value_name = "JSON")]
+    /// A whole request body, as JSON, in place of the model and the other options.
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["zdr", "ignore", "only"])]
     pub(crate) body: Option<String>,
 }
 
@@ -121,7 +122,8 @@ pub(crate) enum KeysCommand {
     },
     /// Revoke a key for good.
     Revoke {
-        /// Its hash.
+        /// Its hash, the beginning of it, or its name, where one key alone has it.
+        #[arg(value_name = "KEY")]
         hash: String,
     },
 }

@@ -75,7 +75,13 @@ fn write(out: &mut impl std::io::Write, data: &[u8]) -> Result<(), Failure> {
         let text = |v: &Value| v.as_str().unwrap_or("unknown").to_owned();
         let request = text(&chunk["anyrouter_metadata"]["requestId"]);
         let status = error["http_status"].as_u64().and_then(|s| u16::try_from(s).ok()).unwrap_or(502);
-        return Err(Failure::Refused { status, code: text(&error["code"]), message: text(&error["message"]), request });
+        return Err(Failure::Refused {
+            status,
+            code: text(&error["code"]),
+            message: text(&error["message"]),
+            request,
+            body: Box::new(chunk),
+        });
     }
     if let Some(text) = chunk["choices"][0]["delta"]["content"].as_str() {
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());

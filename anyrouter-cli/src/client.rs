@@ -11,7 +11,14 @@ pub(crate) enum Failure {
     Use(String),
     /// The server said no.
     #[error("{code} ({status}): {message}\n  request {request}")]
-    Refused { status: u16, code: String, message: String, request: String },
+    Refused {
+        status: u16,
+        code: String,
+        message: String,
+        request: String,
+        /// The whole answer.
+        body: Box<Value>,
+    },
     /// The answer broke off, or is none.
     #[error("{0}")]
     Broken(String),
@@ -38,6 +45,9 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(base_url: &str, key: Option<String>) -> Result<Self, Failure> {
+        if !(base_url.starts_with("http://") || base_url.starts_with("https://")) {
+            return Err(Failure::Use(format!("--base-url `{base_url}` is no address; http://127.0.0.1:8787/api/v1 is")));
+        }
         let http = reqwest::Client::builder().build().map_err(|e| Failure::Use(e.to_string()))?;
         Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), key })
     }
@@ -63,12 +73,11 @@ impl Client {
         if status == 401 && self.key.is_none() {
             message.push_str("; set ANYROUTER_API_KEY, or give --key");
         }
-        Err(Failure::Refused {
-            status,
-            code: text(&body["error"]["code"]),
-            message,
-            request: text(&body["anyrouter_metadata"]["requestId"]),
-        })
+        if status == 404 && !self.base_url.ends_with("/v1") {
+            message.push_str("; does --base-url lack its /api/v1?");
+        }
+        let (code, request) = (text(&body["error"]["code"]), text(&body["anyrouter_metadata"]["requestId"]));
+        Err(Failure::Refused { status, code, message, request, body: Box::new(body) })
     }
 
     async fn json(&self, request: RequestBuilder) -> Result<Value, Failure> {

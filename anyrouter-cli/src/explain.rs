@@ -21,9 +21,9 @@ use crate::{
 };
 
 /// The request that the options mean.
-pub(crate) fn body(args: &Explain) -> Value {
-    if let Some(body) = args.body.as_deref().and_then(|b| serde_json::from_str(b).ok()) {
-        return body;
+pub(crate) fn body(args: &Explain) -> Result<Value, Failure> {
+    if let Some(body) = &args.body {
+        return serde_json::from_str(body).map_err(|e| Failure::Use(format!("--body is not JSON: {e}")));
     }
     let mut provider = json!({});
     if args.zdr {
@@ -35,7 +35,7 @@ pub(crate) fn body(args: &Explain) -> Value {
     if !args.only.is_empty() {
         provider["only"] = json!(args.only);
     }
-    json!({"model": args.model, "messages": [], "provider": provider})
+    Ok(json!({"model": args.model, "messages": [], "provider": provider}))
 }
 
 /// Explains over a configuration file, for a new account with its defaults.
@@ -45,17 +45,25 @@ pub(crate) fn offline(file: &Path, args: &Explain) -> Result<Value, Failure> {
         .map_err(|e| Failure::Use(e.to_string()))?;
     let world = config.world(0);
     let catalog = world.catalog.catalog().clone();
-    let name = ModelName::parse(&args.model, &catalog);
-    let found = catalog
-        .find(name.base)
-        .ok_or_else(|| Failure::Use(format!("no model `{}`; near it: {}", args.model, catalog.near(&args.model).join(", "))))?;
+    let body = body(args)?;
+    let model = body["model"].as_str().ok_or_else(|| Failure::Use("the body names no `model`".to_owned()))?;
+    let name = ModelName::parse(model, &catalog);
+    let found = match catalog.virtual_models().iter().find(|v| v.id.as_str() == name.base) {
+        Some(virtual_model) => catalog.expand(virtual_model),
+        None => catalog.find(name.base).into_iter().collect(),
+    };
+    if found.is_empty() {
+        let near = catalog.near(model);
+        let hint = if near.is_empty() { String::new() } else { format!("; near it: {}", near.join(", ")) };
+        return Err(Failure::Use(format!("no model `{model}` in {}{hint}", file.display())));
+    }
     let wrong = |e: &dyn std::fmt::Display| Failure::Use(format!("the `provider` object: {e}"));
-    let body = body(args);
-    let object: ProviderObject = serde_json::from_value(body["provider"].clone()).map_err(|e| wrong(&e))?;
+    let object: ProviderObject =
+        serde_json::from_value::<Option<ProviderObject>>(body["provider"].clone()).map_err(|e| wrong(&e))?.unwrap_or_default();
     let preferences = Preferences::from_object(object).map_err(|(at, e)| wrong(&format!("{at}: {e}")))?;
     let layers = Caller::new(KeyRecord::default(), config.account_defaults.clone()).layers(&world);
     let request = [(Layer::Request, preferences.restriction.clone())];
-    let decisions = [evaluate(&layers, &request, found)];
+    let decisions: Vec<_> = found.iter().map(|model| evaluate(&layers, &request, *model)).collect();
     let has_credential = |e: &Endpoint| catalog.providers().get(e.provider_index).is_some_and(|p| config.keys.has(p));
     let (needs, health) = (Needs::default(), Health::default());
     let routing = route::Request {
@@ -67,7 +75,7 @@ pub(crate) fn offline(file: &Path, args: &Explain) -> Result<Value, Failure> {
         now: Timestamp::default(),
         seed: 0,
     };
-    let explanation = route::explain(&args.model, &decisions, &routing, Arc::clone(&catalog).version());
+    let explanation = route::explain(model, &decisions, &routing, Arc::clone(&catalog).version());
     serde_json::to_value(explanation).map_err(|e| wrong(&e))
 }
 
@@ -109,5 +117,6 @@ pub(crate) fn print(explanation: &Value) {
     }
     if !rows.is_empty() {
         print_table(&["would be admitted", "by", "at", "with consent of"], rows);
+        say("\n");
     }
 }

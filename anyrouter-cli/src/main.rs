@@ -28,10 +28,14 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let as_json = args.json;
     match runtime.block_on(run(args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("anyrouter: {failure}");
+            match &failure {
+                Failure::Refused { body, .. } if as_json && body.is_object() => eprintln!("{body:#}"),
+                _ => eprintln!("anyrouter: {failure}"),
+            }
             ExitCode::from(failure.exit_code())
         }
     }
@@ -59,7 +63,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Route(RouteCommand::Explain(request)) => {
             let explanation = match &request.config {
                 Some(file) => explain::offline(file, &request)?,
-                None => client()?.post("/route/explain", &explain::body(&request)).await?,
+                None => client()?.post("/route/explain", &explain::body(&request)?).await?,
             };
             show(as_json, &explanation, || explain::print(&explanation));
             Ok(())
@@ -72,7 +76,11 @@ async fn run(args: Args) -> Result<(), Failure> {
             };
             show(as_json, &answer, || {
                 let all = answer.as_object().into_iter().flatten();
-                print_table(&["setting", "value"], all.map(|(name, value)| vec![name.clone(), text(value)]).collect());
+                let settings = all.filter(|(name, _)| *name != "warnings");
+                print_table(&["setting", "value"], settings.map(|(name, value)| vec![name.clone(), text(value)]).collect());
+                for warning in answer["warnings"].as_array().into_iter().flatten() {
+                    eprintln!("\nwarning: {}", text(warning));
+                }
             });
             Ok(())
         }
@@ -80,7 +88,7 @@ async fn run(args: Args) -> Result<(), Failure> {
             let answer = client()?.get("/generation", &[("id", id)]).await?;
             show(as_json, &answer, || {
                 let known = answer["data"].as_object().into_iter().flatten().filter(|(_, v)| !v.is_null());
-                print_table(&["member", "value"], known.map(|(name, value)| vec![name.clone(), text(value)]).collect());
+                print_table(&["member", "value"], known.map(|(name, value)| vec![name.clone(), measured(name, value)]).collect());
             });
             Ok(())
         }
@@ -122,11 +130,35 @@ async fn keys(client: &Client, command: KeysCommand, as_json: bool) -> Result<()
             });
         }
         KeysCommand::Revoke { hash } => {
+            let hash = whole_hash(client, &hash).await?;
             let answer = client.delete(&format!("/keys/{hash}")).await?;
             show(as_json, &answer, || say(&format!("revoked {hash}\n")));
         }
     }
     Ok(())
+}
+
+/// The hash of the one key that `named` means.
+async fn whole_hash(client: &Client, named: &str) -> Result<String, Failure> {
+    let all = client.get("/keys", &[]).await?;
+    let means = |k: &&Value| k["hash"].as_str().is_some_and(|h| h.starts_with(named)) || k["name"] == named;
+    let found: Vec<&Value> = all["data"].as_array().into_iter().flatten().filter(means).collect();
+    match found.as_slice() {
+        [key] => Ok(text(&key["hash"])),
+        [] => Err(Failure::Use(format!("no key is called `{named}`, and none has a hash that begins so; see anyrouter keys list"))),
+        several => Err(Failure::Use(format!("`{named}` means {} keys; give more of the hash, see anyrouter keys list", several.len()))),
+    }
+}
+
+/// A member of a usage record with its unit.
+fn measured(name: &str, value: &Value) -> String {
+    let unit = match name {
+        "latency" | "time_to_first_byte" | "generation_time" => " ms",
+        "generation_speed" => " tokens/s",
+        "cost" => " USD",
+        _ => "",
+    };
+    format!("{}{unit}", text(value))
 }
 
 /// `name=value` pairs as an object; a value that is not JSON is a text.

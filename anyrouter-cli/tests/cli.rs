@@ -77,7 +77,7 @@ fn every_command_does_what_it_says() {
     let made: Value = serde_json::from_str(&server.says(&["--json", "keys", "create", "script"])).unwrap();
     assert!(server.says(&["keys", "list"]).contains("script"));
     let hash = made["data"]["hash"].as_str().unwrap();
-    server.says(&["keys", "revoke", hash]);
+    server.says(&["keys", "revoke", &hash[..10]]);
     assert!(!server.says(&["keys", "list"]).contains("script"));
 }
 
@@ -89,6 +89,14 @@ fn exit_codes_are_ones_that_scripts_can_rely_on() {
     assert_eq!(code(&["chat"]), Some(2), "no question");
     assert_eq!(code(&["privacy", "set", "nonsense"]), Some(2));
     assert_eq!(code(&["frobnicate"]), Some(2));
+    assert_eq!(code(&["route", "explain", "--body", "garbage"]), Some(2), "a body that is not JSON is not left out");
+    assert_eq!(code(&["route", "explain", "demo/echo", "--body", "{}"]), Some(2), "two models");
+    assert_eq!(code(&["route", "explain", "--body", r#"{"model":"demo/echo","messages":[]}"#]), Some(0));
+    assert_eq!(code(&["--base-url", "127.0.0.1:8787", "models"]), Some(2), "no scheme");
+    assert_eq!(code(&["keys", "revoke", "nobody"]), Some(2));
+    let refused = server.run(&["--json", "chat", "-m", "no/such", "x"], "");
+    let error: Value = serde_json::from_slice(&refused.stderr).unwrap();
+    assert_eq!(error["error"]["code"], "model_not_found", "with --json, errors are JSON too");
     assert_eq!(code(&["--base-url", "http://127.0.0.1:1/api/v1", "models"]), Some(3));
 }
 
@@ -102,6 +110,8 @@ fn a_route_is_explained_without_a_server() {
     let path = file.to_str().unwrap();
     let text = server.says(&["route", "explain", "lab/x", "--config", path]);
     assert!(text.contains("training_paid") && text.contains("trains_on_paid = unknown"), "{text}");
+    let auto = server.run(&["route", "explain", "lab/y", "--config", path], "");
+    assert!(String::from_utf8_lossy(&auto.stderr).contains("near it: lab/x"));
     fs::write(&file, "broken =").unwrap();
     assert_eq!(server.run(&["route", "explain", "lab/x", "--config", path], "").status.code(), Some(2));
 }

@@ -36,6 +36,8 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
         .route("/models", get(models::list))
         .route("/models/count", get(models::count))
         .route("/models/user", get(models::user))
+        .route("/models/{id}", get(models::one))
+        .route("/models/{author}/{slug}", get(models::one_of))
         .route("/models/{author}/{slug}/endpoints", get(models::endpoints))
         .route("/providers", get(catalog::providers))
         .route("/endpoints/zdr", get(catalog::zdr))
@@ -157,10 +159,20 @@ pub(crate) async fn body<T: serde::de::DeserializeOwned>(server: &Server, header
     let bytes = read_body(server, headers, body).await?;
     let value: Value = serde_json::from_slice(&bytes)
         .map_err(|e| ApiError::new(400, "invalid_json", format!("the body is not JSON: line {}, column {}", e.line(), e.column())))?;
-    T::deserialize(&value).map_err(|e| {
-        let text = e.to_string();
-        let mut error = ApiError::new(400, "invalid_parameter", format!("the body has a member that is wrong: {}", without_values(&text)));
-        error.param = text.split('`').nth(1).filter(|_| !text.starts_with("unknown variant")).map(ToOwned::to_owned);
+    serde_path_to_error::deserialize(&value).map_err(|e| {
+        let (path, text) = (e.path().to_string(), e.inner().to_string());
+        // Of a member that is missing or not known, the path is the object that should have it or has it.
+        let named = text.split('`').nth(1).filter(|_| text.starts_with("missing field") || text.starts_with("unknown field"));
+        let param = match (path.as_str(), named) {
+            (".", Some(name)) => Some(name.to_owned()),
+            (".", None) => None,
+            (path, Some(name)) if !path.ends_with(name) => Some(format!("{path}.{name}")),
+            (path, _) => Some(path.to_owned()),
+        };
+        let place = param.as_ref().map(|p| format!("`{p}`: ")).unwrap_or_default();
+        let mut error =
+            ApiError::new(400, "invalid_parameter", format!("the body has a member that is wrong: {place}{}", without_values(&text)));
+        error.param = param;
         error.into()
     })
 }

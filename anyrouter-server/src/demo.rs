@@ -6,6 +6,7 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyrouter_core::ports::{UpstreamBody, UpstreamError, UpstreamResponse};
@@ -42,6 +43,8 @@ struct Answer {
     /// The name of the tool to call, and its arguments.
     call: Option<(String, String)>,
     usage: Value,
+    /// Seconds since 1970.
+    created: u64,
 }
 
 impl Answer {
@@ -63,7 +66,8 @@ impl Answer {
         let prompt: usize = messages.iter().map(|m| words(&text_of(&m["content"]))).sum();
         let completion = call.as_ref().map_or(words(&text), |(_, arguments)| words(arguments));
         let usage = json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion});
-        Self { model, text, call, usage }
+        let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Self { model, text, call, usage, created }
     }
 
     fn finish(&self) -> &'static str {
@@ -76,15 +80,14 @@ impl Answer {
             message["content"] = Value::Null;
             message["tool_calls"] = json!([{"id": "call_demo_1", "type": "function", "function": {"name": name, "arguments": arguments}}]);
         }
-        json!({"id": "chatcmpl-demo", "object": "chat.completion", "created": 0, "model": self.model,
+        json!({"id": "chatcmpl-demo", "object": "chat.completion", "created": self.created, "model": self.model,
                "choices": [{"index": 0, "message": message, "finish_reason": self.finish()}], "usage": self.usage})
     }
 
     fn events(&self) -> Vec<Bytes> {
         let chunk = |delta: Value, finish: Value| {
             let choices = json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
-            let chunk =
-                json!({"id": "chatcmpl-demo", "object": "chat.completion.chunk", "created": 0, "model": self.model, "choices": choices});
+            let chunk = json!({"id": "chatcmpl-demo", "object": "chat.completion.chunk", "created": self.created, "model": self.model, "choices": choices});
             Bytes::from(format!("data: {chunk}\n\n"))
         };
         let mut out = vec![chunk(json!({"role": "assistant", "content": ""}), Value::Null)];
@@ -97,7 +100,7 @@ impl Answer {
             }
         }
         out.push(chunk(json!({}), json!(self.finish())));
-        let usage = json!({"id": "chatcmpl-demo", "object": "chat.completion.chunk", "created": 0, "model": self.model, "choices": [], "usage": self.usage});
+        let usage = json!({"id": "chatcmpl-demo", "object": "chat.completion.chunk", "created": self.created, "model": self.model, "choices": [], "usage": self.usage});
         out.push(format!("data: {usage}\n\n").into());
         out.push("data: [DONE]\n\n".into());
         out

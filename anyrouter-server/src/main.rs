@@ -27,6 +27,9 @@ struct Args {
     /// Write the first account's keys here, in place of printing them.
     #[arg(long, env = "ANYROUTER_BOOTSTRAP_FILE", value_name = "FILE")]
     bootstrap_file: Option<PathBuf>,
+    /// Make another inference and management key for the first account, print them and exit: for when they are lost.
+    #[arg(long)]
+    new_keys: bool,
     /// Check the configuration and exit.
     #[arg(long)]
     check: bool,
@@ -63,6 +66,15 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(e) => return fail(&e),
     };
+    if args.new_keys {
+        return match runtime.block_on(server::new_keys(&config)) {
+            Ok(text) => {
+                println!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(e) => fail(&e),
+        };
+    }
     match runtime.block_on(server::run(config, sources, args.bootstrap_file)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => fail(&e),

@@ -230,6 +230,15 @@ pub async fn run(config: Config, sources: Sources, bootstrap_file: Option<PathBu
     Ok(())
 }
 
+/// Makes another inference and management key for the first account, and gives them as text. The server must not be running.
+pub async fn new_keys(config: &Config) -> Result<String, StartError> {
+    let _lock = lock_data_dir(config)?;
+    let (database, _) = Database::open(&config.data_dir)?;
+    startup::new_keys(&database, &SystemClock::new()).await?.map(|keys| keys.text()).ok_or_else(|| {
+        StartError::Storage(format!("{}: there is no account yet; start the server, and it makes one", config.data_dir.display()))
+    })
+}
+
 /// One server on a data folder: a second would import the first one's journal under its feet.
 fn lock_data_dir(config: &Config) -> Result<File, StartError> {
     let folder = &config.data_dir;

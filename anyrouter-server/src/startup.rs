@@ -7,7 +7,7 @@ use anyrouter_core::{
     catalog::Protocol,
     ids::AccountId,
     key::{ApiKey, KeyKind, Scope},
-    policy::{Change, CompiledCatalog, CompiledLayers, Excluded, Layer, evaluate, relaxations},
+    policy::{Change, CompiledCatalog, CompiledLayers, Excluded, Layer, Rule, evaluate, relaxations},
     ports::{Clock, Credentials},
     time::Timestamp,
 };
@@ -69,6 +69,19 @@ pub(crate) async fn bootstrap<E: From<StorageError>>(
     Ok(Some(bootstrap))
 }
 
+/// Makes another key of each kind for the first account; none where there is no account.
+pub(crate) async fn new_keys(database: &Database, clock: &dyn Clock) -> Result<Option<Bootstrap>, StorageError> {
+    let Some(account) = database.first_account().await? else { return Ok(None) };
+    let fail = |e: std::io::Error| StorageError::new("new keys", e);
+    let (account, now) = (account.id, clock.now());
+    let (inference, first) = new_key(KeyKind::Inference, "another inference key", &account, now).map_err(fail)?;
+    let (management, second) = new_key(KeyKind::Management, "another management key", &account, now).map_err(fail)?;
+    for record in [first, second] {
+        database.add_key(record).await?;
+    }
+    Ok(Some(Bootstrap { account, inference, management }))
+}
+
 impl Bootstrap {
     /// Writes the keys to a file that only its owner can read, complete or not at all.
     pub(crate) fn write(&self, path: &Path, base_url: &str) -> std::io::Result<()> {
@@ -116,10 +129,17 @@ pub(crate) fn providers(config: &Config, base_url: &str, key: Option<&ApiKey>) -
             } else {
                 let reasons = decision.reasons(nth);
                 let text: Vec<String> = reasons.iter().map(|r| r.fact.clone()).collect();
+                // What nobody stated is better stated than allowed whatever it is.
+                let unstated = reasons.iter().all(|r| r.fact.ends_with(" = unknown") && r.rule != Rule::Price);
                 let excluded =
                     Excluded { endpoint: endpoint.id.clone(), provider: endpoint.provider.clone(), model: endpoint.model.clone(), reasons };
-                let change = relaxations(&[excluded]).first().and_then(|r| r.changes.first().cloned());
-                let line = change.map(|c| line(&c, config.has_file)).unwrap_or_default();
+                let changes = relaxations(&[excluded]).into_iter().next().map(|r| r.changes).unwrap_or_default();
+                let line = match changes.first() {
+                    Some(first) if unstated && first.layer != Layer::Instance => {
+                        format!("state its terms: [[provider]] slug = \"{}\", terms = {{ … }}", provider.slug)
+                    }
+                    _ => line(&changes, config.has_file),
+                };
                 *row.rest.entry((text.join(", "), line)).or_default() += 1;
             }
         }
@@ -142,8 +162,18 @@ impl Row {
     }
 }
 
-/// The line that makes a change: an environment variable, or a line of the file.
-fn line(change: &Change, has_file: bool) -> String {
+/// The line that makes these changes: environment variables, lines of the file, or a command for the account's.
+fn line(changes: &[Change], has_file: bool) -> String {
+    let (account, operator): (Vec<_>, Vec<_>) = changes.iter().partition(|c| c.layer != Layer::Instance);
+    let mut lines: Vec<String> = operator.iter().map(|c| operators_line(c, has_file)).collect();
+    if !account.is_empty() {
+        let settings: Vec<String> = account.iter().map(|c| format!("{}={}", c.set, c.to)).collect();
+        lines.push(format!("anyrouter privacy set {}", settings.join(" ")));
+    }
+    lines.join(" and ")
+}
+
+fn operators_line(change: &Change, has_file: bool) -> String {
     let text = change.to.as_str().map_or_else(|| change.to.to_string(), ToOwned::to_owned);
     if let Some((slug, member)) = change.set.strip_prefix("provider.").and_then(|s| s.rsplit_once('.')) {
         if has_file {
@@ -151,11 +181,10 @@ fn line(change: &Change, has_file: bool) -> String {
         }
         return format!("ANYROUTER_PROVIDER_{}_{}={text}", slug.to_ascii_uppercase().replace('-', "_"), member.to_ascii_uppercase());
     }
-    match change.layer {
-        Layer::Instance if has_file => format!("{} = {}", change.set, change.to),
-        Layer::Instance => format!("ANYROUTER_{}={text}", change.set.to_ascii_uppercase().replace('.', "_")),
-        _ => format!("anyrouter privacy set {}={}", change.set, change.to),
+    if has_file {
+        return format!("{} = {}", change.set, change.to);
     }
+    format!("ANYROUTER_{}={text}", change.set.to_ascii_uppercase().replace('.', "_"))
 }
 
 fn table(rows: &BTreeMap<usize, Row>, base_url: &str, key: Option<&ApiKey>) -> String {

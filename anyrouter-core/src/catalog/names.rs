@@ -61,15 +61,22 @@ impl<'a> ModelName<'a> {
 impl Catalog {
     /// The models that a virtual name stands for, as places in [`models`](Self::models). A name without a list stands for all:
     /// `anyrouter/latest` for the newest first, any other in the catalog's order.
+    ///
+    /// Those of its list come first, then all others: a model that an operator added is asked as well. What plays a provider in the
+    /// process itself is not among them: an echo must not pass for an answer.
     pub fn expand(&self, virtual_model: &super::VirtualModel) -> Vec<usize> {
-        if !virtual_model.models.is_empty() {
-            return virtual_model.models.iter().filter_map(|m| self.find(m.as_str())).collect();
-        }
-        let mut all: Vec<usize> = (0..self.models().len()).collect();
+        let mut out: Vec<usize> = virtual_model.models.iter().filter_map(|m| self.find(m.as_str())).collect();
+        let is_real = |i: &usize| {
+            self.models()
+                .get(*i)
+                .is_some_and(|m| self.endpoints_of(m).iter().any(|e| e.addresses.iter().any(|a| !a.base_url.starts_with("demo:"))))
+        };
+        let mut others: Vec<usize> = (0..self.models().len()).filter(|i| !out.contains(i)).filter(is_real).collect();
         if virtual_model.id.as_str().ends_with("/latest") {
-            all.sort_by_key(|i| std::cmp::Reverse(self.models().get(*i).and_then(|m| m.created)));
+            others.sort_by_key(|i| std::cmp::Reverse(self.models().get(*i).and_then(|m| m.created)));
         }
-        all
+        out.extend(others);
+        out
     }
 
     /// Up to three ids that a misspelt `name` may mean, the nearest first.

@@ -274,3 +274,125 @@ fn with_reasons<'a>(ranked: &[Ranked<'a>], request: &Request<'_>) -> Vec<Candida
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        catalog::{Catalog, Document},
+        policy::{CompiledCatalog, CompiledLayers, Layer, Rule, evaluate},
+        route::{Observation, ProviderObject},
+    };
+
+    struct Rig {
+        layers: CompiledLayers,
+        health: Health,
+        now: Timestamp,
+    }
+
+    impl Rig {
+        /// One model at `a`, `b` and `c`, of these prices, alike in all else.
+        fn new(prices: [&str; 3]) -> Self {
+            let provider: Vec<Value> =
+                ["a", "b", "c"].iter().map(|slug| json!({"slug": slug, "protocol": "openai_chat", "base_url": "http://x"})).collect();
+            let endpoint: Vec<Value> = ["a", "b", "c"]
+                .iter()
+                .zip(prices)
+                .map(|(slug, price)| json!({"provider": slug, "price": {"prompt": price, "completion": "0"}}))
+                .collect();
+            let document = json!({"provider": provider, "model": [{"id": "lab/x", "endpoint": endpoint}]}).to_string();
+            let catalog = Catalog::from_documents(&[Document::from_json(&document).unwrap()]).unwrap();
+            let layers = CompiledLayers::new(Arc::new(CompiledCatalog::new(Arc::new(catalog))), Vec::new());
+            Self { layers, health: Health::default(), now: Timestamp::from_millis(1_000_000) }
+        }
+
+        /// Measures an endpoint: milliseconds to the first byte, and tokens a second.
+        fn measured(self, provider: &str, first_byte: u64, throughput: f64) -> Self {
+            let endpoint = self.layers.catalog().catalog().endpoints().iter().find(|e| e.provider.as_str() == provider).unwrap();
+            self.health.observe(endpoint, Observation::Answered { first_byte: first_byte * 1000 }, self.now);
+            self.health.observe_throughput(&endpoint.id, throughput, self.now);
+            self
+        }
+
+        fn ask<T>(&self, object: Value, seed: u64, answer: impl FnOnce(&[Decision<'_>], &Request<'_>) -> T) -> T {
+            let object: ProviderObject = serde_json::from_value(object).unwrap();
+            let preferences = Preferences::from_object(object).unwrap();
+            let layer = [(Layer::Request, preferences.restriction.clone())];
+            let has_credential = |_: &Endpoint| true;
+            let request = Request {
+                preferences: &preferences,
+                needs: &Needs::default(),
+                health: &self.health,
+                has_credential: &has_credential,
+                inbound: Protocol::OpenaiChat,
+                now: self.now,
+                seed,
+            };
+            answer(&[evaluate(&self.layers, &layer, 0)], &request)
+        }
+
+        /// The order of the providers, and the notes.
+        fn order(&self, object: Value) -> (String, usize) {
+            self.ask(object, 0, |decisions, request| {
+                let plan = plan(decisions, request);
+                (plan.candidates.iter().map(|c| c.eligible.endpoint().provider.as_str()).collect(), plan.notes.len())
+            })
+        }
+    }
+
+    #[test]
+    fn sorting_by_speed_puts_what_is_measured_first() {
+        let rig = Rig::new(["1", "1", "1"]).measured("c", 100, 10.0).measured("b", 200, 50.0);
+        assert_eq!(rig.order(json!({})).0, "abc");
+        assert_eq!(rig.order(json!({"sort": "latency"})).0, "cba");
+        assert_eq!(rig.order(json!({"sort": "throughput"})).0, "bca");
+        assert_eq!(rig.order(json!({"sort": {"by": "latency"}, "order": ["a"]})).0, "acb", "what is named comes before what is quick");
+    }
+
+    #[test]
+    fn a_preference_excludes_only_where_all_are_measured_and_one_remains() {
+        let all = Rig::new(["1", "2", "3"]).measured("a", 900, 5.0).measured("b", 300, 50.0).measured("c", 100, 20.0);
+        assert_eq!(all.order(json!({"preferred_max_latency": 500})), ("bc".to_owned(), 1));
+        assert_eq!(all.order(json!({"preferred_min_throughput": 30})), ("b".to_owned(), 1));
+        assert_eq!(all.order(json!({"preferred_max_latency": {"p90": 500}, "preferred_min_throughput": {"p50": 30}})), ("b".to_owned(), 1));
+        assert_eq!(all.order(json!({"preferred_max_latency": 50})), ("abc".to_owned(), 1), "none meets it: none is excluded");
+        assert_eq!(all.order(json!({"preferred_max_latency": 5000})), ("abc".to_owned(), 0), "all meet it: nothing to tell");
+        let some = Rig::new(["1", "2", "3"]).measured("a", 900, 5.0);
+        assert_eq!(some.order(json!({"preferred_max_latency": 500})), ("bca".to_owned(), 1), "not all are measured: to the end");
+    }
+
+    #[test]
+    fn what_a_preference_excluded_is_explained_and_lifting_it_is_the_change() {
+        let rig = Rig::new(["1", "2", "3"]).measured("a", 900, 5.0).measured("b", 300, 50.0).measured("c", 100, 20.0);
+        let explanation = rig.ask(json!({"preferred_max_latency": 500}), 0, |decisions, request| explain("lab/x", decisions, request, "v"));
+        let excluded = &explanation.excluded[0];
+        assert_eq!(
+            (excluded.provider.as_str(), excluded.reasons[0].rule, excluded.reasons[0].fact.as_str()),
+            ("a", Rule::Latency, "latency = 900 ms")
+        );
+        assert_eq!(explanation.relax[0].changes[0].set, "provider.preferred_max_latency");
+    }
+
+    #[test]
+    fn balanced_goes_by_the_inverse_square_of_the_price_and_the_same_seed_gives_the_same_order() {
+        let rig = Rig::new(["1", "2", "4"]);
+        let first = |seed: u64| {
+            rig.ask(json!({"sort": "balanced"}), seed, |decisions, request| {
+                plan(decisions, request).candidates[0].eligible.endpoint().provider.to_string()
+            })
+        };
+        let mut counts = [0.0f64; 3];
+        for seed in 0..4000 {
+            assert_eq!(first(seed), first(seed));
+            counts[["a", "b", "c"].iter().position(|p| *p == first(seed)).unwrap()] += 1.0 / 4000.0;
+        }
+        // Weights 1, 1/4 and 1/16.
+        for (count, expected) in counts.iter().zip([16.0 / 21.0, 4.0 / 21.0, 1.0 / 21.0]) {
+            assert!((count - expected).abs() < 0.03, "{counts:?}");
+        }
+    }
+}

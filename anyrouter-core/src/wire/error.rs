@@ -303,10 +303,10 @@ impl Failure {
     pub fn to_api_error(&self, endpoint: &str) -> ApiError {
         let (status, code, message) = match self.class {
             FailureClass::Connection => {
-                (502, "upstream_error", "the provider could not be reached; try again, or allow fallbacks".to_owned())
+                (502, "upstream_error", "the provider could not be reached; try again, or name another model in `models`".to_owned())
             }
             FailureClass::Timeout => {
-                (504, "upstream_timeout", "the provider did not answer in time; try again, or allow fallbacks".to_owned())
+                (504, "upstream_timeout", "the provider did not answer in time; try again, or name another model in `models`".to_owned())
             }
             FailureClass::Deadline => (
                 504,
@@ -328,12 +328,12 @@ impl Failure {
                 (404, "model_unavailable_upstream", "the provider does not have the model now; ask for another".to_owned())
             }
             FailureClass::BadAnswer => {
-                (502, "upstream_error", "the provider's answer could not be read; try again, or allow fallbacks".to_owned())
+                (502, "upstream_error", "the provider's answer could not be read; try again, or name another model in `models`".to_owned())
             }
             FailureClass::Server if matches!(self.status, Some(503 | 529)) => {
                 (503, "overloaded", "the provider is overloaded; try again later".to_owned())
             }
-            FailureClass::Server => (502, "upstream_error", "the provider failed; try again, or allow fallbacks".to_owned()),
+            FailureClass::Server => (502, "upstream_error", "the provider failed; try again, or name another model in `models`".to_owned()),
             FailureClass::Rejected => {
                 let status = self.status.filter(|s| matches!(s, 400 | 413 | 415 | 422)).unwrap_or(400);
                 let message = format!("the provider refused the request with status {}; its code says why", self.status.unwrap_or(status));

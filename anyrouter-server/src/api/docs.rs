@@ -16,7 +16,8 @@ const PAGES: [(&str, &str, &str); 2] = [
 ];
 
 pub(super) async fn index() -> Answer {
-    let pages: Vec<_> = PAGES.iter().map(|(name, about, _)| json!({"page": name, "about": about, "url": format!("/docs/{name}.md")})).collect();
+    let pages: Vec<_> =
+        PAGES.iter().map(|(name, about, _)| json!({"page": name, "about": about, "url": format!("/docs/{name}.md")})).collect();
     json(&json!({"pages": pages}))
 }
 

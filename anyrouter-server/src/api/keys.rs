@@ -216,6 +216,11 @@ pub(super) async fn create(State(server): Shared, Extension(ip): Extension<Clien
     let made = new_key(kind, &name, &caller.key.account, server.clock().now());
     let (key, mut record) = made.map_err(|_| ApiError::new(503, "storage_unavailable", "no key can be made now; try again later"))?;
     options.apply(&mut record);
+    if record.expires_at.is_some_and(|at| at <= record.created_at) {
+        let mut error = ApiError::new(400, "invalid_parameter", "`expires_at` is in the past; the key would never be good");
+        error.param = Some("expires_at".to_owned());
+        return Err(error.into());
+    }
     if inherits {
         // Where no scopes are named, a management key gets those that its maker has.
         record.scopes.retain(|s| caller.key.scopes.contains(s));

@@ -171,19 +171,34 @@ pub(super) async fn count(
     json(&json!({"data": {"count": count}, "count": count}))
 }
 
+/// The model of this name, or an error that names those near it.
+fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Model, ApiError> {
+    if let Some(model) = catalog.find(name).and_then(|i| catalog.models().get(i)) {
+        return Ok(model);
+    }
+    let near = catalog.near(name);
+    let hint =
+        if near.is_empty() { "GET /api/v1/models lists what there is".to_owned() } else { format!("did you mean {}?", near.join(", ")) };
+    Err(ApiError::new(404, "model_not_found", format!("no such model: {hint}")))
+}
+
+/// One model, by its id with the `/` escaped, by an alias or by its bare name.
+pub(super) async fn one(State(server): Shared, Path(id): Path<String>) -> Answer {
+    let world = server.gateway.world();
+    let catalog = world.catalog.catalog();
+    let model = find(catalog, &id)?;
+    json(&show(&Row { model, endpoints: catalog.endpoints_of(model).iter().collect() }))
+}
+
+/// One model, by its id as it is.
+pub(super) async fn one_of(server: Shared, Path((author, slug)): Path<(String, String)>) -> Answer {
+    one(server, Path(format!("{author}/{slug}"))).await
+}
+
 pub(super) async fn endpoints(State(server): Shared, Path((author, slug)): Path<(String, String)>) -> Answer {
     let world = server.gateway.world();
     let catalog = world.catalog.catalog();
-    let found = catalog.find(&format!("{author}/{slug}")).and_then(|i| catalog.models().get(i));
-    let Some(model) = found else {
-        let near = catalog.near(&format!("{author}/{slug}"));
-        let hint = if near.is_empty() {
-            "GET /api/v1/models lists what there is".to_owned()
-        } else {
-            format!("did you mean {}?", near.join(", "))
-        };
-        return Err(ApiError::new(404, "model_not_found", format!("no such model: {hint}")).into());
-    };
+    let model = find(catalog, &format!("{author}/{slug}"))?;
     let now = server.clock().now();
     let rows: Vec<Value> = catalog.endpoints_of(model).iter().map(|e| endpoint(&server, e, now)).collect();
     let whole = show(&Row { model, endpoints: catalog.endpoints_of(model).iter().collect() });

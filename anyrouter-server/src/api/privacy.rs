@@ -1,6 +1,11 @@
 //! Privacy settings, and the explanation of what they do.
 
-use anyrouter_core::{key::Scope, policy::SettingsPatch, wire::error::ApiError};
+use anyrouter_core::{
+    catalog::Catalog,
+    key::Scope,
+    policy::{ProviderPattern, SettingsPatch},
+    wire::error::ApiError,
+};
 use axum::{Extension, body::Body, extract::State, http::HeaderMap};
 
 use super::{Answer, Shared, body, caller, json};
@@ -16,7 +21,29 @@ pub(super) async fn change(State(server): Shared, Extension(ip): Extension<Clien
     let caller = caller(&server, &headers, ip, &[Scope::WritePrivacy]).await?;
     let patch: SettingsPatch = body(&server, &headers, sent).await?;
     check(&patch)?;
-    json(&server.database.change_settings(caller.key.account.clone(), patch).await?)
+    let warnings = nobodys_names(&patch, server.gateway.world().catalog.catalog());
+    let settings = server.database.change_settings(caller.key.account.clone(), patch).await?;
+    let mut answer = serde_json::to_value(settings).unwrap_or_default();
+    if !warnings.is_empty() {
+        answer["warnings"] = warnings.into();
+    }
+    json(&answer)
+}
+
+/// Names in provider lists that no provider here has: they are kept, since one may come, but may well be misspelt.
+fn nobodys_names(patch: &SettingsPatch, catalog: &Catalog) -> Vec<String> {
+    let lists = [("block", patch.block.as_ref()), ("allow", patch.allow.as_ref().and_then(Option::as_ref))];
+    let mut out = Vec::new();
+    for (list, names) in lists {
+        for name in names.into_iter().flatten() {
+            let pattern = ProviderPattern::new(name);
+            if !catalog.endpoints().iter().any(|e| pattern.matches(e)) {
+                let shown: String = name.chars().take(64).collect();
+                out.push(format!("`{list}` names `{shown}`, and no provider here is called so; GET /api/v1/providers lists them"));
+            }
+        }
+    }
+    out
 }
 
 /// Refuses what could not be kept.

@@ -248,6 +248,57 @@ fn the_catalog_is_listed_narrowed_and_in_the_shape_that_is_asked_for() {
 }
 
 #[test]
+fn a_member_that_is_wrong_is_named_and_a_provider_that_nobody_is_is_warned_of() {
+    let server = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
+    let patch = |body: Value| -> Value {
+        server.request("PATCH", "/privacy").bearer_auth(&server.management).json(&body).send().unwrap().json().unwrap()
+    };
+    for (body, param) in [
+        (json!({"enforce_zdr": "maybe"}), "enforce_zdr"),
+        (json!({"block": "groq"}), "block"),
+        (json!({"block": ["groq", 5]}), "block[1]"),
+        (json!({"enforce_zrd": true}), "enforce_zrd"),
+    ] {
+        assert_eq!(patch(body)["error"]["param"], param);
+    }
+    let answer = patch(json!({"block": ["groq", "opnai"]}));
+    assert_eq!(answer["block"], json!(["groq", "opnai"]), "it is kept: one of that name may come");
+    assert_eq!(answer["warnings"].as_array().map(Vec::len), Some(1));
+    assert!(answer["warnings"][0].as_str().unwrap().contains("opnai"), "{answer}");
+    assert!(patch(json!({"block": ["Z.AI"]}))["warnings"].is_null());
+}
+
+#[test]
+fn one_model_is_found_by_its_id_however_it_is_escaped() {
+    let server = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
+    for path in ["/models/demo/echo", "/models/demo%2Fecho"] {
+        let model: Value = server.request("GET", path).send().unwrap().json().unwrap();
+        assert_eq!((&model["id"], &model["object"]), (&json!("demo/echo"), &json!("model")), "{path}");
+    }
+    assert_eq!(server.request("GET", "/models/demo/ecko").send().unwrap().status(), 404);
+}
+
+#[test]
+fn keys_that_were_lost_are_replaced_while_the_server_does_not_run() {
+    let mut server = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
+    let run = |dir: &std::path::Path| {
+        crate::harness::command(&[])
+            .args(["--config", "anyrouter.toml", "--data-dir", "data", "--new-keys"])
+            .current_dir(dir)
+            .output()
+            .unwrap()
+    };
+    let while_running = run(server.dir.path());
+    assert!(String::from_utf8_lossy(&while_running.stderr).contains("another server uses this data folder"));
+    server.kill();
+    let made = String::from_utf8(run(server.dir.path()).stdout).unwrap();
+    server.start_again();
+    let key = made.split_whitespace().find(|w| w.starts_with("ak_")).unwrap_or_else(|| panic!("{made}"));
+    assert_eq!(server.get("/keys", key).status(), 200);
+    assert_eq!(server.get("/keys", &server.management).status(), 200, "the first ones stay as they are");
+}
+
+#[test]
 fn the_documentation_is_served_and_errors_point_to_it() {
     let server = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
     let root = server.base.replace("/api/v1", "");

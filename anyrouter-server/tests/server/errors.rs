@@ -229,7 +229,10 @@ fn keys_that_are_not_good_are_401_and_leave_no_record() {
     let (revoked, hash) = make(json!({}));
     assert_eq!(server.post("/chat/completions", &revoked, &body("lab/open", json!({}))).status(), 200);
     assert_eq!(server.request("DELETE", &format!("/keys/{hash}")).bearer_auth(&server.management).send().unwrap().status(), 200);
-    let (expired, _) = make(json!({"expires_at": "2020-01-01T00:00:00Z"}));
+    let (expired, hash) = make(json!({"expires_at": "2100-01-01T00:00:00Z"}));
+    let past = json!({"expires_at": "2020-01-01T00:00:00Z"});
+    assert_eq!(server.request("PATCH", &format!("/keys/{hash}")).bearer_auth(&server.management).json(&past).send().unwrap().status(), 200);
+    assert_eq!(server.post("/keys", &server.management, &json!({"name": "t", "expires_at": "2020-01-01T00:00:00Z"})).status(), 400);
     let (disabled, _) = make(json!({"disabled": true}));
     let (elsewhere, _) = make(json!({"allowed_ips": ["10.0.0.0/8"]}));
     let before = server.logs().len();

@@ -50,7 +50,9 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 fn plain(upstream: &Upstream) -> Server {
     upstream.on("o", vec![Act::Json(200, completion("fine"))]);
-    two_protocols(upstream).more("[deadlines]\nbody = 0.3\nfirst_byte = 2\nwhole = 4\n[limits]\nbody = 100000\nevent = 20000\nanswer = 200000").start()
+    two_protocols(upstream)
+        .more("[deadlines]\nbody = 0.3\nfirst_byte = 2\nwhole = 4\n[limits]\nbody = 100000\nevent = 20000\nanswer = 200000")
+        .start()
 }
 
 fn works(server: &Server) {
@@ -144,7 +146,9 @@ fn heads_that_inject_or_flood_are_refused_and_reach_nobody() {
 fn upstreams_that_trickle_never_end_or_send_too_much() {
     let upstream = Upstream::start();
     let event = chunks(&["word"])[1].clone();
-    let http = |text: &str| Act::Raw(format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n{text}").into_bytes());
+    let http = |text: &str| {
+        Act::Raw(format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n{text}").into_bytes())
+    };
     let large = completion(&"x".repeat(300_000));
     let cases: Vec<(&str, bool, Act, &str)> = vec![
         ("endless-line", true, http(&format!("{event}data: {}", "x".repeat(40_000))), "upstream_error"),
@@ -156,7 +160,8 @@ fn upstreams_that_trickle_never_end_or_send_too_much() {
         ("empty", false, Act::With(200, vec![("content-type", "application/json")], String::new()), "upstream_error"),
         ("no-content", false, Act::With(204, vec![], String::new()), "upstream_error"),
     ];
-    let mut setup = two_protocols(&upstream).more("[deadlines]\nfirst_byte = 2\nidle = 1\nwhole = 3\n[limits]\nevent = 20000\nanswer = 200000");
+    let mut setup =
+        two_protocols(&upstream).more("[deadlines]\nfirst_byte = 2\nidle = 1\nwhole = 3\n[limits]\nevent = 20000\nanswer = 200000");
     upstream.on("o", vec![Act::Json(200, completion("fine"))]);
     for (name, _, act, _) in &cases {
         upstream.on(name, vec![act.clone()]);
@@ -172,7 +177,11 @@ fn upstreams_that_trickle_never_end_or_send_too_much() {
         let response = server.chat(&format!("lab/{name}"), json!({"stream": stream}));
         let (status, record) = (response.status().as_u16(), response.headers()["x-request-id"].to_str().unwrap().to_owned());
         let text = response.text().unwrap();
-        let error = if status == 200 { data(&text).last().unwrap()["error"].clone() } else { serde_json::from_str::<Value>(&text).unwrap()["error"].clone() };
+        let error = if status == 200 {
+            data(&text).last().unwrap()["error"].clone()
+        } else {
+            serde_json::from_str::<Value>(&text).unwrap()["error"].clone()
+        };
         assert_eq!(error["code"], *code, "{name}: {text}");
         assert!(!text.contains("[DONE]") && !text.contains("xxxx"), "{name}: {text}");
         assert_eq!(server.record_of(&record)["outcome"], "upstream_error", "{name}");
@@ -186,7 +195,9 @@ fn a_stream_that_trickles_byte_by_byte_arrives_whole() {
     let text: String = chunks(&["a", "b", "é"]).concat();
     // Each byte of the stream is a chunk of HTTP by itself.
     let bytes: Vec<u8> = text.bytes().flat_map(|b| [b"1\r\n".as_slice(), &[b], b"\r\n"].concat()).collect();
-    let http = [b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".as_slice(), &bytes, b"0\r\n\r\n"].concat();
+    let http =
+        [b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".as_slice(), &bytes, b"0\r\n\r\n"]
+            .concat();
     upstream.on("o", vec![Act::Raw(http)]);
     let server = two_protocols(&upstream).start();
     let answer = server.chat("lab/open", json!({"stream": true})).text().unwrap();
@@ -341,7 +352,8 @@ fn descriptors_that_run_out_are_waited_for() {
     std::thread::sleep(Duration::from_millis(100));
     drop(many);
     let fresh = reqwest::blocking::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
-    let response = fresh.post(format!("{}/chat/completions", server.base)).bearer_auth(&server.key).json(&body("lab/open", json!({}))).send().unwrap();
+    let response =
+        fresh.post(format!("{}/chat/completions", server.base)).bearer_auth(&server.key).json(&body("lab/open", json!({}))).send().unwrap();
     assert_eq!(response.status(), 200, "there is room again");
 }
 
@@ -358,7 +370,9 @@ fn told_to_stop_under_load_it_loses_no_record() {
             let (complete, stop) = (complete.clone(), stop.clone());
             std::thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    let Ok(response) = http.post(&url).bearer_auth(&key).json(&body("lab/open", json!({"stream": true}))).send() else { return };
+                    let Ok(response) = http.post(&url).bearer_auth(&key).json(&body("lab/open", json!({"stream": true}))).send() else {
+                        return;
+                    };
                     let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
                     if response.text().is_ok_and(|text| text.ends_with("data: [DONE]\n\n")) {
                         complete.lock().unwrap().insert(id);
