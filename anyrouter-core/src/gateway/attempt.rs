@@ -122,7 +122,7 @@ impl Job {
                 continue;
             }
             tried += 1;
-            recorder.trying(endpoint);
+            recorder.trying(endpoint, now);
             let attempt =
                 Attempt { gateway: &gateway, world: &world, request: &request, eligible, started: now, deadline, notes: &plan.notes };
             match attempt.run(&recorder).await {
@@ -136,7 +136,7 @@ impl Job {
                     return Attempted::Stream(Box::new(Begun { recorder, endpoint, relay, upstream, out, done, headers, deadline }));
                 }
                 Err(Fault::Request(fault)) => {
-                    gateway.health.observe(endpoint, route::Observation::Nothing, recorder.now());
+                    gateway.health.observe(endpoint, route::Observation::Nothing, now, recorder.now());
                     return Attempted::Failed(recorder, Outcome::Invalid, super::invalid(fault));
                 }
                 Err(Fault::Endpoint(failure)) => {

@@ -32,6 +32,8 @@ pub(super) struct Recorder {
     pub(super) trace_id: Option<String>,
     /// What the prompt counts as, in tokens.
     prompt_estimate: u64,
+    /// When the last attempt began.
+    tried_at: Timestamp,
     /// When the first byte of the answer came.
     first_byte: Option<Timestamp>,
     /// Microseconds that were spent waiting for upstreams.
@@ -44,6 +46,7 @@ impl Recorder {
     /// Takes a slot.
     pub(super) async fn open(gateway: Arc<Gateway>, opening: Opening) -> Result<Box<Self>, LogError> {
         let record = Record::opened(opening.clone());
+        let tried_at = opening.at;
         let slot = Slot::take(gateway.ports.usage.clone(), opening).await?;
         Ok(Box::new(Self {
             gateway,
@@ -53,6 +56,7 @@ impl Recorder {
             reservation: None,
             trace_id: None,
             prompt_estimate: 0,
+            tried_at,
             first_byte: None,
             waited: 0,
             failures: Vec::new(),
@@ -84,7 +88,8 @@ impl Recorder {
     }
 
     /// Notes that an endpoint is being asked.
-    pub(super) fn trying(&mut self, endpoint: &Endpoint) {
+    pub(super) fn trying(&mut self, endpoint: &Endpoint, now: Timestamp) {
+        self.tried_at = now;
         self.record.model = Some(endpoint.model.clone());
         self.record.endpoint = Some(endpoint.id.clone());
         self.record.provider = Some(endpoint.provider.clone());
@@ -107,7 +112,7 @@ impl Recorder {
         self.failures.push(AttemptNote { backend: endpoint.id.to_string(), status: failure.status, error_code, is_final: false });
         let retry_after = failure.retry_after.map(Duration::from_secs);
         let seen = if failure.class.is_the_endpoints() { Observation::Failed { retry_after } } else { Observation::Nothing };
-        self.gateway.health.observe(endpoint, seen, now);
+        self.gateway.health.observe(endpoint, seen, since, now);
     }
 
     /// Notes that an endpoint began to answer.
@@ -118,7 +123,7 @@ impl Recorder {
         self.first_byte = Some(now);
         self.record.time_to_first_byte = Some(micros(now, self.record.created_at));
         self.record.attempts.push(Attempt { endpoint: endpoint.id.clone(), outcome: "ok".into(), http_status: Some(status), latency });
-        self.gateway.health.observe(endpoint, Observation::Answered { first_byte: latency }, now);
+        self.gateway.health.observe(endpoint, Observation::Answered { first_byte: latency }, since, now);
     }
 
     /// The answer broke off after it had begun: the attempt was no success after all.
@@ -130,7 +135,7 @@ impl Recorder {
         self.failures.push(AttemptNote { backend: endpoint.id.to_string(), status: failure.status, error_code, is_final: true });
         if failure.class.is_the_endpoints() {
             let retry_after = failure.retry_after.map(Duration::from_secs);
-            self.gateway.health.observe(endpoint, Observation::Failed { retry_after }, self.now());
+            self.gateway.health.observe(endpoint, Observation::Failed { retry_after }, self.tried_at, self.now());
         }
     }
 
@@ -214,7 +219,7 @@ impl Drop for Recorder {
             if let Some(endpoint) = self.record.endpoint.as_ref().and_then(|e| world.catalog.catalog().endpoint(e.as_str()))
                 && self.first_byte.is_none()
             {
-                self.gateway.health.observe(endpoint, Observation::Nothing, self.now());
+                self.gateway.health.observe(endpoint, Observation::Nothing, self.tried_at, self.now());
             }
             self.finish(Outcome::Cancelled, CLIENT_CLOSED, None);
         }

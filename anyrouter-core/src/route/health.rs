@@ -2,7 +2,7 @@
 //! measured of their speed.
 //!
 //! A failure opens a cooldown of 1 s; each further one in a row doubles it, up to 60 s; a provider's `Retry-After` lengthens it, up to
-//! 300 s. When it is over, one request at a time is let through; its success closes the cooldown, its failure opens the next.
+//! 300 s. Requests that were under way together and fail together are one failure. When it is over, one request at a time is let through; its success closes the cooldown, its failure opens the next.
 //! Measurements are kept for five minutes. An endpoint whose first byte takes four times as long as the quickest candidate's, and
 //! more than a second, goes behind the others for as long as it was measured so within the last minute, and is tried again after. A
 //! candidate that was not measured within the minute is taken for one of two seconds.
@@ -56,7 +56,9 @@ pub struct Health {
 
 #[derive(Debug, Default)]
 struct State {
+    /// In a row.
     failures: u32,
+    failed_at: Option<Timestamp>,
     cooldown_until: Option<Timestamp>,
     probing_since: Option<Timestamp>,
     first_bytes: VecDeque<(Timestamp, u64)>,
@@ -106,22 +108,30 @@ impl Health {
         true
     }
 
-    /// Learns from an attempt that ended, or began to answer, at `now`.
-    pub fn observe(&self, endpoint: &Endpoint, seen: Observation, now: Timestamp) {
+    /// Learns from an attempt that was made at `started`, and ended, or began to answer, at `now`. One that was made before the last
+    /// failure says nothing of how the endpoint has fared since: its success closes no cooldown, and its failure is that same failure.
+    pub fn observe(&self, endpoint: &Endpoint, seen: Observation, started: Timestamp, now: Timestamp) {
         let mut states = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
         let state = states.entry(endpoint.id.clone()).or_default();
-        state.probing_since = None;
+        let is_late = state.failed_at.is_some_and(|failed| started < failed);
+        if state.probing_since.is_some_and(|since| started >= since) {
+            state.probing_since = None;
+        }
         match seen {
             Observation::Answered { first_byte } => {
-                state.failures = 0;
-                state.cooldown_until = None;
+                if !is_late {
+                    (state.failures, state.failed_at, state.cooldown_until) = (0, None, None);
+                }
                 keep(&mut state.first_bytes, now, first_byte);
             }
             Observation::Failed { retry_after } => {
-                let backoff = FIRST.saturating_mul(1 << state.failures.min(6)).min(LONGEST);
-                let asked = retry_after.unwrap_or_default().min(LONGEST_ASKED);
-                state.failures = state.failures.saturating_add(1);
-                state.cooldown_until = Some(now.after(backoff.max(asked)));
+                if !is_late {
+                    state.failures = state.failures.saturating_add(1);
+                }
+                let backoff = FIRST.saturating_mul(1 << state.failures.saturating_sub(1).min(6)).min(LONGEST);
+                let until = now.after(backoff.max(retry_after.unwrap_or_default().min(LONGEST_ASKED)));
+                state.cooldown_until = Some(state.cooldown_until.map_or(until, |known| known.max(until)));
+                state.failed_at = Some(now);
             }
             Observation::Nothing => {}
         }
@@ -205,7 +215,7 @@ mod tests {
         let cooldown = |now| health.view(&e, now).cooldown.map(|d| d.as_secs());
         let mut now = 0;
         for expected in [1, 2, 4, 8, 16, 32, 60, 60] {
-            health.observe(&e, FAILED, at(now));
+            health.observe(&e, FAILED, at(now), at(now));
             assert_eq!(cooldown(at(now)), Some(expected));
             assert!(!health.begin(&e, at(now)));
             now += expected;
@@ -213,36 +223,54 @@ mod tests {
         }
         assert!(health.begin(&e, at(now)), "half open: one probe");
         assert!(!health.begin(&e, at(now)), "and no second beside it");
-        health.observe(&e, Observation::Answered { first_byte: 5 }, at(now));
+        health.observe(&e, Observation::Answered { first_byte: 5 }, at(now), at(now));
         assert!(health.begin(&e, at(now)) && health.begin(&e, at(now)), "closed");
-        health.observe(&e, FAILED, at(now));
+        health.observe(&e, FAILED, at(now), at(now));
         assert_eq!(cooldown(at(now)), Some(1), "backoff begins anew");
+    }
+
+    #[test]
+    fn what_began_before_a_failure_neither_closes_nor_doubles_nor_shortens_the_cooldown() {
+        let (health, e) = (Health::default(), endpoint());
+        let left = |now| health.view(&e, now).cooldown.map(|d| d.as_secs());
+        health.observe(&e, Observation::Failed { retry_after: Some(Duration::from_secs(10)) }, at(5), at(5));
+        for _ in 0..20 {
+            health.observe(&e, FAILED, at(4), at(6));
+        }
+        assert_eq!(left(at(6)), Some(9), "twenty that fail together are one failure, and what the provider asked for stands");
+        health.observe(&e, Observation::Answered { first_byte: 3 }, at(3), at(7));
+        assert_eq!(left(at(7)), Some(8), "an answer to an older request says nothing of now");
+        assert!(health.begin(&e, at(16)) && !health.begin(&e, at(16)), "one probe");
+        health.observe(&e, Observation::Answered { first_byte: 3 }, at(4), at(16));
+        assert!(!health.begin(&e, at(16)), "and an older answer does not end it");
+        health.observe(&e, FAILED, at(16), at(17));
+        assert_eq!(left(at(17)), Some(2), "the probe's own failure is the second in a row");
     }
 
     #[test]
     fn a_probe_that_showed_nothing_makes_room_for_the_next() {
         let (health, e) = (Health::default(), endpoint());
-        health.observe(&e, FAILED, at(0));
+        health.observe(&e, FAILED, at(0), at(0));
         assert!(health.begin(&e, at(1)));
-        health.observe(&e, Observation::Nothing, at(1));
+        health.observe(&e, Observation::Nothing, at(1), at(1));
         assert!(health.begin(&e, at(1)));
     }
 
     #[test]
     fn retry_after_is_honoured_within_bounds() {
         let (health, e) = (Health::default(), endpoint());
-        health.observe(&e, Observation::Failed { retry_after: Some(Duration::from_secs(7)) }, at(0));
+        health.observe(&e, Observation::Failed { retry_after: Some(Duration::from_secs(7)) }, at(0), at(0));
         assert_eq!(health.view(&e, at(0)).cooldown, Some(Duration::from_secs(7)));
-        health.observe(&e, Observation::Failed { retry_after: Some(Duration::from_secs(99_999)) }, at(0));
+        health.observe(&e, Observation::Failed { retry_after: Some(Duration::from_secs(99_999)) }, at(0), at(0));
         assert_eq!(health.view(&e, at(0)).cooldown, Some(LONGEST_ASKED));
     }
 
     #[test]
     fn percentiles_are_of_the_last_five_minutes() {
         let (health, e) = (Health::default(), endpoint());
-        health.observe(&e, Observation::Answered { first_byte: 9_000 }, at(0));
+        health.observe(&e, Observation::Answered { first_byte: 9_000 }, at(0), at(0));
         for v in 1..=10 {
-            health.observe(&e, Observation::Answered { first_byte: v }, at(400));
+            health.observe(&e, Observation::Answered { first_byte: v }, at(400), at(400));
             health.observe_throughput(&e.id, v as f64, at(400));
         }
         let view = health.view(&e, at(400));

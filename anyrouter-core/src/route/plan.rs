@@ -313,7 +313,7 @@ mod tests {
         /// Measures an endpoint: milliseconds to the first byte, and tokens a second.
         fn measured(self, provider: &str, first_byte: u64, throughput: f64) -> Self {
             let endpoint = self.layers.catalog().catalog().endpoints().iter().find(|e| e.provider.as_str() == provider).unwrap();
-            self.health.observe(endpoint, Observation::Answered { first_byte: first_byte * 1000 }, self.now);
+            self.health.observe(endpoint, Observation::Answered { first_byte: first_byte * 1000 }, self.now, self.now);
             self.health.observe_throughput(&endpoint.id, throughput, self.now);
             self
         }

@@ -244,3 +244,20 @@ fn a_bootstrap_file_that_cannot_be_written_makes_no_account() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn the_documented_configuration_is_one() {
+    let page = include_str!("../../../docs/configuration.md");
+    let whole = page.split("```toml\n").nth(1).and_then(|t| t.split("```").next()).unwrap();
+    // Its certificate is nobody's.
+    let toml: String = whole
+        .lines()
+        .filter(|l| !l.starts_with("[tls]") && !l.starts_with("cert =") && !l.starts_with("key ="))
+        .map(|l| format!("{l}\n"))
+        .collect();
+    let (good, text) = check(&toml, &[("ACME_API_KEY", "k")]);
+    assert!(good && !text.contains("warning"), "{text}");
+    for table in ["usage", "catalog", "privacy", "account_defaults", "tls", "limits", "deadlines", "log"] {
+        assert!(whole.contains(&format!("[{table}]")), "{table} is documented");
+    }
+}
