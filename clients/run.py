@@ -1,37 +1,15 @@
 #!/usr/bin/env python3
 """The real `openai` packages of Python and Node against the real server, over an upstream of each protocol."""
-import argparse, json, os, subprocess, sys, tempfile, time
+import argparse, json, os, subprocess, sys, tempfile
 from pathlib import Path
 
 import openai, pydantic
 
 sys.path.insert(0, str(Path(__file__).parent))
-import upstream
+import gateway, upstream
 
-TERMS = 'terms = { trains_on_paid = false, retention_days = 0, zdr = true, source = "https://example.test", checked = "2026-10-01" }'
 TOOLS = [{"type": "function", "function": {"name": "get_weather", "description": "The weather", "parameters": {
     "type": "object", "properties": {"city": {"type": "string"}, "unit": {"type": "string"}}, "required": ["city"]}}}]
-
-
-def config(port):
-    text = "[catalog]\nbuiltin = false\n"
-    for slug, protocol in (("open", "openai_chat"), ("anth", "anthropic_messages")):
-        text += f'[[provider]]\nslug = "{slug}"\nprotocol = "{protocol}"\nbase_url = "http://127.0.0.1:{port}/v1"\napi_key = {{ env = "UPSTREAM_KEY" }}\ntier = "paid"\n{TERMS}\n'
-        text += f'[[model]]\nid = "lab/{slug}"\n[[model.endpoint]]\nprovider = "{slug}"\nupstream_model = "up"\nmax_output = 4096\nprice = {{ prompt = "1", completion = "2" }}\n'
-    return text
-
-
-def start(binary, folder, port):
-    (folder / "anyrouter.toml").write_text(config(port))
-    process = subprocess.Popen([os.path.abspath(binary), "--config", "anyrouter.toml", "--listen", "127.0.0.1:0", "--bootstrap-file", "boot.json"], cwd=folder,
-                               env={"UPSTREAM_KEY": "k"}, stdout=open(folder / "out", "wb"), stderr=open(folder / "err", "wb"))
-    for _ in range(4000):
-        if "Try it" in (folder / "out").read_text():
-            return process, json.loads((folder / "boot.json").read_text())
-        if process.poll() is not None:
-            break
-        time.sleep(0.005)
-    sys.exit("the server does not start:\n" + (folder / "err").read_text())
 
 
 class Event(pydantic.BaseModel):
@@ -117,7 +95,7 @@ def main():
     options.add_argument("--node", required=True, help="the Node test, where its packages are installed")
     options = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        process, boot = start(options.server, Path(folder), upstream.start())
+        process, boot = gateway.start(options.server, Path(folder), upstream.start())
         try:
             failed = passed = 0
             print(f"openai for Python {openai.__version__}")

@@ -10,6 +10,7 @@ STRUCTURED = {"name": "Science fair", "day": "Friday"}
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     closed = threading.Event()
+    busy = set()
 
     def log_message(self, *_):
         pass
@@ -19,15 +20,20 @@ class Handler(BaseHTTPRequestHandler):
         anthropic = self.path.endswith("/messages")
         last = body["messages"][-1]["content"]
         wish = last if isinstance(last, str) else " ".join(p.get("text") or str(p.get("content", "")) for p in last)
+        if wish.startswith("busy once") and wish not in Handler.busy:
+            Handler.busy.add(wish)
+            return self.json(429, {"error": {"message": "secret words", "type": "rate_limit_error"}}, {"retry-after": "1"})
         if wish.startswith("fail"):
             return self.json(int(wish.split()[1]), {"error": {"message": "secret words", "type": "server_error"}})
         if body.get("stream"):
             return self.stream(self.anthropic(body, wish) if anthropic else self.openai(body, wish), wish)
         self.json(200, self.message(body, wish) if anthropic else self.completion(body, wish))
 
-    def json(self, status, value):
+    def json(self, status, value, headers={}):
         data = json.dumps(value).encode()
         self.send_response(status)
+        for name, text in headers.items():
+            self.send_header(name, text)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
         self.end_headers()

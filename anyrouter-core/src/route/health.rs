@@ -108,12 +108,12 @@ impl Health {
         true
     }
 
-    /// Learns from an attempt that was made at `started`, and ended, or began to answer, at `now`. One that was made before the last
+    /// Learns from an attempt that was made at `started`, and ended, or began to answer, at `now`. One that was not made after the last
     /// failure says nothing of how the endpoint has fared since: its success closes no cooldown, and its failure is that same failure.
     pub fn observe(&self, endpoint: &Endpoint, seen: Observation, started: Timestamp, now: Timestamp) {
         let mut states = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
         let state = states.entry(endpoint.id.clone()).or_default();
-        let is_late = state.failed_at.is_some_and(|failed| started < failed);
+        let is_late = state.failed_at.is_some_and(|failed| started <= failed);
         if state.probing_since.is_some_and(|since| started >= since) {
             state.probing_since = None;
         }
