@@ -39,6 +39,39 @@ fn names(include_usage: bool) -> Box<AnswerNames> {
     })
 }
 
+/// Events of an Anthropic stream that begins well and goes on like this.
+fn anthropic(events: &[&str]) -> (String, Option<AnswerFault>) {
+    let mut text = String::from("data: {\"type\":\"message_start\",\"message\":{\"id\":\"m\"}}\n\n");
+    for e in events {
+        text.push_str(&format!("data: {e}\n\n"));
+    }
+    stream(Protocol::AnthropicMessages, &[text.as_bytes()])
+}
+
+#[test]
+fn what_should_be_a_string_and_is_none_does_not_get_through_a_translation() {
+    let start = r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+    let lines = "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":{\"x\":\ndata: 1}}}";
+    let (seen, fault) = anthropic(&[start, lines]);
+    assert_eq!(fault, Some(AnswerFault::NotTheProtocol("an Anthropic stream")));
+    assert!(seen.split_terminator("\n\n").all(|e| !e.contains('\n')), "each event is one line: {seen}");
+}
+
+#[test]
+fn after_the_reason_nothing_more_of_the_answer_comes() {
+    let (seen, fault) = anthropic(&[
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"c","name":"f","input":{}}}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#,
+        r#"{"type":"message_stop"}"#,
+    ]);
+    assert_eq!(fault, None);
+    let after = seen.split("\"finish_reason\":\"tool_calls\"").nth(1).unwrap();
+    assert!(!after.contains("tool_calls") || after.contains("finishReason"), "{after}");
+    assert!(!after.contains("\"arguments\""), "{after}");
+}
+
 /// What a client sees of a stream whose bytes come in these pieces: the bytes, the end included, or those before a fault.
 fn stream(protocol: Protocol, pieces: &[&[u8]]) -> (String, Option<AnswerFault>) {
     let mut relay = Relay::new(protocol, names(false), 1 << 20);

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::Write as _,
+    os::unix::fs::DirBuilderExt as _,
     path::PathBuf,
     sync::{
         Arc, PoisonError, RwLock,
@@ -243,7 +244,8 @@ pub async fn new_keys(config: &Config) -> Result<String, StartError> {
 fn lock_data_dir(config: &Config) -> Result<File, StartError> {
     let folder = &config.data_dir;
     let fail = |e: std::io::Error| StartError::Storage(format!("{}: {e}", folder.display()));
-    std::fs::create_dir_all(folder).map_err(fail)?;
+    // Its owner's alone: records hold addresses.
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
     let file = File::create(folder.join("lock")).map_err(fail)?;
     file.try_lock().map_err(|e| match e {
         std::fs::TryLockError::WouldBlock => StartError::Storage(format!(

@@ -72,10 +72,7 @@ impl Database {
         let path = folder.join("anyrouter.db");
         let mut connection = connect(&path, "FULL")?;
         schema::migrate(&mut connection)?;
-        let import = connect(&path, "NORMAL")?;
-        // It tries again soon by itself.
-        import.busy_timeout(Duration::from_millis(50))?;
-        let table = UsageTable::new(import);
+        let table = UsageTable::new(connect(&path, "NORMAL")?);
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
         let run = move || {
             while let Some(job) = queue.blocking_recv() {

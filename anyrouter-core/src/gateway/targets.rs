@@ -14,6 +14,8 @@ use crate::{
     },
 };
 
+const NO_PRESETS: &str = "this server has no presets; name a model, and send what the preset would have said";
+
 /// A virtual name stands for at most so many models.
 const EXPANSION: usize = 64;
 
@@ -56,6 +58,9 @@ impl Targets {
 /// Resolves the names and the wishes of a request.
 pub(super) fn resolve(request: &ChatRequest, world: &World, pin: Option<&str>) -> Result<Targets, ApiError> {
     let catalog = world.catalog.catalog();
+    if request.preset.is_some() {
+        return Err(invalid(RequestFault::member("preset", NO_PRESETS)));
+    }
     let object: ProviderObject = request.get("provider", "an object of routing preferences").map_err(invalid)?.unwrap_or_default();
     let mut preferences = Preferences::from_object(object).map_err(|(param, problem)| invalid(RequestFault::member(param, problem)))?;
     preferences.require_parameters |= request.require_params;
@@ -90,7 +95,7 @@ impl Targets {
     fn add(&mut self, name: &str, catalog: &Catalog) -> Result<(), ApiError> {
         let parsed = ModelName::parse(name, catalog);
         if parsed.preset.is_some() {
-            return Err(invalid(RequestFault::member("model", "this server has no presets; name a model")));
+            return Err(invalid(RequestFault::member("model", NO_PRESETS)));
         }
         if let Some(floor) = parsed.min_context
             && self.needs.min_context.is_none_or(|(known, _)| known < floor)

@@ -8,6 +8,9 @@ mod stream;
 mod thinking;
 mod tools;
 
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
 pub use self::{answer::plain, request::to_anthropic_messages, request::untranslatable, stream::StreamTranslator};
 
 /// The version of the API that is spoken: the value of `anthropic-version`.
@@ -25,6 +28,23 @@ pub(super) fn push_member(out: &mut Vec<u8>, quoted_name: &[u8]) {
     }
     out.extend_from_slice(quoted_name);
     out.push(b':');
+}
+
+/// A JSON string as it is spelt, with its quotes: it can be passed on without being unescaped and escaped again.
+#[derive(Clone, Copy)]
+struct Spelt<'a>(&'a RawValue);
+
+impl<'a> Spelt<'a> {
+    fn get(self) -> &'a str {
+        self.0.get()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Spelt<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&'a RawValue>::deserialize(deserializer)?;
+        if raw.get().starts_with('"') { Ok(Self(raw)) } else { Err(serde::de::Error::custom("not a string")) }
+    }
 }
 
 /// OpenAI's word for why an answer ended.

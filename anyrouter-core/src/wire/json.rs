@@ -136,11 +136,12 @@ impl<'a> Scanner<'a> {
         self.rest_of_object(each)
     }
 
-    /// Goes to a place right before the value of an object's member, as if the object had been gone into, and gives it to `value`.
+    /// Goes to a place before the value of an object's member, as if the object had been gone into, and gives it to `value`.
     /// What stands before the place must have been scanned already, in text that begins alike.
     pub fn enter(&mut self, at: usize, value: impl FnOnce(&mut Self) -> Result<(), JsonFault>) -> Result<(), JsonFault> {
         self.at = at;
         self.deeper()?;
+        self.space();
         value(self)
     }
 

@@ -151,9 +151,16 @@ fn create(folder: &Path, segment: u64) -> std::io::Result<Stretch> {
 fn segments(folder: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let number = path.file_name().and_then(|n| n.to_str()?.strip_prefix("journal-")?.parse().ok());
-        found.extend(number.map(|n| (n, path)));
+        let entry = entry?;
+        // What else lies in the folder is not ours to read.
+        let name = entry.file_name();
+        let digits =
+            name.to_str().and_then(|n| n.strip_prefix("journal-")).filter(|d| d.len() == 12 && d.bytes().all(|b| b.is_ascii_digit()));
+        if let Some(number) = digits.and_then(|d| d.parse().ok())
+            && entry.file_type()?.is_file()
+        {
+            found.push((number, entry.path()));
+        }
     }
     found.sort_unstable();
     Ok(found)
@@ -287,6 +294,26 @@ mod tests {
         assert_eq!(count(&before[0].read().unwrap()), 2);
         drop(journal);
         assert_eq!(count(&bytes(&Journal::open(folder.path(), false).unwrap(), Position::default())), 1);
+    }
+
+    #[test]
+    fn what_else_lies_in_the_folder_is_left_alone() {
+        let (folder, journal) = journal(2);
+        drop(journal);
+        for name in ["journal-5", "journal-+00000000009", "journal-18446744073709551615", "notes"] {
+            fs::write(folder.path().join(name), "not ours").unwrap();
+        }
+        fs::create_dir(folder.path().join("journal-000000000003")).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("journal-000000000004")).unwrap();
+        let opened = Journal::open(folder.path(), false).unwrap();
+        assert_eq!(count(&bytes(&opened, Position::default())), 2);
+    }
+
+    #[test]
+    fn a_long_stretch_of_garbage_is_passed_over_in_no_time() {
+        let (_folder, journal) = journal(1);
+        let (good, garbage) = (bytes(&journal, Position::default()), [0u8, 0, 0x0f, 0].repeat(1 << 19));
+        assert_eq!(count(&[good.clone(), garbage, good].concat()), 2);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     sync::{Arc, PoisonError, atomic::Ordering},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyrouter_core::{
@@ -25,6 +25,8 @@ use crate::storage::{StorageError, UsageTable};
 const OPEN_ENTRY: Duration = Duration::from_millis(10);
 /// How often the worker looks while there is something to do.
 const TICK: Duration = Duration::from_millis(5);
+/// How often a segment that cannot be written is left for a new one.
+const LEAVE_BROKEN: Duration = Duration::from_secs(1);
 /// How long records wait to be imported together.
 const IMPORT: Duration = Duration::from_millis(200);
 
@@ -70,7 +72,7 @@ fn records<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<RecordEntry<'a>>
 }
 
 pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
-    let run = move || Worker { shared, carrying: None }.run();
+    let run = move || Worker { shared, carrying: None, last_left: None }.run();
     std::thread::Builder::new().name("usage-journal".to_owned()).spawn(run)
 }
 
@@ -78,6 +80,8 @@ struct Worker {
     shared: Arc<Shared>,
     /// The beginning of a segment that the open entries are being written to anew.
     carrying: Option<Position>,
+    /// When a segment was last left because it could not be written.
+    last_left: Option<Instant>,
 }
 
 impl Worker {
@@ -86,7 +90,7 @@ impl Worker {
             let stopping = self.shared.stopping.load(Ordering::SeqCst);
             self.write_held();
             self.write_open_entries();
-            if self.shared.journal().current_length() > self.shared.segment {
+            if !stopping && self.shared.journal().current_length() > self.shared.segment {
                 self.rotate();
             }
             if stopping {
@@ -121,7 +125,9 @@ impl Worker {
         let shared = self.shared.clone();
         loop {
             let Some(record) = lock(&shared.held).front().cloned() else { break };
-            if shared.append(Frame::record(&record)).is_err() {
+            if shared.append(Frame::record(&record)).is_err()
+                && !(self.leave_broken_segment() && shared.append(Frame::record(&record)).is_ok())
+            {
                 return;
             }
             lock(&shared.held).pop_front();
@@ -139,6 +145,15 @@ impl Worker {
                 shared.is_broken.store(false, Ordering::SeqCst);
             }
         }
+    }
+
+    /// The error may be this file's alone: a new segment may do. Once a second at most, since on a full disk it will not.
+    fn leave_broken_segment(&mut self) -> bool {
+        if self.last_left.is_some_and(|at| at.elapsed() < LEAVE_BROKEN) {
+            return false;
+        }
+        self.last_left = Some(Instant::now());
+        self.rotate()
     }
 
     fn write_open_entries(&mut self) {
@@ -180,6 +195,8 @@ impl Worker {
 
 /// Brings what is new into the database. A thread of its own: a database that is locked or slow must not keep open entries waiting.
 pub(super) fn start_import(shared: Arc<Shared>, mut table: UsageTable) -> std::io::Result<JoinHandle<()>> {
+    // It tries again soon by itself.
+    let _ = table.set_patience(Duration::from_millis(50));
     let run = move || {
         loop {
             let closing = lock(&shared.closing);

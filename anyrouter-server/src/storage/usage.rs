@@ -1,6 +1,6 @@
 //! Usage records in the database: keyed by their time-ordered id, with one more index for an account's own.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use anyrouter_core::{
     ids::{AccountId, RequestId},
@@ -20,6 +20,11 @@ pub struct UsageTable(Connection);
 impl UsageTable {
     pub(super) fn new(connection: Connection) -> Self {
         Self(connection)
+    }
+
+    /// How long to wait for a database that is locked.
+    pub fn set_patience(&self, patience: Duration) -> Result<(), StorageError> {
+        Ok(self.0.busy_timeout(patience)?)
     }
 
     /// Adds records in one transaction. One that is there already stays as it is.

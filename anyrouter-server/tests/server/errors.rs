@@ -85,6 +85,23 @@ fn every_gateway_member_of_a_wrong_type_is_named_and_not_repeated() {
 }
 
 #[test]
+fn a_preset_is_a_layer_of_policy_and_is_not_passed_over() {
+    let upstream = Upstream::start();
+    let server = two_protocols(&upstream).start();
+    for (body, param) in [
+        (json!({"model": "lab/open", "preset": "x"}), "preset"),
+        (json!({"model": "lab/open@preset/x"}), "model"),
+        (json!({"model": "@preset/x"}), "model"),
+    ] {
+        let mut whole = json!({"messages": []});
+        whole.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        let answer: Value = server.post("/chat/completions", &server.key, &whole).json().unwrap();
+        assert_eq!((&answer["error"]["code"], &answer["error"]["param"]), (&json!("invalid_parameter"), &json!(param)));
+    }
+    assert!(upstream.seen().is_empty());
+}
+
+#[test]
 fn an_unknown_model_names_its_neighbours() {
     let upstream = Upstream::start();
     let server = two_protocols(&upstream).start();

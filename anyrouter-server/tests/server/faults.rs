@@ -343,6 +343,43 @@ fn a_locked_database_loses_nothing_and_is_told() {
 }
 
 #[test]
+fn a_start_waits_for_a_database_that_is_locked_for_a_moment() {
+    let upstream = Upstream::start();
+    let mut server = plain(&upstream);
+    works(&server);
+    let other = rusqlite::Connection::open(server.dir.path().join("data/anyrouter.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let ids: Vec<String> =
+        (0..5).map(|_| server.chat("lab/open", json!({})).headers()["x-request-id"].to_str().unwrap().to_owned()).collect();
+    server.kill();
+    let unlock = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(700));
+        other.execute_batch("ROLLBACK").unwrap();
+    });
+    server.start_again();
+    unlock.join().unwrap();
+    for id in ids {
+        assert_eq!(server.record_of(&id)["outcome"], "ok");
+    }
+}
+
+#[test]
+fn a_segment_that_cannot_grow_is_left_for_another() {
+    let upstream = Upstream::start();
+    let server = plain(&upstream);
+    works(&server);
+    // Larger than any file but the journal's will be: what stops is this segment alone.
+    server.limit_files(Some(400_000));
+    let journal = || std::fs::read_dir(server.dir.path().join("data/usage")).unwrap().flatten().map(|e| e.file_name()).max().unwrap();
+    let first = journal();
+    let full = std::fs::File::options().write(true).open(server.dir.path().join("data/usage").join(&first)).unwrap();
+    full.set_len(400_000).unwrap();
+    assert_eq!(server.chat("lab/open", json!({})).status(), 503);
+    until("another segment takes the records", || server.ready()["ready"] == true && journal() != first);
+    works(&server);
+}
+
+#[test]
 fn descriptors_that_run_out_are_waited_for() {
     let upstream = Upstream::start();
     let server = plain(&upstream);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Usage, finish_reason};
+use super::{Spelt, Usage, finish_reason};
 use crate::wire::{
     answer::{AnswerFault, AnswerNames, Meter, PlainAnswer, push, token_of},
     json::{push_string, utf8},
@@ -46,17 +46,17 @@ struct Block<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     #[serde(borrow, default)]
-    text: Option<&'a RawValue>,
+    text: Option<Spelt<'a>>,
     #[serde(borrow, default)]
-    thinking: Option<&'a RawValue>,
+    thinking: Option<Spelt<'a>>,
     #[serde(borrow, default)]
-    signature: Option<&'a RawValue>,
+    signature: Option<Spelt<'a>>,
     #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
+    data: Option<Spelt<'a>>,
     #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
+    id: Option<Spelt<'a>>,
     #[serde(borrow, default)]
-    name: Option<&'a RawValue>,
+    name: Option<Spelt<'a>>,
     #[serde(borrow, default)]
     input: Option<&'a RawValue>,
 }
@@ -72,7 +72,12 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
     let native = answer.stop_reason.as_deref().and_then(token_of);
     let meter = Meter {
         tokens: answer.usage.tokens(),
-        text: blocks.iter().flat_map(|b| [b.text, b.thinking, b.input]).flatten().map(|t| t.get().len() as u64).sum(),
+        text: blocks
+            .iter()
+            .flat_map(|b| [b.text.map(Spelt::get), b.thinking.map(Spelt::get), b.input.map(RawValue::get)])
+            .flatten()
+            .map(|t| t.len() as u64)
+            .sum(),
         finish_reason: Some(native.as_deref().map_or("stop", finish_reason).to_owned()),
         native_finish_reason: native,
         upstream_id: answer.id.as_deref().and_then(token_of),
@@ -101,7 +106,7 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
 }
 
 /// Appends JSON strings as one, or `null` where there is none.
-fn push_joined<'a>(out: &mut Vec<u8>, strings: impl Iterator<Item = &'a RawValue>) {
+fn push_joined<'a>(out: &mut Vec<u8>, strings: impl Iterator<Item = Spelt<'a>>) {
     let start = out.len();
     for string in strings {
         let inner = string.get().strip_prefix('"').and_then(|s| s.strip_suffix('"')).unwrap_or_default();
@@ -139,7 +144,7 @@ fn push_reasoning(out: &mut Vec<u8>, blocks: &[Block<'_>]) {
     out.push(b']');
 }
 
-pub(super) fn push_reasoning_text(out: &mut Vec<u8>, index: usize, text: Option<&RawValue>, signature: Option<&RawValue>) {
+pub(super) fn push_reasoning_text(out: &mut Vec<u8>, index: usize, text: Option<Spelt<'_>>, signature: Option<Spelt<'_>>) {
     out.extend_from_slice(b"{\"type\":\"reasoning.text\"");
     if let Some(text) = text {
         push(out, format_args!(",\"text\":{}", text.get()));
@@ -150,8 +155,8 @@ pub(super) fn push_reasoning_text(out: &mut Vec<u8>, index: usize, text: Option<
     push(out, format_args!(",\"format\":\"anthropic-claude-v1\",\"index\":{index}}}"));
 }
 
-fn raw(value: Option<&RawValue>) -> &str {
-    value.map_or("null", RawValue::get)
+fn raw(value: Option<Spelt<'_>>) -> &str {
+    value.map_or("null", Spelt::get)
 }
 
 fn push_tool_calls(out: &mut Vec<u8>, blocks: &[Block<'_>]) -> Result<(), AnswerFault> {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Usage,
+    Spelt, Usage,
     answer::{Error, push_reasoning_text},
     finish_reason,
 };
@@ -90,15 +90,15 @@ struct ContentBlock<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
+    id: Option<Spelt<'a>>,
     #[serde(borrow, default)]
-    name: Option<&'a RawValue>,
+    name: Option<Spelt<'a>>,
     #[serde(borrow, default)]
-    text: Option<&'a RawValue>,
+    text: Option<Spelt<'a>>,
     #[serde(borrow, default)]
     input: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
+    data: Option<Spelt<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -106,13 +106,13 @@ struct Delta<'a> {
     #[serde(borrow, rename = "type", default)]
     kind: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    text: Option<&'a RawValue>,
+    text: Option<Spelt<'a>>,
     #[serde(borrow, default)]
-    partial_json: Option<&'a RawValue>,
+    partial_json: Option<Spelt<'a>>,
     #[serde(borrow, default)]
-    thinking: Option<&'a RawValue>,
+    thinking: Option<Spelt<'a>>,
     #[serde(borrow, default)]
-    signature: Option<&'a RawValue>,
+    signature: Option<Spelt<'a>>,
     #[serde(borrow, default)]
     stop_reason: Option<Cow<'a, str>>,
 }
@@ -206,6 +206,10 @@ impl Machine {
     }
 
     fn finish(&mut self, reason: &str, out: &mut Vec<u8>) -> Result<(), AnswerFault> {
+        if self.state == State::Finished {
+            // The first reason stands.
+            return Ok(());
+        }
         self.open(out)?;
         self.state = State::Finished;
         let reason_word = finish_reason(reason);
@@ -306,13 +310,15 @@ impl Machine {
     /// A call without arguments is a call with an empty object.
     fn block_stop(&mut self, index: u64, out: &mut Vec<u8>) -> Result<(), AnswerFault> {
         let at = self.blocks.iter().position(|(i, _)| *i == index).ok_or_else(wrong)?;
-        if let (_, Block::Tool(nth, false)) = self.blocks.swap_remove(at) {
+        if let (_, Block::Tool(nth, false)) = self.blocks.swap_remove(at)
+            && self.state != State::Finished
+        {
             self.chunk(out, format_args!("{{\"tool_calls\":[{{\"index\":{nth},\"function\":{{\"arguments\":\"{{}}\"}}}}]}}"));
         }
         Ok(())
     }
 
-    fn text(&mut self, text: &RawValue, out: &mut Vec<u8>) {
+    fn text(&mut self, text: Spelt<'_>, out: &mut Vec<u8>) {
         self.meter.text += text.get().len().saturating_sub(2) as u64;
         self.chunk(out, format_args!("{{\"content\":{}}}", text.get()));
     }

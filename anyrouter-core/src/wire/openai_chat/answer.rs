@@ -114,17 +114,20 @@ impl Ours {
 /// The upstream's usage object with its cost; ours where it has none that can be read.
 pub(super) fn push_usage(out: &mut Vec<u8>, names: &AnswerNames, meter: &Meter, theirs: &[u8]) {
     let (Some(tokens), Ok(members)) = (meter.tokens, members(theirs, DEPTH)) else { return names.push_usage(out, meter) };
-    let cost = members.iter().find(|m| m.is(theirs, "cost"));
-    let (before, after) = match cost {
-        Some(Member { value, .. }) => (value.start, value.end),
-        None => (theirs.len() - 1, theirs.len() - 1),
-    };
-    out.extend_from_slice(theirs.get(..before).unwrap_or_default());
-    if cost.is_none() {
-        out.extend_from_slice(if members.is_empty() { b"\"cost\":" } else { b",\"cost\":" });
+    // Each that stands there: of two, nobody knows which a client reads.
+    let mut written = 0;
+    for Member { value, .. } in members.iter().filter(|m| m.is(theirs, "cost")) {
+        out.extend_from_slice(theirs.get(written..value.start).unwrap_or_default());
+        names.push_cost(out, &tokens);
+        written = value.end;
     }
-    names.push_cost(out, &tokens);
-    out.extend_from_slice(theirs.get(after..).unwrap_or_default());
+    if written == 0 {
+        written = theirs.len() - 1;
+        out.extend_from_slice(theirs.get(..written).unwrap_or_default());
+        out.extend_from_slice(if members.is_empty() { b"\"cost\":" } else { b",\"cost\":" });
+        names.push_cost(out, &tokens);
+    }
+    out.extend_from_slice(theirs.get(written..).unwrap_or_default());
 }
 
 /// What a usage object says, if it can be true.
@@ -160,7 +163,7 @@ pub(super) fn read_usage(text: &[u8]) -> Option<Tokens> {
 /// Passes over a list of `choices` in `text`, counts their text and finds why they ended. `of` is the member that has the text:
 /// `message` or `delta`.
 pub(super) fn read_choices(scanner: &mut Scanner<'_>, text: &[u8], of: &[u8], meter: &mut Meter) -> Result<(), JsonFault> {
-    let bare = |name: &Range<usize>| text.get(name.start + 1..name.end - 1).unwrap_or_default();
+    let bare = |name: &Range<usize>| bare_name(text.get(name.clone()).unwrap_or_default());
     let mut finish = None;
     scanner.array(|s| {
         // What stands in the list may be anything; objects are read.
@@ -169,16 +172,16 @@ pub(super) fn read_choices(scanner: &mut Scanner<'_>, text: &[u8], of: &[u8], me
         }
         s.object(|s, name| {
             let name = bare(name);
-            if name == of && s.peek() == Some(b'{') {
+            if *name == *of && s.peek() == Some(b'{') {
                 return s.object(|s, name| {
-                    s.count(matches!(bare(name), b"content" | b"reasoning" | b"reasoning_content" | b"refusal" | b"tool_calls"));
+                    s.count(matches!(&*bare(name), b"content" | b"reasoning" | b"reasoning_content" | b"refusal" | b"tool_calls"));
                     s.value()?;
                     s.count(false);
                     Ok(())
                 });
             }
             let value = s.value()?;
-            if name == b"finish_reason" {
+            if &*name == b"finish_reason" {
                 finish = text.get(value).filter(|v| *v != b"null").or(finish);
             }
             Ok(())

@@ -125,12 +125,13 @@ impl Rewriter {
         let start = out.len();
         let mut scanner = Scanner::new(data, DEPTH);
         let head = self.head.take().filter(|h| data.starts_with(&h.theirs));
-        let mut chunk = Chunk { rewriter: self, data, out, start, written: 0, has_provider: false, is_plain: true, seen: Seen::default() };
+        let mut chunk =
+            Chunk { rewriter: self, data, out, start, written: 0, present: Present::default(), is_plain: true, seen: Seen::default() };
         let scanned = match head {
             Some(head) => {
                 chunk.out.extend_from_slice(&head.ours);
                 chunk.written = head.theirs.len();
-                chunk.has_provider = head.has_provider;
+                chunk.present = head.present;
                 let scanned = scanner
                     .enter(head.theirs.len(), |s| chunk.choices(s))
                     .and_then(|()| scanner.rest_of_object(|s, name| chunk.member(s, name)));
@@ -139,7 +140,7 @@ impl Rewriter {
             }
             None => scanner.object(|s, name| chunk.member(s, name)),
         };
-        let Chunk { written, has_provider, seen, .. } = chunk;
+        let Chunk { written, present, seen, .. } = chunk;
         let end = scanner.position();
         if scanned.and_then(|()| scanner.end()).is_err() {
             return Err(wrong());
@@ -155,9 +156,15 @@ impl Rewriter {
         }
         let close = data.get(..end).and_then(|d| d.iter().rposition(|b| *b == b'}')).unwrap_or(written);
         out.extend_from_slice(data.get(written..close).unwrap_or_default());
-        if !has_provider {
-            out.extend_from_slice(b",\"provider\":");
-            out.extend_from_slice(&self.provider);
+        for (is_there, name, value) in [
+            (present.id, &b",\"id\":"[..], &self.id),
+            (present.model, b",\"model\":", &self.model),
+            (present.provider, b",\"provider\":", &self.provider),
+        ] {
+            if !is_there {
+                out.extend_from_slice(name);
+                out.extend_from_slice(value);
+            }
         }
         if !seen.choices {
             out.extend_from_slice(b",\"choices\":");
@@ -173,7 +180,15 @@ impl Rewriter {
 struct Head {
     theirs: Vec<u8>,
     ours: Vec<u8>,
-    has_provider: bool,
+    present: Present,
+}
+
+/// Which of our members the upstream wrote too.
+#[derive(Clone, Copy, Debug, Default)]
+struct Present {
+    id: bool,
+    model: bool,
+    provider: bool,
 }
 
 /// A chunk on its way from `data` to `out`.
@@ -185,7 +200,7 @@ struct Chunk<'a> {
     start: usize,
     /// How much of `data` is in `out`.
     written: usize,
-    has_provider: bool,
+    present: Present,
     /// Nothing so far but what every chunk of a stream says alike.
     is_plain: bool,
     seen: Seen,
@@ -207,7 +222,7 @@ impl Chunk<'_> {
                 self.copy_up_to(s.position());
                 let (theirs, ours) = (self.data.get(..s.position()), self.out.get(self.start..));
                 let (theirs, ours) = (theirs.unwrap_or_default().to_vec(), ours.unwrap_or_default().to_vec());
-                self.rewriter.head = Some(Head { theirs, ours, has_provider: self.has_provider });
+                self.rewriter.head = Some(Head { theirs, ours, present: self.present });
             }
             return self.choices(s);
         }
@@ -219,32 +234,37 @@ impl Chunk<'_> {
                 if meter.upstream_id.is_none() {
                     meter.upstream_id = serde_json::from_slice::<Cow<'_, str>>(text).ok().and_then(|id| token_of(&id));
                 }
+                self.present.id = true;
                 self.copy_up_to(value.start);
                 self.out.extend_from_slice(&self.rewriter.id);
                 self.written = value.end;
             }
             b"model" => {
+                self.present.model = true;
                 self.copy_up_to(value.start);
                 self.out.extend_from_slice(&self.rewriter.model);
                 self.written = value.end;
             }
             b"provider" => {
-                self.has_provider = true;
+                self.present.provider = true;
                 self.copy_up_to(value.start);
                 self.out.extend_from_slice(&self.rewriter.provider);
                 self.written = value.end;
             }
             b"usage" if text != b"null" => {
                 self.is_plain = false;
+                self.seen.usage = true;
+                self.copy_up_to(value.start);
+                let meter = &mut self.rewriter.meter;
                 if let Some(tokens) = read_usage(text) {
-                    let meter = &mut self.rewriter.meter;
                     meter.tokens = Some(tokens);
                     meter.usage_sent = true;
-                    self.seen.usage = true;
-                    self.copy_up_to(value.start);
                     push_usage(self.out, &self.rewriter.names, &self.rewriter.meter, text);
-                    self.written = value.end;
+                } else {
+                    // What cannot be read is not passed on as if it were: an estimate follows at the end.
+                    self.out.extend_from_slice(b"null");
                 }
+                self.written = value.end;
             }
             b"anyrouter_metadata" => {
                 self.is_plain = false;
@@ -290,4 +310,68 @@ impl Chunk<'_> {
 
 fn is_empty_list(text: &[u8]) -> bool {
     matches!(text, [b'[', inner @ .., b']'] if inner.trim_ascii().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{catalog::Prices, ids::RequestId};
+
+    /// The chunks that a client gets for these.
+    fn relayed(chunks: &[&str]) -> Vec<Value> {
+        let names = AnswerNames {
+            id: RequestId::parse("req_000000000000000000000000").unwrap(),
+            model: "lab/x".into(),
+            provider: "Prov".into(),
+            provider_slug: "prov".into(),
+            endpoint: "prov/lab-x".into(),
+            created: 1,
+            latency_ms: 5,
+            prices: Prices::default(),
+            include_usage: true,
+            prompt_estimate: 3,
+            omitted: Vec::new(),
+            notes: Vec::new(),
+        };
+        let (mut relay, mut out) = (StreamRelay::new(Box::new(names), 1 << 20), Vec::new());
+        for chunk in chunks {
+            relay.feed(format!("data: {chunk}\n\n").as_bytes(), &mut out).unwrap();
+        }
+        let text = String::from_utf8(out).unwrap();
+        text.split_terminator("\n\n").map(|e| serde_json::from_str(e.strip_prefix("data: ").unwrap()).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_chunks_begin_with_may_change_and_be_spaced_differently() {
+        let alike = r#"{"id":"u","n":1,"choices":"#;
+        let tails = [r#"[{"delta":{"content":"a"}}]}"#, r#" [{"delta":{"content":"b"}}] ,"x":2}"#, " null}", "[ ]}"];
+        let mut chunks: Vec<String> = tails.iter().map(|tail| format!("{alike}{tail}")).collect();
+        chunks.push(r#"{"n":1,"id":"u","choices":[{"delta":{"content":"c"}}]}"#.to_owned());
+        chunks.push(format!("{alike}{}", tails[0]));
+        let seen = relayed(&chunks.iter().map(String::as_str).collect::<Vec<_>>());
+        let said: Vec<&Value> = seen.iter().map(|c| &c["choices"][0]["delta"]["content"]).collect();
+        assert_eq!(said, [&json!("a"), &json!("b"), &Value::Null, &Value::Null, &json!("c"), &json!("a")]);
+        assert!(seen.iter().all(|c| c["id"] == "gen-000000000000000000000000" && c["n"] == 1 && c["model"] == "lab/x"), "{seen:?}");
+        assert_eq!(seen[1]["x"], 2);
+    }
+
+    #[test]
+    fn usage_that_cannot_be_read_is_not_passed_on_and_no_cost_but_ours_is() {
+        let seen = relayed(&[
+            r#"{"choices":[],"usage":{"prompt_tokens":1.5,"cost":9}}"#,
+            r#"{"choices":[],"usage":{"cost":8,"prompt_tokens":1,"completion_tokens":1,"cost":7}}"#,
+        ]);
+        assert_eq!(seen[0]["usage"], Value::Null);
+        assert_eq!(seen[1]["usage"]["cost"], Value::Null, "the price is not known");
+    }
+
+    #[test]
+    fn names_that_are_spelt_with_escapes_are_the_same_names() {
+        let mut relay_meter = Meter::default();
+        let text = br#"[{"d\u0065lta":{"cont\u0065nt":"abcd"},"finish_re\u0061son":"stop"}]"#;
+        read_choices(&mut Scanner::new(text, 16), text, b"delta", &mut relay_meter).unwrap();
+        assert_eq!((relay_meter.text, relay_meter.finish_reason.as_deref()), (4, Some("stop")));
+    }
 }
