@@ -22,6 +22,8 @@ mod crash;
 mod errors;
 #[path = "server/faults.rs"]
 mod faults;
+#[path = "server/machine.rs"]
+mod machine;
 #[path = "server/network.rs"]
 mod network;
 #[path = "server/routing.rs"]

@@ -125,9 +125,7 @@ impl Worker {
         let shared = self.shared.clone();
         loop {
             let Some(record) = lock(&shared.held).front().cloned() else { break };
-            if shared.append(Frame::record(&record)).is_err()
-                && !(self.leave_broken_segment() && shared.append(Frame::record(&record)).is_ok())
-            {
+            if !self.append_somewhere(|| Frame::record(&record)) {
                 return;
             }
             lock(&shared.held).pop_front();
@@ -137,7 +135,7 @@ impl Worker {
             // Writable again? A probe says so: an open entry of a request, or nothing but the attempt to begin a new segment.
             let probe = lock(&shared.open).values().next().map(|t| t.open.opening());
             let works = match probe {
-                Some(opening) => shared.append(Frame::open(&opening)).is_ok(),
+                Some(opening) => self.append_somewhere(|| Frame::open(&opening)),
                 None => self.rotate(),
             };
             if works {
@@ -147,13 +145,17 @@ impl Worker {
         }
     }
 
-    /// The error may be this file's alone: a new segment may do. Once a second at most, since on a full disk it will not.
-    fn leave_broken_segment(&mut self) -> bool {
+    /// Appends a frame; to a new segment where this one does not take it, since the error may be this file's alone. That is tried once a
+    /// second at most: on a full disk it will not help.
+    fn append_somewhere(&mut self, frame: impl Fn() -> serde_json::Result<Frame>) -> bool {
+        if self.shared.append(frame()).is_ok() {
+            return true;
+        }
         if self.last_left.is_some_and(|at| at.elapsed() < LEAVE_BROKEN) {
             return false;
         }
         self.last_left = Some(Instant::now());
-        self.rotate()
+        self.rotate() && self.shared.append(frame()).is_ok()
     }
 
     fn write_open_entries(&mut self) {

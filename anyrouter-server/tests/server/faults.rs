@@ -1,15 +1,8 @@
-//! What goes wrong: bodies, upstreams, clients and the machine. Each fault ends legally for the client, with one record (but where
-//! storage itself fails), no body and no secret; and the next request works.
+//! What goes wrong with bodies, upstreams and clients. Each fault ends legally for the client, with one record, no body and no secret; and the next request works.
 
 use std::{
-    collections::BTreeSet,
     io::{Read as _, Write as _},
     net::TcpStream,
-    process::Command,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, Instant},
 };
 
@@ -21,7 +14,7 @@ use crate::{
 };
 
 /// A connection to the server that is written to byte by byte.
-fn connect(server: &Server) -> TcpStream {
+pub(crate) fn connect(server: &Server) -> TcpStream {
     let address = server.base.trim_start_matches("http://").trim_end_matches("/api/v1");
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -40,7 +33,7 @@ fn rest(mut stream: TcpStream) -> String {
 }
 
 /// Waits until something holds.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < Duration::from_secs(20), "{what}");
@@ -48,14 +41,14 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn plain(upstream: &Upstream) -> Server {
+pub(crate) fn plain(upstream: &Upstream) -> Server {
     upstream.on("o", vec![Act::Json(200, completion("fine"))]);
     two_protocols(upstream)
         .more("[deadlines]\nbody = 0.3\nfirst_byte = 2\nwhole = 4\n[limits]\nbody = 100000\nevent = 20000\nanswer = 200000")
         .start()
 }
 
-fn works(server: &Server) {
+pub(crate) fn works(server: &Server) {
     assert_eq!(server.chat("lab/open", json!({})).status(), 200, "the next request works");
 }
 
@@ -278,238 +271,10 @@ fn a_client_that_is_gone_before_the_answer_leaves_a_record_and_cools_nothing_dow
     works(&server);
 }
 
-#[test]
-fn a_disk_that_is_full_stops_requests_before_they_are_sent_and_recovers_without_a_restart() {
-    let upstream = Upstream::start();
-    let all = chunks(&["a", "b"]);
-    upstream.on("o", vec![Act::Json(200, completion("fine"))]);
-    upstream.on("s", vec![Act::Pause(all[..2].to_vec(), all[2..].to_vec())]);
-    let server = two_protocols(&upstream).model("lab/stream", &[("open", "s", "")]).start();
-    works(&server);
-    upstream.hold();
-    let stream = server.chat("lab/stream", json!({"stream": true}));
-    let stream_id = stream.headers()["x-request-id"].to_str().unwrap().to_owned();
-    until("its open entry is written", || server.journal_bytes().contains(&stream_id));
-
-    // From here on no file may grow: every append fails, as on a full disk.
-    server.limit_files(Some(1));
-    let refused = server.chat("lab/open", json!({}));
-    let refused_id = refused.headers()["x-request-id"].to_str().unwrap().to_owned();
-    let asked = upstream.seen().len();
-    assert_eq!(refused.status(), 503);
-    assert_eq!(refused.json::<Value>().unwrap()["error"]["code"], "storage_unavailable");
-    let second = server.chat("lab/open", json!({}));
-    assert_eq!((second.status().as_u16(), upstream.seen().len()), (503, asked), "nothing is sent any more");
-    let ready = server.ready();
-    assert_eq!(ready["ready"], false);
-    assert!(ready["trouble"][0].as_str().unwrap().contains("usage journal"), "{ready}");
-    upstream.go_on();
-    let text = stream.text().unwrap();
-    assert!(!text.contains("[DONE]") && text.contains("storage_unavailable"), "a stream in flight ends with an error: {text}");
-    let metrics = server.http.get(server.base.replace("/api/v1", "/metrics")).send().unwrap().text().unwrap();
-    assert!(metrics.contains("outcome=\"storage_error\""), "{metrics}");
-
-    server.limit_files(None);
-    until("it recovers by itself", || server.ready()["ready"] == true);
-    works(&server);
-    for id in [&stream_id, &refused_id] {
-        assert_eq!(server.record_of(id)["outcome"], "storage_error", "what was held is written");
-    }
-    assert!(!metrics.is_empty() && server.logs().len() >= 4);
-}
-
-#[test]
-fn a_locked_database_loses_nothing_and_is_told() {
-    let upstream = Upstream::start();
-    let server = plain(&upstream);
-    works(&server);
-    let other = rusqlite::Connection::open(server.dir.path().join("data/anyrouter.db")).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let ids: Vec<String> = (0..20)
-        .map(|_| {
-            let response = server.chat("lab/open", json!({}));
-            assert_eq!(response.status(), 200, "requests go on");
-            response.headers()["x-request-id"].to_str().unwrap().to_owned()
-        })
-        .collect();
-    until("/readyz says so", || server.ready()["trouble"].to_string().contains("the journal keeps them"));
-    for id in &ids {
-        assert_eq!(server.record_of(id)["outcome"], "ok", "the journal has it");
-    }
-    other.execute_batch("ROLLBACK").unwrap();
-    until("/readyz is well again", || server.ready()["ready"] == true);
-    let count = || -> usize { other.query_row("SELECT count(*) FROM usage", [], |row| row.get(0)).unwrap() };
-    until("every record is imported, once", || count() == 21);
-}
-
-#[test]
-fn a_start_waits_for_a_database_that_is_locked_for_a_moment() {
-    let upstream = Upstream::start();
-    let mut server = plain(&upstream);
-    works(&server);
-    let other = rusqlite::Connection::open(server.dir.path().join("data/anyrouter.db")).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let ids: Vec<String> =
-        (0..5).map(|_| server.chat("lab/open", json!({})).headers()["x-request-id"].to_str().unwrap().to_owned()).collect();
-    server.kill();
-    let unlock = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(700));
-        other.execute_batch("ROLLBACK").unwrap();
-    });
-    server.start_again();
-    unlock.join().unwrap();
-    for id in ids {
-        assert_eq!(server.record_of(&id)["outcome"], "ok");
-    }
-}
-
-#[test]
-fn a_segment_that_cannot_grow_is_left_for_another() {
-    let upstream = Upstream::start();
-    let server = plain(&upstream);
-    works(&server);
-    // Larger than any file but the journal's will be: what stops is this segment alone.
-    server.limit_files(Some(400_000));
-    let journal = || std::fs::read_dir(server.dir.path().join("data/usage")).unwrap().flatten().map(|e| e.file_name()).max().unwrap();
-    let first = journal();
-    let full = std::fs::File::options().write(true).open(server.dir.path().join("data/usage").join(&first)).unwrap();
-    full.set_len(400_000).unwrap();
-    assert_eq!(server.chat("lab/open", json!({})).status(), 503);
-    until("another segment takes the records", || server.ready()["ready"] == true && journal() != first);
-    works(&server);
-}
-
-#[test]
-fn descriptors_that_run_out_are_waited_for() {
-    let upstream = Upstream::start();
-    let server = plain(&upstream);
-    works(&server);
-    server.limit_descriptors(40);
-    let many: Vec<TcpStream> = (0..60).map(|_| connect(&server)).collect();
-    std::thread::sleep(Duration::from_millis(100));
-    drop(many);
-    let fresh = reqwest::blocking::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
-    let response =
-        fresh.post(format!("{}/chat/completions", server.base)).bearer_auth(&server.key).json(&body("lab/open", json!({}))).send().unwrap();
-    assert_eq!(response.status(), 200, "there is room again");
-}
-
-#[test]
-fn told_to_stop_under_load_it_loses_no_record() {
-    let upstream = Upstream::start();
-    upstream.on("o", vec![Act::Events(chunks(&["a", "b", "c"]))]);
-    let mut server = two_protocols(&upstream).start();
-    let complete: Arc<Mutex<BTreeSet<String>>> = Arc::default();
-    let stop = Arc::new(AtomicBool::new(false));
-    let workers: Vec<_> = (0..8)
-        .map(|_| {
-            let (http, url, key) = (server.http.clone(), format!("{}/chat/completions", server.base), server.key.clone());
-            let (complete, stop) = (complete.clone(), stop.clone());
-            std::thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    let Ok(response) = http.post(&url).bearer_auth(&key).json(&body("lab/open", json!({"stream": true}))).send() else {
-                        return;
-                    };
-                    let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
-                    if response.text().is_ok_and(|text| text.ends_with("data: [DONE]\n\n")) {
-                        complete.lock().unwrap().insert(id);
-                    }
-                }
-            })
-        })
-        .collect();
-    until("there is load", || complete.lock().unwrap().len() > 200);
-    server.signal("TERM");
-    assert!(server.wait().success());
-    stop.store(true, Ordering::Relaxed);
-    for worker in workers {
-        worker.join().unwrap();
-    }
-    server.start_again();
-    let mut known = BTreeSet::new();
-    let mut before = String::new();
-    loop {
-        let page: Value = server.get(&format!("/logs?limit=1000{before}"), &server.management).json().unwrap();
-        let rows = page["data"].as_array().unwrap().clone();
-        let Some(last) = rows.last() else { break };
-        before = format!("&before={}", last["request_id"].as_str().unwrap());
-        for row in &rows {
-            assert!(known.insert(row["request_id"].as_str().unwrap().to_owned()), "none is doubled");
-        }
-    }
-    let complete = complete.lock().unwrap();
-    assert!(complete.is_subset(&known), "{:?} was seen complete", complete.difference(&known).next());
-}
-
-#[test]
-fn a_key_and_the_address_that_it_is_for_change_together() {
-    let (old, new) = (Upstream::start(), Upstream::start());
-    for upstream in [&old, &new] {
-        upstream.on("o", vec![Act::Json(200, completion("fine"))]);
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let key_file = dir.path().join("provider.key");
-    let toml = |upstream: &Upstream| {
-        format!(
-            "[catalog]\nbuiltin = false\n[[provider]]\nslug = \"p\"\nprotocol = \"openai_chat\"\nbase_url = \"http://{}/v1\"\napi_key = {{ file = \"{}\" }}\ntier = \"paid\"\n{}\n[[model]]\nid = \"lab/open\"\n[[model.endpoint]]\nprovider = \"p\"\nupstream_model = \"o\"\nprice = {{ prompt = \"1\", completion = \"1\" }}\n",
-            upstream.address,
-            key_file.display(),
-            crate::harness::CLEAN
-        )
-    };
-    std::fs::write(&key_file, "key-of-the-old").unwrap();
-    let server = Server::start_in(dir, &toml(&old), &[]);
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
-                    assert_eq!(server.chat("lab/open", json!({})).status(), 200);
-                }
-            });
-        }
-        until("there is load", || old.seen().len() > 50);
-        std::fs::write(&key_file, "key-of-the-new").unwrap();
-        std::fs::write(server.dir.path().join("anyrouter.toml"), toml(&new)).unwrap();
-        server.signal("HUP");
-        until("the new one is asked", || new.seen().len() > 50);
-        stop.store(true, Ordering::Relaxed);
-    });
-    for (upstream, key) in [(&old, "Bearer key-of-the-old"), (&new, "Bearer key-of-the-new")] {
-        assert!(upstream.seen().iter().all(|s| s.headers["authorization"] == key), "{key} alone");
-    }
-}
-
 impl Server {
     /// Memory that it holds, in KB.
     fn memory_kb(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok()).unwrap()
-    }
-
-    /// Lets none of its files grow beyond so many bytes.
-    fn limit_files(&self, bytes: Option<u64>) {
-        self.limit("fsize", &bytes.map_or("unlimited".to_owned(), |n| n.to_string()));
-    }
-
-    fn limit_descriptors(&self, count: u64) {
-        self.limit("nofile", &count.to_string());
-    }
-
-    fn limit(&self, what: &str, soft: &str) {
-        // The soft limit alone, so that it can be raised again.
-        let done = Command::new("prlimit").args([format!("--pid={}", self.id()), format!("--{what}={soft}:")]).status().unwrap();
-        assert!(done.success());
-    }
-
-    fn ready(&self) -> Value {
-        self.http.get(self.base.replace("/api/v1", "/readyz")).send().unwrap().json().unwrap()
-    }
-
-    /// What the journal holds now.
-    fn journal_bytes(&self) -> String {
-        let folder = std::fs::read_dir(self.dir.path().join("data/usage")).unwrap();
-        let files = folder.flatten().filter_map(|e| std::fs::read(e.path()).ok());
-        files.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
     }
 }
