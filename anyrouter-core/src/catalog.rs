@@ -35,7 +35,11 @@ mod price;
 mod resolve;
 mod terms;
 
-use std::{collections::HashMap, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::Range,
+    sync::Arc,
+};
 
 use serde::Serialize;
 
@@ -157,6 +161,10 @@ pub struct Endpoint {
     pub provider_name: Arc<str>,
     /// The provider's slug, with the variant where it is one, as `deepinfra/turbo`.
     pub tag: Arc<str>,
+    /// Every name that a pattern may use for its provider, as names are compared: slug and display name, each with its base, and the
+    /// variant.
+    #[serde(skip)]
+    pub(crate) provider_names: BTreeSet<String>,
     /// Its model, as a place in [`Catalog::models`].
     #[serde(skip)]
     pub model_index: usize,

@@ -1,12 +1,15 @@
 //! From documents to a catalog: a later document changes an earlier one member by member, terms fact by fact.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use sha2::{Digest, Sha256};
 
 use super::{
     Address, Catalog, CatalogError, Document, Endpoint, EndpointEntry, Model, ModelEntry, Prices, Protocol, Provider, ProviderEntry, Terms,
-    Tier, VirtualModel,
+    Tier, VirtualModel, normalise,
 };
 use crate::ids::{ModelId, ProviderSlug, push_hex};
 
@@ -308,6 +311,7 @@ fn endpoint(
         provider: provider.slug.clone(),
         provider_name: provider.name.clone(),
         tag: entry.provider.as_str().into(),
+        provider_names: provider_names(provider.slug.as_str(), &entry.provider, &provider.name),
         model_index,
         model: ModelId::from(model.entry.id.as_str()),
         upstream_model: Arc::from(entry.upstream_model.as_deref().unwrap_or(slug)),
@@ -346,6 +350,13 @@ fn base_url(text: &str, path: &str) -> Result<Arc<str>, CatalogError> {
 
 fn invalid(path: String, problem: String) -> CatalogError {
     CatalogError::Invalid { path, problem }
+}
+
+/// Every name that a pattern may use for a provider.
+fn provider_names(slug: &str, tag: &str, name: &str) -> BTreeSet<String> {
+    let base = |s: &str| s.split('/').next().unwrap_or_default().to_owned();
+    let (slug, tag, name) = (normalise(slug), normalise(tag), normalise(name));
+    BTreeSet::from([base(&slug), base(&tag), base(&name), tag])
 }
 
 fn version(providers: &[Provider], models: &[Model], endpoints: &[Endpoint], virtuals: &[VirtualModel]) -> Result<String, CatalogError> {

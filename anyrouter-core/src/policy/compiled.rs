@@ -8,7 +8,6 @@ use super::{
     Layer, PriceCaps, ProviderPattern, Restriction,
     explain::{keeps_longer, outside_regions, publishes, trains_on_free, trains_on_paid},
     prices::ByPrice,
-    restriction::names_of,
 };
 use crate::{
     catalog::{Catalog, Endpoint, Usd, Zdr},
@@ -64,7 +63,7 @@ impl CompiledCatalog {
             set(&mut it.publication, bit, publishes(endpoint, traffic));
             set(&mut it.not_zdr, bit, endpoint.terms.zdr.as_ref().is_none_or(|z| z.value != Zdr::Default));
             set(&mut it.charges_per_request, bit, endpoint.prices.request.is_some_and(|price| price > Usd::ZERO));
-            for name in names_of(endpoint) {
+            for name in endpoint.provider_names.iter().cloned() {
                 set(it.providers.entry(name).or_insert_with(|| empty.clone()), bit, true);
             }
         }

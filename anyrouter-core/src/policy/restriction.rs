@@ -52,7 +52,7 @@ impl ProviderPattern {
 
     /// Whether it means this endpoint's provider.
     pub fn matches(&self, endpoint: &Endpoint) -> bool {
-        names_of(endpoint).contains(&self.key)
+        endpoint.provider_names.contains(&self.key)
     }
 }
 
@@ -80,14 +80,6 @@ impl Serialize for ProviderPattern {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.written)
     }
-}
-
-/// Every name that a pattern may use for this endpoint's provider: slug and display name, each with its base, and the variant.
-pub(super) fn names_of(endpoint: &Endpoint) -> BTreeSet<String> {
-    let base = |s: &str| s.split('/').next().unwrap_or_default().to_owned();
-    let (slug, tag) = (endpoint.provider.as_str(), endpoint.tag.as_ref());
-    let (slug, tag, name) = (normalise(slug), normalise(tag), normalise(&endpoint.provider_name));
-    BTreeSet::from([base(&slug), base(&tag), base(&name), tag])
 }
 
 /// A model's id, alias or bare name, however its letters are written and whatever variant follows; or the beginning of an id and a
