@@ -211,6 +211,12 @@ impl Shared {
         self.journal.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Gives a slot back, once its record is written: until then its open entry must not be dropped with its segment.
+    pub(super) fn give_back(&self, id: RequestId) {
+        lock(&self.open).remove(&id);
+        self.permits.add_permits(1);
+    }
+
     /// Writes a frame. Where that fails the log is broken until it succeeds.
     pub(super) fn append(&self, frame: serde_json::Result<Frame>) -> std::io::Result<u64> {
         let written = frame.map_err(std::io::Error::from).and_then(|frame| self.journal().append(&frame));
@@ -283,7 +289,7 @@ impl UsageLog for JournalLog {
 
     fn fill(&self, record: &Record) -> Filled {
         let shared = &self.shared;
-        if lock(&shared.open).remove(&record.id).is_none() {
+        if !lock(&shared.open).contains_key(&record.id) {
             return Filled::Durable;
         }
         if shared.durability == Durability::Async {
@@ -294,7 +300,7 @@ impl UsageLog for JournalLog {
         let written = if shared.is_broken.load(Ordering::SeqCst) { None } else { shared.append(Frame::record(record)).ok() };
         match written {
             Some(mark) => {
-                shared.permits.add_permits(1);
+                shared.give_back(record.id);
                 (self.observer)(record);
                 if shared.durability == Durability::ProcessCrash {
                     return Filled::Durable;

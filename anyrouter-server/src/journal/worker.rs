@@ -1,5 +1,5 @@
-//! The threads behind the log: one writes open entries, retries what could not be written and imports; one, where a commit waits for
-//! the disk, brings the journal there.
+//! The threads behind the log: one writes open entries, retries what could not be written and leaves segments that have grown; one
+//! imports; one, where a commit waits for the disk, brings the journal there.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -129,7 +129,7 @@ impl Worker {
                 return;
             }
             lock(&shared.held).pop_front();
-            shared.permits.add_permits(1);
+            shared.give_back(record.id);
         }
         if shared.is_broken.load(Ordering::SeqCst) {
             // Writable again? A probe says so: an open entry of a request, or nothing but the attempt to begin a new segment.
