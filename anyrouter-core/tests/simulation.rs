@@ -461,7 +461,7 @@ fn laws(seed: u64, requests: u64) {
     }
     let world = simulation.gateway.world();
     for endpoint in world.catalog.catalog().endpoints() {
-        assert_eq!(simulation.gateway.health().cooldown(endpoint, simulation.clock.now()), None, "{} came back", endpoint.id);
+        assert_eq!(simulation.gateway.health().cooldown(&endpoint.id, simulation.clock.now()), None, "{} came back", endpoint.id);
     }
     assert!(!simulation.providers.asked.lock().unwrap().is_empty());
 }

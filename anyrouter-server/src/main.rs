@@ -8,6 +8,11 @@ use anyrouter_server::{
 };
 use clap::Parser;
 
+/// The system's own holds on to what a burst of streams needed, and its threads wait for each other.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// One endpoint in front of every LLM provider, with a privacy policy that it cannot break.
 #[derive(Parser)]
 #[command(version, about)]

@@ -18,8 +18,7 @@ use super::{
     storage_unavailable,
 };
 use crate::{
-    catalog::Endpoint,
-    ids::RequestId,
+    ids::{EndpointId, RequestId},
     ports::{Timer, UpstreamBody},
     time::Timestamp,
     usage::{Committed, Outcome},
@@ -93,7 +92,7 @@ impl Body for AnswerBody {
 struct Streaming {
     gateway: Arc<Gateway>,
     recorder: Box<Recorder>,
-    endpoint: Endpoint,
+    endpoint: EndpointId,
     relay: Relay,
     upstream: Option<Pin<Box<dyn UpstreamBody>>>,
     out: Vec<u8>,
@@ -236,7 +235,7 @@ impl Streaming {
         self.upstream = None;
         self.recorder.broke_off(&self.endpoint, failure);
         self.recorder.metered(self.relay.names(), self.relay.meter());
-        let mut error = failure.to_api_error(self.endpoint.id.as_str());
+        let mut error = failure.to_api_error(self.endpoint.as_str());
         error.attempts = self.recorder.attempts();
         self.recorder.finish(Outcome::UpstreamError, 200, Some(&error.code));
         self.phase = Phase::Committing(self.error_chunk(&error).into());

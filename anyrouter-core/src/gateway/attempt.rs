@@ -16,6 +16,7 @@ use super::{
 use crate::{
     account::World,
     catalog::{Address, Endpoint, Protocol},
+    ids::EndpointId,
     policy::{CompiledLayers, Eligible},
     ports::{UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
     route::{self, Candidate},
@@ -52,7 +53,7 @@ pub(super) enum Attempted {
 /// A stream whose first event is here.
 pub(super) struct Begun {
     pub(super) recorder: Box<Recorder>,
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoint: EndpointId,
     pub(super) relay: Relay,
     pub(super) upstream: Pin<Box<dyn UpstreamBody>>,
     /// What the client gets of the first bytes.
@@ -118,7 +119,7 @@ impl Job {
                 break;
             }
             // A request that one endpoint of a model refused would be refused by the others; another model may take it.
-            if rejected_by == Some(endpoint.model_index) || !gateway.health.begin(endpoint, now) {
+            if rejected_by == Some(endpoint.model_index) || !gateway.health.begin(&endpoint.id, now) {
                 continue;
             }
             tried += 1;
@@ -132,11 +133,11 @@ impl Job {
                 }
                 Ok(Success::Stream { relay, upstream, out, done, headers, status }) => {
                     recorder.answered(endpoint, status, now);
-                    let endpoint = endpoint.clone();
+                    let endpoint = endpoint.id.clone();
                     return Attempted::Stream(Box::new(Begun { recorder, endpoint, relay, upstream, out, done, headers, deadline }));
                 }
                 Err(Fault::Request(fault)) => {
-                    gateway.health.observe(endpoint, route::Observation::Nothing, now, recorder.now());
+                    gateway.health.observe(&endpoint.id, route::Observation::Nothing, now, recorder.now());
                     return Attempted::Failed(recorder, Outcome::Invalid, super::invalid(fault));
                 }
                 Err(Fault::Endpoint(failure)) => {

@@ -7,7 +7,7 @@ use http::Response;
 use super::{AnswerBody, Gateway, answer::error_response, cut, storage_unavailable};
 use crate::{
     catalog::{Endpoint, Usd},
-    ids::RequestId,
+    ids::{EndpointId, RequestId},
     ports::{LogError, Reservation, Room},
     route::Observation,
     time::Timestamp,
@@ -112,7 +112,7 @@ impl Recorder {
         self.failures.push(AttemptNote { backend: endpoint.id.to_string(), status: failure.status, error_code, is_final: false });
         let retry_after = failure.retry_after.map(Duration::from_secs);
         let seen = if failure.class.is_the_endpoints() { Observation::Failed { retry_after } } else { Observation::Nothing };
-        self.gateway.health.observe(endpoint, seen, since, now);
+        self.gateway.health.observe(&endpoint.id, seen, since, now);
     }
 
     /// Notes that an endpoint began to answer.
@@ -123,16 +123,16 @@ impl Recorder {
         self.first_byte = Some(now);
         self.record.time_to_first_byte = Some(micros(now, self.record.created_at));
         self.record.attempts.push(Attempt { endpoint: endpoint.id.clone(), outcome: "ok".into(), http_status: Some(status), latency });
-        self.gateway.health.observe(endpoint, Observation::Answered { first_byte: latency }, since, now);
+        self.gateway.health.observe(&endpoint.id, Observation::Answered { first_byte: latency }, since, now);
     }
 
     /// The answer broke off after it had begun: the attempt was no success after all.
-    pub(super) fn broke_off(&mut self, endpoint: &Endpoint, failure: &Failure) {
+    pub(super) fn broke_off(&mut self, endpoint: &EndpointId, failure: &Failure) {
         if let Some(attempt) = self.record.attempts.last_mut() {
             attempt.outcome = failure.outcome().into();
         }
         let error_code = failure.code.clone().unwrap_or_else(|| failure.outcome().to_owned());
-        self.failures.push(AttemptNote { backend: endpoint.id.to_string(), status: failure.status, error_code, is_final: true });
+        self.failures.push(AttemptNote { backend: endpoint.to_string(), status: failure.status, error_code, is_final: true });
         if failure.class.is_the_endpoints() {
             let retry_after = failure.retry_after.map(Duration::from_secs);
             self.gateway.health.observe(endpoint, Observation::Failed { retry_after }, self.tried_at, self.now());
@@ -215,10 +215,7 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         if !self.slot.is_filled() {
             // An attempt that was under way showed nothing of its endpoint.
-            let world = self.gateway.world();
-            if let Some(endpoint) = self.record.endpoint.as_ref().and_then(|e| world.catalog.catalog().endpoint(e.as_str()))
-                && self.first_byte.is_none()
-            {
+            if let (Some(endpoint), None) = (&self.record.endpoint, self.first_byte) {
                 self.gateway.health.observe(endpoint, Observation::Nothing, self.tried_at, self.now());
             }
             self.finish(Outcome::Cancelled, CLIENT_CLOSED, None);

@@ -148,6 +148,6 @@ pub(super) fn cooldown_seconds<'a>(
     health: &crate::route::Health,
     now: crate::time::Timestamp,
 ) -> u64 {
-    let left = endpoints.filter_map(|e| health.cooldown(e, now)).min().unwrap_or_default();
+    let left = endpoints.filter_map(|e| health.cooldown(&e.id, now)).min().unwrap_or_default();
     left.as_secs() + u64::from(left.subsec_nanos() > 0).max(u64::from(left.as_secs() == 0))
 }

@@ -15,7 +15,7 @@ use std::{
 
 use smallvec::SmallVec;
 
-use crate::{catalog::Endpoint, ids::EndpointId, time::Timestamp};
+use crate::{ids::EndpointId, time::Timestamp};
 
 /// The first cooldown.
 const FIRST: Duration = Duration::from_secs(1);
@@ -80,25 +80,25 @@ pub struct HealthView {
 
 impl Health {
     /// What is known of `endpoint` at `now`.
-    pub fn view(&self, endpoint: &Endpoint, now: Timestamp) -> HealthView {
+    pub fn view(&self, endpoint: &EndpointId, now: Timestamp) -> HealthView {
         let states = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        states.get(&endpoint.id).map(|s| s.view(now)).unwrap_or_default()
+        states.get(endpoint).map(|s| s.view(now)).unwrap_or_default()
     }
 
     /// How long `endpoint` is not asked from `now` on; none where it may be asked.
-    pub fn cooldown(&self, endpoint: &Endpoint, now: Timestamp) -> Option<Duration> {
-        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).get(&endpoint.id)?.cooldown(now)
+    pub fn cooldown(&self, endpoint: &EndpointId, now: Timestamp) -> Option<Duration> {
+        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).get(endpoint)?.cooldown(now)
     }
 
     /// The median of microseconds to the first byte, of the last minute.
-    pub fn recent_first_byte(&self, endpoint: &Endpoint, now: Timestamp) -> Option<u64> {
-        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).get(&endpoint.id)?.recent_first_byte(now)
+    pub fn recent_first_byte(&self, endpoint: &EndpointId, now: Timestamp) -> Option<u64> {
+        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).get(endpoint)?.recent_first_byte(now)
     }
 
     /// Whether an attempt may be made at `now`. Where the endpoint has just come out of its cooldown, this is the one probe.
-    pub fn begin(&self, endpoint: &Endpoint, now: Timestamp) -> bool {
+    pub fn begin(&self, endpoint: &EndpointId, now: Timestamp) -> bool {
         let mut states = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(state) = states.get_mut(&endpoint.id) else { return true };
+        let Some(state) = states.get_mut(endpoint) else { return true };
         if state.cooldown(now).is_some() {
             return false;
         }
@@ -110,9 +110,9 @@ impl Health {
 
     /// Learns from an attempt that was made at `started`, and ended, or began to answer, at `now`. One that was not made after the last
     /// failure says nothing of how the endpoint has fared since: its success closes no cooldown, and its failure is that same failure.
-    pub fn observe(&self, endpoint: &Endpoint, seen: Observation, started: Timestamp, now: Timestamp) {
+    pub fn observe(&self, endpoint: &EndpointId, seen: Observation, started: Timestamp, now: Timestamp) {
         let mut states = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = states.entry(endpoint.id.clone()).or_default();
+        let state = states.entry(endpoint.clone()).or_default();
         let is_late = state.failed_at.is_some_and(|failed| started <= failed);
         if state.probing_since.is_some_and(|since| started >= since) {
             state.probing_since = None;
@@ -196,11 +196,9 @@ fn rank(count: usize, percentile: u8) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{Catalog, Document};
 
-    fn endpoint() -> Endpoint {
-        let toml = "[[provider]]\nslug=\"p\"\nprotocol=\"openai_chat\"\nbase_url=\"http://x\"\n[[model]]\nid=\"a/m\"\n[[model.endpoint]]\nprovider=\"p\"";
-        Catalog::from_documents(&[Document::from_toml(toml).unwrap()]).unwrap().endpoints()[0].clone()
+    fn endpoint() -> EndpointId {
+        "p/a-m".into()
     }
 
     fn at(seconds: u64) -> Timestamp {
@@ -271,7 +269,7 @@ mod tests {
         health.observe(&e, Observation::Answered { first_byte: 9_000 }, at(0), at(0));
         for v in 1..=10 {
             health.observe(&e, Observation::Answered { first_byte: v }, at(400), at(400));
-            health.observe_throughput(&e.id, v as f64, at(400));
+            health.observe_throughput(&e, v as f64, at(400));
         }
         let view = health.view(&e, at(400));
         assert_eq!((view.first_byte(50), view.first_byte(90), view.first_byte(99)), (Some(5), Some(9), Some(10)));

@@ -169,9 +169,9 @@ fn measure(ranked: &mut [Ranked<'_>], request: &Request<'_>) {
     for r in ranked.iter_mut() {
         let endpoint = r.eligible.endpoint();
         if by_speed {
-            r.view = request.health.view(endpoint, request.now);
+            r.view = request.health.view(&endpoint.id, request.now);
         } else {
-            r.view.recent_first_byte = request.health.recent_first_byte(endpoint, request.now);
+            r.view.recent_first_byte = request.health.recent_first_byte(&endpoint.id, request.now);
         }
     }
     let quickest = ranked.iter().map(|r| r.view.recent_first_byte.unwrap_or(UNMEASURED)).min().unwrap_or(0);
@@ -313,7 +313,7 @@ mod tests {
         /// Measures an endpoint: milliseconds to the first byte, and tokens a second.
         fn measured(self, provider: &str, first_byte: u64, throughput: f64) -> Self {
             let endpoint = self.layers.catalog().catalog().endpoints().iter().find(|e| e.provider.as_str() == provider).unwrap();
-            self.health.observe(endpoint, Observation::Answered { first_byte: first_byte * 1000 }, self.now, self.now);
+            self.health.observe(&endpoint.id, Observation::Answered { first_byte: first_byte * 1000 }, self.now, self.now);
             self.health.observe_throughput(&endpoint.id, throughput, self.now);
             self
         }

@@ -53,7 +53,7 @@ fn hits<'a>(endpoint: &'a Endpoint, request: &'a Request<'_>) -> impl Iterator<I
         .map(Hit::Quantization);
     let pinned = preferences.pin.as_ref().filter(|pin| !pin.matches(endpoint)).map(|pin| Hit::Pinned(pin.as_str()));
     let no_credential = std::iter::once_with(|| (!(request.has_credential)(endpoint)).then_some(Hit::NoCredential)).flatten();
-    let cooldown = std::iter::once_with(|| request.health.cooldown(endpoint, request.now).map(Hit::Cooldown)).flatten();
+    let cooldown = std::iter::once_with(|| request.health.cooldown(&endpoint.id, request.now).map(Hit::Cooldown)).flatten();
     context.into_iter().chain(max_output).chain(parameters).chain(quantization).chain(pinned).chain(no_credential).chain(cooldown)
 }
 
@@ -90,7 +90,7 @@ fn reason(rule: Rule, layer: Layer, fact: String, change: Option<(&str, serde_js
 /// Why an endpoint that no single rule excludes is not tried: a preference that every candidate could be measured by, or fallbacks
 /// that are not allowed.
 pub(super) fn left_out(endpoint: &Endpoint, request: &Request<'_>) -> Vec<Reason> {
-    let view = request.health.view(endpoint, request.now);
+    let view = request.health.view(&endpoint.id, request.now);
     let mut out = Vec::new();
     if misses_latency(&view, request.preferences) == Some(true) {
         let fact = format!("latency = {} ms", view.first_byte(50).unwrap_or_default() / 1000);

@@ -1,7 +1,14 @@
 //! A scanner over JSON text that checks all of it and copies none (RFC 8259): where the members of an object begin and end, and how
 //! much text there is in them. Depth is bounded; the text must be UTF-8 (checked by who calls).
 
+mod block;
+
 use std::{borrow::Cow, ops::Range};
+
+use serde::Deserialize;
+use smallvec::SmallVec;
+
+use self::block::Block;
 
 /// Where and why text is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +74,9 @@ impl Volume {
         self.text.div_ceil(4) + self.files.saturating_mul(1000)
     }
 }
+
+/// A string that is longer is scanned in blocks.
+const SHORT: usize = 32;
 
 /// Members below which there is a picture, a file or a sound, and no text.
 const FILES: [&[u8]; 5] = [b"image_url", b"input_audio", b"file", b"video_url", b"input_image"];
@@ -307,35 +317,73 @@ impl<'a> Scanner<'a> {
                     return Ok(start..self.at);
                 }
                 Some(b'\\') => self.escape()?,
-                Some(_) => return Err(self.fault("a control character in a string must be escaped")),
+                Some(b) if b < 0x20 => return Err(self.fault("a control character in a string must be escaped")),
+                Some(_) => {}
                 None => return Err(self.fault("the text ends within a string")),
+            }
+            if self.at - start >= SHORT && self.blocks()? {
+                return Ok(start..self.at);
             }
         }
     }
 
-    /// Passes over what needs no look: everything but quotes, backslashes and control characters.
+    /// Passes over what needs no look: everything but quotes, backslashes and control characters, for some bytes.
     fn plain(&mut self) {
-        let mut rest = self.text.get(self.at..).unwrap_or_default();
-        while let Some((block, after)) = rest.split_first_chunk::<8>() {
-            let stops = stops(u64::from_le_bytes(*block));
+        let near = self.text.get(self.at..).map_or(&[][..], |rest| rest.get(..SHORT).unwrap_or(rest));
+        let (eights, rest) = near.as_chunks::<8>();
+        for eight in eights {
+            let stops = stops(u64::from_le_bytes(*eight));
             if stops != 0 {
                 self.at += stops.trailing_zeros() as usize / 8;
                 return;
             }
-            self.at += block.len();
-            rest = after;
+            self.at += eight.len();
         }
         self.at += rest.iter().position(|b| *b < 0x20 || *b == b'"' || *b == b'\\').unwrap_or(rest.len());
+    }
+
+    /// Within a string: passes over whole blocks; true where the string ended.
+    fn blocks(&mut self) -> Result<bool, JsonFault> {
+        let mut is_escaped = false;
+        while let Some(bytes) = self.text.get(self.at..).and_then(<[u8]>::first_chunk) {
+            let block = Block::new(bytes, is_escaped);
+            let within = block.ends.wrapping_sub(1) & !block.ends;
+            let mut numbers = block.numbers & within;
+            while numbers != 0 {
+                self.number_escape(self.at + numbers.trailing_zeros() as usize)?;
+                numbers &= numbers - 1;
+            }
+            let faults = block.faults & within;
+            if faults != 0 {
+                self.at += faults.trailing_zeros() as usize;
+                return Err(self.fault("a control character in a string must be escaped, and a backslash begin an escape"));
+            }
+            if block.ends != 0 {
+                self.at += block.ends.trailing_zeros() as usize + 1;
+                return Ok(true);
+            }
+            self.at += bytes.len();
+            is_escaped = block.escapes_next;
+        }
+        // What is left is looked at byte by byte, from its backslash on.
+        self.at -= usize::from(is_escaped);
+        Ok(false)
+    }
+
+    /// That four hexadecimal digits follow the `u` at a place.
+    fn number_escape(&self, at: usize) -> Result<(), JsonFault> {
+        let digits = self.text.get(at + 1..at + 5);
+        if digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) {
+            return Ok(());
+        }
+        Err(JsonFault { what: "\\u must be followed by four hexadecimal digits", at: at - 1 })
     }
 
     fn escape(&mut self) -> Result<(), JsonFault> {
         match self.text.get(self.at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
             Some(b'u') => {
-                let digits = self.text.get(self.at + 2..self.at + 6);
-                if !digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) {
-                    return Err(self.fault("\\u must be followed by four hexadecimal digits"));
-                }
+                self.number_escape(self.at + 1)?;
                 self.at += 6;
             }
             Some(_) => return Err(self.fault("no such escape")),
@@ -355,6 +403,49 @@ pub fn members(text: &[u8], depth: usize) -> Result<Vec<Member>, JsonFault> {
     scanner.object(|s, name| {
         let value = s.value()?;
         out.push(Member::new(text, name.clone(), value));
+        Ok(())
+    })?;
+    scanner.end()?;
+    Ok(out)
+}
+
+/// An object, as the ranges of its members.
+#[derive(Debug)]
+pub struct Object<'a> {
+    text: &'a [u8],
+    members: SmallVec<[Member; 4]>,
+}
+
+impl<'a> Object<'a> {
+    /// The value of a member, as it is spelt; none where it is absent or null.
+    pub fn get(&self, name: &str) -> Option<&'a [u8]> {
+        let member = self.members.iter().find(|m| m.is(self.text, name))?;
+        Some(member.value(self.text)).filter(|v| *v != b"null")
+    }
+
+    /// The first of `names` that stands more than once.
+    pub fn twice<'n>(&self, names: &[&'n str]) -> Option<&'n str> {
+        names.iter().copied().find(|name| self.members.iter().filter(|m| m.is(self.text, name)).nth(1).is_some())
+    }
+
+    /// The value of a member as `T`. None where it is absent or null, an error where it is something else.
+    pub fn read<T: Deserialize<'a>>(&self, name: &str) -> serde_json::Result<Option<T>> {
+        self.get(name).map(serde_json::from_slice).transpose()
+    }
+}
+
+/// The objects of the list that `text` is; an item that is no object is a fault.
+pub fn objects(text: &[u8], depth: usize) -> Result<Vec<Object<'_>>, JsonFault> {
+    let mut out = Vec::new();
+    let mut scanner = Scanner::new(text, depth);
+    scanner.array(|s| {
+        let mut members = SmallVec::new();
+        s.object(|s, name| {
+            let value = s.value()?;
+            members.push(Member::new(text, name.clone(), value));
+            Ok(())
+        })?;
+        out.push(Object { text, members });
         Ok(())
     })?;
     scanner.end()?;
@@ -422,6 +513,11 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_refused_with_its_place() {
+        let long = |escape: &str| format!("\"{}{escape}{}\"", "x".repeat(90), "y".repeat(90));
+        for escape in ["\\q", "\\u12x4", "\n", "\\\\\\", "\""] {
+            let (short, long) = (format!("\"{escape}y\""), long(escape));
+            assert_eq!(check(short.as_bytes()).is_ok(), check(long.as_bytes()).is_ok(), "{long}");
+        }
         for text in ["", "{", "{\"a\"}", "[1,]", "01", "1.", "\"\\x\"", "\"\\u12g4\"", "tru", "\"\n\"", "{} x", "[", "\"abc"] {
             assert!(check(text.as_bytes()).is_err(), "{text}");
         }
@@ -452,7 +548,8 @@ mod tests {
             any::<bool>().prop_map(Into::into),
             any::<i64>().prop_map(Into::into),
             (-1e9..1e9f64).prop_map(Into::into),
-            ".{0,40}".prop_map(Into::into)
+            ".{0,40}".prop_map(Into::into),
+            "[a\"\\\\\n\u{1}é]{60,200}".prop_map(Into::into)
         ];
         leaf.prop_recursive(4, 32, 4, |inner| {
             prop_oneof![

@@ -10,5 +10,7 @@ pub use self::{
     stream::StreamRelay,
 };
 
+pub(crate) use self::request::member_problem;
+
 /// What is appended to a provider's base address.
 pub const PATH: &str = "/chat/completions";

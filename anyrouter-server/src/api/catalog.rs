@@ -51,7 +51,7 @@ pub(super) async fn zdr(State(server): Shared) -> Answer {
 
 /// An endpoint as the API shows it.
 pub(super) fn endpoint(server: &Server, e: &Endpoint, now: Timestamp) -> Value {
-    let health = server.gateway.health().view(e, now);
+    let health = server.gateway.health().view(&e.id, now);
     let latency = |p| health.first_byte(p).map(|v| v as f64 / 1e6);
     let throughput = |p| health.throughput(p);
     let percentiles = |f: &dyn Fn(u8) -> Option<f64>| f(50).map(|p50| json!({"p50": p50, "p75": f(75), "p90": f(90), "p99": f(99)}));

@@ -26,6 +26,17 @@ const MIGRATIONS: &[&str] = &["
         record TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX usage_by_account ON usage(account, id);
+", "
+    -- A row is appended behind the last one: keyed by its id, each page was left half empty, and a record had more than a page's share.
+    CREATE TABLE usage_appended (
+        account TEXT NOT NULL,
+        id BLOB NOT NULL,
+        record TEXT NOT NULL
+    ) STRICT;
+    INSERT INTO usage_appended SELECT account, id, record FROM usage ORDER BY id;
+    DROP TABLE usage;
+    ALTER TABLE usage_appended RENAME TO usage;
+    CREATE UNIQUE INDEX usage_by_account ON usage(account, id);
 "];
 
 /// Brings the database to the newest version. One that is newer than this program is refused.

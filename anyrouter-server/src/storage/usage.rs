@@ -1,4 +1,4 @@
-//! Usage records in the database: keyed by their time-ordered id, with one more index for an account's own.
+//! Usage records in the database: in the order in which they came, found by account and time-ordered id.
 
 use std::{collections::HashMap, time::Duration};
 

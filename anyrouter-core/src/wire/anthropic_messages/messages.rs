@@ -9,24 +9,51 @@ use super::{
     push_member,
     request::{comma, missing, push_cache_control, push_raw},
 };
-use crate::wire::{json::push_string, openai_chat::RequestFault};
+use crate::wire::{
+    json::{Object, objects, push_string},
+    openai_chat::{ChatRequest, RequestFault, member_problem},
+};
 
-#[derive(Deserialize)]
+/// A message: its members as they are spelt.
 pub(super) struct Message<'a> {
-    #[serde(borrow)]
     role: Cow<'a, str>,
-    #[serde(borrow, default)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    tool_calls: Option<Vec<ToolCall<'a>>>,
-    #[serde(borrow, default)]
-    tool_call_id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    reasoning_details: Option<Vec<ReasoningDetail<'a>>>,
-    #[serde(borrow, default)]
-    cache_control: Option<&'a RawValue>,
+    object: Object<'a>,
+}
+
+/// The members that are read, of a message and of a part.
+const OF_A_MESSAGE: [&str; 7] = ["role", "content", "tool_calls", "tool_call_id", "refusal", "reasoning_details", "cache_control"];
+const OF_A_PART: [&str; 6] = ["type", "text", "refusal", "image_url", "file", "cache_control"];
+
+/// The request was scanned before, within its own bound.
+const DEPTH: usize = 512;
+
+/// Reads the messages of a request.
+pub(super) fn messages<'a>(request: &'a ChatRequest) -> Result<Vec<Message<'a>>, RequestFault> {
+    let text = request.raw("messages").ok_or_else(|| missing("messages"))?;
+    let wrong = |at: &str, what: &str| RequestFault::member(at, format!("`{at}` must be {what}"));
+    let objects = objects(text, DEPTH).map_err(|_| wrong("messages", "a list of messages, each an object with a `role`"))?;
+    let read = |(i, object): (usize, Object<'a>)| -> Result<Message<'a>, RequestFault> {
+        let at = || format!("messages[{i}]");
+        if let Some(name) = object.twice(&OF_A_MESSAGE) {
+            let at = at();
+            return Err(RequestFault::member(&at, format!("`{name}` stands twice in `{at}`; send it once")));
+        }
+        let role = object.read("role").ok().flatten().ok_or_else(|| wrong(&format!("{}.role", at()), ROLES))?;
+        Ok(Message { role, object })
+    };
+    objects.into_iter().enumerate().map(read).collect()
+}
+
+const ROLES: &str = "system, developer, user, assistant or tool";
+
+impl<'a> Message<'a> {
+    /// A list that is read here; `at` is the message's place.
+    fn list<T: Deserialize<'a>>(&self, name: &str, at: &str) -> Result<Vec<T>, RequestFault> {
+        let list = self.object.read(name).map_err(|e| {
+            RequestFault::member(format!("{at}.{name}"), member_problem(&format!("{at}.{name}"), "a list as OpenAI's API describes it", &e))
+        });
+        Ok(list?.unwrap_or_default())
+    }
 }
 
 #[derive(Deserialize)]
@@ -60,22 +87,6 @@ struct ReasoningDetail<'a> {
 }
 
 #[derive(Deserialize)]
-struct Part<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow, default)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    image_url: Option<ImageUrl<'a>>,
-    #[serde(borrow, default)]
-    file: Option<File<'a>>,
-    #[serde(borrow, default)]
-    cache_control: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
 #[serde(untagged)]
 enum ImageUrl<'a> {
     Object {
@@ -92,6 +103,7 @@ struct File<'a> {
     #[serde(borrow, default)]
     filename: Option<&'a RawValue>,
 }
+
 fn is_system(message: &Message<'_>) -> bool {
     matches!(&*message.role, "system" | "developer")
 }
@@ -104,7 +116,7 @@ pub(super) fn push_system(out: &mut Vec<u8>, messages: &[Message<'_>], omitted: 
     push_member(out, b"\"system\"");
     out.push(b'[');
     for (i, message) in messages.iter().enumerate().filter(|(_, m)| is_system(m)) {
-        push_content(out, message.content, message.cache_control, &format!("messages[{i}].content"), omitted)?;
+        push_content(out, message.object.get("content"), message.object.get("cache_control"), &format!("messages[{i}].content"), omitted)?;
     }
     out.push(b']');
     Ok(())
@@ -122,10 +134,7 @@ pub(super) fn push_messages(out: &mut Vec<u8>, messages: &[Message<'_>], omitted
             "assistant" => "assistant",
             "user" | "tool" => "user",
             _ => {
-                return Err(RequestFault::member(
-                    format!("{at}.role"),
-                    format!("`{at}.role` must be system, developer, user, assistant or tool"),
-                ));
+                return Err(RequestFault::member(format!("{at}.role"), format!("`{at}.role` must be {ROLES}")));
             }
         };
         let before = out.len();
@@ -141,7 +150,7 @@ pub(super) fn push_messages(out: &mut Vec<u8>, messages: &[Message<'_>], omitted
         match &*message.role {
             "tool" => push_tool_result(out, message, &at, omitted)?,
             "assistant" => push_assistant(out, message, &at, omitted)?,
-            _ => push_content(out, message.content, message.cache_control, &format!("{at}.content"), omitted)?,
+            _ => push_content(out, message.object.get("content"), message.object.get("cache_control"), &format!("{at}.content"), omitted)?,
         }
         if out.len() == start {
             out.truncate(before);
@@ -153,29 +162,30 @@ pub(super) fn push_messages(out: &mut Vec<u8>, messages: &[Message<'_>], omitted
     Ok(())
 }
 fn push_tool_result(out: &mut Vec<u8>, message: &Message<'_>, at: &str, omitted: &mut Vec<String>) -> Result<(), RequestFault> {
-    let id = message.tool_call_id.ok_or_else(|| missing(&format!("{at}.tool_call_id")))?;
+    let id = message.object.get("tool_call_id").ok_or_else(|| missing(&format!("{at}.tool_call_id")))?;
     comma(out);
     out.extend_from_slice(b"{\"type\":\"tool_result\",\"tool_use_id\":");
-    push_raw(out, id);
-    if let Some(content) = message.content {
+    out.extend_from_slice(id);
+    if let Some(content) = message.object.get("content") {
         push_member(out, b"\"content\"");
-        if content.get().starts_with('[') {
+        if content.starts_with(b"[") {
             out.push(b'[');
             push_content(out, Some(content), None, &format!("{at}.content"), omitted)?;
             out.push(b']');
         } else {
-            push_raw(out, content);
+            out.extend_from_slice(content);
         }
     }
-    push_cache_control(out, message.cache_control);
+    push_cache_control(out, message.object.get("cache_control"));
     out.push(b'}');
     Ok(())
 }
 
 fn push_assistant(out: &mut Vec<u8>, message: &Message<'_>, at: &str, omitted: &mut Vec<String>) -> Result<(), RequestFault> {
-    push_thoughts(out, message.reasoning_details.as_deref().unwrap_or_default());
-    push_content(out, message.content.or(message.refusal), message.cache_control, &format!("{at}.content"), omitted)?;
-    for (j, call) in message.tool_calls.iter().flatten().enumerate() {
+    push_thoughts(out, &message.list("reasoning_details", at)?);
+    let said = message.object.get("content").or(message.object.get("refusal"));
+    push_content(out, said, message.object.get("cache_control"), &format!("{at}.content"), omitted)?;
+    for (j, call) in message.list::<ToolCall<'_>>("tool_calls", at)?.iter().enumerate() {
         comma(out);
         out.extend_from_slice(b"{\"type\":\"tool_use\",\"id\":");
         push_raw(out, call.id);
@@ -226,30 +236,30 @@ fn push_thoughts(out: &mut Vec<u8>, details: &[ReasoningDetail<'_>]) {
 /// Appends content blocks for a string or a list of parts.
 fn push_content(
     out: &mut Vec<u8>,
-    content: Option<&RawValue>,
-    cache_control: Option<&RawValue>,
+    content: Option<&[u8]>,
+    cache_control: Option<&[u8]>,
     at: &str,
     omitted: &mut Vec<String>,
 ) -> Result<(), RequestFault> {
     let Some(content) = content else { return Ok(()) };
-    if content.get().starts_with('"') {
+    if content.starts_with(b"\"") {
         // An empty text block is refused.
-        if content.get() != "\"\"" {
+        if content != b"\"\"" {
             comma(out);
             out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
-            push_raw(out, content);
+            out.extend_from_slice(content);
             push_cache_control(out, cache_control);
             out.push(b'}');
         }
         return Ok(());
     }
-    if content.get() == "null" {
-        return Ok(());
-    }
-    let parts: Vec<Part<'_>> = serde_json::from_str(content.get())
-        .map_err(|_| RequestFault::member(at, format!("`{at}` must be a string or a list of parts, each with a `type`")))?;
-    for (i, part) in parts.iter().enumerate() {
-        if !push_part(out, part) {
+    let wrong = || RequestFault::member(at, format!("`{at}` must be a string or a list of parts, each with a `type`"));
+    for (i, part) in objects(content, DEPTH).map_err(|_| wrong())?.iter().enumerate() {
+        let kind: Cow<'_, str> = part.read("type").ok().flatten().ok_or_else(wrong)?;
+        if let Some(name) = part.twice(&OF_A_PART) {
+            return Err(RequestFault::member(at, format!("`{name}` stands twice in `{at}[{i}]`; send it once")));
+        }
+        if !push_part(out, &kind, part).map_err(|_| wrong())? {
             omitted.push(format!("{at}[{i}]"));
         }
     }
@@ -257,51 +267,38 @@ fn push_content(
 }
 
 /// Appends one part; false where it cannot be translated.
-fn push_part(out: &mut Vec<u8>, part: &Part<'_>) -> bool {
-    let start = out.len();
-    comma(out);
-    match &*part.kind {
+fn push_part(out: &mut Vec<u8>, kind: &str, part: &Object<'_>) -> serde_json::Result<bool> {
+    match kind {
         "text" | "refusal" => {
-            let Some(text) = part.text.or(part.refusal) else {
-                out.truncate(start);
-                return false;
-            };
-            if text.get() == "\"\"" {
-                out.truncate(start);
-                return true;
+            let Some(text) = part.get("text").or(part.get("refusal")) else { return Ok(false) };
+            if text == b"\"\"" {
+                return Ok(true);
             }
+            comma(out);
             out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
-            push_raw(out, text);
+            out.extend_from_slice(text);
         }
         "image_url" => {
-            let (Some(ImageUrl::Object { url } | ImageUrl::Bare(url)), true) = (&part.image_url, true) else {
-                out.truncate(start);
-                return false;
-            };
+            let Some(ImageUrl::Object { url } | ImageUrl::Bare(url)) = part.read("image_url")? else { return Ok(false) };
+            comma(out);
             out.extend_from_slice(b"{\"type\":\"image\",\"source\":");
-            push_source(out, url);
+            push_source(out, &url);
         }
         "file" => {
-            let data = part.file.as_ref().and_then(|f| f.file_data.as_deref());
-            let Some(data) = data else {
-                out.truncate(start);
-                return false;
-            };
+            let Some(File { file_data: Some(data), filename }) = part.read("file")? else { return Ok(false) };
+            comma(out);
             out.extend_from_slice(b"{\"type\":\"document\",\"source\":");
-            push_source(out, data);
-            if let Some(name) = part.file.as_ref().and_then(|f| f.filename) {
+            push_source(out, &data);
+            if let Some(name) = filename {
                 push_member(out, b"\"title\"");
                 push_raw(out, name);
             }
         }
-        _ => {
-            out.truncate(start);
-            return false;
-        }
+        _ => return Ok(false),
     }
-    push_cache_control(out, part.cache_control);
+    push_cache_control(out, part.get("cache_control"));
     out.push(b'}');
-    true
+    Ok(true)
 }
 
 /// A picture or file, as its data or as its address.

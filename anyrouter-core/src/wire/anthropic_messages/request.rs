@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    messages::{Message, push_messages, push_system},
+    messages::{messages, push_messages, push_system},
     push_member,
     thinking::{Thinking, max_tokens, push_thinking, thinking},
     tools::push_tools,
@@ -58,8 +58,7 @@ pub fn to_anthropic_messages(
     omitted: &mut Vec<String>,
     notes: &mut Vec<String>,
 ) -> Result<Bytes, RequestFault> {
-    let messages: Vec<Message<'_>> =
-        request.get("messages", "a list of messages, each with a `role`")?.ok_or_else(|| missing("messages"))?;
+    let messages = messages(request)?;
     omitted.extend(untranslatable(request));
     let mut out = Vec::with_capacity(request.raw("messages").map_or(0, <[u8]>::len) + 512);
     out.extend_from_slice(b"{\"model\":");
@@ -97,10 +96,10 @@ pub(super) fn comma(out: &mut Vec<u8>) {
         out.push(b',');
     }
 }
-pub(super) fn push_cache_control(out: &mut Vec<u8>, cache_control: Option<&RawValue>) {
+pub(super) fn push_cache_control(out: &mut Vec<u8>, cache_control: Option<&[u8]>) {
     if let Some(cache) = cache_control {
         push_member(out, b"\"cache_control\"");
-        push_raw(out, cache);
+        out.extend_from_slice(cache);
     }
 }
 fn push_sampling(

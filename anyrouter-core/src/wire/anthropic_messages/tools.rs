@@ -59,7 +59,7 @@ pub(super) fn push_tools(out: &mut Vec<u8>, request: &ChatRequest, omitted: &mut
                 push_member(out, b"\"strict\"");
                 out.extend_from_slice(b"true");
             }
-            push_cache_control(out, tool.cache_control);
+            push_cache_control(out, tool.cache_control.map(|c| c.get().as_bytes()));
             out.push(b'}');
         }
         out.push(b']');

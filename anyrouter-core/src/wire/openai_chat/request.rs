@@ -306,7 +306,7 @@ impl ChatRequest {
 }
 
 /// What serde found wrong, without the values that it repeats: the names of members are told, what stood in them is not.
-fn member_problem(name: &str, expected: &str, error: &serde_json::Error) -> String {
+pub(crate) fn member_problem(name: &str, expected: &str, error: &serde_json::Error) -> String {
     let text = error.to_string();
     let known = text.split_once(", expected ").map(|(_, e)| e.split(" at line").next().unwrap_or(e).to_owned());
     if text.starts_with("unknown variant") {
