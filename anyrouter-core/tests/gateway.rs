@@ -274,7 +274,9 @@ fn a_request_that_is_dropped_anywhere_leaves_one_record() {
         if record.outcome == Outcome::Cancelled {
             assert_eq!(record.http_status, 499);
             assert!(
-                rig.gateway.health().begin(rig.gateway.world().catalog.catalog().endpoint("a/lab-x").map(|e| &e.id).unwrap(), rig_now(&rig)),
+                rig.gateway
+                    .health()
+                    .begin(rig.gateway.world().catalog.catalog().endpoint("a/lab-x").map(|e| &e.id).unwrap(), rig_now(&rig)),
                 "it cools nothing down"
             );
         }

@@ -15,9 +15,12 @@ use anyrouter_core::{
 };
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Either, Limited};
-use hyper::{body::Incoming, service::service_fn};
+use hyper::{
+    body::{Body as _, Incoming},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -26,7 +29,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-use crate::{api, server::Server};
+use crate::{api, quiet::Quietly, server::Server};
 
 type Answer = Response<Either<AnswerBody, Body>>;
 
@@ -34,6 +37,9 @@ type Answer = Response<Either<AnswerBody, Body>>;
 const HEAD: Duration = Duration::from_secs(30);
 /// The most that a request's head may have, in bytes.
 const HEAD_BYTES: usize = 64 << 10;
+/// How much of a body that nobody reads is passed over, in bytes, and for how long.
+const DISCARDED: usize = 1 << 20;
+const DISCARD: Duration = Duration::from_millis(100);
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
@@ -63,7 +69,7 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, tls: Optio
         let (server, router) = (server.clone(), router.clone());
         let service = service_fn(move |request| answer(server.clone(), router.clone(), peer, request));
         let (builder, watcher, tls) = (builder.clone(), graceful.watcher(), tls.clone());
-        tokio::spawn(async move {
+        tokio::spawn(Quietly::new(async move {
             let _permit = permit;
             // A connection that fails concerns its client alone.
             match tls {
@@ -77,7 +83,7 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, tls: Optio
                     let _ = watcher.watch(connection.into_owned()).await;
                 }
             }
-        });
+        }));
     }
     drop(listener);
     let _ = tokio::time::timeout(server.config().drain_deadline, graceful.shutdown()).await;
@@ -87,10 +93,13 @@ async fn answer(server: Arc<Server>, router: axum::Router, peer: SocketAddr, req
     let ip = client_ip(peer.ip(), request.headers(), &server);
     let chat = matches!(request.uri().path(), "/api/v1/chat/completions" | "/v1/chat/completions");
     let mut response = if chat && request.method() == Method::POST {
-        let (parts, body) = request.into_parts();
+        let (parts, mut body) = request.into_parts();
         let head = head(&parts.headers, ip, "chat/completions");
         // In a box, since the connection keeps room for what is awaited here as long as it is open.
-        let response = Box::pin(server.gateway.chat(head, read_body(&server, &parts.headers, body))).await;
+        let mut response = Box::pin(server.gateway.chat(head, read_body(&server, &parts.headers, &mut body))).await;
+        if !body.is_end_stream() && parts.version < Version::HTTP_2 && !discard(body).await {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if matches!(response.status().as_u16(), 401 | 403) {
             server.observer.refused(response.status().as_u16());
         }
@@ -192,6 +201,13 @@ where
         Ok(Err(_)) => Err(ApiError::new(400, "invalid_json", "the body broke off; send it whole")),
         Err(_) => Err(ApiError::new(408, "request_timeout", "the body did not come in time; send it without pauses")),
     }
+}
+
+/// Reads what is left of a body that was answered unread, where it is little and comes soon: the connection can then be used again.
+/// Where it cannot, the client must be told, or its next request goes into nothing.
+async fn discard(body: Incoming) -> bool {
+    let rest = Limited::new(body, DISCARDED).collect();
+    matches!(tokio::time::timeout(DISCARD, rest).await, Ok(Ok(_)))
 }
 
 /// Lets pages of any origin read the answer and our headers: there are no cookies here, only keys that a page must hold itself.

@@ -11,6 +11,7 @@ mod api;
 mod demo;
 mod http;
 mod observe;
+mod quiet;
 mod startup;
 mod upstream;
 

@@ -176,19 +176,17 @@ impl PooledBody {
             self.pool.put(&self.origin, connection);
         }
     }
-}
 
-impl UpstreamBody for PooledBody {
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
-        let this = &mut *self;
-        if this.ended {
+    /// What has come, up to a bound.
+    fn gather(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+        if self.ended {
             return Poll::Ready(None);
         }
         let mut first: Option<Bytes> = None;
         let mut gathered: Option<BytesMut> = None;
         let mut driven = false;
         loop {
-            match this.frame(cx) {
+            match self.frame(cx) {
                 Poll::Ready(Some(Ok(data))) => {
                     match (&mut gathered, first.take()) {
                         (Some(all), _) => all.extend_from_slice(&data),
@@ -209,21 +207,27 @@ impl UpstreamBody for PooledBody {
                 // It is met again at the next poll, after what came before it.
                 Poll::Ready(Some(Err(_))) => break,
                 Poll::Ready(None) => {
-                    this.put_back(cx);
+                    self.put_back(cx);
                     break;
                 }
                 Poll::Pending if driven => break,
                 Poll::Pending => {
-                    this.drive(cx);
+                    self.drive(cx);
                     driven = true;
                 }
             }
         }
         match gathered.map(BytesMut::freeze).or(first) {
             Some(bytes) => Poll::Ready(Some(Ok(bytes))),
-            None if this.ended => Poll::Ready(None),
+            None if self.ended => Poll::Ready(None),
             None => Poll::Pending,
         }
+    }
+}
+
+impl UpstreamBody for PooledBody {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+        self.gather(cx)
     }
 
     fn finish(mut self: Pin<Box<Self>>) {

@@ -25,6 +25,8 @@ use crate::storage::{StorageError, UsageTable};
 const OPEN_ENTRY: Duration = Duration::from_millis(10);
 /// How often the worker looks while there is something to do.
 const TICK: Duration = Duration::from_millis(5);
+/// How long it goes on looking when there is nothing more to do: to wake it costs a request more than a look does.
+const LINGER: Duration = Duration::from_millis(100);
 /// How often a segment that cannot be written is left for a new one.
 const LEAVE_BROKEN: Duration = Duration::from_secs(1);
 /// How long records wait to be imported together.
@@ -72,7 +74,7 @@ fn records<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<RecordEntry<'a>>
 }
 
 pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
-    let run = move || Worker { shared, carrying: None, last_left: None }.run();
+    let run = move || Worker { shared, carrying: None, last_left: None, woken: Instant::now() }.run();
     std::thread::Builder::new().name("usage-journal".to_owned()).spawn(run)
 }
 
@@ -82,6 +84,8 @@ struct Worker {
     carrying: Option<Position>,
     /// When a segment was last left because it could not be written.
     last_left: Option<Instant>,
+    /// When there was last nothing to do, and then something.
+    woken: Instant,
 }
 
 impl Worker {
@@ -101,9 +105,12 @@ impl Worker {
     }
 
     /// Sleeps for a tick; until it is woken where there is nothing to do.
-    fn rest(&self) {
-        let shared = &self.shared;
-        let nothing = !shared.is_broken.load(Ordering::SeqCst) && lock(&shared.open).is_empty() && lock(&shared.held).is_empty();
+    fn rest(&mut self) {
+        let shared = self.shared.clone();
+        let nothing = self.woken.elapsed() >= LINGER
+            && !shared.is_broken.load(Ordering::SeqCst)
+            && lock(&shared.open).is_empty()
+            && lock(&shared.held).is_empty();
         let mut idle = lock(&shared.idle);
         *idle = nothing;
         shared.is_idle.store(nothing, Ordering::SeqCst);
@@ -115,6 +122,7 @@ impl Worker {
                     break;
                 }
             }
+            self.woken = Instant::now();
             return;
         }
         drop(shared.work.wait_timeout(idle, TICK));

@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use super::StorageError;
 
 /// Each migration, in order. What stands here is never changed, only added to.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE account (
         id TEXT PRIMARY KEY,
         created_at INTEGER NOT NULL,
@@ -26,7 +27,8 @@ const MIGRATIONS: &[&str] = &["
         record TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX usage_by_account ON usage(account, id);
-", "
+",
+    "
     -- A row is appended behind the last one: keyed by its id, each page was left half empty, and a record had more than a page's share.
     CREATE TABLE usage_appended (
         account TEXT NOT NULL,
@@ -37,7 +39,8 @@ const MIGRATIONS: &[&str] = &["
     DROP TABLE usage;
     ALTER TABLE usage_appended RENAME TO usage;
     CREATE UNIQUE INDEX usage_by_account ON usage(account, id);
-"];
+",
+];
 
 /// Brings the database to the newest version. One that is newer than this program is refused.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StorageError> {

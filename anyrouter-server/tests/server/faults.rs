@@ -103,6 +103,28 @@ fn requests_that_stand_in_one_piece_are_answered_in_order() {
 }
 
 #[test]
+fn a_body_that_was_answered_unread_spoils_no_other_request() {
+    let upstream = Upstream::start();
+    let server = plain(&upstream);
+    let whole = body("lab/open", json!({})).to_string();
+    let next = format!("{}{whole}", head(&server, &format!("content-length: {}\r\nconnection: close\r\n", whole.len())));
+
+    // It is here: it is passed over, and the connection is used again.
+    let mut stream = connect(&server);
+    write!(stream, "{}{}{next}", head(&server, "content-length: 150000\r\n"), " ".repeat(150_000)).unwrap();
+    let answer = rest(stream);
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("HTTP/1.1 200"), "{answer}");
+
+    // It is not: the client is told that the connection ends.
+    for refused in [head(&server, "content-length: 5000000\r\n"), head(&server, "content-length: 90000\r\n").replace("sk-ar", "sk-no")] {
+        let mut stream = connect(&server);
+        write!(stream, "{refused}").unwrap();
+        let answer = rest(stream);
+        assert!(answer.starts_with("HTTP/1.1 4") && answer.contains("connection: close\r\n"), "{answer}");
+    }
+}
+
+#[test]
 fn heads_that_inject_or_flood_are_refused_and_reach_nobody() {
     let upstream = Upstream::start();
     let server = plain(&upstream);
