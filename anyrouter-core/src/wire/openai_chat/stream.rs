@@ -79,18 +79,17 @@ enum Step {
 
 impl Rewriter {
     fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Step, AnswerFault> {
-        let Some(data) = event.data.as_deref() else {
-            out.extend_from_slice(event.raw);
-            return Ok(Step::Nothing);
-        };
+        let data = event.data.as_deref().unwrap_or_default();
         if data.trim_ascii() == b"[DONE]" {
             return Ok(Step::Done);
         }
+        // A comment, and what stands beside the data, goes on as it came, if a client can read it.
+        let is_text = utf8(event.raw).is_some();
         if data.trim_ascii().is_empty() {
-            out.extend_from_slice(event.raw);
+            out.extend_from_slice(event.raw.get(..if is_text { event.raw.len() } else { 0 }).unwrap_or_default());
             return Ok(Step::Nothing);
         }
-        match event.data_range() {
+        match event.data_range().filter(|_| is_text) {
             Some(range) => {
                 let start = out.len();
                 out.extend_from_slice(event.raw.get(..range.start).unwrap_or_default());
@@ -101,6 +100,9 @@ impl Rewriter {
                 out.extend_from_slice(event.raw.get(range.end..).unwrap_or_default());
             }
             None => {
+                if utf8(data).is_none() {
+                    return Err(AnswerFault::NotTheProtocol("an OpenAI chat completion chunk"));
+                }
                 // Data of several lines: a line end within JSON is white space, and becomes a space.
                 let one_line: Vec<u8> = data.iter().map(|b| if *b == b'\n' { b' ' } else { *b }).collect();
                 let start = out.len();
@@ -119,9 +121,6 @@ impl Rewriter {
     /// use.
     fn chunk(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<bool, AnswerFault> {
         let wrong = || AnswerFault::NotTheProtocol("an OpenAI chat completion chunk");
-        if utf8(data).is_none() {
-            return Err(wrong());
-        }
         let start = out.len();
         let mut scanner = Scanner::new(data, DEPTH);
         let head = self.head.take().filter(|h| data.starts_with(&h.theirs));

@@ -1,0 +1,95 @@
+//! What the targets share.
+
+use anyrouter_core::{
+    catalog::{Catalog, Document, Prices, Protocol, Usd},
+    ids::RequestId,
+    wire::{
+        answer::{AnswerFault, AnswerNames, Relay},
+        sse::Splitter,
+    },
+};
+use serde_json::Value;
+
+/// A catalog with one endpoint, which speaks Anthropic messages.
+pub fn anthropic_catalog() -> Catalog {
+    let toml = r#"
+        [[provider]]
+        slug = "a"
+        protocol = "anthropic_messages"
+        base_url = "http://x"
+        [[model]]
+        id = "lab/x"
+        [[model.endpoint]]
+        provider = "a"
+        max_output = 8192
+    "#;
+    let document = Document::from_toml(toml).expect("it is TOML");
+    Catalog::from_documents(&[document]).expect("it is a catalog")
+}
+
+/// The names of an answer.
+pub fn names() -> Box<AnswerNames> {
+    let mut prices = Prices::default();
+    (prices.prompt, prices.completion) = (Usd::per_token("0.000001").ok(), Usd::per_token("0.000002").ok());
+    Box::new(AnswerNames {
+        id: RequestId::parse("req_000000000000000000000000").expect("it is an id"),
+        model: "lab/x".into(),
+        provider: "Provider".into(),
+        provider_slug: "a".into(),
+        endpoint: "a/lab-x".into(),
+        created: 1,
+        latency_ms: 5,
+        prices,
+        include_usage: false,
+        prompt_estimate: 3,
+        omitted: Vec::new(),
+        notes: Vec::new(),
+    })
+}
+
+/// What a client gets of a stream that comes in these pieces, and why it broke off.
+pub fn relayed<'a>(protocol: Protocol, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, Option<AnswerFault>) {
+    let mut relay = Relay::new(protocol, names(), 1 << 22);
+    let mut out = Vec::new();
+    for piece in pieces {
+        match relay.feed(piece, &mut out) {
+            Ok(progress) if progress.done => {
+                out.extend_from_slice(&relay.last());
+                return (out, None);
+            }
+            Ok(_) => {}
+            Err(fault) => return (out, Some(fault)),
+        }
+    }
+    let fault = relay.end(&mut out).err();
+    if fault.is_none() {
+        out.extend_from_slice(&relay.last());
+    }
+    (out, fault)
+}
+
+/// The data of each event.
+pub fn events(stream: &[u8]) -> Vec<Vec<u8>> {
+    let mut out = Vec::new();
+    let read = Splitter::new(usize::MAX).feed(stream, |event| {
+        out.extend(event.data.map(|d| d.into_owned()));
+        true
+    });
+    assert!(read.is_ok(), "nothing is that long");
+    out
+}
+
+/// What a client gets is text, and each event of it JSON or the end.
+pub fn assert_events(out: &[u8]) {
+    assert!(std::str::from_utf8(out).is_ok(), "not UTF-8");
+    for line in out.split(|b| matches!(b, b'\n' | b'\r')) {
+        let Some(data) = line.strip_prefix(b"data: ") else { continue };
+        let is_json = serde_json::from_slice::<Value>(data).is_ok();
+        assert!(is_json || data == b"[DONE]" || data.is_empty(), "no event: {}", String::from_utf8_lossy(data));
+    }
+}
+
+/// A first byte that decides in what pieces the others come, and the others.
+pub fn pieces(data: &[u8]) -> (usize, &[u8]) {
+    data.split_first().map_or((1, data), |(first, rest)| (usize::from(*first) % 64 + 1, rest))
+}
