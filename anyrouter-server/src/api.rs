@@ -4,24 +4,32 @@ mod catalog;
 mod docs;
 mod keys;
 mod models;
+mod openapi;
 mod privacy;
 mod status;
 mod usage;
 
 use std::sync::Arc;
 
-use anyrouter_core::{account::Caller, gateway::authenticate, key::Scope, wire::error::ApiError};
+use anyrouter_core::{
+    account::Caller,
+    gateway::authenticate,
+    key::Scope,
+    policy::{Explanation, Settings, SettingsPatch},
+    wire::error::ApiError,
+};
 use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{any, get, post},
+    routing::get,
 };
 use serde_json::Value;
 
+use self::openapi::{Access, Data, Operation, Routes};
 use crate::{
     config::without_values,
     http::{ClientIp, head, preflight, read_body},
@@ -30,32 +38,158 @@ use crate::{
 
 pub(crate) type Shared = State<Arc<Server>>;
 
+/// The routes that are described.
+fn routes() -> Routes {
+    use Access::{AnyKey, Anyone, Scopes};
+    let (get, post, patch, delete) = (&Method::GET, &Method::POST, &Method::PATCH, &Method::DELETE);
+    let of_models = |id, access, about| Operation::new(id, access, about).query::<models::Narrow>();
+    let of_key = |id, access, about| Operation::new(id, access, about).answers::<Data<keys::Key>>(200);
+    let of_record = |id, about| Operation::new(id, Scopes("inference or read:analytics"), about);
+    let read_keys = Scopes("read:llm-keys or read:management-keys, after the key's type");
+    let write_keys = Scopes("write:llm-keys or write:management-keys, after the key's type");
+    Routes::new()
+        .on(
+            post,
+            "/chat/completions",
+            // It goes to the gateway before it comes here.
+            wrong_method,
+            Operation::new("createChatCompletion", Scopes("inference"), "A chat completion, whole or as a stream.")
+                .body::<openapi::ChatBody>()
+                .answers::<openapi::ChatAnswer>(200)
+                .answers_as::<openapi::ChatStream>(200, "text/event-stream"),
+        )
+        .on(
+            get,
+            "/models",
+            models::list,
+            of_models("listModels", Anyone, "The models; with a key, those that its policy admits.").answers::<models::Listed>(200),
+        )
+        .on(
+            get,
+            "/models/count",
+            models::count,
+            of_models("countModels", Anyone, "How many models there are.").answers::<models::Counted>(200),
+        )
+        .on(
+            get,
+            "/models/user",
+            models::user,
+            of_models("listUserModels", AnyKey, "The models that the key's policy admits.").answers::<models::ModelList>(200),
+        )
+        .on(
+            get,
+            "/models/{id}",
+            models::one,
+            Operation::new("getModel", Anyone, "One model, by id (its / escaped), alias or bare name.").answers::<models::ModelRow>(200),
+        )
+        .on(
+            get,
+            "/models/{author}/{slug}",
+            models::one_of,
+            Operation::new("getModelBySlug", Anyone, "One model, by its id.").answers::<models::ModelRow>(200),
+        )
+        .on(
+            get,
+            "/models/{author}/{slug}/endpoints",
+            models::endpoints,
+            Operation::new("listModelEndpoints", Anyone, "A model's endpoints, with terms, prices and measurements.")
+                .answers::<Data<models::ModelEndpoints>>(200),
+        )
+        .on(
+            get,
+            "/providers",
+            catalog::providers,
+            Operation::new("listProviders", Anyone, "The providers, with their terms.").answers::<Data<Vec<catalog::ProviderRow>>>(200),
+        )
+        .on(
+            get,
+            "/endpoints/zdr",
+            catalog::zdr,
+            Operation::new("listZdrEndpoints", Anyone, "The endpoints with zero data retention.")
+                .answers::<Data<Vec<catalog::EndpointRow>>>(200),
+        )
+        .on(
+            post,
+            "/route/explain",
+            privacy::explain,
+            Operation::new("explainRoute", AnyKey, "How a chat completion would be routed, and why. Nothing is sent.")
+                .body::<openapi::ChatBody>()
+                .answers::<Explanation>(200),
+        )
+        .on(
+            get,
+            "/privacy",
+            privacy::read,
+            Operation::new("getPrivacy", Scopes("inference or read:privacy"), "The account's privacy settings.").answers::<Settings>(200),
+        )
+        .on(
+            patch,
+            "/privacy",
+            privacy::change,
+            Operation::new("changePrivacy", Scopes("write:privacy"), "Changes the settings that are named, from the next request on.")
+                .body::<SettingsPatch>()
+                .answers::<privacy::Changed>(200),
+        )
+        .on(
+            get,
+            "/generation",
+            usage::generation,
+            of_record("getGeneration", "One usage record.").query::<usage::ById>().answers::<Data<usage::Generation>>(200),
+        )
+        .on(
+            get,
+            "/generation/{id}",
+            usage::generation_by_id,
+            of_record("getGenerationById", "One usage record.").answers::<Data<usage::Generation>>(200),
+        )
+        .on(
+            get,
+            "/logs",
+            usage::logs,
+            of_record("listLogs", "Usage records, the newest first.").query::<usage::Filter>().answers::<Data<Vec<usage::Generation>>>(200),
+        )
+        .on(get, "/logs/{id}", usage::generation_by_id, of_record("getLog", "One usage record.").answers::<Data<usage::Generation>>(200))
+        .on(get, "/key", keys::own, Operation::new("getCurrentKey", AnyKey, "The calling key.").answers::<Data<keys::OwnKey>>(200))
+        .on(get, "/auth/key", keys::own, Operation::new("getAuthKey", AnyKey, "The calling key.").answers::<Data<keys::OwnKey>>(200))
+        .on(get, "/keys", keys::list, Operation::new("listKeys", read_keys, "The account's keys.").answers::<Data<Vec<keys::Key>>>(200))
+        .on(
+            post,
+            "/keys",
+            keys::create,
+            Operation::new("createKey", write_keys, "Makes a key; it is shown this once.")
+                .body::<keys::Options>()
+                .answers::<keys::NewKey<'_>>(201),
+        )
+        .on(get, "/keys/{hash}", keys::read, of_key("getKey", read_keys, "One key."))
+        .on(patch, "/keys/{hash}", keys::change, of_key("changeKey", write_keys, "Changes a key.").body::<keys::Options>())
+        .on(
+            delete,
+            "/keys/{hash}",
+            keys::revoke,
+            Operation::new("revokeKey", write_keys, "Revokes a key for good.").answers::<keys::Revoked>(200),
+        )
+        .on(
+            post,
+            "/keys/{hash}/reveal",
+            keys::reveal,
+            Operation::new("revealKey", read_keys, "A 409: keys are stored as hashes, and cannot be shown."),
+        )
+        .on(post, "/images/generations", gone, Operation::new("createImage", Anyone, "A 410: images are not made here."))
+        .on(
+            get,
+            "/health",
+            status::health,
+            Operation::new("getHealth", Anyone, "How the server fares, by component.")
+                .answers::<status::HealthAnswer>(200)
+                .answers::<status::HealthAnswer>(503),
+        )
+}
+
 /// Every route.
 pub(crate) fn router(server: Arc<Server>) -> Router {
-    let api = Router::new()
-        .route("/models", get(models::list))
-        .route("/models/count", get(models::count))
-        .route("/models/user", get(models::user))
-        .route("/models/{id}", get(models::one))
-        .route("/models/{author}/{slug}", get(models::one_of))
-        .route("/models/{author}/{slug}/endpoints", get(models::endpoints))
-        .route("/providers", get(catalog::providers))
-        .route("/endpoints/zdr", get(catalog::zdr))
-        .route("/route/explain", post(privacy::explain))
-        .route("/privacy", get(privacy::read).patch(privacy::change))
-        .route("/generation", get(usage::generation))
-        .route("/generation/{id}", get(usage::generation_by_id))
-        .route("/logs", get(usage::logs))
-        .route("/logs/{id}", get(usage::generation_by_id))
-        .route("/key", get(keys::own))
-        .route("/auth/key", get(keys::own))
-        .route("/keys", get(keys::list).post(keys::create))
-        .route("/keys/{hash}", get(keys::read).patch(keys::change).delete(keys::revoke))
-        .route("/keys/{hash}/reveal", post(keys::reveal))
-        // A POST goes to the gateway before it comes here.
-        .route("/chat/completions", any(wrong_method))
-        .route("/images/generations", any(gone))
-        .route("/health", get(status::health))
+    let (api, description) = routes().build();
+    let api = api
+        .route("/openapi.json", get(move || std::future::ready(openapi::document(description.clone()))))
         .method_not_allowed_fallback(wrong_method)
         .fallback(not_found);
     Router::new()
@@ -67,6 +201,9 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
         .route("/docs", get(docs::index))
         .route("/docs/index.json", get(docs::index))
         .route("/docs/{page}", get(docs::page))
+        .route("/docs.md", get(docs::front))
+        .route("/llms.txt", get(docs::front))
+        .route("/llms-full.txt", get(docs::all))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(server.clone(), named))
@@ -76,7 +213,7 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
 /// Gives each answer its request id, and answers what browsers ask first.
 async fn named(State(server): Shared, request: Request, next: Next) -> Response {
     let id = server.gateway.request_id();
-    let mut response = if request.method() == http::Method::OPTIONS { preflight() } else { next.run(request).await };
+    let mut response = if request.method() == Method::OPTIONS { preflight() } else { next.run(request).await };
     if let Some(error) = response.extensions_mut().remove::<Error>() {
         if matches!(error.0.status, 401 | 403) {
             server.observer.refused(error.0.status);

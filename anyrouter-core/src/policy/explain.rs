@@ -14,6 +14,7 @@ use crate::{
 
 /// What excluded an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Rule {
@@ -90,6 +91,7 @@ impl Rule {
 
 /// One rule of one layer that excludes an endpoint, and the fact that it rests on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Reason {
     /// The rule.
     pub rule: Rule,
@@ -113,6 +115,7 @@ pub struct Reason {
 
 /// A setting to change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Change {
     /// Whose setting.
     pub layer: Layer,
@@ -124,6 +127,7 @@ pub struct Change {
 
 /// Who must agree to a change, the farthest from the caller last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Consent {
     /// Whoever writes the request.
@@ -140,6 +144,7 @@ pub enum Consent {
 
 /// Changes that together admit an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Relaxation {
     /// The endpoint.
     pub endpoint: EndpointId,
@@ -151,6 +156,7 @@ pub struct Relaxation {
 
 /// An endpoint that a request may be sent to, and its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Position {
     /// The endpoint.
     pub endpoint: EndpointId,
@@ -166,6 +172,7 @@ pub struct Position {
 
 /// An endpoint that it may not be sent to, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Excluded {
     /// The endpoint.
     pub endpoint: EndpointId,
@@ -179,6 +186,7 @@ pub struct Excluded {
 
 /// A decision, explained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Explanation {
     /// The model that was asked for.
     pub model: String,

@@ -8,6 +8,7 @@ use crate::catalog::{Endpoint, Model, Usd, normalise};
 
 /// Who set a rule, the closest to the caller first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Layer {
     /// The request itself.

@@ -8,6 +8,7 @@ use super::{ModelPattern, ProviderPattern, Restriction};
 
 /// An account's privacy settings, complete. The defaults are the published policy's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Providers may be used whose terms permit training on paid traffic (P03).
@@ -103,6 +104,7 @@ impl Settings {
 /// Privacy settings of which any may be left out: a change to an account's, or a layer that restricts only what it names. A
 /// member that may be null keeps null apart from what is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[allow(clippy::option_option, missing_docs)] // documented at `Settings`, whose names they are
 pub struct SettingsPatch {

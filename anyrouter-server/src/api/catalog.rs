@@ -1,43 +1,112 @@
 //! Providers with their terms, and endpoints.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use anyrouter_core::{
-    catalog::{Endpoint, Fact, Prices, Protocol, Terms, Usd, Zdr},
+    catalog::{Endpoint, Fact, Prices, Protocol, Provider, Terms, Tier, Usd, Zdr},
+    ids::{EndpointId, ModelId, ProviderSlug},
     time::Timestamp,
 };
 use axum::extract::State;
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::{Answer, Shared, json};
+use super::{Answer, Shared, json, openapi::Data};
 use crate::server::Server;
+
+/// A provider, with its terms.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ProviderRow {
+    slug: ProviderSlug,
+    name: Arc<str>,
+    tier: &'static str,
+    /// This server has a key for it, or needs none.
+    has_key: bool,
+    terms: TermsRow,
+    datacenters: Option<Vec<String>>,
+    privacy_policy_url: (),
+    terms_of_service_url: Option<String>,
+    status_page_url: (),
+    headquarters: (),
+}
+
+/// What a provider says it does with what it is sent.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct TermsRow {
+    trains_on_paid: FactRow<bool>,
+    trains_on_free: FactRow<bool>,
+    publishes_free: FactRow<bool>,
+    retention_days: FactRow<u32>,
+    zdr: FactRow<&'static str>,
+    regions: FactRow<Vec<String>>,
+}
+
+/// A statement, with the page that makes it and the day on which it was read. One that nobody makes counts as the worst.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct FactRow<T> {
+    value: Option<T>,
+    known: bool,
+    because: Option<String>,
+    source: Option<String>,
+    checked: Option<String>,
+}
+
+impl<T> FactRow<T> {
+    fn of<F>(fact: &Option<Fact<F>>, value: impl Fn(&F) -> T) -> Self {
+        let f = fact.as_ref();
+        Self {
+            value: f.map(|f| value(&f.value)),
+            known: f.is_some(),
+            because: f.and_then(|f| f.because.as_ref()).map(ToString::to_string),
+            source: f.and_then(|f| f.source.as_ref()).map(ToString::to_string),
+            checked: f.and_then(|f| f.checked.as_ref()).map(ToString::to_string),
+        }
+    }
+}
+
+impl TermsRow {
+    fn of(terms: &Terms) -> Self {
+        let zdr = |zdr: &Zdr| match zdr {
+            Zdr::Default => "default",
+            Zdr::OnRequest => "on_request",
+            Zdr::No => "no",
+        };
+        Self {
+            trains_on_paid: FactRow::of(&terms.trains_on_paid, |v| *v),
+            trains_on_free: FactRow::of(&terms.trains_on_free, |v| *v),
+            publishes_free: FactRow::of(&terms.publishes_free, |v| *v),
+            retention_days: FactRow::of(&terms.retention_days, |v| *v),
+            zdr: FactRow::of(&terms.zdr, zdr),
+            regions: FactRow::of(&terms.regions, Clone::clone),
+        }
+    }
+}
 
 /// Every provider, with its terms, their source and date.
 pub(super) async fn providers(State(server): Shared) -> Answer {
     let config = server.config();
     let keys = &server.gateway.ports().credentials;
-    let rows: Vec<Value> = config
-        .catalog
-        .providers()
-        .iter()
-        .map(|p| {
-            let terms = terms(&p.terms);
-            let regions = p.terms.regions.as_ref().map(|r| r.value.clone());
-            json!({"slug": p.slug, "name": p.name, "tier": p.tier, "has_key": keys.has(p), "terms": terms, "datacenters": regions,
-                   "privacy_policy_url": null, "terms_of_service_url": p.terms.trains_on_paid.as_ref().and_then(|f| f.source.clone()),
-                   "status_page_url": null, "headquarters": null})
-        })
-        .collect();
-    json(&json!({"data": rows}))
+    let row = |p: &Provider| ProviderRow {
+        slug: p.slug.clone(),
+        name: p.name.clone(),
+        tier: tier(p.tier),
+        has_key: keys.has(p),
+        terms: TermsRow::of(&p.terms),
+        datacenters: p.terms.regions.as_ref().map(|r| r.value.clone()),
+        privacy_policy_url: (),
+        terms_of_service_url: p.terms.trains_on_paid.as_ref().and_then(|f| f.source.as_ref()).map(ToString::to_string),
+        status_page_url: (),
+        headquarters: (),
+    };
+    json(&Data { data: config.catalog.providers().iter().map(row).collect::<Vec<_>>() })
 }
 
-fn terms(terms: &Terms) -> Value {
-    fn fact<T: serde::Serialize>(f: &Option<Fact<T>>) -> Value {
-        match f {
-            None => json!({"value": null, "known": false}),
-            Some(f) => json!({"value": f.value, "known": true, "because": f.because, "source": f.source, "checked": f.checked}),
-        }
+fn tier(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Free => "free",
+        Tier::Paid => "paid",
+        Tier::Unknown => "unknown",
     }
-    json!({"trains_on_paid": fact(&terms.trains_on_paid), "trains_on_free": fact(&terms.trains_on_free), "publishes_free": fact(&terms.publishes_free),
-           "retention_days": fact(&terms.retention_days), "zdr": fact(&terms.zdr), "regions": fact(&terms.regions)})
 }
 
 /// Endpoints with zero data retention.
@@ -45,38 +114,96 @@ pub(super) async fn zdr(State(server): Shared) -> Answer {
     let config = server.config();
     let zdr = |e: &&Endpoint| e.terms.zdr.as_ref().is_some_and(|z| z.value == Zdr::Default);
     let now = server.clock().now();
-    let rows: Vec<Value> = config.catalog.endpoints().iter().filter(zdr).map(|e| endpoint(&server, e, now)).collect();
-    json(&json!({"data": rows}))
+    json(&Data { data: config.catalog.endpoints().iter().filter(zdr).map(|e| EndpointRow::of(&server, e, now)).collect::<Vec<_>>() })
 }
 
-/// An endpoint as the API shows it.
-pub(super) fn endpoint(server: &Server, e: &Endpoint, now: Timestamp) -> Value {
-    let health = server.gateway.health().view(&e.id, now);
-    let latency = |p| health.first_byte(p).map(|v| v as f64 / 1e6);
-    let throughput = |p| health.throughput(p);
-    let percentiles = |f: &dyn Fn(u8) -> Option<f64>| f(50).map(|p50| json!({"p50": p50, "p75": f(75), "p90": f(90), "p99": f(99)}));
-    json!({
-        "id": e.id, "name": format!("{}: {}", e.provider_name, e.model), "model_id": e.model, "model_name": e.model,
-        "provider": e.provider, "provider_name": e.provider_name, "tag": e.tag, "context_length": e.context, "max_completion_tokens": e.max_output,
-        "max_prompt_tokens": e.context, "pricing": per_token(&e.prices), "quantization": e.quantization.as_deref().unwrap_or("unknown"),
-        "capabilities": e.capabilities, "supported_parameters": parameters(e), "status": if health.cooldown.is_some() { -2 } else { 0 },
-        "zdr": e.terms.zdr.as_ref().is_some_and(|z| z.value == Zdr::Default), "terms": terms(&e.terms), "tier": e.tier, "source": e.source,
-        "latency_last_30m": percentiles(&latency), "throughput_last_30m": percentiles(&throughput),
-        "uptime_last_5m": null, "uptime_last_30m": null, "uptime_last_1d": null, "supports_implicit_caching": e.prices.cache_read.is_some(),
-    })
+/// An endpoint: a model at a provider. Prices are in USD per token, latency in seconds, throughput in tokens a second.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct EndpointRow {
+    id: EndpointId,
+    name: String,
+    model_id: ModelId,
+    model_name: ModelId,
+    provider: ProviderSlug,
+    provider_name: Arc<str>,
+    tag: String,
+    context_length: Option<u64>,
+    max_completion_tokens: Option<u64>,
+    max_prompt_tokens: Option<u64>,
+    pricing: PriceTable,
+    quantization: String,
+    capabilities: Option<Vec<String>>,
+    supported_parameters: Vec<String>,
+    /// 0; -2 while it is cooling down.
+    status: i32,
+    zdr: bool,
+    terms: TermsRow,
+    tier: &'static str,
+    source: Option<String>,
+    latency_last_30m: Option<Percentiles>,
+    throughput_last_30m: Option<Percentiles>,
+    uptime_last_5m: (),
+    uptime_last_30m: (),
+    uptime_last_1d: (),
+    supports_implicit_caching: bool,
 }
+
+#[derive(Serialize, JsonSchema)]
+struct Percentiles {
+    p50: f64,
+    p75: Option<f64>,
+    p90: Option<f64>,
+    p99: Option<f64>,
+}
+
+impl EndpointRow {
+    pub(super) fn of(server: &Server, e: &Endpoint, now: Timestamp) -> Self {
+        let health = server.gateway.health().view(&e.id, now);
+        let percentiles = |f: &dyn Fn(u8) -> Option<f64>| f(50).map(|p50| Percentiles { p50, p75: f(75), p90: f(90), p99: f(99) });
+        Self {
+            id: e.id.clone(),
+            name: format!("{}: {}", e.provider_name, e.model),
+            model_id: e.model.clone(),
+            model_name: e.model.clone(),
+            provider: e.provider.clone(),
+            provider_name: e.provider_name.clone(),
+            tag: e.tag.to_string(),
+            context_length: e.context,
+            max_completion_tokens: e.max_output,
+            max_prompt_tokens: e.context,
+            pricing: per_token(&e.prices),
+            quantization: e.quantization.as_deref().unwrap_or("unknown").to_owned(),
+            capabilities: e.capabilities.clone(),
+            supported_parameters: parameters(e),
+            status: if health.cooldown.is_some() { -2 } else { 0 },
+            zdr: e.terms.zdr.as_ref().is_some_and(|z| z.value == Zdr::Default),
+            terms: TermsRow::of(&e.terms),
+            tier: tier(e.tier),
+            source: e.source.as_ref().map(ToString::to_string),
+            latency_last_30m: percentiles(&|p| health.first_byte(p).map(|v| v as f64 / 1e6)),
+            throughput_last_30m: percentiles(&|p| health.throughput(p)),
+            uptime_last_5m: (),
+            uptime_last_30m: (),
+            uptime_last_1d: (),
+            supports_implicit_caching: e.prices.cache_read.is_some(),
+        }
+    }
+}
+
+/// Prices in USD, as decimal numbers. What is not known is left out.
+pub(super) type PriceTable = BTreeMap<&'static str, String>;
 
 /// Prices in USD per million tokens.
-pub(super) fn per_million(prices: &Prices) -> Value {
+pub(super) fn per_million(prices: &Prices) -> PriceTable {
     table(prices, Usd::per_million)
 }
 
 /// Prices in USD per token.
-pub(super) fn per_token(prices: &Prices) -> Value {
+pub(super) fn per_token(prices: &Prices) -> PriceTable {
     table(prices, |p| p.to_string())
 }
 
-fn table(prices: &Prices, token: impl Fn(Usd) -> String) -> Value {
+fn table(prices: &Prices, token: impl Fn(Usd) -> String) -> PriceTable {
     let rows = [
         ("prompt", prices.prompt.map(&token)),
         ("completion", prices.completion.map(&token)),
@@ -86,8 +213,7 @@ fn table(prices: &Prices, token: impl Fn(Usd) -> String) -> Value {
         ("image", prices.image.map(|p| p.to_string())),
         ("audio", prices.audio.map(&token)),
     ];
-    let known: Map<String, Value> = rows.into_iter().filter_map(|(name, price)| Some((name.to_owned(), json!(price?)))).collect();
-    known.into()
+    rows.into_iter().filter_map(|(name, price)| Some((name, price?))).collect()
 }
 
 /// The members that an endpoint is known to take.

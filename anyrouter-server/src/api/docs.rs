@@ -23,11 +23,31 @@ pub(super) async fn index() -> Answer {
     json(&json!({"pages": pages}))
 }
 
+/// The pages, for people.
+pub(super) async fn front() -> Response {
+    let mut out =
+        String::from("# AnyRouter\n\nOne endpoint in front of every LLM provider, with a privacy policy that it cannot break.\n\n");
+    for (name, about, _) in PAGES {
+        out.push_str(&format!("- [{about}](/docs/{name}.md)\n"));
+    }
+    out.push_str("- [The API, as OpenAPI 3.1](/api/v1/openapi.json)\n");
+    text(out)
+}
+
+/// All pages in one, for programs that read (llmstxt.org).
+pub(super) async fn all() -> Response {
+    text(PAGES.map(|(.., page)| page).join("\n\n"))
+}
+
+fn text(markdown: impl IntoResponse) -> Response {
+    let mut response = markdown.into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/markdown; charset=utf-8"));
+    response
+}
+
 /// A page, with `.md` or without.
 pub(super) async fn page(Path(name): Path<String>) -> Result<Response, super::Error> {
     let wanted = name.strip_suffix(".md").unwrap_or(&name);
     let Some((.., text)) = PAGES.iter().find(|(name, ..)| *name == wanted) else { return super::not_found().await };
-    let mut response = text.into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/markdown; charset=utf-8"));
-    Ok(response)
+    Ok(self::text(*text))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyrouter_core::{
     account::{Caller, KeyRecord},
+    ids::AccountId,
     key::{KeyHash, KeyKind, Scope},
     policy::SettingsPatch,
     time::Timestamp,
@@ -15,44 +16,140 @@ use axum::{
     extract::{Path, State},
     http::{HeaderMap, StatusCode},
 };
-use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
-use super::{Answer, Error, Shared, body, caller, json, json_with, privacy};
+use super::{Answer, Error, Shared, body, caller, json, json_with, openapi::Data, privacy};
 use crate::{config::is_range, http::ClientIp, server::Server, startup::new_key, storage::KeyRow};
 
 /// The calling key describes itself.
 pub(super) async fn own(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap) -> Answer {
     let caller = caller(&server, &headers, ip, &[]).await?;
     let row = server.database.key_row(caller.key.hash).await?.ok_or_else(missing)?;
-    let mut data = show(&row);
-    let spent = row.spent.as_f64();
-    let more = json!({
-        "is_free_tier": false, "is_management_key": row.record.kind == KeyKind::Management, "is_provisioning_key": row.record.kind == KeyKind::Management,
-        "usage_daily": null, "usage_weekly": null, "usage_monthly": null, "byok_usage": 0, "include_byok_in_limit": false, "creator_user_id": null,
-        "account_id": row.record.account, "usage": spent,
-        "rate_limit": {"requests": row.record.requests_per_minute.map_or(-1, i64::from), "interval": "1m", "note": "requests in any minute; -1: no limit"},
-    });
-    merge(&mut data, more);
-    json(&json!({"data": data}))
+    let is_management = row.record.kind == KeyKind::Management;
+    let own = OwnKey {
+        key: Key::of(&row),
+        account_id: row.record.account.clone(),
+        is_free_tier: false,
+        is_management_key: is_management,
+        is_provisioning_key: is_management,
+        usage_daily: (),
+        usage_weekly: (),
+        usage_monthly: (),
+        byok_usage: 0,
+        include_byok_in_limit: false,
+        creator_user_id: (),
+        rate_limit: RateLimit {
+            requests: row.record.requests_per_minute.map_or(-1, i64::from),
+            interval: "1m",
+            note: "requests in any minute; -1: no limit",
+        },
+    };
+    json(&Data { data: own })
 }
 
-fn merge(into: &mut Value, from: Value) {
-    if let (Value::Object(into), Value::Object(from)) = (into, from) {
-        into.extend(from);
+/// A key as the API shows it: never itself. Money is in USD; what this server does not keep is null.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Key {
+    /// SHA-256 of the key, in hexadecimal: its name in this API.
+    #[schemars(with = "String")]
+    hash: KeyHash,
+    name: String,
+    /// Its beginning and end.
+    label: String,
+    #[serde(rename = "type")]
+    kind: KeyKind,
+    scopes: BTreeSet<Scope>,
+    created_at: String,
+    updated_at: (),
+    last_used_at: Option<String>,
+    disabled: bool,
+    revoked: bool,
+    can_reveal: bool,
+    /// What was spent with it.
+    usage: f64,
+    limit: (),
+    limit_remaining: (),
+    limit_reset: (),
+    expires_at: Option<String>,
+    requests_per_minute: Option<u32>,
+    tokens_per_minute: Option<u64>,
+    allowed_models: Option<Vec<String>>,
+    allowed_endpoints: Option<Vec<String>>,
+    allowed_ips: Option<Vec<String>>,
+    privacy: SettingsPatch,
+}
+
+impl Key {
+    fn of(row: &KeyRow) -> Self {
+        let r = row.record.clone();
+        Self {
+            hash: r.hash,
+            name: r.name,
+            label: r.label,
+            kind: r.kind,
+            scopes: r.scopes,
+            created_at: r.created_at.to_string(),
+            updated_at: (),
+            last_used_at: row.last_used_at.map(|t| t.to_string()),
+            disabled: r.disabled || r.revoked,
+            revoked: r.revoked,
+            can_reveal: false,
+            usage: row.spent.as_f64(),
+            limit: (),
+            limit_remaining: (),
+            limit_reset: (),
+            expires_at: r.expires_at.map(|t| t.to_string()),
+            requests_per_minute: r.requests_per_minute,
+            tokens_per_minute: r.tokens_per_minute,
+            allowed_models: r.allowed_models,
+            allowed_endpoints: r.allowed_endpoints,
+            allowed_ips: r.allowed_ips,
+            privacy: r.privacy,
+        }
     }
 }
 
-/// A key as the API shows it: never itself.
-fn show(row: &KeyRow) -> Value {
-    let r = &row.record;
-    json!({
-        "hash": r.hash, "name": r.name, "label": r.label, "type": r.kind, "scopes": r.scopes, "created_at": r.created_at.to_string(),
-        "updated_at": null, "last_used_at": row.last_used_at.map(|t| t.to_string()), "disabled": r.disabled || r.revoked, "revoked": r.revoked,
-        "can_reveal": false, "usage": row.spent.as_f64(), "limit": null, "limit_remaining": null, "limit_reset": null,
-        "expires_at": r.expires_at.map(|t| t.to_string()), "requests_per_minute": r.requests_per_minute, "tokens_per_minute": r.tokens_per_minute,
-        "allowed_models": r.allowed_models, "allowed_endpoints": r.allowed_endpoints, "allowed_ips": r.allowed_ips, "privacy": r.privacy,
-    })
+/// The calling key, with what concerns its account.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OwnKey {
+    #[serde(flatten)]
+    key: Key,
+    account_id: AccountId,
+    is_free_tier: bool,
+    is_management_key: bool,
+    is_provisioning_key: bool,
+    usage_daily: (),
+    usage_weekly: (),
+    usage_monthly: (),
+    byok_usage: u32,
+    include_byok_in_limit: bool,
+    creator_user_id: (),
+    rate_limit: RateLimit,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct RateLimit {
+    requests: i64,
+    interval: &'static str,
+    note: &'static str,
+}
+
+/// A key that was just made: the only time that it is shown.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct NewKey<'a> {
+    /// The key itself.
+    key: &'a str,
+    data: Key,
+}
+
+/// That a key was revoked.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Revoked {
+    deleted: bool,
+    #[schemars(with = "String")]
+    hash: KeyHash,
 }
 
 fn missing() -> ApiError {
@@ -80,9 +177,8 @@ fn require(caller: &Caller, needed: Scope) -> Result<(), Error> {
 pub(super) async fn list(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap) -> Answer {
     let caller = caller(&server, &headers, ip, &[Scope::ReadLlmKeys, Scope::ReadManagementKeys]).await?;
     let keys = server.database.keys(caller.key.account.clone()).await?;
-    let rows: Vec<Value> =
-        keys.iter().filter(|k| !k.record.revoked && caller.key.scopes.contains(&scope(k.record.kind, false))).map(show).collect();
-    json(&json!({"data": rows}))
+    let visible = keys.iter().filter(|k| !k.record.revoked && caller.key.scopes.contains(&scope(k.record.kind, false)));
+    json(&Data { data: visible.map(Key::of).collect::<Vec<_>>() })
 }
 
 /// The account's key of this hash, if the caller may read or write it.
@@ -104,12 +200,13 @@ pub(super) async fn read(
     Path(hash): Path<String>,
 ) -> Answer {
     let caller = caller(&server, &headers, ip, &READ).await?;
-    json(&json!({"data": show(&find(&server, &caller, &hash, false).await?)}))
+    json(&Data { data: Key::of(&find(&server, &caller, &hash, false).await?) })
 }
 
 /// What may be set of a key. Null takes a limit away.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "KeyOptions", extend("examples" = [{"name": "a program", "requests_per_minute": 60}]))]
 #[allow(clippy::option_option)] // left out, null, or a value
 pub(super) struct Options {
     name: Option<String>,
@@ -117,6 +214,8 @@ pub(super) struct Options {
     #[serde(rename = "type")]
     kind: Option<KeyKind>,
     disabled: Option<bool>,
+    // Twice is once.
+    #[schemars(with = "Option<Vec<Scope>>")]
     scopes: Option<BTreeSet<Scope>>,
     #[serde(default, deserialize_with = "present")]
     allowed_endpoints: Option<Option<Vec<String>>>,
@@ -226,8 +325,8 @@ pub(super) async fn create(State(server): Shared, Extension(ip): Extension<Clien
         record.scopes.retain(|s| caller.key.scopes.contains(s));
     }
     server.database.add_key(record.clone()).await?;
-    let data = show(&KeyRow { record, last_used_at: None, spent: anyrouter_core::catalog::Usd::ZERO });
-    json_with(StatusCode::CREATED, &json!({"key": key.reveal(), "data": data}))
+    let data = Key::of(&KeyRow { record, last_used_at: None, spent: anyrouter_core::catalog::Usd::ZERO });
+    json_with(StatusCode::CREATED, &NewKey { key: key.reveal(), data })
 }
 
 pub(super) async fn change(
@@ -245,7 +344,7 @@ pub(super) async fn change(
     }
     options.check(&caller, row.record.kind)?;
     let record = server.database.change_key(row.record.hash, |record| options.apply(record)).await?.ok_or_else(missing)?;
-    json(&json!({"data": show(&KeyRow { record, ..row })}))
+    json(&Data { data: Key::of(&KeyRow { record, ..row }) })
 }
 
 pub(super) async fn revoke(
@@ -257,7 +356,7 @@ pub(super) async fn revoke(
     let caller = caller(&server, &headers, ip, &WRITE).await?;
     let row = find(&server, &caller, &hash, true).await?;
     server.database.change_key(row.record.hash, |record| record.revoked = true).await?.ok_or_else(missing)?;
-    json(&json!({"deleted": true, "hash": row.record.hash}))
+    json(&Revoked { deleted: true, hash: row.record.hash })
 }
 
 pub(super) async fn reveal(

@@ -1,8 +1,12 @@
 //! What there is to ask for.
 
+use std::sync::Arc;
+
 use anyrouter_core::{
     catalog::{Catalog, Endpoint, Model, Zdr},
+    ids::{ModelId, ProviderSlug},
     policy::{CompiledLayers, evaluate},
+    time::Timestamp,
     wire::error::ApiError,
 };
 use axum::{
@@ -10,27 +14,37 @@ use axum::{
     extract::{Path, Query, State},
     http::HeaderMap,
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Answer, Error, Shared, caller,
-    catalog::{endpoint, parameters, per_million, per_token},
+    catalog::{EndpointRow, PriceTable, parameters, per_million, per_token},
     json,
+    openapi::Data,
 };
 use crate::{http::ClientIp, server::Server};
 
 /// What a list may be narrowed to.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(super) struct Narrow {
+    /// Endpoints of this provider.
     provider: Option<String>,
+    /// Models of this category, as `chat`.
     category: Option<String>,
+    /// Endpoints that can do this, as `tools` or `vision`.
     capability: Option<String>,
+    /// Endpoints with a context of so many tokens.
     min_context: Option<u64>,
+    /// `0`: whatever the caller's policy says.
     privacy: Option<String>,
+    /// `1`: endpoints with zero data retention alone.
     zdr: Option<String>,
+    /// `price`, `context` or `name`.
     sort: Option<String>,
+    /// Words of the id or the name.
     q: Option<String>,
+    /// At most so many.
     limit: Option<usize>,
 }
 
@@ -79,40 +93,181 @@ fn cheapest(row: &Row<'_>) -> Option<u64> {
     row.endpoints.iter().filter_map(|e| Some(e.prices.prompt?.plus(e.prices.completion?).pico())).min()
 }
 
-fn show(row: &Row<'_>) -> Value {
-    let (model, first) = (row.model, row.endpoints.first());
-    let context = row.endpoints.iter().filter_map(|e| e.context).max();
-    let author = model.id.as_str().split('/').next().unwrap_or_default();
-    let can = |c: &str| row.endpoints.iter().any(|e| e.can(c) == Some(true));
-    let mut input = vec!["text"];
-    input.extend(can("vision").then_some("image"));
-    input.extend(can("files").then_some("file"));
-    input.extend(can("audio").then_some("audio"));
-    let mut capabilities: Vec<&String> = row.endpoints.iter().filter_map(|e| e.capabilities.as_ref()).flatten().collect();
-    capabilities.sort();
-    capabilities.dedup();
-    let mut supported: Vec<String> = row.endpoints.iter().flat_map(|e| parameters(e)).collect();
-    supported.sort();
-    supported.dedup();
-    json!({
-        "id": model.id, "canonical_slug": model.id, "object": "model", "name": model.name, "display_name": model.name,
-        "provider": first.map(|e| e.provider.as_str()), "providers": row.endpoints.iter().map(|e| e.tag.as_ref()).collect::<Vec<_>>(),
-        "owned_by": author, "category": model.category, "created": model.created.unwrap_or(0), "description": model.description.as_deref().unwrap_or(""),
-        "context_length": context, "pricing": first.map(|e| per_million(&e.prices)), "pricing_per_token": first.map(|e| per_token(&e.prices)),
-        "capabilities": capabilities, "supported_parameters": supported,
-        "architecture": {"modality": format!("{}->text", input.join("+")), "input_modalities": input, "output_modalities": ["text"], "tokenizer": "Other", "instruct_type": null},
-        "top_provider": {"context_length": first.and_then(|e| e.context), "max_completion_tokens": first.and_then(|e| e.max_output), "is_moderated": false},
-        "per_request_limits": null, "links": {"details": format!("/api/v1/models/{}/endpoints", model.id)},
-    })
+/// A model, with what its endpoints can do together and what the first of them costs.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ModelRow {
+    id: ModelId,
+    canonical_slug: ModelId,
+    object: &'static str,
+    name: Arc<str>,
+    display_name: Arc<str>,
+    provider: Option<ProviderSlug>,
+    /// Its endpoints' tags.
+    providers: Vec<String>,
+    owned_by: String,
+    category: String,
+    /// Seconds since 1970; 0 where that is not known.
+    created: u64,
+    description: String,
+    context_length: Option<u64>,
+    /// USD per million tokens.
+    pricing: Option<PriceTable>,
+    /// USD per token.
+    pricing_per_token: Option<PriceTable>,
+    capabilities: Vec<String>,
+    supported_parameters: Vec<String>,
+    architecture: Architecture,
+    top_provider: TopProvider,
+    per_request_limits: (),
+    links: Links,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Architecture {
+    modality: String,
+    input_modalities: Vec<&'static str>,
+    output_modalities: Vec<&'static str>,
+    tokenizer: &'static str,
+    instruct_type: (),
+}
+
+#[derive(Serialize, JsonSchema)]
+struct TopProvider {
+    context_length: Option<u64>,
+    max_completion_tokens: Option<u64>,
+    is_moderated: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Links {
+    details: String,
+}
+
+/// A list of models as OpenAI and OpenRouter write it.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ModelList {
+    object: &'static str,
+    data: Vec<ModelRow>,
+    total_count: usize,
+}
+
+/// A list of models: as Anthropic writes it for who sends `anthropic-version` or `x-api-key`.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Listed {
+    Openai(ModelList),
+    Anthropic(AnthropicList),
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct AnthropicList {
+    data: Vec<AnthropicModel>,
+    has_more: bool,
+    first_id: Option<ModelId>,
+    last_id: Option<ModelId>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct AnthropicModel {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: ModelId,
+    display_name: Arc<str>,
+    created_at: String,
+}
+
+/// How many there are.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Counted {
+    data: Count,
+    count: usize,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Count {
+    count: usize,
+}
+
+/// A model's endpoints.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ModelEndpoints {
+    id: ModelId,
+    name: Arc<str>,
+    created: u64,
+    description: String,
+    architecture: Architecture,
+    endpoints: Vec<EndpointRow>,
+}
+
+impl ModelRow {
+    fn of(row: &Row<'_>) -> Self {
+        let (model, first) = (row.model, row.endpoints.first());
+        let can = |c: &str| row.endpoints.iter().any(|e| e.can(c) == Some(true));
+        let mut input = vec!["text"];
+        input.extend(can("vision").then_some("image"));
+        input.extend(can("files").then_some("file"));
+        input.extend(can("audio").then_some("audio"));
+        let sorted = |mut names: Vec<String>| {
+            names.sort();
+            names.dedup();
+            names
+        };
+        Self {
+            id: model.id.clone(),
+            canonical_slug: model.id.clone(),
+            object: "model",
+            name: model.name.clone(),
+            display_name: model.name.clone(),
+            provider: first.map(|e| e.provider.clone()),
+            providers: row.endpoints.iter().map(|e| e.tag.to_string()).collect(),
+            owned_by: model.id.as_str().split('/').next().unwrap_or_default().to_owned(),
+            category: model.category.to_string(),
+            created: model.created.unwrap_or(0),
+            description: model.description.as_deref().unwrap_or_default().to_owned(),
+            context_length: row.endpoints.iter().filter_map(|e| e.context).max(),
+            pricing: first.map(|e| per_million(&e.prices)),
+            pricing_per_token: first.map(|e| per_token(&e.prices)),
+            capabilities: sorted(row.endpoints.iter().filter_map(|e| e.capabilities.as_ref()).flatten().cloned().collect()),
+            supported_parameters: sorted(row.endpoints.iter().flat_map(|e| parameters(e)).collect()),
+            architecture: Architecture {
+                modality: format!("{}->text", input.join("+")),
+                input_modalities: input,
+                output_modalities: vec!["text"],
+                tokenizer: "Other",
+                instruct_type: (),
+            },
+            top_provider: TopProvider {
+                context_length: first.and_then(|e| e.context),
+                max_completion_tokens: first.and_then(|e| e.max_output),
+                is_moderated: false,
+            },
+            per_request_limits: (),
+            links: Links { details: format!("/api/v1/models/{}/endpoints", model.id) },
+        }
+    }
+}
+
+impl ModelList {
+    fn of(rows: &[Row<'_>]) -> Self {
+        Self { object: "list", data: rows.iter().map(ModelRow::of).collect(), total_count: rows.len() }
+    }
+}
+
+impl AnthropicList {
+    fn of(rows: &[Row<'_>]) -> Self {
+        let one = |r: &Row<'_>| AnthropicModel {
+            kind: "model",
+            id: r.model.id.clone(),
+            display_name: r.model.name.clone(),
+            created_at: Timestamp::from_millis(r.model.created.unwrap_or(0) * 1000).to_string(),
+        };
+        let id = |r: Option<&Row<'_>>| r.map(|r| r.model.id.clone());
+        Self { data: rows.iter().map(one).collect(), has_more: false, first_id: id(rows.first()), last_id: id(rows.last()) }
+    }
 }
 
 /// The layers of whoever calls, where there is a key and `privacy=0` was not asked for.
-async fn layers(
-    server: &Server,
-    headers: &HeaderMap,
-    ip: ClientIp,
-    narrow: &Narrow,
-) -> Result<Option<std::sync::Arc<CompiledLayers>>, Error> {
+async fn layers(server: &Server, headers: &HeaderMap, ip: ClientIp, narrow: &Narrow) -> Result<Option<Arc<CompiledLayers>>, Error> {
     if !headers.contains_key("authorization") && !headers.contains_key("x-api-key") {
         return Ok(None);
     }
@@ -130,19 +285,8 @@ pub(super) async fn list(
     let layers = layers(&server, &headers, ip, &narrow).await?;
     let world = server.gateway.world();
     let rows = rows(world.catalog.catalog(), layers.as_deref(), &narrow);
-    if headers.contains_key("anthropic-version") || headers.contains_key("x-api-key") {
-        let data: Vec<Value> = rows
-            .iter()
-            .map(|r| {
-                let created = anyrouter_core::time::Timestamp::from_millis(r.model.created.unwrap_or(0) * 1000);
-                json!({"type": "model", "id": r.model.id, "display_name": r.model.name, "created_at": created.to_string()})
-            })
-            .collect();
-        let id = |r: Option<&Row<'_>>| r.map(|r| r.model.id.to_string());
-        return json(&json!({"data": data, "has_more": false, "first_id": id(rows.first()), "last_id": id(rows.last())}));
-    }
-    let data: Vec<Value> = rows.iter().map(show).collect();
-    json(&json!({"object": "list", "data": data, "total_count": data.len()}))
+    let anthropic = headers.contains_key("anthropic-version") || headers.contains_key("x-api-key");
+    json(&if anthropic { Listed::Anthropic(AnthropicList::of(&rows)) } else { Listed::Openai(ModelList::of(&rows)) })
 }
 
 /// The models that the caller's policy leaves.
@@ -155,8 +299,7 @@ pub(super) async fn user(
     let caller = caller(&server, &headers, ip, &[]).await?;
     let world = server.gateway.world();
     let layers = caller.layers(&world);
-    let data: Vec<Value> = rows(world.catalog.catalog(), Some(&layers), &narrow).iter().map(show).collect();
-    json(&json!({"object": "list", "data": data}))
+    json(&ModelList::of(&rows(world.catalog.catalog(), Some(&layers), &narrow)))
 }
 
 pub(super) async fn count(
@@ -168,7 +311,7 @@ pub(super) async fn count(
     let layers = layers(&server, &headers, ip, &narrow).await?;
     let world = server.gateway.world();
     let count = rows(world.catalog.catalog(), layers.as_deref(), &narrow).len();
-    json(&json!({"data": {"count": count}, "count": count}))
+    json(&Counted { data: Count { count }, count })
 }
 
 /// The model of this name, or an error that names those near it.
@@ -187,7 +330,7 @@ pub(super) async fn one(State(server): Shared, Path(id): Path<String>) -> Answer
     let world = server.gateway.world();
     let catalog = world.catalog.catalog();
     let model = find(catalog, &id)?;
-    json(&show(&Row { model, endpoints: catalog.endpoints_of(model).iter().collect() }))
+    json(&ModelRow::of(&Row { model, endpoints: catalog.endpoints_of(model).iter().collect() }))
 }
 
 /// One model, by its id as it is.
@@ -200,10 +343,14 @@ pub(super) async fn endpoints(State(server): Shared, Path((author, slug)): Path<
     let catalog = world.catalog.catalog();
     let model = find(catalog, &format!("{author}/{slug}"))?;
     let now = server.clock().now();
-    let rows: Vec<Value> = catalog.endpoints_of(model).iter().map(|e| endpoint(&server, e, now)).collect();
-    let whole = show(&Row { model, endpoints: catalog.endpoints_of(model).iter().collect() });
-    json(&json!({"data": {
-        "id": model.id, "name": model.name, "created": model.created.unwrap_or(0), "description": model.description.as_deref().unwrap_or(""),
-        "architecture": whole["architecture"], "endpoints": rows,
-    }}))
+    let whole = ModelRow::of(&Row { model, endpoints: catalog.endpoints_of(model).iter().collect() });
+    let data = ModelEndpoints {
+        id: whole.id,
+        name: whole.name,
+        created: whole.created,
+        description: whole.description,
+        architecture: whole.architecture,
+        endpoints: catalog.endpoints_of(model).iter().map(|e| EndpointRow::of(&server, e, now)).collect(),
+    };
+    json(&Data { data })
 }

@@ -3,10 +3,12 @@
 use anyrouter_core::{
     catalog::Catalog,
     key::Scope,
-    policy::{ProviderPattern, SettingsPatch},
+    policy::{ProviderPattern, Settings, SettingsPatch},
     wire::error::ApiError,
 };
 use axum::{Extension, body::Body, extract::State, http::HeaderMap};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{Answer, Shared, body, caller, json};
 use crate::http::{ClientIp, head, read_body};
@@ -23,11 +25,17 @@ pub(super) async fn change(State(server): Shared, Extension(ip): Extension<Clien
     check(&patch)?;
     let warnings = nobodys_names(&patch, server.gateway.world().catalog.catalog());
     let settings = server.database.change_settings(caller.key.account.clone(), patch).await?;
-    let mut answer = serde_json::to_value(settings).unwrap_or_default();
-    if !warnings.is_empty() {
-        answer["warnings"] = warnings.into();
-    }
-    json(&answer)
+    json(&Changed { settings, warnings })
+}
+
+/// The settings that hold now.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Changed {
+    #[serde(flatten)]
+    settings: Settings,
+    /// Names in provider lists that no provider here has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 /// Names in provider lists that no provider here has: they are kept, since one may come, but may well be misspelt.

@@ -5,7 +5,10 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{Answer, Shared, json_with};
 use crate::server::Server;
@@ -19,7 +22,7 @@ pub(super) async fn healthz() -> &'static str {
 pub(super) async fn readyz(State(server): Shared) -> Answer {
     let trouble = trouble(&server).await;
     let status = if trouble.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json_with(status, &json!({"ready": trouble.is_empty(), "trouble": trouble}))
+    json_with(status, &serde_json::json!({"ready": trouble.is_empty(), "trouble": trouble}))
 }
 
 async fn trouble(server: &Server) -> Vec<String> {
@@ -37,15 +40,43 @@ async fn trouble(server: &Server) -> Vec<String> {
     out
 }
 
+/// How the server fares, by component.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct HealthAnswer {
+    /// `ok` or `degraded`.
+    status: &'static str,
+    components: BTreeMap<&'static str, Component>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Component {
+    /// `ok` or `down`.
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+}
+
+impl Component {
+    fn of(trouble: Option<String>) -> Self {
+        Self { status: if trouble.is_none() { "ok" } else { "down" }, trouble, version: None }
+    }
+}
+
 /// The same by component.
 pub(super) async fn health(State(server): Shared) -> Answer {
     let database = server.database.check().await.err().map(|e| e.to_string()).or_else(|| server.log.import_trouble());
     let journal = server.log.trouble();
-    let state = |trouble: &Option<String>| trouble.as_ref().map_or(json!({"status": "ok"}), |t| json!({"status": "down", "trouble": t}));
     let good = database.is_none() && journal.is_none();
-    let components = json!({"database": state(&database), "usage_journal": state(&journal), "catalog": {"status": "ok", "version": server.config().catalog.version()}});
+    let version = Some(server.config().catalog.version().to_string());
+    let components = BTreeMap::from([
+        ("database", Component::of(database)),
+        ("usage_journal", Component::of(journal)),
+        ("catalog", Component { version, ..Component::of(None) }),
+    ]);
     let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json_with(status, &json!({"status": if good { "ok" } else { "degraded" }, "components": components}))
+    json_with(status, &HealthAnswer { status: if good { "ok" } else { "degraded" }, components })
 }
 
 pub(super) async fn metrics(State(server): Shared) -> Response {

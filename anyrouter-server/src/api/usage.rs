@@ -1,12 +1,14 @@
 //! Usage records, as the API shows them.
 
+use std::{net::IpAddr, sync::Arc};
+
 use anyrouter_core::{
     account::Caller,
     catalog::Usd,
-    ids::RequestId,
-    key::Scope,
+    ids::{EndpointId, ModelId, ProviderSlug, RequestId},
+    key::{KeyHash, Scope},
     ports::{LogError, LogQuery, UsageLog as _},
-    usage::{Outcome, Record},
+    usage::{self, Outcome, Record},
     wire::error::ApiError,
 };
 use axum::{
@@ -14,10 +16,10 @@ use axum::{
     extract::{Path, Query, State},
     http::HeaderMap,
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{Answer, Error, Shared, caller, json};
+use super::{Answer, Error, Shared, caller, json, openapi::Data};
 use crate::{http::ClientIp, observe::outcome};
 
 const READ: [Scope; 2] = [Scope::Inference, Scope::ReadAnalytics];
@@ -28,8 +30,9 @@ impl From<LogError> for Error {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct ById {
+    /// The id of a generation or a request, as `gen-…` or `req_…`.
     id: Option<String>,
 }
 
@@ -50,7 +53,7 @@ pub(super) async fn generation_by_id(
     let missing = || ApiError::new(404, "not_found", "there is no such record, or it is not yours to see");
     let id = RequestId::parse(&id).ok_or_else(missing)?;
     let record = server.log.find(&caller.key.account, id).await?.filter(|r| may_see(&caller, r)).ok_or_else(missing)?;
-    json(&json!({"data": show(&record)}))
+    json(&Data { data: Generation::of(&record) })
 }
 
 /// A key with `inference` alone sees the records of its own requests.
@@ -58,11 +61,16 @@ fn may_see(caller: &Caller, record: &Record) -> bool {
     caller.key.scopes.contains(&Scope::ReadAnalytics) || record.key_hash == caller.key.hash
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// Which records.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(super) struct Filter {
+    /// At most so many; 50 where it is left out, and never more than 1,000.
     limit: Option<usize>,
+    /// Of this model.
     model: Option<String>,
+    /// With this outcome, as `upstream_error`, or HTTP status.
     status: Option<String>,
+    /// Older than this request, as `req_…`.
     before: Option<String>,
 }
 
@@ -75,8 +83,7 @@ pub(super) async fn logs(
     let caller = caller(&server, &headers, ip, &READ).await?;
     let query = query(&filter, &caller)?;
     let records = server.log.list(&caller.key.account, &query).await?;
-    let rows: Vec<Value> = records.iter().map(show).collect();
-    json(&json!({"data": rows}))
+    json(&Data { data: records.iter().map(Generation::of).collect::<Vec<_>>() })
 }
 
 fn query(filter: &Filter, caller: &Caller) -> Result<LogQuery, ApiError> {
@@ -87,7 +94,7 @@ fn query(filter: &Filter, caller: &Caller) -> Result<LogQuery, ApiError> {
         query.before = Some(RequestId::parse(before).ok_or_else(wrong)?);
     }
     if let Some(status) = &filter.status {
-        let word: Result<Outcome, _> = serde_json::from_value(json!(status));
+        let word: Result<Outcome, _> = serde_json::from_value(status.as_str().into());
         match (status.parse(), word) {
             (Ok(number), _) => query.status = Some(number),
             (_, Ok(outcome)) => query.outcome = Some(outcome),
@@ -103,33 +110,177 @@ fn query(filter: &Filter, caller: &Caller) -> Result<LogQuery, ApiError> {
     Ok(query)
 }
 
-/// A record with OpenRouter's names and ours. Times are in milliseconds, money in USD.
-pub(super) fn show(r: &Record) -> Value {
-    let ms = |micros: u64| micros as f64 / 1000.0;
-    let cost = r.cost.map(Usd::as_f64);
-    let attempts: Vec<Value> = r
-        .attempts
-        .iter()
-        .map(|a| json!({"endpoint": a.endpoint, "outcome": a.outcome, "http_status": a.http_status, "latency": ms(a.latency)}))
-        .collect();
-    let responses: Vec<Value> =
-        r.attempts.iter().map(|a| json!({"endpoint_id": a.endpoint, "provider_name": a.endpoint.as_str().split('/').next(), "status": a.http_status, "latency": ms(a.latency), "is_byok": false})).collect();
-    json!({
-        "id": r.id.generation(), "request_id": r.id, "created_at": r.created_at.to_string(), "model": r.model, "model_requested": r.model_requested,
-        "provider_name": r.provider_name, "provider": r.provider, "endpoint": r.endpoint, "upstream_id": r.upstream_id, "api_type": "completions",
-        "streamed": r.streamed, "cancelled": r.outcome == Outcome::Cancelled, "outcome": outcome(r.outcome), "http_status": r.http_status,
-        "error_code": r.error_code, "finish_reason": r.finish_reason, "native_finish_reason": r.native_finish_reason,
-        "latency": ms(r.latency), "time_to_first_byte": r.time_to_first_byte.map(ms), "generation_time": r.generation_time.map(ms),
-        "generation_speed": speed(r),
-        "tokens_prompt": r.tokens.prompt, "tokens_completion": r.tokens.completion, "native_tokens_prompt": r.tokens.prompt,
-        "native_tokens_completion": r.tokens.completion, "native_tokens_cached": r.tokens.cached, "native_tokens_reasoning": r.tokens.reasoning,
-        "native_tokens_cache_write": r.tokens.cache_write, "estimated": r.estimated,
-        "total_cost": cost, "usage": cost, "upstream_inference_cost": cost, "cost": r.cost.map(|c| c.to_string()), "is_byok": false,
-        "key_hash": r.key_hash, "ip": r.ip, "attempts": attempts, "provider_responses": responses, "policy": r.policy, "catalog": r.catalog,
-        "cache_key": r.cache_key, "session_id": r.session_id, "app_id": null, "origin": null, "http_referer": null, "user_agent": null,
-        "external_user": null, "preset_id": null, "router": null, "moderation_latency": null, "cache_discount": null, "service_tier": null,
-        "data_region": "global", "num_media_prompt": null, "num_media_completion": null, "num_search_results": null,
-    })
+/// A usage record with OpenRouter's names and ours. Times are in milliseconds, money in USD. What is not kept is null.
+#[derive(Serialize, JsonSchema)]
+#[allow(clippy::struct_field_names)] // OpenRouter's names
+pub(super) struct Generation {
+    /// The generation's id.
+    id: String,
+    #[schemars(with = "String")]
+    request_id: RequestId,
+    created_at: String,
+    /// The model that answered, or was asked last.
+    model: Option<ModelId>,
+    model_requested: Option<String>,
+    provider_name: Option<Arc<str>>,
+    provider: Option<ProviderSlug>,
+    endpoint: Option<EndpointId>,
+    upstream_id: Option<String>,
+    api_type: &'static str,
+    streamed: bool,
+    cancelled: bool,
+    /// What became of it.
+    outcome: &'static str,
+    http_status: u16,
+    error_code: Option<String>,
+    finish_reason: Option<String>,
+    native_finish_reason: Option<String>,
+    /// From acceptance to the end.
+    latency: f64,
+    /// From acceptance to the first byte of the answer.
+    time_to_first_byte: Option<f64>,
+    /// From the first byte of the answer to its end.
+    generation_time: Option<f64>,
+    /// Tokens of answer a second, once it had begun.
+    generation_speed: Option<f64>,
+    tokens_prompt: u64,
+    tokens_completion: u64,
+    native_tokens_prompt: u64,
+    native_tokens_completion: u64,
+    native_tokens_cached: u64,
+    native_tokens_reasoning: u64,
+    native_tokens_cache_write: u64,
+    /// The provider did not say what it used.
+    estimated: bool,
+    total_cost: Option<f64>,
+    usage: Option<f64>,
+    upstream_inference_cost: Option<f64>,
+    /// Exactly, as a decimal number.
+    cost: Option<String>,
+    is_byok: bool,
+    #[schemars(with = "String")]
+    key_hash: KeyHash,
+    ip: Option<IpAddr>,
+    attempts: Vec<Attempt>,
+    provider_responses: Vec<ProviderResponse>,
+    policy: Option<Arc<str>>,
+    catalog: Option<Arc<str>>,
+    cache_key: Option<String>,
+    session_id: Option<String>,
+    app_id: (),
+    origin: (),
+    http_referer: (),
+    user_agent: (),
+    external_user: (),
+    preset_id: (),
+    router: (),
+    moderation_latency: (),
+    cache_discount: (),
+    service_tier: (),
+    data_region: &'static str,
+    num_media_prompt: (),
+    num_media_completion: (),
+    num_search_results: (),
+}
+
+/// One try at one endpoint.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Attempt {
+    endpoint: EndpointId,
+    outcome: String,
+    http_status: Option<u16>,
+    latency: f64,
+}
+
+impl Attempt {
+    fn of(a: &usage::Attempt) -> Self {
+        Self { endpoint: a.endpoint.clone(), outcome: a.outcome.to_string(), http_status: a.http_status, latency: ms(a.latency) }
+    }
+}
+
+/// The same in OpenRouter's words.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ProviderResponse {
+    endpoint_id: EndpointId,
+    provider_name: String,
+    status: Option<u16>,
+    latency: f64,
+    is_byok: bool,
+}
+
+impl ProviderResponse {
+    fn of(a: &usage::Attempt) -> Self {
+        let provider_name = a.endpoint.as_str().split('/').next().unwrap_or_default().to_owned();
+        Self { endpoint_id: a.endpoint.clone(), provider_name, status: a.http_status, latency: ms(a.latency), is_byok: false }
+    }
+}
+
+fn ms(micros: u64) -> f64 {
+    micros as f64 / 1000.0
+}
+
+impl Generation {
+    pub(super) fn of(r: &Record) -> Self {
+        let cost = r.cost.map(Usd::as_f64);
+        Self {
+            id: r.id.generation(),
+            request_id: r.id,
+            created_at: r.created_at.to_string(),
+            model: r.model.clone(),
+            model_requested: r.model_requested.clone(),
+            provider_name: r.provider_name.clone(),
+            provider: r.provider.clone(),
+            endpoint: r.endpoint.clone(),
+            upstream_id: r.upstream_id.clone(),
+            api_type: "completions",
+            streamed: r.streamed,
+            cancelled: r.outcome == Outcome::Cancelled,
+            outcome: outcome(r.outcome),
+            http_status: r.http_status,
+            error_code: r.error_code.clone(),
+            finish_reason: r.finish_reason.clone(),
+            native_finish_reason: r.native_finish_reason.clone(),
+            latency: ms(r.latency),
+            time_to_first_byte: r.time_to_first_byte.map(ms),
+            generation_time: r.generation_time.map(ms),
+            generation_speed: speed(r),
+            tokens_prompt: r.tokens.prompt,
+            tokens_completion: r.tokens.completion,
+            native_tokens_prompt: r.tokens.prompt,
+            native_tokens_completion: r.tokens.completion,
+            native_tokens_cached: r.tokens.cached,
+            native_tokens_reasoning: r.tokens.reasoning,
+            native_tokens_cache_write: r.tokens.cache_write,
+            estimated: r.estimated,
+            total_cost: cost,
+            usage: cost,
+            upstream_inference_cost: cost,
+            cost: r.cost.map(|c| c.to_string()),
+            is_byok: false,
+            key_hash: r.key_hash,
+            ip: r.ip,
+            attempts: r.attempts.iter().map(Attempt::of).collect(),
+            provider_responses: r.attempts.iter().map(ProviderResponse::of).collect(),
+            policy: r.policy.clone(),
+            catalog: r.catalog.clone(),
+            cache_key: r.cache_key.clone(),
+            session_id: r.session_id.clone(),
+            app_id: (),
+            origin: (),
+            http_referer: (),
+            user_agent: (),
+            external_user: (),
+            preset_id: (),
+            router: (),
+            moderation_latency: (),
+            cache_discount: (),
+            service_tier: (),
+            data_region: "global",
+            num_media_prompt: (),
+            num_media_completion: (),
+            num_search_results: (),
+        }
+    }
 }
 
 /// Tokens of answer a second, once it had begun.

@@ -312,6 +312,13 @@ fn the_documentation_is_served_and_errors_point_to_it() {
     let url = error["error"]["availability"]["docs_url"].as_str().unwrap();
     assert!(get(url).text().unwrap().contains("model_not_found"), "{url}");
     assert_eq!(get("/docs/nothing.md").status(), 404);
+    for list in ["/docs.md", "/llms.txt"] {
+        let text = get(list).text().unwrap();
+        for page in index["pages"].as_array().unwrap() {
+            assert!(text.contains(page["url"].as_str().unwrap()), "{list}: {text}");
+        }
+    }
+    assert!(get("/llms-full.txt").text().unwrap().contains("durability"));
 }
 
 #[test]
@@ -371,4 +378,26 @@ fn parameters_of_the_wrong_type_are_400_in_the_contracts_shape() {
         assert_eq!(response.json::<Value>().unwrap()["error"]["code"], "invalid_parameter", "{path}");
     }
     assert_eq!(server.get("/chat/completions", &server.key).status(), 405);
+}
+
+#[test]
+fn the_api_describes_itself() {
+    let server = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
+    let described: Value = server.get("/openapi.json", "").json().unwrap();
+    assert_eq!(described["openapi"], "3.1.0");
+    let paths = described["paths"].as_object().unwrap();
+    assert!(paths.len() >= 20, "{:?}", paths.keys());
+    // Each description is of something: whatever it answers, it is not that there is nothing, or that it takes another method.
+    for (path, methods) in paths {
+        let path = path.trim_start_matches("/api/v1").replace("{author}/{slug}", "demo/echo").replace("/models/{id}", "/models/echo");
+        for method in methods.as_object().unwrap().keys() {
+            let answer = server.request(&method.to_uppercase(), &path).send().unwrap();
+            let (status, text) = (answer.status().as_u16(), answer.text().unwrap());
+            assert!(status != 405 && !text.contains("there is nothing at this address"), "{method} {path}: {status} {text}");
+        }
+    }
+    let schemas = described["components"]["schemas"].as_object().unwrap();
+    for name in ["Settings", "SettingsPatch", "Explanation", "Generation", "KeyOptions", "ErrorAnswer"] {
+        assert!(schemas.contains_key(name), "{name} among {:?}", schemas.keys());
+    }
 }
