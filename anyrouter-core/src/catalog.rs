@@ -99,6 +99,8 @@ pub struct Address {
     pub protocol: Protocol,
     /// The base, to which the protocol's path is appended; without a trailing slash.
     pub base_url: Arc<str>,
+    /// It is spoken to in HTTP/2.
+    pub http2: bool,
 }
 
 /// Who runs endpoints.

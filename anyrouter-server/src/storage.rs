@@ -48,8 +48,8 @@ type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 /// which it changes rows, so that what was changed is never served again.
 type Callers = Arc<Cache<KeyHash, Arc<Caller>>>;
 
-/// How many callers are kept.
-const CALLERS: usize = 20_000;
+/// How many callers are kept: some 2 KB each, for those that call.
+const CALLERS: usize = 1 << 17;
 /// How many jobs may wait.
 const QUEUE: usize = 1024;
 

@@ -1,10 +1,12 @@
-//! The way to providers: HTTP/1.1 over kept connections, TLS 1.2 or higher, no redirects (P30).
+//! The way to providers: HTTP/1.1 over kept connections, or HTTP/2 where a provider is configured so; TLS 1.2 or higher, no redirects
+//! (P30).
 //!
-//! The task that serves the client polls the upstream connection itself: there is no task per connection and no hand-over per chunk.
+//! Of HTTP/1.1, the task that serves the client polls the upstream connection itself: there is no task per connection and no hand-over per chunk.
 //! A connection rests in the pool unpolled, and is looked at before it is used again.
 
 mod connect;
 mod pool;
+mod shared;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -27,6 +29,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use self::{
     connect::Origin,
     pool::{Connection, Pool},
+    shared::SharedConnections,
 };
 use crate::demo;
 
@@ -42,13 +45,15 @@ const REST_TIME: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct HttpUpstream {
     pool: Arc<Pool>,
+    shared: SharedConnections,
     targets: RwLock<HashMap<(Arc<str>, &'static str), (Arc<Origin>, Uri), foldhash::fast::FixedState>>,
 }
 
 impl HttpUpstream {
     /// A client that gives a connection this long to be made.
     pub fn new(connect_deadline: Duration) -> Result<Self, rustls::Error> {
-        Ok(Self { pool: Arc::new(Pool::new(connect_deadline)?), targets: RwLock::default() })
+        let (pool, shared) = (Arc::new(Pool::new(connect_deadline)?), SharedConnections::new(connect_deadline)?);
+        Ok(Self { pool, shared, targets: RwLock::default() })
     }
 }
 
@@ -61,9 +66,16 @@ impl Upstream for HttpUpstream {
         let (origin, uri) = self.target(&request)?;
         let mut http = Request::new(Pieces(request.body.into()));
         *http.method_mut() = Method::POST;
+        *http.headers_mut() = request.headers;
+        if request.address.http2 {
+            *http.version_mut() = Version::HTTP_2;
+            *http.uri_mut() = origin.absolute(uri)?;
+            let (head, body) = self.shared.send(&origin, http).await?.into_parts();
+            let body = PooledBody { connection: None, body, origin, pool: self.pool.clone(), ended: false };
+            return Ok(UpstreamResponse { status: head.status, headers: head.headers, body: Box::pin(body) });
+        }
         *http.uri_mut() = uri;
         *http.version_mut() = Version::HTTP_11;
-        *http.headers_mut() = request.headers;
         http.headers_mut().insert(header::HOST, origin.host_header.clone());
         let mut connection = match self.pool.take(&origin) {
             Some(connection) => connection,

@@ -64,6 +64,8 @@ pub struct ProviderEntry {
     pub free_tier: Option<String>,
     /// It understands `stream_options.include_usage`; left out: it does.
     pub stream_usage: Option<bool>,
+    /// Its requests share one HTTP/2 connection; left out: each has an HTTP/1.1 connection of its own, which is kept.
+    pub http2: Option<bool>,
     /// Its data terms.
     #[serde(default)]
     pub terms: TermsEntry,

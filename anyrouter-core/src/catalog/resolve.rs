@@ -113,6 +113,7 @@ impl Building {
             tier: over.tier.or(under.tier),
             free_tier: over.free_tier.or(under.free_tier),
             stream_usage: over.stream_usage.or(under.stream_usage),
+            http2: over.http2.or(under.http2),
             terms: under.terms,
         };
         Ok(())
@@ -254,7 +255,8 @@ fn provider(part: &ProviderPart) -> Result<Provider, CatalogError> {
     let mut addresses = Vec::new();
     for protocol in protocols {
         if let Some(base) = entry.base_url_of(protocol) {
-            addresses.push(Address { protocol, base_url: base_url(base, &format!("{}.base_url", part.path))? });
+            let base_url = base_url(base, &format!("{}.base_url", part.path))?;
+            addresses.push(Address { protocol, base_url, http2: entry.http2.unwrap_or(false) });
         }
     }
     let unstated = if entry.free_tier.as_deref() == Some("yes") { Tier::Unknown } else { Tier::Paid };
@@ -286,7 +288,7 @@ fn endpoint(
         if provider.addresses.iter().all(|a| a.base_url != base_url) {
             terms = Terms::default();
         }
-        addresses = vec![Address { protocol, base_url }];
+        addresses = vec![Address { protocol, base_url, http2: provider.addresses.first().is_some_and(|a| a.http2) }];
     } else if let Some(protocol) = entry.protocol {
         addresses.retain(|a| a.protocol == protocol);
     }

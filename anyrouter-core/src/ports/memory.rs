@@ -93,28 +93,30 @@ impl Timer for ManualTimer {
 /// Keys and accounts in memory.
 #[derive(Debug, Default)]
 pub struct MemoryDirectory {
-    keys: Mutex<HashMap<KeyHash, KeyRecord>>,
+    callers: Mutex<HashMap<KeyHash, Arc<Caller>>>,
     settings: Mutex<HashMap<AccountId, Settings>>,
 }
 
 impl MemoryDirectory {
     /// Adds a key, or replaces it.
     pub fn put_key(&self, key: KeyRecord) {
-        lock(&self.keys).insert(key.hash, key);
+        let settings = lock(&self.settings).get(&key.account).cloned().unwrap_or_default();
+        lock(&self.callers).insert(key.hash, Arc::new(Caller::new(key, settings)));
     }
 
     /// Replaces an account's settings.
     pub fn put_settings(&self, account: &AccountId, settings: Settings) {
-        lock(&self.settings).insert(account.clone(), settings);
+        lock(&self.settings).insert(account.clone(), settings.clone());
+        for caller in lock(&self.callers).values_mut().filter(|c| c.key.account == *account) {
+            *caller = Arc::new(Caller::new(caller.key.clone(), settings.clone()));
+        }
     }
 }
 
 #[async_trait]
 impl Directory for MemoryDirectory {
     async fn find(&self, hash: &KeyHash) -> Result<Option<Arc<Caller>>, DirectoryError> {
-        let Some(key) = lock(&self.keys).get(hash).cloned() else { return Ok(None) };
-        let settings = lock(&self.settings).get(&key.account).cloned().unwrap_or_default();
-        Ok(Some(Arc::new(Caller::new(key, settings))))
+        Ok(lock(&self.callers).get(hash).cloned())
     }
 }
 

@@ -27,12 +27,29 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// A path here, with scheme and host, as HTTP/2 wants it.
+    pub(super) fn absolute(&self, path: Uri) -> Result<Uri, UpstreamError> {
+        let mut parts = path.into_parts();
+        parts.scheme = Some(if self.tls { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP });
+        parts.authority = http::uri::Authority::try_from(self.host_header.as_bytes()).ok();
+        Uri::from_parts(parts).map_err(|e| UpstreamError::Connect(e.to_string()))
+    }
+}
+
 /// A byte stream, encrypted or not.
 pub(super) trait Io: hyper::rt::Read + hyper::rt::Write + Send {}
 impl<T: hyper::rt::Read + hyper::rt::Write + Send> Io for T {}
 
-/// TLS 1.2 and 1.3, HTTP/1.1, the system's roots, or Mozilla's where it has none.
-pub(super) fn tls() -> Result<TlsConnector, rustls::Error> {
+/// Of HTTP.
+#[derive(Clone, Copy)]
+pub(super) enum Version {
+    Http1,
+    Http2,
+}
+
+/// TLS 1.2 and 1.3, the system's roots, or Mozilla's where it has none.
+pub(super) fn tls(version: Version) -> Result<TlsConnector, rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
@@ -43,7 +60,10 @@ pub(super) fn tls() -> Result<TlsConnector, rustls::Error> {
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![match version {
+        Version::Http1 => b"http/1.1".to_vec(),
+        Version::Http2 => b"h2".to_vec(),
+    }];
     Ok(TlsConnector::from(Arc::new(config)))
 }
 

@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{
     Pieces,
-    connect::{Io, Origin, connect, tls},
+    connect::{Io, Origin, Version, connect, tls},
 };
 
 /// How long a connection rests before it is closed.
@@ -69,7 +69,7 @@ impl std::fmt::Debug for Pool {
 
 impl Pool {
     pub(super) fn new(deadline: Duration) -> Result<Self, rustls::Error> {
-        Ok(Self { resting: Mutex::default(), tls: tls()?, deadline })
+        Ok(Self { resting: Mutex::default(), tls: tls(Version::Http1)?, deadline })
     }
 
     /// A connection that rests and is still open; the one that rested the shortest.

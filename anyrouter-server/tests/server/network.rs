@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Setup, body, two_protocols},
+    harness::{Server, Setup, body, two_protocols},
     upstream::{Act, Upstream, completion},
 };
 
@@ -103,6 +103,36 @@ fn an_upstream_with_a_certificate_that_nobody_vouches_for_is_not_spoken_to() {
     assert_eq!(response.json::<Value>().unwrap()["error"]["metadata"]["failure"], "connection_failed");
     peer.kill().unwrap();
     peer.wait().unwrap();
+}
+
+#[test]
+fn a_provider_may_be_spoken_to_in_http_2() {
+    // This server's own listener speaks it: one stands behind the other.
+    let provider = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
+    let toml = format!(
+        "[catalog]\nbuiltin = false\n[[provider]]\nslug = \"far\"\nprotocol = \"openai_chat\"\nbase_url = \"{}\"\nhttp2 = true\ntier = \"paid\"\napi_key = {{ env = \"FAR_KEY\" }}\n\
+         terms = {{ trains_on_paid = false, retention_days = 0, zdr = true }}\n[[model]]\nid = \"lab/far\"\n[[model.endpoint]]\nprovider = \"far\"\nupstream_model = \"demo/echo\"\nprice = {{ prompt = \"1\", completion = \"1\" }}",
+        provider.base
+    );
+    let server = Server::start_in(tempfile::tempdir().unwrap(), &toml, &[("FAR_KEY".to_owned(), provider.key.clone())]);
+    std::thread::scope(|scope| {
+        for n in 0..8 {
+            let server = &server;
+            scope.spawn(move || {
+                let answer: Value =
+                    server.chat("lab/far", json!({"messages": [{"role": "user", "content": format!("word {n}")}]})).json().unwrap();
+                assert!(answer["choices"][0]["message"]["content"].as_str().is_some_and(|c| c.contains(&format!("word {n}"))), "{answer}");
+            });
+        }
+    });
+    let streamed = server.chat("lab/far", json!({"stream": true})).text().unwrap();
+    assert!(streamed.trim_end().ends_with("[DONE]"), "{streamed}");
+    assert_eq!((server.logs().len(), provider.logs().len()), (9, 9));
+
+    // It goes away and comes back: a request on a connection that has ended is sent on a new one, or fails as any other.
+    drop(provider);
+    let gone = server.chat("lab/far", json!({}));
+    assert_eq!(gone.status(), 502, "{:?}", gone.text());
 }
 
 #[test]
