@@ -83,10 +83,13 @@ impl Rewriter {
         if data.trim_ascii() == b"[DONE]" {
             return Ok(Step::Done);
         }
-        // A comment, and what stands beside the data, goes on as it came, if a client can read it.
+        // Comments, and what stands beside the data, go on as they came, if a client can read them. An event without data would be read
+        // as JSON all the same.
         let is_text = utf8(event.raw).is_some();
         if data.trim_ascii().is_empty() {
-            out.extend_from_slice(event.raw.get(..if is_text { event.raw.len() } else { 0 }).unwrap_or_default());
+            if is_text && is_comment(event.raw) {
+                out.extend_from_slice(event.raw);
+            }
             return Ok(Step::Nothing);
         }
         match event.data_range().filter(|_| is_text) {
@@ -188,6 +191,10 @@ struct Present {
     id: bool,
     model: bool,
     provider: bool,
+}
+
+fn is_comment(raw: &[u8]) -> bool {
+    raw.split(|b| matches!(b, b'\n' | b'\r')).all(|line| line.is_empty() || line.starts_with(b":"))
 }
 
 /// A chunk on its way from `data` to `out`.
