@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The other clients, unmodified, against the real server: LangChain, litellm, pydantic-ai, the OpenAI Agents package, `llm`, and Vercel's `ai`."""
+"""The other clients, unmodified, against the real server: LangChain, litellm, pydantic-ai, the OpenAI Agents package, `llm`, Vercel's `ai`, and `async-openai`."""
 import argparse, asyncio, base64, importlib.metadata, json, os, subprocess, sys, tempfile
 from pathlib import Path
 
@@ -191,6 +191,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--server", required=True)
     options.add_argument("--node", required=True, help="the Node test, where its packages are installed")
+    options.add_argument("--rust", required=True, help="the built Rust client")
     options.add_argument("--only", help="clients whose name contains this")
     options = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -210,9 +211,12 @@ def main():
                         except Exception as e:  # each failure is told, and the next check runs
                             failed += 1
                             print(f"  FAIL  {model} {check.__name__}: {type(e).__name__}: {str(e)[:600]}", flush=True)
-            node = subprocess.run(["node", options.node], env={**os.environ, "BASE_URL": boot["base_url"], "KEY": boot["inference_key"]}) if not options.only or options.only in "ai" else None
-            print(f"\n{passed} passed, {failed} failed")
-            sys.exit(1 if failed or (node and node.returncode) else 0)
+            for name, command in (("ai", ["node", options.node]), ("async-openai", [options.rust])):
+                if not options.only or options.only in name:
+                    done = subprocess.run(command, env={**os.environ, "BASE_URL": boot["base_url"], "KEY": boot["inference_key"]})
+                    failed += done.returncode != 0
+            print(f"\n{passed} passed, {failed} failed, beside those that tell of themselves")
+            sys.exit(1 if failed else 0)
         finally:
             process.kill()
 

@@ -1,0 +1,159 @@
+//! The client: so many connections, each with one request after the other.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write as _},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Request, Uri, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::TcpStream;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The address of the chat completions, as http://HOST:PORT/PATH.
+    #[arg(long)]
+    url: Uri,
+    #[arg(long, default_value = "none")]
+    key: String,
+    /// Models, asked for by turns.
+    #[arg(long, value_delimiter = ',', required = true)]
+    models: Vec<String>,
+    #[arg(long, default_value_t = 16)]
+    connections: usize,
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Bytes of the prompt.
+    #[arg(long, default_value_t = 1000)]
+    prompt: usize,
+    /// Of a hundred requests, how many are streams.
+    #[arg(long, default_value_t = 0)]
+    streams: usize,
+    /// Of a hundred requests, how many are given up before their answer is read.
+    #[arg(long, default_value_t = 0)]
+    aborts: usize,
+    /// The most requests a second, of each connection.
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Where to write the id of each request that was answered.
+    #[arg(long)]
+    ids: Option<std::path::PathBuf>,
+}
+
+#[derive(Default)]
+struct Seen {
+    micros: Vec<u64>,
+    statuses: std::collections::BTreeMap<u16, u64>,
+    aborted: u64,
+    broken: u64,
+    ids: Option<BufWriter<File>>,
+}
+
+pub(crate) async fn run(options: Options) -> std::io::Result<()> {
+    let ids = options.ids.as_ref().map(File::create).transpose()?.map(BufWriter::new);
+    let seen = Arc::new(Mutex::new(Seen { ids, ..Seen::default() }));
+    let options = Arc::new(options);
+    let until = Instant::now() + Duration::from_secs_f64(options.seconds);
+    let all: Vec<_> = (0..options.connections).map(|n| tokio::spawn(connection(n, options.clone(), seen.clone(), until))).collect();
+    for one in all {
+        let _ = one.await;
+    }
+    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(ids) = &mut seen.ids {
+        ids.flush()?;
+    }
+    seen.micros.sort_unstable();
+    let at = |share: f64| seen.micros.get((seen.micros.len() as f64 * share) as usize).copied().unwrap_or(0);
+    let (p50, p99) = (at(0.5), at(0.99));
+    println!(
+        "{}",
+        json!({"answered": seen.micros.len(), "statuses": seen.statuses, "aborted": seen.aborted, "broken": seen.broken, "p50_us": p50, "p99_us": p99})
+    );
+    Ok(())
+}
+
+async fn connection(nth: usize, options: Arc<Options>, seen: Arc<Mutex<Seen>>, until: Instant) {
+    let place = (options.url.host().unwrap_or_default(), options.url.port_u16().unwrap_or(80));
+    let mut open: Option<http1::SendRequest<Full<Bytes>>> = None;
+    // Each connection begins elsewhere, so that they are never all at the same.
+    let mut n = nth * 37;
+    let bodies: Vec<[Bytes; 2]> = options.models.iter().map(|m| [false, true].map(|s| body(m, s, options.prompt))).collect();
+    while Instant::now() < until {
+        n += 1;
+        let began = Instant::now();
+        if open.as_ref().is_none_or(http1::SendRequest::is_closed) {
+            let Ok(stream) = TcpStream::connect(place).await else {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            };
+            let _ = stream.set_nodelay(true);
+            let Ok((send, connection)) = http1::handshake(TokioIo::new(stream)).await else { continue };
+            tokio::spawn(connection);
+            open = Some(send);
+        }
+        let Some(send) = &mut open else { continue };
+        let streams = n % 100 < options.streams;
+        let aborts = n.wrapping_mul(7919) % 100 < options.aborts;
+        let Some(body) = bodies.get(n % bodies.len()).map(|b| b[usize::from(streams)].clone()) else { continue };
+        let request = Request::post(options.url.path())
+            .header(header::HOST, "gateway")
+            .header(header::AUTHORIZATION, format!("Bearer {}", options.key))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body));
+        let Ok(request) = request else { return };
+        let (status, whole) = match send.send_request(request).await {
+            Ok(response) => {
+                let status = response.status().as_u16();
+                if let Some(id) = response.headers().get("x-request-id") {
+                    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(ids) = &mut seen.ids {
+                        let _ = ids.write_all(id.as_bytes()).and_then(|()| ids.write_all(b"\n"));
+                    }
+                }
+                let mut body = response.into_body();
+                let mut whole = !aborts;
+                if aborts {
+                    let _ = body.frame().await;
+                    open = None;
+                } else {
+                    while let Some(frame) = body.frame().await {
+                        if frame.is_err() {
+                            (whole, open) = (false, None);
+                            break;
+                        }
+                    }
+                }
+                (status, whole)
+            }
+            Err(_) => {
+                open = None;
+                (0, false)
+            }
+        };
+        {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if aborts {
+                seen.aborted += 1;
+            } else if whole {
+                *seen.statuses.entry(status).or_default() += 1;
+                seen.micros.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+            } else {
+                seen.broken += 1;
+            }
+        }
+        if let Some(rate) = options.rate {
+            tokio::time::sleep(Duration::from_secs_f64(1.0 / rate).saturating_sub(began.elapsed())).await;
+        }
+    }
+}
+
+fn body(model: &str, streams: bool, prompt: usize) -> Bytes {
+    let line = "A line of the prompt, with a \"quote\".\n";
+    let content = line.repeat(prompt / line.len() + 1);
+    json!({"model": model, "stream": streams, "messages": [{"role": "user", "content": content}]}).to_string().into()
+}
