@@ -8,7 +8,17 @@ use serde_json::{Map, Value};
 
 /// Members that the gateway writes, or keeps to itself.
 const OURS: [&str; 12] = [
-    "model", "stream_options", "provider", "models", "preset", "trace", "session_id", "min_context", "require_params", "usage", "reasoning",
+    "model",
+    "stream_options",
+    "provider",
+    "models",
+    "preset",
+    "trace",
+    "session_id",
+    "min_context",
+    "require_params",
+    "usage",
+    "reasoning",
     "reasoning_effort",
 ];
 
