@@ -19,13 +19,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::{BodyExt, Either, Limited};
 use hyper::{
     body::{Body as _, Incoming},
+    server::conn::{http1, http2},
     service::service_fn,
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::graceful::GracefulShutdown,
 };
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
@@ -48,9 +52,10 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, tls: Optio
     let router = api::router(server.clone());
     let permits = Arc::new(Semaphore::new(server.config().connections));
     let graceful = GracefulShutdown::new();
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
-    builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES as u32).max_concurrent_streams(256);
+    let (stopping, _) = watch::channel(());
+    let mut builders = (http1::Builder::new(), http2::Builder::new(TokioExecutor::new()));
+    builders.0.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
+    builders.1.timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES as u32).max_concurrent_streams(256);
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -68,25 +73,57 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, tls: Optio
         let _ = stream.set_nodelay(true);
         let (server, router) = (server.clone(), router.clone());
         let service = service_fn(move |request| answer(server.clone(), router.clone(), peer, request));
-        let (builder, watcher, tls) = (builder.clone(), graceful.watcher(), tls.clone());
+        let ((http1, http2), watcher, tls, mut stopping) = (builders.clone(), graceful.watcher(), tls.clone(), stopping.subscribe());
         tokio::spawn(Quietly::new(async move {
             let _permit = permit;
-            // A connection that fails concerns its client alone.
-            match tls {
-                None => {
-                    let connection = builder.serve_connection(TokioIo::new(stream), service);
-                    let _ = watcher.watch(connection.into_owned()).await;
+            // A connection that fails concerns its client alone. What few connections need is in boxes, so that the others are small.
+            if let Some(tls) = tls {
+                let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, Box::pin(tls.accept(stream))).await else { return };
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                let io = TokioIo::new(stream);
+                let _ = if is_http2 {
+                    Box::pin(watcher.watch(http2.serve_connection(io, service))).await
+                } else {
+                    Box::pin(watcher.watch(http1.serve_connection(io, service))).await
+                };
+                return;
+            }
+            let is_http2 = Box::pin(async {
+                tokio::select! {
+                    begun = tokio::time::timeout(HEAD, begins_http2(&stream)) => begun.ok()?.ok(),
+                    // Who has said nothing yet is not waited for.
+                    _ = stopping.changed() => None,
                 }
-                Some(tls) => {
-                    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await else { return };
-                    let connection = builder.serve_connection(TokioIo::new(stream), service);
-                    let _ = watcher.watch(connection.into_owned()).await;
+            });
+            match is_http2.await {
+                Some(true) => {
+                    let _ = Box::pin(watcher.watch(http2.serve_connection(TokioIo::new(stream), service))).await;
                 }
+                Some(false) => {
+                    let _ = watcher.watch(http1.serve_connection(TokioIo::new(stream), service)).await;
+                }
+                None => {}
             }
         }));
     }
     drop(listener);
+    stopping.send_replace(());
     let _ = tokio::time::timeout(server.config().drain_deadline, graceful.shutdown()).await;
+}
+
+/// Whether a client begins with HTTP/2's preface (RFC 9113, 3.4). It is looked at, and stays to be read.
+async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let mut first = [0; PREFACE.len()];
+    loop {
+        let seen = stream.peek(&mut first).await?;
+        let begun = first.get(..seen).unwrap_or_default();
+        if seen == 0 || begun == PREFACE || !PREFACE.starts_with(begun) {
+            return Ok(begun == PREFACE);
+        }
+        // A part of it is here, and will be seen again at once until there is more.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 async fn answer(server: Arc<Server>, router: axum::Router, peer: SocketAddr, request: Request<Incoming>) -> Result<Answer, Infallible> {

@@ -147,8 +147,10 @@ impl Server {
                 for warning in &config.warnings {
                     self.observer.note("warn", warning);
                 }
+                // The keys first: those of before still serve whoever began before.
+                let keys = config.keys.clone().in_place_of(&self.keys.now());
+                *self.keys.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
                 self.gateway.set_world(config.world(self.worlds.fetch_add(1, Ordering::Relaxed)));
-                *self.keys.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config.keys.clone());
                 let message = format!(
                     "configuration read again: catalog {}; [limits], [deadlines], [tls] and [usage] hold from the next start on",
                     config.catalog.version()

@@ -13,11 +13,15 @@ use anyrouter_core::{
 
 use super::ConfigError;
 
+type Keys = HashMap<String, (Vec<Address>, Secret<String>), foldhash::fast::FixedState>;
+
 /// Keys by provider.
 #[derive(Clone, Default)]
 pub struct ProviderKeys {
     /// Each with the addresses that it was configured for: after a reload, a new key does not go to an old address.
-    keys: HashMap<String, (Vec<Address>, Secret<String>), foldhash::fast::FixedState>,
+    keys: Keys,
+    /// What a reload put others in place of, with their addresses: for requests that began before it.
+    replaced: Keys,
     /// Providers for which no key is named anywhere: they need none, as the demo or a model on this machine.
     keyless: HashSet<String>,
 }
@@ -67,14 +71,23 @@ impl ProviderKeys {
                 keys.insert(provider.slug.to_string(), (provider.addresses.clone(), Secret::new(key)));
             }
         }
-        Ok((Self { keys, keyless }, warnings))
+        Ok((Self { keys, replaced: Keys::default(), keyless }, warnings))
     }
 }
 
 impl ProviderKeys {
+    /// With the keys of before for those that have another one now, at another address. One that has none now has none.
+    pub(crate) fn in_place_of(mut self, before: &Self) -> Self {
+        let moved = before.keys.iter().filter(|(slug, (addresses, _))| self.keys.get(*slug).is_some_and(|(now, _)| now != addresses));
+        self.replaced = moved.map(|(slug, key)| (slug.clone(), key.clone())).collect();
+        self
+    }
+
     fn key_for(&self, provider: &Provider) -> Option<&Secret<String>> {
-        let (addresses, key) = self.keys.get(provider.slug.as_str())?;
-        (*addresses == provider.addresses).then_some(key)
+        [&self.keys, &self.replaced].into_iter().find_map(|keys| {
+            let (addresses, key) = keys.get(provider.slug.as_str())?;
+            (*addresses == provider.addresses).then_some(key)
+        })
     }
 }
 

@@ -3,13 +3,14 @@
 
 use std::{
     collections::BTreeSet,
+    io::{Read as _, Write as _},
     net::TcpStream,
     process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -206,7 +207,8 @@ fn a_key_and_the_address_that_it_is_for_change_together() {
         for _ in 0..4 {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
-                    assert_eq!(server.chat("lab/open", json!({})).status(), 200);
+                    let answer = server.chat("lab/open", json!({}));
+                    assert_eq!(answer.status(), 200, "{}", answer.text().unwrap_or_default());
                 }
             });
         }
@@ -248,4 +250,42 @@ impl Server {
         let files = folder.flatten().filter_map(|e| std::fs::read(e.path()).ok());
         files.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
     }
+}
+
+#[test]
+fn a_connection_that_says_nothing_does_not_keep_the_server_from_stopping() {
+    let upstream = Upstream::start();
+    let mut server = plain(&upstream);
+    let (_silent, mut half) = (connect(&server), connect(&server));
+    half.write_all(b"PRI * HTT").unwrap();
+    works(&server);
+    let began = Instant::now();
+    server.signal("TERM");
+    assert!(server.wait().success());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn http_2_is_known_by_its_preface_whatever_pieces_that_comes_in() {
+    let upstream = Upstream::start();
+    let server = plain(&upstream);
+    for cut in [0, 3, 20] {
+        let mut stream = connect(&server);
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+        stream.write_all(&preface[..cut]).unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+        stream.write_all(&preface[cut..]).unwrap();
+        let mut frame = [0; 9];
+        stream.read_exact(&mut frame).unwrap();
+        assert_eq!(frame[3], 4, "it answers with its settings");
+    }
+    // What only begins like it is HTTP/1.1.
+    let mut stream = connect(&server);
+    stream.write_all(b"P").unwrap();
+    std::thread::sleep(Duration::from_millis(5));
+    let body = body("lab/open", json!({})).to_string();
+    write!(stream, "OST /api/v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{body}", server.key, body.len()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }

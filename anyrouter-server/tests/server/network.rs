@@ -149,7 +149,7 @@ fn a_redirect_is_not_followed() {
 fn the_callers_address_is_the_peers_unless_a_trusted_proxy_says_otherwise() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("x"))]);
-    let forwarded = |server: &crate::harness::Server| -> Value {
+    let forwarded = |server: &Server| -> Value {
         let response = server
             .request("POST", "/chat/completions")
             .bearer_auth(&server.key)
