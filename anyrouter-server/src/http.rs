@@ -4,7 +4,9 @@
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -18,7 +20,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Either, Limited};
 use hyper::{
-    body::{Body as _, Incoming},
+    body::{Body as _, Frame, Incoming, SizeHint},
     server::conn::{http1, http2},
     service::service_fn,
 };
@@ -42,7 +44,7 @@ const HEAD: Duration = Duration::from_secs(30);
 /// The most that a request's head may have, in bytes.
 const HEAD_BYTES: usize = 64 << 10;
 /// How much of a body that nobody reads is passed over, in bytes, and for how long.
-const DISCARDED: usize = 1 << 20;
+const DISCARDED: u64 = 1 << 20;
 const DISCARD: Duration = Duration::from_millis(100);
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -129,14 +131,15 @@ async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
 async fn answer(server: Arc<Server>, router: axum::Router, peer: SocketAddr, request: Request<Incoming>) -> Result<Answer, Infallible> {
     let ip = client_ip(peer.ip(), request.headers(), &server);
     let chat = matches!(request.uri().path(), "/api/v1/chat/completions" | "/v1/chat/completions");
+    let rest = Rest::of(&request);
+    let (parts, body) = request.into_parts();
+    let lent = Lent(Arc::new(Mutex::new(body)));
+    let request = Request::from_parts(parts, lent.clone());
     let mut response = if chat && request.method() == Method::POST {
-        let (parts, mut body) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let head = head(&parts.headers, ip, "chat/completions");
         // In a box, since the connection keeps room for what is awaited here as long as it is open.
-        let mut response = Box::pin(server.gateway.chat(head, read_body(&server, &parts.headers, &mut body))).await;
-        if !body.is_end_stream() && parts.version < Version::HTTP_2 && !discard(body).await {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
+        let response = Box::pin(server.gateway.chat(head, read_body(&server, &parts.headers, body))).await;
         if matches!(response.status().as_u16(), 401 | 403) {
             server.observer.refused(response.status().as_u16());
         }
@@ -147,6 +150,9 @@ async fn answer(server: Arc<Server>, router: axum::Router, peer: SocketAddr, req
         let response = router.oneshot(request).await.unwrap_or_else(|e| match e {});
         response.map(Either::Right)
     };
+    if !lent.spent(rest).await {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     share(response.headers_mut());
     Ok(response)
 }
@@ -240,11 +246,74 @@ where
     }
 }
 
-/// Reads what is left of a body that was answered unread, where it is little and comes soon: the connection can then be used again.
-/// Where it cannot, the client must be told, or its next request goes into nothing.
-async fn discard(body: Incoming) -> bool {
-    let rest = Limited::new(body, DISCARDED).collect();
-    matches!(tokio::time::timeout(DISCARD, rest).await, Ok(Ok(_)))
+/// A body that is lent to whoever answers: what they leave of it is seen to afterwards.
+#[derive(Clone)]
+struct Lent(Arc<Mutex<Incoming>>);
+
+impl Lent {
+    fn body(&self) -> MutexGuard<'_, Incoming> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it was read to its end, or could be now: where little is left, and comes soon, it is passed over, so that the connection
+    /// can be used again. Where not, the client must be told, or its next request goes into nothing.
+    async fn spent(mut self, rest: Rest) -> bool {
+        if rest == Rest::OfNoMatter || self.body().is_end_stream() {
+            return true;
+        }
+        if rest == Rest::Withheld || self.body().size_hint().lower() > DISCARDED {
+            return false;
+        }
+        let pass_over = async {
+            let mut read = 0;
+            while let Some(frame) = self.frame().await {
+                read += frame.ok()?.data_ref().map_or(0, Bytes::len) as u64;
+                if read > DISCARDED {
+                    return None;
+                }
+            }
+            Some(())
+        };
+        matches!(tokio::time::timeout(DISCARD, pass_over).await, Ok(Some(())))
+    }
+}
+
+/// What becomes of a body's rest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// It may be passed over.
+    PassedOver,
+    /// The client waits to be asked for it (`Expect: 100-continue`), and is not asked for what nobody wants.
+    Withheld,
+    /// Each request is a stream of its own.
+    OfNoMatter,
+}
+
+impl Rest {
+    fn of(request: &Request<Incoming>) -> Self {
+        match request.version() {
+            Version::HTTP_2 => Self::OfNoMatter,
+            _ if request.headers().contains_key(header::EXPECT) => Self::Withheld,
+            _ => Self::PassedOver,
+        }
+    }
+}
+
+impl http_body::Body for Lent {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut *self.body()).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body().is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body().size_hint()
+    }
 }
 
 /// Lets pages of any origin read the answer and our headers: there are no cookies here, only keys that a page must hold itself.

@@ -29,7 +29,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use self::{
     connect::Origin,
     pool::{Connection, Pool},
-    shared::SharedConnections,
+    shared::{SharedConnections, Token},
 };
 use crate::demo;
 
@@ -70,8 +70,10 @@ impl Upstream for HttpUpstream {
         if request.address.http2 {
             *http.version_mut() = Version::HTTP_2;
             *http.uri_mut() = origin.absolute(uri)?;
-            let (head, body) = self.shared.send(&origin, http).await?.into_parts();
-            let body = PooledBody { connection: None, body, origin, pool: self.pool.clone(), ended: false };
+            let (response, token) = self.shared.send(&origin, http).await?;
+            let (head, body) = response.into_parts();
+            let body =
+                PooledBody { connection: None, body, origin, pool: self.pool.clone(), ended: false, broken: None, _shared: Some(token) };
             return Ok(UpstreamResponse { status: head.status, headers: head.headers, body: Box::pin(body) });
         }
         *http.uri_mut() = uri;
@@ -91,7 +93,8 @@ impl Upstream for HttpUpstream {
             Err((e, None)) => return Err(broken(&e)),
         };
         let (head, body) = response.into_parts();
-        let body = PooledBody { connection: Some(connection), body, origin, pool: self.pool.clone(), ended: false };
+        let body =
+            PooledBody { connection: Some(connection), body, origin, pool: self.pool.clone(), ended: false, broken: None, _shared: None };
         Ok(UpstreamResponse { status: head.status, headers: head.headers, body: Box::pin(body) })
     }
 }
@@ -149,6 +152,10 @@ struct PooledBody {
     origin: Arc<Origin>,
     pool: Arc<Pool>,
     ended: bool,
+    /// How it broke off, to be told after what came before.
+    broken: Option<UpstreamError>,
+    /// Held as long as a shared connection is used.
+    _shared: Option<Token>,
 }
 
 impl PooledBody {
@@ -191,6 +198,10 @@ impl PooledBody {
 
     /// What has come, up to a bound.
     fn gather(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+        if let Some(e) = self.broken.take() {
+            self.ended = true;
+            return Poll::Ready(Some(Err(e)));
+        }
         if self.ended {
             return Poll::Ready(None);
         }
@@ -216,8 +227,11 @@ impl PooledBody {
                     }
                 }
                 Poll::Ready(Some(Err(e))) if first.is_none() && gathered.is_none() => return Poll::Ready(Some(Err(e))),
-                // It is met again at the next poll, after what came before it.
-                Poll::Ready(Some(Err(_))) => break,
+                // After what came before it.
+                Poll::Ready(Some(Err(e))) => {
+                    self.broken = Some(e);
+                    break;
+                }
                 Poll::Ready(None) => {
                     self.put_back(cx);
                     break;

@@ -1,9 +1,9 @@
-//! HTTP/2 connections: one for each origin, which all requests to it share, and which has a task of its own.
+//! HTTP/2 connections: requests to an origin share them, and each has a task of its own.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use anyrouter_core::ports::UpstreamError;
@@ -17,12 +17,31 @@ use super::{
     connect::{Origin, Version, connect, tls},
 };
 
-/// How often a connection that is in use is asked whether it still lives, and how long it may take to say so.
-const PING: Duration = Duration::from_secs(20);
+/// How often a connection is asked whether it still lives, and how long it may take to say so.
+const PING: Duration = Duration::from_secs(10);
+/// A connection whose answer does not even begin for so long is not used for other requests.
+const SUSPECT: Duration = Duration::from_secs(5);
+/// Requests that share a connection: as many as servers usually take (RFC 9113, 6.5.2: not fewer than 100).
+const STREAMS: usize = 100;
+/// How many connections there are to an origin at most; beyond, requests share the last one.
+const CONNECTIONS: usize = 64;
+/// What may come of one answer before it is read, in bytes; and of all together, so that none that is read slowly holds up the others.
+const STREAM_WINDOW: u32 = 128 << 10;
+const CONNECTION_WINDOW: u32 = 32 << 20;
+
+/// A connection, and a token that each of its requests has a clone of.
+#[derive(Clone)]
+struct Shared {
+    send: http2::SendRequest<Pieces>,
+    token: Arc<()>,
+}
+
+/// What a request holds as long as it uses its connection.
+pub(super) type Token = Arc<()>;
 
 /// The connections.
 pub(super) struct SharedConnections {
-    open: Mutex<HashMap<Arc<Origin>, http2::SendRequest<Pieces>, foldhash::fast::FixedState>>,
+    open: Mutex<HashMap<Arc<Origin>, Vec<Shared>, foldhash::fast::FixedState>>,
     tls: TlsConnector,
     deadline: Duration,
 }
@@ -38,37 +57,83 @@ impl SharedConnections {
         Ok(Self { open: Mutex::default(), tls: tls(Version::Http2)?, deadline })
     }
 
+    fn open(&self) -> MutexGuard<'_, HashMap<Arc<Origin>, Vec<Shared>, foldhash::fast::FixedState>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Sends a request and waits for the head of the answer.
-    pub(super) async fn send(&self, origin: &Arc<Origin>, request: Request<Pieces>) -> Result<Response<Incoming>, UpstreamError> {
-        let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(origin).filter(|c| !c.is_closed()).cloned();
-        let unsent = match known {
-            Some(mut connection) => match connection.try_send_request(request).await {
-                Ok(response) => return Ok(response),
-                // The connection ended before it took the request: it is sent once more, on a new one.
-                Err(mut e) => e.take_message().ok_or_else(|| broken(e.error()))?,
-            },
+    pub(super) async fn send(&self, origin: &Arc<Origin>, request: Request<Pieces>) -> Result<(Response<Incoming>, Token), UpstreamError> {
+        let unsent = match self.take(origin) {
+            Some(mut connection) => {
+                let mut waiting = Waiting { connections: self, origin, token: &connection.token, since: Instant::now(), answered: false };
+                let sent = connection.send.try_send_request(request).await;
+                waiting.answered = sent.is_ok();
+                drop(waiting);
+                match sent {
+                    Ok(response) => return Ok((response, connection.token)),
+                    // The connection ended before it took the request: it is sent once more, on a new one.
+                    Err(mut e) => e.take_message().ok_or_else(|| broken(e.error()))?,
+                }
+            }
             None => request,
         };
         let mut connection = self.connect(origin).await?;
-        connection.send_request(unsent).await.map_err(|e| broken(&e))
+        let mut waiting = Waiting { connections: self, origin, token: &connection.token, since: Instant::now(), answered: false };
+        let response = connection.send.send_request(unsent).await.map_err(|e| broken(&e))?;
+        waiting.answered = true;
+        drop(waiting);
+        Ok((response, connection.token.clone()))
     }
 
-    /// A new connection, which later requests share. Where several are made at once, the last one stays, and the others end with their
-    /// requests.
-    async fn connect(&self, origin: &Arc<Origin>) -> Result<http2::SendRequest<Pieces>, UpstreamError> {
+    /// A connection that has room; any, where there are as many as there may be.
+    fn take(&self, origin: &Arc<Origin>) -> Option<Shared> {
+        let mut open = self.open();
+        let list = open.get_mut(origin)?;
+        list.retain(|c| !c.send.is_closed());
+        let roomy = list.iter().find(|c| Arc::strong_count(&c.token) <= STREAMS);
+        roomy.or(list.last().filter(|_| list.len() >= CONNECTIONS)).cloned()
+    }
+
+    async fn connect(&self, origin: &Arc<Origin>) -> Result<Shared, UpstreamError> {
         let made = async {
             let io = connect(origin, &self.tls).await?;
             let mut builder = http2::Builder::new(TokioExecutor::new());
-            builder.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING).adaptive_window(true);
+            builder.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
+            builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
             let (send, connection) = builder.handshake(io).await.map_err(|e| UpstreamError::Connect(e.to_string()))?;
             tokio::spawn(async move {
                 // Its requests see how it ends.
                 let _ = connection.await;
             });
-            Ok(send)
+            Ok(Shared { send, token: Arc::new(()) })
         };
-        let send = tokio::time::timeout(self.deadline, made).await.map_err(|_| UpstreamError::ConnectTimeout)??;
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(origin.clone(), send.clone());
-        Ok(send)
+        let made = tokio::time::timeout(self.deadline, made).await.map_err(|_| UpstreamError::ConnectTimeout)??;
+        let mut open = self.open();
+        let list = open.entry(origin.clone()).or_default();
+        // Where many were made at once, the others end with their requests.
+        if list.len() < CONNECTIONS {
+            list.push(made.clone());
+        }
+        Ok(made)
+    }
+}
+
+/// A request whose answer has not begun. Given up after long, its connection may be dead without anybody knowing yet.
+struct Waiting<'a> {
+    connections: &'a SharedConnections,
+    origin: &'a Arc<Origin>,
+    token: &'a Token,
+    since: Instant,
+    answered: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.answered
+            && self.since.elapsed() >= SUSPECT
+            && let Some(list) = self.connections.open().get_mut(self.origin)
+        {
+            list.retain(|c| !Arc::ptr_eq(&c.token, self.token));
+        }
     }
 }

@@ -381,6 +381,14 @@ fn parameters_of_the_wrong_type_are_400_in_the_contracts_shape() {
 }
 
 #[test]
+fn a_privacy_filter_that_is_misspelt_is_not_passed_over() {
+    let server = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
+    assert_eq!(server.get("/models?zdr=1", &server.key).status(), 200);
+    let answer: Value = server.get("/models?zdr=maybe", &server.key).json().unwrap();
+    assert_eq!((&answer["error"]["code"], &answer["error"]["param"]), (&json!("invalid_parameter"), &json!("zdr")));
+}
+
+#[test]
 fn the_api_describes_itself() {
     let server = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
     let described: Value = server.get("/openapi.json", "").json().unwrap();

@@ -122,6 +122,16 @@ fn a_body_that_was_answered_unread_spoils_no_other_request() {
         let answer = rest(stream);
         assert!(answer.starts_with("HTTP/1.1 4") && answer.contains("connection: close\r\n"), "{answer}");
     }
+
+    // Whoever is asked; and nobody is asked for a body that is refused already.
+    let explain = "POST /api/v1/route/explain HTTP/1.1\r\nhost: x\r\nauthorization: Bearer no\r\ncontent-length: 500\r\n\r\nab".to_owned();
+    let expecting = head(&server, "content-length: 500\r\nexpect: 100-continue\r\n").replace("sk-ar", "sk-no");
+    for refused in [explain, expecting] {
+        let mut stream = connect(&server);
+        write!(stream, "{refused}").unwrap();
+        let answer = rest(stream);
+        assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("connection: close\r\n"), "{answer}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    push_member,
+    Spelt, push_member,
     request::{comma, missing, push_cache_control, push_raw},
 };
 use crate::wire::{
@@ -18,6 +18,10 @@ use crate::wire::{
 pub(super) struct Message<'a> {
     role: Cow<'a, str>,
     object: Object<'a>,
+}
+
+fn push_spelt(out: &mut Vec<u8>, string: Spelt<'_>) {
+    out.extend_from_slice(string.get().as_bytes());
 }
 
 /// The members that are read, of a message and of a part.
@@ -59,7 +63,7 @@ impl<'a> Message<'a> {
 #[derive(Deserialize)]
 struct ToolCall<'a> {
     #[serde(borrow)]
-    id: &'a RawValue,
+    id: Spelt<'a>,
     #[serde(borrow)]
     function: CalledFunction<'a>,
 }
@@ -67,7 +71,7 @@ struct ToolCall<'a> {
 #[derive(Deserialize)]
 struct CalledFunction<'a> {
     #[serde(borrow)]
-    name: &'a RawValue,
+    name: Spelt<'a>,
     #[serde(borrow, default)]
     arguments: Option<Cow<'a, str>>,
 }
@@ -77,11 +81,11 @@ struct ReasoningDetail<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     #[serde(borrow, default)]
-    text: Option<&'a RawValue>,
+    text: Option<Spelt<'a>>,
     #[serde(borrow, default)]
-    signature: Option<&'a RawValue>,
+    signature: Option<Spelt<'a>>,
     #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
+    data: Option<Spelt<'a>>,
     #[serde(default)]
     index: Option<u64>,
 }
@@ -101,7 +105,7 @@ struct File<'a> {
     #[serde(borrow, default)]
     file_data: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    filename: Option<&'a RawValue>,
+    filename: Option<Spelt<'a>>,
 }
 
 fn is_system(message: &Message<'_>) -> bool {
@@ -158,11 +162,17 @@ pub(super) fn push_messages(out: &mut Vec<u8>, messages: &[Message<'_>], omitted
             open = Some(role);
         }
     }
-    out.extend_from_slice(if open.is_some() { b"]}]" } else { b"]" });
+    if open.is_none() {
+        return Err(RequestFault::member("messages", "`messages` has nothing for the model to answer; send at least one with content"));
+    }
+    out.extend_from_slice(b"]}]");
     Ok(())
 }
 fn push_tool_result(out: &mut Vec<u8>, message: &Message<'_>, at: &str, omitted: &mut Vec<String>) -> Result<(), RequestFault> {
     let id = message.object.get("tool_call_id").ok_or_else(|| missing(&format!("{at}.tool_call_id")))?;
+    if !id.starts_with(b"\"") {
+        return Err(RequestFault::member(format!("{at}.tool_call_id"), format!("`{at}.tool_call_id` must be a string")));
+    }
     comma(out);
     out.extend_from_slice(b"{\"type\":\"tool_result\",\"tool_use_id\":");
     out.extend_from_slice(id);
@@ -172,8 +182,10 @@ fn push_tool_result(out: &mut Vec<u8>, message: &Message<'_>, at: &str, omitted:
             out.push(b'[');
             push_content(out, Some(content), None, &format!("{at}.content"), omitted)?;
             out.push(b']');
-        } else {
+        } else if content.starts_with(b"\"") {
             out.extend_from_slice(content);
+        } else {
+            return Err(RequestFault::member(format!("{at}.content"), format!("`{at}.content` must be a string or a list of parts")));
         }
     }
     push_cache_control(out, message.object.get("cache_control"));
@@ -188,9 +200,9 @@ fn push_assistant(out: &mut Vec<u8>, message: &Message<'_>, at: &str, omitted: &
     for (j, call) in message.list::<ToolCall<'_>>("tool_calls", at)?.iter().enumerate() {
         comma(out);
         out.extend_from_slice(b"{\"type\":\"tool_use\",\"id\":");
-        push_raw(out, call.id);
+        push_spelt(out, call.id);
         push_member(out, b"\"name\"");
-        push_raw(out, call.function.name);
+        push_spelt(out, call.function.name);
         push_member(out, b"\"input\"");
         let arguments = call.function.arguments.as_deref().map(str::trim).filter(|a| !a.is_empty()).unwrap_or("{}");
         match serde_json::from_str::<&RawValue>(arguments) {
@@ -209,7 +221,7 @@ fn push_assistant(out: &mut Vec<u8>, message: &Message<'_>, at: &str, omitted: &
 fn push_thoughts(out: &mut Vec<u8>, details: &[ReasoningDetail<'_>]) {
     for pieces in details.chunk_by(|a, b| a.kind == b.kind && a.index.is_some() && a.index == b.index) {
         let Some(first) = pieces.first() else { continue };
-        let signature = pieces.iter().find_map(|p| p.signature.filter(|s| s.get() != "null"));
+        let signature = pieces.iter().find_map(|p| p.signature);
         match (&*first.kind, signature, first.data) {
             ("reasoning.text", Some(signature), _) => {
                 comma(out);
@@ -220,13 +232,13 @@ fn push_thoughts(out: &mut Vec<u8>, details: &[ReasoningDetail<'_>]) {
                 }
                 out.push(b'"');
                 push_member(out, b"\"signature\"");
-                push_raw(out, signature);
+                push_spelt(out, signature);
                 out.push(b'}');
             }
             ("reasoning.encrypted", _, Some(data)) => {
                 comma(out);
                 out.extend_from_slice(b"{\"type\":\"redacted_thinking\",\"data\":");
-                push_raw(out, data);
+                push_spelt(out, data);
                 out.push(b'}');
             }
             _ => {}
@@ -270,13 +282,14 @@ fn push_content(
 fn push_part(out: &mut Vec<u8>, kind: &str, part: &Object<'_>) -> serde_json::Result<bool> {
     match kind {
         "text" | "refusal" => {
-            let Some(text) = part.get("text").or(part.get("refusal")) else { return Ok(false) };
-            if text == b"\"\"" {
+            let text: Option<Spelt<'_>> = part.read("text")?;
+            let Some(text) = text.map_or_else(|| part.read("refusal"), |text| Ok(Some(text)))? else { return Ok(false) };
+            if text.get() == "\"\"" {
                 return Ok(true);
             }
             comma(out);
             out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
-            out.extend_from_slice(text);
+            push_spelt(out, text);
         }
         "image_url" => {
             let Some(ImageUrl::Object { url } | ImageUrl::Bare(url)) = part.read("image_url")? else { return Ok(false) };
@@ -291,7 +304,7 @@ fn push_part(out: &mut Vec<u8>, kind: &str, part: &Object<'_>) -> serde_json::Re
             push_source(out, &data);
             if let Some(name) = filename {
                 push_member(out, b"\"title\"");
-                push_raw(out, name);
+                push_spelt(out, name);
             }
         }
         _ => return Ok(false),

@@ -163,6 +163,31 @@ mod tests {
     }
 
     #[test]
+    fn what_should_be_a_string_and_is_none_is_refused_and_named() {
+        let catalog = Catalog::from_documents(&[Document::from_toml(
+            "[[provider]]\nslug=\"a\"\nprotocol=\"anthropic_messages\"\nbase_url=\"http://x\"\n[[model]]\nid=\"a/m\"\n[[model.endpoint]]\nprovider=\"a\"",
+        )
+        .unwrap()])
+        .unwrap();
+        for (messages, param) in [
+            (r#"[{"role":"user","content":[{"type":"text","text":5}]}]"#, "messages[0].content"),
+            (r#"[{"role":"tool","tool_call_id":5,"content":"x"}]"#, "messages[0].tool_call_id"),
+            (r#"[{"role":"tool","tool_call_id":"c","content":{"a":1}}]"#, "messages[0].content"),
+            (r#"[{"role":"assistant","tool_calls":[{"id":"c","function":{"name":null}}]}]"#, "messages[0].tool_calls"),
+            (r#"[{"role":"assistant","reasoning_details":[{"type":"reasoning.text","signature":5}]}]"#, "messages[0].reasoning_details"),
+            (r#"[{"role":"user","role":"assistant","content":"x"}]"#, "messages[0]"),
+            (r#"[{"content":"x"}]"#, "messages[0].role"),
+            (r#"["x"]"#, "messages"),
+            ("[]", "messages"),
+            (r#"[{"role":"user","content":""}]"#, "messages"),
+        ] {
+            let request = ChatRequest::parse(Bytes::from(format!(r#"{{"model":"a/m","messages":{messages}}}"#)), 64).unwrap();
+            let fault = to_anthropic_messages(&request, &catalog.endpoints()[0], &mut Vec::new(), &mut Vec::new()).unwrap_err();
+            assert_eq!(fault.param.as_deref(), Some(param), "{messages}: {fault}");
+        }
+    }
+
+    #[test]
     fn a_conversation_with_tools_becomes_turns_of_blocks() {
         let (body, omitted) = translate(
             r#"{"model":"a/m","messages":[
