@@ -7,6 +7,7 @@
   tls       memory of open streams, with TLS and without
   http2     what HTTP/2 towards a provider costs
   soak      a mixed load with faults for 20 minutes: is memory flat, is a record lost
+  curve     draws what `cargo bench -p benches --bench policy` measured
 
 Builds nothing: `cargo build --release -p anyrouter-server -p benches` does. Figures are of this machine; ratios are of the run.
 """
@@ -330,6 +331,22 @@ def soak(bench):
         sys.exit("records are missing or doubled")
 
 
+def curve(o):
+    measured = {}
+    for what in ("evaluate", "by hand"):
+        folder = o.target / "criterion/policy" / what
+        found = {int(p.parent.parent.name): json.loads(p.read_text())["median"]["point_estimate"] for p in folder.glob("*/new/estimates.json")}
+        measured[what] = dict(sorted(found.items()))
+    table(["endpoints", *measured], [[n, *(f"{m[n]:,.0f} ns" for m in measured.values())] for n in measured["evaluate"]])
+    if o.plot:
+        with drawing(o.plot, 7, 3) as (_, axes):
+            for (what, points), color in zip(measured.items(), ("#4878a8", "#b0b0b0")):
+                axes.loglog(list(points), list(points.values()), "o-", color=color, label=what)
+            axes.set_xlabel("endpoints of the model")
+            axes.set_ylabel("nanoseconds of a decision")
+            axes.legend()
+
+
 def lock_database(data):
     with contextlib.closing(sqlite3.connect(data / "anyrouter.db", timeout=10, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -359,7 +376,7 @@ def drawing(path, width, height, rows=1):
 
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("what", choices=["compare", "keys", "long", "tls", "http2", "soak"])
+    a.add_argument("what", choices=["compare", "keys", "long", "tls", "http2", "soak", "curve"])
     a.add_argument("--target", type=pathlib.Path, default=pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")), help="cargo's build folder")
     a.add_argument("--seconds", type=float, default=3, help="of each measurement")
     a.add_argument("--rounds", type=int, default=3)
@@ -371,6 +388,8 @@ def main():
     o = a.parse_args()
     o.target = o.target.resolve()
     o.server = o.target / "release/anyrouter-server"
+    if o.what == "curve":
+        return curve(o)
     with Bench(o) as bench:
         globals()[o.what](bench)
 
