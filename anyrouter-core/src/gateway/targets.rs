@@ -16,9 +16,6 @@ use crate::{
 
 const NO_PRESETS: &str = "this server has no presets; name a model, and send what the preset would have said";
 
-/// A virtual name stands for at most so many models.
-const EXPANSION: usize = 64;
-
 /// What a request asks for.
 #[derive(Debug)]
 pub(super) struct Targets {
@@ -116,7 +113,7 @@ impl Targets {
             }
             None => catalog.find(parsed.base).into_iter().collect(),
         };
-        for model in found.into_iter().take(EXPANSION) {
+        for model in found {
             if !self.models.iter().any(|(known, _)| *known == model) {
                 self.models.push((model, [(Layer::Request, restriction.clone())]));
             }

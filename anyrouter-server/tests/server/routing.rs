@@ -244,3 +244,17 @@ fn a_restriction_holds_however_its_name_is_written() {
         assert_eq!(response.status(), 404, "a pin that cannot be read is a pin");
     }
 }
+
+#[test]
+fn a_virtual_name_reaches_a_model_of_ones_own_behind_all_that_is_built_in() {
+    let upstream = Upstream::start();
+    upstream.on("up", vec![Act::Json(200, completion("mine"))]);
+    let toml = format!(
+        "[[provider]]\nslug = \"house\"\nprotocol = \"openai_chat\"\nbase_url = \"http://{}/v1\"\nterms = {{ self_hosted = true }}\n\
+         [[model]]\nid = \"house/llama\"\n[[model.endpoint]]\nprovider = \"house\"\nupstream_model = \"up\"\nprice = {{ prompt = \"0\", completion = \"0\" }}",
+        upstream.address
+    );
+    let server = Server::start_in(tempfile::tempdir().unwrap(), &toml, &[]);
+    let answer: Value = server.chat("anyrouter/auto", json!({})).json().unwrap();
+    assert_eq!(answer["model"], "house/llama", "{answer}");
+}
