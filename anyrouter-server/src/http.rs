@@ -43,6 +43,9 @@ type Answer = Response<Either<AnswerBody, Body>>;
 const HEAD: Duration = Duration::from_secs(30);
 /// The most that a request's head may have, in bytes.
 const HEAD_BYTES: usize = 64 << 10;
+/// How often is looked for the rest of HTTP/2's preface, and the time between.
+const PREFACE_LOOKS: usize = 100;
+const PREFACE_PAUSE: Duration = Duration::from_millis(5);
 /// How much of a body that nobody reads is passed over, in bytes, and for how long.
 const DISCARDED: u64 = 1 << 20;
 const DISCARD: Duration = Duration::from_millis(100);
@@ -117,15 +120,16 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, tls: Optio
 async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let mut first = [0; PREFACE.len()];
-    loop {
+    for _ in 0..PREFACE_LOOKS {
         let seen = stream.peek(&mut first).await?;
         let begun = first.get(..seen).unwrap_or_default();
         if seen == 0 || begun == PREFACE || !PREFACE.starts_with(begun) {
             return Ok(begun == PREFACE);
         }
-        // A part of it is here, and will be seen again at once until there is more.
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        // A part of it is here, and will be seen again at once until there is more; or for ever, where no more comes.
+        tokio::time::sleep(PREFACE_PAUSE).await;
     }
+    Ok(false)
 }
 
 async fn answer(server: Arc<Server>, router: axum::Router, peer: SocketAddr, request: Request<Incoming>) -> Result<Answer, Infallible> {

@@ -279,6 +279,13 @@ fn http_2_is_known_by_its_preface_whatever_pieces_that_comes_in() {
         stream.read_exact(&mut frame).unwrap();
         assert_eq!(frame[3], 4, "it answers with its settings");
     }
+    // A part of it, and then nothing: the connection ends, and does not wait for more.
+    let mut stream = connect(&server);
+    stream.write_all(b"PRI * HTT").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let began = Instant::now();
+    let _ = stream.read_to_end(&mut Vec::new());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     // What only begins like it is HTTP/1.1.
     let mut stream = connect(&server);
     stream.write_all(b"P").unwrap();
