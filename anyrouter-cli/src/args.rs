@@ -49,11 +49,20 @@ pub(crate) enum Command {
     /// Privacy settings: get, set.
     #[command(subcommand)]
     Privacy(PrivacyCommand),
+    /// Find personal data and secrets in what comes on standard input, and take them out. No server is asked.
+    Redact(Redact),
     /// The usage record of a request.
     Generation {
         /// `gen-…` or `req_…`.
         id: String,
     },
+}
+
+#[derive(Arguments)]
+pub(crate) struct Redact {
+    /// Read JSON lines, `{"id", "text"}` or `{"id", "json"}`, and write where values are, as `{"id", "spans"}`.
+    #[arg(long)]
+    pub(crate) spans: bool,
 }
 
 #[derive(Arguments)]

@@ -6,6 +6,7 @@ mod args;
 mod chat;
 mod client;
 mod explain;
+mod redact;
 mod table;
 
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ async fn run(args: Args) -> Result<(), Failure> {
     let client = || Client::new(&args.base_url, args.key.clone());
     let manager = || Client::new(&args.base_url, args.management_key.clone().or_else(|| args.key.clone()));
     match args.command {
+        Command::Redact(redact) => return redact::redact(redact, as_json),
         Command::Chat(chat) => chat::chat(&client()?, chat, as_json).await,
         Command::Models { query, user } => {
             let path = if user { "/models/user" } else { "/models" };

@@ -8,6 +8,7 @@
 //! - [`route`]: which of them *should* serve it;
 //! - [`wire`]: the protocols, in bytes;
 //! - [`usage`]: the record that each request ends in;
+//! - [`redact`]: personal data and secrets, found and taken out;
 //! - [`gateway`]: the path of a request over all of them.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
@@ -21,6 +22,8 @@ pub mod key;
 pub mod policy;
 #[cfg(feature = "gateway")]
 pub mod ports;
+#[cfg(feature = "redact")]
+pub mod redact;
 pub mod route;
 pub mod secret;
 pub mod time;

@@ -1,0 +1,141 @@
+//! Detectors: each looks at the hits that concern it, and at the text around them, never further than [`REACH`].
+
+mod check_digits;
+mod credentials;
+mod dates;
+mod email;
+mod ids;
+mod names;
+mod network;
+mod numbers;
+mod phones;
+mod postal;
+
+pub(crate) use self::{check_digits::luhn, ids::Ids, phones::Phones};
+use super::{
+    Engine, Kind,
+    label::Finding,
+    scan::{Hit, What},
+    vocabulary::Meaning,
+};
+
+/// How far from a value a detector looks, in bytes: what is farther away changes nothing.
+pub(crate) const REACH: usize = 256;
+
+/// What a detector sees.
+pub(crate) struct Scene<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) text: &'a str,
+    pub(crate) hits: &'a [Hit],
+    pub(crate) found: &'a mut Vec<Finding>,
+}
+
+impl<'a> Scene<'a> {
+    /// Runs all detectors.
+    pub(crate) fn detect(&mut self) {
+        let mut numbers_done = 0;
+        for i in 0..self.hits.len() {
+            let Some(hit) = self.hits.get(i).copied() else { break };
+            match hit.what {
+                What::Digits if hit.start >= numbers_done => numbers_done = self.number(hit.start),
+                What::Digits => {}
+                What::At => self.at_sign(hit.start),
+                What::Colon => self.colon(hit.start),
+                What::Prefix(group) => self.format(hit.start, group),
+                What::Word(meaning) => self.word(i, hit, meaning),
+            }
+        }
+    }
+
+    fn word(&mut self, index: usize, hit: Hit, meaning: Meaning) {
+        if meaning.has(Meaning::PASSWORD.and(Meaning::SECRET).and(Meaning::SERVICE).and(Meaning::AUTHORIZATION)) {
+            self.credential(hit, meaning);
+        }
+        if meaning.has(Meaning::KEY_BLOCK) {
+            self.key_block(hit);
+        }
+        if meaning.has(Meaning::SPELLED_DOT) {
+            self.spelled_email(hit);
+        }
+        if meaning.has(Meaning::MONTH) {
+            self.written_date(hit);
+        }
+        if meaning.has(Meaning::USERNAME) {
+            self.username(hit);
+        }
+        if meaning.has(Meaning::PASSPORT.and(Meaning::DRIVER_LICENSE).and(Meaning::VEHICLE).and(Meaning::BANK_ACCOUNT).and(Meaning::CRYPTO)) {
+            self.numbered(hit, meaning);
+        }
+        self.name(index, hit, meaning);
+        self.place(index, hit, meaning);
+    }
+
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+
+    /// The byte at `at`; a space outside the text.
+    pub(crate) fn byte(&self, at: usize) -> u8 {
+        self.bytes().get(at).copied().unwrap_or(b' ')
+    }
+
+    /// The byte before `at`; a space at the beginning.
+    pub(crate) fn byte_before(&self, at: usize) -> u8 {
+        at.checked_sub(1).map_or(b' ', |i| self.byte(i))
+    }
+
+    pub(crate) fn slice(&self, start: usize, end: usize) -> &'a [u8] {
+        self.bytes().get(start..end.min(self.text.len())).unwrap_or_default()
+    }
+
+    /// The text between two places, which must lie between characters.
+    pub(crate) fn part(&self, start: usize, end: usize) -> &'a str {
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    pub(crate) fn add(&mut self, start: usize, end: usize, kind: Kind, rule: &'static str, confidence: u8) {
+        if start < end && self.text.is_char_boundary(start) && self.text.is_char_boundary(end) {
+            self.found.push(Finding::new(start, end, kind, rule, confidence));
+        }
+    }
+
+    /// The nearest word with one of these meanings that ends at or before `at`, within `distance` bytes, and not behind a placeholder.
+    pub(crate) fn before(&self, at: usize, any: Meaning, distance: usize) -> Option<Hit> {
+        let from = at.saturating_sub(distance);
+        let last = self.hits.partition_point(|h| h.start < at);
+        self.hits
+            .get(..last)?
+            .iter()
+            .rev()
+            .take_while(|h| h.start + 48 >= from)
+            .find(|h| h.end <= at && h.end >= from && h.meaning().has(any))
+            .copied()
+    }
+
+    /// The nearest word with one of these meanings that begins at or after `at`, within `distance` bytes.
+    pub(crate) fn after(&self, at: usize, any: Meaning, distance: usize) -> Option<Hit> {
+        let first = self.hits.partition_point(|h| h.start < at);
+        self.hits.get(first..)?.iter().take_while(|h| h.start <= at + distance).find(|h| h.meaning().has(any)).copied()
+    }
+
+    /// Whether a context word stands shortly before, or else closely behind.
+    pub(crate) fn near(&self, start: usize, end: usize, any: Meaning) -> bool {
+        self.before(start, any, 48).is_some_and(|h| !self.is_cut(h.end, start)) || self.after(end, any, 24).is_some_and(|h| !self.is_cut(end, h.start))
+    }
+
+    /// Whether a sentence or a line ends between two places.
+    pub(crate) fn is_cut(&self, start: usize, end: usize) -> bool {
+        let between = self.slice(start, end);
+        between.iter().filter(|b| **b == b'\n').count() > 1
+            || between.windows(2).any(|w| matches!(w, [b'.' | b'!' | b'?' | b';', b' ' | b'\n']) && between.len() > 4)
+    }
+
+    /// The characters from `at` on.
+    pub(crate) fn chars_from(&self, at: usize) -> std::str::Chars<'a> {
+        self.text.get(at..).unwrap_or_default().chars()
+    }
+}
+
+pub(crate) fn is_word_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+}

@@ -1,0 +1,110 @@
+//! Dates of birth: dates in any usual form, with a word that says so before them.
+
+use super::Scene;
+use crate::redact::{Kind, scan::Hit, vocabulary::Meaning};
+
+/// How far before a date its word may stand, in bytes.
+const DISTANCE: usize = 40;
+
+impl Scene<'_> {
+    /// `1985-03-12`, `12/03/1985`, `12.3.85`, `19850312`, `1985年3月12日`, and a day before a month's name.
+    pub(super) fn date(&mut self, at: usize) {
+        let Some(word) = self.before(at, Meaning::DOB, DISTANCE) else { return };
+        if self.is_cut(word.end, at) || self.byte_before(at).is_ascii_alphanumeric() {
+            return;
+        }
+        let mut end = at;
+        let mut groups: Vec<usize> = Vec::new();
+        loop {
+            let digits = self.slice(end, end + 9).iter().take_while(|b| b.is_ascii_digit()).count();
+            if digits == 0 {
+                break;
+            }
+            groups.push(digits);
+            end += digits;
+            let rest = self.part(end, (end + 8).min(self.text.len()).max(end));
+            let rest = if self.text.is_char_boundary((end + 8).min(self.text.len())) { rest } else { self.part(end, self.boundary(end + 8)) };
+            let gap = match rest.chars().next() {
+                Some('年' | '月' | '년' | '월') => {
+                    let unit = rest.chars().next().map_or(0, char::len_utf8);
+                    unit + rest.get(unit..).unwrap_or_default().bytes().take_while(|b| *b == b' ').count()
+                }
+                Some('日' | '일') => {
+                    end += rest.chars().next().map_or(0, char::len_utf8);
+                    break;
+                }
+                Some('/' | '-' | '.') => 1 + usize::from(rest.get(1..2) == Some(" ")),
+                Some(' ') if rest.get(1..2).is_some_and(|c| c == "/" || c == "-") => 3,
+                _ => break,
+            };
+            if groups.len() == 3 || !self.byte(end + gap).is_ascii_digit() {
+                break;
+            }
+            end += gap;
+        }
+        let is_date = match groups.as_slice() {
+            [8] => true,
+            [a, b, c] => [*a, *b, *c].iter().all(|n| *n <= 4) && (*a == 4 || *c == 4 || *c == 2) && *b <= 2,
+            [4] => self.part(at, end).starts_with("19") || self.part(at, end).starts_with("20"),
+            _ => false,
+        };
+        if is_date && !self.byte(end).is_ascii_alphanumeric() {
+            self.add(at, end, Kind::DateOfBirth, "date_of_birth", if groups.len() == 3 || groups == [8] { 88 } else { 60 });
+        }
+    }
+
+    fn boundary(&self, at: usize) -> usize {
+        (0..4).map(|i| at.min(self.text.len()).saturating_sub(i)).find(|i| self.text.is_char_boundary(*i)).unwrap_or(0)
+    }
+
+    /// `12 March 1985`, `March 12th, 1985`, `12 de marzo de 1985`, around a month's name.
+    pub(super) fn written_date(&mut self, month: Hit) {
+        let Some(word) = self.before(month.start, Meaning::DOB, DISTANCE) else { return };
+        if self.is_cut(word.end, month.start.saturating_sub(6)) {
+            return;
+        }
+        // The day before, with what joins it.
+        let before = self.slice(month.start.saturating_sub(10), month.start);
+        let mut start = month.start;
+        let joint = before.iter().rev().take_while(|b| b" .,-/".contains(b)).count();
+        let mut head = before.get(..before.len() - joint).unwrap_or_default();
+        let mut length = joint;
+        for particle in [&b"of"[..], b"de", b"di", b"th", b"st", b"nd", b"rd", b"er", "º".as_bytes()] {
+            if let Some(rest) = head.strip_suffix(particle) {
+                let spaces = rest.iter().rev().take_while(|b| **b == b' ').count();
+                length += particle.len() + spaces;
+                head = rest.get(..rest.len() - spaces).unwrap_or_default();
+            }
+        }
+        let day = head.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+        if (1..=2).contains(&day) {
+            start = month.start - length - day;
+        }
+        // What follows: a day, a year.
+        let mut end = month.end;
+        let mut year = false;
+        for _ in 0..3 {
+            let mut at = end;
+            at += self.slice(at, at + 3).iter().take_while(|b| b" ,.-/".contains(b)).count();
+            for particle in ["de ", "del ", "of "] {
+                if self.part(at, at + particle.len()) == particle {
+                    at += particle.len();
+                }
+            }
+            let digits = self.slice(at, at + 5).iter().take_while(|b| b.is_ascii_digit()).count();
+            match digits {
+                1 | 2 | 4 if !year => {
+                    end = at + digits;
+                    year = digits == 4;
+                    if digits < 4 && matches!(self.part(end, end + 2), "th" | "st" | "nd" | "rd") {
+                        end += 2;
+                    }
+                }
+                _ => break,
+            }
+        }
+        if start < month.start || end > month.end {
+            self.add(start, end, Kind::DateOfBirth, "date_of_birth", if year { 88 } else { 65 });
+        }
+    }
+}

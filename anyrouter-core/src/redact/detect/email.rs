@@ -1,0 +1,171 @@
+//! E-mail addresses, plain and spelled out, and URLs that carry credentials.
+
+use super::Scene;
+use crate::redact::{Kind, scan::Hit, vocabulary::is_letter};
+
+/// Domains' ends that a spelled-out address may have.
+const ENDS: [&str; 40] = [
+    "com", "org", "net", "edu", "gov", "io", "co", "dev", "app", "info", "biz", "me", "ai", "de", "uk", "fr", "es", "it", "nl", "pl", "pt", "se",
+    "no", "dk", "fi", "ch", "at", "be", "eu", "us", "ca", "au", "in", "jp", "cn", "br", "ru", "cz", "example", "test",
+];
+
+fn is_local(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._%+-'&*/=?^`{|}~!#$".contains(&byte) || byte >= 0x80
+}
+
+fn is_domain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-') || byte >= 0x80
+}
+
+impl Scene<'_> {
+    /// An `@`: an address (RFC 5322, 3.4.1, as people write it), or the end of a URL's credentials (RFC 3986, 3.2.1).
+    pub(super) fn at_sign(&mut self, at: usize) {
+        let bytes = self.bytes();
+        if self.url_credentials(at) {
+            return;
+        }
+        let is_email_local = |b: u8| b.is_ascii_alphanumeric() || b"._%+-'".contains(&b) || b >= 0x80;
+        let before = bytes.get(at.saturating_sub(64)..at).unwrap_or_default().iter().rev();
+        let mut start = at - before.take_while(|b| is_email_local(**b)).count();
+        if start > 0 && at - start < 64 && is_local(self.byte_before(start)) && !b"=/{|?&#$`*!".contains(&self.byte_before(start)) {
+            return;
+        }
+        while start < at && (b".-'+%_".contains(&self.byte(start)) && !(self.byte(start) == b'_') || !self.text.is_char_boundary(start)) {
+            start += 1;
+        }
+        let mut end = at + 1;
+        while end < at + 254 && is_domain(self.byte(end)) && end < bytes.len() {
+            end += 1;
+        }
+        while end > at && (b".-".contains(&self.byte_before(end)) || !self.text.is_char_boundary(end)) {
+            end -= 1;
+        }
+        let domain = self.part(at + 1, end);
+        let domain = domain.split("..").next().unwrap_or_default();
+        // A sentence may go on behind a full stop without a space.
+        let labels: Vec<&str> = domain.split('.').collect();
+        let is_end = |l: &str| (2..=24).contains(&l.len()) && l.chars().all(char::is_alphabetic) || l.starts_with("xn--");
+        let Some(last) = labels.iter().rposition(|l| is_end(l)).filter(|l| *l > 0) else { return };
+        let domain_end = at + 1 + labels.iter().take(last + 1).map(|l| l.len() + 1).sum::<usize>() - 1;
+        if start == at || labels.iter().take(last).any(|l| l.is_empty() || l.starts_with('-')) {
+            return;
+        }
+        // Thai, Chinese and Japanese text touches an address: it begins with the last run of Latin.
+        let local = self.part(start, at);
+        if !local.is_ascii() {
+            let from = local.char_indices().rev().find(|(_, c)| u32::from(*c) >= 0xe00).map_or(0, |(i, c)| i + c.len_utf8());
+            start += from;
+        }
+        if start < at {
+            self.add(start, domain_end, Kind::Email, "email", 95);
+        }
+    }
+
+    /// `scheme://user:password@host…`, from its scheme to its end.
+    fn url_credentials(&mut self, at: usize) -> bool {
+        let from = at.saturating_sub(200);
+        let window = self.slice(from, at);
+        let Some(scheme) = memchr::memmem::rfind(window, b"://") else { return false };
+        let inside = window.get(scheme + 3..).unwrap_or_default();
+        if inside.is_empty() || inside.iter().any(|b| b.is_ascii_whitespace() || b"\"'<>/`".contains(b)) || !inside.contains(&b':') {
+            return false;
+        }
+        let password = inside.iter().position(|b| *b == b':').map_or(0, |p| inside.len() - p - 1);
+        let is_variable = inside.windows(2).any(|w| w == b"${" || w == b"{{") || password == 0;
+        let start = window.get(..scheme).unwrap_or_default().iter().rposition(|b| !(b.is_ascii_alphanumeric() || b"+.-".contains(b))).map_or(0, |p| p + 1);
+        if is_variable || start == scheme {
+            return false;
+        }
+        let mut end = at + 1;
+        while end < self.text.len() && end < at + 512 && !self.byte(end).is_ascii_whitespace() && !b"\"'<>`,;)]}|\\".contains(&self.byte(end)) {
+            end += 1;
+        }
+        while end > at && b".:!?".contains(&self.byte_before(end)) {
+            end -= 1;
+        }
+        self.add(from + start, end, Kind::Url, "url_credentials", 96);
+        true
+    }
+
+    /// `john dot doe at example dot com`, also in brackets, around its first `dot`.
+    pub(super) fn spelled_email(&mut self, dot: Hit) {
+        let Some((_, end)) = self.spelled_domain_end(dot) else { return };
+        let bytes = self.bytes();
+        let mut start = dot.start;
+        let mut has_at = false;
+        // Back over words that `dot`, `at` and signs join.
+        for _ in 0..10 {
+            let word_end = self.skip_back(start);
+            let word = word_end - bytes.get(word_end.saturating_sub(48)..word_end).unwrap_or_default().iter().rev().take_while(|b| is_spelled(**b)).count();
+            if word == word_end {
+                break;
+            }
+            start = word;
+            let joint_end = self.skip_back(word);
+            let joint = joint_end - bytes.get(joint_end.saturating_sub(12)..joint_end).unwrap_or_default().iter().rev().take_while(|b| is_letter(**b)).count();
+            let text = self.part(joint, joint_end).to_lowercase();
+            match text.as_str() {
+                "at" | "arroba" | "chiocciola" | "arobase" | "ät" | "klammeraffe" if !has_at => {
+                    has_at = true;
+                    start = joint;
+                }
+                "dot" | "punkt" | "punto" | "ponto" | "point" | "underscore" | "dash" | "minus" | "plus" | "hyphen" => start = joint,
+                "" if self.byte_before(joint_end) == b'@' && !has_at => {
+                    has_at = true;
+                    start = joint_end - 1;
+                }
+                _ => break,
+            }
+        }
+        if has_at {
+            while start < end && b"([{< ".contains(&self.byte(start)) {
+                start += 1;
+            }
+            self.add(start, end, Kind::Email, "email_spelled", 85);
+        }
+    }
+
+    /// Where the domain ends whose first dot is spelled here.
+    fn spelled_domain_end(&self, dot: Hit) -> Option<(usize, usize)> {
+        let mut at = dot.end;
+        let mut end = None;
+        for _ in 0..4 {
+            let word = self.skip(at);
+            let length = self.slice(word, word + 24).iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'-').count();
+            if length == 0 {
+                break;
+            }
+            let text = self.part(word, word + length).to_ascii_lowercase();
+            if ENDS.contains(&text.as_str()) {
+                end = Some((word, word + length));
+            }
+            let next = self.skip(word + length);
+            let joint = self.slice(next, next + 8).iter().take_while(|b| b.is_ascii_alphabetic()).count();
+            let is_dot = matches!(self.part(next, next + joint).to_ascii_lowercase().as_str(), "dot" | "punkt" | "punto" | "ponto" | "point");
+            let is_at = matches!(self.part(next, next + joint).to_ascii_lowercase().as_str(), "at");
+            if !is_dot && !is_at && end.is_some() {
+                break;
+            }
+            if !is_dot && !is_at {
+                return None;
+            }
+            if is_at {
+                end = None;
+            }
+            at = next + joint;
+        }
+        end
+    }
+
+    fn skip(&self, at: usize) -> usize {
+        at + self.slice(at, at + 4).iter().take_while(|b| b" )]}>([{<.".contains(b)).count()
+    }
+
+    fn skip_back(&self, at: usize) -> usize {
+        at - self.slice(at.saturating_sub(4), at).iter().rev().take_while(|b| b" )]}>([{<.".contains(b)).count()
+    }
+}
+
+fn is_spelled(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'+')
+}

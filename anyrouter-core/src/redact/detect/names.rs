@@ -1,0 +1,437 @@
+//! People's names: by the words before them, by lists of given and family names, by titles; and names in scripts without spaces.
+
+use super::Scene;
+use crate::redact::{
+    Kind,
+    scan::Hit,
+    vocabulary::{Meaning, is_letter},
+};
+
+/// Particles within names.
+const PARTICLES: [&str; 26] = [
+    "van", "von", "de", "der", "den", "del", "della", "di", "da", "do", "dos", "das", "la", "le", "el", "al", "bin", "bint", "ibn", "ben", "ter", "ten",
+    "zu", "y", "e", "st",
+];
+/// Words that are written with a capital and are no part of a name.
+const STOPS: [&str; 96] = [
+    "i", "the", "a", "an", "and", "or", "but", "my", "your", "his", "her", "our", "their", "this", "that", "is", "was", "are", "can", "could", "please", "hi",
+    "hello", "dear", "hey", "thanks", "thank", "regards", "best", "sincerely", "yes", "no", "ok", "we", "you", "he", "she", "it", "they", "if", "when", "where",
+    "what", "who", "how", "why", "on", "in", "at", "to", "from", "for", "of", "with", "by", "as", "email", "phone", "address", "tel", "date", "dob", "ssn", "age",
+    "born", "note", "re", "subject", "street", "inc", "ltd", "llc", "gmbh", "corp", "university", "bank", "hospital", "school", "not", "there", "team", "all",
+    "everyone", "everybody", "sir", "madam", "ich", "wir", "und", "der", "die", "das", "el", "la", "je", "unknown",
+];
+
+/// A word of a name.
+#[derive(Clone, Copy, Debug)]
+struct Word {
+    start: usize,
+    end: usize,
+}
+
+impl Scene<'_> {
+    /// A word that is a name, or that stands before one.
+    pub(super) fn name(&mut self, index: usize, hit: Hit, meaning: Meaning) {
+        if meaning.has(Meaning::SURNAME_CHARACTER) || self.is_wide(hit.start) {
+            self.unspaced_name(index, hit, meaning);
+        }
+        if meaning.has(Meaning::HONORIFIC) {
+            self.titled(hit);
+        }
+        if meaning.has(Meaning::NAME.and(Meaning::GREETING)) {
+            self.introduced(hit, meaning);
+        }
+        if meaning.has(Meaning::ANY_NAME) && self.is_capitalised(hit.start) {
+            self.listed(hit, meaning);
+        }
+    }
+
+    fn is_wide(&self, at: usize) -> bool {
+        self.chars_from(at).next().is_some_and(is_unspaced_script)
+    }
+
+    /// Whether the word at `at` begins as names do: with a capital, or in a script that has none.
+    fn is_capitalised(&self, at: usize) -> bool {
+        self.chars_from(at).next().is_some_and(|c| c.is_uppercase() || (c.is_alphabetic() && !c.is_lowercase() && !c.is_uppercase()))
+    }
+
+    /// The word that begins at `at`, with hyphens and apostrophes inside.
+    fn name_word(&self, at: usize) -> Option<Word> {
+        let mut end = at;
+        loop {
+            end += self.slice(end, end + 40).iter().take_while(|b| is_letter(**b)).count();
+            match self.slice(end, end + 2) {
+                [b'-' | b'\'', next] if is_letter(*next) && end > at => end += 1,
+                _ => break,
+            }
+        }
+        // A possessive is no part of the name.
+        let text = self.part(at, end);
+        let end = if text.ends_with("'s") { end - 2 } else { end };
+        (end > at && end - at <= 40 && !self.byte(end).is_ascii_digit() && self.byte(end) != b'_').then_some(Word { start: at, end })
+    }
+
+    fn is_stop(&self, word: Word) -> bool {
+        let text = self.part(word.start, word.end).to_lowercase();
+        STOPS.contains(&text.as_str())
+    }
+
+    /// Up to four capitalised words from `at` on, with initials and particles.
+    fn capitalised_words(&self, at: usize) -> Vec<Word> {
+        let mut words: Vec<Word> = Vec::new();
+        let mut at = at;
+        let mut particles = 0;
+        while words.len() < 5 {
+            let Some(word) = self.name_word(at) else { break };
+            let text = self.part(word.start, word.end);
+            let is_initial = text.chars().count() == 1 && self.byte(word.end) == b'.';
+            if self.is_capitalised(word.start) && !self.is_stop(word) && (text.chars().count() > 1 || is_initial || !text.is_ascii()) {
+                particles = 0;
+                words.push(word);
+            } else if PARTICLES.contains(&text.to_lowercase().as_str()) && !words.is_empty() && particles < 2 && self.byte(word.end) == b' ' {
+                particles += 1;
+                words.push(word);
+            } else {
+                break;
+            }
+            at = word.end;
+            if is_initial {
+                at += 1;
+            }
+            let is_caps = text.len() > 1 && text.chars().all(char::is_uppercase);
+            match self.byte(at) {
+                b' ' => at += 1,
+                b'.' if is_initial || matches!(text, "Jr" | "Sr" | "St") => at += 2,
+                b'+' if self.byte(at + 1).is_ascii_uppercase() => at += 1,
+                _ => break,
+            }
+            let _ = is_caps;
+        }
+        for _ in 0..particles {
+            words.pop();
+        }
+        words
+    }
+
+    fn end_of(&self, words: &[Word]) -> usize {
+        let Some(last) = words.last() else { return 0 };
+        let is_initial = self.part(last.start, last.end).chars().count() == 1 && self.byte(last.end) == b'.';
+        last.end + usize::from(is_initial && words.len() > 1)
+    }
+
+    /// A name behind a title.
+    fn titled(&mut self, hit: Hit) {
+        let mut at = hit.end;
+        if self.byte(at) == b'.' {
+            at += 1;
+        }
+        if self.byte(at) == b' ' {
+            at += 1;
+        }
+        if at == hit.end || !self.is_capitalised(hit.start) && !self.part(hit.start, hit.end).chars().next().is_some_and(char::is_lowercase) {
+            return;
+        }
+        // Another title may follow.
+        if let Some(next) = self.after(at, Meaning::HONORIFIC, 0) && next.start == at {
+            return;
+        }
+        let words = self.capitalised_words(at);
+        let short = self.part(hit.start, hit.end).len() <= 3 && !self.is_capitalised(hit.start);
+        if !words.is_empty() && !short {
+            let end = self.end_of(words.get(..words.len().min(4)).unwrap_or_default());
+            let text = self.part(at, end);
+            if text.chars().any(char::is_lowercase) || !text.is_ascii() {
+                self.add(at, end, Kind::Person, "titled", 82);
+            }
+        }
+    }
+
+    /// A name behind `my name is`, `Name:`, `Dear`.
+    fn introduced(&mut self, hit: Hit, meaning: Meaning) {
+        let phrase = self.part(hit.start, hit.end).to_lowercase();
+        let mut at = hit.end;
+        let mut marked = false;
+        // The rest of a field's name, as in `customer_name_1`.
+        at += self.slice(at, at + 12).iter().take_while(|b| **b == b'_' || (b.is_ascii_alphanumeric() && self.byte(hit.end) == b'_')).count();
+        let limit = at + 12;
+        while at < limit {
+            match self.slice(at, at + 3) {
+                [b'"' | b'\'' | b'*' | b'|' | b'>' | b'\t', ..] => {
+                    at += 1;
+                }
+                [b':' | b'=', ..] => {
+                    marked = true;
+                    at += 1;
+                }
+                [b',', b'\n', ..] | [b'\n', ..] if matches!(phrase.as_str(), "regards" | "sincerely" | "best" | "cheers" | "thanks" | "best regards" | "kind regards" | "yours" | "mit freundlichen grüßen" | "viele grüße" | "signed") || phrase.ends_with("regards") || phrase.ends_with("grüßen") || phrase.ends_with("grüße") => {
+                    at += 1;
+                    marked = true;
+                }
+                [b',', b' ', ..] if phrase.ends_with("regards") || phrase == "sincerely" || phrase == "signed" => at += 1,
+                [b' ', b'i', b's'] => at += 3,
+                [b' ', ..] => at += 1,
+                [0xef, 0xbc, 0x9a] => {
+                    marked = true;
+                    at += 3;
+                }
+                _ => break,
+            }
+        }
+        if at == hit.end {
+            return;
+        }
+        let mut words = self.capitalised_words(at);
+        while words.first().is_some_and(|w| self.before(w.end + 1, Meaning::HONORIFIC, 1).is_some_and(|h| h.start == w.start)) && words.len() > 1 {
+            words.remove(0);
+        }
+        let Some(first) = words.first().copied() else { return };
+        let known = words.iter().filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME)).count();
+        let plain = words.iter().filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME) && !self.meaning_of(**w).has(Meaning::AMBIGUOUS)).count();
+        let strong = ["my name is", "name is", "name s", "full name", "first name", "last name", "surname", "ich heiße", "mein name ist", "je m appelle", "me llamo", "mi chiamo", "call me", "nombre completo"].iter().any(|p| phrase.replace(['\'', '_', '-'], " ").contains(p)) || phrase.len() > 8 && phrase.contains("name");
+        let is_field = marked || strong;
+        let end = self.end_of(&words);
+        let confidence = match (strong, marked, known, words.len()) {
+            (true, ..) if meaning.has(Meaning::NAME) => 86,
+            (_, true, n, _) if n > 0 => 84,
+            (_, true, 0, 2..=3) if is_field && !phrase.starts_with("to") && !phrase.starts_with("from") => 66,
+            (false, false, _, 1) if plain == 1 => 72,
+            (false, false, n, 2..) if n > 0 && (plain > 0 || n > 1) => 80,
+            (false, false, _, 1) if known == 1 && meaning.has(Meaning::GREETING) => 62,
+            _ => return,
+        };
+        if self.part(first.start, end).chars().all(|c| c.is_uppercase() || !c.is_alphabetic()) && !strong && known == 0 && self.part(first.start, end).is_ascii() {
+            return;
+        }
+        if self.meaning_of(first).has(Meaning::PLACE_NAME) && !self.meaning_of(first).has(Meaning::ANY_NAME) {
+            return;
+        }
+        self.add(first.start, end, Kind::Person, "introduced", confidence);
+    }
+
+    fn meaning_of(&self, word: Word) -> Meaning {
+        let first = self.hits.partition_point(|h| h.start < word.start);
+        let hits = self.hits.get(first..).unwrap_or_default().iter().take_while(|h| h.start < word.end);
+        hits.fold(Meaning::default(), |m, h| m.and(h.meaning()))
+    }
+
+    /// A name by the lists: a given name and what follows, or a family name behind an initial.
+    fn listed(&mut self, hit: Hit, meaning: Meaning) {
+        let before = self.byte_before(hit.start);
+        if before.is_ascii_alphanumeric() || matches!(before, b'_' | b'/' | b'\\' | b'@' | b'#' | b'$' | b'.' | b'<' | b'-' | b'&' | b'\'') && !(before == b'.' && self.byte_before(hit.start - 1).is_ascii_uppercase()) {
+            return;
+        }
+        let words = self.capitalised_words(hit.start);
+        let Some(first) = words.first().copied() else { return };
+        if first.end < hit.end || matches!(self.byte(first.end), b'_' | b'(' | b'/' | b'@' | b'\\' | b'=') || self.byte(first.end) == b'.' && is_letter(self.byte(first.end + 1)) || self.byte(first.end) == b':' && self.byte(first.end + 1) == b':' {
+            return;
+        }
+        // The words before, as far as they are a name as well.
+        let mut start = hit.start;
+        for _ in 0..2 {
+            let Some(previous) = self.word_before(start) else { break };
+            let text = self.part(previous.start, previous.end);
+            let is_initial = text.len() == 1 && self.byte(previous.end) == b'.' && text.chars().all(char::is_uppercase);
+            let is_name = self.is_capitalised(previous.start) && self.meaning_of(previous).has(Meaning::ANY_NAME) && !self.is_stop(previous);
+            if !is_initial && !is_name {
+                break;
+            }
+            start = previous.start;
+        }
+        let words = if start < hit.start { self.capitalised_words(start) } else { words };
+        let words = words.get(..words.len().min(4)).unwrap_or_default();
+        let meanings: Vec<Meaning> = words.iter().map(|w| self.meaning_of(*w)).collect();
+        let given = meanings.iter().filter(|m| m.has(Meaning::GIVEN) && !m.has(Meaning::AMBIGUOUS)).count();
+        let family = meanings.iter().skip(1).filter(|m| m.has(Meaning::FAMILY) && !m.has(Meaning::AMBIGUOUS)).count();
+        let doubtful = meanings.iter().filter(|m| m.has(Meaning::ANY_NAME) && m.has(Meaning::AMBIGUOUS)).count();
+        let organisation = words.iter().any(|w| {
+            matches!(self.part(w.start, w.end), "Street" | "Avenue" | "Road" | "Inc" | "Ltd" | "LLC" | "Corp" | "Company" | "Bank" | "University" | "Hospital" | "School" | "Group" | "Foundation" | "License" | "Institute" | "College" | "Library" | "Museum" | "Airport" | "Lane" | "Drive" | "Park" | "Station" | "Award" | "Prize" | "Theorem" | "Law" | "Code" | "Studio" | "Press" | "Server" | "Linux" | "Hill" | "Lake" | "River" | "Island" | "County" | "City" | "Valley")
+        });
+        if organisation {
+            return;
+        }
+        let end = self.end_of(words);
+        let has_small = self.part(start, end).chars().any(char::is_lowercase) || !self.part(start, end).is_ascii();
+        let first_is_given = meanings.first().is_some_and(|m| m.has(Meaning::GIVEN));
+        let first_is_place = meanings.first().is_some_and(|m| m.has(Meaning::PLACE_NAME));
+        let opens = self.opens_sentence(start);
+        let confidence = match (given, family, doubtful, words.len()) {
+            (_, _, _, 0) => return,
+            (1.., 1.., _, 2..) => 86,
+            (1.., _, 1.., 2..) if first_is_given => 78,
+            (1.., 0, 0, 2..=3) if first_is_given && has_small && !first_is_place => 66,
+            (0, 1.., 1.., 2..) if first_is_given => 70,
+            (0, 0, 2.., 2..=3) if first_is_given && has_small => 56,
+            (0, 1.., 0, 2..) if start < hit.start => 66,
+            (1.., 0, 0, 1) if meaning.has(Meaning::GIVEN) && has_small && first.end - first.start >= 4 && !first_is_place && !opens => 56,
+            (1.., 0, 0, 1) if meaning.has(Meaning::GIVEN) && has_small && first.end - first.start >= 4 && !first_is_place && self.speaks_of_person(end) => 58,
+            _ => return,
+        };
+        if self.byte_before(start) == b'.' && start > 1 && is_letter(self.byte_before(start - 1)) && !self.byte_before(start - 1).is_ascii_uppercase() {
+            return;
+        }
+        self.add(start, end, Kind::Person, "listed", confidence);
+    }
+
+    /// A sentence or a line begins at `at`, where any word has a capital.
+    fn opens_sentence(&self, at: usize) -> bool {
+        let before = self.slice(at.saturating_sub(3), at);
+        at == 0 || before.ends_with(b"\n") || before.ends_with(b". ") || before.ends_with(b"! ") || before.ends_with(b"? ") || before.ends_with(b"- ") || before.ends_with(b"* ") || before.ends_with(b"# ")
+    }
+
+    /// What follows is what people do, or what they are told.
+    fn speaks_of_person(&self, end: usize) -> bool {
+        let rest = self.part(end, self.floor(end + 16));
+        ["'s ", ", ", " is ", " was ", " has ", " said ", " told ", " asked ", " called ", " lives ", " wants ", " needs ", " works ", " will ", " can ", " and I", " hat ", " ist ", " a ", " est ", " ha ", " es "].iter().any(|w| rest.starts_with(w))
+    }
+
+    fn word_before(&self, at: usize) -> Option<Word> {
+        let mut end = at.checked_sub(1)?;
+        if self.byte(end) != b' ' {
+            return None;
+        }
+        if self.byte_before(end) == b'.' {
+            end -= 1;
+        }
+        let length = self.slice(end.saturating_sub(40), end).iter().rev().take_while(|b| is_letter(**b) || **b == b'-' || **b == b'\'').count();
+        let start = end - length;
+        (length > 0 && self.text.is_char_boundary(start)).then_some(Word { start, end })
+    }
+
+    /// Han, kana, Hangul and Thai: names by surnames, titles, and what introduces them.
+    fn unspaced_name(&mut self, index: usize, hit: Hit, meaning: Meaning) {
+        let text = self.text;
+        let next = |at: usize| text.get(at..).unwrap_or_default().chars();
+        let introduced = |at: usize| {
+            // What separates a field's name from its value.
+            let rest = text.get(at..).unwrap_or_default();
+            at + rest.len() - rest.trim_start_matches([':', '：', ' ', '是', '叫', 'は', '은', '는', '"', '|', '*', '「']).len()
+        };
+        if meaning.has(Meaning::NAME.and(Meaning::HONORIFIC).and(Meaning::GREETING)) {
+            let at = introduced(hit.end);
+            let script = next(at).next();
+            if script.is_some_and(is_thai) {
+                self.thai_name(at, if meaning.has(Meaning::HONORIFIC) { 84 } else { 80 });
+                return;
+            }
+            let is_surname = self.hits.get(index + 1..).unwrap_or_default().iter().take_while(|h| h.start <= at).any(|h| h.start == at && h.meaning().has(Meaning::SURNAME_CHARACTER.and(Meaning::ANY_NAME)));
+            if !meaning.has(Meaning::HONORIFIC) && (is_surname || at > hit.end) {
+                if let Some(end) = self.cjk_name_end(at) {
+                    self.add(at, end, Kind::Person, "introduced", if is_surname { 85 } else { 58 });
+                }
+            }
+        }
+        if meaning.has(Meaning::SURNAME_CHARACTER) {
+            // 王先生, 佐藤さん, 김민준 씨.
+            for given in 0..=3 {
+                let end = self.part(hit.end, self.floor(hit.end + 16)).char_indices().nth(given).map(|(i, _)| hit.end + i);
+                let Some(end) = end else { break };
+                let between = self.part(hit.end, end);
+                if !between.chars().all(|c| is_cjk(c) || c == ' ') || between.chars().any(|c| "的是在了和我你他她们这那有不".contains(c)) {
+                    break;
+                }
+                let rest = self.part(end, self.floor(end + 12)).trim_start();
+                if ["先生", "女士", "小姐", "太太", "老师", "老師", "教授", "医生", "醫生", "经理", "經理", "同学", "博士", "さん", "様", "さま", "君", "ちゃん", "氏", "部長", "社長", "課長", "씨", "님", "선생님", "과장", "대리", "부장"].iter().any(|t| rest.starts_with(t)) {
+                    self.add(hit.start, end, Kind::Person, "titled", 82);
+                    return;
+                }
+            }
+            if self.is_kanji_or_hangul_name(hit) {
+                if let Some(end) = self.cjk_name_end(hit.start) {
+                    self.add(hit.start, end, Kind::Person, "listed", 56);
+                }
+            }
+        }
+        if meaning.has(Meaning::ANY_NAME) && next(hit.start).next().is_some_and(is_thai) {
+            self.thai_name(hit.start, 66);
+        } else if meaning.has(Meaning::GIVEN) && next(hit.start).next().is_some_and(is_cjk) {
+            // A family name right before.
+            let before: Option<Hit> = self.hits.get(..index).and_then(|h| h.iter().rev().take(3).find(|h| h.end == hit.start || h.end + 1 == hit.start)).copied();
+            if let Some(family) = before.filter(|h| h.meaning().has(Meaning::SURNAME_CHARACTER)) {
+                self.add(family.start, hit.end, Kind::Person, "listed", 80);
+            }
+        }
+    }
+
+    /// A surname of the lists, alone between signs or spaces with two or three characters: `张伟，`.
+    fn is_kanji_or_hangul_name(&self, hit: Hit) -> bool {
+        let before = self.part(self.floor(hit.start.saturating_sub(3)), hit.start).chars().next_back();
+        let apart = before.is_none_or(|c| !c.is_alphanumeric());
+        let Some(end) = self.cjk_name_end(hit.start) else { return false };
+        let after = self.chars_from(end).next();
+        let count = self.part(hit.start, end).chars().filter(|c| is_cjk(*c)).count();
+        apart && after.is_none_or(|c| !c.is_alphanumeric() || "は이가은는을를と".contains(c)) && (2..=4).contains(&count)
+    }
+
+    /// The end of a Chinese, Japanese or Korean name that begins at `at`.
+    fn cjk_name_end(&self, at: usize) -> Option<usize> {
+        let text = self.part(at, self.floor(at + 24));
+        let first = text.chars().next().filter(|c| is_cjk(*c))?;
+        let hangul = matches!(first, '\u{ac00}'..='\u{d7af}');
+        let mut end = at;
+        let mut count = 0;
+        for (i, c) in text.char_indices() {
+            let stops = "的是在了和我你他她们这那有不，。、！？的，電电住今来想要请吗呢啊也就都把被给对从到为与及或且但而所以因为男女生年月日号號岁歳才";
+            let fits = is_cjk(c) && matches!(c, '\u{ac00}'..='\u{d7af}') == hangul && !(count > 0 && stops.contains(c)) && !matches!(c, '\u{3040}'..='\u{309f}');
+            let gap = c == ' ' && count > 0 && count < 4 && text.get(i + 1..).and_then(|r| r.chars().next()).is_some_and(|n| is_cjk(n) && !matches!(n, '\u{3040}'..='\u{309f}') && !hangul) && matches!(first, '\u{4e00}'..='\u{9fff}');
+            let surname_jp = count >= 4;
+            if gap {
+                continue;
+            }
+            if !fits || surname_jp || (hangul && count == 3) {
+                break;
+            }
+            count += 1;
+            end = at + i + c.len_utf8();
+            if hangul && count == 3 {
+                break;
+            }
+        }
+        // Korean particles and the copula.
+        (count >= 2).then_some(end)
+    }
+
+    /// A Thai name: a run of Thai, and a second one behind a space.
+    fn thai_name(&mut self, at: usize, confidence: u8) {
+        let run = |at: usize| at + self.part(at, self.floor(at + 60)).chars().take_while(|c| is_thai(*c)).map(char::len_utf8).sum::<usize>();
+        let mut first = at;
+        // Titles go before.
+        for title in ["นางสาว", "นาย", "นาง", "คุณ", "ดร.", "น.ส.", "ด.ช.", "ด.ญ.", "คือ"] {
+            if self.part(first, self.text.len()).starts_with(title) {
+                first += title.len();
+                break;
+            }
+        }
+        if self.byte(first) == b' ' {
+            first += 1;
+        }
+        let mut end = run(first);
+        if end <= first + 3 {
+            return;
+        }
+        for stop in ["ค่ะ", "ครับ", "คะ", "นะ", "อยู่", "เป็น", "มี", "และ", "จะ", "ที่", "ได้", "โทร", "เบอร์", "ต้อง", "อายุ", "เกิด", "ทำ"] {
+            if let Some(cut) = self.part(first, end).find(stop).filter(|c| *c >= 6) {
+                end = first + cut;
+            }
+        }
+        if self.byte(end) == b' ' {
+            let next = run(end + 1);
+            let second = self.part(end + 1, next);
+            let is_word = ["เบอร์", "โทร", "อยู่", "อีเมล", "เลข", "ที่อยู่", "ครับ", "ค่ะ", "เกิด", "และ", "ขอ", "ต้อง", "จะ", "มี", "เป็น", "ได้", "ไป", "กับ", "อายุ", "บ้าน", "ช่วย", "วัน", "พนักงาน", "ส่ง", "ทำ", "ของ", "ผ่าน", "หมาย", "ติด", "นัด", "รหัส", "บัตร", "จาก", "แจ้ง", "มา"].iter().any(|w| second.starts_with(w));
+            if next > end + 7 && !is_word {
+                end = next;
+            }
+        }
+        self.add(first, end, Kind::Person, "introduced", confidence);
+    }
+}
+
+fn is_thai(c: char) -> bool {
+    matches!(c, '\u{e00}'..='\u{e7f}')
+}
+
+fn is_cjk(c: char) -> bool {
+    matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}')
+}
+
+fn is_unspaced_script(c: char) -> bool {
+    is_thai(c) || is_cjk(c)
+}

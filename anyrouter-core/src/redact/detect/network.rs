@@ -1,0 +1,46 @@
+//! Addresses of machines: IPv6 and hardware addresses, by their colons. (IPv4 is a number: see `numbers`.)
+
+use std::net::Ipv6Addr;
+
+use super::Scene;
+use crate::redact::Kind;
+
+impl Scene<'_> {
+    /// A colon among hexadecimal digits: an IPv6 address (RFC 4291, 2.2) or a hardware address (IEEE 802, EUI-48).
+    pub(super) fn colon(&mut self, at: usize) {
+        let part = |b: &u8| b.is_ascii_hexdigit() || *b == b':' || *b == b'.';
+        let start = at - self.slice(at.saturating_sub(48), at).iter().rev().take_while(|b| part(b)).count();
+        // The first colon of an address speaks for all of it.
+        if self.slice(start, at).contains(&b':') && start != at {
+            return;
+        }
+        let mut end = at + self.slice(at, at + 48).iter().take_while(|b| part(b)).count();
+        while end > at && self.byte_before(end) == b'.' {
+            end -= 1;
+        }
+        if self.byte_before(start).is_ascii_alphanumeric() || self.byte(end).is_ascii_alphanumeric() || matches!(self.byte_before(start), b'_') {
+            return;
+        }
+        let text = self.part(start, end);
+        let trimmed = text.trim_end_matches(':');
+        let text = if trimmed.len() + 1 == text.len() { trimmed } else { text };
+        let end = start + text.len();
+        let groups = text.split(':').count();
+        if groups == 6 && text.len() == 17 && text.split(':').all(|g| g.len() == 2) {
+            self.add(start, end, Kind::MacAddress, "mac", 92);
+        } else if (3..=8).contains(&groups.saturating_sub(usize::from(text.starts_with("::")))) || text.contains("::") {
+            let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
+            if text.parse::<Ipv6Addr>().is_ok() && digits >= 1 && text.len() >= 3 {
+                let is_plain = text.contains("::") && digits < 3 && text != "::1";
+                let end = end + self.prefix_length(end);
+                self.add(start, end, Kind::IpAddress, "ipv6", if is_plain { 55 } else { 92 });
+            }
+        }
+    }
+
+    /// The length of `/64` behind an address.
+    pub(super) fn prefix_length(&self, at: usize) -> usize {
+        let digits = self.slice(at + 1, at + 4).iter().take_while(|b| b.is_ascii_digit()).count();
+        if self.byte(at) == b'/' && (1..=3).contains(&digits) && !self.byte(at + 1 + digits).is_ascii_alphanumeric() { 1 + digits } else { 0 }
+    }
+}

@@ -1,0 +1,416 @@
+//! Places and postal addresses: streets with their numbers in the forms of several languages, what follows them, and places by name.
+
+use super::Scene;
+use crate::redact::{
+    Kind,
+    scan::Hit,
+    vocabulary::{Meaning, is_letter},
+};
+
+/// Ends of German, Dutch and Scandinavian street names.
+const SUFFIXES: [&str; 34] = [
+    "straße", "strasse", "str", "weg", "platz", "allee", "gasse", "ring", "damm", "ufer", "chaussee", "steig", "graben", "pfad", "stieg", "straat", "laan", "plein",
+    "gracht", "kade", "dijk", "singel", "steeg", "hof", "gatan", "vägen", "gata", "veien", "vej", "gade", "katu", "tie", "gränd", "allé",
+];
+
+impl Scene<'_> {
+    /// A word that is a place, a street's word, or stands before an address.
+    pub(super) fn place(&mut self, _index: usize, hit: Hit, meaning: Meaning) {
+        if meaning.has(Meaning::STREET_AFTER) {
+            self.street_before(hit);
+        }
+        if meaning.has(Meaning::STREET_BEFORE) {
+            self.street_behind(hit);
+        }
+        if meaning.has(Meaning::PLACE_NAME) {
+            self.place_name(hit, meaning);
+        }
+        if meaning.has(Meaning::PLACE) {
+            self.place_behind(hit);
+        }
+        if meaning.has(Meaning::ADDRESS) {
+            self.address_field(hit);
+        }
+    }
+
+    /// `123 North Main Street`.
+    fn street_before(&mut self, hit: Hit) {
+        let is_capital = |at: usize| self.chars_from(at).next().is_some_and(char::is_uppercase);
+        let long = hit.end - hit.start > 3;
+        if !is_capital(hit.start) && !long {
+            return;
+        }
+        let mut start = hit.start;
+        let mut words = 0;
+        let mut number = None;
+        while words < 5 && start > 0 && self.byte_before(start) == b' ' {
+            let end = start - 1;
+            let mut end_of_word = end;
+            if self.byte_before(end_of_word) == b'.' {
+                end_of_word -= 1;
+            }
+            let length = self.slice(end_of_word.saturating_sub(24), end_of_word).iter().rev().take_while(|b| is_letter(**b) || b.is_ascii_digit() || b"'-/".contains(b)).count();
+            if length == 0 {
+                break;
+            }
+            let word = end_of_word - length;
+            if !self.text.is_char_boundary(word) {
+                break;
+            }
+            let text = self.part(word, end_of_word);
+            let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+            let is_ordinal = digits > 0 && matches!(text.get(digits..), Some("st" | "nd" | "rd" | "th"));
+            if digits > 0 && !is_ordinal && text.len() - digits <= 2 && digits <= 6 || digits > 0 && text.contains(['-', '/']) && text.len() <= 9 {
+                number = Some(word);
+                break;
+            }
+            if !is_capital(word) && !is_ordinal && !matches!(text, "of" | "the" | "de" | "la") {
+                break;
+            }
+            start = word;
+            words += 1;
+        }
+        if words == 0 {
+            return;
+        }
+        let mut end = hit.end;
+        if self.byte(end) == b'.' && hit.end - hit.start <= 4 {
+            end += 1;
+        }
+        match number {
+            Some(number) => {
+                let end = self.address_end(end);
+                self.add(number, end, Kind::Address, "street_address", 86);
+            }
+            None => {
+                // The number may stand behind, as in `Stationsplein 5` written in two words.
+                let behind = self.house_number(end);
+                if behind > end && long {
+                    let end = self.address_end(behind);
+                    self.add(start, end, Kind::Address, "street_address", 70);
+                } else if long && is_capital(hit.start) && self.slice(hit.start, hit.end).len() > 4 && words <= 3 && matches!(self.part(hit.start, hit.end), "Street" | "Avenue" | "Road" | "Boulevard" | "Lane") {
+                    self.add(start, end, Kind::Address, "street", 60);
+                }
+            }
+        }
+    }
+
+    /// The end of a house number behind `at`, or `at`.
+    fn house_number(&self, at: usize) -> usize {
+        let mut from = at;
+        for joint in [", nº ", ", n° ", " nº ", " n. ", ", n. ", " no. ", " No: ", " No:", " no:", " nr ", " Nr. ", ", ", " "] {
+            if self.part(at, self.floor(at + joint.len())) == joint {
+                from = at + joint.len();
+                break;
+            }
+        }
+        let digits = self.slice(from, from + 6).iter().take_while(|b| b.is_ascii_digit()).count();
+        if from == at || digits == 0 || digits > 5 {
+            return at;
+        }
+        let mut end = from + digits;
+        if self.byte(end).is_ascii_alphabetic() && !self.byte(end + 1).is_ascii_alphanumeric() {
+            end += 1;
+        } else if matches!(self.byte(end), b'-' | b'/') {
+            let more = self.slice(end + 1, end + 5).iter().take_while(|b| b.is_ascii_alphanumeric()).count();
+            if more > 0 && more < 4 {
+                end += 1 + more;
+            }
+        }
+        if self.byte(end).is_ascii_alphanumeric() { at } else { end }
+    }
+
+    /// `12 rue de la Paix`, `Calle Mayor 12`, `via Roma, 10`.
+    fn street_behind(&mut self, hit: Hit) {
+        let mut at = hit.end;
+        if self.byte(at) == b'.' {
+            at += 1;
+        }
+        if self.byte(at) != b' ' {
+            return;
+        }
+        at += 1;
+        let mut words = 0;
+        let mut end = at;
+        while words < 6 {
+            let length = self.slice(at, at + 32).iter().take_while(|b| is_letter(**b) || b"'-.".contains(b)).count();
+            let word = self.part(at, at + length);
+            let is_particle = matches!(word, "de" | "la" | "le" | "les" | "des" | "du" | "del" | "della" | "dei" | "delle" | "da" | "do" | "dos" | "das" | "di" | "y" | "et" | "los" | "las" | "el" | "d");
+            if length == 0 || (!word.chars().next().is_some_and(char::is_uppercase) && !is_particle && !word.starts_with("d'") && !word.starts_with("l'")) {
+                break;
+            }
+            end = at + length;
+            words += 1;
+            if self.byte(end) != b' ' {
+                break;
+            }
+            at = end + 1;
+        }
+        let is_box = self.part(hit.start, hit.end).to_lowercase().contains("box") || self.part(hit.start, hit.end).to_lowercase().starts_with("postfach");
+        if words == 0 && !is_box {
+            return;
+        }
+        while self.byte_before(end) == b'.' || self.byte_before(end) == b' ' {
+            end -= 1;
+        }
+        // The number before.
+        let mut start = hit.start;
+        let before = self.slice(start.saturating_sub(16), start);
+        let joint = before.iter().rev().take_while(|b| b" ,".contains(b)).count();
+        let mut head = before.get(..before.len() - joint).unwrap_or_default();
+        for word in [&b" bis"[..], b" ter"] {
+            head = head.strip_suffix(word).unwrap_or(head);
+        }
+        let digits = head.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+        let is_number = joint > 0 && (1..=5).contains(&digits) && !head.get(..head.len() - digits).is_some_and(|h| h.ends_with(b".") || h.ends_with(b",") || h.last().is_some_and(|b| b.is_ascii_alphanumeric()));
+        if is_number {
+            start -= before.len() - (head.len() - digits);
+        }
+        let behind = self.house_number(if is_box && words == 0 { hit.end } else { end });
+        if is_number || behind > end || is_box && behind > hit.end {
+            let end = self.address_end(behind.max(end));
+            self.add(start, end, Kind::Address, "street_address", 82);
+        }
+    }
+
+    /// `Hauptstraße 12`, at its number.
+    pub(super) fn street_number(&mut self, at: usize) {
+        if at == 0 || self.byte_before(at) != b' ' {
+            return;
+        }
+        let mut word_end = at - 1;
+        let dotted = self.byte_before(word_end) == b'.';
+        if dotted {
+            word_end -= 1;
+        }
+        let length = self.slice(word_end.saturating_sub(40), word_end).iter().rev().take_while(|b| is_letter(**b) || **b == b'-').count();
+        let start = word_end - length;
+        if length < 4 || !self.text.is_char_boundary(start) {
+            return;
+        }
+        let word = self.part(start, word_end);
+        let lower = word.to_lowercase();
+        let Some(suffix) = SUFFIXES.iter().find(|s| lower.ends_with(*s)) else { return };
+        if lower.len() <= suffix.len() + 1 && !(start > 1 && self.byte_before(start) == b' ' && *suffix != "tie" && *suffix != "hof") || !word.chars().next().is_some_and(char::is_uppercase) {
+            return;
+        }
+        if suffix.len() <= 3 && !dotted && *suffix != "weg" && *suffix != "vej" && lower.len() < suffix.len() + 4 {
+            return;
+        }
+        let number = self.house_number(if dotted { word_end + 1 } else { word_end });
+        if number <= word_end + 1 {
+            return;
+        }
+        // Words before with a capital belong to it, as in `Alte Neue Straße 3`.
+        let mut first = start;
+        for _ in 0..2 {
+            if first == 0 || self.byte_before(first) != b' ' {
+                break;
+            }
+            let length = self.slice(first.saturating_sub(24), first - 1).iter().rev().take_while(|b| is_letter(**b) || **b == b'-').count();
+            let word = first - 1 - length;
+            let text = self.part(word, first - 1);
+            let joins = lower.len() <= suffix.len() + 1 || text.ends_with("er") || text.ends_with("sche");
+            if length < 3 || !text.chars().next().is_some_and(char::is_uppercase) || !joins {
+                break;
+            }
+            first = word;
+        }
+        let end = self.address_end(number);
+        self.add(first, end, Kind::Address, "street_address", 84);
+    }
+
+    /// The end of an address whose street ends at `at`: flat, town, region, postcode, country, as long as commas, lines or codes join them.
+    fn address_end(&self, at: usize) -> usize {
+        let mut end = at;
+        let mut parts = 0;
+        while parts < 6 {
+            let gap = self.slice(end, end + 3).iter().take_while(|b| b" ,\n".contains(b)).count();
+            let joint = self.slice(end, end + gap);
+            if gap == 0 || joint.iter().filter(|b| **b == b'\n').count() > 1 || joint == b"\n " {
+                break;
+            }
+            let has_sign = joint.contains(&b',') || joint.contains(&b'\n');
+            let from = end + gap;
+            let piece_end = self.piece_end(from);
+            let piece = self.part(from, piece_end);
+            if piece.is_empty() {
+                break;
+            }
+            let first = self.after(from, Meaning::PLACE_NAME.and(Meaning::UNIT), 0).filter(|h| h.start == from);
+            let has_digit = piece.bytes().any(|b| b.is_ascii_digit());
+            let is_unit = first.is_some_and(|h| h.meaning().has(Meaning::UNIT)) && has_digit || piece.starts_with('#') && has_digit;
+            let is_place = first.is_some_and(|h| h.meaning().has(Meaning::PLACE_NAME));
+            let is_code = is_postcode(piece);
+            let is_region = piece.len() == 2 && piece.bytes().all(|b| b.is_ascii_uppercase());
+            let is_capitalised = piece.chars().next().is_some_and(char::is_uppercase);
+            let next_is_code = has_sign && is_capitalised && !has_digit && {
+                let after = self.slice(piece_end, piece_end + 2).iter().take_while(|b| b" ,".contains(b)).count();
+                let next = self.part(piece_end + after, self.piece_end(piece_end + after));
+                after > 0 && (is_postcode(next) || next.len() == 2 && next.bytes().all(|b| b.is_ascii_uppercase()))
+            };
+            if is_unit || is_place || is_code || is_region && parts > 0 || next_is_code || has_sign && has_code(piece) {
+                end = piece_end;
+                parts += 1;
+            } else {
+                break;
+            }
+        }
+        end
+    }
+
+    /// The end of what stands between two commas or lines, up to a few words: a code ends it, and begins another.
+    fn piece_end(&self, from: usize) -> usize {
+        let mut end = from;
+        let mut words = 0;
+        while words < 5 {
+            let length = self.slice(end, end + 24).iter().take_while(|b| is_letter(**b) || b.is_ascii_digit() || b"'-#.".contains(b)).count();
+            let word = self.slice(end, end + length);
+            let starts = self.chars_from(end).next().is_some_and(|c| c.is_uppercase() || c.is_numeric() || c == '#') || matches!(self.part(end, end + length), "de" | "la" | "of" | "am" | "an" | "der" | "del" | "do" | "upon" | "sur" | "no");
+            if length == 0 || !starts && words > 0 {
+                break;
+            }
+            let dotted = word.last() == Some(&b'.');
+            end += length - usize::from(dotted);
+            words += 1;
+            if dotted && length > 4 {
+                break;
+            }
+            if dotted {
+                end += 1;
+            }
+            if self.byte(end) != b' ' {
+                break;
+            }
+            let next = self.slice(end + 1, end + 2);
+            if next.first().is_none_or(|b| !(b.is_ascii_uppercase() || b.is_ascii_digit() || *b >= 0x80 || b.is_ascii_lowercase() || *b == b'#')) {
+                break;
+            }
+            // `Springfield IL 62701` is three pieces.
+            let word_is_region = word.len() == 2 && word.iter().all(u8::is_ascii_uppercase);
+            if word_is_region && words > 1 && !self.byte(end + 1).is_ascii_digit() {
+                break;
+            }
+            let following = self.chars_from(end + 1).next().is_some_and(|c| c.is_uppercase() || c.is_numeric() || c == '#');
+            let particle = ["de ", "la ", "of ", "am ", "an ", "der ", "del ", "do ", "upon ", "sur ", "no "].iter().any(|p| self.part(end + 1, self.floor(end + 1 + p.len())) == *p);
+            if !following && !particle {
+                break;
+            }
+            end += 1;
+        }
+        while end > from && self.byte_before(end) == b' ' {
+            end -= 1;
+        }
+        end
+    }
+
+    /// A place of the list.
+    fn place_name(&mut self, hit: Hit, meaning: Meaning) {
+        let first = self.chars_from(hit.start).next();
+        let wide = first.is_some_and(|c| u32::from(c) >= 0xe00);
+        if !first.is_some_and(char::is_uppercase) && !wide {
+            return;
+        }
+        let before = self.byte_before(hit.start);
+        if !wide && (matches!(before, b'_' | b'.' | b'/' | b'@' | b'-' | b'#' | b'$' | b'\\' | b'<') || matches!(self.byte(hit.end), b'_' | b'/' | b'@' | b'(' | b'=' | b'.') && is_letter(self.byte(hit.end + 1))) {
+            return;
+        }
+        let context = self.before(hit.start, Meaning::PLACE, 24).is_some_and(|h| !self.is_cut(h.end, hit.start));
+        let text = self.slice(hit.start.saturating_sub(10), hit.start).to_ascii_lowercase();
+        let preposition = [&b" in "[..], b" from ", b" near ", b" to ", b" at ", b" nach ", b" aus ", b" en ", b" de ", b" a ", b" di ", b" em ", b" w ", b" i ", b" till ", b" til ", b" uit "].iter().any(|p| text.ends_with(p));
+        let confidence = match (meaning.has(Meaning::AMBIGUOUS.and(Meaning::ANY_NAME)), context, preposition) {
+            (false, true, _) => 84,
+            (false, false, true) => 74,
+            (false, false, false) => 62,
+            (true, true, _) => 74,
+            (true, false, true) if text.ends_with(b" in ") || text.ends_with(b" from ") => 58,
+            _ => return,
+        };
+        // `Paris, France` is one place.
+        let mut end = hit.end;
+        if self.part(end, self.floor(end + 2)) == ", " {
+            if let Some(next) = self.after(end + 2, Meaning::PLACE_NAME, 0).filter(|h| h.start == end + 2 && !h.meaning().has(Meaning::ANY_NAME)) {
+                end = next.end;
+            } else if self.slice(end + 2, end + 4).iter().all(u8::is_ascii_uppercase) && !self.byte(end + 4).is_ascii_alphanumeric() && self.text.len() >= end + 4 {
+                end += 4;
+            }
+        }
+        self.add(hit.start, end, Kind::Location, "place", confidence);
+    }
+
+    /// A place that only the words before it give away.
+    fn place_behind(&mut self, hit: Hit) {
+        let phrase = self.part(hit.start, hit.end).to_lowercase();
+        let mut at = hit.end;
+        let skipped = self.slice(at, at + 5).iter().take_while(|b| b" :=\"'".contains(b)).count();
+        let marked = self.slice(at, at + skipped).iter().any(|b| b":=".contains(b));
+        at += skipped;
+        if skipped == 0 || !marked && !phrase.ends_with(" in") && !phrase.ends_with(" from") && !phrase.ends_with(" to") && !phrase.ends_with(" aus") && !phrase.ends_with(" à") && !phrase.ends_with(" en") && !phrase.ends_with(" de") && !phrase.ends_with(" a") && !phrase.ends_with(" em") {
+            return;
+        }
+        let mut end = at;
+        let mut words = 0;
+        while words < 3 {
+            let length = self.slice(end, end + 32).iter().take_while(|b| is_letter(**b) || b"'-".contains(b)).count();
+            if length < 3 || !self.chars_from(end).next().is_some_and(char::is_uppercase) {
+                break;
+            }
+            words += 1;
+            let word_end = end + length;
+            end = word_end;
+            if self.byte(end) != b' ' || !self.chars_from(end + 1).next().is_some_and(char::is_uppercase) {
+                break;
+            }
+            end += 1;
+        }
+        while self.byte_before(end) == b' ' {
+            end -= 1;
+        }
+        if words > 0 {
+            self.add(at, end, Kind::Location, "place_in_context", 64);
+        }
+    }
+
+    /// `Address: …`, to the end of its line or field.
+    fn address_field(&mut self, hit: Hit) {
+        let mut at = hit.end;
+        at += self.slice(at, at + 8).iter().take_while(|b| b"_123".contains(b)).count();
+        let rest = self.part(at, self.floor(at + 8));
+        let skipped = rest.len() - rest.trim_start_matches([' ', ':', '=', '"', '\'', '*', '|', '：', '\t', '>', '是', 'は']).len();
+        let sign = rest.get(..skipped).unwrap_or_default();
+        let wide = self.chars_from(hit.start).next().is_some_and(|c| u32::from(c) >= 0xe00);
+        if !sign.contains([':', '=', '：', '|', '>']) && !wide {
+            return;
+        }
+        at += skipped;
+        let line = self.part(at, self.floor(at + 160));
+        let stop = line.find(['\n', '"', ';', '|', '<', '\t', '{', '[', '。', '，', ')']).unwrap_or(line.len());
+        let mut value = line.get(..stop).unwrap_or_default();
+        if let Some(sentence) = value.find(". ").filter(|i| *i > 12) {
+            value = value.get(..sentence).unwrap_or(value);
+        }
+        let value = value.trim_end_matches([' ', '.', ',', '\'', '*']);
+        let digits = value.bytes().filter(u8::is_ascii_digit).count();
+        let letters = value.chars().filter(|c| c.is_alphabetic()).count();
+        let spaces = value.matches(' ').count();
+        if digits > 0 && letters >= 4 && (spaces > 0 || wide) && spaces <= 16 && !value.contains('@') && !value.contains("://") {
+            self.add(at, at + value.len(), Kind::Address, "address_field", if wide { 74 } else { 72 });
+        }
+    }
+}
+
+/// A postcode by itself: five digits with or without four more, British, Canadian, Dutch, and others.
+fn is_postcode(piece: &str) -> bool {
+    let bytes = piece.as_bytes();
+    let shape: String = piece.chars().map(|c| if c.is_ascii_digit() { 'd' } else if c.is_ascii_uppercase() { 'A' } else { c }).collect();
+    matches!(shape.as_str(), "ddddd" | "ddddd-dddd" | "dddd" | "dddddd" | "ddd dd" | "dd-ddd" | "dddd-ddd" | "ddddd-ddd" | "ddd-dddd" | "AdA dAd" | "dddd AA" | "Ad dAA" | "Add dAA" | "AAd dAA" | "AAdd dAA" | "AdA dAA" | "AAdA dAA" | "AdAdAd")
+        || bytes.len() == 8 && matches!(shape.as_str(), "AA ddddd" | "AA dddd")
+}
+
+/// A postcode and a town, in either order: `10115 Berlin`, `Springfield IL 62701`.
+fn has_code(piece: &str) -> bool {
+    let words: Vec<&str> = piece.split(' ').collect();
+    let is_code = |w: &str| matches!(w.len(), 4..=10) && w.bytes().filter(u8::is_ascii_digit).count() >= 3 && w.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    words.len() > 1 && (words.first().is_some_and(|w| is_code(w)) || words.last().is_some_and(|w| is_code(w)))
+        || words.len() > 2 && (is_postcode(&words[words.len() - 2..].join(" ")) || is_postcode(&words[..2].join(" ")))
+}

@@ -1,0 +1,200 @@
+//! The engine: built once, it finds values in text.
+
+use std::sync::OnceLock;
+
+use super::{
+    Finding,
+    detect::{Ids, Phones, Scene},
+    json::{Leaf, LeafKind, looks_like_json, unescape, walk},
+    scan::{self, Hit},
+    secrets::{Prefixes, base64_length, data_url},
+    view::View,
+    vocabulary::{Meaning, Vocabulary},
+};
+
+/// Finds personal data and secrets. It holds the built-in detectors, and is shared by all who use it.
+pub struct Engine {
+    pub(crate) vocabulary: Vocabulary,
+    pub(crate) prefixes: Prefixes,
+    pub(crate) ids: Ids,
+    pub(crate) phones: Phones,
+    countries: std::collections::HashMap<Box<str>, &'static str, foldhash::fast::FixedState>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+/// What is less sure than this, in percent, is not reported.
+pub const CONFIDENT: u8 = 50;
+
+impl Engine {
+    /// The engine with the built-in detectors. It is built at the first call, and there is one in a process.
+    pub fn builtin() -> &'static Self {
+        static ENGINE: OnceLock<Engine> = OnceLock::new();
+        ENGINE.get_or_init(Self::new)
+    }
+
+    /// Builds it.
+    pub fn new() -> Self {
+        let tables = [
+            include_str!("../../redact/context.tsv"),
+            include_str!("../../redact/names.tsv"),
+            include_str!("../../redact/places.tsv"),
+            include_str!("../../redact/services.tsv"),
+        ];
+        let mut countries = std::collections::HashMap::default();
+        let mut names = String::new();
+        for line in include_str!("../../redact/countries.tsv").lines().filter(|l| !l.starts_with('#')) {
+            let Some((code, list)) = line.split_once('\t') else { continue };
+            for name in list.split('|') {
+                countries.insert(name.to_lowercase().into(), code);
+                names.push_str(name);
+                names.push('\n');
+            }
+        }
+        Self {
+            vocabulary: Vocabulary::new(&tables, &[(&names, Meaning::COUNTRY)]),
+            prefixes: Prefixes::builtin(),
+            ids: Ids::builtin(),
+            phones: Phones::builtin(),
+            countries,
+        }
+    }
+
+    /// The country with this name, in any of the languages of the list.
+    pub(crate) fn country(&self, name: &str) -> Option<&'static str> {
+        self.countries.get(name.to_lowercase().as_str()).copied()
+    }
+
+    /// What is in `text`, in its order; offsets are bytes of `text`. No two overlap.
+    pub fn find(&self, text: &str) -> Vec<Finding> {
+        let mut hits: Vec<Hit> = Vec::new();
+        self.find_with(text, &mut hits)
+    }
+
+    /// What is in a JSON document: in its strings as they read, in its numbers and names, and in JSON within strings. Offsets are bytes of
+    /// `json` as it is spelt. What is no JSON is read as text.
+    pub fn find_json(&self, json: &str) -> Vec<Finding> {
+        let mut hits: Vec<Hit> = Vec::new();
+        let mut found = Vec::new();
+        let walked = walk(json, |leaf| {
+            let Some(content) = json.get(leaf.range.clone()) else { return };
+            for mut finding in self.find_leaf(&leaf, content, &mut hits) {
+                finding.start += leaf.range.start;
+                finding.end += leaf.range.start;
+                found.push(finding);
+            }
+        });
+        if walked.is_err() {
+            return self.find_with(json, &mut hits);
+        }
+        found
+    }
+
+    /// What is in one leaf; offsets are bytes of its content as it is spelt.
+    pub(crate) fn find_leaf(&self, leaf: &Leaf<'_>, content: &str, hits: &mut Vec<Hit>) -> Vec<Finding> {
+        if leaf.kind == LeafKind::String && is_opaque(content) {
+            return Vec::new();
+        }
+        if leaf.kind == LeafKind::String && looks_like_json(content) && content.contains('\\') && let Some(inner) = unescape(content) {
+            let mut found = self.find_json(&inner);
+            place_in_escaped(&mut found, content);
+            return found;
+        }
+        if leaf.kind == LeafKind::Number && content.len() < 5 {
+            return Vec::new();
+        }
+        if leaf.kind == LeafKind::Name || leaf.name.is_empty() || leaf.name.len() > 64 || content.len() > 512 {
+            return self.find_with(content, hits);
+        }
+        // The name is what stands before the value.
+        let prefix = leaf.name.len() + 2;
+        let text = format!("{}: {content}", leaf.name);
+        let mut found = self.find_with(&text, hits);
+        found.retain(|f| f.start >= prefix && (leaf.kind == LeafKind::String || f.start == prefix && f.end == text.len()));
+        for finding in &mut found {
+            finding.start -= prefix;
+            finding.end -= prefix;
+        }
+        found
+    }
+
+    fn find_with(&self, text: &str, hits: &mut Vec<Hit>) -> Vec<Finding> {
+        let view = View::of(text);
+        scan::scan(view.text(), &self.vocabulary, &self.prefixes, hits);
+        let mut found = Vec::new();
+        Scene { engine: self, text: view.text(), hits, found: &mut found }.detect();
+        let mut found = resolve(found);
+        for finding in &mut found {
+            (finding.start, finding.end) = view.source(finding.start, finding.end);
+        }
+        found
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whether a string is a picture, a sound or other base64 that is not read.
+fn is_opaque(content: &str) -> bool {
+    let bytes = content.as_bytes();
+    if bytes.starts_with(b"data:") {
+        return data_url(bytes).is_some_and(|(start, is_text)| !is_text && start + base64_length(bytes.get(start..).unwrap_or_default()) == bytes.len());
+    }
+    // Base64 by itself is read as far as secrets are long.
+    bytes.len() > 16 * 1024 && base64_length(bytes) == bytes.len()
+}
+
+/// Moves findings in a string to where they are in its content, which spells it with escapes.
+fn place_in_escaped(found: &mut [Finding], content: &str) {
+    let mut ends = found.iter_mut().flat_map(|f| [&mut f.start, &mut f.end]).peekable();
+    let mut reads = 0;
+    let mut chars = content.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        while let Some(end) = ends.next_if(|e| **e <= reads) {
+            *end = at;
+        }
+        if c != '\\' {
+            reads += c.len_utf8();
+            continue;
+        }
+        let Some((_, kind)) = chars.next() else { break };
+        if kind != 'u' {
+            reads += 1;
+            continue;
+        }
+        let unit = content.get(at + 2..at + 6).and_then(|d| u32::from_str_radix(d, 16).ok()).unwrap_or(0);
+        let is_pair = (0xd800..0xdc00).contains(&unit);
+        reads += if is_pair { 4 } else { char::from_u32(unit).map_or(3, char::len_utf8) };
+        for _ in 0..if is_pair { 10 } else { 4 } {
+            chars.next();
+        }
+    }
+    for end in ends {
+        *end = content.len();
+    }
+}
+
+/// Of those that overlap, one stays: see [`Finding::beats`].
+pub(crate) fn resolve(mut found: Vec<Finding>) -> Vec<Finding> {
+    found.retain(|f| f.confidence >= CONFIDENT);
+    found.sort_by_key(|f| (f.start, f.end));
+    let mut kept: Vec<Finding> = Vec::with_capacity(found.len());
+    for finding in found {
+        match kept.last_mut() {
+            Some(last) if last.overlaps(&finding) => {
+                if finding.beats(last) {
+                    *last = finding;
+                }
+            }
+            _ => kept.push(finding),
+        }
+    }
+    kept
+}

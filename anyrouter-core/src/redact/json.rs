@@ -1,0 +1,222 @@
+//! A walk over JSON text: every string, number and member name, where it stands, and what it is called. Nothing is copied, and what is
+//! not JSON (RFC 8259) is said to be none.
+
+use std::ops::Range;
+
+/// Text that is not JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotJson;
+
+/// What a leaf is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeafKind {
+    /// A string's content, escapes and all, without its quotes.
+    String,
+    /// A number.
+    Number,
+    /// A member's name, without its quotes.
+    Name,
+}
+
+/// A leaf of the tree.
+#[derive(Debug)]
+pub(crate) struct Leaf<'a> {
+    pub(crate) kind: LeafKind,
+    /// Its bytes in the text.
+    pub(crate) range: Range<usize>,
+    /// The member whose value it is, or in whose list it stands.
+    pub(crate) name: &'a str,
+    /// The names and list positions above it and its own.
+    pub(crate) path: &'a [Step<'a>],
+    /// The member that it is the value of, from its name to its value's end: what is dropped with it. Empty in a list.
+    pub(crate) member: usize,
+}
+
+/// A step on the way to a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step<'a> {
+    /// Into an object's member.
+    Member(&'a str),
+    /// Into a list's item.
+    Item(usize),
+}
+
+/// How deep JSON may nest.
+const DEPTH: usize = 128;
+
+/// Gives each leaf of `text` to `each`.
+pub(crate) fn walk<'a>(text: &'a str, mut each: impl FnMut(Leaf<'_>)) -> Result<(), NotJson> {
+    let mut walker = Walker { text, bytes: text.as_bytes(), at: 0, path: Vec::new() };
+    walker.space();
+    walker.value(&mut each, 0)?;
+    walker.space();
+    if walker.at == text.len() { Ok(()) } else { Err(NotJson) }
+}
+
+/// Whether text may be JSON of its own, by how it begins and ends.
+pub(crate) fn looks_like_json(text: &str) -> bool {
+    let text = text.trim_ascii();
+    matches!((text.as_bytes().first(), text.as_bytes().last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')))
+}
+
+/// The string that a JSON string's content spells, and its pieces: where each begins in the string and in the content.
+pub(crate) fn unescape(content: &str) -> Option<String> {
+    if !content.contains('\\') {
+        return Some(content.to_owned());
+    }
+    serde_json::from_str(&format!("\"{content}\"")).ok()
+}
+
+/// A string's content in JSON, without its quotes.
+pub(crate) fn escape(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
+}
+
+struct Walker<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    path: Vec<Step<'a>>,
+}
+
+impl<'a> Walker<'a> {
+    fn peek(&self) -> u8 {
+        self.bytes.get(self.at).copied().unwrap_or(0)
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), b' ' | b'\n' | b'\r' | b'\t') {
+            self.at += 1;
+        }
+    }
+
+    fn eat(&mut self, byte: u8) -> Result<(), NotJson> {
+        if self.peek() == byte {
+            self.at += 1;
+            return Ok(());
+        }
+        Err(NotJson)
+    }
+
+    fn name(&self) -> &'a str {
+        self.path.iter().rev().find_map(|s| if let Step::Member(name) = s { Some(*name) } else { None }).unwrap_or("")
+    }
+
+    fn leaf(&self, kind: LeafKind, range: Range<usize>, member: usize, each: &mut impl FnMut(Leaf<'_>)) {
+        each(Leaf { kind, range, name: self.name(), path: &self.path, member });
+    }
+
+    fn value(&mut self, each: &mut impl FnMut(Leaf<'_>), member: usize) -> Result<(), NotJson> {
+        match self.peek() {
+            b'{' => self.object(each),
+            b'[' => self.array(each),
+            b'"' => {
+                let range = self.string()?;
+                self.leaf(LeafKind::String, range, member, each);
+                Ok(())
+            }
+            b'-' | b'0'..=b'9' => {
+                let start = self.at;
+                while matches!(self.peek(), b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9') {
+                    self.at += 1;
+                }
+                self.leaf(LeafKind::Number, start..self.at, member, each);
+                Ok(())
+            }
+            _ => {
+                let word = ["true", "false", "null"].into_iter().find(|w| self.bytes.get(self.at..).is_some_and(|b| b.starts_with(w.as_bytes())));
+                self.at += word.ok_or(NotJson)?.len();
+                Ok(())
+            }
+        }
+    }
+
+    fn object(&mut self, each: &mut impl FnMut(Leaf<'_>)) -> Result<(), NotJson> {
+        self.eat(b'{')?;
+        self.space();
+        if self.eat(b'}').is_ok() {
+            return Ok(());
+        }
+        if self.path.len() >= DEPTH {
+            return Err(NotJson);
+        }
+        loop {
+            self.space();
+            let start = self.at;
+            let name = self.string()?;
+            let text = self.text.get(name.clone()).ok_or(NotJson)?;
+            self.leaf(LeafKind::Name, name, start, each);
+            self.space();
+            self.eat(b':')?;
+            self.space();
+            self.path.push(Step::Member(text));
+            self.value(each, start)?;
+            self.path.pop();
+            self.space();
+            if self.eat(b',').is_err() {
+                return self.eat(b'}');
+            }
+        }
+    }
+
+    fn array(&mut self, each: &mut impl FnMut(Leaf<'_>)) -> Result<(), NotJson> {
+        self.eat(b'[')?;
+        self.space();
+        if self.eat(b']').is_ok() {
+            return Ok(());
+        }
+        if self.path.len() >= DEPTH {
+            return Err(NotJson);
+        }
+        for item in 0.. {
+            self.space();
+            let start = self.at;
+            self.path.push(Step::Item(item));
+            self.value(each, start)?;
+            self.path.pop();
+            self.space();
+            if self.eat(b',').is_err() {
+                break;
+            }
+        }
+        self.eat(b']')
+    }
+
+    /// A string: the range of its content.
+    fn string(&mut self) -> Result<Range<usize>, NotJson> {
+        self.eat(b'"')?;
+        let start = self.at;
+        loop {
+            let rest = self.bytes.get(self.at..).ok_or(NotJson)?;
+            let found = memchr::memchr2(b'"', b'\\', rest).ok_or(NotJson)?;
+            self.at += found;
+            if self.peek() == b'"' {
+                self.at += 1;
+                return Ok(start..self.at - 1);
+            }
+            self.at += 2;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_leaf_is_given_with_its_name_and_its_way() {
+        let text = r#"{"a":"x","b":[1,{"c\n":"y \" z"}],"d":null}"#;
+        let mut seen = Vec::new();
+        walk(text, |l| seen.push((text[l.range.clone()].to_owned(), l.name.to_owned(), l.path.len()))).unwrap();
+        let expected = [("a", "", 0), ("x", "a", 1), ("b", "", 0), ("1", "b", 2), (r"c\n", "b", 2), (r#"y \" z"#, r"c\n", 3), ("d", "", 0)];
+        assert_eq!(seen, expected.map(|(t, n, p)| (t.to_owned(), n.to_owned(), p)));
+    }
+
+    #[test]
+    fn what_is_not_json_is_said_to_be_none() {
+        for text in ["", "{", "{\"a\":}", "[1,]", "\"open", "{} x", "nul", &"[".repeat(200)] {
+            assert_eq!(walk(text, |_| {}), Err(NotJson), "{text}");
+        }
+    }
+}

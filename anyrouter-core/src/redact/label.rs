@@ -1,0 +1,133 @@
+//! What is found: labels, and findings.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// What a value is. The names are stable.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Label {
+    /// One of the built-in labels.
+    Known(Kind),
+    /// A custom rule's label.
+    Custom(std::sync::Arc<str>),
+}
+
+macro_rules! kinds {
+    ($($kind:ident $name:literal $what:literal),+ $(,)?) => {
+        /// The built-in labels.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+        #[non_exhaustive]
+        pub enum Kind { $(#[doc = $what] $kind),+ }
+
+        impl Kind {
+            /// All of them, each with what it means.
+            pub const ALL: &[(Self, &'static str)] = &[$((Self::$kind, $what)),+];
+
+            /// Its name, as `EMAIL`.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name),+ }
+            }
+        }
+    };
+}
+
+kinds! {
+    Email "EMAIL" "An e-mail address.",
+    Phone "PHONE" "A telephone number, international or national.",
+    Person "PERSON" "A person's name.",
+    Location "LOCATION" "A place: town, region, country.",
+    Address "ADDRESS" "A postal address, or the part of it with street and number.",
+    CreditCard "CREDIT_CARD" "A payment card's number.",
+    Iban "IBAN" "An international bank account number.",
+    BankAccount "BANK_ACCOUNT" "A bank account by national rules: account, routing and sort codes, BIC.",
+    IpAddress "IP_ADDRESS" "An IPv4 or IPv6 address.",
+    MacAddress "MAC_ADDRESS" "A hardware address.",
+    Url "URL" "A URL that carries credentials.",
+    DateOfBirth "DATE_OF_BIRTH" "A date of birth.",
+    NationalId "NATIONAL_ID" "A person's number in a national register.",
+    TaxId "TAX_ID" "A tax or company number.",
+    Passport "PASSPORT" "A passport's number.",
+    DriverLicense "DRIVER_LICENSE" "A driving licence's number.",
+    Vehicle "VEHICLE" "A vehicle's plate or identification number.",
+    CryptoAddress "CRYPTO_ADDRESS" "A cryptocurrency address.",
+    Coordinates "COORDINATES" "Geographical coordinates.",
+    Username "USERNAME" "A user's name on a service.",
+    Password "PASSWORD" "A password.",
+    Secret "SECRET" "An API key, token or other secret; `rule` names its format.",
+    PrivateKey "PRIVATE_KEY" "A private key.",
+    Jwt "JWT" "A JSON Web Token.",
+}
+
+impl Label {
+    /// Its name, as `EMAIL`.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Known(kind) => kind.name(),
+            Self::Custom(name) => name,
+        }
+    }
+
+    /// The label with this name: a built-in one, or a custom one.
+    pub fn from_name(name: &str) -> Self {
+        match Kind::ALL.iter().find(|(kind, _)| kind.name() == name) {
+            Some((kind, _)) => Self::Known(*kind),
+            None => Self::Custom(name.into()),
+        }
+    }
+}
+
+impl From<Kind> for Label {
+    fn from(kind: Kind) -> Self {
+        Self::Known(kind)
+    }
+}
+
+impl Serialize for Label {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// A value that was found: where it is, and why it counts as one. It does not hold the value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Its first byte.
+    pub start: usize,
+    /// The byte behind its last.
+    pub end: usize,
+    /// What it is.
+    pub label: Label,
+    /// The detector or format that found it, as `pesel` or `github_token`.
+    pub rule: Cow<'static, str>,
+    /// How sure that is, in percent.
+    #[serde(serialize_with = "as_share")]
+    pub confidence: u8,
+    /// The country whose number it is, by ISO 3166 code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub country: Option<Cow<'static, str>>,
+}
+
+fn as_share<S: serde::Serializer>(percent: &u8, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f32((f32::from(*percent) / 100.0 * 100.0).round() / 100.0)
+}
+
+impl Finding {
+    /// A finding by a built-in detector.
+    pub(crate) fn new(start: usize, end: usize, kind: Kind, rule: impl Into<Cow<'static, str>>, confidence: u8) -> Self {
+        Self { start, end, label: kind.into(), rule: rule.into(), confidence, country: None }
+    }
+
+    /// Whether this one stays where both overlap: the surer one, of equally sure ones the longer, then the one that begins first.
+    pub(crate) fn beats(&self, other: &Self) -> bool {
+        let rank = |f: &Self| (f.confidence, f.end - f.start, usize::MAX - f.start);
+        rank(self) > rank(other)
+    }
+
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+}

@@ -1,0 +1,241 @@
+//! Secrets that have a form: keys and tokens that begin with, or hold, what their issuer puts there.
+//!
+//! The forms are data (`redact/secrets.tsv`, `redact/secrets-inside.tsv`), each with the page that it is from, and with who confirms it.
+//! A form's literal beginning finds it; its pattern, which runs in linear time and only there, decides.
+
+use std::sync::OnceLock;
+
+use aho_corasick::AhoCorasick;
+use regex::bytes::{Regex, RegexBuilder};
+
+/// A form of secrets.
+#[derive(Debug)]
+pub(crate) struct Format {
+    pub(crate) rule: &'static str,
+    pattern: &'static str,
+    literal: Vec<u8>,
+    regex: OnceLock<Option<Regex>>,
+}
+
+/// The longest secret that is looked at, in bytes.
+pub(crate) const LONGEST: usize = 8192;
+
+impl Format {
+    /// The end of what has this form at the beginning of `text`.
+    fn matches(&self, text: &[u8]) -> Option<usize> {
+        let regex = self.regex.get_or_init(|| RegexBuilder::new(&format!("^(?:{})", self.pattern)).unicode(false).size_limit(1 << 22).build().ok());
+        let end = regex.as_ref()?.find(text.get(..LONGEST.min(text.len()))?)?.end();
+        let goes_on = |b: &u8| b.is_ascii_alphanumeric();
+        let whole = text.get(end - 1).is_none_or(|b| !goes_on(b)) || text.get(end).is_none_or(|b| !goes_on(b));
+        whole.then_some(end)
+    }
+}
+
+/// Where secrets may begin.
+#[derive(Debug)]
+pub(crate) struct Prefixes {
+    formats: Vec<Format>,
+    /// By the first three bytes: the formats that begin so.
+    groups: Vec<Vec<u16>>,
+    by_bytes: std::collections::HashMap<[u8; 3], u16, foldhash::fast::FixedState>,
+    filter: Box<[u64]>,
+    inside: Vec<Format>,
+    literals: Option<AhoCorasick>,
+}
+
+/// The group of `data:`, which is no secret.
+const DATA_URL: u16 = u16::MAX;
+const FILTER: usize = 1 << 16;
+
+impl Prefixes {
+    pub(crate) fn builtin() -> Self {
+        let rows = |table: &'static str| table.lines().filter(|l| !l.starts_with('#')).map(|l| l.split('\t'));
+        let mut it = Self {
+            formats: Vec::new(),
+            groups: Vec::new(),
+            by_bytes: std::collections::HashMap::default(),
+            filter: vec![0; FILTER / 64].into(),
+            inside: Vec::new(),
+            literals: None,
+        };
+        for mut row in rows(include_str!("../../redact/secrets.tsv")) {
+            let (Some(rule), Some(pattern)) = (row.next(), row.next()) else { continue };
+            it.formats.push(Format { rule, pattern, literal: literal_start(pattern), regex: OnceLock::new() });
+        }
+        let mut starts = Vec::new();
+        for (i, format) in it.formats.iter().enumerate() {
+            match *format.literal {
+                [a, b, c, ..] => starts.push(([a, b, c], i as u16)),
+                // Two letters before hexadecimal digits.
+                [a, b] => starts.extend(b"0123456789abcdef".iter().map(|c| ([a, b, *c], i as u16))),
+                _ => {}
+            }
+        }
+        for (three, format) in starts {
+            it.group(three, |groups| groups.push(format));
+        }
+        it.by_bytes.insert(*b"dat", DATA_URL);
+        it.admit(*b"dat");
+        for mut row in rows(include_str!("../../redact/secrets-inside.tsv")) {
+            let (Some(rule), Some(pattern), Some(literal)) = (row.next(), row.next(), row.next()) else { continue };
+            it.inside.push(Format { rule, pattern, literal: literal.as_bytes().to_vec(), regex: OnceLock::new() });
+        }
+        it.literals = AhoCorasick::new(it.inside.iter().map(|f| &f.literal)).ok();
+        it
+    }
+
+    fn group(&mut self, three: [u8; 3], add: impl FnOnce(&mut Vec<u16>)) {
+        let next = self.groups.len() as u16;
+        let number = *self.by_bytes.entry(three).or_insert(next);
+        if number == next {
+            self.groups.push(Vec::new());
+        }
+        if let Some(group) = self.groups.get_mut(usize::from(number)) {
+            add(group);
+        }
+        self.admit(three);
+    }
+
+    fn admit(&mut self, three: [u8; 3]) {
+        let hash = hash(three);
+        if let Some(bits) = self.filter.get_mut(hash / 64) {
+            *bits |= 1 << (hash % 64);
+        }
+    }
+
+    /// The group of formats one of which may begin at `at`.
+    pub(crate) fn at(&self, text: &[u8], at: usize) -> Option<u16> {
+        let three = *text.get(at..)?.first_chunk::<3>()?;
+        let hash = hash(three);
+        if self.filter.get(hash / 64)? & (1 << (hash % 64)) == 0 {
+            return None;
+        }
+        if at.checked_sub(1).and_then(|i| text.get(i)).is_some_and(u8::is_ascii_alphanumeric) {
+            return None;
+        }
+        let group = *self.by_bytes.get(&three)?;
+        let rest = text.get(at..)?;
+        let may = if group == DATA_URL {
+            rest.starts_with(b"data:")
+        } else {
+            self.group_formats(group).any(|f| rest.starts_with(&f.literal))
+        };
+        may.then_some(group)
+    }
+
+    fn group_formats(&self, group: u16) -> impl Iterator<Item = &Format> {
+        self.groups.get(usize::from(group)).into_iter().flatten().filter_map(|i| self.formats.get(usize::from(*i)))
+    }
+
+    /// The end of a picture or a sound that begins at `at` as a `data:` URL.
+    pub(crate) fn skips(&self, text: &[u8], at: usize, group: u16) -> Option<usize> {
+        if group != DATA_URL {
+            return None;
+        }
+        let (start, is_text) = data_url(text.get(at..)?)?;
+        (!is_text).then(|| at + start + base64_length(text.get(at + start..).unwrap_or_default()))
+    }
+
+    /// The format of `group` that begins at `at`, and its end: of several the longest.
+    pub(crate) fn matches(&self, text: &[u8], at: usize, group: u16) -> Option<(usize, &Format)> {
+        let rest = text.get(at..)?;
+        self.group_formats(group)
+            .filter(|f| rest.starts_with(&f.literal))
+            .filter_map(|f| Some((at + f.matches(rest)?, f)))
+            .max_by_key(|(end, f)| (*end, f.literal.len()))
+    }
+
+    /// The format that `token` has as a whole, by what it holds inside.
+    pub(crate) fn holds(&self, token: &[u8]) -> Option<&Format> {
+        self.literals.as_ref()?.find_overlapping_iter(token).find_map(|found| {
+            let format = self.inside.get(found.pattern().as_usize())?;
+            (format.matches(token) == Some(token.len())).then_some(format)
+        })
+    }
+}
+
+fn hash(three: [u8; 3]) -> usize {
+    let [a, b, c] = three.map(usize::from);
+    (a.wrapping_mul(0x9e5) ^ b.wrapping_mul(0x1f35) ^ c.wrapping_mul(0x7a69)) % FILTER
+}
+
+/// The bytes that every match of a pattern begins with.
+fn literal_start(pattern: &str) -> Vec<u8> {
+    let mut literal = Vec::new();
+    let mut bytes = pattern.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'(' => break,
+            b'{' | b'?' | b'*' => {
+                literal.pop();
+                break;
+            }
+            b'+' => break,
+            b'\\' => literal.extend(bytes.next()),
+            _ => literal.push(byte),
+        }
+    }
+    literal
+}
+
+/// Where the base64 of a `data:` URL (RFC 2397) begins, and whether it is text.
+pub(crate) fn data_url(text: &[u8]) -> Option<(usize, bool)> {
+    let head = text.get(..text.len().min(128))?;
+    let marker = memchr::memmem::find(head, b";base64,")?;
+    let kind = head.get(5..marker)?;
+    if !kind.iter().all(|b| b.is_ascii_alphanumeric() || b"/+.-;=_".contains(b)) {
+        return None;
+    }
+    let is_text = kind.starts_with(b"text/") || kind.starts_with(b"application/json") || kind.starts_with(b"application/xml") || kind.is_empty();
+    Some((marker + 8, is_text))
+}
+
+/// How many bytes of base64 (RFC 4648, both alphabets) `text` begins with.
+pub(crate) fn base64_length(text: &[u8]) -> usize {
+    use wide::u8x16;
+    let mut at = 0;
+    while let Some(chunk) = text.get(at..at + 64).and_then(|c| <&[u8; 64]>::try_from(c).ok()) {
+        let (quarters, _) = chunk.as_chunks::<16>();
+        let legal = quarters.iter().fold(u8x16::splat(0xff), |all, quarter| {
+            let bytes = u8x16::new(*quarter);
+            let within = |v: u8x16, low: u8, count: u8| {
+                let moved = v - u8x16::splat(low);
+                moved.min(u8x16::splat(count - 1)).simd_eq(moved)
+            };
+            let equal = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+            // `/` is right below the digits.
+            all & (within(bytes | u8x16::splat(0x20), b'a', 26) | within(bytes, b'/', 11) | equal(b'+') | equal(b'-') | equal(b'_') | equal(b'='))
+        });
+        if legal.to_bitmask() != 0xffff {
+            break;
+        }
+        at += 64;
+    }
+    let legal = |b: &u8| b.is_ascii_alphanumeric() || b"+/-_=".contains(b);
+    at + text.get(at..).unwrap_or_default().iter().take_while(|b| legal(b)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_compiles_and_begins_with_a_literal() {
+        let prefixes = Prefixes::builtin();
+        assert!(prefixes.formats.len() > 400, "{}", prefixes.formats.len());
+        for format in prefixes.formats.iter().chain(&prefixes.inside) {
+            format.matches(b"x");
+            assert!(format.regex.get().unwrap().is_some(), "{} does not compile", format.rule);
+        }
+        for format in &prefixes.formats {
+            assert!(format.literal.len() >= 2, "{} begins with no literal", format.rule);
+        }
+    }
+
+    #[test]
+    fn base64_ends_where_it_ends() {
+        let text = [b"QUJD".repeat(40), b"\" more".to_vec()].concat();
+        assert_eq!(base64_length(&text), 160);
+        assert_eq!(base64_length(b"a@b"), 1);
+    }
+}

@@ -1,0 +1,328 @@
+//! Text as a reader sees it, with the way back to the bytes that it came from.
+//!
+//! A value hides from patterns when it is spelt otherwise: `john&#64;example.com`, `\u0034111…`, full-width or Arabic-Indic digits, Cyrillic
+//! look-alikes, zero-width characters between digits. A view has all of these as plain characters. Text that has none of them is its own
+//! view, and is not copied.
+
+use std::borrow::Cow;
+
+/// Text in which each character stands for itself.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    text: Cow<'a, str>,
+    /// In order of both; empty where the text is its own view.
+    pieces: Vec<Piece>,
+}
+
+/// A part of the view and the part of the source that it came from: equal byte for byte, or one character for another spelling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Piece {
+    view: usize,
+    source: usize,
+    /// Bytes of the source, where they are not the same as the view's.
+    spelt: Option<usize>,
+}
+
+impl<'a> View<'a> {
+    /// The view of `source`.
+    pub(crate) fn of(source: &'a str) -> Self {
+        let mut writer = Writer { source, out: String::new(), pieces: Vec::new(), copied: 0 };
+        let bytes = source.as_bytes();
+        let mut at = 0;
+        if source.is_ascii() {
+            for found in memchr::memchr3_iter(b'\\', b'&', b'%', bytes) {
+                at = writer.ascii(found, at);
+            }
+            for found in memchr::memmem::find_iter(bytes, b"=\n").chain(memchr::memmem::find_iter(bytes, b"=\r\n")) {
+                if writer.pieces.is_empty() && is_soft_break(bytes, found) {
+                    // Rare: once more, byte by byte.
+                    return Self::slowly(source);
+                }
+            }
+        } else {
+            return Self::slowly(source);
+        }
+        writer.into_view()
+    }
+
+    fn slowly(source: &'a str) -> Self {
+        let mut writer = Writer { source, out: String::new(), pieces: Vec::new(), copied: 0 };
+        let bytes = source.as_bytes();
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            at = match byte {
+                b'\\' | b'&' | b'%' => writer.ascii(at, at).max(at + 1),
+                b'=' if is_soft_break(bytes, at) => {
+                    let length = if bytes.get(at + 1) == Some(&b'\n') { 2 } else { 3 };
+                    writer.replace(at, length, None);
+                    at + length
+                }
+                0..=0x7f => at + 1,
+                _ => writer.other(at),
+            };
+        }
+        writer.into_view()
+    }
+
+    /// The text.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where a range of the view came from.
+    pub(crate) fn source(&self, start: usize, end: usize) -> (usize, usize) {
+        if self.pieces.is_empty() || start >= end {
+            return (start, end);
+        }
+        let piece = |at: usize| self.pieces.get(self.pieces.partition_point(|p| p.view <= at).saturating_sub(1)).copied();
+        let (Some(first), Some(last)) = (piece(start), piece(end - 1)) else { return (start, end) };
+        let from = first.source + if first.spelt.is_some() { 0 } else { start - first.view };
+        (from, last.source + last.spelt.unwrap_or(end - last.view))
+    }
+}
+
+struct Writer<'a> {
+    source: &'a str,
+    out: String,
+    pieces: Vec<Piece>,
+    /// The source is in `out` up to here.
+    copied: usize,
+}
+
+impl<'a> Writer<'a> {
+    /// An escape that may begin at `at`, unless it lies before `from`: where the text goes on.
+    fn ascii(&mut self, at: usize, from: usize) -> usize {
+        if at < from {
+            return from;
+        }
+        let rest = self.source.as_bytes().get(at..).unwrap_or_default();
+        match escape(rest) {
+            Some((length, character)) => {
+                self.replace(at, length, Some(character));
+                at + length
+            }
+            None => from.max(at),
+        }
+    }
+
+    /// A character outside ASCII at `at`: where the next one is.
+    fn other(&mut self, at: usize) -> usize {
+        let Some(character) = self.source.get(at..).and_then(|t| t.chars().next()) else { return at + 1 };
+        let length = character.len_utf8();
+        if is_invisible(character) {
+            self.replace(at, length, None);
+        } else if let Some(plain) = plain(character) {
+            self.replace(at, length, Some(plain));
+        } else if let Some(latin) = look_alike(character)
+            && self.is_among_latin(at, length)
+        {
+            self.replace(at, length, Some(latin));
+        }
+        at + length
+    }
+
+    /// Whether the letters around a look-alike are Latin.
+    fn is_among_latin(&self, at: usize, length: usize) -> bool {
+        let before = if self.copied == at { self.out.as_bytes().last() } else { self.source.as_bytes().get(at.wrapping_sub(1)) };
+        if before.is_some_and(u8::is_ascii_alphabetic) {
+            return true;
+        }
+        let rest = self.source.get(at + length..).unwrap_or_default();
+        rest.chars().take(16).find(|c| look_alike(*c).is_none()).is_some_and(|c| c.is_ascii_alphabetic())
+    }
+
+    fn replace(&mut self, at: usize, length: usize, by: Option<char>) {
+        self.copy(at);
+        if let Some(character) = by {
+            self.pieces.push(Piece { view: self.out.len(), source: at, spelt: Some(length) });
+            self.out.push(character);
+        }
+        self.copied = at + length;
+    }
+
+    /// Copies the source up to `end`.
+    fn copy(&mut self, end: usize) {
+        if let Some(text) = self.source.get(self.copied..end).filter(|t| !t.is_empty()) {
+            self.pieces.push(Piece { view: self.out.len(), source: self.copied, spelt: None });
+            self.out.push_str(text);
+        }
+    }
+
+    fn into_view(mut self) -> View<'a> {
+        if self.copied == 0 {
+            return View { text: Cow::Borrowed(self.source), pieces: Vec::new() };
+        }
+        self.copy(self.source.len());
+        View { text: Cow::Owned(self.out), pieces: self.pieces }
+    }
+}
+
+/// A line that quoted-printable text (RFC 2045, 6.7) goes on over.
+fn is_soft_break(bytes: &[u8], at: usize) -> bool {
+    let after = match bytes.get(at + 1..) {
+        Some([b'\n', rest @ ..] | [b'\r', b'\n', rest @ ..]) => rest,
+        _ => return false,
+    };
+    let joins = |b: &u8| b.is_ascii_alphanumeric() || b"@._-".contains(b);
+    at.checked_sub(1).and_then(|i| bytes.get(i)).is_some_and(joins) && after.first().is_some_and(joins)
+}
+
+/// An escape at the beginning of `rest`: its length, and the character that it stands for.
+fn escape(rest: &[u8]) -> Option<(usize, char)> {
+    match rest {
+        [b'\\', b'u', digits @ ..] => {
+            let unit = hexadecimal(digits.get(..4)?)?;
+            if (0xd800..0xdc00).contains(&unit) {
+                let [b'\\', b'u', low @ ..] = digits.get(4..)? else { return None };
+                let low = hexadecimal(low.get(..4)?)?.checked_sub(0xdc00).filter(|l| *l < 0x400)?;
+                return Some((12, char::from_u32(0x10000 + ((unit - 0xd800) << 10) + low)?));
+            }
+            let character = char::from_u32(unit)?;
+            Some((6, plain(character).unwrap_or(character)))
+        }
+        [b'\\', b'x', digits @ ..] => {
+            let character = char::from_u32(hexadecimal(digits.get(..2)?)?)?;
+            (' '..='~').contains(&character).then_some((4, character))
+        }
+        [b'\\', b'n' | b'r', ..] => Some((2, '\n')),
+        [b'\\', b't', ..] => Some((2, '\t')),
+        [b'\\', c @ (b'"' | b'/' | b'\\'), ..] => Some((2, char::from(*c))),
+        [b'%', digits @ ..] => {
+            let character = char::from_u32(hexadecimal(digits.get(..2)?)?)?;
+            (' '..='~').contains(&character).then_some((3, character))
+        }
+        [b'&', b'#', b'x' | b'X', rest @ ..] => numeric(rest, 16).map(|(n, c)| (n + 3, c)),
+        [b'&', b'#', rest @ ..] => numeric(rest, 10).map(|(n, c)| (n + 2, c)),
+        [b'&', rest @ ..] => {
+            let (name, character) = ENTITIES.iter().find(|(name, _)| rest.starts_with(name.as_bytes()))?;
+            Some((1 + name.len(), *character))
+        }
+        _ => None,
+    }
+}
+
+/// Named character references (HTML, 13.5) that stand where values are spelt.
+const ENTITIES: [(&str, char); 15] = [
+    ("amp;", '&'),
+    ("commat;", '@'),
+    ("period;", '.'),
+    ("lt;", '<'),
+    ("gt;", '>'),
+    ("quot;", '"'),
+    ("apos;", '\''),
+    ("nbsp;", ' '),
+    ("lowbar;", '_'),
+    ("hyphen;", '-'),
+    ("dash;", '-'),
+    ("plus;", '+'),
+    ("colon;", ':'),
+    ("sol;", '/'),
+    ("equals;", '='),
+];
+
+fn hexadecimal(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |n, d| Some(n << 4 | char::from(*d).to_digit(16)?))
+}
+
+/// A number and a semicolon: their length, and the character.
+fn numeric(rest: &[u8], base: u32) -> Option<(usize, char)> {
+    let length = rest.iter().take(7).position(|b| *b == b';').filter(|n| *n > 0)?;
+    let code = rest.get(..length)?.iter().try_fold(0u32, |n, d| Some(n * base + char::from(*d).to_digit(base)?))?;
+    let character = char::from_u32(code).filter(|c| !c.is_control())?;
+    Some((length + 1, plain(character).unwrap_or(character)))
+}
+
+/// Characters that take no room (Unicode, 23.2; Default_Ignorable_Code_Point).
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fe00}'..='\u{fe0f}' | '\u{180e}' | '\u{34f}' | '\u{1160}')
+}
+
+/// The ASCII character that another form of it means.
+fn plain(c: char) -> Option<char> {
+    match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0),
+        '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' => Some(' '),
+        // The ideographic space stands between words.
+        '\u{3000}' => Some(' '),
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe63}' => Some('-'),
+        '\u{fe6b}' => Some('@'),
+        '\u{2024}' | '\u{fe52}' => Some('.'),
+        '\u{2018}' | '\u{2019}' => Some('\''),
+        '\u{201c}' | '\u{201d}' => Some('"'),
+        _ => digit(c),
+    }
+}
+
+/// A decimal digit of another script (Unicode, General_Category Nd).
+fn digit(c: char) -> Option<char> {
+    /// The zeros of their scripts.
+    const ZEROS: [u32; 38] = [
+        0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6, 0xe50, 0xed0, 0xf20, 0x1040, 0x1090,
+        0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50,
+        0xabf0, 0x104a0, 0x11066, 0x1d7ce,
+    ];
+    let code = u32::from(c);
+    if code < 0x660 {
+        return None;
+    }
+    if (0x1d7ce..0x1d800).contains(&code) {
+        return char::from_digit((code - 0x1d7ce) % 10, 10);
+    }
+    let zero = ZEROS.get(ZEROS.partition_point(|z| *z <= code).checked_sub(1)?)?;
+    char::from_digit(code - zero, 10)
+}
+
+/// The Latin letter that a Cyrillic or Greek one looks like (Unicode Technical Standard 39, confusables).
+fn look_alike(c: char) -> Option<char> {
+    const PAIRS: &str = "аaеeоoрpсcхxуyіiјjѕsԁdһhԛqԝwӏlАAВBЕEКKМMНHОOРPСCТTХXУYІIЈJЅSоoαaοoνvρpιiκkτtΑAΒBΕEΖZΗHΙIΚKΜMΝNΟOΡPΤTΥYΧXɡgıi";
+    if !matches!(c, '\u{370}'..='\u{52f}' | 'ɡ' | 'ı') {
+        return None;
+    }
+    let mut pairs = PAIRS.chars();
+    while let (Some(other), Some(latin)) = (pairs.next(), pairs.next()) {
+        if other == c {
+            return Some(latin);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn reads(source: &str, expected: &str) {
+        let view = View::of(source);
+        assert_eq!(view.text(), expected, "{source:?}");
+    }
+
+    #[test]
+    fn each_spelling_reads_as_what_it_means() {
+        reads("john&#64;example.com", "john@example.com");
+        reads("john&commat;example&#x2e;com", "john@example.com");
+        reads("j\u{200b}ohn@ex\u{ad}ample.com", "john@example.com");
+        reads(r"\u006aohn\u0040example.com", "john@example.com");
+        reads("john%40example.com", "john@example.com");
+        reads("４１１１ ١٢٣ १२३ ๑๒", "4111 123 123 12");
+        reads("jоhn@exаmple.com", "john@example.com");
+        reads("john@exam=\nple.com", "john@example.com");
+        reads("привет, Ольга", "привет, Ольга");
+        reads("50% of a & b \\ c", "50% of a & b \\ c");
+    }
+
+    #[test]
+    fn a_range_of_the_view_leads_back_to_its_source() {
+        let source = "mail: j\u{200b}ohn&#64;example.com!";
+        let view = View::of(source);
+        let start = view.text().find("john").unwrap();
+        let (from, to) = view.source(start, start + "john@example.com".len());
+        assert_eq!(&source[from..to], "j\u{200b}ohn&#64;example.com");
+    }
+
+    #[test]
+    fn plain_text_is_not_copied() {
+        assert!(matches!(View::of("nothing to see").text, Cow::Borrowed(_)));
+        assert!(matches!(View::of("größer").text, Cow::Borrowed(_)));
+    }
+}

@@ -1,0 +1,291 @@
+//! The words that say what stands near them: names, places, and phrases such as `date of birth`, each with what it means.
+//!
+//! A text is mostly words that mean nothing here. So each word is looked up in a set of bits first, by a hash of its first and last
+//! eight bytes, and only what may be known is compared.
+
+use std::collections::HashMap;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+/// What a word or phrase means: a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Meaning(pub(crate) u64);
+
+macro_rules! meanings {
+    ($($name:ident $text:literal $bit:literal),+ $(,)?) => {
+        impl Meaning {
+            $(pub(crate) const $name: Self = Self(1 << $bit);)+
+
+            /// The meaning that the data files call `name`.
+            fn named(name: &str) -> Option<Self> {
+                match name { $($text => Some(Self::$name),)+ _ => None }
+            }
+        }
+    };
+}
+
+meanings! {
+    GIVEN "given" 0,
+    FAMILY "family" 1,
+    // It is an ordinary word as well.
+    AMBIGUOUS "ambiguous" 2,
+    PLACE_NAME "place_name" 3,
+    HONORIFIC "honorific" 4,
+    NAME "name" 5,
+    PLACE "place" 6,
+    ADDRESS "address" 7,
+    DOB "dob" 8,
+    PHONE "phone" 9,
+    EMAIL "email" 10,
+    PASSPORT "passport" 11,
+    DRIVER_LICENSE "driver_license" 12,
+    VEHICLE "vehicle" 13,
+    BANK_ACCOUNT "bank_account" 14,
+    USERNAME "username" 15,
+    PASSWORD "password" 16,
+    NATIONAL_ID "national_id" 17,
+    TAX_ID "tax_id" 18,
+    STREET_AFTER "street_after" 19,
+    STREET_BEFORE "street_before" 20,
+    UNIT "unit" 21,
+    SERVICE "service" 22,
+    SECRET "secret" 23,
+    MONTH "month" 24,
+    SPELLED_DOT "spelled_dot" 25,
+    COORDINATES "coordinates" 26,
+    CRYPTO "crypto" 27,
+    COUNTRY "country" 28,
+    CARD "card" 29,
+    GREETING "greeting" 30,
+    KEY_BLOCK "key_block" 31,
+    // It speaks against: order, invoice, version, tracking.
+    DECOY "decoy" 32,
+    SURNAME_CHARACTER "surname_character" 33,
+    REGION_END "region_end" 34,
+    AUTHORIZATION "authorization" 35,
+}
+
+impl Meaning {
+    pub(crate) const ANY_NAME: Self = Self(Self::GIVEN.0 | Self::FAMILY.0);
+
+    pub(crate) fn has(self, any: Self) -> bool {
+        self.0 & any.0 != 0
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// A word with a meaning, or the longest word of phrases with one.
+#[derive(Debug, Default)]
+struct Entry {
+    meaning: Meaning,
+    phrases: Vec<Phrase>,
+}
+
+/// Words in a row; the entry's word is one of them.
+#[derive(Debug)]
+struct Phrase {
+    before: Vec<Box<str>>,
+    after: Vec<Box<str>>,
+    meaning: Meaning,
+}
+
+/// The bits of the filter.
+const FILTER: usize = 1 << 18;
+
+/// Words, phrases, and what they mean.
+#[derive(Debug)]
+pub(crate) struct Vocabulary {
+    filter: Box<[u64]>,
+    /// By the lower-case word.
+    entries: HashMap<Box<[u8]>, Entry, foldhash::fast::FixedState>,
+    /// Phrases of scripts that put no spaces between words.
+    unspaced: Option<AhoCorasick>,
+    unspaced_meanings: Vec<Meaning>,
+}
+
+impl Vocabulary {
+    /// Reads the data files: `meaning <tab> phrase` in each line.
+    pub(crate) fn new(tables: &[&str], lists: &[(&str, Meaning)]) -> Self {
+        let mut it = Self {
+            filter: vec![0; FILTER / 64].into(),
+            entries: HashMap::default(),
+            unspaced: None,
+            unspaced_meanings: Vec::new(),
+        };
+        let mut unspaced: Vec<&str> = Vec::new();
+        let mut known: HashMap<&str, usize> = HashMap::new();
+        let rows = tables.iter().flat_map(|t| t.lines()).filter_map(|l| {
+            let (meanings, phrase) = l.split_once('\t')?;
+            let meaning = meanings.split(' ').filter_map(Meaning::named).fold(Meaning::default(), Meaning::and);
+            Some((meaning, phrase))
+        });
+        let listed = lists.iter().flat_map(|(list, meaning)| list.lines().map(|l| (*meaning, l)));
+        for (meaning, phrase) in rows.chain(listed) {
+            if is_unspaced(phrase) {
+                let i = *known.entry(phrase).or_insert_with(|| {
+                    unspaced.push(phrase);
+                    it.unspaced_meanings.push(Meaning::default());
+                    unspaced.len() - 1
+                });
+                if let Some(known) = it.unspaced_meanings.get_mut(i) {
+                    *known = known.and(meaning);
+                }
+            } else {
+                it.insert(phrase, meaning);
+            }
+        }
+        it.unspaced = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&unspaced).ok();
+        it
+    }
+
+    fn insert(&mut self, phrase: &str, meaning: Meaning) {
+        let words: Vec<&str> = words(phrase).collect();
+        let Some(head) = (0..words.len()).max_by_key(|i| (words.get(*i).map_or(0, |w| w.len()), usize::MAX - i)) else { return };
+        let Some(word) = words.get(head) else { return };
+        let key = fold(word.as_bytes());
+        let hash = hash(&key);
+        if let Some(bits) = self.filter.get_mut(hash / 64) {
+            *bits |= 1 << (hash % 64);
+        }
+        let entry = self.entries.entry(key.into()).or_default();
+        if words.len() == 1 {
+            entry.meaning = entry.meaning.and(meaning);
+        } else {
+            let owned = |w: &[&str]| w.iter().map(|w| w.to_lowercase().into()).collect();
+            let (before, after) = (owned(words.get(..head).unwrap_or_default()), owned(words.get(head + 1..).unwrap_or_default()));
+            entry.phrases.push(Phrase { before, after, meaning });
+        }
+    }
+
+    /// What the word at `start..end` of `text` means, and where its phrase begins and ends.
+    pub(crate) fn find(&self, text: &[u8], start: usize, end: usize) -> Option<(usize, usize, Meaning)> {
+        let word = text.get(start..end)?;
+        let hash = hash_at(text, start, end);
+        if self.filter.get(hash / 64)? & (1 << (hash % 64)) == 0 {
+            return None;
+        }
+        let mut folded = [0; 48];
+        let folded = folded.get_mut(..word.len())?;
+        for (to, from) in folded.iter_mut().zip(word) {
+            *to = from | 0x20;
+        }
+        let entry = self.entries.get(&*folded)?;
+        let mut best = (start, end, entry.meaning);
+        for phrase in &entry.phrases {
+            if let Some((from, to)) = phrase.spans(text, start, end) {
+                let longer = to - from > best.1 - best.0;
+                let meaning = if longer { phrase.meaning } else { best.2.and(phrase.meaning) };
+                best = if longer { (from, to, meaning) } else { (best.0, best.1, meaning) };
+            }
+        }
+        (best.2 != Meaning::default()).then_some(best)
+    }
+
+    /// The phrases in text without spaces between words.
+    pub(crate) fn unspaced(&self, text: &str, mut each: impl FnMut(usize, usize, Meaning)) {
+        for found in self.unspaced.iter().flat_map(|a| a.find_iter(text)) {
+            each(found.start(), found.end(), self.unspaced_meanings.get(found.pattern().as_usize()).copied().unwrap_or_default());
+        }
+    }
+}
+
+impl Phrase {
+    /// Where the phrase stands whose longest word is at `start..end`.
+    fn spans(&self, text: &[u8], start: usize, end: usize) -> Option<(usize, usize)> {
+        let (mut from, mut to) = (start, end);
+        for word in self.before.iter().rev() {
+            let gap = text.get(..from)?.iter().rev().take(3).take_while(|b| is_gap(**b)).count();
+            let begin = from.checked_sub(gap + word.len())?;
+            let is_word = eq(text.get(begin..from - gap)?, word) && (gap > 0 || is_camel(text, from));
+            if !is_word || begin.checked_sub(1).and_then(|b| text.get(b)).is_some_and(|b| is_letter(*b) && !is_camel(text, begin)) {
+                return None;
+            }
+            from = begin;
+        }
+        for word in &self.after {
+            let gap = text.get(to..)?.iter().take(3).take_while(|b| is_gap(**b)).count();
+            let finish = to + gap + word.len();
+            let is_word = eq(text.get(to + gap..finish)?, word) && (gap > 0 || is_camel(text, to));
+            if !is_word || text.get(finish).is_some_and(|b| is_letter(*b) && !is_camel(text, finish)) {
+                return None;
+            }
+            to = finish;
+        }
+        Some((from, to))
+    }
+}
+
+fn eq(text: &[u8], word: &str) -> bool {
+    text.len() == word.len() && text.iter().zip(word.as_bytes()).all(|(a, b)| a | 0x20 == b | 0x20)
+}
+
+fn is_gap(byte: u8) -> bool {
+    matches!(byte, b' ' | b'_' | b'-' | b'.' | b'\'' | b'\n' | b'\t' | b'/')
+}
+
+/// A capital letter begins a word of its own after a small one.
+pub(crate) fn is_camel(text: &[u8], at: usize) -> bool {
+    text.get(at).is_some_and(u8::is_ascii_uppercase) && at.checked_sub(1).and_then(|i| text.get(i)).is_some_and(u8::is_ascii_lowercase)
+}
+
+pub(crate) fn is_letter(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte >= 0x80
+}
+
+fn words(phrase: &str) -> impl Iterator<Item = &str> {
+    phrase.split(|c: char| c.is_ascii() && !c.is_ascii_alphabetic()).filter(|w| !w.is_empty())
+}
+
+/// Han, kana, Hangul, Thai, Lao, Khmer, Burmese: no spaces stand between words.
+fn is_unspaced(phrase: &str) -> bool {
+    phrase.chars().any(|c| matches!(u32::from(c), 0xe00..=0xeff | 0x1000..=0x109f | 0x1780..=0x17ff | 0x3040..=0x30ff | 0x3400..=0x9fff | 0xac00..=0xd7af))
+}
+
+fn fold(word: &[u8]) -> Vec<u8> {
+    word.iter().map(|b| b | 0x20).collect()
+}
+
+fn hash(word: &[u8]) -> usize {
+    hash_at(word, 0, word.len())
+}
+
+/// A hash of the word's first and last eight bytes and its length, the case of ASCII letters left out.
+fn hash_at(text: &[u8], start: usize, end: usize) -> usize {
+    const FOLD: u64 = 0x2020_2020_2020_2020;
+    let length = end - start;
+    let eight = |at: usize| match text.get(at..at + 8) {
+        Some(bytes) => u64::from_le_bytes(bytes.try_into().unwrap_or_default()),
+        None => text.get(at..).unwrap_or_default().iter().rev().fold(0, |n, b| n << 8 | u64::from(*b)),
+    };
+    let first = if length >= 8 { eight(start) | FOLD } else { (eight(start) | FOLD) & ((1 << (length * 8)) - 1) };
+    let last = if length > 8 { eight(end - 8) | FOLD } else { 0 };
+    let mixed = (first ^ last.rotate_left(29) ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 46) as usize % FILTER
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(text: &str, word: &str) -> Option<(String, Meaning)> {
+        let table = "dob\tdate of birth\nname\tmy name is\npassword\tpassword\ndob\tborn\ngiven\tJoão\nname\t我叫";
+        let vocabulary = Vocabulary::new(&[table], &[]);
+        let start = text.find(word).unwrap();
+        let (from, to, meaning) = vocabulary.find(text.as_bytes(), start, start + word.len())?;
+        Some((text[from..to].to_owned(), meaning))
+    }
+
+    #[test]
+    fn words_and_phrases_are_found_in_any_writing() {
+        assert_eq!(find("PASSWORD=x", "PASSWORD"), Some(("PASSWORD".into(), Meaning::PASSWORD)));
+        assert_eq!(find("his Date of Birth:", "Birth"), Some(("Date of Birth".into(), Meaning::DOB)));
+        assert_eq!(find("date_of_birth:", "birth"), Some(("date_of_birth".into(), Meaning::DOB)));
+        assert_eq!(find("dateOfBirth:", "Birth"), Some(("dateOfBirth".into(), Meaning::DOB)));
+        assert_eq!(find("update of birth", "birth"), None);
+        assert_eq!(find("João", "João"), Some(("João".into(), Meaning::GIVEN)));
+        assert_eq!(find("ordinary", "ordinary"), None);
+    }
+}
