@@ -57,6 +57,9 @@ impl<'a> Scene<'a> {
         if meaning.has(Meaning::SPELLED_DOT) {
             self.spelled_email(hit);
         }
+        if meaning.has(Meaning::UNIT) {
+            self.unit(hit);
+        }
         if meaning.has(Meaning::MONTH) {
             self.written_date(hit);
         }

@@ -155,6 +155,15 @@ impl Scan<'_> {
         }
         if let Some((from, to, meaning)) = self.vocabulary.find(self.bytes, start, end) {
             self.hits.push(Hit { start: from, end: to, what: What::Word(meaning) });
+        } else if end - start > 8 {
+            // `mypassword`, `theapikey`.
+            let last = self.bytes.get(end - 6..end).unwrap_or_default();
+            let is = |word: &[u8; 6]| last.eq_ignore_ascii_case(word);
+            if is(b"ssword") || is(b"passwd") {
+                self.hits.push(Hit { start, end, what: What::Word(Meaning::PASSWORD) });
+            } else if is(b"secret") || is(b"apikey") || is(b"ttoken") || is(b"htoken") || is(b"itoken") || is(b"stoken") {
+                self.hits.push(Hit { start, end, what: What::Word(Meaning::SECRET) });
+            }
         }
     }
 

@@ -63,6 +63,8 @@ meanings! {
     SURNAME_CHARACTER "surname_character" 33,
     REGION_END "region_end" 34,
     AUTHORIZATION "authorization" 35,
+    // A letter ends with it, and with a name.
+    CLOSING "closing" 36,
 }
 
 impl Meaning {

@@ -101,8 +101,16 @@ impl Scene<'_> {
             return;
         }
         let shape = Shape::of(bytes);
+        if bytes.starts_with(b"0x") && bytes.len() <= 18 {
+            return;
+        }
+        let word = self.slice(hit.start, hit.end).to_ascii_lowercase();
+        if word == b"pin" && !((4..=8).contains(&shape.digits) && shape.digits == bytes.len()) || word == b"pass" && value.joint == Joint::Given {
+            return;
+        }
         if meaning.has(Meaning::PASSWORD) {
             let plausible = match value.joint {
+                _ if bytes.len() > 128 => false,
                 Joint::Assigned if value.is_quoted => bytes.len() >= 4,
                 Joint::Assigned => bytes.len() >= 4 && (shape.digits > 0 || shape.signs > 0 || shape.capitals > 0 && shape.small > 0 && !shape.is_capitalised || self.is_env(name_start)),
                 Joint::Said => bytes.len() >= 4 && (shape.digits > 0 || shape.signs > 0 || value.is_quoted),
@@ -122,6 +130,7 @@ impl Scene<'_> {
             (true, Joint::Assigned) if strong && shape.spaces == 0 => 86,
             (true, Joint::Assigned) if fair && !is_key && value.is_quoted => 75,
             (true, Joint::Assigned) if fair && !is_key && self.is_env(name_start) => 72,
+            (true, Joint::Given) if is_uuid(bytes) && names(&["authtoken", "access_token"]) => 72,
             (true, Joint::Said | Joint::Given) if strong && shape.spaces == 0 && !is_uuid(bytes) => 72,
             (false, Joint::Assigned) if strong && shape.spaces == 0 && !is_uuid(bytes) => 70,
             (false, Joint::Given) if strong && bytes.len() >= 20 && shape.spaces == 0 && !is_uuid(bytes) && (shape.is_hex || shape.is_mixed()) => 58,
@@ -233,6 +242,7 @@ impl Scene<'_> {
         }
         let joint = match joint {
             Some(joint) => joint,
+            None if bytes.get(at.wrapping_sub(1)).is_some_and(|b| *b >= 0x80) => Joint::Assigned,
             None if matches!(bytes.get(at.wrapping_sub(1)), Some(b' ' | b'"' | b'\'')) && meaning.has(Meaning::PASSWORD.and(Meaning::SECRET).and(Meaning::SERVICE)) => Joint::Given,
             None => return None,
         };
@@ -284,6 +294,8 @@ impl Scene<'_> {
             Joint::Assigned if value.is_quoted => 66,
             Joint::Assigned if !shape.is_capitalised => 60,
             Joint::Said if marked => 78,
+            Joint::Said if shape.capitals == 0 && self.slice(hit.start, hit.end).len() >= 5 && bytes.len() >= 5 && self.part(value.start, value.end).is_ascii() => 62,
+            Joint::Given if shape.digits > 0 && shape.capitals == 0 => 62,
             _ => return,
         };
         self.add(value.start, value.end, Kind::Username, "username", confidence);
@@ -349,7 +361,7 @@ impl Scene<'_> {
             return;
         };
         if fits {
-            self.add(at, last, kind, rule, 85);
+            self.add(at, last, kind, rule, if at - hit.end <= 12 { 90 } else { 85 });
         }
     }
 
@@ -413,7 +425,9 @@ fn is_reference(value: &[u8], is_quoted: bool) -> bool {
     let text = String::from_utf8_lossy(value);
     let lower = text.to_ascii_lowercase();
     let lower = lower.trim_matches(['"', '\'', '`']);
-    let template = ["${", "{{", "<%", "#{", "%(", "$(", "ENC[", "vault:", "${{"].iter().any(|t| text.starts_with(t)) || text.starts_with('<') && text.ends_with('>') || text.starts_with('$') && !is_quoted || text.starts_with('%') && text.ends_with('%') || text.starts_with('{') && text.ends_with('}');
+    let is_plain = |inner: &str| inner.chars().all(|c| c.is_alphanumeric() || " _.|'\"-()".contains(c));
+    let braces = text.strip_prefix("{{").and_then(|t| t.strip_suffix("}}")).is_some_and(is_plain) || text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).is_some_and(is_plain) || text.starts_with("{{") && !text.ends_with("}}") && !text.contains(['$', '(']);
+    let template = braces || ["${", "<%", "#{", "%(", "$(", "ENC[", "vault:", "${{"].iter().any(|t| text.starts_with(t)) || text.starts_with('<') && text.ends_with('>') || text.starts_with('$') && !is_quoted || text.starts_with('%') && text.ends_with('%');
     let word = [
         "null", "none", "nil", "undefined", "true", "false", "changeme", "change_me", "change-me", "todo", "tbd", "secret", "password", "string", "str",
         "required", "optional", "example", "placeholder", "redacted", "hidden", "masked", "empty", "default", "unknown", "n/a", "xxx", "test", "key", "token", "incorrect", "wrong", "invalid", "expired", "correct", "missing", "reset", "here", "forgotten", "self", "input", "value", "not",

@@ -9,8 +9,7 @@ const DISTANCE: usize = 40;
 impl Scene<'_> {
     /// `1985-03-12`, `12/03/1985`, `12.3.85`, `19850312`, `1985年3月12日`, and a day before a month's name.
     pub(super) fn date(&mut self, at: usize) {
-        let Some(word) = self.before(at, Meaning::DOB, DISTANCE) else { return };
-        if self.is_cut(word.end, at) || self.byte_before(at).is_ascii_alphanumeric() {
+        if self.byte_before(at).is_ascii_alphanumeric() || !self.is_about_birth(at) && self.after(at, Meaning::DOB, 24).is_none() {
             return;
         }
         let mut end = at;
@@ -48,9 +47,17 @@ impl Scene<'_> {
             [4] => self.part(at, end).starts_with("19") || self.part(at, end).starts_with("20"),
             _ => false,
         };
-        if is_date && !self.byte(end).is_ascii_alphanumeric() {
+        let is_about = self.is_about_birth(at) || self.after(end, Meaning::DOB, 8).is_some_and(|h| !self.is_cut(end, h.start));
+        if is_date && is_about && !self.byte(end).is_ascii_alphanumeric() {
             self.add(at, end, Kind::DateOfBirth, "date_of_birth", if groups.len() == 3 || groups == [8] { 88 } else { 60 });
         }
+    }
+
+    /// Whether a word before says so, and no other date stands between.
+    fn is_about_birth(&self, at: usize) -> bool {
+        self.before(at, Meaning::DOB, DISTANCE).is_some_and(|word| {
+            !self.is_cut(word.end, at) && self.slice(word.end, at).iter().filter(|b| b.is_ascii_digit()).count() < 4
+        })
     }
 
     fn boundary(&self, at: usize) -> usize {
@@ -59,8 +66,7 @@ impl Scene<'_> {
 
     /// `12 March 1985`, `March 12th, 1985`, `12 de marzo de 1985`, around a month's name.
     pub(super) fn written_date(&mut self, month: Hit) {
-        let Some(word) = self.before(month.start, Meaning::DOB, DISTANCE) else { return };
-        if self.is_cut(word.end, month.start.saturating_sub(6)) {
+        if !self.is_about_birth(month.start) && self.after(month.end, Meaning::DOB, 16).is_none_or(|h| self.is_cut(month.end, h.start)) {
             return;
         }
         // The day before, with what joins it.

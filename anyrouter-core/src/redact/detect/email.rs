@@ -58,6 +58,7 @@ impl Scene<'_> {
         }
         if start < at {
             self.add(start, domain_end, Kind::Email, "email", 95);
+            self.name_before_address(start);
         }
     }
 
@@ -83,7 +84,10 @@ impl Scene<'_> {
         while end > at && b".:!?".contains(&self.byte_before(end)) {
             end -= 1;
         }
-        self.add(from + start, end, Kind::Url, "url_credentials", 96);
+        // A database's is its connection string.
+        let is_web = matches!(window.get(start..scheme), Some(b"http" | b"https" | b"ftp" | b"ftps" | b"ws" | b"wss"));
+        let (kind, rule) = if is_web { (Kind::Url, "url_credentials") } else { (Kind::Secret, "connection_string") };
+        self.add(from + start, end, kind, rule, 96);
         true
     }
 
@@ -109,7 +113,7 @@ impl Scene<'_> {
                     has_at = true;
                     start = joint;
                 }
-                "dot" | "punkt" | "punto" | "ponto" | "point" | "underscore" | "dash" | "minus" | "plus" | "hyphen" => start = joint,
+                "dot" | "punkt" | "punto" | "ponto" | "underscore" | "dash" | "minus" | "plus" | "hyphen" => start = joint,
                 "" if self.byte_before(joint_end) == b'@' && !has_at => {
                     has_at = true;
                     start = joint_end - 1;
@@ -136,12 +140,14 @@ impl Scene<'_> {
                 break;
             }
             let text = self.part(word, word + length).to_ascii_lowercase();
-            if ENDS.contains(&text.as_str()) {
+            let bracketed = b"([{<".contains(&self.byte_before(dot.start));
+            let is_word = matches!(text.as_str(), "in" | "me" | "it" | "at" | "be" | "us" | "no" | "es" | "app" | "test" | "co" | "io") && word - at > 1 && !bracketed && self.byte(dot.start).is_ascii_uppercase();
+            if ENDS.contains(&text.as_str()) && !is_word {
                 end = Some((word, word + length));
             }
             let next = self.skip(word + length);
             let joint = self.slice(next, next + 8).iter().take_while(|b| b.is_ascii_alphabetic()).count();
-            let is_dot = matches!(self.part(next, next + joint).to_ascii_lowercase().as_str(), "dot" | "punkt" | "punto" | "ponto" | "point");
+            let is_dot = matches!(self.part(next, next + joint).to_ascii_lowercase().as_str(), "dot" | "punkt" | "punto" | "ponto");
             let is_at = matches!(self.part(next, next + joint).to_ascii_lowercase().as_str(), "at");
             if !is_dot && !is_at && end.is_some() {
                 break;

@@ -40,6 +40,9 @@ impl Scene<'_> {
         if meaning.has(Meaning::NAME.and(Meaning::GREETING)) {
             self.introduced(hit, meaning);
         }
+        if meaning.has(Meaning::CLOSING) {
+            self.closing(hit);
+        }
         if meaning.has(Meaning::ANY_NAME) && self.is_capitalised(hit.start) {
             self.listed(hit, meaning);
         }
@@ -135,7 +138,7 @@ impl Scene<'_> {
             return;
         }
         let words = self.capitalised_words(at);
-        let short = self.part(hit.start, hit.end).len() <= 3 && !self.is_capitalised(hit.start);
+        let short = matches!(self.part(hit.start, hit.end), "ms" | "lt" | "hon" | "don" | "bay" | "sr");
         if !words.is_empty() && !short {
             let end = self.end_of(words.get(..words.len().min(4)).unwrap_or_default());
             let text = self.part(at, end);
@@ -145,9 +148,52 @@ impl Scene<'_> {
         }
     }
 
+    /// The name that a letter ends with: `Best regards,\nJane`, `LG Meik`.
+    fn closing(&mut self, hit: Hit) {
+        let gap = self.slice(hit.end, hit.end + 4).iter().take_while(|b| b" ,!\n".contains(b)).count();
+        let at = hit.end + gap;
+        let words = self.capitalised_words(at);
+        let end = self.end_of(&words);
+        let signed = self.slice(hit.end, at).iter().any(|b| b",\n!".contains(b));
+        let last = self.text.len() - end <= 1 || matches!(self.byte(end), b'\n' | b'.') && !self.byte(end + 1).is_ascii_alphanumeric();
+        if gap > 0 && !words.is_empty() && words.len() <= 3 && (last || signed && self.byte(end) != b' ') && (self.text.len() - end <= 80) {
+            self.add(at, end, Kind::Person, "signed", if signed { 72 } else { 62 });
+        }
+    }
+
+    /// `Jane Smith <jane@…>`.
+    pub(super) fn name_before_address(&mut self, at: usize) {
+        let before = self.slice(at.saturating_sub(3), at);
+        let Some(end) = [&b" <"[..], b" (", b"\" <"].iter().find(|s| before.ends_with(s)).map(|s| at - s.len()) else { return };
+        let mut start = end;
+        let mut words = 0;
+        while words < 4 {
+            let length = self.slice(start.saturating_sub(24), start).iter().rev().take_while(|b| is_letter(**b) || b"-'".contains(b)).count();
+            let from = start - length;
+            if length == 0 || !self.text.is_char_boundary(from) || !self.is_capitalised(from) {
+                break;
+            }
+            words += 1;
+            start = from;
+            if start == 0 || self.byte_before(start) != b' ' {
+                break;
+            }
+            start -= 1;
+        }
+        while self.byte(start) == b' ' {
+            start += 1;
+        }
+        if words >= 2 {
+            self.add(start, end, Kind::Person, "beside_address", 80);
+        }
+    }
+
     /// A name behind `my name is`, `Name:`, `Dear`.
     fn introduced(&mut self, hit: Hit, meaning: Meaning) {
         let phrase = self.part(hit.start, hit.end).to_lowercase();
+        if self.before(hit.end + 1, Meaning::PLACE, 2).is_some_and(|h| h.start < hit.start) {
+            return;
+        }
         let mut at = hit.end;
         let mut marked = false;
         // The rest of a field's name, as in `customer_name_1`.
@@ -223,6 +269,15 @@ impl Scene<'_> {
         let Some(first) = words.first().copied() else { return };
         if first.end < hit.end || matches!(self.byte(first.end), b'_' | b'(' | b'/' | b'@' | b'\\' | b'=') || self.byte(first.end) == b'.' && is_letter(self.byte(first.end + 1)) || self.byte(first.end) == b':' && self.byte(first.end + 1) == b':' {
             return;
+        }
+        // `Smith, Jane`.
+        if meaning.has(Meaning::FAMILY) && !meaning.has(Meaning::AMBIGUOUS) && words.len() == 1 && self.part(first.end, self.floor(first.end + 2)) == ", " {
+            let given = self.capitalised_words(first.end + 2);
+            let known = given.first().is_some_and(|w| self.meaning_of(*w).has(Meaning::GIVEN));
+            if known && given.len() <= 2 && !self.is_stop(first) {
+                self.add(hit.start, self.end_of(&given), Kind::Person, "listed", 72);
+                return;
+            }
         }
         // The words before, as far as they are a name as well.
         let mut start = hit.start;
@@ -334,7 +389,9 @@ impl Scene<'_> {
                     return;
                 }
             }
-            if self.is_kanji_or_hangul_name(hit) {
+            if let Some(end) = self.chinese_name_end(hit) {
+                self.add(hit.start, end, Kind::Person, "listed", 60);
+            } else if self.is_kanji_or_hangul_name(hit) {
                 if let Some(end) = self.cjk_name_end(hit.start) {
                     self.add(hit.start, end, Kind::Person, "listed", 56);
                 }
@@ -359,6 +416,24 @@ impl Scene<'_> {
         let after = self.chars_from(end).next();
         let count = self.part(hit.start, end).chars().filter(|c| is_cjk(*c)).count();
         apart && after.is_none_or(|c| !c.is_alphanumeric() || "は이가은는을를と".contains(c)) && (2..=4).contains(&count)
+    }
+
+    /// A Chinese surname with one or two characters that are frequent in given names.
+    fn chinese_name_end(&self, hit: Hit) -> Option<usize> {
+        const GIVEN: &str = "伟芳娜敏静秀丽强磊军洋勇艳杰娟涛明超兰霞平刚桂英华玉萍红鑫文辉婷飞鹏波斌莉凤洁梅琳素云莲真环雪荣爱妹香月莺媛瑞凡佳嘉琼勤珍贞翔健世广志义兴良海山仁宁贵福生龙元全国胜学祥才发武新利清彬富顺信子浩亮政谦亨奇固之轮翰朗伯宏言若鸣朋梁栋维启克伦旭泽晨辰士以建家致树炎德行时泰盛雄琛钧冠策腾楠榕风航弘淑慧巧美惠珠翠雅芝春菊颖露瑶怡婵雁蓓纨仪荷丹蓉眉君琴蕊薇菁梦岚苑婕馨瑗琰韵融园艺咏卿聪澜纯毓悦昭冰爽琬茗羽希欣飘育滢馥筠柔竹霭凝晓欢霄枫芸菲寒伊亚宜可姬舒影荔枝思倩雯宇轩俊峰坤成康阳莹畅";
+        const WORDS: &str = "高方石金白马黄江温安万时成文明常平水于何别和连向从单应易元同国家车花路";
+        let mut chars = self.chars_from(hit.end);
+        let first = chars.next().filter(|c| GIVEN.contains(*c))?;
+        let surname = self.part(hit.start, hit.end);
+        let second = chars.next().filter(|c| GIVEN.contains(*c) && !"之可以时行言发生学国家新"
+            .contains(*c));
+        if second.is_none() && ("之可以时行言发生学国家新明".contains(first) || WORDS.contains(surname)) {
+            return None;
+        }
+        if WORDS.contains(surname) && "之可以时行言发生学国家新明".contains(first) {
+            return None;
+        }
+        Some(hit.end + first.len_utf8() + second.map_or(0, char::len_utf8))
     }
 
     /// The end of a Chinese, Japanese or Korean name that begins at `at`.

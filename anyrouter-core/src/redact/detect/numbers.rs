@@ -47,22 +47,28 @@ impl Scene<'_> {
         if self.ipv4(start, start + length) {
             return at + 1;
         }
+        if let Some(end) = self.dashed_mac(at) {
+            return end;
+        }
         self.coordinates(at);
         self.date(at);
         self.street_number(at);
+        self.number_first(at);
         if length >= 20 {
             self.opaque(start, start + length);
         }
         let pieces = self.pieces(start, start + length);
         let digits: usize = pieces.iter().map(|p| self.slice(p.start, p.end).iter().filter(|b| b.is_ascii_digit()).count()).sum();
         let end = pieces.last().map_or(start + length, |p| p.end);
-        if digits < 5 {
+        let letters: usize = pieces.iter().map(|p| self.slice(p.start, p.end).iter().filter(|b| b.is_ascii_uppercase()).count()).sum();
+        if digits < 5 && (digits < 4 || letters < 3) {
             return (start + length).max(at + 1);
         }
         if self.is_in_opaque(start, end) {
             return (start + length).max(at + 1);
         }
         let mut taken: Vec<(usize, usize)> = Vec::new();
+        let iban_like = self.slice(start, start + 4).iter().enumerate().all(|(i, b)| if i < 2 { b.is_ascii_uppercase() } else { b.is_ascii_digit() }) && digits >= 11;
         for size in (1..=pieces.len()).rev() {
             for first in 0..=pieces.len() - size {
                 let Some(window) = pieces.get(first..first + size) else { continue };
@@ -70,7 +76,7 @@ impl Scene<'_> {
                 if taken.iter().any(|(s, e)| a.start < *e && *s < b.end) || !(a.has_digit || b.has_digit) {
                     continue;
                 }
-                if let Some(finding) = self.part_of(window).and_then(|p| self.judge(&p)) {
+                if let Some(finding) = self.part_of(window).and_then(|p| self.judge(&p)).filter(|f| !iban_like || f.label != Kind::Phone.into()) {
                     taken.push((finding.start, finding.end));
                     self.found.push(finding);
                 }
@@ -101,11 +107,11 @@ impl Scene<'_> {
         let mut pieces = vec![Piece { start, end: first, has_digit: has_digit(start, first) }];
         let mut at = first;
         while pieces.len() < PIECES {
-            let gap = self.slice(at, at + 6).iter().take_while(|b| b" -./_()+:\t\n,|~*".contains(b)).count();
+            let gap = self.slice(at, at + 6).iter().take_while(|b| b" -./_()+:\t\n~*".contains(b)).count();
             let between = self.slice(at, at + gap);
             let joins = gap == 1 && b" -./_(:+\t*~".contains(&between[0])
                 || gap == 2 && (between[1] == b' ' && b".)/-".contains(&between[0]) || between == b" (" || between == b") " || between == b")-" || between == b"  " || between == b"--")
-                || gap == 3 && (matches!(between, b" - " | b" / " | b" . " | b" | " | b"   " | b") -"))
+                || gap == 3 && (matches!(between, b" - " | b" / " | b" . " | b"   " | b") -"))
                 || gap > 0 && between.contains(&b'\n') && between.iter().all(|b| b" \n".contains(b)) && between.iter().filter(|b| **b == b'\n').count() == 1;
             if !joins {
                 break;
@@ -197,7 +203,8 @@ impl Scene<'_> {
 
     /// A national or tax number: by its check digits where they are strong, by the words around it where they are not.
     fn identity(&self, part: &Part) -> Option<Finding> {
-        if part.compact.len() > ids::LONGEST || part.separators.contains(&b'\n') {
+        let odd = |s: &u8| !b" -./_".contains(s);
+        if part.compact.len() > ids::LONGEST || part.separators.iter().any(odd) || b".,".contains(&self.byte_before(part.start)) || self.byte(part.end) == b'.' && self.byte(part.end + 1).is_ascii_digit() {
             return None;
         }
         let mut fitting = self.engine.ids.fitting(&part.compact).peekable();
@@ -219,11 +226,17 @@ impl Scene<'_> {
         let country = self.countries_near(part.start, part.end);
         let is_decoy = self.is_decoy(part.start);
         let prefixed = part.has_letter;
+        let groups = self.sizes(part);
         let best = fitting
             .filter_map(|id| {
                 let named = id.is_named(&context);
                 let here = country.contains(&id.country);
-                let is_written = part.pieces > 1 || prefixed;
+                let groups_fit = part.pieces == 1 || id.is_written_so(&groups);
+                let is_dated = matches!(groups.as_slice(), [2, 2, 4] | [4, 2, 2] | [1, 2, 4] | [2, 1, 4]);
+                if !groups_fit && (!(named && part.pieces <= 4) || is_dated) && id.strength < 200 {
+                    return None;
+                }
+                let is_written = part.pieces > 1 && groups_fit || prefixed;
                 let confidence = match id.strength {
                     _ if named => 94,
                     _ if is_decoy => return None,
@@ -303,19 +316,43 @@ impl Scene<'_> {
     fn national(&self, part: &Part, start: usize) -> Option<Finding> {
         let digits = &part.compact;
         let finding = |confidence| Some(Finding::new(start, part.end, Kind::Phone, "phone_national", confidence));
-        let is_dated = part.separators.iter().all(|s| *s == b'/' || *s == b'.') && part.pieces == 3 && digits.len() <= 8;
-        if is_dated || self.is_decoy(part.start) {
+        let sizes = self.sizes(part);
+        let is_dated = matches!(sizes.as_slice(), [4, 2, 2] | [2, 2, 4] | [1, 2, 4] | [2, 1, 4] | [4, 1, 2] | [4, 2, 1] | [4, 4]) && digits.len() <= 8;
+        let is_decimal = part.separators == b"." || b"./=&?-".contains(&self.byte_before(part.start)) || self.byte(part.end) == b'.' && self.byte(part.end + 1) == b'.';
+        if is_dated || is_decimal || self.is_decoy(part.start) || self.byte(part.end) == b'-' {
             return None;
         }
         if self.countries_near(part.start, part.end).iter().any(|c| self.engine.phones.is_national(c, digits)) {
             return finding(78);
         }
+        if self.is_decimal_list(part) {
+            return None;
+        }
         let spaced = part.pieces > 1 && part.separators.iter().all(|s| b" -/.)(".contains(s));
-        if digits.first() == Some(&b'0') && spaced && (9..=12).contains(&digits.len()) && self.engine.phones.is_national_anywhere(digits) {
+        if digits.first() == Some(&b'0') && spaced && (10..=12).contains(&digits.len()) && digits.get(1) != Some(&b'0') && self.engine.phones.is_national_anywhere(digits) {
             return finding(70);
         }
         let pairs = self.sizes(part);
-        (spaced && (8..=11).contains(&digits.len()) && part.pieces >= 3 && pairs.iter().all(|s| (2..=4).contains(s)) && self.engine.phones.is_national_anywhere(digits)).then(|| finding(55)).flatten()
+        let distinct = part.separators.contains(&b')') || part.separators.windows(2).any(|w| w[0] != w[1]) || pairs.len() > 3;
+        (spaced && distinct && (8..=11).contains(&digits.len()) && part.pieces >= 3 && pairs.iter().all(|s| (2..=4).contains(s)) && self.engine.phones.is_national_anywhere(digits)).then(|| finding(55)).flatten()
+    }
+
+    /// `1.5 - 2.5`: numbers, and none of a phone.
+    fn is_decimal_list(&self, part: &Part) -> bool {
+        part.separators.iter().filter(|s| **s == b'.').count() > 0 && part.separators.iter().any(|s| *s == b' ' || *s == b'-') && part.separators.first() == Some(&b'.')
+    }
+
+    /// `14-7d-19-af-e0-e0`, around one of its digits.
+    fn dashed_mac(&mut self, at: usize) -> Option<usize> {
+        let part = |b: &u8| b.is_ascii_hexdigit() || *b == b'-';
+        let start = at - self.slice(at.saturating_sub(17), at).iter().rev().take_while(|b| part(b)).count();
+        let token = self.slice(start, start + 18);
+        let is_mac = token.iter().take(17).enumerate().all(|(i, b)| if i % 3 == 2 { *b == b'-' } else { b.is_ascii_hexdigit() });
+        if token.len() < 17 || !is_mac || token.get(17).is_some_and(|b| part(b) || b.is_ascii_alphanumeric()) || self.byte_before(start).is_ascii_alphanumeric() {
+            return None;
+        }
+        self.add(start, start + 17, Kind::MacAddress, "mac", 92);
+        Some(start + 17)
     }
 
     /// The end of an extension, ` ext. 123`, behind a number.

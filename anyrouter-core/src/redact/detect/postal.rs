@@ -80,7 +80,7 @@ impl Scene<'_> {
         match number {
             Some(number) => {
                 let end = self.address_end(end);
-                self.add(number, end, Kind::Address, "street_address", 86);
+                self.add(number, end, Kind::Address, "street_address", 90);
             }
             None => {
                 // The number may stand behind, as in `Stationsplein 5` written in two words.
@@ -169,7 +169,7 @@ impl Scene<'_> {
         let behind = self.house_number(if is_box && words == 0 { hit.end } else { end });
         if is_number || behind > end || is_box && behind > hit.end {
             let end = self.address_end(behind.max(end));
-            self.add(start, end, Kind::Address, "street_address", 82);
+            self.add(start, end, Kind::Address, "street_address", 88);
         }
     }
 
@@ -217,46 +217,89 @@ impl Scene<'_> {
             first = word;
         }
         let end = self.address_end(number);
-        self.add(first, end, Kind::Address, "street_address", 84);
+        self.add(first, end, Kind::Address, "street_address", 90);
+    }
+
+    /// `466 Rodney Lodge Suite 073, West Laurastad, VT 47636`: a number, a name, and what only an address goes on with.
+    pub(super) fn number_first(&mut self, at: usize) {
+        let digits = self.slice(at, at + 7).iter().take_while(|b| b.is_ascii_digit()).count();
+        let letter = usize::from(self.byte(at + digits).is_ascii_alphabetic());
+        let mut end = at + digits + letter;
+        if !(1..=6).contains(&digits) || self.byte(end) != b' ' || self.byte_before(at).is_ascii_alphanumeric() || b"#-./:$".contains(&self.byte_before(at)) {
+            return;
+        }
+        let mut words = 0;
+        while words < 4 && self.byte(end) == b' ' && self.chars_from(end + 1).next().is_some_and(char::is_uppercase) {
+            let length = self.slice(end + 1, end + 32).iter().take_while(|b| is_letter(**b) || b"'-".contains(b)).count();
+            if length < 2 || self.after(end + 1, Meaning::UNIT, 0).is_some_and(|h| h.start == end + 1) && words > 0 {
+                break;
+            }
+            end += 1 + length;
+            words += 1;
+        }
+        if words == 0 || self.text.len() == end {
+            return;
+        }
+        let last = self.address_end(end);
+        let rest = self.part(end, last);
+        if last > end && rest.bytes().filter(u8::is_ascii_digit).count() >= 3 {
+            self.add(at, last, Kind::Address, "street_address", 90);
+        }
+    }
+
+    /// `Flat 54q, Smith Junctions, Derby, N08 5JE`.
+    pub(super) fn unit(&mut self, hit: Hit) {
+        if !self.chars_from(hit.start).next().is_some_and(char::is_uppercase) || self.byte(hit.end) != b' ' {
+            return;
+        }
+        let digits = self.slice(hit.end + 1, hit.end + 7).iter().take_while(|b| b.is_ascii_alphanumeric()).count();
+        let end = hit.end + 1 + digits;
+        if digits == 0 || !self.byte(hit.end + 1).is_ascii_digit() || !matches!(self.byte(end), b',' | b'\n' | b' ') {
+            return;
+        }
+        let last = self.address_end(end);
+        if last > end && self.part(end, last).bytes().filter(u8::is_ascii_digit).count() >= 2 {
+            self.add(hit.start, last, Kind::Address, "street_address", 88);
+        }
     }
 
     /// The end of an address whose street ends at `at`: flat, town, region, postcode, country, as long as commas, lines or codes join them.
     fn address_end(&self, at: usize) -> usize {
         let mut end = at;
-        let mut parts = 0;
-        while parts < 6 {
-            let gap = self.slice(end, end + 3).iter().take_while(|b| b" ,\n".contains(b)).count();
-            let joint = self.slice(end, end + gap);
-            if gap == 0 || joint.iter().filter(|b| **b == b'\n').count() > 1 || joint == b"\n " {
+        let mut sure = at;
+        for _ in 0..7 {
+            let mut end_now = end;
+            if self.byte(end_now) == b'.' && b" ,".contains(&self.byte(end_now + 1)) {
+                end_now += 1;
+            }
+            let gap = self.slice(end_now, end_now + 4).iter().take_while(|b| b" ,\n-/".contains(b)).count();
+            let joint = self.slice(end_now, end_now + gap);
+            if gap == 0 || joint.iter().filter(|b| **b == b'\n').count() > 1 || matches!(joint, b"-" | b"/") {
                 break;
             }
-            let has_sign = joint.contains(&b',') || joint.contains(&b'\n');
-            let from = end + gap;
+            let has_sign = joint.iter().any(|b| b",\n-/".contains(b));
+            let from = end_now + gap;
             let piece_end = self.piece_end(from);
             let piece = self.part(from, piece_end);
             if piece.is_empty() {
                 break;
             }
             let first = self.after(from, Meaning::PLACE_NAME.and(Meaning::UNIT), 0).filter(|h| h.start == from);
-            let has_digit = piece.bytes().any(|b| b.is_ascii_digit());
-            let is_unit = first.is_some_and(|h| h.meaning().has(Meaning::UNIT)) && has_digit || piece.starts_with('#') && has_digit;
-            let is_place = first.is_some_and(|h| h.meaning().has(Meaning::PLACE_NAME));
-            let is_code = is_postcode(piece);
-            let is_region = piece.len() == 2 && piece.bytes().all(|b| b.is_ascii_uppercase());
-            let is_capitalised = piece.chars().next().is_some_and(char::is_uppercase);
-            let next_is_code = has_sign && is_capitalised && !has_digit && {
-                let after = self.slice(piece_end, piece_end + 2).iter().take_while(|b| b" ,".contains(b)).count();
-                let next = self.part(piece_end + after, self.piece_end(piece_end + after));
-                after > 0 && (is_postcode(next) || next.len() == 2 && next.bytes().all(|b| b.is_ascii_uppercase()))
-            };
-            if is_unit || is_place || is_code || is_region && parts > 0 || next_is_code || has_sign && has_code(piece) {
-                end = piece_end;
-                parts += 1;
-            } else {
+            let digits = piece.bytes().filter(u8::is_ascii_digit).count();
+            let is_unit = first.is_some_and(|h| h.meaning().has(Meaning::UNIT)) && digits > 0 || piece.starts_with('#') && digits > 0;
+            let is_place = first.is_some_and(|h| h.meaning().has(Meaning::PLACE_NAME)) && (has_sign || digits > 0);
+            let is_region = piece.len() == 2 && piece.bytes().all(|b| b.is_ascii_uppercase()) && has_sign;
+            let is_sure = is_unit || is_place || is_postcode(piece) || is_region && sure > at || has_sign && has_code(piece);
+            let may_go_on = has_sign && digits == 0 && piece.chars().next().is_some_and(char::is_uppercase) && piece.split(' ').count() <= 4;
+            if !is_sure && !may_go_on {
                 break;
             }
+            end = piece_end;
+            if is_sure {
+                sure = piece_end;
+            }
         }
-        end
+        sure
     }
 
     /// The end of what stands between two commas or lines, up to a few words: a code ends it, and begins another.
@@ -384,8 +427,11 @@ impl Scene<'_> {
         }
         at += skipped;
         let line = self.part(at, self.floor(at + 160));
-        let stop = line.find(['\n', '"', ';', '|', '<', '\t', '{', '[', '。', '，', ')']).unwrap_or(line.len());
+        let stop = line.find(['\n', '"', ';', '）', '|', '<', '\t', '{', '[', '。', '，', ')']).unwrap_or(line.len());
         let mut value = line.get(..stop).unwrap_or_default();
+        if wide && let Some(comma) = value.find(',') {
+            value = value.get(..comma).unwrap_or(value);
+        }
         if let Some(sentence) = value.find(". ").filter(|i| *i > 12) {
             value = value.get(..sentence).unwrap_or(value);
         }
