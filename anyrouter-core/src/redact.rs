@@ -4,6 +4,10 @@ mod detect;
 mod engine;
 mod json;
 mod label;
+mod placeholder;
+mod redactor;
+mod restore;
+mod rules;
 mod scan;
 mod secrets;
 mod view;
@@ -11,5 +15,10 @@ mod vocabulary;
 
 pub use self::{
     engine::{CONFIDENT, Engine},
+    json::Step,
     label::{Finding, Kind, Label},
+    placeholder::{PlaceholderKey, Placeholders},
+    redactor::{Blocked, Redacted, Redactor},
+    restore::{Restorer, Within},
+    rules::{Action, RuleFault, Rules},
 };

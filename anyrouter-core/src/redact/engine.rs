@@ -3,9 +3,10 @@
 use std::sync::OnceLock;
 
 use super::{
-    Finding,
+    Finding, Rules,
     detect::{Ids, Phones, Scene},
     json::{Leaf, LeafKind, looks_like_json, unescape, walk},
+    placeholder::is_placeholder,
     scan::{self, Hit},
     secrets::{Prefixes, base64_length, data_url},
     view::View,
@@ -71,36 +72,49 @@ impl Engine {
 
     /// What is in `text`, in its order; offsets are bytes of `text`. No two overlap.
     pub fn find(&self, text: &str) -> Vec<Finding> {
+        self.find_by(text, &Rules::default())
+    }
+
+    /// The same, with rules beside the built-in detectors.
+    pub(crate) fn find_by(&self, text: &str, rules: &Rules) -> Vec<Finding> {
         let mut hits: Vec<Hit> = Vec::new();
-        self.find_with(text, &mut hits)
+        self.find_with(text, rules, &mut hits)
     }
 
     /// What is in a JSON document: in its strings as they read, in its numbers and names, and in JSON within strings. Offsets are bytes of
     /// `json` as it is spelt. What is no JSON is read as text.
     pub fn find_json(&self, json: &str) -> Vec<Finding> {
+        self.find_json_by(json, &Rules::default())
+    }
+
+    /// The same, with rules beside the built-in detectors.
+    pub(crate) fn find_json_by(&self, json: &str, rules: &Rules) -> Vec<Finding> {
         let mut hits: Vec<Hit> = Vec::new();
         let mut found = Vec::new();
         let walked = walk(json, |leaf| {
             let Some(content) = json.get(leaf.range.clone()) else { return };
-            for mut finding in self.find_leaf(&leaf, content, &mut hits) {
+            for mut finding in self.find_leaf(&leaf, content, rules, &mut hits) {
                 finding.start += leaf.range.start;
                 finding.end += leaf.range.start;
                 found.push(finding);
             }
         });
         if walked.is_err() {
-            return self.find_with(json, &mut hits);
+            return self.find_with(json, rules, &mut hits);
         }
         found
     }
 
     /// What is in one leaf; offsets are bytes of its content as it is spelt.
-    pub(crate) fn find_leaf(&self, leaf: &Leaf<'_>, content: &str, hits: &mut Vec<Hit>) -> Vec<Finding> {
+    pub(crate) fn find_leaf(&self, leaf: &Leaf<'_>, content: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Vec<Finding> {
+        if leaf.kind != LeafKind::Name && let Some(finding) = rules.find_path(leaf.path, content.len()) {
+            return vec![finding];
+        }
         if leaf.kind == LeafKind::String && is_opaque(content) {
             return Vec::new();
         }
         if leaf.kind == LeafKind::String && looks_like_json(content) && content.contains('\\') && let Some(inner) = unescape(content) {
-            let mut found = self.find_json(&inner);
+            let mut found = self.find_json_by(&inner, rules);
             place_in_escaped(&mut found, content);
             return found;
         }
@@ -108,12 +122,12 @@ impl Engine {
             return Vec::new();
         }
         if leaf.kind == LeafKind::Name || leaf.name.is_empty() || leaf.name.len() > 64 || content.len() > 512 {
-            return self.find_with(content, hits);
+            return self.find_with(content, rules, hits);
         }
         // The name is what stands before the value.
         let prefix = leaf.name.len() + 2;
         let text = format!("{}: {content}", leaf.name);
-        let mut found = self.find_with(&text, hits);
+        let mut found = self.find_with(&text, rules, hits);
         found.retain(|f| f.start >= prefix && (leaf.kind == LeafKind::String || f.start == prefix && f.end == text.len()));
         for finding in &mut found {
             finding.start -= prefix;
@@ -122,12 +136,16 @@ impl Engine {
         found
     }
 
-    fn find_with(&self, text: &str, hits: &mut Vec<Hit>) -> Vec<Finding> {
+    fn find_with(&self, text: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Vec<Finding> {
         let view = View::of(text);
         scan::scan(view.text(), &self.vocabulary, &self.prefixes, hits);
         let mut found = Vec::new();
         Scene { engine: self, text: view.text(), hits, found: &mut found }.detect();
+        if rules.has_own() {
+            rules.find(view.text(), &mut found);
+        }
         let mut found = resolve(found);
+        found.retain(|f| !is_within_placeholder(view.text(), f));
         for finding in &mut found {
             (finding.start, finding.end) = view.source(finding.start, finding.end);
         }
@@ -151,8 +169,17 @@ fn is_opaque(content: &str) -> bool {
     bytes.len() > 16 * 1024 && base64_length(bytes) == bytes.len()
 }
 
+/// What a redactor wrote is never found again.
+fn is_within_placeholder(text: &str, finding: &Finding) -> bool {
+    let joins = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+    let bytes = text.as_bytes();
+    let start = finding.start - bytes.get(..finding.start).unwrap_or_default().iter().rev().take(48).take_while(|b| joins(b)).count();
+    let end = finding.end + bytes.get(finding.end..).unwrap_or_default().iter().take(48).take_while(|b| joins(b)).count();
+    text.get(start..end).is_some_and(is_placeholder)
+}
+
 /// Moves findings in a string to where they are in its content, which spells it with escapes.
-fn place_in_escaped(found: &mut [Finding], content: &str) {
+pub(crate) fn place_in_escaped(found: &mut [Finding], content: &str) {
     let mut ends = found.iter_mut().flat_map(|f| [&mut f.start, &mut f.end]).peekable();
     let mut reads = 0;
     let mut chars = content.char_indices().peekable();

@@ -34,7 +34,7 @@ pub(crate) struct Leaf<'a> {
 
 /// A step on the way to a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step<'a> {
+pub enum Step<'a> {
     /// Into an object's member.
     Member(&'a str),
     /// Into a list's item.

@@ -495,6 +495,7 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
             let check = b"10X98765432".get((n.sum(&[7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2]) % 11) as usize);
             n.ymd(8) && check == n.0.last()
         },
+        ("CN", "ric_date") => |n| n.at(0) != 0 && n.ymd(8) && matches!(n.part(6, 8), 19 | 20),
         ("CN", "uscc") => |n| {
             const ALPHABET: &[u8] = b"0123456789ABCDEFGHJKLMNPQRTUWXY";
             let value = |i: usize| ALPHABET.iter().position(|b| n.0.get(i) == Some(b)).map(|v| v as i64);

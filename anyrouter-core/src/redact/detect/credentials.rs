@@ -174,7 +174,9 @@ impl Scene<'_> {
         let limit = at + GAP;
         let mut at = at;
         // The rest of the name.
-        let tail = self.slice(at, at + 32).iter().take_while(|b| b.is_ascii_alphanumeric() || b"_-.".contains(b)).count();
+        let is_wide = bytes.get(at.wrapping_sub(1)).is_some_and(|b| *b >= 0x80);
+        let tail = if is_wide { 0 } else { 32 };
+        let tail = self.slice(at, at + tail).iter().take_while(|b| b.is_ascii_alphanumeric() || b"_-.".contains(b)).count();
         at += tail;
         let mut joint = None;
         // A closing quote or bracket, spaces, the sign, words that say nothing.

@@ -237,7 +237,7 @@ impl Scene<'_> {
             end += 1 + length;
             words += 1;
         }
-        if words == 0 || self.text.len() == end {
+        if words == 0 || self.text.len() == end || self.after(at + digits, Meaning::MONTH, 2).is_some() {
             return;
         }
         let last = self.address_end(end);
@@ -341,7 +341,7 @@ impl Scene<'_> {
             }
             end += 1;
         }
-        while end > from && self.byte_before(end) == b' ' {
+        while end > from && matches!(self.byte_before(end), b' ' | b'.') {
             end -= 1;
         }
         end
@@ -456,7 +456,8 @@ fn is_postcode(piece: &str) -> bool {
 /// A postcode and a town, in either order: `10115 Berlin`, `Springfield IL 62701`.
 fn has_code(piece: &str) -> bool {
     let words: Vec<&str> = piece.split(' ').collect();
-    let is_code = |w: &str| matches!(w.len(), 4..=10) && w.bytes().filter(u8::is_ascii_digit).count() >= 3 && w.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    let capital = words.iter().all(|w| w.starts_with(|c: char| c.is_uppercase() || c.is_numeric()) || w.len() < 4);
+    let is_code = |w: &str| capital && matches!(w.len(), 4..=10) && matches!(w.bytes().filter(u8::is_ascii_digit).count(), 3..=6 | 8 | 9) && w.split('-').all(|p| p.len() <= 6) && w.bytes().all(|b| b.is_ascii_digit() || b == b'-');
     words.len() > 1 && (words.first().is_some_and(|w| is_code(w)) || words.last().is_some_and(|w| is_code(w)))
         || words.len() > 2 && (is_postcode(&words[words.len() - 2..].join(" ")) || is_postcode(&words[..2].join(" ")))
 }

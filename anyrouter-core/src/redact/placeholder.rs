@@ -1,0 +1,247 @@
+//! Placeholders: what stands in a value's place, and the values that they stand for.
+//!
+//! A placeholder is a label and twelve characters, as `EMAIL_7qk2m9x4hd3v`: a word that models carry through text, code and JSON as it is.
+//! The characters are an HMAC (RFC 2104, SHA-256) of label and value, under a key that only the instance can derive for this account and
+//! session. So the same value has the same placeholder in every request of a conversation, which keeps a provider's prompt cache working,
+//! and nobody else can tell what it stands for, or make one. The values live as long as their request, and are wiped.
+
+use std::collections::{BTreeMap, HashMap};
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::Label;
+
+/// The key of an account's, or a session's, placeholders.
+#[derive(Clone)]
+pub struct PlaceholderKey(Zeroizing<[u8; 32]>);
+
+impl std::fmt::Debug for PlaceholderKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PlaceholderKey(…)")
+    }
+}
+
+/// Characters of an identifier: digits and small letters without `i`, `l`, `o`, `u` (Crockford's Base32).
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+/// How many of them, five bits each.
+pub(crate) const ID: usize = 12;
+/// The longest label, in bytes.
+pub(crate) const LONGEST_LABEL: usize = 32;
+
+impl PlaceholderKey {
+    /// A key of these bytes, which must be random.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The key below this one for an account, and for a session of it where there is one.
+    pub fn derive(&self, account: &str, session: Option<&str>) -> Self {
+        let below = |key: &Self, kind: &str, name: &str| Self(Zeroizing::new(key.mac(&[kind.as_bytes(), name.as_bytes()])));
+        let account = below(self, "account", account);
+        match session {
+            Some(session) => below(&account, "session", session),
+            None => account,
+        }
+    }
+
+    /// A MAC over parts, each behind its length, so that no two lists of parts are the same bytes.
+    fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        // A key may have any length.
+        let Ok(mut mac) = <Hmac<Sha256> as Mac>::new_from_slice(&*self.0) else { return [0; 32] };
+        for part in parts {
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+
+    /// The identifier of a value.
+    fn id(&self, label: &str, value: &str, is_number: bool) -> String {
+        let kind: &[u8] = if is_number { b"number" } else { b"text" };
+        let mac = self.mac(&[kind, label.as_bytes(), value.as_bytes()]);
+        let bits = mac.iter().take(8).fold(0_u64, |n, b| n << 8 | u64::from(*b));
+        (0..ID).filter_map(|i| ALPHABET.get((bits >> (5 * i)) as usize & 31)).map(|b| char::from(*b)).collect()
+    }
+
+    /// A keyed hash that takes a value's place for good: stable under this key, and restored by nobody.
+    pub(crate) fn hash(&self, label: &str, value: &str) -> String {
+        format!("{label}_{}", self.id(label, &format!("hash\0{value}"), false))
+    }
+}
+
+/// A value that a placeholder stands for.
+#[derive(Clone)]
+pub(crate) struct Value {
+    pub(crate) text: Zeroizing<String>,
+    /// It was a number in JSON.
+    pub(crate) is_number: bool,
+}
+
+/// The placeholders of one request, and the values that they stand for. They are wiped when it is dropped.
+pub struct Placeholders {
+    key: PlaceholderKey,
+    /// By label and identifier, as `EMAIL_7qk2m9x4hd3v`.
+    values: HashMap<String, Value>,
+    /// The labels that are in use, the longest first.
+    labels: Vec<String>,
+    counts: BTreeMap<String, u64>,
+}
+
+impl std::fmt::Debug for Placeholders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Placeholders").field("counts", &self.counts).finish_non_exhaustive()
+    }
+}
+
+impl Placeholders {
+    /// None yet, under this key.
+    pub fn new(key: PlaceholderKey) -> Self {
+        Self { key, values: HashMap::new(), labels: Vec::new(), counts: BTreeMap::new() }
+    }
+
+    /// Whether there is nothing to restore.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// How many values were taken out, by label. Nothing in it tells what they were.
+    pub fn counts(&self) -> &BTreeMap<String, u64> {
+        &self.counts
+    }
+
+    pub(crate) fn key(&self) -> &PlaceholderKey {
+        &self.key
+    }
+
+    pub(crate) fn count(&mut self, label: &Label) {
+        *self.counts.entry(label.name().to_owned()).or_default() += 1;
+    }
+
+    /// The placeholder of a value.
+    pub(crate) fn of(&mut self, label: &str, value: &str, is_number: bool) -> String {
+        let placeholder = format!("{label}_{}", self.key.id(label, value, is_number));
+        if !self.values.contains_key(&placeholder) {
+            self.values.insert(placeholder.clone(), Value { text: Zeroizing::new(value.to_owned()), is_number });
+            if !self.labels.iter().any(|l| l == label) {
+                self.labels.push(label.to_owned());
+                self.labels.sort_by_key(|l| usize::MAX - l.len());
+            }
+        }
+        placeholder
+    }
+
+    /// The placeholder at the beginning of `text`, in any case, its joint written as models write it: its length, and its value.
+    pub(crate) fn at(&self, text: &str) -> Option<(usize, &Value)> {
+        self.labels.iter().find_map(|label| {
+            let length = placeholder_length(text, label)?;
+            let id = text.get(length - ID..length)?.to_ascii_lowercase();
+            Some((length, self.values.get(&format!("{label}_{id}"))?))
+        })
+    }
+
+    /// Where in `text` placeholders stand that would be restored.
+    pub(crate) fn spans(&self, text: &str) -> Vec<(usize, usize)> {
+        let bytes = text.as_bytes();
+        let mut spans: Vec<(usize, usize)> = Vec::new();
+        for joint in memchr::memchr3_iter(b'_', b'-', b' ', bytes) {
+            let id = bytes.get(joint + 1..joint + 1 + ID).unwrap_or_default();
+            if id.len() < ID || !id.iter().all(|b| ALPHABET.contains(&b.to_ascii_lowercase())) {
+                continue;
+            }
+            let escaped = usize::from(joint.checked_sub(1).and_then(|i| bytes.get(i)) == Some(&b'\\'));
+            let found = self.labels.iter().find_map(|label| {
+                let start = joint.checked_sub(escaped + label.len())?;
+                let (length, _) = text.get(start..).and_then(|t| self.at(t))?;
+                Some((start, start + length))
+            });
+            if let Some(span) = found.filter(|s| spans.last().is_none_or(|l| l.1 <= s.0)) {
+                spans.push(span);
+            }
+        }
+        spans
+    }
+
+    /// Whether `text` may be the beginning of a placeholder that goes on behind it.
+    pub(crate) fn may_begin(&self, text: &str) -> bool {
+        self.labels.iter().any(|label| is_beginning(text.as_bytes(), label.as_bytes()))
+    }
+
+    /// The longest placeholder, in bytes: what a stream holds back at most.
+    pub(crate) fn longest(&self) -> usize {
+        self.labels.first().map_or(0, |l| l.len() + 2 + ID)
+    }
+}
+
+/// Between label and identifier: `_`, `\_` as in Markdown, `-`, or a space.
+fn joint(rest: &[u8]) -> usize {
+    match rest {
+        [b'\\', b'_', ..] => 2,
+        [b'_' | b'-' | b' ', ..] => 1,
+        _ => 0,
+    }
+}
+
+fn placeholder_length(text: &str, label: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let name = bytes.get(..label.len()).filter(|n| n.eq_ignore_ascii_case(label.as_bytes()))?;
+    let joint = joint(bytes.get(name.len()..)?);
+    let id = bytes.get(name.len() + joint..name.len() + joint + ID)?;
+    (joint > 0 && id.iter().all(|b| ALPHABET.contains(&b.to_ascii_lowercase()))).then_some(name.len() + joint + ID)
+}
+
+fn is_beginning(text: &[u8], label: &[u8]) -> bool {
+    let name = text.get(..label.len().min(text.len())).unwrap_or_default();
+    if !name.iter().zip(label).all(|(a, b)| a.eq_ignore_ascii_case(b)) {
+        return false;
+    }
+    match text.get(label.len()..).unwrap_or_default() {
+        [] | [b'\\'] => true,
+        rest => {
+            let id = rest.get(joint(rest)..).unwrap_or_default();
+            joint(rest) > 0 && id.len() < ID && id.iter().all(|b| ALPHABET.contains(&b.to_ascii_lowercase()))
+        }
+    }
+}
+
+/// Whether all of `text` has the form of a placeholder with a label of capitals. What has it is never taken for a value.
+pub(crate) fn is_placeholder(text: &str) -> bool {
+    let Some((label, id)) = text.rsplit_once('_') else { return false };
+    id.len() == ID
+        && id.bytes().all(|b| ALPHABET.contains(&b))
+        && (2..=LONGEST_LABEL).contains(&label.len())
+        && label.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+        && label.starts_with(|c: char| c.is_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u8) -> PlaceholderKey {
+        PlaceholderKey::from_bytes([n; 32])
+    }
+
+    #[test]
+    fn a_placeholder_is_stable_and_depends_on_key_label_and_value() {
+        let of = |k: &PlaceholderKey, label: &str, value: &str| Placeholders::new(k.clone()).of(label, value, false);
+        let base = of(&key(1), "EMAIL", "a@example.com");
+        assert_eq!(base, of(&key(1), "EMAIL", "a@example.com"));
+        assert!(is_placeholder(&base), "{base}");
+        for other in [of(&key(2), "EMAIL", "a@example.com"), of(&key(1), "EMAIL", "b@example.com"), of(&key(1), "PHONE", "a@example.com")] {
+            assert_ne!(base.rsplit_once('_').unwrap().1, other.rsplit_once('_').unwrap().1);
+        }
+        let (account, session) = (key(1).derive("acct", None), key(1).derive("acct", Some("s")));
+        assert_ne!(of(&account, "EMAIL", "x"), of(&session, "EMAIL", "x"));
+        assert_ne!(of(&key(1).derive("a", Some("bc")), "EMAIL", "x"), of(&key(1).derive("ab", Some("c")), "EMAIL", "x"));
+    }
+
+    #[test]
+    fn nothing_that_is_printed_tells_a_value_or_a_key() {
+        let mut placeholders = Placeholders::new(key(7));
+        placeholders.of("EMAIL", "secret@example.com", false);
+        let shown = format!("{placeholders:?} {:?}", key(7));
+        assert!(!shown.contains("secret@") && !shown.contains('7'), "{shown}");
+    }
+}

@@ -1,0 +1,161 @@
+//! The way back: placeholders in answers become the values that they stand for, in whole text, in JSON, and in streams at whatever split.
+//!
+//! A placeholder is known again in capitals or small letters, with `_`, `\_`, `-` or a space before its identifier. One that is cut, or whose
+//! label a model translated, is left as it is: what stays hidden by mistake does no harm. One that the client typed itself is restored only
+//! where it is one of this request's.
+
+use super::{
+    json::{LeafKind, escape, looks_like_json, unescape, walk},
+    placeholder::Placeholders,
+};
+
+/// What the text that is restored is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Within {
+    /// Plain text.
+    Text,
+    /// JSON's own text, as a tool call's arguments: values are escaped, and numbers lose the quotes that their placeholders had.
+    Json,
+}
+
+/// Restores a stream of text, piece by piece. It holds back what may be the beginning of a placeholder: at most the length of the longest
+/// one (46 bytes for the built-in labels and custom ones of 32 bytes), and never longer than until the next piece decides.
+#[derive(Debug)]
+pub struct Restorer {
+    held: String,
+    within: Within,
+}
+
+impl Restorer {
+    /// A restorer at the beginning of a text.
+    pub fn new(within: Within) -> Self {
+        Self { held: String::new(), within }
+    }
+
+    /// Takes the next piece, and appends to `out` what is sure.
+    pub fn push(&mut self, placeholders: &Placeholders, piece: &str, out: &mut String) {
+        let joined;
+        let text = if self.held.is_empty() {
+            piece
+        } else {
+            joined = std::mem::take(&mut self.held) + piece;
+            &joined
+        };
+        let done = restore_up_to(placeholders, text, self.within, false, out);
+        self.held = text.get(done..).unwrap_or_default().to_owned();
+    }
+
+    /// The text has ended: appends what was held back.
+    pub fn finish(&mut self, placeholders: &Placeholders, out: &mut String) {
+        let text = std::mem::take(&mut self.held);
+        restore_up_to(placeholders, &text, self.within, true, out);
+    }
+
+    /// What is held back.
+    pub fn held(&self) -> &str {
+        &self.held
+    }
+}
+
+impl Placeholders {
+    /// Restores whole text.
+    pub fn restore(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        restore_up_to(self, text, Within::Text, true, &mut out);
+        out
+    }
+
+    /// Restores a JSON document: its strings as text, JSON within strings as JSON. What is no JSON is restored as text.
+    pub fn restore_json(&self, json: &str) -> String {
+        if self.is_empty() {
+            return json.to_owned();
+        }
+        let mut out = String::with_capacity(json.len());
+        let mut done = 0;
+        let walked = walk(json, |leaf| {
+            let Some(content) = json.get(leaf.range.clone()).filter(|_| leaf.kind != LeafKind::Number) else { return };
+            let Some(text) = unescape(content) else { return };
+            let (mut from, mut to) = (leaf.range.start, leaf.range.end);
+            let restored = match self.at(&text) {
+                Some((length, value)) if length == text.len() && value.is_number && leaf.kind == LeafKind::String => {
+                    (from, to) = (from - 1, to + 1);
+                    value.text.to_string()
+                }
+                _ if looks_like_json(&text) => {
+                    let restored = self.restore_json(&text);
+                    if restored == text {
+                        return;
+                    }
+                    escape(&restored)
+                }
+                _ => {
+                    let restored = self.restore(&text);
+                    if restored == text {
+                        return;
+                    }
+                    escape(&restored)
+                }
+            };
+            out.push_str(json.get(done..from).unwrap_or_default());
+            out.push_str(&restored);
+            done = to;
+        });
+        if walked.is_err() {
+            return self.restore(json);
+        }
+        out.push_str(json.get(done..).unwrap_or_default());
+        out
+    }
+}
+
+/// Restores `text` as far as it is sure: all of it, where it has ended. Returns how far that is.
+fn restore_up_to(placeholders: &Placeholders, text: &str, within: Within, ended: bool, out: &mut String) -> usize {
+    if placeholders.is_empty() {
+        out.push_str(text);
+        return text.len();
+    }
+    let reach = placeholders.longest() + 2;
+    let mut copied = 0;
+    let mut at = 0;
+    let bytes = text.as_bytes();
+    while at < text.len() {
+        let Some(rest) = text.get(at..) else {
+            at += 1;
+            continue;
+        };
+        // Before a number's placeholder in JSON stands a quote that goes with it.
+        let quoted = within == Within::Json && rest.starts_with('"');
+        let body = if quoted { rest.get(1..).unwrap_or_default() } else { rest };
+        if let Some((length, value)) = placeholders.at(body) {
+            let close = bytes.get(at + usize::from(quoted) + length);
+            if quoted && value.is_number {
+                if close.is_none() && !ended {
+                    break;
+                }
+                if close == Some(&b'"') {
+                    out.push_str(text.get(copied..at).unwrap_or_default());
+                    out.push_str(&value.text);
+                    at += length + 2;
+                    copied = at;
+                    continue;
+                }
+            }
+            if !quoted {
+                out.push_str(text.get(copied..at).unwrap_or_default());
+                match within {
+                    Within::Text => out.push_str(&value.text),
+                    Within::Json => out.push_str(&escape(&value.text)),
+                }
+                at += length;
+                copied = at;
+                continue;
+            }
+        } else if !ended && rest.len() <= reach && (placeholders.may_begin(body) || quoted && body.is_empty()) {
+            break;
+        }
+        at += 1;
+    }
+    let at = at.min(text.len());
+    out.push_str(text.get(copied..at).unwrap_or_default());
+    at
+}

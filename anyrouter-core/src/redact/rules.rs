@@ -1,0 +1,298 @@
+//! Rules of an account's own: regular expressions, word lists and JSON paths, each with a label, an action and a confidence.
+//!
+//! Patterns run in linear time (the `regex` crate) and within a bound of size, so that no rule can stall the engine. A rule that is wrong
+//! is refused with its position in the list and the reason; nothing of it is guessed.
+
+use std::sync::Arc;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use regex::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
+
+use super::{Finding, Label, json::Step, placeholder::LONGEST_LABEL};
+
+/// What becomes of a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Action {
+    /// A placeholder stands in its place, which can be restored.
+    #[default]
+    Placeholder,
+    /// Its last four characters stay, and asterisks for the others.
+    Mask,
+    /// A keyed hash: stable within an account, useless outside.
+    Hash,
+    /// It is taken out: in JSON with the member that it is the value of.
+    Drop,
+    /// The request is refused.
+    Block,
+}
+
+/// A rule that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("rule {position} {problem}")]
+pub struct RuleFault {
+    /// Its place in the list, from 0.
+    pub position: usize,
+    /// What is wrong, and what would be right.
+    pub problem: String,
+}
+
+/// Rules, compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    rules: Vec<Arc<Rule>>,
+    default: Action,
+}
+
+#[derive(Debug)]
+struct Rule {
+    label: Label,
+    action: Action,
+    confidence: u8,
+    name: Arc<str>,
+    matcher: Matcher,
+}
+
+#[derive(Debug)]
+enum Matcher {
+    Pattern(Regex),
+    Words(AhoCorasick),
+    Path(Vec<Segment>),
+    /// All that the built-in detectors find under the label.
+    Builtin,
+}
+
+/// A step of a JSON path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Segment {
+    Member(String),
+    Item(usize),
+    Any,
+}
+
+/// A rule as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    label: String,
+    pattern: Option<String>,
+    words: Option<Vec<String>>,
+    path: Option<String>,
+    #[serde(default)]
+    action: Action,
+    confidence: Option<f64>,
+}
+
+/// At most so many rules.
+const RULES: usize = 100;
+/// The longest pattern, in bytes.
+const PATTERN: usize = 1000;
+/// What a compiled pattern may take, in bytes.
+const COMPILED: usize = 1 << 20;
+/// At most so many words, and bytes of them.
+const WORDS: (usize, usize) = (10_000, 1 << 18);
+
+impl Rules {
+    /// Reads rules, each as `{"label", "pattern" | "words" | "path", "action", "confidence"}`. A rule with a built-in label and no matcher
+    /// says what becomes of that label's values.
+    pub fn parse(list: &[serde_json::Value]) -> Result<Self, RuleFault> {
+        if list.len() > RULES {
+            return Err(RuleFault { position: RULES, problem: format!("is one too many; at most {RULES} are allowed") });
+        }
+        let rules = list.iter().enumerate().map(|(position, value)| {
+            Rule::read(value).map(Arc::new).map_err(|problem| RuleFault { position, problem })
+        });
+        Ok(Self { rules: rules.collect::<Result<_, _>>()?, default: Action::default() })
+    }
+
+    /// With this action for all that no rule says otherwise of.
+    pub fn with_default(mut self, action: Action) -> Self {
+        self.default = action;
+        self
+    }
+
+    /// These rules and others: all of them hold.
+    pub fn and(mut self, others: &Self) -> Self {
+        self.rules.extend(others.rules.iter().cloned());
+        self
+    }
+
+    /// What the custom rules find in text.
+    pub(crate) fn find(&self, text: &str, found: &mut Vec<Finding>) {
+        for rule in &self.rules {
+            match &rule.matcher {
+                Matcher::Pattern(regex) => found.extend(regex.find_iter(text).filter(|m| !m.is_empty()).map(|m| rule.finding(m.start(), m.end()))),
+                Matcher::Words(words) => found.extend(
+                    words.find_iter(text).filter(|m| is_whole(text, m.start(), m.end())).map(|m| rule.finding(m.start(), m.end())),
+                ),
+                Matcher::Path(_) | Matcher::Builtin => {}
+            }
+        }
+    }
+
+    /// The finding that a JSON path makes of a leaf of this length.
+    pub(crate) fn find_path(&self, path: &[Step<'_>], length: usize) -> Option<Finding> {
+        self.rules.iter().find_map(|rule| match &rule.matcher {
+            Matcher::Path(segments) if length > 0 && leads(segments, path) => Some(rule.finding(0, length)),
+            _ => None,
+        })
+    }
+
+    /// Whether there are rules beside the built-in ones.
+    pub(crate) fn has_own(&self) -> bool {
+        self.rules.iter().any(|r| !matches!(r.matcher, Matcher::Builtin))
+    }
+
+    /// What becomes of a finding: the strictest of what the rules for its label say.
+    pub(crate) fn action(&self, finding: &Finding) -> Action {
+        let said = self.rules.iter().filter(|r| r.label == finding.label && (matches!(r.matcher, Matcher::Builtin) || *r.name == *finding.rule)).map(|r| r.action);
+        said.max_by_key(|a| *a as u8).unwrap_or(self.default)
+    }
+}
+
+impl Rule {
+    fn read(value: &serde_json::Value) -> Result<Self, String> {
+        let written = Written::deserialize(value).map_err(|e| format!("cannot be read: {e}"))?;
+        let label = written.label.as_str();
+        let legal = (2..=LONGEST_LABEL).contains(&label.len())
+            && label.starts_with(|c: char| c.is_ascii_uppercase())
+            && label.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+        if !legal {
+            return Err(format!("has a label that cannot be one; write 2 to {LONGEST_LABEL} capitals, digits and _, as EMPLOYEE_ID"));
+        }
+        let confidence = written.confidence.unwrap_or(1.0);
+        if !(0.0..=1.0).contains(&confidence) {
+            return Err("has a confidence outside 0 to 1".to_owned());
+        }
+        let label = Label::from_name(label);
+        let matcher = match (written.pattern, written.words, written.path) {
+            (Some(pattern), None, None) => Matcher::Pattern(compile(&pattern)?),
+            (None, Some(words), None) => Matcher::Words(word_list(&words)?),
+            (None, None, Some(path)) => Matcher::Path(path_of(&path)?),
+            (None, None, None) if matches!(label, Label::Known(_)) => Matcher::Builtin,
+            (None, None, None) => return Err("has no `pattern`, `words` or `path`, and its label is none of the built-in ones".to_owned()),
+            _ => return Err("has more than one of `pattern`, `words` and `path`; write one rule for each".to_owned()),
+        };
+        let name = format!("custom:{}", label.name());
+        Ok(Self { label, action: written.action, confidence: (confidence * 100.0).round() as u8, name: name.into(), matcher })
+    }
+
+    fn finding(&self, start: usize, end: usize) -> Finding {
+        Finding { start, end, label: self.label.clone(), rule: self.name.to_string().into(), confidence: self.confidence, country: None }
+    }
+}
+
+fn compile(pattern: &str) -> Result<Regex, String> {
+    if pattern.is_empty() || pattern.len() > PATTERN {
+        return Err(format!("has a pattern of {} bytes; write 1 to {PATTERN}", pattern.len()));
+    }
+    let regex = RegexBuilder::new(pattern).size_limit(COMPILED).dfa_size_limit(COMPILED).build();
+    let regex = regex.map_err(|e| match e {
+        regex::Error::CompiledTooBig(limit) => format!("has a pattern that is too large when compiled (over {limit} bytes); write smaller repeats"),
+        e => {
+            let text = e.to_string();
+            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            let column = text.lines().find_map(|l| l.find('^')).map_or_else(String::new, |c| format!(" at character {}", c.saturating_sub(4) + 1));
+            format!("has a pattern that is none{column}: {reason}")
+        }
+    })?;
+    if regex.is_match("") {
+        return Err("has a pattern that matches nothing at all, and so everywhere; write one that needs a character".to_owned());
+    }
+    Ok(regex)
+}
+
+fn word_list(words: &[String]) -> Result<AhoCorasick, String> {
+    if words.is_empty() || words.iter().any(String::is_empty) {
+        return Err("has an empty word or list of words".to_owned());
+    }
+    if words.len() > WORDS.0 || words.iter().map(String::len).sum::<usize>() > WORDS.1 {
+        return Err(format!("has more than {} words or {} bytes of them", WORDS.0, WORDS.1));
+    }
+    let list = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).ascii_case_insensitive(true).build(words);
+    list.map_err(|e| format!("has words that cannot be searched for: {e}"))
+}
+
+/// A word stands by itself where letters and digits do not go on.
+fn is_whole(text: &str, start: usize, end: usize) -> bool {
+    let joins = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let inside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let (first, last) = (text.get(start..end).and_then(|t| t.chars().next()), text.get(start..end).and_then(|t| t.chars().next_back()));
+    !(inside(first) && joins(text.get(..start).and_then(|t| t.chars().next_back()))) && !(inside(last) && joins(text.get(end..).and_then(|t| t.chars().next())))
+}
+
+/// `$.customer.emails[*]`, `messages[0].content`.
+fn path_of(path: &str) -> Result<Vec<Segment>, String> {
+    let wrong = |what: &str, at: usize| format!("has a path with {what} at character {}; write it as $.customer.emails[*]", at + 1);
+    let mut segments = Vec::new();
+    let mut rest = path.strip_prefix('$').unwrap_or(path);
+    if rest.is_empty() || path.len() > PATTERN {
+        return Err(wrong("nothing", 0));
+    }
+    while !rest.is_empty() {
+        let at = path.len() - rest.len();
+        if let Some(inner) = rest.strip_prefix('[') {
+            let end = inner.find(']').ok_or_else(|| wrong("no closing bracket", at))?;
+            let index = inner.get(..end).unwrap_or_default();
+            segments.push(match index {
+                "*" => Segment::Any,
+                quoted if quoted.len() > 2 && quoted.starts_with('\'') && quoted.ends_with('\'') => Segment::Member(quoted.trim_matches('\'').to_owned()),
+                number => Segment::Item(number.parse().map_err(|_| wrong("no number", at + 1))?),
+            });
+            rest = inner.get(end + 1..).unwrap_or_default();
+            continue;
+        }
+        rest = rest.strip_prefix('.').unwrap_or(rest);
+        let end = rest.find(['.', '[']).unwrap_or(rest.len());
+        let name = rest.get(..end).unwrap_or_default();
+        if name.is_empty() {
+            return Err(wrong("an empty name", at));
+        }
+        segments.push(if name == "*" { Segment::Any } else { Segment::Member(name.to_owned()) });
+        rest = rest.get(end..).unwrap_or_default();
+    }
+    Ok(segments)
+}
+
+fn leads(segments: &[Segment], path: &[Step<'_>]) -> bool {
+    segments.len() == path.len()
+        && segments.iter().zip(path).all(|(segment, step)| match (segment, step) {
+            (Segment::Any, _) => true,
+            (Segment::Member(name), Step::Member(other)) => name == other,
+            (Segment::Item(n), Step::Item(other)) => n == other,
+            _ => false,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fault(rule: serde_json::Value) -> String {
+        Rules::parse(&[json!({"label": "OK_ONE", "words": ["x"]}), rule]).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_wrong_rule_is_refused_with_its_place_and_the_reason() {
+        for (rule, reason) in [
+            (json!({"label": "lower", "pattern": "x"}), "has a label that cannot be one"),
+            (json!({"label": "A_B", "pattern": "(x"}), "has a pattern that is none at character 1"),
+            (json!({"label": "A_B", "pattern": "x*"}), "matches nothing at all"),
+            (json!({"label": "A_B", "pattern": "(?:(?:(?:x{100}){100}){100})"}), "too large"),
+            (json!({"label": "A_B", "pattern": "(?=x)"}), "has a pattern that is none"),
+            (json!({"label": "A_B"}), "has no `pattern`"),
+            (json!({"label": "A_B", "pattern": "x", "words": ["y"]}), "more than one"),
+            (json!({"label": "A_B", "path": "$.a["}), "no closing bracket at character 4"),
+            (json!({"label": "A_B", "pattern": "x", "confidence": 2}), "outside 0 to 1"),
+            (json!({"label": "A_B", "pattern": "x", "colour": "red"}), "unknown field `colour`"),
+            (json!({"label": "A_B", "words": []}), "empty"),
+        ] {
+            let said = fault(rule.clone());
+            assert!(said.starts_with("rule 1 ") && said.contains(reason), "{rule}: {said}");
+        }
+    }
+}
