@@ -6,7 +6,7 @@ use super::{
     Finding, Rules,
     detect::{Ids, Phones, Scene},
     json::{Leaf, LeafKind, looks_like_json, unescape, walk},
-    placeholder::is_placeholder,
+    placeholder::holds_placeholder,
     scan::{self, Hit},
     secrets::{Prefixes, base64_length, data_url},
     view::View,
@@ -107,7 +107,7 @@ impl Engine {
 
     /// What is in one leaf; offsets are bytes of its content as it is spelt.
     pub(crate) fn find_leaf(&self, leaf: &Leaf<'_>, content: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Vec<Finding> {
-        if leaf.kind != LeafKind::Name && let Some(finding) = rules.find_path(leaf.path, content.len()) {
+        if leaf.kind != LeafKind::Name && let Some(finding) = rules.find_path(leaf.path, content.len()) && !holds_placeholder(content) {
             return vec![finding];
         }
         if leaf.kind == LeafKind::String && is_opaque(content) {
@@ -145,7 +145,7 @@ impl Engine {
             rules.find(view.text(), &mut found);
         }
         let mut found = resolve(found);
-        found.retain(|f| !is_within_placeholder(view.text(), f));
+        found.retain(|f| !touches_placeholder(view.text(), f));
         for finding in &mut found {
             (finding.start, finding.end) = view.source(finding.start, finding.end);
         }
@@ -169,13 +169,13 @@ fn is_opaque(content: &str) -> bool {
     bytes.len() > 16 * 1024 && base64_length(bytes) == bytes.len()
 }
 
-/// What a redactor wrote is never found again.
-fn is_within_placeholder(text: &str, finding: &Finding) -> bool {
+/// What a redactor wrote is never found again, nor anything together with it.
+fn touches_placeholder(text: &str, finding: &Finding) -> bool {
     let joins = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
     let bytes = text.as_bytes();
     let start = finding.start - bytes.get(..finding.start).unwrap_or_default().iter().rev().take(48).take_while(|b| joins(b)).count();
     let end = finding.end + bytes.get(finding.end..).unwrap_or_default().iter().take(48).take_while(|b| joins(b)).count();
-    text.get(start..end).is_some_and(is_placeholder)
+    text.get(start..end).is_some_and(holds_placeholder)
 }
 
 /// Moves findings in a string to where they are in its content, which spells it with escapes.

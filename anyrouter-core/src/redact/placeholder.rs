@@ -7,11 +7,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use aho_corasick::{AhoCorasick, MatchKind};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::Label;
+use super::{Finding, Label};
 
 /// The key of an account's, or a session's, placeholders.
 #[derive(Clone)]
@@ -141,6 +142,19 @@ impl Placeholders {
         })
     }
 
+    /// The values, to be looked for wherever else they stand.
+    pub(crate) fn known(&self) -> Option<Known> {
+        let values: Vec<(&str, &str)> = self
+            .values
+            .iter()
+            .filter(|(_, v)| v.text.len() >= SHORTEST)
+            .filter_map(|(placeholder, v)| Some((v.text.as_str(), placeholder.rsplit_once('_')?.0)))
+            .collect();
+        let labels = values.iter().map(|(_, label)| Label::from_name(label)).collect();
+        let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(values.iter().map(|(v, _)| v));
+        automaton.ok().filter(|_| !values.is_empty()).map(|automaton| Known { automaton, labels })
+    }
+
     /// Where in `text` placeholders stand that would be restored.
     pub(crate) fn spans(&self, text: &str) -> Vec<(usize, usize)> {
         let bytes = text.as_bytes();
@@ -171,6 +185,34 @@ impl Placeholders {
     /// The longest placeholder, in bytes: what a stream holds back at most.
     pub(crate) fn longest(&self) -> usize {
         self.labels.first().map_or(0, |l| l.len() + 2 + ID)
+    }
+}
+
+/// The values of a request, and their labels.
+pub(crate) struct Known {
+    automaton: AhoCorasick,
+    labels: Vec<Label>,
+}
+
+/// A shorter value may be a word by itself elsewhere.
+const SHORTEST: usize = 5;
+
+impl Known {
+    /// Where a value stands by itself in `text`.
+    pub(crate) fn find(&self, text: &str) -> Vec<Finding> {
+        let alone = |start: usize, end: usize| {
+            let joins = |a: Option<char>, b: Option<char>| a.is_some_and(char::is_alphanumeric) && b.is_some_and(char::is_alphanumeric);
+            let before = joins(text.get(..start).and_then(|t| t.chars().next_back()), text.get(start..).and_then(|t| t.chars().next()));
+            let after = joins(text.get(..end).and_then(|t| t.chars().next_back()), text.get(end..).and_then(|t| t.chars().next()));
+            !before && !after
+        };
+        let found = self.automaton.find_iter(text).filter(|m| alone(m.start(), m.end()));
+        found
+            .filter_map(|m| {
+                let label = self.labels.get(m.pattern().as_usize())?.clone();
+                Some(Finding { start: m.start(), end: m.end(), label, rule: "again".into(), confidence: 100, country: None })
+            })
+            .collect()
     }
 }
 
@@ -205,14 +247,14 @@ fn is_beginning(text: &[u8], label: &[u8]) -> bool {
     }
 }
 
-/// Whether all of `text` has the form of a placeholder with a label of capitals. What has it is never taken for a value.
-pub(crate) fn is_placeholder(text: &str) -> bool {
-    let Some((label, id)) = text.rsplit_once('_') else { return false };
-    id.len() == ID
-        && id.bytes().all(|b| ALPHABET.contains(&b))
-        && (2..=LONGEST_LABEL).contains(&label.len())
-        && label.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-        && label.starts_with(|c: char| c.is_ascii_uppercase())
+/// Whether text holds what has the form of a placeholder with a label of capitals. It is never taken for a value.
+pub(crate) fn holds_placeholder(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(b'_', bytes).any(|joint| {
+        let id = bytes.get(joint + 1..joint + 1 + ID).unwrap_or_default();
+        let label = bytes.get(..joint).unwrap_or_default().iter().rev().take(2).filter(|b| b.is_ascii_uppercase() || b.is_ascii_digit()).count();
+        label == 2 && id.len() == ID && id.iter().all(|b| ALPHABET.contains(b))
+    })
 }
 
 #[cfg(test)]
@@ -228,7 +270,7 @@ mod tests {
         let of = |k: &PlaceholderKey, label: &str, value: &str| Placeholders::new(k.clone()).of(label, value, false);
         let base = of(&key(1), "EMAIL", "a@example.com");
         assert_eq!(base, of(&key(1), "EMAIL", "a@example.com"));
-        assert!(is_placeholder(&base), "{base}");
+        assert!(holds_placeholder(&base), "{base}");
         for other in [of(&key(2), "EMAIL", "a@example.com"), of(&key(1), "EMAIL", "b@example.com"), of(&key(1), "PHONE", "a@example.com")] {
             assert_ne!(base.rsplit_once('_').unwrap().1, other.rsplit_once('_').unwrap().1);
         }

@@ -3,6 +3,7 @@
 use super::{
     Action, Engine, Finding, Label, Placeholders, Rules,
     json::{Leaf, LeafKind, Step, escape, looks_like_json, unescape, walk},
+    placeholder::Known,
 };
 
 /// Something out of which personal data and secrets were taken. Only a [`Redactor`] makes one (P10).
@@ -43,6 +44,9 @@ pub struct Redactor {
 /// The label of text that a client typed and that reads like one of the request's placeholders.
 const TYPED: &str = "TYPED";
 
+/// How often what is left is looked through again, at most.
+const ROUNDS: usize = 4;
+
 /// A leaf of a document with what was found in it.
 struct Planned {
     range: std::ops::Range<usize>,
@@ -74,26 +78,50 @@ impl Redactor {
     pub fn redact(&self, text: &str, placeholders: &mut Placeholders) -> Result<Redacted<String>, Blocked> {
         let mut found = self.find(text);
         self.register(text, &found, placeholders)?;
-        loop {
-            let typed = typed(text, &found, placeholders);
-            if typed.is_empty() {
+        while !placeholders.is_empty() {
+            let more = more(text, &found, placeholders, placeholders.known().as_ref());
+            if more.is_empty() {
                 break;
             }
-            for finding in &typed {
-                placeholders.of(TYPED, text.get(finding.start..finding.end).unwrap_or_default(), false);
+            for finding in &more {
+                placeholders.of(finding.label.name(), text.get(finding.start..finding.end).unwrap_or_default(), false);
             }
-            found.extend(typed);
+            found.extend(more);
             found.sort_by_key(|f| f.start);
         }
-        Ok(Redacted(self.replace(text, &found, placeholders, |v| v.to_owned(), |v| v.to_owned())))
+        let mut left = self.replace(text, &found, placeholders, ToOwned::to_owned, ToOwned::to_owned);
+        for _ in 0..ROUNDS {
+            if found.is_empty() {
+                break;
+            }
+            // What stood beside a value may read otherwise without it.
+            found = self.find(&left);
+            self.register(&left, &found, placeholders)?;
+            left = self.replace(&left, &found, placeholders, ToOwned::to_owned, ToOwned::to_owned);
+        }
+        Ok(Redacted(left))
     }
 
     /// Takes values out of a JSON document: out of its strings, numbers and names, and out of JSON within strings. Leaves for which `keep`
     /// says so stay as they are. What is no JSON is text.
     pub fn redact_json(&self, json: &str, keep: impl Fn(&[Step<'_>]) -> bool, placeholders: &mut Placeholders) -> Result<Redacted<String>, Blocked> {
         let Some(mut planned) = self.plan(json, &keep, placeholders)? else { return self.redact(json, placeholders) };
-        while !placeholders.is_empty() && escape_typed(json, &mut planned, placeholders) {}
-        Ok(Redacted(self.write(json, &planned, placeholders)))
+        loop {
+            let known = placeholders.known();
+            if placeholders.is_empty() || !add_more(json, &mut planned, placeholders, known.as_ref()) {
+                break;
+            }
+        }
+        let mut left = self.write(json, &planned, placeholders);
+        for _ in 0..ROUNDS {
+            if !has_findings(&planned) {
+                break;
+            }
+            let Some(again) = self.plan(&left, &keep, placeholders)? else { break };
+            planned = again;
+            left = self.write(&left, &planned, placeholders);
+        }
+        Ok(Redacted(left))
     }
 
     /// The leaves in which something is found; their values are registered. Nothing, where it is no JSON.
@@ -263,32 +291,52 @@ impl Default for Redactor {
     }
 }
 
-/// Text outside `found` that would be restored though no redactor wrote it.
-fn typed(text: &str, found: &[Finding], placeholders: &Placeholders) -> Vec<Finding> {
-    let spans = placeholders.spans(text);
-    let free = spans.into_iter().filter(|(s, e)| !found.iter().any(|f| f.start < *e && *s < f.end));
-    free.map(|(start, end)| Finding { start, end, label: Label::Custom(TYPED.into()), rule: "typed_placeholder".into(), confidence: 100, country: None }).collect()
+fn has_findings(planned: &[Planned]) -> bool {
+    planned.iter().any(|p| !p.found.is_empty() || p.nested.as_ref().is_some_and(|(_, leaves)| has_findings(leaves)))
 }
 
-/// Adds what clients typed to the plan; whether there was any that is new.
-fn escape_typed(json: &str, planned: &mut [Planned], placeholders: &mut Placeholders) -> bool {
+/// What else must be taken out of text, beside `found`: values that stand there again, and text that would be restored though no redactor
+/// wrote it.
+fn more(text: &str, found: &[Finding], placeholders: &Placeholders, known: Option<&Known>) -> Vec<Finding> {
+    let typed = placeholders.spans(text).into_iter().map(|(start, end)| Finding {
+        start,
+        end,
+        label: Label::Custom(TYPED.into()),
+        rule: "typed_placeholder".into(),
+        confidence: 100,
+        country: None,
+    });
+    let mut more: Vec<Finding> = known.map(|k| k.find(text)).unwrap_or_default();
+    more.extend(typed);
+    more.sort_by_key(|f| f.start);
+    let mut end = 0;
+    more.retain(|f| {
+        let free = f.start >= end && !found.iter().any(|o| o.overlaps(f));
+        end = if free { f.end } else { end };
+        free
+    });
+    more
+}
+
+/// Adds that to the plan; whether there was any.
+fn add_more(json: &str, planned: &mut [Planned], placeholders: &mut Placeholders, known: Option<&Known>) -> bool {
     let mut is_new = false;
     for plan in planned {
         if let Some((inner, leaves)) = &mut plan.nested {
             let inner = inner.clone();
-            is_new |= escape_typed(&inner, leaves, placeholders);
+            is_new |= add_more(&inner, leaves, placeholders, known);
             continue;
         }
         let Some(content) = json.get(plan.range.clone()).filter(|_| plan.kind != LeafKind::Number) else { continue };
         let Some(text) = unescape(content) else { continue };
-        let mut spans = typed(&text, &[], placeholders);
+        let mut spans = more(&text, &[], placeholders, known);
         super::engine::place_in_escaped(&mut spans, content);
         for finding in spans {
             if plan.found.iter().any(|f| f.overlaps(&finding)) {
                 continue;
             }
             let value = unescape(content.get(finding.start..finding.end).unwrap_or_default()).unwrap_or_default();
-            placeholders.of(TYPED, &value, false);
+            placeholders.of(finding.label.name(), &value, false);
             plan.found.push(finding);
             is_new = true;
         }

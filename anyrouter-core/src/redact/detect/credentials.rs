@@ -332,23 +332,28 @@ impl Scene<'_> {
         let alphabet = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit();
         let mut end = at;
         let mut last = at;
-        let (mut digits, mut letters) = (0, 0);
         while end < at + 28 {
             let byte = self.byte(end);
             if alphabet(&byte) && end < self.text.len() {
-                digits += usize::from(byte.is_ascii_digit());
-                letters += usize::from(byte.is_ascii_uppercase());
                 end += 1;
-                last = end;
+                if !self.byte(end).is_ascii_lowercase() {
+                    if !alphabet(&self.byte(end)) {
+                        last = end;
+                    }
+                } else {
+                    break;
+                }
             } else if end > at && matches!(byte, b' ' | b'-' | b'.' | b'/') && alphabet(&self.byte(end + 1)) && (meaning.has(Meaning::VEHICLE.and(Meaning::DRIVER_LICENSE).and(Meaning::BANK_ACCOUNT)) || byte == b'-') {
                 end += 1;
             } else {
                 break;
             }
         }
-        if self.byte(last).is_ascii_alphanumeric() || last == at {
+        if last == at {
             return;
         }
+        let digits = self.slice(at, last).iter().filter(|b| b.is_ascii_digit()).count();
+        let letters = self.slice(at, last).iter().filter(|b| b.is_ascii_uppercase()).count();
         let size = digits + letters;
         let (kind, rule, fits) = if meaning.has(Meaning::PASSPORT) {
             (Kind::Passport, "passport", (6..=12).contains(&size) && digits >= 4)

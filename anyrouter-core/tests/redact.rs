@@ -1,0 +1,236 @@
+//! What redaction keeps: nothing detected is left, everything comes back, whatever the split.
+
+use std::sync::LazyLock;
+
+use anyrouter_core::redact::{Action, PlaceholderKey, Placeholders, Redactor, Restorer, Rules, Step, Within};
+use proptest::prelude::*;
+use serde_json::json;
+
+static PLAIN: LazyLock<Redactor> = LazyLock::new(Redactor::default);
+
+/// Texts of all kinds.
+const TEXTS: [&str; 16] = [
+    "My name is Jane Smith, write to jane.smith@example.com or call +1 415-555-2671.",
+    "Card 4111 1111 1111 1111, IBAN DE89 3704 0044 0532 0130 00, SSN 536-22-1234.",
+    "PASSWORD=hunter2!x\nAWS_KEY=AKIAIOSFODNN7EXAMPLE\ntoken: ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+    "Ich heiße Jürgen Müller und wohne in der Hauptstraße 12, 10115 Berlin.",
+    "我叫王小明，电话是13812345678，住址：北京市海淀区中关村大街1号。",
+    "postgres://app:s3cr3tPw@db.internal:5432/main and 10.20.30.40, 00:1A:2B:3C:4D:5E",
+    "john dot doe at example dot com, j\u{200b}ane&#64;example.com, jane%40example.com",
+    "Nothing to see here: version 1.2.3, order #12345, 3.14 and 2024-01-15.",
+    "PESEL 44051401359, BSN 111222333, CPF 529.982.247-25",
+    "Date of birth: 12 March 1985; passport no. C01X00T47; plate B-AB 1234",
+    "EMAIL_7qk2m9x4hd3v was typed by the client, and PHONE_0123456789ab too",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA7bq0vJ\n-----END RSA PRIVATE KEY-----\nafter",
+    "Dear Dr. Watson,\nplease ring 020 7946 0958.\nBest regards,\nSherlock Holmes",
+    "{\"customer\": {\"name\": \"Jane Smith\", \"card\": 4111111111111111, \"note\": \"call +44 20 7946 0958\"}}",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+    "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4 and 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
+];
+
+fn placeholders() -> Placeholders {
+    Placeholders::new(PlaceholderKey::from_bytes([7; 32]))
+}
+
+fn redacted(text: &str, placeholders: &mut Placeholders) -> String {
+    PLAIN.redact(text, placeholders).unwrap().into_inner()
+}
+
+/// Pieces of the texts above, in any order and joined by anything.
+fn text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => prop::sample::select(TEXTS.to_vec()).prop_map(ToOwned::to_owned),
+        2 => "[a-zA-Z0-9 @._:=+-]{0,40}",
+        1 => "\\PC{0,20}",
+    ];
+    let joint = prop::sample::select(vec![" ", "\n", ", ", "\"", "_", "\\", "{", ":", ""]);
+    prop::collection::vec((piece, joint), 0..4).prop_map(|v| v.into_iter().map(|(p, j)| p + j).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn what_was_taken_out_comes_back(text in text()) {
+        let mut placeholders = placeholders();
+        let left = redacted(&text, &mut placeholders);
+        prop_assert_eq!(placeholders.restore(&left), text, "{}", left);
+    }
+
+    #[test]
+    fn nothing_that_was_found_is_left(text in text()) {
+        let mut placeholders = placeholders();
+        let left = redacted(&text, &mut placeholders);
+        for finding in PLAIN.find(&text) {
+            let value = &text[finding.start..finding.end];
+            let alone = |at: usize| {
+                let joins = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+                !joins(left[..at].chars().next_back()) && !joins(left[at + value.len()..].chars().next())
+            };
+            prop_assert!(value.len() < 6 || !left.match_indices(value).any(|(at, _)| alone(at)), "{:?} is left in {:?}", value, left);
+        }
+    }
+
+    #[test]
+    fn what_is_redacted_once_is_redacted(text in text()) {
+        let left = redacted(&text, &mut placeholders());
+        let again = redacted(&left, &mut placeholders());
+        prop_assert_eq!(again, left);
+    }
+
+    #[test]
+    fn a_stream_is_restored_at_whatever_split(text in text(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6)) {
+        let mut placeholders = placeholders();
+        let left = redacted(&text, &mut placeholders);
+        let mut at: Vec<usize> = cuts.iter().map(|c| c.index(left.len() + 1)).filter(|c| left.is_char_boundary(*c)).collect();
+        at.sort_unstable();
+        at.push(left.len());
+        let (mut restorer, mut out, mut from) = (Restorer::new(Within::Text), String::new(), 0);
+        for to in at {
+            restorer.push(&placeholders, &left[from..to], &mut out);
+            prop_assert!(restorer.held().len() <= 48);
+            from = to;
+        }
+        restorer.finish(&placeholders, &mut out);
+        prop_assert_eq!(out, text);
+    }
+
+    #[test]
+    fn a_document_comes_back_with_the_same_values(parts in prop::collection::vec(text(), 1..4), number in any::<u64>()) {
+        let arguments = json!({"to": parts[0], "n": number}).to_string();
+        let document = json!({
+            "messages": parts.iter().map(|p| json!({"role": "user", "content": p})).collect::<Vec<_>>(),
+            "calls": [{"arguments": arguments}], "card": 4_111_111_111_111_111_u64, "n": number,
+        });
+        let mut placeholders = placeholders();
+        let left = PLAIN.redact_json(&document.to_string(), |_| false, &mut placeholders).unwrap().into_inner();
+        let parsed: serde_json::Value = serde_json::from_str(&left).expect("it is JSON still");
+        prop_assert!(!left.contains("4111111111111111"));
+        prop_assert!(parsed["calls"][0]["arguments"].as_str().is_some_and(|a| serde_json::from_str::<serde_json::Value>(a).is_ok()));
+        let back: serde_json::Value = serde_json::from_str(&placeholders.restore_json(&left)).unwrap();
+        prop_assert_eq!(back["messages"].clone(), document["messages"].clone());
+        prop_assert_eq!(back["card"].clone(), document["card"].clone());
+        let inner = |v: &serde_json::Value| serde_json::from_str::<serde_json::Value>(v["calls"][0]["arguments"].as_str().unwrap()).unwrap();
+        prop_assert_eq!(inner(&back), inner(&document));
+    }
+
+    #[test]
+    fn no_bytes_make_the_engine_fail(text in "\\PC{0,200}", more in prop::collection::vec(any::<char>(), 0..50)) {
+        let text: String = text.chars().chain(more).collect();
+        for finding in PLAIN.find(&text).into_iter().chain(PLAIN.find_json(&text)) {
+            prop_assert!(text.get(finding.start..finding.end).is_some_and(|v| !v.is_empty()));
+        }
+    }
+}
+
+#[test]
+fn every_text_is_restored_at_every_split() {
+    for text in TEXTS {
+        let mut placeholders = placeholders();
+        let left = redacted(text, &mut placeholders);
+        for cut in (0..=left.len()).filter(|c| left.is_char_boundary(*c)) {
+            let (mut restorer, mut out) = (Restorer::new(Within::Text), String::new());
+            restorer.push(&placeholders, &left[..cut], &mut out);
+            restorer.push(&placeholders, &left[cut..], &mut out);
+            restorer.finish(&placeholders, &mut out);
+            assert_eq!(out, text, "split at {cut} of {left}");
+        }
+    }
+}
+
+#[test]
+fn what_models_make_of_placeholders_is_restored_or_left() {
+    let mut placeholders = placeholders();
+    let left = redacted("jane@example.com", &mut placeholders);
+    let id = left.strip_prefix("EMAIL_").unwrap();
+    for (form, restored) in [
+        (left.to_lowercase(), true),
+        (left.to_uppercase(), true),
+        (format!("EMAIL\\_{id}"), true),
+        (format!("Email-{id}"), true),
+        (format!("`{left}`"), true),
+        (format!("f(\"{left}\")"), true),
+        (format!("CORREO_{id}"), false),
+        (left[..left.len() - 3].to_owned(), false),
+        (format!("EMAIL_{}", "0".repeat(12)), false),
+    ] {
+        assert_eq!(placeholders.restore(&form).contains("jane@example.com"), restored, "{form}");
+    }
+}
+
+#[test]
+fn a_clients_own_placeholder_comes_back_as_it_was_typed() {
+    let mut first = placeholders();
+    let typed = redacted("jane@example.com", &mut first);
+    let text = format!("jane@example.com and {typed} and {}", typed.to_lowercase());
+    let mut second = placeholders();
+    let left = redacted(&text, &mut second);
+    assert_eq!(second.restore(&left), text, "{left}");
+}
+
+#[test]
+fn arguments_are_restored_as_json_in_pieces() {
+    let mut placeholders = placeholders();
+    let value = "Jane \"JJ\" Smith";
+    let text = format!("{{\"name\": \"{}\", \"card\": 4111111111111111}}", value.replace('"', "\\\""));
+    let rules = Rules::parse(&[json!({"label": "PERSON", "path": "$.name"})]).unwrap();
+    let left = Redactor::new(rules).redact_json(&text, |_| false, &mut placeholders).unwrap().into_inner();
+    assert!(!left.contains("Jane") && !left.contains("4111"), "{left}");
+    for size in 1..20 {
+        let (mut restorer, mut out) = (Restorer::new(Within::Json), String::new());
+        let bytes: Vec<char> = left.chars().collect();
+        for piece in bytes.chunks(size) {
+            restorer.push(&placeholders, &piece.iter().collect::<String>(), &mut out);
+        }
+        restorer.finish(&placeholders, &mut out);
+        assert_eq!(out, text, "in pieces of {size}");
+    }
+}
+
+#[test]
+fn each_action_does_what_it_says() {
+    let act = |action: &str| {
+        let rules = Rules::parse(&[json!({"label": "EMAIL", "action": action})]).unwrap();
+        Redactor::new(rules).redact_json("{\"a\":1,\"mail\":\"jane@example.com\",\"b\":\"x\"}", |_| false, &mut placeholders()).map(|r| r.into_inner())
+    };
+    assert_eq!(act("mask").unwrap(), "{\"a\":1,\"mail\":\"************.com\",\"b\":\"x\"}");
+    assert_eq!(act("drop").unwrap(), "{\"a\":1,\"b\":\"x\"}");
+    assert_eq!(act("hash").unwrap(), act("hash").unwrap());
+    assert!(!act("hash").unwrap().contains("jane"));
+    let blocked = act("block").unwrap_err();
+    assert_eq!((blocked.label.as_str(), blocked.to_string().contains("jane")), ("EMAIL", false));
+    let all = Rules::default().with_default(Action::Drop);
+    let json = "{\"a\":\"a@b.com\",\"b\":\"c@d.com\",\"c\":[\"e@f.com\"]}";
+    assert_eq!(Redactor::new(all).redact_json(json, |_| false, &mut placeholders()).unwrap().as_str(), "{\"c\":[\"\"]}");
+}
+
+#[test]
+fn custom_rules_find_what_they_name() {
+    let rules = Rules::parse(&[
+        json!({"label": "EMPLOYEE", "pattern": "EMP-\\d{6}"}),
+        json!({"label": "PROJECT", "words": ["Blue Heron"]}),
+        json!({"label": "NOTE", "path": "messages[*].note"}),
+    ]);
+    let redactor = Redactor::new(rules.unwrap());
+    let json = json!({"messages": [{"note": "anything", "content": "EMP-123456 works on blue heron, not on blue herons"}]}).to_string();
+    let found: Vec<(String, &str)> = redactor.find_json(&json).iter().map(|f| (f.label.name().to_owned(), &json[f.start..f.end])).collect();
+    let found: Vec<(&str, &str)> = found.iter().map(|(l, v)| (l.as_str(), *v)).collect();
+    assert_eq!(found, [("NOTE", "anything"), ("EMPLOYEE", "EMP-123456"), ("PROJECT", "blue heron")]);
+}
+
+#[test]
+fn members_that_are_kept_are_not_touched() {
+    let json = "{\"model\":\"jane@example.com\",\"text\":\"jane@example.com\"}";
+    let keep = |path: &[Step<'_>]| matches!(path, [Step::Member("model")]);
+    let left = PLAIN.redact_json(json, keep, &mut placeholders()).unwrap().into_inner();
+    assert!(left.starts_with("{\"model\":\"jane@example.com\",\"text\":\"EMAIL_"), "{left}");
+}
+
+#[test]
+fn a_value_split_over_message_parts_is_found() {
+    let json = json!({"content": [{"type": "text", "text": "my card is 4111 1111"}, {"type": "text", "text": " 1111 1111, thanks"}]}).to_string();
+    let mut placeholders = placeholders();
+    let left = PLAIN.redact_json(&json, |_| false, &mut placeholders).unwrap().into_inner();
+    assert!(!left.contains("1111"), "{left}");
+    assert_eq!(placeholders.restore_json(&left), json);
+}
