@@ -58,8 +58,35 @@ pub(crate) enum Command {
     },
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
 #[derive(Arguments)]
 pub(crate) struct Redact {
+    /// Show what was found and why, in place of the redacted text.
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Rules of your own, a JSON list as in `redaction_rules`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
+    /// What the input is; left out: JSON if it is a JSON object or list, else text.
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// What becomes of values: placeholder, mask, hash, drop or block.
+    #[arg(long, value_name = "ACTION")]
+    pub(crate) action: Option<String>,
+    /// Write what the placeholders stand for to this file (0600).
+    #[arg(long, value_name = "MAP")]
+    pub(crate) map: Option<PathBuf>,
+    /// Put back what the placeholders of this map stand for.
+    #[arg(long, value_name = "MAP", conflicts_with_all = ["explain", "spans", "score", "map", "rules", "action"])]
+    pub(crate) restore: Option<PathBuf>,
+    /// Score the detectors on a labelled corpus: lines as of --spans, with `spans`.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["explain", "spans"])]
+    pub(crate) score: Option<PathBuf>,
     /// Read JSON lines, `{"id", "text"}` or `{"id", "json"}`, and write where values are, as `{"id", "spans"}`.
     #[arg(long)]
     pub(crate) spans: bool,

@@ -7,6 +7,7 @@ mod chat;
 mod client;
 mod explain;
 mod redact;
+mod score;
 mod table;
 
 use std::process::ExitCode;

@@ -13,6 +13,8 @@ use crate::{
     policy::{CompiledCatalog, CompiledLayers, Layer, Restriction, Settings, SettingsPatch},
     time::Timestamp,
 };
+#[cfg(feature = "gateway")]
+use crate::redact::{PlaceholderKey, Redactor, RuleFault, Rules};
 
 /// A key as storage has it (P07): its hash, never itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,12 +115,40 @@ pub struct World {
     pub instance: Restriction,
     /// A number that no other world of this process has.
     pub version: u64,
+    /// How requests are redacted; without it, a request that asks for redaction is refused.
+    #[cfg(feature = "gateway")]
+    pub redaction: Option<Redaction>,
+}
+
+/// How an instance redacts.
+#[cfg(feature = "gateway")]
+#[derive(Clone, Debug)]
+pub struct Redaction {
+    /// Every request is redacted on its way to a provider.
+    pub upstream: bool,
+    /// Rules that hold for every account.
+    pub rules: Rules,
+    /// The instance's secret, from which placeholders are derived. It must be random, and the same on all nodes and after a restart.
+    pub key: PlaceholderKey,
 }
 
 impl World {
     /// A world; `version` must be new.
     pub fn new(catalog: Arc<CompiledCatalog>, instance: Restriction, version: u64) -> Self {
-        Self { catalog, instance, version }
+        Self {
+            catalog,
+            instance,
+            version,
+            #[cfg(feature = "gateway")]
+            redaction: None,
+        }
+    }
+
+    /// With redaction.
+    #[cfg(feature = "gateway")]
+    pub fn with_redaction(mut self, redaction: Redaction) -> Self {
+        self.redaction = Some(redaction);
+        self
     }
 }
 
@@ -130,12 +160,44 @@ pub struct Caller {
     /// The account's privacy settings.
     pub settings: Settings,
     compiled: RwLock<Option<(u64, Arc<CompiledLayers>)>>,
+    #[cfg(feature = "gateway")]
+    redactor: RwLock<Option<(u64, Arc<Redactor>)>>,
 }
 
 impl Caller {
     /// A key and its account's settings.
     pub fn new(key: KeyRecord, settings: Settings) -> Self {
-        Self { key, settings, compiled: RwLock::new(None) }
+        Self {
+            key,
+            settings,
+            compiled: RwLock::new(None),
+            #[cfg(feature = "gateway")]
+            redactor: RwLock::new(None),
+        }
+    }
+
+    /// Whether the account or the key asks for redaction on the way to providers.
+    #[cfg(feature = "gateway")]
+    pub fn redacts_upstream(&self) -> bool {
+        self.settings.redact_upstream || self.key.privacy.redact_upstream == Some(true)
+    }
+
+    /// The redactor with the rules of instance, account and key, compiled once per version of the world.
+    #[cfg(feature = "gateway")]
+    pub fn redactor(&self, world: &World) -> Result<Arc<Redactor>, RuleFault> {
+        let known = self.redactor.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((version, redactor)) = &*known
+            && *version == world.version
+        {
+            return Ok(redactor.clone());
+        }
+        drop(known);
+        let rules = Rules::parse(&self.settings.redaction_rules)?;
+        let rules = rules.and(&Rules::parse(self.key.privacy.redaction_rules.as_deref().unwrap_or_default())?);
+        let rules = world.redaction.iter().fold(rules, |rules, r| rules.and(&r.rules));
+        let redactor = Arc::new(Redactor::new(rules));
+        *self.redactor.write().unwrap_or_else(PoisonError::into_inner) = Some((world.version, redactor.clone()));
+        Ok(redactor)
     }
 
     /// The layers instance, account and key, compiled once per version of the world.

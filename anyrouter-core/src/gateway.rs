@@ -8,6 +8,7 @@ mod answer;
 mod attempt;
 mod authenticate;
 mod recorder;
+mod redaction;
 mod refusal;
 mod targets;
 
@@ -121,6 +122,8 @@ pub struct Head {
     pub pin: Option<String>,
     /// `x-session-id`.
     pub session_id: Option<String>,
+    /// `X-AnyRouter-Redact: upstream`.
+    pub redact: bool,
     /// `X-AnyRouter-Trace-Id`.
     pub trace_id: Option<String>,
     /// What is asked for under the API's prefix, as `chat/completions`.
@@ -197,8 +200,18 @@ impl Gateway {
             Err(error) => return recorder.refuse(Outcome::Invalid, error).await,
         };
         recorder.asked(&request);
-        recorder.trace_id = request.trace_id.clone().or(head.trace_id);
+        recorder.trace_id = request.trace_id.clone().or_else(|| head.trace_id.clone());
         let world = self.world();
+        let (request, placeholders) = match redaction::upstream(&caller, &world, &head, request, self.limits.depth) {
+            Ok(redacted) => redacted,
+            Err(error) => {
+                let outcome = if error.status == 503 { Outcome::StorageError } else { Outcome::Refused };
+                return recorder.refuse(outcome, error).await;
+            }
+        };
+        if let Some(placeholders) = &placeholders {
+            recorder.record.redacted.clone_from(placeholders.counts());
+        }
         let targets = match targets::resolve(&request, &world, head.pin.as_deref()) {
             Ok(targets) => targets,
             Err(error) => {
@@ -214,7 +227,7 @@ impl Gateway {
         let layers = caller.layers(&world);
         recorder.record.policy = Some(layers.fingerprint().clone());
         recorder.record.catalog = Some(world.catalog.catalog().version().clone());
-        Box::new(Job { gateway: self.clone(), world, layers, request, targets, recorder }).answer().await
+        Box::new(Job { gateway: self.clone(), world, layers, request, targets, placeholders, recorder }).answer().await
     }
 
     /// Explains how a request would be routed. Nothing is sent.

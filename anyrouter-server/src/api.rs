@@ -131,6 +131,14 @@ fn routes() -> Routes {
                 .answers::<privacy::Changed>(200),
         )
         .on(
+            post,
+            "/privacy/preview",
+            privacy::preview,
+            Operation::new("previewRedaction", Scopes("inference or read:privacy"), "What redaction makes of a text under the account's rules. Nothing is stored or sent.")
+                .body::<privacy::Preview>()
+                .answers::<privacy::Previewed>(200),
+        )
+        .on(
             get,
             "/generation",
             usage::generation,

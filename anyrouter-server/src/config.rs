@@ -14,10 +14,11 @@ use std::{
 };
 
 use anyrouter_core::{
-    account::World,
+    account::{Redaction, World},
     catalog::{self, Catalog, CatalogError, Document, ModelEntry, ProviderEntry, SourceEntry, VirtualEntry},
     gateway,
     policy::{CompiledCatalog, Settings, SettingsPatch},
+    redact::{PlaceholderKey, Rules},
 };
 use serde::Deserialize;
 
@@ -60,6 +61,7 @@ struct File {
     sources: BTreeMap<String, SourceEntry>,
     privacy: SettingsPatch,
     account_defaults: SettingsPatch,
+    redact: Redact,
     tls: Tls,
     limits: Limits,
     deadlines: Deadlines,
@@ -76,6 +78,12 @@ struct Usage {
 #[serde(deny_unknown_fields, default)]
 struct BuiltIn {
     builtin: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Redact {
+    rules: Option<Vec<serde_json::Value>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -171,6 +179,8 @@ pub struct Config {
     pub privacy: SettingsPatch,
     /// What a new account starts with.
     pub account_defaults: Settings,
+    /// Redaction rules that hold for every account.
+    pub redaction_rules: Rules,
     /// Certificate and key.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// What a request may take.
@@ -253,12 +263,12 @@ impl Config {
             _ => return Err(invalid("tls", &"`cert` and `key` are needed together")),
         };
         let privacy = file.privacy.overlaid(environment.privacy);
-        if privacy.log_bodies == Some(true) || privacy.redact_upstream == Some(true) {
-            return Err(invalid(
-                "privacy",
-                &"this server neither stores bodies nor redacts yet; leave `log_bodies` and `redact_upstream` out",
-            ));
+        if privacy.log_bodies == Some(true) {
+            return Err(invalid("privacy", &"this server does not store bodies yet; leave `log_bodies` out"));
         }
+        let rules = privacy.redaction_rules.iter().flatten().chain(file.redact.rules.iter().flatten()).cloned().collect::<Vec<_>>();
+        let redaction_rules = Rules::parse(&rules).map_err(|e| invalid("redact.rules", &e))?;
+        Rules::parse(file.account_defaults.redaction_rules.as_deref().unwrap_or_default()).map_err(|e| invalid("account_defaults.redaction_rules", &e))?;
         let within = |name: &str, value: Option<usize>, otherwise: usize, range: std::ops::RangeInclusive<usize>| match value {
             Some(given) if !range.contains(&given) => {
                 Err(invalid(&format!("limits.{name}"), &format!("must be from {} to {}", range.start(), range.end())))
@@ -276,6 +286,7 @@ impl Config {
             catalog: Arc::new(catalog),
             keys,
             privacy,
+            redaction_rules,
             account_defaults: Settings::default().patched(file.account_defaults).patched(environment.account_defaults),
             tls,
             limits: gateway::Limits {
@@ -307,6 +318,11 @@ impl Config {
     /// What the configuration contributes to every request.
     pub fn world(&self, version: u64) -> World {
         World::new(Arc::new(CompiledCatalog::new(self.catalog.clone())), self.privacy.restriction(), version)
+    }
+
+    /// How requests are redacted, with placeholders derived from this key.
+    pub fn redaction(&self, key: PlaceholderKey) -> Redaction {
+        Redaction { upstream: self.privacy.redact_upstream == Some(true), rules: self.redaction_rules.clone(), key }
     }
 }
 

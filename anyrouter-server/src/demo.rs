@@ -1,6 +1,7 @@
 //! The built-in upstream: it answers in this process, in OpenAI's protocol, and sends nothing anywhere.
 //!
-//! `demo/echo` says the last user message back. `demo/story` tells a short story; when it is given tools and the last message is not a
+//! `demo/echo` says the last user message back; where it came with placeholders, it also shows them as it saw them, cut so that they are not
+//! restored. `demo/story` tells a short story; when it is given tools and the last message is not a
 //! tool's result, it calls the first of them.
 
 use std::{
@@ -60,7 +61,7 @@ impl Answer {
         let text = match (&call, story) {
             (Some(_), _) => String::new(),
             (None, true) => STORY.to_owned(),
-            (None, false) => messages.iter().rev().find(|m| m["role"] == "user").map(|m| text_of(&m["content"])).unwrap_or_default(),
+            (None, false) => echo(messages.iter().rev().find(|m| m["role"] == "user").map(|m| text_of(&m["content"])).unwrap_or_default()),
         };
         let words = |t: &str| t.split_whitespace().count().max(1);
         let prompt: usize = messages.iter().map(|m| words(&text_of(&m["content"]))).sum();
@@ -105,6 +106,17 @@ impl Answer {
         out.push("data: [DONE]\n\n".into());
         out
     }
+}
+
+/// The text, and below it what of it a provider saw in place of values.
+fn echo(text: String) -> String {
+    let is_id = |id: &str| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let seen: Vec<String> = words
+        .filter_map(|word| word.rsplit_once('_').filter(|(label, id)| is_id(id) && label.len() > 1 && label.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')))
+        .map(|(label, id)| format!("{label}_{}…", &id[..6]))
+        .collect();
+    if seen.is_empty() { text } else { format!("{text}\n\n(The provider saw: {})", seen.join(", ")) }
 }
 
 /// The text of a message's content, a string or a list of parts.

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::Write as _,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::PathBuf,
     sync::{
         Arc, PoisonError, RwLock,
@@ -14,7 +14,8 @@ use std::{
 use anyrouter_core::{
     catalog::Provider,
     gateway::{Gateway, Ports},
-    ports::{Clock, Credentials, memory::MemoryLimiter},
+    ports::{Clock, Credentials, Randomness as _, memory::MemoryLimiter},
+    redact::PlaceholderKey,
     secret::Secret,
 };
 use tokio::{
@@ -78,6 +79,7 @@ pub struct Server {
     pub(crate) observer: Arc<Observer>,
     clock: Arc<SystemClock>,
     keys: Arc<Keys>,
+    placeholder_key: PlaceholderKey,
     config: RwLock<Arc<Config>>,
     worlds: AtomicU64,
 }
@@ -136,8 +138,9 @@ impl Server {
             credentials: keys.clone(),
             upstream: Arc::new(upstream),
         };
-        let gateway = Arc::new(Gateway::new(ports, config.world(0), config.limits, config.deadlines));
-        Ok(Self { gateway, database, log, observer, clock, keys, config: RwLock::new(Arc::new(config)), worlds: AtomicU64::new(1) })
+        let placeholder_key = placeholder_key(&config.data_dir)?;
+        let gateway = Arc::new(Gateway::new(ports, config.world(0).with_redaction(config.redaction(placeholder_key.clone())), config.limits, config.deadlines));
+        Ok(Self { gateway, database, log, observer, clock, keys, placeholder_key, config: RwLock::new(Arc::new(config)), worlds: AtomicU64::new(1) })
     }
 
     /// Reads the configuration again. A bad one changes nothing, and says why.
@@ -150,7 +153,8 @@ impl Server {
                 // The keys first: those of before still serve whoever began before.
                 let keys = config.keys.clone().in_place_of(&self.keys.now());
                 *self.keys.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
-                self.gateway.set_world(config.world(self.worlds.fetch_add(1, Ordering::Relaxed)));
+                let world = config.world(self.worlds.fetch_add(1, Ordering::Relaxed));
+                self.gateway.set_world(world.with_redaction(config.redaction(self.placeholder_key.clone())));
                 let message = format!(
                     "configuration read again: catalog {}; [limits], [deadlines], [tls] and [usage] hold from the next start on",
                     config.catalog.version()
@@ -257,6 +261,30 @@ fn lock_data_dir(config: &Config) -> Result<File, StartError> {
         std::fs::TryLockError::Error(e) => fail(e),
     })?;
     Ok(file)
+}
+
+/// The instance's secret from which placeholders are derived: made at the first start, and kept, so that a conversation's placeholders stay
+/// the same. It opens nothing by itself.
+fn placeholder_key(folder: &std::path::Path) -> Result<PlaceholderKey, StartError> {
+    let path = folder.join("placeholder.key");
+    let fail = |e: std::io::Error| StartError::Storage(format!("{}: {e}", path.display()));
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            let bytes: [u8; 32] = bytes
+                .try_into()
+                .map_err(|_| StartError::Storage(format!("{}: it is no key of 32 bytes; restore it, or remove it to have a new one made", path.display())))?;
+            Ok(PlaceholderKey::from_bytes(bytes))
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let mut bytes = [0; 32];
+            SystemRandomness.fill(&mut bytes);
+            let unfinished = folder.join("placeholder.key.new");
+            let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished).map_err(fail)?;
+            file.write_all(&bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&unfinished, &path)).map_err(fail)?;
+            Ok(PlaceholderKey::from_bytes(bytes))
+        }
+        Err(e) => Err(fail(e)),
+    }
 }
 
 fn acceptor(cert: &PathBuf, key: &PathBuf) -> Result<TlsAcceptor, StartError> {

@@ -15,6 +15,7 @@ use super::{
     Gateway,
     attempt::{Attempted, Begun},
     recorder::Recorder,
+    redaction::Restoring,
     storage_unavailable,
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
     time::Timestamp,
     usage::{Committed, Outcome},
     wire::{
-        answer::{PlainAnswer, Relay},
+        answer::{AnswerFault, PlainAnswer, Progress, Relay},
         error::{ApiError, Failure, FailureClass},
     },
 };
@@ -96,6 +97,8 @@ struct Streaming {
     relay: Relay,
     upstream: Option<Pin<Box<dyn UpstreamBody>>>,
     out: Vec<u8>,
+    /// What the request's placeholders stand for, where there are any.
+    restoring: Option<Restoring>,
     phase: Phase,
     /// When the last byte came. The timer is moved only when it is done.
     last_byte: Timestamp,
@@ -112,7 +115,13 @@ enum Phase {
 
 impl Streaming {
     fn new(gateway: Arc<Gateway>, begun: Begun) -> Self {
-        let Begun { recorder, endpoint, relay, upstream, out, done, deadline, .. } = begun;
+        let Begun { recorder, endpoint, relay, upstream, out: first, done, deadline, placeholders, .. } = begun;
+        let mut restoring = placeholders.map(Restoring::new);
+        let mut out = Vec::new();
+        match &mut restoring {
+            Some(restoring) => restoring.push(&first, &mut out),
+            None => out = first,
+        }
         let last_byte = recorder.now();
         let mut it = Self {
             gateway,
@@ -121,6 +130,7 @@ impl Streaming {
             relay,
             upstream: Some(upstream),
             out,
+            restoring,
             phase: Phase::Flowing,
             last_byte,
             idle: None,
@@ -189,18 +199,41 @@ impl Streaming {
         let Poll::Ready(next) = upstream.as_mut().poll_next(cx) else { return Poll::Pending };
         self.last_byte = self.recorder.now();
         match next {
-            Some(Ok(bytes)) => match self.relay.feed(&bytes, &mut self.out) {
+            Some(Ok(bytes)) => match self.feed(&bytes) {
                 Ok(progress) if progress.done => self.complete(),
                 Ok(_) => {}
                 Err(fault) => self.fail(&Failure::of_answer(fault, 200)),
             },
             Some(Err(_)) => self.fail(&Failure::new(FailureClass::Connection)),
-            None => match self.relay.end(&mut self.out) {
+            None => match self.end() {
                 Ok(()) => self.complete(),
                 Err(fault) => self.fail(&Failure::of_answer(fault, 200)),
             },
         }
         Poll::Ready(())
+    }
+
+    fn feed(&mut self, bytes: &[u8]) -> Result<Progress, AnswerFault> {
+        let Some(restoring) = &mut self.restoring else { return self.relay.feed(bytes, &mut self.out) };
+        let mut events = Vec::new();
+        let progress = self.relay.feed(bytes, &mut events);
+        restoring.push(&events, &mut self.out);
+        progress
+    }
+
+    fn end(&mut self) -> Result<(), AnswerFault> {
+        let Some(restoring) = &mut self.restoring else { return self.relay.end(&mut self.out) };
+        let mut events = Vec::new();
+        let ended = self.relay.end(&mut events);
+        restoring.push(&events, &mut self.out);
+        ended
+    }
+
+    /// What was held back to be restored goes out.
+    fn release_held(&mut self) {
+        if let Some(mut restoring) = self.restoring.take() {
+            restoring.finish(&mut self.out);
+        }
     }
 
     /// Ready when the upstream was silent for too long, or the whole took too long.
@@ -225,6 +258,7 @@ impl Streaming {
         if let Some(upstream) = self.upstream.take() {
             upstream.finish();
         }
+        self.release_held();
         self.recorder.metered(self.relay.names(), self.relay.meter());
         self.recorder.finish(Outcome::Ok, 200, None);
         self.phase = Phase::Committing(self.relay.last());
@@ -233,6 +267,7 @@ impl Streaming {
     /// The answer broke off: the client is told so in the stream, after the record is written.
     fn fail(&mut self, failure: &Failure) {
         self.upstream = None;
+        self.release_held();
         self.recorder.broke_off(&self.endpoint, failure);
         self.recorder.metered(self.relay.names(), self.relay.meter());
         let mut error = failure.to_api_error(self.endpoint.as_str());

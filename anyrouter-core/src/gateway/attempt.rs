@@ -9,6 +9,7 @@ use super::{
     AnswerBody, Gateway, INBOUND,
     answer::{Waiting, common, plain_response, stream_response},
     recorder::Recorder,
+    redaction::restore_whole,
     refusal::{cooldown_seconds, refusal},
     storage_unavailable,
     targets::Targets,
@@ -18,6 +19,7 @@ use crate::{
     catalog::{Address, Endpoint, Protocol},
     ids::EndpointId,
     policy::{CompiledLayers, Eligible},
+    redact::Placeholders,
     ports::{UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
     route::{self, Candidate},
     time::Timestamp,
@@ -37,6 +39,8 @@ pub(super) struct Job {
     pub(super) layers: Arc<CompiledLayers>,
     pub(super) request: ChatRequest,
     pub(super) targets: Targets,
+    /// What the request's placeholders stand for.
+    pub(super) placeholders: Option<Box<Placeholders>>,
     pub(super) recorder: Box<Recorder>,
 }
 
@@ -61,6 +65,7 @@ pub(super) struct Begun {
     pub(super) done: bool,
     pub(super) headers: HeaderMap,
     pub(super) deadline: Timestamp,
+    pub(super) placeholders: Option<Box<Placeholders>>,
 }
 
 /// The longest wait that is passed on from a provider, in seconds.
@@ -103,7 +108,7 @@ impl Job {
     }
 
     async fn attempt(self: Box<Self>) -> Attempted {
-        let Self { gateway, world, layers, request, targets, mut recorder } = *self;
+        let Self { gateway, world, layers, request, targets, placeholders, mut recorder } = *self;
         let decisions = targets.decisions(&layers);
         let has_credential = |e: &Endpoint| gateway.has_credential(&world, e);
         let routing = targets.routing(&gateway, &has_credential, recorder.id());
@@ -127,14 +132,17 @@ impl Job {
             let attempt =
                 Attempt { gateway: &gateway, world: &world, request: &request, eligible, started: now, deadline, notes: &plan.notes };
             match attempt.run(&recorder).await {
-                Ok(Success::Plain(names, answer, status)) => {
+                Ok(Success::Plain(names, mut answer, status)) => {
+                    if let Some(placeholders) = &placeholders {
+                        answer.body = restore_whole(placeholders, &answer.body);
+                    }
                     recorder.answered(endpoint, status, now);
                     return Attempted::Plain(recorder, names, answer);
                 }
                 Ok(Success::Stream { relay, upstream, out, done, headers, status }) => {
                     recorder.answered(endpoint, status, now);
                     let endpoint = endpoint.id.clone();
-                    return Attempted::Stream(Box::new(Begun { recorder, endpoint, relay, upstream, out, done, headers, deadline }));
+                    return Attempted::Stream(Box::new(Begun { recorder, endpoint, relay, upstream, out, done, headers, deadline, placeholders }));
                 }
                 Err(Fault::Request(fault)) => {
                     gateway.health.observe(&endpoint.id, route::Observation::Nothing, now, recorder.now());

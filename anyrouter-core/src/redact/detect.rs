@@ -1,4 +1,4 @@
-//! Detectors: each looks at the hits that concern it, and at the text around them, never further than [`REACH`].
+//! Detectors: each looks at the hits that concern it, and at the text close around them.
 
 mod check_digits;
 mod credentials;
@@ -18,9 +18,6 @@ use super::{
     scan::{Hit, What},
     vocabulary::Meaning,
 };
-
-/// How far from a value a detector looks, in bytes: what is farther away changes nothing.
-pub(crate) const REACH: usize = 256;
 
 /// What a detector sees.
 pub(crate) struct Scene<'a> {

@@ -112,6 +112,11 @@ impl Placeholders {
         &self.counts
     }
 
+    /// What the placeholders stand for, for who asks to keep it: it is no longer wiped.
+    pub fn reveal(&self) -> BTreeMap<String, String> {
+        self.values.iter().map(|(placeholder, value)| (placeholder.clone(), value.text.to_string())).collect()
+    }
+
     pub(crate) fn key(&self) -> &PlaceholderKey {
         &self.key
     }

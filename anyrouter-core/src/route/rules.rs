@@ -141,5 +141,5 @@ fn is_always_carried(parameter: &str) -> bool {
 
 /// Members of a request that are the gateway's own, and never leave it. (`reasoning` is the gateway's as well, but asks the endpoint
 /// for something.)
-pub(crate) const GATEWAY_MEMBERS: [&str; 8] =
-    ["provider", "models", "preset", "trace", "session_id", "min_context", "require_params", "usage"];
+pub(crate) const GATEWAY_MEMBERS: [&str; 9] =
+    ["provider", "models", "preset", "trace", "session_id", "min_context", "require_params", "redact_upstream", "usage"];

@@ -1,6 +1,6 @@
 //! What is kept of a request: metadata, and nothing that was said.
 
-use std::{borrow::Cow, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +119,9 @@ pub struct Record {
     /// The version of the catalog that held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalog: Option<Arc<str>>,
+    /// How many values were taken out before the request left, by label (P10).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub redacted: BTreeMap<String, u64>,
     /// The truncated cache key; none as long as there is no cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_key: Option<String>,
@@ -157,6 +160,7 @@ impl Record {
             attempts: Vec::new(),
             policy: None,
             catalog: None,
+            redacted: BTreeMap::new(),
             cache_key: None,
             session_id: None,
         }

@@ -4,11 +4,12 @@ use anyrouter_core::{
     catalog::Catalog,
     key::Scope,
     policy::{ProviderPattern, Settings, SettingsPatch},
+    redact::{Finding, Placeholders, Rules},
     wire::error::ApiError,
 };
 use axum::{Extension, body::Body, extract::State, http::HeaderMap};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Answer, Shared, body, caller, json};
 use crate::http::{ClientIp, head, read_body};
@@ -71,10 +72,57 @@ pub(super) fn check(patch: &SettingsPatch) -> Result<(), ApiError> {
     if patch.log_bodies == Some(true) {
         return wrong("log_bodies", "this server does not store bodies yet; `log_bodies` must stay false");
     }
-    if patch.redact_upstream == Some(true) || patch.redaction_rules.as_ref().is_some_and(|r| !r.is_empty()) {
-        return wrong("redact_upstream", "this server does not redact yet; `redact_upstream` must stay false, and `redaction_rules` empty");
+    if let Err(fault) = Rules::parse(patch.redaction_rules.as_deref().unwrap_or_default()) {
+        return wrong("redaction_rules", &format!("`redaction_rules`: {fault}"));
     }
     Ok(())
+}
+
+/// Text or a JSON document to try the calling account's redaction rules on.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Preview {
+    /// Plain text.
+    text: Option<String>,
+    /// A JSON document.
+    json: Option<serde_json::Value>,
+}
+
+/// What redaction makes of it.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Previewed {
+    /// What a provider would see: a text, or a document.
+    redacted: serde_json::Value,
+    /// Where values are; offsets are bytes of the text, or of the document written without spaces.
+    #[schemars(with = "Vec<std::collections::BTreeMap<String, serde_json::Value>>")]
+    spans: Vec<Finding>,
+    /// How many, by label.
+    counts: std::collections::BTreeMap<String, u64>,
+}
+
+/// Shows what redaction makes of a text under the calling account's rules. Nothing is stored or sent.
+pub(super) async fn preview(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, sent: Body) -> Answer {
+    let caller = caller(&server, &headers, ip, &[Scope::Inference, Scope::ReadPrivacy]).await?;
+    let preview: Preview = body(&server, &headers, sent).await?;
+    let world = server.gateway.world();
+    let wrong = |message: &str| ApiError::new(400, "invalid_parameter", message);
+    let redactor = caller.redactor(&world).map_err(|e| wrong(&format!("the account's `redaction_rules`: {e}")))?;
+    let key = world.redaction.as_ref().map(|r| r.key.derive(caller.key.account.as_str(), None)).ok_or_else(|| wrong("this server does not redact"))?;
+    let mut placeholders = Placeholders::new(key);
+    let blocked = |e: anyrouter_core::redact::Blocked| ApiError::new(400, "redaction_blocked", e.to_string());
+    let (redacted, spans) = match (preview.text, preview.json) {
+        (Some(text), None) => {
+            let redacted = redactor.redact(&text, &mut placeholders).map_err(blocked)?;
+            (redacted.into_inner().into(), redactor.find(&text))
+        }
+        (None, Some(document)) => {
+            let text = document.to_string();
+            let redacted = redactor.redact_json(&text, |_| false, &mut placeholders).map_err(blocked)?;
+            (serde_json::from_str(redacted.as_str()).unwrap_or_default(), redactor.find_json(&text))
+        }
+        _ => return Err(wrong("send either `text` or `json`").into()),
+    };
+    json(&Previewed { redacted, spans, counts: placeholders.counts().clone() })
 }
 
 /// Explains how a request would be routed. Nothing is sent.

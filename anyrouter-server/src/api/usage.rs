@@ -166,6 +166,8 @@ pub(super) struct Generation {
     policy: Option<Arc<str>>,
     catalog: Option<Arc<str>>,
     cache_key: Option<String>,
+    /// How many values were taken out before the request left, by label.
+    redacted: std::collections::BTreeMap<String, u64>,
     session_id: Option<String>,
     app_id: (),
     origin: (),
@@ -264,6 +266,7 @@ impl Generation {
             policy: r.policy.clone(),
             catalog: r.catalog.clone(),
             cache_key: r.cache_key.clone(),
+            redacted: r.redacted.clone(),
             session_id: r.session_id.clone(),
             app_id: (),
             origin: (),

@@ -40,7 +40,8 @@ impl RequestFault {
 const LONG: usize = 4096;
 
 /// The members that are read here; each may stand once.
-const READ: [&str; 24] = [
+const READ: [&str; 25] = [
+    "redact_upstream",
     "model",
     "models",
     "messages",
@@ -105,6 +106,8 @@ pub struct ChatRequest {
     pub session_id: Option<String>,
     /// The client's name of the trace.
     pub trace_id: Option<String>,
+    /// It asks for redaction on the way to the provider.
+    pub redact: bool,
     /// How much text and how many files messages and tools have.
     pub volume: Volume,
 }
@@ -143,11 +146,17 @@ impl ChatRequest {
             preset: None,
             session_id: None,
             trace_id: None,
+            redact: false,
             volume,
         };
         it.check_once()?;
         it.read()?;
         Ok(it)
+    }
+
+    /// The body that it was read from.
+    pub(crate) fn body(&self) -> &Bytes {
+        &self.body
     }
 
     /// The text of a member's value, as it was sent; a member that is `null` counts as absent.
@@ -230,6 +239,7 @@ impl ChatRequest {
         let session_id: Option<String> = self.get("session_id", "a string")?;
         let trace: Option<Trace> = self.get("trace", "an object")?;
         let _: Option<serde::de::IgnoredAny> = self.get("usage", "an object")?;
+        self.redact = self.get("redact_upstream", "true or false")?.unwrap_or(false);
         self.model = model;
         self.models = models;
         self.stream = stream;

@@ -1,0 +1,105 @@
+//! `anyrouter redact --score`: precision, recall and F1 on a labelled corpus.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyrouter_core::redact::{Finding, Redactor};
+use serde_json::{Value, json};
+
+use crate::{client::Failure, redact::found_in, table::print_table};
+
+/// Hits, misses and false alarms of a label.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    hit: usize,
+    missed: usize,
+    wrong: usize,
+}
+
+impl Count {
+    fn precision(self) -> f64 {
+        self.hit as f64 / (self.hit + self.wrong).max(1) as f64
+    }
+
+    fn recall(self) -> f64 {
+        self.hit as f64 / (self.hit + self.missed).max(1) as f64
+    }
+
+    fn f1(self) -> f64 {
+        2.0 * self.hit as f64 / (2 * self.hit + self.missed + self.wrong).max(1) as f64
+    }
+}
+
+/// A labelled span.
+struct Span {
+    start: usize,
+    end: usize,
+    label: String,
+}
+
+/// Labels of one family are interchangeable.
+fn family(label: &str) -> &str {
+    match label {
+        "ADDRESS" => "LOCATION",
+        "TAX_ID" => "NATIONAL_ID",
+        "PASSWORD" | "PRIVATE_KEY" | "JWT" => "SECRET",
+        other => other,
+    }
+}
+
+/// Scores the corpus in `path`: JSON lines as `--spans` reads them, with `spans` of their own.
+pub(crate) fn score(path: &Path, as_json: bool) -> Result<(), Failure> {
+    let wrong = |problem: &dyn std::fmt::Display| Failure::Use(format!("{}: {problem}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
+    let redactor = Redactor::default();
+    let mut counts: BTreeMap<String, Count> = BTreeMap::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+        let row: Value = serde_json::from_str(line).map_err(|e| wrong(&format!("line {}: {e}", number + 1)))?;
+        let found = found_in(&redactor, &row).ok_or_else(|| wrong(&format!("line {} has neither `text` nor `json`", number + 1)))?;
+        let spans: Option<Vec<Span>> = row["spans"].as_array().and_then(|s| s.iter().map(span).collect());
+        let spans = spans.ok_or_else(|| wrong(&format!("line {} has no `spans` of {{start, end, label}}", number + 1)))?;
+        compare(&spans, &found, &mut counts);
+    }
+    let all = counts.values().fold(Count::default(), |a, c| Count { hit: a.hit + c.hit, missed: a.missed + c.missed, wrong: a.wrong + c.wrong });
+    let rows = counts.iter().map(|(l, c)| (l.as_str(), *c)).chain([("all", all)]);
+    if as_json {
+        let rows: BTreeMap<&str, Value> = rows
+            .map(|(l, c)| (l, json!({"hit": c.hit, "missed": c.missed, "wrong": c.wrong, "precision": c.precision(), "recall": c.recall(), "f1": c.f1()})))
+            .collect();
+        println!("{}", json!(rows));
+        return Ok(());
+    }
+    let share = |n: f64| format!("{n:.3}");
+    let rows = rows.map(|(l, c)| {
+        vec![l.to_owned(), c.hit.to_string(), c.missed.to_string(), c.wrong.to_string(), share(c.precision()), share(c.recall()), share(c.f1())]
+    });
+    print_table(&["label", "hit", "missed", "wrong", "precision", "recall", "F1"], rows.collect());
+    Ok(())
+}
+
+fn span(value: &Value) -> Option<Span> {
+    let at = |name: &str| value[name].as_u64().and_then(|n| usize::try_from(n).ok());
+    Some(Span { start: at("start")?, end: at("end")?, label: value["label"].as_str()?.to_owned() })
+}
+
+/// A hit has the same family of label, and overlaps by half or more of what both cover.
+fn compare(spans: &[Span], found: &[Finding], counts: &mut BTreeMap<String, Count>) {
+    let mut taken = vec![false; found.len()];
+    for span in spans {
+        let hit = found.iter().enumerate().position(|(i, f)| {
+            let shared = f.end.min(span.end).saturating_sub(f.start.max(span.start));
+            let covered = f.end.max(span.end) - f.start.min(span.start);
+            !taken[i] && family(f.label.name()) == family(&span.label) && shared * 2 >= covered
+        });
+        let count = counts.entry(span.label.clone()).or_default();
+        match hit {
+            Some(i) => {
+                taken[i] = true;
+                count.hit += 1;
+            }
+            None => count.missed += 1,
+        }
+    }
+    for (finding, _) in found.iter().zip(taken).filter(|(_, taken)| !taken) {
+        counts.entry(finding.label.name().to_owned()).or_default().wrong += 1;
+    }
+}

@@ -1,0 +1,278 @@
+//! Redaction on the way to the provider and back: a request's values leave as placeholders, and its answer gets them back.
+//!
+//! It is asked for by the instance, the account, the key or the request; each can only ask for more. What fails, fails closed: a request
+//! that should be redacted and cannot be is not sent.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::{Head, invalid};
+use crate::{
+    account::{Caller, World},
+    redact::{Placeholders, Restorer, Step, Within},
+    wire::{
+        error::ApiError,
+        openai_chat::ChatRequest,
+    },
+};
+
+/// Members that are the gateway's or the protocol's, and hold nothing of a person's.
+const STRUCTURE: [&str; 24] = [
+    "model", "models", "provider", "preset", "stream", "stream_options", "session_id", "trace", "usage", "route", "transforms", "plugins", "service_tier",
+    "reasoning_effort", "tool_choice", "modalities", "temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "n", "min_context", "require_params",
+];
+
+/// Whether a leaf is the protocol's, as a role, a type or a tool's name.
+fn is_structure(path: &[Step<'_>]) -> bool {
+    match path {
+        [] => true,
+        [Step::Member(first)] | [Step::Member(first), ..] if STRUCTURE.contains(first) => true,
+        [Step::Member("messages" | "tools"), Step::Item(_), rest @ ..] => matches!(
+            rest,
+            [Step::Member("role" | "type" | "tool_call_id")]
+                | [Step::Member("content"), Step::Item(_), Step::Member("type")]
+                | [Step::Member("tool_calls"), Step::Item(_), Step::Member("id" | "type")]
+                | [.., Step::Member("function"), Step::Member("name")]
+        ),
+        _ => false,
+    }
+}
+
+/// The request as the provider may see it, and what its placeholders stand for; as it is, where nobody asked for redaction.
+pub(super) fn upstream(
+    caller: &Caller,
+    world: &World,
+    head: &Head,
+    request: ChatRequest,
+    depth: usize,
+) -> Result<(ChatRequest, Option<Box<Placeholders>>), ApiError> {
+    let asked = head.redact || request.redact || world.redaction.as_ref().is_some_and(|r| r.upstream);
+    if !asked && !caller.redacts_upstream() {
+        return Ok((request, None));
+    }
+    let unavailable = || ApiError::new(503, "redaction_unavailable", "redaction was asked for and cannot be done, so nothing was sent; see the server's log");
+    let redaction = world.redaction.as_ref().ok_or_else(unavailable)?;
+    let redactor = caller.redactor(world).map_err(|_| unavailable())?;
+    let session = request.session_id.as_deref().or(head.session_id.as_deref());
+    let mut placeholders = Placeholders::new(redaction.key.derive(caller.key.account.as_str(), session));
+    let body = std::str::from_utf8(request.body()).map_err(|_| unavailable())?;
+    let redacted = redactor.redact_json(body, is_structure, &mut placeholders).map_err(|blocked| {
+        let mut error = ApiError::new(400, "redaction_blocked", format!("the request was not sent: {blocked}"));
+        error.param = Some("messages".to_owned());
+        error
+    })?;
+    if placeholders.counts().is_empty() {
+        return Ok((request, None));
+    }
+    let request = ChatRequest::parse(redacted.into_inner().into(), depth).map_err(invalid)?;
+    Ok((request, Some(Box::new(placeholders))))
+}
+
+/// A whole answer with its values.
+pub(super) fn restore_whole(placeholders: &Placeholders, body: &Bytes) -> Bytes {
+    match std::str::from_utf8(body) {
+        Ok(text) if !placeholders.is_empty() => placeholders.restore_json(text).into(),
+        _ => body.clone(),
+    }
+}
+
+/// Where in a choice a text flows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Field {
+    /// A member of the delta.
+    Text(&'static str),
+    /// The arguments of a tool call, by its index.
+    Arguments(u64),
+    /// The member of an entry of `reasoning_details`, by its index.
+    Detail(u64, &'static str),
+}
+
+/// Members of a delta that are text.
+const TEXTS: [&str; 4] = ["content", "reasoning", "reasoning_content", "refusal"];
+
+/// A stream on its way to the client: events in the client's protocol in, the same with their values out. It holds back at most what a
+/// placeholder may take, for each text that flows.
+pub(super) struct Restoring {
+    placeholders: Box<Placeholders>,
+    flowing: BTreeMap<(u64, Field), Restorer>,
+    /// The last chunk that had choices, to make others like it.
+    like: Option<Map<String, Value>>,
+    partial: Vec<u8>,
+}
+
+impl Restoring {
+    pub(super) fn new(placeholders: Box<Placeholders>) -> Self {
+        Self { placeholders, flowing: BTreeMap::new(), like: None, partial: Vec::new() }
+    }
+
+    /// Takes events, whole or in part, and appends to `out` those that are whole.
+    pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        self.partial.extend_from_slice(bytes);
+        let mut done = 0;
+        while let Some(end) = memchr::memmem::find(self.partial.get(done..).unwrap_or_default(), b"\n\n") {
+            let event: Vec<u8> = self.partial.get(done..done + end + 2).unwrap_or_default().to_vec();
+            done += end + 2;
+            self.event(&event, out);
+        }
+        self.partial.drain(..done);
+    }
+
+    /// The answer has ended: what was held back goes out before its end.
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
+        let choices: Vec<u64> = self.flowing.keys().map(|(choice, _)| *choice).collect();
+        for choice in choices {
+            let mut delta = Map::new();
+            self.flush(choice, &mut delta);
+            self.push_chunk(choice, delta, out);
+        }
+        out.append(&mut self.partial);
+    }
+
+    fn event(&mut self, event: &[u8], out: &mut Vec<u8>) {
+        let chunk = event.strip_prefix(b"data: ").and_then(|data| serde_json::from_slice::<Map<String, Value>>(data).ok());
+        let Some(mut chunk) = chunk.filter(|c| c.get("choices").is_some_and(Value::is_array)) else {
+            out.extend_from_slice(event);
+            return;
+        };
+        let mut before = Vec::new();
+        for choice in chunk.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten() {
+            let index = choice.get("index").and_then(Value::as_u64).unwrap_or(0);
+            let finished = choice.get("finish_reason").is_some_and(|r| !r.is_null());
+            let Some(delta) = choice.get_mut("delta").and_then(Value::as_object_mut) else { continue };
+            self.restore(index, delta);
+            if finished {
+                let mut held = Map::new();
+                self.flush(index, &mut held);
+                before.push((index, held));
+            }
+        }
+        let mut like = chunk.clone();
+        like.retain(|name, _| matches!(name.as_str(), "id" | "object" | "created" | "model" | "provider" | "system_fingerprint"));
+        self.like = Some(like);
+        for (index, held) in before {
+            self.push_chunk(index, held, out);
+        }
+        push_event(&Value::Object(chunk), out);
+    }
+
+    /// Restores what a delta brings.
+    fn restore(&mut self, choice: u64, delta: &mut Map<String, Value>) {
+        for name in TEXTS {
+            if let Some(Value::String(text)) = delta.get_mut(name) {
+                self.piece(choice, Field::Text(name), text, Within::Text);
+            }
+        }
+        for call in delta.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+            let index = call.get("index").and_then(Value::as_u64).unwrap_or(0);
+            if let Some(Value::String(text)) = call.pointer_mut("/function/arguments") {
+                self.piece(choice, Field::Arguments(index), text, Within::Json);
+            }
+        }
+        for detail in delta.get_mut("reasoning_details").and_then(Value::as_array_mut).into_iter().flatten() {
+            let index = detail.get("index").and_then(Value::as_u64).unwrap_or(0);
+            for name in ["text", "summary"] {
+                if let Some(Value::String(text)) = detail.get_mut(name) {
+                    self.piece(choice, Field::Detail(index, name), text, Within::Text);
+                }
+            }
+        }
+    }
+
+    fn piece(&mut self, choice: u64, field: Field, text: &mut String, within: Within) {
+        let mut restored = String::with_capacity(text.len());
+        let restorer = self.flowing.entry((choice, field)).or_insert_with(|| Restorer::new(within));
+        restorer.push(&self.placeholders, text, &mut restored);
+        *text = restored;
+    }
+
+    /// Puts what is held back of a choice into a delta.
+    fn flush(&mut self, choice: u64, delta: &mut Map<String, Value>) {
+        for ((_, field), restorer) in self.flowing.iter_mut().filter(|((c, _), _)| *c == choice) {
+            let mut text = String::new();
+            restorer.finish(&self.placeholders, &mut text);
+            if text.is_empty() {
+                continue;
+            }
+            match field {
+                Field::Text(name) => {
+                    delta.insert((*name).to_owned(), text.into());
+                }
+                Field::Arguments(index) => push_to(delta, "tool_calls", serde_json::json!({"index": index, "function": {"arguments": text}})),
+                Field::Detail(index, name) => {
+                    let kind = if *name == "text" { "reasoning.text" } else { "reasoning.summary" };
+                    push_to(delta, "reasoning_details", serde_json::json!({"type": kind, "index": index, *name: text}));
+                }
+            }
+        }
+        self.flowing.retain(|(c, _), _| *c != choice);
+    }
+
+    fn push_chunk(&self, choice: u64, delta: Map<String, Value>, out: &mut Vec<u8>) {
+        if delta.is_empty() {
+            return;
+        }
+        let mut chunk = self.like.clone().unwrap_or_default();
+        chunk.insert("choices".to_owned(), serde_json::json!([{"index": choice, "delta": delta, "finish_reason": null}]));
+        push_event(&Value::Object(chunk), out);
+    }
+}
+
+fn push_to(delta: &mut Map<String, Value>, name: &str, entry: Value) {
+    if let Some(list) = delta.entry(name).or_insert_with(|| Value::Array(Vec::new())).as_array_mut() {
+        list.push(entry);
+    }
+}
+
+fn push_event(chunk: &Value, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"data: ");
+    // Writing to a `Vec` cannot fail.
+    let _ = serde_json::to_writer(&mut *out, chunk);
+    out.extend_from_slice(b"\n\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::{PlaceholderKey, Redactor};
+
+    #[test]
+    fn every_split_of_a_stream_gives_the_same_text() {
+        let text = "Write to jane@example.com, not to john@example.com.";
+        let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
+        let left = Redactor::default().redact(text, &mut placeholders).unwrap().into_inner();
+        for size in 1..left.len() {
+            let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
+            Redactor::default().redact(text, &mut placeholders).unwrap();
+            let mut restoring = Restoring::new(Box::new(placeholders));
+            let mut out = Vec::new();
+            let letters: Vec<char> = left.chars().collect();
+            for piece in letters.chunks(size) {
+                let chunk = serde_json::json!({"id": "gen-1", "choices": [{"index": 0, "delta": {"content": piece.iter().collect::<String>()}, "finish_reason": null}]});
+                restoring.push(format!("data: {chunk}\n\n").as_bytes(), &mut out);
+            }
+            restoring.push(b"data: {\"id\":\"gen-1\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n", &mut out);
+            restoring.finish(&mut out);
+            let events = String::from_utf8(out).unwrap();
+            let content: String = events
+                .split("\n\n")
+                .filter_map(|e| serde_json::from_str::<Value>(e.strip_prefix("data: ")?).ok())
+                .filter_map(|c| Some(c["choices"][0]["delta"]["content"].as_str()?.to_owned()))
+                .collect();
+            assert_eq!(content, text, "pieces of {size}");
+            assert!(events.trim_end().ends_with("\"finish_reason\":\"stop\"}]}"), "the end is last");
+        }
+    }
+
+    #[test]
+    fn the_protocols_own_members_are_kept_and_all_others_are_not() {
+        use Step::{Item, Member};
+        assert!(is_structure(&[Member("model")]));
+        assert!(is_structure(&[Member("messages"), Item(0), Member("role")]));
+        assert!(is_structure(&[Member("tools"), Item(0), Member("function"), Member("name")]));
+        for path in [&[Member("user")][..], &[Member("messages"), Item(0), Member("content")], &[Member("tools"), Item(0), Member("function"), Member("description")], &[Member("metadata"), Member("x")]] {
+            assert!(!is_structure(path), "{path:?}");
+        }
+    }
+}
