@@ -44,7 +44,8 @@ pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
     let mut key = [0; 32];
     SystemRandomness.fill(&mut key);
     let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes(key));
-    let redacted = if is_json { redactor.redact_json(&text, |_| false, &mut placeholders) } else { redactor.redact(&text, &mut placeholders) };
+    let redacted =
+        if is_json { redactor.redact_json(&text, |_| false, &mut placeholders) } else { redactor.redact(&text, &mut placeholders) };
     let redacted = redacted.map_err(|e| Failure::Use(e.to_string()))?.into_inner();
     if let Some(path) = &args.map {
         let map: BTreeMap<String, String> = placeholders.reveal();
@@ -140,7 +141,13 @@ fn explain(text: &str, found: &[Finding], as_json: bool) -> Result<(), Failure> 
     let row = |f: &Finding| {
         let value: String = text[f.start..f.end].chars().take(40).collect();
         let country = f.country.as_ref().map(|c| format!(" ({c})")).unwrap_or_default();
-        vec![f.label.name().to_owned(), value.replace('\n', "⏎"), format!("{}{country}", f.rule), format!("{} %", f.confidence), format!("{}–{}", f.start, f.end)]
+        vec![
+            f.label.name().to_owned(),
+            value.replace('\n', "⏎"),
+            format!("{}{country}", f.rule),
+            format!("{} %", f.confidence),
+            format!("{}–{}", f.start, f.end),
+        ]
     };
     if found.is_empty() {
         return print("Nothing was found.\n");

@@ -59,7 +59,8 @@ pub(crate) fn score(path: &Path, as_json: bool) -> Result<(), Failure> {
         let spans = spans.ok_or_else(|| wrong(&format!("line {} has no `spans` of {{start, end, label}}", number + 1)))?;
         compare(&spans, &found, &mut counts);
     }
-    let all = counts.values().fold(Count::default(), |a, c| Count { hit: a.hit + c.hit, missed: a.missed + c.missed, wrong: a.wrong + c.wrong });
+    let all =
+        counts.values().fold(Count::default(), |a, c| Count { hit: a.hit + c.hit, missed: a.missed + c.missed, wrong: a.wrong + c.wrong });
     let rows = counts.iter().map(|(l, c)| (l.as_str(), *c)).chain([("all", all)]);
     if as_json {
         let rows: BTreeMap<&str, Value> = rows
@@ -70,7 +71,15 @@ pub(crate) fn score(path: &Path, as_json: bool) -> Result<(), Failure> {
     }
     let share = |n: f64| format!("{n:.3}");
     let rows = rows.map(|(l, c)| {
-        vec![l.to_owned(), c.hit.to_string(), c.missed.to_string(), c.wrong.to_string(), share(c.precision()), share(c.recall()), share(c.f1())]
+        vec![
+            l.to_owned(),
+            c.hit.to_string(),
+            c.missed.to_string(),
+            c.wrong.to_string(),
+            share(c.precision()),
+            share(c.recall()),
+            share(c.f1()),
+        ]
     });
     print_table(&["label", "hit", "missed", "wrong", "precision", "recall", "F1"], rows.collect());
     Ok(())

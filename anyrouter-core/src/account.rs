@@ -7,14 +7,14 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "gateway")]
+use crate::redact::{PlaceholderKey, Redactor, RuleFault, Rules};
 use crate::{
     ids::AccountId,
     key::{KeyHash, KeyKind, Scope},
     policy::{CompiledCatalog, CompiledLayers, Layer, Restriction, Settings, SettingsPatch},
     time::Timestamp,
 };
-#[cfg(feature = "gateway")]
-use crate::redact::{PlaceholderKey, Redactor, RuleFault, Rules};
 
 /// A key as storage has it (P07): its hash, never itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -134,9 +134,13 @@ fn routes() -> Routes {
             post,
             "/privacy/preview",
             privacy::preview,
-            Operation::new("previewRedaction", Scopes("inference or read:privacy"), "What redaction makes of a text under the account's rules. Nothing is stored or sent.")
-                .body::<privacy::Preview>()
-                .answers::<privacy::Previewed>(200),
+            Operation::new(
+                "previewRedaction",
+                Scopes("inference or read:privacy"),
+                "What redaction makes of a text under the account's rules. Nothing is stored or sent.",
+            )
+            .body::<privacy::Preview>()
+            .answers::<privacy::Previewed>(200),
         )
         .on(
             get,

@@ -268,7 +268,8 @@ impl Config {
         }
         let rules = privacy.redaction_rules.iter().flatten().chain(file.redact.rules.iter().flatten()).cloned().collect::<Vec<_>>();
         let redaction_rules = Rules::parse(&rules).map_err(|e| invalid("redact.rules", &e))?;
-        Rules::parse(file.account_defaults.redaction_rules.as_deref().unwrap_or_default()).map_err(|e| invalid("account_defaults.redaction_rules", &e))?;
+        Rules::parse(file.account_defaults.redaction_rules.as_deref().unwrap_or_default())
+            .map_err(|e| invalid("account_defaults.redaction_rules", &e))?;
         let within = |name: &str, value: Option<usize>, otherwise: usize, range: std::ops::RangeInclusive<usize>| match value {
             Some(given) if !range.contains(&given) => {
                 Err(invalid(&format!("limits.{name}"), &format!("must be from {} to {}", range.start(), range.end())))

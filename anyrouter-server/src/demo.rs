@@ -113,7 +113,10 @@ fn echo(text: String) -> String {
     let is_id = |id: &str| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let seen: Vec<String> = words
-        .filter_map(|word| word.rsplit_once('_').filter(|(label, id)| is_id(id) && label.len() > 1 && label.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')))
+        .filter_map(|word| {
+            word.rsplit_once('_')
+                .filter(|(label, id)| is_id(id) && label.len() > 1 && label.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+        })
         .map(|(label, id)| format!("{label}_{}…", &id[..6]))
         .collect();
     if seen.is_empty() { text } else { format!("{text}\n\n(The provider saw: {})", seen.join(", ")) }

@@ -139,8 +139,23 @@ impl Server {
             upstream: Arc::new(upstream),
         };
         let placeholder_key = placeholder_key(&config.data_dir)?;
-        let gateway = Arc::new(Gateway::new(ports, config.world(0).with_redaction(config.redaction(placeholder_key.clone())), config.limits, config.deadlines));
-        Ok(Self { gateway, database, log, observer, clock, keys, placeholder_key, config: RwLock::new(Arc::new(config)), worlds: AtomicU64::new(1) })
+        let gateway = Arc::new(Gateway::new(
+            ports,
+            config.world(0).with_redaction(config.redaction(placeholder_key.clone())),
+            config.limits,
+            config.deadlines,
+        ));
+        Ok(Self {
+            gateway,
+            database,
+            log,
+            observer,
+            clock,
+            keys,
+            placeholder_key,
+            config: RwLock::new(Arc::new(config)),
+            worlds: AtomicU64::new(1),
+        })
     }
 
     /// Reads the configuration again. A bad one changes nothing, and says why.
@@ -270,16 +285,20 @@ fn placeholder_key(folder: &std::path::Path) -> Result<PlaceholderKey, StartErro
     let fail = |e: std::io::Error| StartError::Storage(format!("{}: {e}", path.display()));
     match std::fs::read(&path) {
         Ok(bytes) => {
-            let bytes: [u8; 32] = bytes
-                .try_into()
-                .map_err(|_| StartError::Storage(format!("{}: it is no key of 32 bytes; restore it, or remove it to have a new one made", path.display())))?;
+            let bytes: [u8; 32] = bytes.try_into().map_err(|_| {
+                StartError::Storage(format!(
+                    "{}: it is no key of 32 bytes; restore it, or remove it to have a new one made",
+                    path.display()
+                ))
+            })?;
             Ok(PlaceholderKey::from_bytes(bytes))
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let mut bytes = [0; 32];
             SystemRandomness.fill(&mut bytes);
             let unfinished = folder.join("placeholder.key.new");
-            let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished).map_err(fail)?;
+            let mut file =
+                std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished).map_err(fail)?;
             file.write_all(&bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&unfinished, &path)).map_err(fail)?;
             Ok(PlaceholderKey::from_bytes(bytes))
         }

@@ -26,5 +26,7 @@ mod faults;
 mod machine;
 #[path = "server/network.rs"]
 mod network;
+#[path = "server/redaction.rs"]
+mod redaction;
 #[path = "server/routing.rs"]
 mod routing;

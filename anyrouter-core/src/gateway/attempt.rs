@@ -19,8 +19,8 @@ use crate::{
     catalog::{Address, Endpoint, Protocol},
     ids::EndpointId,
     policy::{CompiledLayers, Eligible},
-    redact::Placeholders,
     ports::{UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
+    redact::Placeholders,
     route::{self, Candidate},
     time::Timestamp,
     usage::Outcome,
@@ -142,7 +142,17 @@ impl Job {
                 Ok(Success::Stream { relay, upstream, out, done, headers, status }) => {
                     recorder.answered(endpoint, status, now);
                     let endpoint = endpoint.id.clone();
-                    return Attempted::Stream(Box::new(Begun { recorder, endpoint, relay, upstream, out, done, headers, deadline, placeholders }));
+                    return Attempted::Stream(Box::new(Begun {
+                        recorder,
+                        endpoint,
+                        relay,
+                        upstream,
+                        out,
+                        done,
+                        headers,
+                        deadline,
+                        placeholders,
+                    }));
                 }
                 Err(Fault::Request(fault)) => {
                     gateway.health.observe(&endpoint.id, route::Observation::Nothing, now, recorder.now());

@@ -12,16 +12,35 @@ use super::{Head, invalid};
 use crate::{
     account::{Caller, World},
     redact::{Placeholders, Restorer, Step, Within},
-    wire::{
-        error::ApiError,
-        openai_chat::ChatRequest,
-    },
+    wire::{error::ApiError, openai_chat::ChatRequest},
 };
 
 /// Members that are the gateway's or the protocol's, and hold nothing of a person's.
 const STRUCTURE: [&str; 24] = [
-    "model", "models", "provider", "preset", "stream", "stream_options", "session_id", "trace", "usage", "route", "transforms", "plugins", "service_tier",
-    "reasoning_effort", "tool_choice", "modalities", "temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "n", "min_context", "require_params",
+    "model",
+    "models",
+    "provider",
+    "preset",
+    "stream",
+    "stream_options",
+    "session_id",
+    "trace",
+    "usage",
+    "route",
+    "transforms",
+    "plugins",
+    "service_tier",
+    "reasoning_effort",
+    "tool_choice",
+    "modalities",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "max_completion_tokens",
+    "seed",
+    "n",
+    "min_context",
+    "require_params",
 ];
 
 /// Whether a leaf is the protocol's, as a role, a type or a tool's name.
@@ -52,7 +71,9 @@ pub(super) fn upstream(
     if !asked && !caller.redacts_upstream() {
         return Ok((request, None));
     }
-    let unavailable = || ApiError::new(503, "redaction_unavailable", "redaction was asked for and cannot be done, so nothing was sent; see the server's log");
+    let unavailable = || {
+        ApiError::new(503, "redaction_unavailable", "redaction was asked for and cannot be done, so nothing was sent; see the server's log")
+    };
     let redaction = world.redaction.as_ref().ok_or_else(unavailable)?;
     let redactor = caller.redactor(world).map_err(|_| unavailable())?;
     let session = request.session_id.as_deref().or(head.session_id.as_deref());
@@ -199,7 +220,9 @@ impl Restoring {
                 Field::Text(name) => {
                     delta.insert((*name).to_owned(), text.into());
                 }
-                Field::Arguments(index) => push_to(delta, "tool_calls", serde_json::json!({"index": index, "function": {"arguments": text}})),
+                Field::Arguments(index) => {
+                    push_to(delta, "tool_calls", serde_json::json!({"index": index, "function": {"arguments": text}}));
+                }
                 Field::Detail(index, name) => {
                     let kind = if *name == "text" { "reasoning.text" } else { "reasoning.summary" };
                     push_to(delta, "reasoning_details", serde_json::json!({"type": kind, "index": index, *name: text}));
@@ -271,7 +294,12 @@ mod tests {
         assert!(is_structure(&[Member("model")]));
         assert!(is_structure(&[Member("messages"), Item(0), Member("role")]));
         assert!(is_structure(&[Member("tools"), Item(0), Member("function"), Member("name")]));
-        for path in [&[Member("user")][..], &[Member("messages"), Item(0), Member("content")], &[Member("tools"), Item(0), Member("function"), Member("description")], &[Member("metadata"), Member("x")]] {
+        for path in [
+            &[Member("user")][..],
+            &[Member("messages"), Item(0), Member("content")],
+            &[Member("tools"), Item(0), Member("function"), Member("description")],
+            &[Member("metadata"), Member("x")],
+        ] {
             assert!(!is_structure(path), "{path:?}");
         }
     }

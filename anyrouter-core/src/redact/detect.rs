@@ -1,4 +1,6 @@
 //! Detectors: each looks at the hits that concern it, and at the text close around them.
+#![allow(clippy::naive_bytecount)] // runs of a few bytes
+#![allow(clippy::match_same_arms)] // an arm for each form, as its source has it
 
 mod check_digits;
 mod credentials;
@@ -63,7 +65,8 @@ impl<'a> Scene<'a> {
         if meaning.has(Meaning::USERNAME) {
             self.username(hit);
         }
-        if meaning.has(Meaning::PASSPORT.and(Meaning::DRIVER_LICENSE).and(Meaning::VEHICLE).and(Meaning::BANK_ACCOUNT).and(Meaning::CRYPTO)) {
+        if meaning.has(Meaning::PASSPORT.and(Meaning::DRIVER_LICENSE).and(Meaning::VEHICLE).and(Meaning::BANK_ACCOUNT).and(Meaning::CRYPTO))
+        {
             self.numbered(hit, meaning);
         }
         self.name(index, hit, meaning);
@@ -120,7 +123,8 @@ impl<'a> Scene<'a> {
 
     /// Whether a context word stands shortly before, or else closely behind.
     pub(crate) fn near(&self, start: usize, end: usize, any: Meaning) -> bool {
-        self.before(start, any, 48).is_some_and(|h| !self.is_cut(h.end, start)) || self.after(end, any, 24).is_some_and(|h| !self.is_cut(end, h.start))
+        self.before(start, any, 48).is_some_and(|h| !self.is_cut(h.end, start))
+            || self.after(end, any, 24).is_some_and(|h| !self.is_cut(end, h.start))
     }
 
     /// Whether a sentence or a line ends between two places.

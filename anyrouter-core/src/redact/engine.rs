@@ -107,13 +107,20 @@ impl Engine {
 
     /// What is in one leaf; offsets are bytes of its content as it is spelt.
     pub(crate) fn find_leaf(&self, leaf: &Leaf<'_>, content: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Vec<Finding> {
-        if leaf.kind != LeafKind::Name && let Some(finding) = rules.find_path(leaf.path, content.len()) && !holds_placeholder(content) {
+        if leaf.kind != LeafKind::Name
+            && let Some(finding) = rules.find_path(leaf.path, content.len())
+            && !holds_placeholder(content)
+        {
             return vec![finding];
         }
         if leaf.kind == LeafKind::String && is_opaque(content) {
             return Vec::new();
         }
-        if leaf.kind == LeafKind::String && looks_like_json(content) && content.contains('\\') && let Some(inner) = unescape(content) {
+        if leaf.kind == LeafKind::String
+            && looks_like_json(content)
+            && content.contains('\\')
+            && let Some(inner) = unescape(content)
+        {
             let mut found = self.find_json_by(&inner, rules);
             place_in_escaped(&mut found, content);
             return found;
@@ -163,7 +170,8 @@ impl Default for Engine {
 fn is_opaque(content: &str) -> bool {
     let bytes = content.as_bytes();
     if bytes.starts_with(b"data:") {
-        return data_url(bytes).is_some_and(|(start, is_text)| !is_text && start + base64_length(bytes.get(start..).unwrap_or_default()) == bytes.len());
+        return data_url(bytes)
+            .is_some_and(|(start, is_text)| !is_text && start + base64_length(bytes.get(start..).unwrap_or_default()) == bytes.len());
     }
     // Base64 by itself is read as far as secrets are long.
     bytes.len() > 16 * 1024 && base64_length(bytes) == bytes.len()

@@ -45,7 +45,7 @@ pub enum Step<'a> {
 const DEPTH: usize = 128;
 
 /// Gives each leaf of `text` to `each`.
-pub(crate) fn walk<'a>(text: &'a str, mut each: impl FnMut(Leaf<'_>)) -> Result<(), NotJson> {
+pub(crate) fn walk(text: &str, mut each: impl FnMut(Leaf<'_>)) -> Result<(), NotJson> {
     let mut walker = Walker { text, bytes: text.as_bytes(), at: 0, path: Vec::new() };
     walker.space();
     walker.value(&mut each, 0)?;
@@ -125,7 +125,8 @@ impl<'a> Walker<'a> {
                 Ok(())
             }
             _ => {
-                let word = ["true", "false", "null"].into_iter().find(|w| self.bytes.get(self.at..).is_some_and(|b| b.starts_with(w.as_bytes())));
+                let word =
+                    ["true", "false", "null"].into_iter().find(|w| self.bytes.get(self.at..).is_some_and(|b| b.starts_with(w.as_bytes())));
                 self.at += word.ok_or(NotJson)?.len();
                 Ok(())
             }

@@ -111,8 +111,9 @@ pub struct Finding {
     pub country: Option<Cow<'static, str>>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands it so
 fn as_share<S: serde::Serializer>(percent: &u8, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f32((f32::from(*percent) / 100.0 * 100.0).round() / 100.0)
+    serializer.serialize_f64(f64::from(*percent) / 100.0)
 }
 
 impl Finding {

@@ -257,7 +257,8 @@ pub(crate) fn holds_placeholder(text: &str) -> bool {
     let bytes = text.as_bytes();
     memchr::memchr_iter(b'_', bytes).any(|joint| {
         let id = bytes.get(joint + 1..joint + 1 + ID).unwrap_or_default();
-        let label = bytes.get(..joint).unwrap_or_default().iter().rev().take(2).filter(|b| b.is_ascii_uppercase() || b.is_ascii_digit()).count();
+        let label =
+            bytes.get(..joint).unwrap_or_default().iter().rev().take(2).filter(|b| b.is_ascii_uppercase() || b.is_ascii_digit()).count();
         label == 2 && id.len() == ID && id.iter().all(|b| ALPHABET.contains(b))
     })
 }

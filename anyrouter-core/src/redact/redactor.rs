@@ -104,7 +104,12 @@ impl Redactor {
 
     /// Takes values out of a JSON document: out of its strings, numbers and names, and out of JSON within strings. Leaves for which `keep`
     /// says so stay as they are. What is no JSON is text.
-    pub fn redact_json(&self, json: &str, keep: impl Fn(&[Step<'_>]) -> bool, placeholders: &mut Placeholders) -> Result<Redacted<String>, Blocked> {
+    pub fn redact_json(
+        &self,
+        json: &str,
+        keep: impl Fn(&[Step<'_>]) -> bool,
+        placeholders: &mut Placeholders,
+    ) -> Result<Redacted<String>, Blocked> {
         let Some(mut planned) = self.plan(json, &keep, placeholders)? else { return self.redact(json, placeholders) };
         loop {
             let known = placeholders.known();
@@ -125,7 +130,12 @@ impl Redactor {
     }
 
     /// The leaves in which something is found; their values are registered. Nothing, where it is no JSON.
-    fn plan(&self, json: &str, keep: &dyn Fn(&[Step<'_>]) -> bool, placeholders: &mut Placeholders) -> Result<Option<Vec<Planned>>, Blocked> {
+    fn plan(
+        &self,
+        json: &str,
+        keep: &dyn Fn(&[Step<'_>]) -> bool,
+        placeholders: &mut Placeholders,
+    ) -> Result<Option<Vec<Planned>>, Blocked> {
         let mut planned: Vec<Planned> = Vec::new();
         let mut hits = Vec::new();
         let mut blocked = None;
@@ -135,7 +145,11 @@ impl Redactor {
             let Some(content) = json.get(leaf.range.clone()).filter(|_| blocked.is_none() && !keep(leaf.path)) else { return };
             let member = matches!(leaf.path.last(), Some(Step::Member(_)) | None).then_some(leaf.member);
             let mut plan = Planned { range: leaf.range.clone(), kind: leaf.kind, member, found: Vec::new(), nested: None };
-            if leaf.kind == LeafKind::String && looks_like_json(content) && content.contains('\\') && let Some(inner) = unescape(content) {
+            if leaf.kind == LeafKind::String
+                && looks_like_json(content)
+                && content.contains('\\')
+                && let Some(inner) = unescape(content)
+            {
                 match self.plan(&inner, &|_| false, placeholders) {
                     Ok(Some(leaves)) => {
                         plan.nested = Some((inner, leaves));

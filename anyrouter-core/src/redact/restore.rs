@@ -42,7 +42,8 @@ impl Restorer {
             &joined
         };
         let done = restore_up_to(placeholders, text, self.within, false, out);
-        self.held = text.get(done..).unwrap_or_default().to_owned();
+        let held = text.get(done..).unwrap_or_default().to_owned();
+        self.held = held;
     }
 
     /// The text has ended: appends what was held back.

@@ -101,9 +101,10 @@ impl Rules {
         if list.len() > RULES {
             return Err(RuleFault { position: RULES, problem: format!("is one too many; at most {RULES} are allowed") });
         }
-        let rules = list.iter().enumerate().map(|(position, value)| {
-            Rule::read(value).map(Arc::new).map_err(|problem| RuleFault { position, problem })
-        });
+        let rules = list
+            .iter()
+            .enumerate()
+            .map(|(position, value)| Rule::read(value).map(Arc::new).map_err(|problem| RuleFault { position, problem }));
         Ok(Self { rules: rules.collect::<Result<_, _>>()?, default: Action::default() })
     }
 
@@ -123,10 +124,11 @@ impl Rules {
     pub(crate) fn find(&self, text: &str, found: &mut Vec<Finding>) {
         for rule in &self.rules {
             match &rule.matcher {
-                Matcher::Pattern(regex) => found.extend(regex.find_iter(text).filter(|m| !m.is_empty()).map(|m| rule.finding(m.start(), m.end()))),
-                Matcher::Words(words) => found.extend(
-                    words.find_iter(text).filter(|m| is_whole(text, m.start(), m.end())).map(|m| rule.finding(m.start(), m.end())),
-                ),
+                Matcher::Pattern(regex) => {
+                    found.extend(regex.find_iter(text).filter(|m| !m.is_empty()).map(|m| rule.finding(m.start(), m.end())));
+                }
+                Matcher::Words(words) => found
+                    .extend(words.find_iter(text).filter(|m| is_whole(text, m.start(), m.end())).map(|m| rule.finding(m.start(), m.end()))),
                 Matcher::Path(_) | Matcher::Builtin => {}
             }
         }
@@ -147,7 +149,11 @@ impl Rules {
 
     /// What becomes of a finding: the strictest of what the rules for its label say.
     pub(crate) fn action(&self, finding: &Finding) -> Action {
-        let said = self.rules.iter().filter(|r| r.label == finding.label && (matches!(r.matcher, Matcher::Builtin) || *r.name == *finding.rule)).map(|r| r.action);
+        let said = self
+            .rules
+            .iter()
+            .filter(|r| r.label == finding.label && (matches!(r.matcher, Matcher::Builtin) || *r.name == *finding.rule))
+            .map(|r| r.action);
         said.max_by_key(|a| *a as u8).unwrap_or(self.default)
     }
 }
@@ -190,11 +196,14 @@ fn compile(pattern: &str) -> Result<Regex, String> {
     }
     let regex = RegexBuilder::new(pattern).size_limit(COMPILED).dfa_size_limit(COMPILED).build();
     let regex = regex.map_err(|e| match e {
-        regex::Error::CompiledTooBig(limit) => format!("has a pattern that is too large when compiled (over {limit} bytes); write smaller repeats"),
+        regex::Error::CompiledTooBig(limit) => {
+            format!("has a pattern that is too large when compiled (over {limit} bytes); write smaller repeats")
+        }
         e => {
             let text = e.to_string();
             let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            let column = text.lines().find_map(|l| l.find('^')).map_or_else(String::new, |c| format!(" at character {}", c.saturating_sub(4) + 1));
+            let column =
+                text.lines().find_map(|l| l.find('^')).map_or_else(String::new, |c| format!(" at character {}", c.saturating_sub(4) + 1));
             format!("has a pattern that is none{column}: {reason}")
         }
     })?;
@@ -218,9 +227,11 @@ fn word_list(words: &[String]) -> Result<AhoCorasick, String> {
 /// A word stands by itself where letters and digits do not go on.
 fn is_whole(text: &str, start: usize, end: usize) -> bool {
     let joins = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    let inside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    let (first, last) = (text.get(start..end).and_then(|t| t.chars().next()), text.get(start..end).and_then(|t| t.chars().next_back()));
-    !(inside(first) && joins(text.get(..start).and_then(|t| t.chars().next_back()))) && !(inside(last) && joins(text.get(end..).and_then(|t| t.chars().next())))
+    let goes_on = |at: usize| {
+        let before = text.get(..at).and_then(|t| t.chars().next_back());
+        joins(before) && joins(text.get(at..).and_then(|t| t.chars().next()))
+    };
+    !goes_on(start) && !goes_on(end)
 }
 
 /// `$.customer.emails[*]`, `messages[0].content`.
@@ -238,7 +249,9 @@ fn path_of(path: &str) -> Result<Vec<Segment>, String> {
             let index = inner.get(..end).unwrap_or_default();
             segments.push(match index {
                 "*" => Segment::Any,
-                quoted if quoted.len() > 2 && quoted.starts_with('\'') && quoted.ends_with('\'') => Segment::Member(quoted.trim_matches('\'').to_owned()),
+                quoted if quoted.len() > 2 && quoted.starts_with('\'') && quoted.ends_with('\'') => {
+                    Segment::Member(quoted.trim_matches('\'').to_owned())
+                }
                 number => Segment::Item(number.parse().map_err(|_| wrong("no number", at + 1))?),
             });
             rest = inner.get(end + 1..).unwrap_or_default();

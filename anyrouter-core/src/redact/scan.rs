@@ -139,7 +139,7 @@ impl Scan<'_> {
 
     fn prefix(&mut self, at: usize) {
         if let Some(group) = self.prefixes.at(self.bytes, at) {
-            if let Some(end) = self.prefixes.skips(self.bytes, at, group) {
+            if let Some(end) = Prefixes::skips(self.bytes, at, group) {
                 self.skip = end;
                 self.word = None;
                 return;

@@ -23,7 +23,8 @@ pub(crate) const LONGEST: usize = 8192;
 impl Format {
     /// The end of what has this form at the beginning of `text`.
     fn matches(&self, text: &[u8]) -> Option<usize> {
-        let regex = self.regex.get_or_init(|| RegexBuilder::new(&format!("^(?:{})", self.pattern)).unicode(false).size_limit(1 << 22).build().ok());
+        let regex =
+            self.regex.get_or_init(|| RegexBuilder::new(&format!("^(?:{})", self.pattern)).unicode(false).size_limit(1 << 22).build().ok());
         let end = regex.as_ref()?.find(text.get(..LONGEST.min(text.len()))?)?.end();
         let goes_on = |b: &u8| b.is_ascii_alphanumeric();
         let whole = text.get(end - 1).is_none_or(|b| !goes_on(b)) || text.get(end).is_none_or(|b| !goes_on(b));
@@ -115,11 +116,8 @@ impl Prefixes {
         }
         let group = *self.by_bytes.get(&three)?;
         let rest = text.get(at..)?;
-        let may = if group == DATA_URL {
-            rest.starts_with(b"data:")
-        } else {
-            self.group_formats(group).any(|f| rest.starts_with(&f.literal))
-        };
+        let may =
+            if group == DATA_URL { rest.starts_with(b"data:") } else { self.group_formats(group).any(|f| rest.starts_with(&f.literal)) };
         may.then_some(group)
     }
 
@@ -128,7 +126,7 @@ impl Prefixes {
     }
 
     /// The end of a picture or a sound that begins at `at` as a `data:` URL.
-    pub(crate) fn skips(&self, text: &[u8], at: usize, group: u16) -> Option<usize> {
+    pub(crate) fn skips(text: &[u8], at: usize, group: u16) -> Option<usize> {
         if group != DATA_URL {
             return None;
         }
@@ -165,12 +163,11 @@ fn literal_start(pattern: &str) -> Vec<u8> {
     let mut bytes = pattern.bytes();
     while let Some(byte) = bytes.next() {
         match byte {
-            b'[' | b'(' => break,
+            b'[' | b'(' | b'+' => break,
             b'{' | b'?' | b'*' => {
                 literal.pop();
                 break;
             }
-            b'+' => break,
             b'\\' => literal.extend(bytes.next()),
             _ => literal.push(byte),
         }
@@ -186,7 +183,8 @@ pub(crate) fn data_url(text: &[u8]) -> Option<(usize, bool)> {
     if !kind.iter().all(|b| b.is_ascii_alphanumeric() || b"/+.-;=_".contains(b)) {
         return None;
     }
-    let is_text = kind.starts_with(b"text/") || kind.starts_with(b"application/json") || kind.starts_with(b"application/xml") || kind.is_empty();
+    let is_text =
+        kind.starts_with(b"text/") || kind.starts_with(b"application/json") || kind.starts_with(b"application/xml") || kind.is_empty();
     Some((marker + 8, is_text))
 }
 
@@ -204,7 +202,12 @@ pub(crate) fn base64_length(text: &[u8]) -> usize {
             };
             let equal = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
             // `/` is right below the digits.
-            all & (within(bytes | u8x16::splat(0x20), b'a', 26) | within(bytes, b'/', 11) | equal(b'+') | equal(b'-') | equal(b'_') | equal(b'='))
+            all & (within(bytes | u8x16::splat(0x20), b'a', 26)
+                | within(bytes, b'/', 11)
+                | equal(b'+')
+                | equal(b'-')
+                | equal(b'_')
+                | equal(b'='))
         });
         if legal.to_bitmask() != 0xffff {
             break;

@@ -159,10 +159,7 @@ impl<'a> Writer<'a> {
 
 /// A line that quoted-printable text (RFC 2045, 6.7) goes on over.
 fn is_soft_break(bytes: &[u8], at: usize) -> bool {
-    let after = match bytes.get(at + 1..) {
-        Some([b'\n', rest @ ..] | [b'\r', b'\n', rest @ ..]) => rest,
-        _ => return false,
-    };
+    let Some([b'\n', after @ ..] | [b'\r', b'\n', after @ ..]) = bytes.get(at + 1..) else { return false };
     let joins = |b: &u8| b.is_ascii_alphanumeric() || b"@._-".contains(b);
     at.checked_sub(1).and_then(|i| bytes.get(i)).is_some_and(joins) && after.first().is_some_and(joins)
 }
@@ -241,9 +238,7 @@ fn is_invisible(c: char) -> bool {
 fn plain(c: char) -> Option<char> {
     match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0),
-        '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' => Some(' '),
-        // The ideographic space stands between words.
-        '\u{3000}' => Some(' '),
+        '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => Some(' '),
         '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe63}' => Some('-'),
         '\u{fe6b}' => Some('@'),
         '\u{2024}' | '\u{fe52}' => Some('.'),

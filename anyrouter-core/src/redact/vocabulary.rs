@@ -111,12 +111,8 @@ pub(crate) struct Vocabulary {
 impl Vocabulary {
     /// Reads the data files: `meaning <tab> phrase` in each line.
     pub(crate) fn new(tables: &[&str], lists: &[(&str, Meaning)]) -> Self {
-        let mut it = Self {
-            filter: vec![0; FILTER / 64].into(),
-            entries: HashMap::default(),
-            unspaced: None,
-            unspaced_meanings: Vec::new(),
-        };
+        let mut it =
+            Self { filter: vec![0; FILTER / 64].into(), entries: HashMap::default(), unspaced: None, unspaced_meanings: Vec::new() };
         let mut unspaced: Vec<&str> = Vec::new();
         let mut known: HashMap<&str, usize> = HashMap::new();
         let rows = tables.iter().flat_map(|t| t.lines()).filter_map(|l| {
@@ -243,7 +239,9 @@ fn words(phrase: &str) -> impl Iterator<Item = &str> {
 
 /// Han, kana, Hangul, Thai, Lao, Khmer, Burmese: no spaces stand between words.
 fn is_unspaced(phrase: &str) -> bool {
-    phrase.chars().any(|c| matches!(u32::from(c), 0xe00..=0xeff | 0x1000..=0x109f | 0x1780..=0x17ff | 0x3040..=0x30ff | 0x3400..=0x9fff | 0xac00..=0xd7af))
+    phrase.chars().any(
+        |c| matches!(u32::from(c), 0xe00..=0xeff | 0x1000..=0x109f | 0x1780..=0x17ff | 0x3040..=0x30ff | 0x3400..=0x9fff | 0xac00..=0xd7af),
+    )
 }
 
 fn fold(word: &[u8]) -> Vec<u8> {

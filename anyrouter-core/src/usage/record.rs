@@ -120,7 +120,7 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalog: Option<Arc<str>>,
     /// How many values were taken out before the request left, by label (P10).
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub redacted: BTreeMap<String, u64>,
     /// The truncated cache key; none as long as there is no cache.
     #[serde(skip_serializing_if = "Option::is_none")]

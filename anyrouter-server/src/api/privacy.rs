@@ -107,7 +107,11 @@ pub(super) async fn preview(State(server): Shared, Extension(ip): Extension<Clie
     let world = server.gateway.world();
     let wrong = |message: &str| ApiError::new(400, "invalid_parameter", message);
     let redactor = caller.redactor(&world).map_err(|e| wrong(&format!("the account's `redaction_rules`: {e}")))?;
-    let key = world.redaction.as_ref().map(|r| r.key.derive(caller.key.account.as_str(), None)).ok_or_else(|| wrong("this server does not redact"))?;
+    let key = world
+        .redaction
+        .as_ref()
+        .map(|r| r.key.derive(caller.key.account.as_str(), None))
+        .ok_or_else(|| wrong("this server does not redact"))?;
     let mut placeholders = Placeholders::new(key);
     let blocked = |e: anyrouter_core::redact::Blocked| ApiError::new(400, "redaction_blocked", e.to_string());
     let (redacted, spans) = match (preview.text, preview.json) {

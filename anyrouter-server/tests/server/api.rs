@@ -175,7 +175,8 @@ fn privacy_settings_change_by_what_is_named_and_refuse_what_would_not_be_kept() 
         json!({"zdr": true}),
         json!({"enforce_zdr": "yes"}),
         json!({"log_bodies": true}),
-        json!({"redact_upstream": true}),
+        json!({"redact_upstream": "yes"}),
+        json!({"redaction_rules": [{"label": "x"}]}),
         json!({"metadata_retention_days": 7}),
         json!([]),
     ] {

@@ -2,6 +2,7 @@
 //! `redact/ids.tsv`, where its source stands.
 //!
 //! A number comes in compact form: digits and capital letters, no separators.
+#![allow(clippy::cast_possible_wrap)] // places in a number are below a hundred
 
 /// A rule that a number must pass.
 pub(super) type Check = fn(&Number<'_>) -> bool;
@@ -77,18 +78,20 @@ impl<'a> Number<'a> {
         (self.sum(weights) + self.last()) % 11 == 0
     }
 
-    fn is_date(&self, day: i64, month: i64) -> bool {
-        (1..=12).contains(&month) && (1..=[31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31].get(month as usize - 1).copied().unwrap_or(0)).contains(&day)
-    }
-
     /// Year, month and day as two digits each at `i`.
     fn ymd(&self, i: usize) -> bool {
-        self.is_date(self.part(i + 4, i + 6), self.part(i + 2, i + 4))
+        is_date(self.part(i + 4, i + 6), self.part(i + 2, i + 4))
     }
 
     fn dmy(&self, i: usize) -> bool {
-        self.is_date(self.part(i, i + 2), self.part(i + 2, i + 4))
+        is_date(self.part(i, i + 2), self.part(i + 2, i + 4))
     }
+}
+
+/// A day that its month may have.
+fn is_date(day: i64, month: i64) -> bool {
+    let days = usize::try_from(month - 1).ok().and_then(|m| [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31].get(m));
+    days.is_some_and(|days| (1..=*days).contains(&day))
 }
 
 /// The formula of Hans Peter Luhn (ISO/IEC 7812-1, annex B).
@@ -138,7 +141,7 @@ fn two_tries(n: &Number<'_>, first: &[i64], second: &[i64]) -> bool {
 
 fn birth_number(n: &Number<'_>) -> bool {
     let month = n.part(2, 4);
-    let plain = [0, 20, 50, 70].iter().any(|m| n.is_date(n.part(4, 6), month - m));
+    let plain = [0, 20, 50, 70].iter().any(|m| is_date(n.part(4, 6), month - m));
     plain && (n.all() % 11 == 0 || (n.part(0, 9) % 11 == 10 && n.last() == 0))
 }
 
@@ -160,7 +163,7 @@ fn eik(n: &Number<'_>) -> bool {
 
 fn egn(n: &Number<'_>) -> bool {
     let month = n.part(2, 4);
-    [0, 20, 40].iter().any(|m| n.is_date(n.part(4, 6), month - m)) && n.sum(&[2, 4, 8, 5, 10, 9, 7, 3, 6]) % 11 % 10 == n.last()
+    [0, 20, 40].iter().any(|m| is_date(n.part(4, 6), month - m)) && n.sum(&[2, 4, 8, 5, 10, 9, 7, 3, 6]) % 11 % 10 == n.last()
 }
 
 fn lnch(n: &Number<'_>) -> bool {
@@ -178,7 +181,8 @@ fn partita_iva(n: &Number<'_>) -> bool {
 }
 
 fn gstin_luhn(n: &Number<'_>) -> bool {
-    let sum: i64 = (0..n.len()).rev().enumerate().map(|(k, i)| if k % 2 == 0 { n.at(i) } else { n.at(i) * 2 / 36 + n.at(i) * 2 % 36 }).sum();
+    let sum: i64 =
+        (0..n.len()).rev().enumerate().map(|(k, i)| if k % 2 == 0 { n.at(i) } else { n.at(i) * 2 / 36 + n.at(i) * 2 % 36 }).sum();
     sum % 36 == 0
 }
 
@@ -191,7 +195,12 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
     match (country, rule) {
         ("US", "ssn") => |n| {
             let (area, group, serial) = (n.part(0, 3), n.part(3, 5), n.part(5, 9));
-            area != 0 && area != 666 && area < 900 && group != 0 && serial != 0 && ![78_051_120, 219_099_999, 457_555_462].contains(&n.part(0, 9))
+            area != 0
+                && area != 666
+                && area < 900
+                && group != 0
+                && serial != 0
+                && ![78_051_120, 219_099_999, 457_555_462].contains(&n.part(0, 9))
         },
         ("US", "itin") => |n| {
             let group = n.part(3, 5);
@@ -271,11 +280,13 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
         },
         ("ES", "nuss") => |n| {
             let number = n.part(2, 10);
-            (1..=66).contains(&n.part(0, 2)) && (if number < 10_000_000 { n.part(0, 2) * 10_000_000 + number } else { n.part(0, 10) }) % 97 == n.part(10, 12)
+            (1..=66).contains(&n.part(0, 2))
+                && (if number < 10_000_000 { n.part(0, 2) * 10_000_000 + number } else { n.part(0, 10) }) % 97 == n.part(10, 12)
         },
         ("IT", "codice_fiscale") => |n| {
             const ODD: [i64; 36] = [
-                1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23,
+                1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25,
+                24, 23,
             ];
             let even = |v: i64| if v > 9 { v - 10 } else { v };
             let sum: i64 = (0..15).map(|i| if i % 2 == 0 { ODD.get(n.at(i) as usize).copied().unwrap_or(0) } else { even(n.at(i)) }).sum();
@@ -284,13 +295,16 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
         ("IT", "partita_iva") => partita_iva,
         ("PL", "pesel") => |n| {
             let month = n.part(2, 4);
-            [0, 20, 40, 60, 80].iter().any(|m| n.is_date(n.part(4, 6), month - m)) && n.sum(&[1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1]) % 10 == 0
+            [0, 20, 40, 60, 80].iter().any(|m| is_date(n.part(4, 6), month - m)) && n.sum(&[1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1]) % 10 == 0
         },
         ("PL", "nip") => |n| {
             let n = n.without("PL");
             n.sum(&[6, 5, 7, 2, 3, 4, 5, 6, 7]) % 11 == n.last()
         },
-        ("PL", "regon") => |n| n.sum(&[8, 9, 2, 3, 4, 5, 6, 7]) % 11 % 10 == n.at(8) && (n.len() == 9 || n.sum(&[2, 4, 8, 5, 0, 9, 7, 3, 6, 1, 2, 4, 8]) % 11 % 10 == n.at(13)),
+        ("PL", "regon") => |n| {
+            n.sum(&[8, 9, 2, 3, 4, 5, 6, 7]) % 11 % 10 == n.at(8)
+                && (n.len() == 9 || n.sum(&[2, 4, 8, 5, 0, 9, 7, 3, 6, 1, 2, 4, 8]) % 11 % 10 == n.at(13))
+        },
         ("PL", "dowod") => |n| n.sum(&[7, 3, 1, 9, 7, 3, 1, 7, 3]) % 10 == 0,
         ("NL", "bsn") => |n| match n.len() {
             9 => n.part(0, 9) > 0 && n.sum(&[9, 8, 7, 6, 5, 4, 3, 2, -1]) % 11 == 0,
@@ -302,7 +316,13 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
         },
         ("BE", "nn" | "bis") => |n| {
             let month = n.part(2, 4);
-            let month = if month >= 40 { month - 40 } else if month >= 20 { month - 20 } else { month };
+            let month = if month >= 40 {
+                month - 40
+            } else if month >= 20 {
+                month - 20
+            } else {
+                month
+            };
             let value = n.part(0, 9);
             month <= 12 && n.part(4, 6) <= 31 && [value, 2_000_000_000 + value].iter().any(|v| 97 - v % 97 == n.part(9, 11))
         },
@@ -312,7 +332,9 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
         },
         ("LU", "matricule") => |n| matches!(n.part(0, 2), 18..=20) && n.ymd(2) && luhn(n.0.get(..12).unwrap_or_default()),
         ("LU", "tva") => |n| n.without("LU").part(0, 6) % 89 == n.without("LU").part(6, 8),
-        ("AT", "svnr") => |n| n.at(0) != 0 && n.is_date(n.part(4, 6), n.part(6, 8).min(12)) && n.sum(&[3, 7, 9, 0, 5, 8, 4, 2, 1, 6]) % 11 == n.at(3),
+        ("AT", "svnr") => {
+            |n| n.at(0) != 0 && is_date(n.part(4, 6), n.part(6, 8).min(12)) && n.sum(&[3, 7, 9, 0, 5, 8, 4, 2, 1, 6]) % 11 == n.at(3)
+        }
         ("AT", "uid") => |n| {
             let n = n.without("AT").without("U");
             (10 - (n.digit_sum(&[1, 2, 1, 2, 1, 2, 1]) + 4) % 10) % 10 == n.last()
@@ -350,13 +372,20 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
         },
         ("SE", "samordningsnummer") => |n| {
             let n = n.from(n.len().saturating_sub(10));
-            n.is_date(n.part(4, 6) - 60, n.part(2, 4)) && n.luhn()
+            is_date(n.part(4, 6) - 60, n.part(2, 4)) && n.luhn()
         },
         ("SE", "orgnr") => |n| n.from(n.len().saturating_sub(10)).at(2) >= 2 && n.from(n.len().saturating_sub(10)).luhn(),
         ("SE", "vat") => |n| luhn(n.without("SE").0.get(..10).unwrap_or_default()) && n.without("SE").part(10, 12) == 1,
         ("NO", "fodselsnummer" | "dnummer") => |n| {
             let (day, month) = (n.part(0, 2), n.part(2, 4));
-            let date = n.is_date(if day > 40 { day - 40 } else { day }, match month { 41..=52 => month - 40, 81..=92 => month - 80, m => m });
+            let date = is_date(
+                if day > 40 { day - 40 } else { day },
+                match month {
+                    41..=52 => month - 40,
+                    81..=92 => month - 80,
+                    m => m,
+                },
+            );
             let first = (n.sum(&[3, 7, 6, 1, 8, 9, 4, 5, 2]) + n.at(9)) % 11 == 0;
             date && first && n.eleven(&[5, 4, 3, 2, 7, 6, 5, 4, 3, 2])
         },
@@ -373,7 +402,7 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
         ("DK", "cvr") => |n| n.without("DK").at(0) != 0 && n.without("DK").sum(&[2, 7, 6, 5, 4, 3, 2, 1]) % 11 == 0,
         ("IS", "kennitala") => |n| {
             let day = n.part(0, 2);
-            n.is_date(if day > 40 { day - 40 } else { day }, n.part(2, 4)) && (n.sum(&[3, 2, 7, 6, 5, 4, 3, 2]) + n.at(8)) % 11 == 0
+            is_date(if day > 40 { day - 40 } else { day }, n.part(2, 4)) && (n.sum(&[3, 2, 7, 6, 5, 4, 3, 2]) + n.at(8)) % 11 == 0
         },
         ("EE", "isikukood") => baltic,
         ("EE", "kmkr") => |n| n.without("EE").part(0, 2) == 10 && n.without("EE").sum(&[3, 7, 1, 3, 7, 1, 3, 7, 1]) % 10 == 0,
@@ -402,8 +431,13 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
             }
         },
         ("CZ" | "SK", "ico") => ico,
-        ("SK", "ic_dph" | "dic") => |n| n.without("SK").at(0) != 0 && [2, 3, 4, 7, 8, 9].contains(&n.without("SK").at(2)) && n.without("SK").all() % 11 == 0,
-        ("HU", "szemelyi_szam") => |n| n.ymd(1) && [n.sum(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]), n.sum(&[10, 9, 8, 7, 6, 5, 4, 3, 2, 1])].iter().any(|s| s % 11 == n.last()),
+        ("SK", "ic_dph" | "dic") => {
+            |n| n.without("SK").at(0) != 0 && [2, 3, 4, 7, 8, 9].contains(&n.without("SK").at(2)) && n.without("SK").all() % 11 == 0
+        }
+        ("HU", "szemelyi_szam") => |n| {
+            n.ymd(1)
+                && [n.sum(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]), n.sum(&[10, 9, 8, 7, 6, 5, 4, 3, 2, 1])].iter().any(|s| s % 11 == n.last())
+        },
         ("HU", "adoazonosito_jel") => |n| n.at(0) == 8 && n.sum(&[1, 2, 3, 4, 5, 6, 7, 8, 9]) % 11 == n.last(),
         ("HU", "taj") => |n| n.sum(&[3, 7, 3, 7, 3, 7, 3, 7]) % 10 == n.last(),
         ("HU", "adoszam" | "vat") => |n| n.without("HU").sum(&[9, 7, 3, 1, 9, 7, 3, 1]) % 10 == 0,
@@ -469,7 +503,10 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
         ("UA", "unzr") => |n| matches!(n.part(0, 2), 19 | 20) && n.ymd(2) && n.sum(&[7, 3, 1, 7, 3, 1, 7, 3, 1, 7, 3, 1]) % 10 == n.last(),
         ("RU", "inn") => |n| match n.len() {
             10 => n.sum(&[2, 4, 10, 3, 5, 9, 4, 6, 8]) % 11 % 10 == n.last(),
-            _ => n.sum(&[7, 2, 4, 10, 3, 5, 9, 4, 6, 8]) % 11 % 10 == n.at(10) && n.sum(&[3, 7, 2, 4, 10, 3, 5, 9, 4, 6, 8]) % 11 % 10 == n.at(11),
+            _ => {
+                n.sum(&[7, 2, 4, 10, 3, 5, 9, 4, 6, 8]) % 11 % 10 == n.at(10)
+                    && n.sum(&[3, 7, 2, 4, 10, 3, 5, 9, 4, 6, 8]) % 11 % 10 == n.at(11)
+            }
         },
         ("RU", "snils") => |n| n.sum(&[9, 8, 7, 6, 5, 4, 3, 2, 1]) % 101 % 100 == n.part(9, 11) && n.part(0, 9) > 1_001_998,
         ("RU", "ogrn") => |n| matches!(n.at(0), 1 | 5) && n.part(0, 12) % 11 % 10 == n.last(),
@@ -478,14 +515,24 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
         ("BY", "unp") => |n| n.0.iter().skip(2).all(u8::is_ascii_digit) && n.sum(&[29, 23, 19, 17, 13, 7, 5, 3]) % 11 == n.last(),
         ("MD", "idnp") => |n| matches!(n.at(0), 0 | 2) && n.sum(&[7, 3, 1, 7, 3, 1, 7, 3, 1, 7, 3, 1]) % 10 == n.last(),
         ("MD", "idno") => |n| n.at(0) == 1 && n.sum(&[7, 3, 1, 7, 3, 1, 7, 3, 1, 7, 3, 1]) % 10 == n.last(),
-        ("KZ", "iin") => |n| n.ymd(0) && (1..=6).contains(&n.at(6)) && two_tries(n, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], &[3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2]),
-        ("KZ", "bin") => |n| (1..=12).contains(&n.part(2, 4)) && (4..=6).contains(&n.at(4)) && two_tries(n, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], &[3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2]),
+        ("KZ", "iin") => |n| {
+            n.ymd(0)
+                && (1..=6).contains(&n.at(6))
+                && two_tries(n, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], &[3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2])
+        },
+        ("KZ", "bin") => |n| {
+            (1..=12).contains(&n.part(2, 4))
+                && (4..=6).contains(&n.at(4))
+                && two_tries(n, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], &[3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2])
+        },
         ("UZ", "pinfl") => |n| (1..=6).contains(&n.at(0)) && n.dmy(1) && n.sum(&[7, 3, 1, 7, 3, 1, 7, 3, 1, 7, 3, 1, 7]) % 10 == n.last(),
         ("KG", "pin") => |n| matches!(n.at(0), 1 | 2) && n.dmy(1) && matches!(n.part(5, 7), 19 | 20),
         ("AZ", "voen") => |n| n.sum(&[4, 1, 8, 6, 2, 7, 5, 3]) % 11 == n.at(8) && matches!(n.at(9), 1 | 2),
         ("IN", "aadhaar" | "vid") => |n| n.at(0) > 1 && verhoeff(n),
         ("IN", "pan") => |n| letters_of(n, 3, b"ABCFGHJKLPT") && n.part(5, 9) > 0,
-        ("IN", "gstin") => |n| (1..=38).contains(&n.part(0, 2)) && letters_of(n, 5, b"ABCFGHJKLPT") && letters_of(n, 13, b"Z") && gstin_luhn(n),
+        ("IN", "gstin") => {
+            |n| (1..=38).contains(&n.part(0, 2)) && letters_of(n, 5, b"ABCFGHJKLPT") && letters_of(n, 13, b"Z") && gstin_luhn(n)
+        }
         ("PK", "cnic") => |n| (1..=7).contains(&n.at(0)) && n.last() != 0,
         ("LK", "nic") => |n| match n.len() {
             10 => letters_of(n, 9, b"VX") && matches!(n.part(2, 5), 1..=366 | 501..=866),
@@ -565,7 +612,7 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
         ("MY", "nric") => |n| n.ymd(0) && matches!(n.part(6, 8), 1..=16 | 21..=59 | 60..=93 | 98 | 99),
         ("ID", "nik") => |n| {
             let day = n.part(6, 8);
-            (11..=97).contains(&n.part(0, 2)) && n.is_date(if day > 40 { day - 40 } else { day }, n.part(8, 10)) && n.part(12, 16) != 0
+            (11..=97).contains(&n.part(0, 2)) && is_date(if day > 40 { day - 40 } else { day }, n.part(8, 10)) && n.part(12, 16) != 0
         },
         ("ID", "npwp") => |n| luhn(n.from(n.len().saturating_sub(15)).0.get(..9).unwrap_or_default()),
         ("VN", "mst") => |n| 10 - n.sum(&[31, 29, 23, 19, 17, 13, 7, 5, 3]) % 11 == n.at(9),
@@ -578,7 +625,8 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
             let padded = if n.len() == 8 { [b"0", n.0].concat() } else { n.0.to_vec() };
             let n = Number(&padded);
             let first = (-n.sum(&[3, 2, 7, 6, 5, 4, 3, 2])).rem_euclid(11);
-            (10_000_000..150_000_000).contains(&n.part(0, 9)) && (if first == 10 { (-n.sum(&[7, 4, 3, 2, 5, 2, 7, 6])).rem_euclid(11) } else { first }) == n.last()
+            (10_000_000..150_000_000).contains(&n.part(0, 9))
+                && (if first == 10 { (-n.sum(&[7, 4, 3, 2, 5, 2, 7, 6])).rem_euclid(11) } else { first }) == n.last()
         },
         ("NZ", "nhi") => |n| {
             let letter = |i: usize| b"ABCDEFGHJKLMNPQRSTUVWXYZ".iter().position(|b| n.0.get(i) == Some(b)).map(|p| p as i64 + 1);
@@ -589,14 +637,17 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
         ("NZ", "nzbn") => |n| n.part(0, 2) == 94 && n.sum(&[1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1]) % 10 == 0,
         ("BR", "cpf") => |n| {
             let digit = |s: i64| if s % 11 < 2 { 0 } else { 11 - s % 11 };
-            (1..11).any(|i| n.at(i) != n.at(0)) && digit(n.sum(&[10, 9, 8, 7, 6, 5, 4, 3, 2])) == n.at(9) && digit(n.sum(&[11, 10, 9, 8, 7, 6, 5, 4, 3, 2])) == n.at(10)
+            (1..11).any(|i| n.at(i) != n.at(0))
+                && digit(n.sum(&[10, 9, 8, 7, 6, 5, 4, 3, 2])) == n.at(9)
+                && digit(n.sum(&[11, 10, 9, 8, 7, 6, 5, 4, 3, 2])) == n.at(10)
         },
         ("BR", "cnpj") => |n| {
             // Letters count as their ASCII code less that of 0 (since 2026).
             let value = |i: usize| n.0.get(i).map_or(0, |b| i64::from(*b) - 48);
             let sum = |weights: &[i64]| weights.iter().enumerate().map(|(i, w)| w * value(i)).sum::<i64>();
             let digit = |s: i64| if s % 11 < 2 { 0 } else { 11 - s % 11 };
-            digit(sum(&[5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2])) == n.at(12) && digit(sum(&[6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2])) == n.at(13)
+            digit(sum(&[5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2])) == n.at(12)
+                && digit(sum(&[6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2])) == n.at(13)
         },
         ("AR", "cuit") => |n| {
             let check = (11 - n.sum(&[5, 4, 3, 2, 7, 6, 5, 4, 3, 2]) % 11) % 11;
@@ -619,8 +670,14 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
             n.ymd(4) && letters_of(n, 10, b"HMX") && (10 - sum % 10) % 10 == n.last()
         },
         ("MX", "rfc") => |n| n.ymd(n.len() - 9),
-        ("PE", "ruc") => |n| [10, 15, 16, 17, 20].contains(&n.part(0, 2)) && (11 - n.sum(&[5, 4, 3, 2, 7, 6, 5, 4, 3, 2]) % 11) % 10 == n.last(),
-        ("EC", "ci") => |n| (matches!(n.part(0, 2), 1..=24 | 30)) && n.at(2) < 6 && n.digit_sum_over_nine(&[2, 1, 2, 1, 2, 1, 2, 1, 2]) % 10 == (10 - n.last()) % 10,
+        ("PE", "ruc") => {
+            |n| [10, 15, 16, 17, 20].contains(&n.part(0, 2)) && (11 - n.sum(&[5, 4, 3, 2, 7, 6, 5, 4, 3, 2]) % 11) % 10 == n.last()
+        }
+        ("EC", "ci") => |n| {
+            (matches!(n.part(0, 2), 1..=24 | 30))
+                && n.at(2) < 6
+                && n.digit_sum_over_nine(&[2, 1, 2, 1, 2, 1, 2, 1, 2]) % 10 == (10 - n.last()) % 10
+        },
         ("UY", "ci") => |n| {
             let padded = if n.len() == 7 { [b"0", n.0].concat() } else { n.0.to_vec() };
             let n = Number(&padded);
@@ -664,7 +721,9 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
         ("EG", "nid") => |n| matches!(n.at(0), 2 | 3) && n.ymd(1) && matches!(n.part(7, 9), 1..=35 | 88),
         ("AE", "emirates_id") => |n| n.part(0, 3) == 784 && n.luhn(),
         ("SA", "national_id") => |n| matches!(n.at(0), 1 | 2) && n.luhn(),
-        ("KW", "civil_id") => |n| matches!(n.at(0), 1..=3) && n.ymd(1) && (11 - n.sum(&[2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2]) % 11) == n.last(),
+        ("KW", "civil_id") => {
+            |n| matches!(n.at(0), 1..=3) && n.ymd(1) && (11 - n.sum(&[2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2]) % 11) == n.last()
+        }
         ("IR", "national_id") => |n| {
             let s = n.sum(&[10, 9, 8, 7, 6, 5, 4, 3, 2]) % 11;
             (if s < 2 { s } else { 11 - s }) == n.last()
@@ -691,14 +750,19 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
             _ => (check("EC", "ci"))(&Number(n.0.get(..10).unwrap_or_default())) && n.part(10, 13) != 0,
         },
         ("SV", "dui") => |n| (10 - n.sum(&[9, 8, 7, 6, 5, 4, 3, 2]) % 10) % 10 == n.last(),
-        ("GT", "cui") => |n| n.sum(&[2, 3, 4, 5, 6, 7, 8, 9]) % 11 == n.at(8) && (1..=22).contains(&n.part(9, 11)) && (1..=38).contains(&n.part(11, 13)),
+        ("GT", "cui") => {
+            |n| n.sum(&[2, 3, 4, 5, 6, 7, 8, 9]) % 11 == n.at(8) && (1..=22).contains(&n.part(9, 11)) && (1..=38).contains(&n.part(11, 13))
+        }
         ("MA", "ice") => |n| n.all() % 97 == 0,
         ("ZW", "nid") => |n| {
             let Some(letter) = n.0.iter().position(u8::is_ascii_alphabetic) else { return false };
             b"ZABCDEFGHJKLMNPQRSTVWXY".get((n.part(0, letter) % 23) as usize) == n.0.get(letter)
         },
         ("IN", "epic") => |n| luhn(n.0.get(3..).unwrap_or_default()),
-        ("NI", "cedula") => |n| b"ABCDEFGHJKLMNPQRSTUVWXY".get((n.0.iter().take(13).fold(0_i64, |v, b| (v * 10 + i64::from(b - b'0')) % 23)) as usize) == n.0.get(13),
+        ("NI", "cedula") => |n| {
+            b"ABCDEFGHJKLMNPQRSTUVWXY".get((n.0.iter().take(13).fold(0_i64, |v, b| (v * 10 + i64::from(b - b'0')) % 23)) as usize)
+                == n.0.get(13)
+        },
         ("KE", "pin") => |n| letters_of(n, 0, b"AP"),
         ("BH", "cpr") => |n| (1..=12).contains(&n.part(2, 4)),
         ("QA", "qid") => |n| matches!(n.at(0), 2 | 3),

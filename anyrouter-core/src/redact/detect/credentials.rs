@@ -91,10 +91,44 @@ impl Scene<'_> {
         let is_key = self.slice(hit.start, hit.end).eq_ignore_ascii_case(b"key");
         let Some(value) = self.value_behind(hit.end, meaning) else { return };
         let bytes = self.slice(value.start, value.end);
-        let name_start = hit.start - self.slice(hit.start.saturating_sub(40), hit.start).iter().rev().take_while(|b| b.is_ascii_alphanumeric() || b"_-.".contains(b)).count();
+        let name_start = hit.start
+            - self
+                .slice(hit.start.saturating_sub(40), hit.start)
+                .iter()
+                .rev()
+                .take_while(|b| b.is_ascii_alphanumeric() || b"_-.".contains(b))
+                .count();
         let name = self.slice(name_start, value.start).to_ascii_lowercase();
         let names = |words: &[&str]| words.iter().any(|w| memchr::memmem::find(&name, w.as_bytes()).is_some());
-        if is_reference(bytes, value.is_quoted) || is_filler(bytes) || names(&["public", "hash_algo", "_file", "_path", "keyid", "key_id", "field", "label", "title", "length", "_len", "regex", "policy", "placeholder", "_name", "_type", "_url", "endpoint", "expire", "ttl", "count", "max_tokens", "tokens_", "_tokens"]) {
+        if is_reference(bytes, value.is_quoted)
+            || is_filler(bytes)
+            || names(&[
+                "public",
+                "hash_algo",
+                "_file",
+                "_path",
+                "keyid",
+                "key_id",
+                "field",
+                "label",
+                "title",
+                "length",
+                "_len",
+                "regex",
+                "policy",
+                "placeholder",
+                "_name",
+                "_type",
+                "_url",
+                "endpoint",
+                "expire",
+                "ttl",
+                "count",
+                "max_tokens",
+                "tokens_",
+                "_tokens",
+            ])
+        {
             return;
         }
         if super::is_word_byte(self.byte(value.end)) && !value.is_quoted && self.byte(value.end) != b'_' {
@@ -105,14 +139,22 @@ impl Scene<'_> {
             return;
         }
         let word = self.slice(hit.start, hit.end).to_ascii_lowercase();
-        if word == b"pin" && !((4..=8).contains(&shape.digits) && shape.digits == bytes.len()) || word == b"pass" && value.joint == Joint::Given {
+        if word == b"pin" && !((4..=8).contains(&shape.digits) && shape.digits == bytes.len())
+            || word == b"pass" && value.joint == Joint::Given
+        {
             return;
         }
         if meaning.has(Meaning::PASSWORD) {
             let plausible = match value.joint {
                 _ if bytes.len() > 128 => false,
                 Joint::Assigned if value.is_quoted => bytes.len() >= 4,
-                Joint::Assigned => bytes.len() >= 4 && (shape.digits > 0 || shape.signs > 0 || shape.capitals > 0 && shape.small > 0 && !shape.is_capitalised || self.is_env(name_start)),
+                Joint::Assigned => {
+                    bytes.len() >= 4
+                        && (shape.digits > 0
+                            || shape.signs > 0
+                            || shape.capitals > 0 && shape.small > 0 && !shape.is_capitalised
+                            || self.is_env(name_start))
+                }
                 Joint::Said => bytes.len() >= 4 && (shape.digits > 0 || shape.signs > 0 || value.is_quoted),
                 Joint::Given => bytes.len() >= 6 && (shape.digits > 0 && shape.small + shape.capitals > 0 || shape.signs > 0),
             };
@@ -124,8 +166,12 @@ impl Scene<'_> {
         if names(&["sha", "md5", "checksum", "digest", "integrity", "commit", "etag"]) {
             return;
         }
-        let strong = bytes.len() >= 16 && shape.entropy >= 2.8 && shape.digits > 0 || bytes.len() >= 20 && shape.entropy >= 3.5 && shape.is_mixed() || bytes.len() >= 32 && shape.entropy >= 3.2 && shape.words == 0 && shape.spaces == 0 && (shape.digits > 0 || shape.is_mixed());
-        let fair = bytes.len() >= 8 && (shape.digits > 0 && shape.small + shape.capitals > 0 || shape.signs > 0 && value.is_quoted) && shape.spaces == 0;
+        let strong = bytes.len() >= 16 && shape.entropy >= 2.8 && shape.digits > 0
+            || bytes.len() >= 20 && shape.entropy >= 3.5 && shape.is_mixed()
+            || bytes.len() >= 32 && shape.entropy >= 3.2 && shape.words == 0 && shape.spaces == 0 && (shape.digits > 0 || shape.is_mixed());
+        let fair = bytes.len() >= 8
+            && (shape.digits > 0 && shape.small + shape.capitals > 0 || shape.signs > 0 && value.is_quoted)
+            && shape.spaces == 0;
         let confidence = match (meaning.has(Meaning::SECRET), value.joint) {
             (true, Joint::Assigned) if strong && shape.spaces == 0 => 86,
             (true, Joint::Assigned) if fair && !is_key && value.is_quoted => 75,
@@ -133,7 +179,11 @@ impl Scene<'_> {
             (true, Joint::Given) if is_uuid(bytes) && names(&["authtoken", "access_token"]) => 72,
             (true, Joint::Said | Joint::Given) if strong && shape.spaces == 0 && !is_uuid(bytes) => 72,
             (false, Joint::Assigned) if strong && shape.spaces == 0 && !is_uuid(bytes) => 70,
-            (false, Joint::Given) if strong && bytes.len() >= 20 && shape.spaces == 0 && !is_uuid(bytes) && (shape.is_hex || shape.is_mixed()) => 58,
+            (false, Joint::Given)
+                if strong && bytes.len() >= 20 && shape.spaces == 0 && !is_uuid(bytes) && (shape.is_hex || shape.is_mixed()) =>
+            {
+                58
+            }
             _ => return,
         };
         if is_key && is_uuid(bytes) {
@@ -163,7 +213,11 @@ impl Scene<'_> {
         let token = |b: &u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(b);
         let end = start + self.slice(start, start + LONGEST).iter().take_while(|b| token(b)).count();
         let shape = Shape::of(self.slice(start, end));
-        if end - start >= 12 && (shape.is_mixed() || shape.digits > 2) && !is_reference(self.slice(start, end), false) && !is_filler(self.slice(start, end)) {
+        if end - start >= 12
+            && (shape.is_mixed() || shape.digits > 2)
+            && !is_reference(self.slice(start, end), false)
+            && !is_filler(self.slice(start, end))
+        {
             self.add(start, end, Kind::Secret, rule, 88);
         }
     }
@@ -187,11 +241,11 @@ impl Scene<'_> {
                 [b' ' | b'\t', ..] => {
                     at += 1;
                 }
-                [b'=', b'>', ..] | [b':', b'=', ..] | [b'-', b'>', ..] | [b'|', b'|', ..] | [b'?', b'?', ..] | [b'?', b':', ..] => {
+                [b'=' | b'-', b'>', ..] | [b':', b'=', ..] | [b'|', b'|', ..] | [b'?', b'?' | b':', ..] => {
                     joint = Some(Joint::Assigned);
                     at += 2;
                 }
-                [b'=', b'=', ..] | [b'!', b'=', ..] => {
+                [b'=' | b'!', b'=', ..] => {
                     joint = Some(Joint::Assigned);
                     at += 2 + usize::from(rest.get(2) == Some(&b'='));
                 }
@@ -210,7 +264,7 @@ impl Scene<'_> {
                     joint = Some(Joint::Assigned);
                     at += 1;
                 }
-                [b'i', b's' | b't' | b'n', b' ', ..] if matches!(joint, None) && rest.starts_with(b"is ") => {
+                [b'i', b's' | b't' | b'n', b' ', ..] if joint.is_none() && rest.starts_with(b"is ") => {
                     joint = Some(Joint::Said);
                     at += 3;
                     for filler in [&b"now "[..], b"set to ", b"currently ", b"still "] {
@@ -223,7 +277,8 @@ impl Scene<'_> {
                     joint = Some(Joint::Assigned);
                     at += 3;
                 }
-                _ if rest.starts_with("是".as_bytes()) || rest.starts_with("は".as_bytes()) || rest.starts_with("คือ".as_bytes()) => {
+                _ if rest.starts_with("是".as_bytes()) || rest.starts_with("は".as_bytes()) || rest.starts_with("คือ".as_bytes()) =>
+                {
                     joint = Some(Joint::Assigned);
                     at += if rest.starts_with("คือ".as_bytes()) { 9 } else { 3 };
                 }
@@ -245,7 +300,11 @@ impl Scene<'_> {
         let joint = match joint {
             Some(joint) => joint,
             None if bytes.get(at.wrapping_sub(1)).is_some_and(|b| *b >= 0x80) => Joint::Assigned,
-            None if matches!(bytes.get(at.wrapping_sub(1)), Some(b' ' | b'"' | b'\'')) && meaning.has(Meaning::PASSWORD.and(Meaning::SECRET).and(Meaning::SERVICE)) => Joint::Given,
+            None if matches!(bytes.get(at.wrapping_sub(1)), Some(b' ' | b'"' | b'\''))
+                && meaning.has(Meaning::PASSWORD.and(Meaning::SECRET).and(Meaning::SERVICE)) =>
+            {
+                Joint::Given
+            }
             None => return None,
         };
         // A prefix of a string literal, and its quote.
@@ -272,7 +331,12 @@ impl Scene<'_> {
             return (end > start && self.text.is_char_boundary(end)).then_some(Value { start, end, is_quoted, joint });
         }
         let stops: &[u8] = if joint == Joint::Assigned { b"\"'`,;<>()[]{}|&" } else { b"\"'`,;<>()[]{}|" };
-        let mut end = start + self.slice(start, start + LONGEST).iter().take_while(|b| !b.is_ascii_whitespace() && !stops.contains(b) && (**b != b'\\')).count();
+        let mut end = start
+            + self
+                .slice(start, start + LONGEST)
+                .iter()
+                .take_while(|b| !b.is_ascii_whitespace() && !stops.contains(b) && (**b != b'\\'))
+                .count();
         while end > start && b".:!?".contains(&self.byte_before(end)) {
             end -= 1;
         }
@@ -285,7 +349,10 @@ impl Scene<'_> {
         let bytes = self.slice(value.start, value.end);
         let text = self.part(value.start, value.end);
         let shape = Shape::of(bytes);
-        let is_name = (3..=40).contains(&bytes.len()) && shape.spaces == 0 && text.chars().all(|c| c.is_alphanumeric() || "._-@+".contains(c)) && shape.small > 0;
+        let is_name = (3..=40).contains(&bytes.len())
+            && shape.spaces == 0
+            && text.chars().all(|c| c.is_alphanumeric() || "._-@+".contains(c))
+            && shape.small > 0;
         let is_address = text.bytes().skip(1).any(|b| b == b'@');
         if !is_name || is_address || is_reference(bytes, value.is_quoted) {
             return;
@@ -296,7 +363,14 @@ impl Scene<'_> {
             Joint::Assigned if value.is_quoted => 66,
             Joint::Assigned if !shape.is_capitalised => 60,
             Joint::Said if marked => 78,
-            Joint::Said if shape.capitals == 0 && self.slice(hit.start, hit.end).len() >= 5 && bytes.len() >= 5 && self.part(value.start, value.end).is_ascii() => 62,
+            Joint::Said
+                if shape.capitals == 0
+                    && self.slice(hit.start, hit.end).len() >= 5
+                    && bytes.len() >= 5
+                    && self.part(value.start, value.end).is_ascii() =>
+            {
+                62
+            }
             Joint::Given if shape.digits > 0 && shape.capitals == 0 => 62,
             _ => return,
         };
@@ -313,7 +387,45 @@ impl Scene<'_> {
             let trimmed = rest.trim_start_matches([' ', ':', '#', '=', '"', '\'', '.', '-', '*', '|', '：', '\t', '(']);
             let mut skipped = rest.len() - trimmed.len();
             let lower = trimmed.to_lowercase();
-            for word in ["number", "numbers", "num", "no", "nr", "is", "id", "code", "nummer", "ist", "est", "es", "plate", "card", "numéro", "número", "numero", "n°", "nº", "№", "was", "of", "and", "the", "ending in", "für", "号码", "号", "是", "番号", "は", "번호", "คือ", "เลขที่", "é", "è", "jest"] {
+            for word in [
+                "number",
+                "numbers",
+                "num",
+                "no",
+                "nr",
+                "is",
+                "id",
+                "code",
+                "nummer",
+                "ist",
+                "est",
+                "es",
+                "plate",
+                "card",
+                "numéro",
+                "número",
+                "numero",
+                "n°",
+                "nº",
+                "№",
+                "was",
+                "of",
+                "and",
+                "the",
+                "ending in",
+                "für",
+                "号码",
+                "号",
+                "是",
+                "番号",
+                "は",
+                "번호",
+                "คือ",
+                "เลขที่",
+                "é",
+                "è",
+                "jest",
+            ] {
                 if let Some(after) = lower.strip_prefix(word)
                     && !(word.is_ascii() && after.starts_with(|c: char| c.is_alphanumeric()))
                 {
@@ -336,14 +448,17 @@ impl Scene<'_> {
             let byte = self.byte(end);
             if alphabet(&byte) && end < self.text.len() {
                 end += 1;
-                if !self.byte(end).is_ascii_lowercase() {
-                    if !alphabet(&self.byte(end)) {
-                        last = end;
-                    }
-                } else {
+                if self.byte(end).is_ascii_lowercase() {
                     break;
                 }
-            } else if end > at && matches!(byte, b' ' | b'-' | b'.' | b'/') && alphabet(&self.byte(end + 1)) && (meaning.has(Meaning::VEHICLE.and(Meaning::DRIVER_LICENSE).and(Meaning::BANK_ACCOUNT)) || byte == b'-') {
+                if !alphabet(&self.byte(end)) {
+                    last = end;
+                }
+            } else if end > at
+                && matches!(byte, b' ' | b'-' | b'.' | b'/')
+                && alphabet(&self.byte(end + 1))
+                && (meaning.has(Meaning::VEHICLE.and(Meaning::DRIVER_LICENSE).and(Meaning::BANK_ACCOUNT)) || byte == b'-')
+            {
                 end += 1;
             } else {
                 break;
@@ -433,13 +548,86 @@ fn is_reference(value: &[u8], is_quoted: bool) -> bool {
     let lower = text.to_ascii_lowercase();
     let lower = lower.trim_matches(['"', '\'', '`']);
     let is_plain = |inner: &str| inner.chars().all(|c| c.is_alphanumeric() || " _.|'\"-()".contains(c));
-    let braces = text.strip_prefix("{{").and_then(|t| t.strip_suffix("}}")).is_some_and(is_plain) || text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).is_some_and(is_plain) || text.starts_with("{{") && !text.ends_with("}}") && !text.contains(['$', '(']);
-    let template = braces || ["${", "<%", "#{", "%(", "$(", "ENC[", "vault:", "${{"].iter().any(|t| text.starts_with(t)) || text.starts_with('<') && text.ends_with('>') || text.starts_with('$') && !is_quoted || text.starts_with('%') && text.ends_with('%');
+    let braces = text.strip_prefix("{{").and_then(|t| t.strip_suffix("}}")).is_some_and(is_plain)
+        || text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).is_some_and(is_plain)
+        || text.starts_with("{{") && !text.ends_with("}}") && !text.contains(['$', '(']);
+    let template = braces
+        || ["${", "<%", "#{", "%(", "$(", "ENC[", "vault:", "${{"].iter().any(|t| text.starts_with(t))
+        || text.starts_with('<') && text.ends_with('>')
+        || text.starts_with('$') && !is_quoted
+        || text.starts_with('%') && text.ends_with('%');
     let word = [
-        "null", "none", "nil", "undefined", "true", "false", "changeme", "change_me", "change-me", "todo", "tbd", "secret", "password", "string", "str",
-        "required", "optional", "example", "placeholder", "redacted", "hidden", "masked", "empty", "default", "unknown", "n/a", "xxx", "test", "key", "token", "incorrect", "wrong", "invalid", "expired", "correct", "missing", "reset", "here", "forgotten", "self", "input", "value", "not",
+        "null",
+        "none",
+        "nil",
+        "undefined",
+        "true",
+        "false",
+        "changeme",
+        "change_me",
+        "change-me",
+        "todo",
+        "tbd",
+        "secret",
+        "password",
+        "string",
+        "str",
+        "required",
+        "optional",
+        "example",
+        "placeholder",
+        "redacted",
+        "hidden",
+        "masked",
+        "empty",
+        "default",
+        "unknown",
+        "n/a",
+        "xxx",
+        "test",
+        "key",
+        "token",
+        "incorrect",
+        "wrong",
+        "invalid",
+        "expired",
+        "correct",
+        "missing",
+        "reset",
+        "here",
+        "forgotten",
+        "self",
+        "input",
+        "value",
+        "not",
     ];
-    let call = ["env", "getenv", "process.env", "os.environ", "config.", "config[", "settings.", "self.", "this.", "secrets.", "var.", "vars.", "params.", "request.", "req.", "args.", "options.", "opts.", "system.getenv", "std::env", "func", "lambda", "new ", "await ", "credentials."];
+    let call = [
+        "env",
+        "getenv",
+        "process.env",
+        "os.environ",
+        "config.",
+        "config[",
+        "settings.",
+        "self.",
+        "this.",
+        "secrets.",
+        "var.",
+        "vars.",
+        "params.",
+        "request.",
+        "req.",
+        "args.",
+        "options.",
+        "opts.",
+        "system.getenv",
+        "std::env",
+        "func",
+        "lambda",
+        "new ",
+        "await ",
+        "credentials.",
+    ];
     let hint = ["your", "my_", "insert", "replace", "enter_", "<your", "example", "dummy", "placeholder", "changeme", "fake"];
     let is_example_key = lower.starts_with("akia");
     template
@@ -447,8 +635,13 @@ fn is_reference(value: &[u8], is_quoted: bool) -> bool {
         || (!is_quoted && call.iter().any(|c| lower.starts_with(c)))
         || (is_quoted && (lower.starts_with("process.env") || lower.starts_with("os.environ")))
         || (!is_example_key && hint.iter().any(|h| lower.starts_with(h)))
-        || (!is_quoted && text.contains("::") )
-        || text.starts_with("arn:") || text.starts_with("http://") || text.starts_with("https://") || text.starts_with('/') && text.matches('/').count() > 1 || text.starts_with("./") || text.starts_with("~/")
+        || (!is_quoted && text.contains("::"))
+        || text.starts_with("arn:")
+        || text.starts_with("http://")
+        || text.starts_with("https://")
+        || text.starts_with('/') && text.matches('/').count() > 1
+        || text.starts_with("./")
+        || text.starts_with("~/")
 }
 
 /// Filled with one character, dots or asterisks: what stands where a secret was taken out.
@@ -469,7 +662,10 @@ fn is_bech32(token: &[u8]) -> bool {
     let step = |check: u32, value: u32| {
         let top = check >> 25;
         let next = (check & 0x01ff_ffff) << 5 ^ value;
-        [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3].iter().enumerate().fold(next, |n, (i, g)| if top >> i & 1 == 1 { n ^ g } else { n })
+        [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3]
+            .iter()
+            .enumerate()
+            .fold(next, |n, (i, g)| if top >> i & 1 == 1 { n ^ g } else { n })
     };
     let spread = human.iter().map(|b| u32::from(b >> 5)).chain([0]).chain(human.iter().map(|b| u32::from(b & 31)));
     let head = spread.fold(1, step);

@@ -22,7 +22,8 @@ impl Scene<'_> {
             groups.push(digits);
             end += digits;
             let rest = self.part(end, (end + 8).min(self.text.len()).max(end));
-            let rest = if self.text.is_char_boundary((end + 8).min(self.text.len())) { rest } else { self.part(end, self.boundary(end + 8)) };
+            let rest =
+                if self.text.is_char_boundary((end + 8).min(self.text.len())) { rest } else { self.part(end, self.boundary(end + 8)) };
             let gap = match rest.chars().next() {
                 Some('年' | '月' | '년' | '월') => {
                     let unit = rest.chars().next().map_or(0, char::len_utf8);
@@ -55,9 +56,8 @@ impl Scene<'_> {
 
     /// Whether a word before says so, and no other date stands between.
     fn is_about_birth(&self, at: usize) -> bool {
-        self.before(at, Meaning::DOB, DISTANCE).is_some_and(|word| {
-            !self.is_cut(word.end, at) && self.slice(word.end, at).iter().filter(|b| b.is_ascii_digit()).count() < 4
-        })
+        self.before(at, Meaning::DOB, DISTANCE)
+            .is_some_and(|word| !self.is_cut(word.end, at) && self.slice(word.end, at).iter().filter(|b| b.is_ascii_digit()).count() < 4)
     }
 
     fn boundary(&self, at: usize) -> usize {

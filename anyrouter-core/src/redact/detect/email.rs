@@ -5,8 +5,8 @@ use crate::redact::{Kind, scan::Hit, vocabulary::is_letter};
 
 /// Domains' ends that a spelled-out address may have.
 const ENDS: [&str; 40] = [
-    "com", "org", "net", "edu", "gov", "io", "co", "dev", "app", "info", "biz", "me", "ai", "de", "uk", "fr", "es", "it", "nl", "pl", "pt", "se",
-    "no", "dk", "fi", "ch", "at", "be", "eu", "us", "ca", "au", "in", "jp", "cn", "br", "ru", "cz", "example", "test",
+    "com", "org", "net", "edu", "gov", "io", "co", "dev", "app", "info", "biz", "me", "ai", "de", "uk", "fr", "es", "it", "nl", "pl", "pt",
+    "se", "no", "dk", "fi", "ch", "at", "be", "eu", "us", "ca", "au", "in", "jp", "cn", "br", "ru", "cz", "example", "test",
 ];
 
 fn is_local(byte: u8) -> bool {
@@ -30,7 +30,7 @@ impl Scene<'_> {
         if start > 0 && at - start < 64 && is_local(self.byte_before(start)) && !b"=/{|?&#$`*!".contains(&self.byte_before(start)) {
             return;
         }
-        while start < at && (b".-'+%_".contains(&self.byte(start)) && !(self.byte(start) == b'_') || !self.text.is_char_boundary(start)) {
+        while start < at && (b".-'+%_".contains(&self.byte(start)) && (self.byte(start) != b'_') || !self.text.is_char_boundary(start)) {
             start += 1;
         }
         let mut end = at + 1;
@@ -73,12 +73,21 @@ impl Scene<'_> {
         }
         let password = inside.iter().position(|b| *b == b':').map_or(0, |p| inside.len() - p - 1);
         let is_variable = inside.windows(2).any(|w| w == b"${" || w == b"{{") || password == 0;
-        let start = window.get(..scheme).unwrap_or_default().iter().rposition(|b| !(b.is_ascii_alphanumeric() || b"+.-".contains(b))).map_or(0, |p| p + 1);
+        let start = window
+            .get(..scheme)
+            .unwrap_or_default()
+            .iter()
+            .rposition(|b| !(b.is_ascii_alphanumeric() || b"+.-".contains(b)))
+            .map_or(0, |p| p + 1);
         if is_variable || start == scheme {
             return false;
         }
         let mut end = at + 1;
-        while end < self.text.len() && end < at + 512 && !self.byte(end).is_ascii_whitespace() && !b"\"'<>`,;)]}|\\".contains(&self.byte(end)) {
+        while end < self.text.len()
+            && end < at + 512
+            && !self.byte(end).is_ascii_whitespace()
+            && !b"\"'<>`,;)]}|\\".contains(&self.byte(end))
+        {
             end += 1;
         }
         while end > at && b".:!?".contains(&self.byte_before(end)) {
@@ -100,13 +109,21 @@ impl Scene<'_> {
         // Back over words that `dot`, `at` and signs join.
         for _ in 0..10 {
             let word_end = self.skip_back(start);
-            let word = word_end - bytes.get(word_end.saturating_sub(48)..word_end).unwrap_or_default().iter().rev().take_while(|b| is_spelled(**b)).count();
+            let word = word_end
+                - bytes.get(word_end.saturating_sub(48)..word_end).unwrap_or_default().iter().rev().take_while(|b| is_spelled(**b)).count();
             if word == word_end {
                 break;
             }
             start = word;
             let joint_end = self.skip_back(word);
-            let joint = joint_end - bytes.get(joint_end.saturating_sub(12)..joint_end).unwrap_or_default().iter().rev().take_while(|b| is_letter(**b)).count();
+            let joint = joint_end
+                - bytes
+                    .get(joint_end.saturating_sub(12)..joint_end)
+                    .unwrap_or_default()
+                    .iter()
+                    .rev()
+                    .take_while(|b| is_letter(**b))
+                    .count();
             let text = self.part(joint, joint_end).to_lowercase();
             match text.as_str() {
                 "at" | "arroba" | "chiocciola" | "arobase" | "ät" | "klammeraffe" if !has_at => {
@@ -141,7 +158,10 @@ impl Scene<'_> {
             }
             let text = self.part(word, word + length).to_ascii_lowercase();
             let bracketed = b"([{<".contains(&self.byte_before(dot.start));
-            let is_word = matches!(text.as_str(), "in" | "me" | "it" | "at" | "be" | "us" | "no" | "es" | "app" | "test" | "co" | "io") && word - at > 1 && !bracketed && self.byte(dot.start).is_ascii_uppercase();
+            let is_word = matches!(text.as_str(), "in" | "me" | "it" | "at" | "be" | "us" | "no" | "es" | "app" | "test" | "co" | "io")
+                && word - at > 1
+                && !bracketed
+                && self.byte(dot.start).is_ascii_uppercase();
             if ENDS.contains(&text.as_str()) && !is_word {
                 end = Some((word, word + length));
             }

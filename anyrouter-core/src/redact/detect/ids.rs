@@ -126,7 +126,8 @@ impl Id {
         self.words.iter().any(|word| {
             context.match_indices(word).any(|(at, _)| {
                 let is_letter = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() && c.is_ascii());
-                !is_letter(context.get(..at).and_then(|t| t.chars().next_back())) && !is_letter(context.get(at + word.len()..).and_then(|t| t.chars().next()))
+                !is_letter(context.get(..at).and_then(|t| t.chars().next_back()))
+                    && !is_letter(context.get(at + word.len()..).and_then(|t| t.chars().next()))
             })
         })
     }

@@ -9,16 +9,107 @@ use crate::redact::{
 
 /// Particles within names.
 const PARTICLES: [&str; 26] = [
-    "van", "von", "de", "der", "den", "del", "della", "di", "da", "do", "dos", "das", "la", "le", "el", "al", "bin", "bint", "ibn", "ben", "ter", "ten",
-    "zu", "y", "e", "st",
+    "van", "von", "de", "der", "den", "del", "della", "di", "da", "do", "dos", "das", "la", "le", "el", "al", "bin", "bint", "ibn", "ben",
+    "ter", "ten", "zu", "y", "e", "st",
 ];
 /// Words that are written with a capital and are no part of a name.
 const STOPS: [&str; 96] = [
-    "i", "the", "a", "an", "and", "or", "but", "my", "your", "his", "her", "our", "their", "this", "that", "is", "was", "are", "can", "could", "please", "hi",
-    "hello", "dear", "hey", "thanks", "thank", "regards", "best", "sincerely", "yes", "no", "ok", "we", "you", "he", "she", "it", "they", "if", "when", "where",
-    "what", "who", "how", "why", "on", "in", "at", "to", "from", "for", "of", "with", "by", "as", "email", "phone", "address", "tel", "date", "dob", "ssn", "age",
-    "born", "note", "re", "subject", "street", "inc", "ltd", "llc", "gmbh", "corp", "university", "bank", "hospital", "school", "not", "there", "team", "all",
-    "everyone", "everybody", "sir", "madam", "ich", "wir", "und", "der", "die", "das", "el", "la", "je", "unknown",
+    "i",
+    "the",
+    "a",
+    "an",
+    "and",
+    "or",
+    "but",
+    "my",
+    "your",
+    "his",
+    "her",
+    "our",
+    "their",
+    "this",
+    "that",
+    "is",
+    "was",
+    "are",
+    "can",
+    "could",
+    "please",
+    "hi",
+    "hello",
+    "dear",
+    "hey",
+    "thanks",
+    "thank",
+    "regards",
+    "best",
+    "sincerely",
+    "yes",
+    "no",
+    "ok",
+    "we",
+    "you",
+    "he",
+    "she",
+    "it",
+    "they",
+    "if",
+    "when",
+    "where",
+    "what",
+    "who",
+    "how",
+    "why",
+    "on",
+    "in",
+    "at",
+    "to",
+    "from",
+    "for",
+    "of",
+    "with",
+    "by",
+    "as",
+    "email",
+    "phone",
+    "address",
+    "tel",
+    "date",
+    "dob",
+    "ssn",
+    "age",
+    "born",
+    "note",
+    "re",
+    "subject",
+    "street",
+    "inc",
+    "ltd",
+    "llc",
+    "gmbh",
+    "corp",
+    "university",
+    "bank",
+    "hospital",
+    "school",
+    "not",
+    "there",
+    "team",
+    "all",
+    "everyone",
+    "everybody",
+    "sir",
+    "madam",
+    "ich",
+    "wir",
+    "und",
+    "der",
+    "die",
+    "das",
+    "el",
+    "la",
+    "je",
+    "unknown",
 ];
 
 /// A word of a name.
@@ -90,7 +181,8 @@ impl Scene<'_> {
             if self.is_capitalised(word.start) && !self.is_stop(word) && (text.chars().count() > 1 || is_initial || !text.is_ascii()) {
                 particles = 0;
                 words.push(word);
-            } else if PARTICLES.contains(&text.to_lowercase().as_str()) && !words.is_empty() && particles < 2 && self.byte(word.end) == b' ' {
+            } else if PARTICLES.contains(&text.to_lowercase().as_str()) && !words.is_empty() && particles < 2 && self.byte(word.end) == b' '
+            {
                 particles += 1;
                 words.push(word);
             } else {
@@ -130,11 +222,14 @@ impl Scene<'_> {
         if self.byte(at) == b' ' {
             at += 1;
         }
-        if at == hit.end || !self.is_capitalised(hit.start) && !self.part(hit.start, hit.end).chars().next().is_some_and(char::is_lowercase) {
+        if at == hit.end || !self.is_capitalised(hit.start) && !self.part(hit.start, hit.end).chars().next().is_some_and(char::is_lowercase)
+        {
             return;
         }
         // Another title may follow.
-        if let Some(next) = self.after(at, Meaning::HONORIFIC, 0) && next.start == at {
+        if let Some(next) = self.after(at, Meaning::HONORIFIC, 0)
+            && next.start == at
+        {
             return;
         }
         let words = self.capitalised_words(at);
@@ -168,7 +263,8 @@ impl Scene<'_> {
         let mut start = end;
         let mut words = 0;
         while words < 4 {
-            let length = self.slice(start.saturating_sub(24), start).iter().rev().take_while(|b| is_letter(**b) || b"-'".contains(b)).count();
+            let length =
+                self.slice(start.saturating_sub(24), start).iter().rev().take_while(|b| is_letter(**b) || b"-'".contains(b)).count();
             let from = start - length;
             if length == 0 || !self.text.is_char_boundary(from) || !self.is_capitalised(from) {
                 break;
@@ -197,7 +293,8 @@ impl Scene<'_> {
         let mut at = hit.end;
         let mut marked = false;
         // The rest of a field's name, as in `customer_name_1`.
-        at += self.slice(at, at + 12).iter().take_while(|b| **b == b'_' || (b.is_ascii_alphanumeric() && self.byte(hit.end) == b'_')).count();
+        at +=
+            self.slice(at, at + 12).iter().take_while(|b| **b == b'_' || (b.is_ascii_alphanumeric() && self.byte(hit.end) == b'_')).count();
         let limit = at + 12;
         while at < limit {
             match self.slice(at, at + 3) {
@@ -208,7 +305,24 @@ impl Scene<'_> {
                     marked = true;
                     at += 1;
                 }
-                [b',', b'\n', ..] | [b'\n', ..] if matches!(phrase.as_str(), "regards" | "sincerely" | "best" | "cheers" | "thanks" | "best regards" | "kind regards" | "yours" | "mit freundlichen grüßen" | "viele grüße" | "signed") || phrase.ends_with("regards") || phrase.ends_with("grüßen") || phrase.ends_with("grüße") => {
+                [b',', b'\n', ..] | [b'\n', ..]
+                    if matches!(
+                        phrase.as_str(),
+                        "regards"
+                            | "sincerely"
+                            | "best"
+                            | "cheers"
+                            | "thanks"
+                            | "best regards"
+                            | "kind regards"
+                            | "yours"
+                            | "mit freundlichen grüßen"
+                            | "viele grüße"
+                            | "signed"
+                    ) || phrase.ends_with("regards")
+                        || phrase.ends_with("grüßen")
+                        || phrase.ends_with("grüße") =>
+                {
                     at += 1;
                     marked = true;
                 }
@@ -226,13 +340,34 @@ impl Scene<'_> {
             return;
         }
         let mut words = self.capitalised_words(at);
-        while words.first().is_some_and(|w| self.before(w.end + 1, Meaning::HONORIFIC, 1).is_some_and(|h| h.start == w.start)) && words.len() > 1 {
+        while words.first().is_some_and(|w| self.before(w.end + 1, Meaning::HONORIFIC, 1).is_some_and(|h| h.start == w.start))
+            && words.len() > 1
+        {
             words.remove(0);
         }
         let Some(first) = words.first().copied() else { return };
         let known = words.iter().filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME)).count();
-        let plain = words.iter().filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME) && !self.meaning_of(**w).has(Meaning::AMBIGUOUS)).count();
-        let strong = ["my name is", "name is", "name s", "full name", "first name", "last name", "surname", "ich heiße", "mein name ist", "je m appelle", "me llamo", "mi chiamo", "call me", "nombre completo"].iter().any(|p| phrase.replace(['\'', '_', '-'], " ").contains(p)) || phrase.len() > 8 && phrase.contains("name");
+        let plain =
+            words.iter().filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME) && !self.meaning_of(**w).has(Meaning::AMBIGUOUS)).count();
+        let strong = [
+            "my name is",
+            "name is",
+            "name s",
+            "full name",
+            "first name",
+            "last name",
+            "surname",
+            "ich heiße",
+            "mein name ist",
+            "je m appelle",
+            "me llamo",
+            "mi chiamo",
+            "call me",
+            "nombre completo",
+        ]
+        .iter()
+        .any(|p| phrase.replace(['\'', '_', '-'], " ").contains(p))
+            || phrase.len() > 8 && phrase.contains("name");
         let is_field = marked || strong;
         let end = self.end_of(&words);
         let confidence = match (strong, marked, known, words.len()) {
@@ -244,7 +379,11 @@ impl Scene<'_> {
             (false, false, _, 1) if known == 1 && meaning.has(Meaning::GREETING) => 62,
             _ => return,
         };
-        if self.part(first.start, end).chars().all(|c| c.is_uppercase() || !c.is_alphabetic()) && !strong && known == 0 && self.part(first.start, end).is_ascii() {
+        if self.part(first.start, end).chars().all(|c| c.is_uppercase() || !c.is_alphabetic())
+            && !strong
+            && known == 0
+            && self.part(first.start, end).is_ascii()
+        {
             return;
         }
         if self.meaning_of(first).has(Meaning::PLACE_NAME) && !self.meaning_of(first).has(Meaning::ANY_NAME) {
@@ -262,16 +401,27 @@ impl Scene<'_> {
     /// A name by the lists: a given name and what follows, or a family name behind an initial.
     fn listed(&mut self, hit: Hit, meaning: Meaning) {
         let before = self.byte_before(hit.start);
-        if before.is_ascii_alphanumeric() || matches!(before, b'_' | b'/' | b'\\' | b'@' | b'#' | b'$' | b'.' | b'<' | b'-' | b'&' | b'\'') && !(before == b'.' && self.byte_before(hit.start - 1).is_ascii_uppercase()) {
+        if before.is_ascii_alphanumeric()
+            || matches!(before, b'_' | b'/' | b'\\' | b'@' | b'#' | b'$' | b'.' | b'<' | b'-' | b'&' | b'\'')
+                && !(before == b'.' && self.byte_before(hit.start - 1).is_ascii_uppercase())
+        {
             return;
         }
         let words = self.capitalised_words(hit.start);
         let Some(first) = words.first().copied() else { return };
-        if first.end < hit.end || matches!(self.byte(first.end), b'_' | b'(' | b'/' | b'@' | b'\\' | b'=') || self.byte(first.end) == b'.' && is_letter(self.byte(first.end + 1)) || self.byte(first.end) == b':' && self.byte(first.end + 1) == b':' {
+        if first.end < hit.end
+            || matches!(self.byte(first.end), b'_' | b'(' | b'/' | b'@' | b'\\' | b'=')
+            || self.byte(first.end) == b'.' && is_letter(self.byte(first.end + 1))
+            || self.byte(first.end) == b':' && self.byte(first.end + 1) == b':'
+        {
             return;
         }
         // `Smith, Jane`.
-        if meaning.has(Meaning::FAMILY) && !meaning.has(Meaning::AMBIGUOUS) && words.len() == 1 && self.part(first.end, self.floor(first.end + 2)) == ", " {
+        if meaning.has(Meaning::FAMILY)
+            && !meaning.has(Meaning::AMBIGUOUS)
+            && words.len() == 1
+            && self.part(first.end, self.floor(first.end + 2)) == ", "
+        {
             let given = self.capitalised_words(first.end + 2);
             let known = given.first().is_some_and(|w| self.meaning_of(*w).has(Meaning::GIVEN));
             if known && given.len() <= 2 && !self.is_stop(first) {
@@ -285,7 +435,8 @@ impl Scene<'_> {
             let Some(previous) = self.word_before(start) else { break };
             let text = self.part(previous.start, previous.end);
             let is_initial = text.len() == 1 && self.byte(previous.end) == b'.' && text.chars().all(char::is_uppercase);
-            let is_name = self.is_capitalised(previous.start) && self.meaning_of(previous).has(Meaning::ANY_NAME) && !self.is_stop(previous);
+            let is_name =
+                self.is_capitalised(previous.start) && self.meaning_of(previous).has(Meaning::ANY_NAME) && !self.is_stop(previous);
             if !is_initial && !is_name {
                 break;
             }
@@ -298,7 +449,49 @@ impl Scene<'_> {
         let family = meanings.iter().skip(1).filter(|m| m.has(Meaning::FAMILY) && !m.has(Meaning::AMBIGUOUS)).count();
         let doubtful = meanings.iter().filter(|m| m.has(Meaning::ANY_NAME) && m.has(Meaning::AMBIGUOUS)).count();
         let organisation = words.iter().any(|w| {
-            matches!(self.part(w.start, w.end), "Street" | "Avenue" | "Road" | "Inc" | "Ltd" | "LLC" | "Corp" | "Company" | "Bank" | "University" | "Hospital" | "School" | "Group" | "Foundation" | "License" | "Institute" | "College" | "Library" | "Museum" | "Airport" | "Lane" | "Drive" | "Park" | "Station" | "Award" | "Prize" | "Theorem" | "Law" | "Code" | "Studio" | "Press" | "Server" | "Linux" | "Hill" | "Lake" | "River" | "Island" | "County" | "City" | "Valley")
+            matches!(
+                self.part(w.start, w.end),
+                "Street"
+                    | "Avenue"
+                    | "Road"
+                    | "Inc"
+                    | "Ltd"
+                    | "LLC"
+                    | "Corp"
+                    | "Company"
+                    | "Bank"
+                    | "University"
+                    | "Hospital"
+                    | "School"
+                    | "Group"
+                    | "Foundation"
+                    | "License"
+                    | "Institute"
+                    | "College"
+                    | "Library"
+                    | "Museum"
+                    | "Airport"
+                    | "Lane"
+                    | "Drive"
+                    | "Park"
+                    | "Station"
+                    | "Award"
+                    | "Prize"
+                    | "Theorem"
+                    | "Law"
+                    | "Code"
+                    | "Studio"
+                    | "Press"
+                    | "Server"
+                    | "Linux"
+                    | "Hill"
+                    | "Lake"
+                    | "River"
+                    | "Island"
+                    | "County"
+                    | "City"
+                    | "Valley"
+            )
         });
         if organisation {
             return;
@@ -317,10 +510,22 @@ impl Scene<'_> {
             (0, 0, 2.., 2..=3) if first_is_given && has_small => 56,
             (0, 1.., 0, 2..) if start < hit.start => 66,
             (1.., 0, 0, 1) if meaning.has(Meaning::GIVEN) && has_small && first.end - first.start >= 4 && !first_is_place && !opens => 56,
-            (1.., 0, 0, 1) if meaning.has(Meaning::GIVEN) && has_small && first.end - first.start >= 4 && !first_is_place && self.speaks_of_person(end) => 58,
+            (1.., 0, 0, 1)
+                if meaning.has(Meaning::GIVEN)
+                    && has_small
+                    && first.end - first.start >= 4
+                    && !first_is_place
+                    && self.speaks_of_person(end) =>
+            {
+                58
+            }
             _ => return,
         };
-        if self.byte_before(start) == b'.' && start > 1 && is_letter(self.byte_before(start - 1)) && !self.byte_before(start - 1).is_ascii_uppercase() {
+        if self.byte_before(start) == b'.'
+            && start > 1
+            && is_letter(self.byte_before(start - 1))
+            && !self.byte_before(start - 1).is_ascii_uppercase()
+        {
             return;
         }
         self.add(start, end, Kind::Person, "listed", confidence);
@@ -329,13 +534,25 @@ impl Scene<'_> {
     /// A sentence or a line begins at `at`, where any word has a capital.
     fn opens_sentence(&self, at: usize) -> bool {
         let before = self.slice(at.saturating_sub(3), at);
-        at == 0 || before.ends_with(b"\n") || before.ends_with(b". ") || before.ends_with(b"! ") || before.ends_with(b"? ") || before.ends_with(b"- ") || before.ends_with(b"* ") || before.ends_with(b"# ")
+        at == 0
+            || before.ends_with(b"\n")
+            || before.ends_with(b". ")
+            || before.ends_with(b"! ")
+            || before.ends_with(b"? ")
+            || before.ends_with(b"- ")
+            || before.ends_with(b"* ")
+            || before.ends_with(b"# ")
     }
 
     /// What follows is what people do, or what they are told.
     fn speaks_of_person(&self, end: usize) -> bool {
         let rest = self.part(end, self.floor(end + 16));
-        ["'s ", ", ", " is ", " was ", " has ", " said ", " told ", " asked ", " called ", " lives ", " wants ", " needs ", " works ", " will ", " can ", " and I", " hat ", " ist ", " a ", " est ", " ha ", " es "].iter().any(|w| rest.starts_with(w))
+        [
+            "'s ", ", ", " is ", " was ", " has ", " said ", " told ", " asked ", " called ", " lives ", " wants ", " needs ", " works ",
+            " will ", " can ", " and I", " hat ", " ist ", " a ", " est ", " ha ", " es ",
+        ]
+        .iter()
+        .any(|w| rest.starts_with(w))
     }
 
     fn word_before(&self, at: usize) -> Option<Word> {
@@ -346,7 +563,8 @@ impl Scene<'_> {
         if self.byte_before(end) == b'.' {
             end -= 1;
         }
-        let length = self.slice(end.saturating_sub(40), end).iter().rev().take_while(|b| is_letter(**b) || **b == b'-' || **b == b'\'').count();
+        let length =
+            self.slice(end.saturating_sub(40), end).iter().rev().take_while(|b| is_letter(**b) || **b == b'-' || **b == b'\'').count();
         let start = end - length;
         (length > 0 && self.text.is_char_boundary(start)).then_some(Word { start, end })
     }
@@ -367,11 +585,18 @@ impl Scene<'_> {
                 self.thai_name(at, if meaning.has(Meaning::HONORIFIC) { 84 } else { 80 });
                 return;
             }
-            let is_surname = self.hits.get(index + 1..).unwrap_or_default().iter().take_while(|h| h.start <= at).any(|h| h.start == at && h.meaning().has(Meaning::SURNAME_CHARACTER.and(Meaning::ANY_NAME)));
-            if !meaning.has(Meaning::HONORIFIC) && (is_surname || at > hit.end) {
-                if let Some(end) = self.cjk_name_end(at) {
-                    self.add(at, end, Kind::Person, "introduced", if is_surname { 85 } else { 58 });
-                }
+            let is_surname = self
+                .hits
+                .get(index + 1..)
+                .unwrap_or_default()
+                .iter()
+                .take_while(|h| h.start <= at)
+                .any(|h| h.start == at && h.meaning().has(Meaning::SURNAME_CHARACTER.and(Meaning::ANY_NAME)));
+            if !meaning.has(Meaning::HONORIFIC)
+                && (is_surname || at > hit.end)
+                && let Some(end) = self.cjk_name_end(at)
+            {
+                self.add(at, end, Kind::Person, "introduced", if is_surname { 85 } else { 58 });
             }
         }
         if meaning.has(Meaning::SURNAME_CHARACTER) {
@@ -380,28 +605,62 @@ impl Scene<'_> {
                 let end = self.part(hit.end, self.floor(hit.end + 16)).char_indices().nth(given).map(|(i, _)| hit.end + i);
                 let Some(end) = end else { break };
                 let between = self.part(hit.end, end);
-                if !between.chars().all(|c| is_cjk(c) || c == ' ') || between.chars().any(|c| "的是在了和我你他她们这那有不".contains(c)) {
+                if !between.chars().all(|c| is_cjk(c) || c == ' ') || between.chars().any(|c| "的是在了和我你他她们这那有不".contains(c))
+                {
                     break;
                 }
                 let rest = self.part(end, self.floor(end + 12)).trim_start();
-                if ["先生", "女士", "小姐", "太太", "老师", "老師", "教授", "医生", "醫生", "经理", "經理", "同学", "博士", "さん", "様", "さま", "君", "ちゃん", "氏", "部長", "社長", "課長", "씨", "님", "선생님", "과장", "대리", "부장"].iter().any(|t| rest.starts_with(t)) {
+                if [
+                    "先生",
+                    "女士",
+                    "小姐",
+                    "太太",
+                    "老师",
+                    "老師",
+                    "教授",
+                    "医生",
+                    "醫生",
+                    "经理",
+                    "經理",
+                    "同学",
+                    "博士",
+                    "さん",
+                    "様",
+                    "さま",
+                    "君",
+                    "ちゃん",
+                    "氏",
+                    "部長",
+                    "社長",
+                    "課長",
+                    "씨",
+                    "님",
+                    "선생님",
+                    "과장",
+                    "대리",
+                    "부장",
+                ]
+                .iter()
+                .any(|t| rest.starts_with(t))
+                {
                     self.add(hit.start, end, Kind::Person, "titled", 82);
                     return;
                 }
             }
             if let Some(end) = self.chinese_name_end(hit) {
                 self.add(hit.start, end, Kind::Person, "listed", 60);
-            } else if self.is_kanji_or_hangul_name(hit) {
-                if let Some(end) = self.cjk_name_end(hit.start) {
-                    self.add(hit.start, end, Kind::Person, "listed", 56);
-                }
+            } else if self.is_kanji_or_hangul_name(hit)
+                && let Some(end) = self.cjk_name_end(hit.start)
+            {
+                self.add(hit.start, end, Kind::Person, "listed", 56);
             }
         }
         if meaning.has(Meaning::ANY_NAME) && next(hit.start).next().is_some_and(is_thai) {
             self.thai_name(hit.start, 66);
         } else if meaning.has(Meaning::GIVEN) && next(hit.start).next().is_some_and(is_cjk) {
             // A family name right before.
-            let before: Option<Hit> = self.hits.get(..index).and_then(|h| h.iter().rev().take(3).find(|h| h.end == hit.start || h.end + 1 == hit.start)).copied();
+            let before: Option<Hit> =
+                self.hits.get(..index).and_then(|h| h.iter().rev().take(3).find(|h| h.end == hit.start || h.end + 1 == hit.start)).copied();
             if let Some(family) = before.filter(|h| h.meaning().has(Meaning::SURNAME_CHARACTER)) {
                 self.add(family.start, hit.end, Kind::Person, "listed", 80);
             }
@@ -425,8 +684,7 @@ impl Scene<'_> {
         let mut chars = self.chars_from(hit.end);
         let first = chars.next().filter(|c| GIVEN.contains(*c))?;
         let surname = self.part(hit.start, hit.end);
-        let second = chars.next().filter(|c| GIVEN.contains(*c) && !"之可以时行言发生学国家新"
-            .contains(*c));
+        let second = chars.next().filter(|c| GIVEN.contains(*c) && !"之可以时行言发生学国家新".contains(*c));
         if second.is_none() && ("之可以时行言发生学国家新明".contains(first) || WORDS.contains(surname)) {
             return None;
         }
@@ -445,8 +703,18 @@ impl Scene<'_> {
         let mut count = 0;
         for (i, c) in text.char_indices() {
             let stops = "的是在了和我你他她们这那有不，。、！？的，電电住今来想要请吗呢啊也就都把被给对从到为与及或且但而所以因为男女生年月日号號岁歳才";
-            let fits = is_cjk(c) && matches!(c, '\u{ac00}'..='\u{d7af}') == hangul && !(count > 0 && stops.contains(c)) && !matches!(c, '\u{3040}'..='\u{309f}');
-            let gap = c == ' ' && count > 0 && count < 4 && text.get(i + 1..).and_then(|r| r.chars().next()).is_some_and(|n| is_cjk(n) && !matches!(n, '\u{3040}'..='\u{309f}') && !hangul) && matches!(first, '\u{4e00}'..='\u{9fff}');
+            let fits = is_cjk(c)
+                && matches!(c, '\u{ac00}'..='\u{d7af}') == hangul
+                && !(count > 0 && stops.contains(c))
+                && !matches!(c, '\u{3040}'..='\u{309f}');
+            let gap = c == ' '
+                && count > 0
+                && count < 4
+                && text
+                    .get(i + 1..)
+                    .and_then(|r| r.chars().next())
+                    .is_some_and(|n| is_cjk(n) && !matches!(n, '\u{3040}'..='\u{309f}') && !hangul)
+                && matches!(first, '\u{4e00}'..='\u{9fff}');
             let surname_jp = count >= 4;
             if gap {
                 continue;
@@ -466,10 +734,12 @@ impl Scene<'_> {
 
     /// A Thai name: a run of Thai, and a second one behind a space.
     fn thai_name(&mut self, at: usize, confidence: u8) {
-        let run = |at: usize| at + self.part(at, self.floor(at + 60)).chars().take_while(|c| is_thai(*c)).map(char::len_utf8).sum::<usize>();
+        let run =
+            |at: usize| at + self.part(at, self.floor(at + 60)).chars().take_while(|c| is_thai(*c)).map(char::len_utf8).sum::<usize>();
         let mut first = at;
         // Titles go before.
-        for title in ["นางสาว", "นาย", "นาง", "คุณ", "ดร.", "น.ส.", "ด.ช.", "ด.ญ.", "คือ"] {
+        for title in ["นางสาว", "นาย", "นาง", "คุณ", "ดร.", "น.ส.", "ด.ช.", "ด.ญ.", "คือ"]
+        {
             if self.part(first, self.text.len()).starts_with(title) {
                 first += title.len();
                 break;
@@ -482,7 +752,8 @@ impl Scene<'_> {
         if end <= first + 3 {
             return;
         }
-        for stop in ["ค่ะ", "ครับ", "คะ", "นะ", "อยู่", "เป็น", "มี", "และ", "จะ", "ที่", "ได้", "โทร", "เบอร์", "ต้อง", "อายุ", "เกิด", "ทำ"] {
+        for stop in ["ค่ะ", "ครับ", "คะ", "นะ", "อยู่", "เป็น", "มี", "และ", "จะ", "ที่", "ได้", "โทร", "เบอร์", "ต้อง", "อายุ", "เกิด", "ทำ"]
+        {
             if let Some(cut) = self.part(first, end).find(stop).filter(|c| *c >= 6) {
                 end = first + cut;
             }
@@ -490,7 +761,45 @@ impl Scene<'_> {
         if self.byte(end) == b' ' {
             let next = run(end + 1);
             let second = self.part(end + 1, next);
-            let is_word = ["เบอร์", "โทร", "อยู่", "อีเมล", "เลข", "ที่อยู่", "ครับ", "ค่ะ", "เกิด", "และ", "ขอ", "ต้อง", "จะ", "มี", "เป็น", "ได้", "ไป", "กับ", "อายุ", "บ้าน", "ช่วย", "วัน", "พนักงาน", "ส่ง", "ทำ", "ของ", "ผ่าน", "หมาย", "ติด", "นัด", "รหัส", "บัตร", "จาก", "แจ้ง", "มา"].iter().any(|w| second.starts_with(w));
+            let is_word = [
+                "เบอร์",
+                "โทร",
+                "อยู่",
+                "อีเมล",
+                "เลข",
+                "ที่อยู่",
+                "ครับ",
+                "ค่ะ",
+                "เกิด",
+                "และ",
+                "ขอ",
+                "ต้อง",
+                "จะ",
+                "มี",
+                "เป็น",
+                "ได้",
+                "ไป",
+                "กับ",
+                "อายุ",
+                "บ้าน",
+                "ช่วย",
+                "วัน",
+                "พนักงาน",
+                "ส่ง",
+                "ทำ",
+                "ของ",
+                "ผ่าน",
+                "หมาย",
+                "ติด",
+                "นัด",
+                "รหัส",
+                "บัตร",
+                "จาก",
+                "แจ้ง",
+                "มา",
+            ]
+            .iter()
+            .any(|w| second.starts_with(w));
             if next > end + 7 && !is_word {
                 end = next;
             }

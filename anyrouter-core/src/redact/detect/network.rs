@@ -18,7 +18,10 @@ impl Scene<'_> {
         while end > at && self.byte_before(end) == b'.' {
             end -= 1;
         }
-        if self.byte_before(start).is_ascii_alphanumeric() || self.byte(end).is_ascii_alphanumeric() || matches!(self.byte_before(start), b'_') {
+        if self.byte_before(start).is_ascii_alphanumeric()
+            || self.byte(end).is_ascii_alphanumeric()
+            || matches!(self.byte_before(start), b'_')
+        {
             return;
         }
         let text = self.part(start, end);
@@ -41,6 +44,10 @@ impl Scene<'_> {
     /// The length of `/64` behind an address.
     pub(super) fn prefix_length(&self, at: usize) -> usize {
         let digits = self.slice(at + 1, at + 4).iter().take_while(|b| b.is_ascii_digit()).count();
-        if self.byte(at) == b'/' && (1..=3).contains(&digits) && !self.byte(at + 1 + digits).is_ascii_alphanumeric() { 1 + digits } else { 0 }
+        if self.byte(at) == b'/' && (1..=3).contains(&digits) && !self.byte(at + 1 + digits).is_ascii_alphanumeric() {
+            1 + digits
+        } else {
+            0
+        }
     }
 }

@@ -68,7 +68,9 @@ impl Scene<'_> {
             return (start + length).max(at + 1);
         }
         let mut taken: Vec<(usize, usize)> = Vec::new();
-        let iban_like = self.slice(start, start + 4).iter().enumerate().all(|(i, b)| if i < 2 { b.is_ascii_uppercase() } else { b.is_ascii_digit() }) && digits >= 11;
+        let iban_like =
+            self.slice(start, start + 4).iter().enumerate().all(|(i, b)| if i < 2 { b.is_ascii_uppercase() } else { b.is_ascii_digit() })
+                && digits >= 11;
         for size in (1..=pieces.len()).rev() {
             for first in 0..=pieces.len() - size {
                 let Some(window) = pieces.get(first..first + size) else { continue };
@@ -76,7 +78,9 @@ impl Scene<'_> {
                 if taken.iter().any(|(s, e)| a.start < *e && *s < b.end) || !(a.has_digit || b.has_digit) {
                     continue;
                 }
-                if let Some(finding) = self.part_of(window).and_then(|p| self.judge(&p)).filter(|f| !iban_like || f.label != Kind::Phone.into()) {
+                if let Some(finding) =
+                    self.part_of(window).and_then(|p| self.judge(&p)).filter(|f| !iban_like || f.label != Kind::Phone.into())
+                {
                     taken.push((finding.start, finding.end));
                     self.found.push(finding);
                 }
@@ -110,9 +114,18 @@ impl Scene<'_> {
             let gap = self.slice(at, at + 6).iter().take_while(|b| b" -./_()+:\t\n~*".contains(b)).count();
             let between = self.slice(at, at + gap);
             let joins = gap == 1 && b" -./_(:+\t*~".contains(&between[0])
-                || gap == 2 && (between[1] == b' ' && b".)/-".contains(&between[0]) || between == b" (" || between == b") " || between == b")-" || between == b"  " || between == b"--")
+                || gap == 2
+                    && (between[1] == b' ' && b".)/-".contains(&between[0])
+                        || between == b" ("
+                        || between == b") "
+                        || between == b")-"
+                        || between == b"  "
+                        || between == b"--")
                 || gap == 3 && (matches!(between, b" - " | b" / " | b" . " | b"   " | b") -"))
-                || gap > 0 && between.contains(&b'\n') && between.iter().all(|b| b" \n".contains(b)) && between.iter().filter(|b| **b == b'\n').count() == 1;
+                || gap > 0
+                    && between.contains(&b'\n')
+                    && between.iter().all(|b| b" \n".contains(b))
+                    && between.iter().filter(|b| **b == b'\n').count() == 1;
             if !joins {
                 break;
             }
@@ -135,7 +148,14 @@ impl Scene<'_> {
 
     fn part_of(&self, window: &[Piece]) -> Option<Part> {
         let (first, last) = (window.first()?, window.last()?);
-        let mut part = Part { start: first.start, end: last.end, compact: Vec::new(), pieces: window.len(), separators: Vec::new(), has_letter: false };
+        let mut part = Part {
+            start: first.start,
+            end: last.end,
+            compact: Vec::new(),
+            pieces: window.len(),
+            separators: Vec::new(),
+            has_letter: false,
+        };
         for piece in window {
             if let Some(before) = part.separators.last_mut() {
                 // The last separator of several counts.
@@ -154,7 +174,7 @@ impl Scene<'_> {
 
     /// What a part is, if it is anything: the surest.
     fn judge(&self, part: &Part) -> Option<Finding> {
-        let candidates = [self.card(part), self.iban(part), self.identity(part), self.phone(part), self.base58(part), self.vin(part)];
+        let candidates = [self.card(part), iban(part), self.identity(part), self.phone(part), base58(self, part), self.vin(part)];
         candidates.into_iter().flatten().max_by_key(|f| f.confidence)
     }
 
@@ -166,7 +186,7 @@ impl Scene<'_> {
         }
         let sizes = self.sizes(part);
         let uniform = part.separators.windows(2).all(|w| w[0] == w[1]) || part.separators.contains(&b'\n');
-        let usual = matches!(sizes.as_slice(), [4, 4, 4, 4] | [4, 6, 5] | [4, 6, 4] | [4, 4, 4, 4, 3] | [4, 4, 4, 1] | [6, 13]) || sizes.len() == digits.len();
+        let usual = matches!(sizes.as_slice(), [4, 4, 4, 4 | 1] | [4, 6, 5 | 4] | [4, 4, 4, 4, 3] | [6, 13]) || sizes.len() == digits.len();
         let named = self.near(part.start, part.end, Meaning::CARD);
         let confidence = match (named, part.pieces) {
             (true, _) => 98,
@@ -183,28 +203,14 @@ impl Scene<'_> {
         self.slice(part.start, part.end).split(|b| !b.is_ascii_alphanumeric()).map(<[u8]>::len).filter(|n| *n > 0).collect()
     }
 
-    /// An IBAN (ISO 13616): the country's length, and mod 97.
-    fn iban(&self, part: &Part) -> Option<Finding> {
-        let compact = &part.compact;
-        let country = compact.first_chunk::<2>()?;
-        let length = IBAN_LENGTHS.iter().find(|(c, _)| c.as_bytes() == country)?.1;
-        if compact.len() != length || !compact.get(2..4)?.iter().all(u8::is_ascii_digit) {
-            return None;
-        }
-        let turned = compact.iter().skip(4).chain(compact.iter().take(4));
-        let rest = turned.fold(0_u64, |n, b| {
-            let v = char::from(*b).to_digit(36).map_or(0, u64::from);
-            (if v > 9 { n * 100 } else { n * 10 } + v) % 97
-        });
-        let mut finding = Finding::new(part.start, part.end, Kind::Iban, "iban", 98);
-        finding.country = Some(String::from_utf8_lossy(country).into_owned().into());
-        (rest == 1).then_some(finding)
-    }
-
     /// A national or tax number: by its check digits where they are strong, by the words around it where they are not.
     fn identity(&self, part: &Part) -> Option<Finding> {
         let odd = |s: &u8| !b" -./_".contains(s);
-        if part.compact.len() > ids::LONGEST || part.separators.iter().any(odd) || b".,".contains(&self.byte_before(part.start)) || self.byte(part.end) == b'.' && self.byte(part.end + 1).is_ascii_digit() {
+        if part.compact.len() > ids::LONGEST
+            || part.separators.iter().any(odd)
+            || b".,".contains(&self.byte_before(part.start))
+            || self.byte(part.end) == b'.' && self.byte(part.end + 1).is_ascii_digit()
+        {
             return None;
         }
         let mut fitting = self.engine.ids.fitting(&part.compact).peekable();
@@ -232,7 +238,7 @@ impl Scene<'_> {
                 let named = id.is_named(&context);
                 let here = country.contains(&id.country);
                 let groups_fit = part.pieces == 1 || id.is_written_so(&groups);
-                let is_dated = matches!(groups.as_slice(), [2, 2, 4] | [4, 2, 2] | [1, 2, 4] | [2, 1, 4]);
+                let is_dated = matches!(groups.as_slice(), [2 | 1, 2, 4] | [4, 2, 2] | [2, 1, 4]);
                 if !groups_fit && (!(named && part.pieces <= 4) || is_dated) && id.strength < 200 {
                     return None;
                 }
@@ -241,7 +247,13 @@ impl Scene<'_> {
                     _ if named => 94,
                     _ if is_decoy => return None,
                     _ if here && named_generally => 88,
-                    200.. => if is_written { 80 } else { 70 },
+                    200.. => {
+                        if is_written {
+                            80
+                        } else {
+                            70
+                        }
+                    }
                     40..200 if named_generally || here => 78,
                     40..200 if is_written => 60,
                     5..40 if named_generally => 70,
@@ -280,7 +292,13 @@ impl Scene<'_> {
             if self.byte_before(start) == b'(' {
                 start -= 1;
             }
-            return if self.engine.phones.is_international(digits) { finding(start, 95) } else if digits.len() >= 9 && self.near(start, part.end, Meaning::PHONE) { finding(start, 75) } else { None };
+            return if self.engine.phones.is_international(digits) {
+                finding(start, 95)
+            } else if digits.len() >= 9 && self.near(start, part.end, Meaning::PHONE) {
+                finding(start, 75)
+            } else {
+                None
+            };
         }
         if self.byte_before(part.start) == b'.' || b".,%".contains(&self.byte(part.end)) && self.byte(part.end + 1).is_ascii_digit() {
             return None;
@@ -317,29 +335,38 @@ impl Scene<'_> {
         let digits = &part.compact;
         let finding = |confidence| Some(Finding::new(start, part.end, Kind::Phone, "phone_national", confidence));
         let sizes = self.sizes(part);
-        let is_dated = matches!(sizes.as_slice(), [4, 2, 2] | [2, 2, 4] | [1, 2, 4] | [2, 1, 4] | [4, 1, 2] | [4, 2, 1] | [4, 4]) && digits.len() <= 8;
-        let is_decimal = part.separators == b"." || b"./=&?-".contains(&self.byte_before(part.start)) || self.byte(part.end) == b'.' && self.byte(part.end + 1) == b'.';
+        let is_dated = matches!(sizes.as_slice(), [4, 2 | 1, 2] | [2 | 1, 2, 4] | [2, 1, 4] | [4, 2, 1] | [4, 4]) && digits.len() <= 8;
+        let is_decimal = part.separators == b"."
+            || b"./=&?-".contains(&self.byte_before(part.start))
+            || self.byte(part.end) == b'.' && self.byte(part.end + 1) == b'.';
         if is_dated || is_decimal || self.is_decoy(part.start) || self.byte(part.end) == b'-' {
             return None;
         }
         if self.countries_near(part.start, part.end).iter().any(|c| self.engine.phones.is_national(c, digits)) {
             return finding(78);
         }
-        if self.is_decimal_list(part) {
+        if is_decimal_list(part) {
             return None;
         }
         let spaced = part.pieces > 1 && part.separators.iter().all(|s| b" -/.)(".contains(s));
-        if digits.first() == Some(&b'0') && spaced && (10..=12).contains(&digits.len()) && digits.get(1) != Some(&b'0') && self.engine.phones.is_national_anywhere(digits) {
+        if digits.first() == Some(&b'0')
+            && spaced
+            && (10..=12).contains(&digits.len())
+            && digits.get(1) != Some(&b'0')
+            && self.engine.phones.is_national_anywhere(digits)
+        {
             return finding(70);
         }
         let pairs = self.sizes(part);
         let distinct = part.separators.contains(&b')') || part.separators.windows(2).any(|w| w[0] != w[1]) || pairs.len() > 3;
-        (spaced && distinct && (8..=11).contains(&digits.len()) && part.pieces >= 3 && pairs.iter().all(|s| (2..=4).contains(s)) && self.engine.phones.is_national_anywhere(digits)).then(|| finding(55)).flatten()
-    }
-
-    /// `1.5 - 2.5`: numbers, and none of a phone.
-    fn is_decimal_list(&self, part: &Part) -> bool {
-        part.separators.iter().filter(|s| **s == b'.').count() > 0 && part.separators.iter().any(|s| *s == b' ' || *s == b'-') && part.separators.first() == Some(&b'.')
+        (spaced
+            && distinct
+            && (8..=11).contains(&digits.len())
+            && part.pieces >= 3
+            && pairs.iter().all(|s| (2..=4).contains(s))
+            && self.engine.phones.is_national_anywhere(digits))
+        .then(|| finding(55))
+        .flatten()
     }
 
     /// `14-7d-19-af-e0-e0`, around one of its digits.
@@ -348,7 +375,11 @@ impl Scene<'_> {
         let start = at - self.slice(at.saturating_sub(17), at).iter().rev().take_while(|b| part(b)).count();
         let token = self.slice(start, start + 18);
         let is_mac = token.iter().take(17).enumerate().all(|(i, b)| if i % 3 == 2 { *b == b'-' } else { b.is_ascii_hexdigit() });
-        if token.len() < 17 || !is_mac || token.get(17).is_some_and(|b| part(b) || b.is_ascii_alphanumeric()) || self.byte_before(start).is_ascii_alphanumeric() {
+        if token.len() < 17
+            || !is_mac
+            || token.get(17).is_some_and(|b| part(b) || b.is_ascii_alphanumeric())
+            || self.byte_before(start).is_ascii_alphanumeric()
+        {
             return None;
         }
         self.add(start, start + 17, Kind::MacAddress, "mac", 92);
@@ -369,19 +400,15 @@ impl Scene<'_> {
         end
     }
 
-    /// An address of a wallet, by its checksum (Base58Check).
-    fn base58(&self, part: &Part) -> Option<Finding> {
-        if part.pieces != 1 || !(26..=36).contains(&part.compact.len()) {
-            return None;
-        }
-        let text = self.slice(part.start, part.end);
-        base58check(text).then(|| Finding::new(part.start, part.end, Kind::CryptoAddress, "base58check", 95))
-    }
-
     /// A vehicle's identification number (ISO 3779), with the check digit of 49 CFR 565.15, or with its name beside it.
     fn vin(&self, part: &Part) -> Option<Finding> {
         let vin = &part.compact;
-        if vin.len() != 17 || part.pieces != 1 || !part.has_letter || vin.iter().any(|b| b"IOQ".contains(b)) || self.slice(part.start, part.end).iter().any(u8::is_ascii_lowercase) {
+        if vin.len() != 17
+            || part.pieces != 1
+            || !part.has_letter
+            || vin.iter().any(|b| b"IOQ".contains(b))
+            || self.slice(part.start, part.end).iter().any(u8::is_ascii_lowercase)
+        {
             return None;
         }
         let value = |b: &u8| match b {
@@ -393,7 +420,13 @@ impl Scene<'_> {
         let weights = [8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2];
         let sum: u32 = vin.iter().zip(weights).map(|(b, w)| value(b) * w).sum();
         let checks = b"0123456789X".get((sum % 11) as usize) == vin.get(8);
-        let confidence = if self.near(part.start, part.end, Meaning::VEHICLE) { 92 } else if checks { 72 } else { return None };
+        let confidence = if self.near(part.start, part.end, Meaning::VEHICLE) {
+            92
+        } else if checks {
+            72
+        } else {
+            return None;
+        };
         Some(Finding::new(part.start, part.end, Kind::Vehicle, "vin", confidence))
     }
 
@@ -410,7 +443,9 @@ impl Scene<'_> {
             return false;
         }
         let small = text.split('.').all(|o| o.len() == 1);
-        if small && (self.is_decoy(start) || text == "0.0.0.0") || self.before(start, Meaning::DECOY, 24).is_some_and(|h| self.part(h.start, h.end).to_ascii_lowercase().starts_with("ver")) {
+        if small && (self.is_decoy(start) || text == "0.0.0.0")
+            || self.before(start, Meaning::DECOY, 24).is_some_and(|h| self.part(h.start, h.end).to_ascii_lowercase().starts_with("ver"))
+        {
             return false;
         }
         let end = end + self.prefix_length(end);
@@ -459,21 +494,63 @@ impl Scene<'_> {
 
     /// Whether a word before says that the number is something else: an order, an invoice, a version.
     pub(super) fn is_decoy(&self, at: usize) -> bool {
-        self.before(at, Meaning::DECOY, 24).is_some() || matches!(self.byte_before(at), b'#' | b'$') || self.slice(at.saturating_sub(3), at).ends_with("€".as_bytes())
+        self.before(at, Meaning::DECOY, 24).is_some()
+            || matches!(self.byte_before(at), b'#' | b'$')
+            || self.slice(at.saturating_sub(3), at).ends_with("€".as_bytes())
     }
 
     /// Whether letters and digits stand around that belong to a longer opaque token, as a UUID or a hash.
     fn is_in_opaque(&self, start: usize, end: usize) -> bool {
-        let left = self.slice(start.saturating_sub(40), start).iter().rev().take_while(|b| b.is_ascii_alphanumeric() || **b == b'-').count();
+        let left =
+            self.slice(start.saturating_sub(40), start).iter().rev().take_while(|b| b.is_ascii_alphanumeric() || **b == b'-').count();
         let right = self.slice(end, end + 40).iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'-').count();
         let token = self.slice(start - left, end + right);
-        is_uuid(token) || (token.len() > 24 && self.slice(start - left, start).iter().any(u8::is_ascii_alphabetic) && token.iter().filter(|b| b.is_ascii_hexdigit() || **b == b'-').count() == token.len())
+        is_uuid(token)
+            || (token.len() > 24
+                && self.slice(start - left, start).iter().any(u8::is_ascii_alphabetic)
+                && token.iter().filter(|b| b.is_ascii_hexdigit() || **b == b'-').count() == token.len())
     }
+}
+
+/// An address of a wallet, by its checksum (Base58Check).
+fn base58(scene: &Scene<'_>, part: &Part) -> Option<Finding> {
+    if part.pieces != 1 || !(26..=36).contains(&part.compact.len()) {
+        return None;
+    }
+    let text = scene.slice(part.start, part.end);
+    base58check(text).then(|| Finding::new(part.start, part.end, Kind::CryptoAddress, "base58check", 95))
+}
+
+/// `1.5 - 2.5`: numbers, and none of a phone.
+fn is_decimal_list(part: &Part) -> bool {
+    part.separators.iter().filter(|s| **s == b'.').count() > 0
+        && part.separators.iter().any(|s| *s == b' ' || *s == b'-')
+        && part.separators.first() == Some(&b'.')
+}
+
+/// An IBAN (ISO 13616): the country's length, and mod 97.
+fn iban(part: &Part) -> Option<Finding> {
+    let compact = &part.compact;
+    let country = compact.first_chunk::<2>()?;
+    let length = IBAN_LENGTHS.iter().find(|(c, _)| c.as_bytes() == country)?.1;
+    if compact.len() != length || !compact.get(2..4)?.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let turned = compact.iter().skip(4).chain(compact.iter().take(4));
+    let rest = turned.fold(0_u64, |n, b| {
+        let v = char::from(*b).to_digit(36).map_or(0, u64::from);
+        (if v > 9 { n * 100 } else { n * 10 } + v) % 97
+    });
+    let mut finding = Finding::new(part.start, part.end, Kind::Iban, "iban", 98);
+    finding.country = Some(String::from_utf8_lossy(country).into_owned().into());
+    (rest == 1).then_some(finding)
 }
 
 /// A UUID (RFC 9562) in its text form, or with text around it.
 pub(super) fn is_uuid(token: &[u8]) -> bool {
-    token.windows(36).any(|w| w.iter().enumerate().all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { *b == b'-' } else { b.is_ascii_hexdigit() }))
+    token
+        .windows(36)
+        .any(|w| w.iter().enumerate().all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { *b == b'-' } else { b.is_ascii_hexdigit() }))
 }
 
 fn is_repeated(digits: &[u8]) -> bool {
@@ -507,21 +584,106 @@ fn is_issued(digits: &[u8]) -> bool {
                 || matches!(two, 60 | 36 | 38 | 39)
                 || matches!(six, 622_126..=622_925 | 508_500..=508_999 | 606_985..=607_984)
         }
-        17..=19 => digits.first() == Some(&b'4') && digits.len() == 19 || matches!(two, 62 | 50 | 56..=61 | 63..=69) || matches!(four, 6011 | 3528..=3589 | 2200..=2204),
+        17..=19 => {
+            digits.first() == Some(&b'4') && digits.len() == 19
+                || matches!(two, 62 | 50 | 56..=61 | 63..=69)
+                || matches!(four, 6011 | 3528..=3589 | 2200..=2204)
+        }
         _ => false,
     }
 }
 
 /// The registry of ISO 13616: the lengths of IBANs by country.
 const IBAN_LENGTHS: [(&str, usize); 89] = [
-    ("AD", 24), ("AE", 23), ("AL", 28), ("AT", 20), ("AZ", 28), ("BA", 20), ("BE", 16), ("BG", 22), ("BH", 22), ("BI", 27), ("BR", 29),
-    ("BY", 28), ("CH", 21), ("CR", 22), ("CY", 28), ("CZ", 24), ("DE", 22), ("DJ", 27), ("DK", 18), ("DO", 28), ("EE", 20), ("EG", 29),
-    ("ES", 24), ("FI", 18), ("FK", 18), ("FO", 18), ("FR", 27), ("GB", 22), ("GE", 22), ("GI", 23), ("GL", 18), ("GR", 27), ("GT", 28),
-    ("HN", 28), ("HR", 21), ("HU", 28), ("IE", 22), ("IL", 23), ("IQ", 23), ("IS", 26), ("IT", 27), ("JO", 30), ("KW", 30), ("KZ", 20),
-    ("LB", 28), ("LC", 32), ("LI", 21), ("LT", 20), ("LU", 20), ("LV", 21), ("LY", 25), ("MC", 27), ("MD", 24), ("ME", 22), ("MK", 19),
-    ("MN", 20), ("MR", 27), ("MT", 31), ("MU", 30), ("NI", 28), ("NL", 18), ("NO", 15), ("OM", 23), ("PK", 24), ("PL", 28), ("PS", 29),
-    ("PT", 25), ("QA", 29), ("RO", 24), ("RS", 22), ("RU", 33), ("SA", 24), ("SC", 31), ("SD", 18), ("SE", 24), ("SI", 19), ("SK", 24),
-    ("SM", 27), ("SO", 23), ("ST", 25), ("SV", 28), ("TL", 23), ("TN", 24), ("TR", 26), ("UA", 29), ("VA", 22), ("VG", 24), ("XK", 20), ("YE", 30),
+    ("AD", 24),
+    ("AE", 23),
+    ("AL", 28),
+    ("AT", 20),
+    ("AZ", 28),
+    ("BA", 20),
+    ("BE", 16),
+    ("BG", 22),
+    ("BH", 22),
+    ("BI", 27),
+    ("BR", 29),
+    ("BY", 28),
+    ("CH", 21),
+    ("CR", 22),
+    ("CY", 28),
+    ("CZ", 24),
+    ("DE", 22),
+    ("DJ", 27),
+    ("DK", 18),
+    ("DO", 28),
+    ("EE", 20),
+    ("EG", 29),
+    ("ES", 24),
+    ("FI", 18),
+    ("FK", 18),
+    ("FO", 18),
+    ("FR", 27),
+    ("GB", 22),
+    ("GE", 22),
+    ("GI", 23),
+    ("GL", 18),
+    ("GR", 27),
+    ("GT", 28),
+    ("HN", 28),
+    ("HR", 21),
+    ("HU", 28),
+    ("IE", 22),
+    ("IL", 23),
+    ("IQ", 23),
+    ("IS", 26),
+    ("IT", 27),
+    ("JO", 30),
+    ("KW", 30),
+    ("KZ", 20),
+    ("LB", 28),
+    ("LC", 32),
+    ("LI", 21),
+    ("LT", 20),
+    ("LU", 20),
+    ("LV", 21),
+    ("LY", 25),
+    ("MC", 27),
+    ("MD", 24),
+    ("ME", 22),
+    ("MK", 19),
+    ("MN", 20),
+    ("MR", 27),
+    ("MT", 31),
+    ("MU", 30),
+    ("NI", 28),
+    ("NL", 18),
+    ("NO", 15),
+    ("OM", 23),
+    ("PK", 24),
+    ("PL", 28),
+    ("PS", 29),
+    ("PT", 25),
+    ("QA", 29),
+    ("RO", 24),
+    ("RS", 22),
+    ("RU", 33),
+    ("SA", 24),
+    ("SC", 31),
+    ("SD", 18),
+    ("SE", 24),
+    ("SI", 19),
+    ("SK", 24),
+    ("SM", 27),
+    ("SO", 23),
+    ("ST", 25),
+    ("SV", 28),
+    ("TL", 23),
+    ("TN", 24),
+    ("TR", 26),
+    ("UA", 29),
+    ("VA", 22),
+    ("VG", 24),
+    ("XK", 20),
+    ("YE", 30),
 ];
 
 /// Base58 with a checksum of four bytes of a double SHA-256 (the addresses of Bitcoin and its relatives).

@@ -30,13 +30,17 @@ impl Plan {
 
     fn is_national(&self, digits: &[u8]) -> bool {
         let trunk = !self.trunk.is_empty();
-        trunk && digits.strip_prefix(self.trunk.as_bytes()).is_some_and(|d| self.fits(d)) || (!trunk || self.trunk == "1") && self.fits(digits) || self.fits(digits) && digits.len() >= 8
+        trunk && digits.strip_prefix(self.trunk.as_bytes()).is_some_and(|d| self.fits(d))
+            || (!trunk || self.trunk == "1") && self.fits(digits)
+            || self.fits(digits) && digits.len() >= 8
     }
 }
 
 /// The countries whose national numbers count without a word beside them, where they are written as phone numbers are.
-const ANYWHERE: [&str; 24] =
-    ["GB", "DE", "FR", "IT", "ES", "NL", "BE", "CH", "AT", "SE", "DK", "NO", "FI", "PL", "PT", "AU", "NZ", "JP", "KR", "CN", "IN", "TH", "TR", "RO"];
+const ANYWHERE: [&str; 24] = [
+    "GB", "DE", "FR", "IT", "ES", "NL", "BE", "CH", "AT", "SE", "DK", "NO", "FI", "PL", "PT", "AU", "NZ", "JP", "KR", "CN", "IN", "TH",
+    "TR", "RO",
+];
 
 impl Phones {
     pub(crate) fn builtin() -> Self {
@@ -58,7 +62,9 @@ impl Phones {
             let code = code.iter().fold(0, |c, d| c * 10 + u32::from(d - b'0'));
             let Some(plans) = self.by_code.get(&code) else { return false };
             // `+44 (0)20 …`: the trunk prefix stands there for those at home.
-            plans.iter().any(|p| p.fits(national) || (!p.trunk.is_empty() && national.strip_prefix(p.trunk.as_bytes()).is_some_and(|n| p.fits(n))))
+            plans
+                .iter()
+                .any(|p| p.fits(national) || (!p.trunk.is_empty() && national.strip_prefix(p.trunk.as_bytes()).is_some_and(|n| p.fits(n))))
         })
     }
 

@@ -9,8 +9,9 @@ use crate::redact::{
 
 /// Ends of German, Dutch and Scandinavian street names.
 const SUFFIXES: [&str; 34] = [
-    "straße", "strasse", "str", "weg", "platz", "allee", "gasse", "ring", "damm", "ufer", "chaussee", "steig", "graben", "pfad", "stieg", "straat", "laan", "plein",
-    "gracht", "kade", "dijk", "singel", "steeg", "hof", "gatan", "vägen", "gata", "veien", "vej", "gade", "katu", "tie", "gränd", "allé",
+    "straße", "strasse", "str", "weg", "platz", "allee", "gasse", "ring", "damm", "ufer", "chaussee", "steig", "graben", "pfad", "stieg",
+    "straat", "laan", "plein", "gracht", "kade", "dijk", "singel", "steeg", "hof", "gatan", "vägen", "gata", "veien", "vej", "gade",
+    "katu", "tie", "gränd", "allé",
 ];
 
 impl Scene<'_> {
@@ -49,7 +50,12 @@ impl Scene<'_> {
             if self.byte_before(end_of_word) == b'.' {
                 end_of_word -= 1;
             }
-            let length = self.slice(end_of_word.saturating_sub(24), end_of_word).iter().rev().take_while(|b| is_letter(**b) || b.is_ascii_digit() || b"'-/".contains(b)).count();
+            let length = self
+                .slice(end_of_word.saturating_sub(24), end_of_word)
+                .iter()
+                .rev()
+                .take_while(|b| is_letter(**b) || b.is_ascii_digit() || b"'-/".contains(b))
+                .count();
             if length == 0 {
                 break;
             }
@@ -60,7 +66,9 @@ impl Scene<'_> {
             let text = self.part(word, end_of_word);
             let digits = text.bytes().take_while(u8::is_ascii_digit).count();
             let is_ordinal = digits > 0 && matches!(text.get(digits..), Some("st" | "nd" | "rd" | "th"));
-            if digits > 0 && !is_ordinal && text.len() - digits <= 2 && digits <= 6 || digits > 0 && text.contains(['-', '/']) && text.len() <= 9 {
+            if digits > 0 && !is_ordinal && text.len() - digits <= 2 && digits <= 6
+                || digits > 0 && text.contains(['-', '/']) && text.len() <= 9
+            {
                 number = Some(word);
                 break;
             }
@@ -88,7 +96,12 @@ impl Scene<'_> {
                 if behind > end && long {
                     let end = self.address_end(behind);
                     self.add(start, end, Kind::Address, "street_address", 70);
-                } else if long && is_capital(hit.start) && self.slice(hit.start, hit.end).len() > 4 && words <= 3 && matches!(self.part(hit.start, hit.end), "Street" | "Avenue" | "Road" | "Boulevard" | "Lane") {
+                } else if long
+                    && is_capital(hit.start)
+                    && self.slice(hit.start, hit.end).len() > 4
+                    && words <= 3
+                    && matches!(self.part(hit.start, hit.end), "Street" | "Avenue" | "Road" | "Boulevard" | "Lane")
+                {
                     self.add(start, end, Kind::Address, "street", 60);
                 }
             }
@@ -135,8 +148,35 @@ impl Scene<'_> {
         while words < 6 {
             let length = self.slice(at, at + 32).iter().take_while(|b| is_letter(**b) || b"'-.".contains(b)).count();
             let word = self.part(at, at + length);
-            let is_particle = matches!(word, "de" | "la" | "le" | "les" | "des" | "du" | "del" | "della" | "dei" | "delle" | "da" | "do" | "dos" | "das" | "di" | "y" | "et" | "los" | "las" | "el" | "d");
-            if length == 0 || (!word.chars().next().is_some_and(char::is_uppercase) && !is_particle && !word.starts_with("d'") && !word.starts_with("l'")) {
+            let is_particle = matches!(
+                word,
+                "de" | "la"
+                    | "le"
+                    | "les"
+                    | "des"
+                    | "du"
+                    | "del"
+                    | "della"
+                    | "dei"
+                    | "delle"
+                    | "da"
+                    | "do"
+                    | "dos"
+                    | "das"
+                    | "di"
+                    | "y"
+                    | "et"
+                    | "los"
+                    | "las"
+                    | "el"
+                    | "d"
+            );
+            if length == 0
+                || (!word.chars().next().is_some_and(char::is_uppercase)
+                    && !is_particle
+                    && !word.starts_with("d'")
+                    && !word.starts_with("l'"))
+            {
                 break;
             }
             end = at + length;
@@ -146,7 +186,8 @@ impl Scene<'_> {
             }
             at = end + 1;
         }
-        let is_box = self.part(hit.start, hit.end).to_lowercase().contains("box") || self.part(hit.start, hit.end).to_lowercase().starts_with("postfach");
+        let is_box = self.part(hit.start, hit.end).to_lowercase().contains("box")
+            || self.part(hit.start, hit.end).to_lowercase().starts_with("postfach");
         if words == 0 && !is_box {
             return;
         }
@@ -162,7 +203,11 @@ impl Scene<'_> {
             head = head.strip_suffix(word).unwrap_or(head);
         }
         let digits = head.iter().rev().take_while(|b| b.is_ascii_digit()).count();
-        let is_number = joint > 0 && (1..=5).contains(&digits) && !head.get(..head.len() - digits).is_some_and(|h| h.ends_with(b".") || h.ends_with(b",") || h.last().is_some_and(|b| b.is_ascii_alphanumeric()));
+        let is_number = joint > 0
+            && (1..=5).contains(&digits)
+            && !head
+                .get(..head.len() - digits)
+                .is_some_and(|h| h.ends_with(b".") || h.ends_with(b",") || h.last().is_some_and(u8::is_ascii_alphanumeric));
         if is_number {
             start -= before.len() - (head.len() - digits);
         }
@@ -191,7 +236,9 @@ impl Scene<'_> {
         let word = self.part(start, word_end);
         let lower = word.to_lowercase();
         let Some(suffix) = SUFFIXES.iter().find(|s| lower.ends_with(*s)) else { return };
-        if lower.len() <= suffix.len() + 1 && !(start > 1 && self.byte_before(start) == b' ' && *suffix != "tie" && *suffix != "hof") || !word.chars().next().is_some_and(char::is_uppercase) {
+        if lower.len() <= suffix.len() + 1 && !(start > 1 && self.byte_before(start) == b' ' && *suffix != "tie" && *suffix != "hof")
+            || !word.chars().next().is_some_and(char::is_uppercase)
+        {
             return;
         }
         if suffix.len() <= 3 && !dotted && *suffix != "weg" && *suffix != "vej" && lower.len() < suffix.len() + 4 {
@@ -225,7 +272,11 @@ impl Scene<'_> {
         let digits = self.slice(at, at + 7).iter().take_while(|b| b.is_ascii_digit()).count();
         let letter = usize::from(self.byte(at + digits).is_ascii_alphabetic());
         let mut end = at + digits + letter;
-        if !(1..=6).contains(&digits) || self.byte(end) != b' ' || self.byte_before(at).is_ascii_alphanumeric() || b"#-./:$".contains(&self.byte_before(at)) {
+        if !(1..=6).contains(&digits)
+            || self.byte(end) != b' '
+            || self.byte_before(at).is_ascii_alphanumeric()
+            || b"#-./:$".contains(&self.byte_before(at))
+        {
             return;
         }
         let mut words = 0;
@@ -286,11 +337,12 @@ impl Scene<'_> {
             }
             let first = self.after(from, Meaning::PLACE_NAME.and(Meaning::UNIT), 0).filter(|h| h.start == from);
             let digits = piece.bytes().filter(u8::is_ascii_digit).count();
-            let is_unit = first.is_some_and(|h| h.meaning().has(Meaning::UNIT)) && digits > 0 || piece.starts_with('#') && digits > 0;
+            let is_unit = (first.is_some_and(|h| h.meaning().has(Meaning::UNIT)) || piece.starts_with('#')) && digits > 0;
             let is_place = first.is_some_and(|h| h.meaning().has(Meaning::PLACE_NAME)) && (has_sign || digits > 0);
             let is_region = piece.len() == 2 && piece.bytes().all(|b| b.is_ascii_uppercase()) && has_sign;
             let is_sure = is_unit || is_place || is_postcode(piece) || is_region && sure > at || has_sign && has_code(piece);
-            let may_go_on = has_sign && digits == 0 && piece.chars().next().is_some_and(char::is_uppercase) && piece.split(' ').count() <= 4;
+            let may_go_on =
+                has_sign && digits == 0 && piece.chars().next().is_some_and(char::is_uppercase) && piece.split(' ').count() <= 4;
             if !is_sure && !may_go_on {
                 break;
             }
@@ -307,9 +359,11 @@ impl Scene<'_> {
         let mut end = from;
         let mut words = 0;
         while words < 5 {
-            let length = self.slice(end, end + 24).iter().take_while(|b| is_letter(**b) || b.is_ascii_digit() || b"'-#.".contains(b)).count();
+            let length =
+                self.slice(end, end + 24).iter().take_while(|b| is_letter(**b) || b.is_ascii_digit() || b"'-#.".contains(b)).count();
             let word = self.slice(end, end + length);
-            let starts = self.chars_from(end).next().is_some_and(|c| c.is_uppercase() || c.is_numeric() || c == '#') || matches!(self.part(end, end + length), "de" | "la" | "of" | "am" | "an" | "der" | "del" | "do" | "upon" | "sur" | "no");
+            let starts = self.chars_from(end).next().is_some_and(|c| c.is_uppercase() || c.is_numeric() || c == '#')
+                || matches!(self.part(end, end + length), "de" | "la" | "of" | "am" | "an" | "der" | "del" | "do" | "upon" | "sur" | "no");
             if length == 0 || !starts && words > 0 {
                 break;
             }
@@ -326,7 +380,10 @@ impl Scene<'_> {
                 break;
             }
             let next = self.slice(end + 1, end + 2);
-            if next.first().is_none_or(|b| !(b.is_ascii_uppercase() || b.is_ascii_digit() || *b >= 0x80 || b.is_ascii_lowercase() || *b == b'#')) {
+            if next
+                .first()
+                .is_none_or(|b| !(b.is_ascii_uppercase() || b.is_ascii_digit() || *b >= 0x80 || b.is_ascii_lowercase() || *b == b'#'))
+            {
                 break;
             }
             // `Springfield IL 62701` is three pieces.
@@ -335,7 +392,9 @@ impl Scene<'_> {
                 break;
             }
             let following = self.chars_from(end + 1).next().is_some_and(|c| c.is_uppercase() || c.is_numeric() || c == '#');
-            let particle = ["de ", "la ", "of ", "am ", "an ", "der ", "del ", "do ", "upon ", "sur ", "no "].iter().any(|p| self.part(end + 1, self.floor(end + 1 + p.len())) == *p);
+            let particle = ["de ", "la ", "of ", "am ", "an ", "der ", "del ", "do ", "upon ", "sur ", "no "]
+                .iter()
+                .any(|p| self.part(end + 1, self.floor(end + 1 + p.len())) == *p);
             if !following && !particle {
                 break;
             }
@@ -355,12 +414,35 @@ impl Scene<'_> {
             return;
         }
         let before = self.byte_before(hit.start);
-        if !wide && (matches!(before, b'_' | b'.' | b'/' | b'@' | b'-' | b'#' | b'$' | b'\\' | b'<') || matches!(self.byte(hit.end), b'_' | b'/' | b'@' | b'(' | b'=' | b'.') && is_letter(self.byte(hit.end + 1))) {
+        if !wide
+            && (matches!(before, b'_' | b'.' | b'/' | b'@' | b'-' | b'#' | b'$' | b'\\' | b'<')
+                || matches!(self.byte(hit.end), b'_' | b'/' | b'@' | b'(' | b'=' | b'.') && is_letter(self.byte(hit.end + 1)))
+        {
             return;
         }
         let context = self.before(hit.start, Meaning::PLACE, 24).is_some_and(|h| !self.is_cut(h.end, hit.start));
         let text = self.slice(hit.start.saturating_sub(10), hit.start).to_ascii_lowercase();
-        let preposition = [&b" in "[..], b" from ", b" near ", b" to ", b" at ", b" nach ", b" aus ", b" en ", b" de ", b" a ", b" di ", b" em ", b" w ", b" i ", b" till ", b" til ", b" uit "].iter().any(|p| text.ends_with(p));
+        let preposition = [
+            &b" in "[..],
+            b" from ",
+            b" near ",
+            b" to ",
+            b" at ",
+            b" nach ",
+            b" aus ",
+            b" en ",
+            b" de ",
+            b" a ",
+            b" di ",
+            b" em ",
+            b" w ",
+            b" i ",
+            b" till ",
+            b" til ",
+            b" uit ",
+        ]
+        .iter()
+        .any(|p| text.ends_with(p));
         let confidence = match (meaning.has(Meaning::AMBIGUOUS.and(Meaning::ANY_NAME)), context, preposition) {
             (false, true, _) => 84,
             (false, false, true) => 74,
@@ -372,9 +454,14 @@ impl Scene<'_> {
         // `Paris, France` is one place.
         let mut end = hit.end;
         if self.part(end, self.floor(end + 2)) == ", " {
-            if let Some(next) = self.after(end + 2, Meaning::PLACE_NAME, 0).filter(|h| h.start == end + 2 && !h.meaning().has(Meaning::ANY_NAME)) {
+            if let Some(next) =
+                self.after(end + 2, Meaning::PLACE_NAME, 0).filter(|h| h.start == end + 2 && !h.meaning().has(Meaning::ANY_NAME))
+            {
                 end = next.end;
-            } else if self.slice(end + 2, end + 4).iter().all(u8::is_ascii_uppercase) && !self.byte(end + 4).is_ascii_alphanumeric() && self.text.len() >= end + 4 {
+            } else if self.slice(end + 2, end + 4).iter().all(u8::is_ascii_uppercase)
+                && !self.byte(end + 4).is_ascii_alphanumeric()
+                && self.text.len() >= end + 4
+            {
                 end += 4;
             }
         }
@@ -388,7 +475,18 @@ impl Scene<'_> {
         let skipped = self.slice(at, at + 5).iter().take_while(|b| b" :=\"'".contains(b)).count();
         let marked = self.slice(at, at + skipped).iter().any(|b| b":=".contains(b));
         at += skipped;
-        if skipped == 0 || !marked && !phrase.ends_with(" in") && !phrase.ends_with(" from") && !phrase.ends_with(" to") && !phrase.ends_with(" aus") && !phrase.ends_with(" à") && !phrase.ends_with(" en") && !phrase.ends_with(" de") && !phrase.ends_with(" a") && !phrase.ends_with(" em") {
+        if skipped == 0
+            || !marked
+                && !phrase.ends_with(" in")
+                && !phrase.ends_with(" from")
+                && !phrase.ends_with(" to")
+                && !phrase.ends_with(" aus")
+                && !phrase.ends_with(" à")
+                && !phrase.ends_with(" en")
+                && !phrase.ends_with(" de")
+                && !phrase.ends_with(" a")
+                && !phrase.ends_with(" em")
+        {
             return;
         }
         let mut end = at;
@@ -448,16 +546,52 @@ impl Scene<'_> {
 /// A postcode by itself: five digits with or without four more, British, Canadian, Dutch, and others.
 fn is_postcode(piece: &str) -> bool {
     let bytes = piece.as_bytes();
-    let shape: String = piece.chars().map(|c| if c.is_ascii_digit() { 'd' } else if c.is_ascii_uppercase() { 'A' } else { c }).collect();
-    matches!(shape.as_str(), "ddddd" | "ddddd-dddd" | "dddd" | "dddddd" | "ddd dd" | "dd-ddd" | "dddd-ddd" | "ddddd-ddd" | "ddd-dddd" | "AdA dAd" | "dddd AA" | "Ad dAA" | "Add dAA" | "AAd dAA" | "AAdd dAA" | "AdA dAA" | "AAdA dAA" | "AdAdAd")
-        || bytes.len() == 8 && matches!(shape.as_str(), "AA ddddd" | "AA dddd")
+    let shape: String = piece
+        .chars()
+        .map(|c| {
+            if c.is_ascii_digit() {
+                'd'
+            } else if c.is_ascii_uppercase() {
+                'A'
+            } else {
+                c
+            }
+        })
+        .collect();
+    matches!(
+        shape.as_str(),
+        "ddddd"
+            | "ddddd-dddd"
+            | "dddd"
+            | "dddddd"
+            | "ddd dd"
+            | "dd-ddd"
+            | "dddd-ddd"
+            | "ddddd-ddd"
+            | "ddd-dddd"
+            | "AdA dAd"
+            | "dddd AA"
+            | "Ad dAA"
+            | "Add dAA"
+            | "AAd dAA"
+            | "AAdd dAA"
+            | "AdA dAA"
+            | "AAdA dAA"
+            | "AdAdAd"
+    ) || bytes.len() == 8 && matches!(shape.as_str(), "AA ddddd" | "AA dddd")
 }
 
 /// A postcode and a town, in either order: `10115 Berlin`, `Springfield IL 62701`.
 fn has_code(piece: &str) -> bool {
     let words: Vec<&str> = piece.split(' ').collect();
     let capital = words.iter().all(|w| w.starts_with(|c: char| c.is_uppercase() || c.is_numeric()) || w.len() < 4);
-    let is_code = |w: &str| capital && matches!(w.len(), 4..=10) && matches!(w.bytes().filter(u8::is_ascii_digit).count(), 3..=6 | 8 | 9) && w.split('-').all(|p| p.len() <= 6) && w.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    let is_code = |w: &str| {
+        capital
+            && matches!(w.len(), 4..=10)
+            && matches!(w.bytes().filter(u8::is_ascii_digit).count(), 3..=6 | 8 | 9)
+            && w.split('-').all(|p| p.len() <= 6)
+            && w.bytes().all(|b| b.is_ascii_digit() || b == b'-')
+    };
     words.len() > 1 && (words.first().is_some_and(|w| is_code(w)) || words.last().is_some_and(|w| is_code(w)))
         || words.len() > 2 && (is_postcode(&words[words.len() - 2..].join(" ")) || is_postcode(&words[..2].join(" ")))
 }
