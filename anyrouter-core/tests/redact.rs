@@ -3,7 +3,9 @@
 
 use std::sync::LazyLock;
 
-use anyrouter_core::redact::{Action, PlaceholderKey, Placeholders, Redacted, Redactor, Restorer, Rules, Step, Within};
+use anyrouter_core::redact::{
+    Action, HOLD, PlaceholderKey, Placeholders, Redacted, Redactor, Restorer, Rules, Step, StreamRedactor, Within,
+};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -121,6 +123,34 @@ proptest! {
         for finding in PLAIN.find(&text).into_iter().chain(PLAIN.find_json(&text)) {
             prop_assert!(text.get(finding.start..finding.end).is_some_and(|v| !v.is_empty()));
         }
+    }
+}
+
+#[test]
+fn a_text_in_pieces_of_any_size_is_redacted_as_the_whole() {
+    let filler = "It was a quiet evening, and nobody said much while the rain went on outside. ";
+    let text: String = (0..400).map(|i| format!("{}\n{}", TEXTS[i % TEXTS.len()], filler.repeat(i % 5))).collect();
+    assert!(text.len() > 8 * HOLD);
+    let mut whole = String::new();
+    let mut done = 0;
+    for finding in PLAIN.find(&text) {
+        whole.push_str(&text[done..finding.start]);
+        whole.push('\u{1}');
+        done = finding.end;
+    }
+    whole.push_str(&text[done..]);
+    for size in [1, 7, 100, 1000, 10_000, 50_000] {
+        let (mut placeholders, mut out, mut stream) = (placeholders(), String::new(), StreamRedactor::new(&PLAIN));
+        let letters: Vec<char> = text.chars().collect();
+        for piece in letters.chunks(size) {
+            stream.push(&piece.iter().collect::<String>(), &mut placeholders, &mut out).unwrap();
+        }
+        stream.finish(&mut placeholders, &mut out).unwrap();
+        let mut shown = out.clone();
+        for placeholder in placeholders.reveal().keys() {
+            shown = shown.replace(placeholder, "\u{1}");
+        }
+        assert_eq!(shown, whole, "pieces of {size}");
     }
 }
 

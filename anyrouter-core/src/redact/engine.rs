@@ -109,7 +109,7 @@ impl Engine {
     pub(crate) fn find_leaf(&self, leaf: &Leaf<'_>, content: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Vec<Finding> {
         if leaf.kind != LeafKind::Name
             && let Some(finding) = rules.find_path(leaf.path, content.len())
-            && !holds_placeholder(content)
+            && !holds_placeholder(content, rules.labels())
         {
             return vec![finding];
         }
@@ -152,7 +152,7 @@ impl Engine {
             rules.find(view.text(), &mut found);
         }
         let mut found = resolve(found);
-        found.retain(|f| !touches_placeholder(view.text(), f));
+        found.retain(|f| !touches_placeholder(view.text(), f, rules));
         for finding in &mut found {
             (finding.start, finding.end) = view.source(finding.start, finding.end);
         }
@@ -178,12 +178,12 @@ fn is_opaque(content: &str) -> bool {
 }
 
 /// What a redactor wrote is never found again, nor anything together with it.
-fn touches_placeholder(text: &str, finding: &Finding) -> bool {
+fn touches_placeholder(text: &str, finding: &Finding, rules: &Rules) -> bool {
     let joins = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
     let bytes = text.as_bytes();
     let start = finding.start - bytes.get(..finding.start).unwrap_or_default().iter().rev().take(48).take_while(|b| joins(b)).count();
     let end = finding.end + bytes.get(finding.end..).unwrap_or_default().iter().take(48).take_while(|b| joins(b)).count();
-    text.get(start..end).is_some_and(holds_placeholder)
+    text.get(start..end).is_some_and(|t| holds_placeholder(t, rules.labels()))
 }
 
 /// Moves findings in a string to where they are in its content, which spells it with escapes.

@@ -12,7 +12,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{Finding, Label};
+use super::{Finding, Kind, Label};
 
 /// The key of an account's, or a session's, placeholders.
 #[derive(Clone)]
@@ -28,6 +28,8 @@ impl std::fmt::Debug for PlaceholderKey {
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// How many of them, five bits each.
 pub(crate) const ID: usize = 12;
+/// The label of text that a client typed and that reads like one of the request's placeholders.
+pub(crate) const TYPED: &str = "TYPED";
 /// The longest label, in bytes.
 pub(crate) const LONGEST_LABEL: usize = 32;
 
@@ -252,14 +254,15 @@ fn is_beginning(text: &[u8], label: &[u8]) -> bool {
     }
 }
 
-/// Whether text holds what has the form of a placeholder with a label of capitals. It is never taken for a value.
-pub(crate) fn holds_placeholder(text: &str) -> bool {
+/// Whether text holds what has the form of a placeholder with one of the labels that there are. It is never taken for a value.
+pub(crate) fn holds_placeholder<'a>(text: &str, own: impl Iterator<Item = &'a str> + Clone) -> bool {
     let bytes = text.as_bytes();
     memchr::memchr_iter(b'_', bytes).any(|joint| {
         let id = bytes.get(joint + 1..joint + 1 + ID).unwrap_or_default();
-        let label =
-            bytes.get(..joint).unwrap_or_default().iter().rev().take(2).filter(|b| b.is_ascii_uppercase() || b.is_ascii_digit()).count();
-        label == 2 && id.len() == ID && id.iter().all(|b| ALPHABET.contains(b))
+        let ends = bytes.get(joint + 1 + ID).is_none_or(|b| !b.is_ascii_alphanumeric());
+        let label = text.get(..joint).unwrap_or_default();
+        let is_label = || Kind::ALL.iter().map(|(kind, _)| kind.name()).chain([TYPED]).chain(own.clone()).any(|l| label.ends_with(l));
+        ends && id.len() == ID && id.iter().all(|b| ALPHABET.contains(b)) && is_label()
     })
 }
 
@@ -276,7 +279,7 @@ mod tests {
         let of = |k: &PlaceholderKey, label: &str, value: &str| Placeholders::new(k.clone()).of(label, value, false);
         let base = of(&key(1), "EMAIL", "a@example.com");
         assert_eq!(base, of(&key(1), "EMAIL", "a@example.com"));
-        assert!(holds_placeholder(&base), "{base}");
+        assert!(holds_placeholder(&base, std::iter::empty()), "{base}");
         for other in [of(&key(2), "EMAIL", "a@example.com"), of(&key(1), "EMAIL", "b@example.com"), of(&key(1), "PHONE", "a@example.com")] {
             assert_ne!(base.rsplit_once('_').unwrap().1, other.rsplit_once('_').unwrap().1);
         }

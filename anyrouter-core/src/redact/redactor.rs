@@ -3,7 +3,7 @@
 use super::{
     Action, Engine, Finding, Label, Placeholders, Rules,
     json::{Leaf, LeafKind, Step, escape, looks_like_json, unescape, walk},
-    placeholder::Known,
+    placeholder::{Known, TYPED},
 };
 
 /// Something out of which personal data and secrets were taken. Only a [`Redactor`] makes one (P10).
@@ -40,9 +40,6 @@ pub struct Redactor {
     engine: &'static Engine,
     rules: Rules,
 }
-
-/// The label of text that a client typed and that reads like one of the request's placeholders.
-const TYPED: &str = "TYPED";
 
 /// How often what is left is looked through again, at most.
 const ROUNDS: usize = 4;
@@ -226,6 +223,27 @@ impl Redactor {
             Action::Mask | Action::Hash | Action::Drop => {}
         }
         placeholders.count(&finding.label);
+        Ok(())
+    }
+
+    /// Appends a part of text with these findings replaced.
+    pub(crate) fn write_findings(
+        &self,
+        text: &str,
+        part: std::ops::Range<usize>,
+        found: &[Finding],
+        placeholders: &mut Placeholders,
+        out: &mut String,
+    ) -> Result<(), Blocked> {
+        self.register(text, found, placeholders)?;
+        let mut done = part.start;
+        for finding in found {
+            let value = text.get(finding.start..finding.end).unwrap_or_default();
+            out.push_str(text.get(done..finding.start).unwrap_or_default());
+            out.push_str(&self.replacement(finding, value, false, placeholders));
+            done = finding.end;
+        }
+        out.push_str(text.get(done..part.end).unwrap_or_default());
         Ok(())
     }
 

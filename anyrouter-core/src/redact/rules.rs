@@ -142,6 +142,11 @@ impl Rules {
         })
     }
 
+    /// The custom labels.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = &str> + Clone {
+        self.rules.iter().filter(|r| matches!(r.label, Label::Custom(_))).map(|r| r.label.name())
+    }
+
     /// Whether there are rules beside the built-in ones.
     pub(crate) fn has_own(&self) -> bool {
         self.rules.iter().any(|r| !matches!(r.matcher, Matcher::Builtin))

@@ -39,6 +39,7 @@ pub(crate) struct Prefixes {
     /// By the first three bytes: the formats that begin so.
     groups: Vec<Vec<u16>>,
     by_bytes: std::collections::HashMap<[u8; 3], u16, foldhash::fast::FixedState>,
+    /// The first four bytes that formats have; where one has but three, with any fourth.
     filter: Box<[u64]>,
     inside: Vec<Format>,
     literals: Option<AhoCorasick>,
@@ -63,20 +64,30 @@ impl Prefixes {
             let (Some(rule), Some(pattern)) = (row.next(), row.next()) else { continue };
             it.formats.push(Format { rule, pattern, literal: literal_start(pattern), regex: OnceLock::new() });
         }
-        let mut starts = Vec::new();
+        let mut starts: Vec<([u8; 3], u16)> = Vec::new();
+        let mut fours: Vec<[u8; 4]> = vec![*b"data"];
         for (i, format) in it.formats.iter().enumerate() {
             match *format.literal {
-                [a, b, c, ..] => starts.push(([a, b, c], i as u16)),
+                [a, b, c, d, ..] => {
+                    starts.push(([a, b, c], i as u16));
+                    fours.push([a, b, c, d]);
+                    continue;
+                }
+                [a, b, c] => starts.push(([a, b, c], i as u16)),
                 // Two letters before hexadecimal digits.
                 [a, b] => starts.extend(b"0123456789abcdef".iter().map(|c| ([a, b, *c], i as u16))),
                 _ => {}
             }
+            let threes = starts.iter().rev().take_while(|(_, f)| usize::from(*f) == i);
+            fours.extend(threes.flat_map(|([a, b, c], _)| (0..=255).map(|d| [*a, *b, *c, d])));
         }
         for (three, format) in starts {
             it.group(three, |groups| groups.push(format));
         }
         it.by_bytes.insert(*b"dat", DATA_URL);
-        it.admit(*b"dat");
+        for four in fours {
+            it.admit(four);
+        }
         for mut row in rows(include_str!("../../redact/secrets-inside.tsv")) {
             let (Some(rule), Some(pattern), Some(literal)) = (row.next(), row.next(), row.next()) else { continue };
             it.inside.push(Format { rule, pattern, literal: literal.as_bytes().to_vec(), regex: OnceLock::new() });
@@ -94,11 +105,10 @@ impl Prefixes {
         if let Some(group) = self.groups.get_mut(usize::from(number)) {
             add(group);
         }
-        self.admit(three);
     }
 
-    fn admit(&mut self, three: [u8; 3]) {
-        let hash = hash(three);
+    fn admit(&mut self, four: [u8; 4]) {
+        let hash = hash(four);
         if let Some(bits) = self.filter.get_mut(hash / 64) {
             *bits |= 1 << (hash % 64);
         }
@@ -106,15 +116,15 @@ impl Prefixes {
 
     /// The group of formats one of which may begin at `at`.
     pub(crate) fn at(&self, text: &[u8], at: usize) -> Option<u16> {
-        let three = *text.get(at..)?.first_chunk::<3>()?;
-        let hash = hash(three);
+        let four = *text.get(at..)?.first_chunk::<4>()?;
+        let hash = hash(four);
         if self.filter.get(hash / 64)? & (1 << (hash % 64)) == 0 {
             return None;
         }
         if at.checked_sub(1).and_then(|i| text.get(i)).is_some_and(u8::is_ascii_alphanumeric) {
             return None;
         }
-        let group = *self.by_bytes.get(&three)?;
+        let group = *self.by_bytes.get(four.first_chunk::<3>()?)?;
         let rest = text.get(at..)?;
         let may =
             if group == DATA_URL { rest.starts_with(b"data:") } else { self.group_formats(group).any(|f| rest.starts_with(&f.literal)) };
@@ -152,9 +162,8 @@ impl Prefixes {
     }
 }
 
-fn hash(three: [u8; 3]) -> usize {
-    let [a, b, c] = three.map(usize::from);
-    (a.wrapping_mul(0x9e5) ^ b.wrapping_mul(0x1f35) ^ c.wrapping_mul(0x7a69)) % FILTER
+fn hash(four: [u8; 4]) -> usize {
+    (u32::from_le_bytes(four).wrapping_mul(0x9e37_79b1) >> 16) as usize % FILTER
 }
 
 /// The bytes that every match of a pattern begins with.

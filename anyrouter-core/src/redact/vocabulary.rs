@@ -3,7 +3,10 @@
 //! A text is mostly words that mean nothing here. So each word is looked up in a set of bits first, by a hash of its first and last
 //! eight bytes, and only what may be known is compared.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
@@ -82,6 +85,8 @@ impl Meaning {
 /// A word with a meaning, or the longest word of phrases with one.
 #[derive(Debug, Default)]
 struct Entry {
+    /// With each byte's bit for small letters set.
+    word: Box<[u8]>,
     meaning: Meaning,
     phrases: Vec<Phrase>,
 }
@@ -100,9 +105,12 @@ const FILTER: usize = 1 << 18;
 /// Words, phrases, and what they mean.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
+    /// The words that may be known.
     filter: Box<[u64]>,
-    /// By the lower-case word.
-    entries: HashMap<Box<[u8]>, Entry, foldhash::fast::FixedState>,
+    /// Those that are more than names and places, which begin with a capital.
+    small: Box<[u64]>,
+    /// By the word's hash, which is as good as the word: no two here have the same.
+    entries: HashMap<u64, Entry, BuildHasherDefault<Hashed>>,
     /// Phrases of scripts that put no spaces between words.
     unspaced: Option<AhoCorasick>,
     unspaced_meanings: Vec<Meaning>,
@@ -111,8 +119,13 @@ pub(crate) struct Vocabulary {
 impl Vocabulary {
     /// Reads the data files: `meaning <tab> phrase` in each line.
     pub(crate) fn new(tables: &[&str], lists: &[(&str, Meaning)]) -> Self {
-        let mut it =
-            Self { filter: vec![0; FILTER / 64].into(), entries: HashMap::default(), unspaced: None, unspaced_meanings: Vec::new() };
+        let mut it = Self {
+            filter: vec![0; FILTER / 64].into(),
+            small: vec![0; FILTER / 64].into(),
+            entries: HashMap::default(),
+            unspaced: None,
+            unspaced_meanings: Vec::new(),
+        };
         let mut unspaced: Vec<&str> = Vec::new();
         let mut known: HashMap<&str, usize> = HashMap::new();
         let rows = tables.iter().flat_map(|t| t.lines()).filter_map(|l| {
@@ -144,11 +157,14 @@ impl Vocabulary {
         let Some(head) = (0..words.len()).max_by_key(|i| (words.get(*i).map_or(0, |w| w.len()), usize::MAX - i)) else { return };
         let Some(word) = words.get(head) else { return };
         let key = fold(word.as_bytes());
-        let hash = hash(&key);
-        if let Some(bits) = self.filter.get_mut(hash / 64) {
-            *bits |= 1 << (hash % 64);
+        let hash = hash_at(&key, 0, key.len());
+        admit(&mut self.filter, hash);
+        let only_capitals = Meaning::ANY_NAME.and(Meaning::AMBIGUOUS).and(Meaning::PLACE_NAME).and(Meaning::COUNTRY);
+        if meaning.0 & !only_capitals.0 != 0 || !phrase.is_ascii() {
+            admit(&mut self.small, hash);
         }
-        let entry = self.entries.entry(key.into()).or_default();
+        let entry = self.entries.entry(hash).or_default();
+        entry.word = key.into();
         if words.len() == 1 {
             entry.meaning = entry.meaning.and(meaning);
         } else {
@@ -162,15 +178,12 @@ impl Vocabulary {
     pub(crate) fn find(&self, text: &[u8], start: usize, end: usize) -> Option<(usize, usize, Meaning)> {
         let word = text.get(start..end)?;
         let hash = hash_at(text, start, end);
-        if self.filter.get(hash / 64)? & (1 << (hash % 64)) == 0 {
+        let filter = if word.first().is_some_and(u8::is_ascii_lowercase) { &self.small } else { &self.filter };
+        if !admits(filter, hash) {
             return None;
         }
-        let mut folded = [0; 48];
-        let folded = folded.get_mut(..word.len())?;
-        for (to, from) in folded.iter_mut().zip(word) {
-            *to = from | 0x20;
-        }
-        let entry = self.entries.get(&*folded)?;
+        let entry =
+            self.entries.get(&hash).filter(|e| e.word.len() == word.len() && e.word.iter().zip(word).all(|(a, b)| *a == b | 0x20))?;
         let mut best = (start, end, entry.meaning);
         for phrase in &entry.phrases {
             if let Some((from, to)) = phrase.spans(text, start, end) {
@@ -248,12 +261,38 @@ fn fold(word: &[u8]) -> Vec<u8> {
     word.iter().map(|b| b | 0x20).collect()
 }
 
-fn hash(word: &[u8]) -> usize {
-    hash_at(word, 0, word.len())
+fn admit(filter: &mut [u64], hash: u64) {
+    let bit = (hash >> 46) as usize % FILTER;
+    if let Some(bits) = filter.get_mut(bit / 64) {
+        *bits |= 1 << (bit % 64);
+    }
 }
 
-/// A hash of the word's first and last eight bytes and its length, the case of ASCII letters left out.
-fn hash_at(text: &[u8], start: usize, end: usize) -> usize {
+fn admits(filter: &[u64], hash: u64) -> bool {
+    let bit = (hash >> 46) as usize % FILTER;
+    filter.get(bit / 64).is_some_and(|bits| bits >> (bit % 64) & 1 == 1)
+}
+
+/// A hash of what is hashed already.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |n, b| n << 8 | u64::from(*b));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// A hash of the word's first eight bytes, the next and the last, and its length, the case of ASCII letters left out.
+fn hash_at(text: &[u8], start: usize, end: usize) -> u64 {
     const FOLD: u64 = 0x2020_2020_2020_2020;
     let length = end - start;
     let eight = |at: usize| match text.get(at..at + 8) {
@@ -262,8 +301,10 @@ fn hash_at(text: &[u8], start: usize, end: usize) -> usize {
     };
     let first = if length >= 8 { eight(start) | FOLD } else { (eight(start) | FOLD) & ((1 << (length * 8)) - 1) };
     let last = if length > 8 { eight(end - 8) | FOLD } else { 0 };
-    let mixed = (first ^ last.rotate_left(29) ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 46) as usize % FILTER
+    let middle = if length > 16 { eight(start + 8) | FOLD } else { 0 };
+    let mix = |hash: u64, more: u64| (hash ^ more).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
+    let mixed = mix(mix(first.wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(31), last), middle ^ length as u64);
+    mixed ^ mixed >> 32
 }
 
 #[cfg(test)]
@@ -276,6 +317,18 @@ mod tests {
         let start = text.find(word).unwrap();
         let (from, to, meaning) = vocabulary.find(text.as_bytes(), start, start + word.len())?;
         Some((text[from..to].to_owned(), meaning))
+    }
+
+    #[test]
+    fn no_two_words_have_the_same_hash() {
+        let tables =
+            [include_str!("../../redact/context.tsv"), include_str!("../../redact/names.tsv"), include_str!("../../redact/places.tsv")];
+        let mut known: HashMap<u64, Vec<u8>> = HashMap::new();
+        for word in tables.iter().flat_map(|t| t.lines()).filter_map(|l| l.split_once('\t')).flat_map(|(_, p)| words(p)) {
+            let word = fold(word.as_bytes());
+            let other = known.entry(hash_at(&word, 0, word.len())).or_insert_with(|| word.clone());
+            assert_eq!(*other, word);
+        }
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! National and tax numbers: their shapes and check digits, and the words beside them.
 
+use std::collections::BTreeMap;
+
+use aho_corasick::AhoCorasick;
+
 use super::check_digits::{Check, Number, check};
 use crate::redact::Kind;
 
@@ -13,7 +17,8 @@ pub(crate) struct Id {
     check: Check,
     /// One in so many numbers of its forms passes by chance.
     pub(crate) strength: u32,
-    words: Vec<&'static str>,
+    /// Its row.
+    number: u16,
 }
 
 /// A written form.
@@ -37,6 +42,9 @@ enum Place {
 #[derive(Debug)]
 pub(crate) struct Ids {
     by_length: Vec<Vec<Id>>,
+    /// The words beside them, and whose each is.
+    names: Option<AhoCorasick>,
+    owners: Vec<Vec<u16>>,
 }
 
 /// The longest number.
@@ -46,10 +54,14 @@ impl Ids {
     pub(crate) fn builtin() -> Self {
         let mut by_length: Vec<Vec<Id>> = Vec::new();
         by_length.resize_with(LONGEST + 1, Vec::new);
-        for line in include_str!("../../../redact/ids.tsv").lines().filter(|l| !l.starts_with('#')) {
+        let mut words_of: BTreeMap<&'static str, Vec<u16>> = BTreeMap::new();
+        for (number, line) in (0_u16..).zip(include_str!("../../../redact/ids.tsv").lines().filter(|l| !l.starts_with('#'))) {
             let columns: Vec<&'static str> = line.split('\t').collect();
             let [country, rule, label, forms, strength, words, ..] = columns.as_slice() else { continue };
             let kind = if *label == "TAX_ID" { Kind::TaxId } else { Kind::NationalId };
+            for word in words.split('|').filter(|w| w.len() > 1) {
+                words_of.entry(word).or_default().push(number);
+            }
             for (length, list) in by_length.iter_mut().enumerate() {
                 let forms: Vec<Form> = forms.split(' ').map(Form::new).filter(|f| f.places.len() == length).collect();
                 if !forms.is_empty() {
@@ -60,12 +72,26 @@ impl Ids {
                         forms,
                         check: check(country, rule),
                         strength: strength.parse().unwrap_or(1),
-                        words: words.split('|').filter(|w| w.len() > 1).collect(),
+                        number,
                     });
                 }
             }
         }
-        Self { by_length }
+        let names = AhoCorasick::new(words_of.keys()).ok();
+        Self { by_length, names, owners: words_of.into_values().collect() }
+    }
+
+    /// The rows whose words stand in `context`, which is lower case.
+    pub(crate) fn named(&self, context: &str) -> Vec<u16> {
+        let is_letter = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() && c.is_ascii());
+        let mut named = Vec::new();
+        for found in self.names.iter().flat_map(|n| n.find_overlapping_iter(context)) {
+            let before = is_letter(context.get(..found.start()).and_then(|t| t.chars().next_back()));
+            if !before && !is_letter(context.get(found.end()..).and_then(|t| t.chars().next())) {
+                named.extend(self.owners.get(found.pattern().as_usize()).into_iter().flatten());
+            }
+        }
+        named
     }
 
     /// The numbers that `compact` may be: their forms and check digits fit.
@@ -121,15 +147,9 @@ impl Id {
         self.forms.iter().any(|f| f.groups == groups)
     }
 
-    /// Whether one of its words stands in `context`, which is lower case.
-    pub(crate) fn is_named(&self, context: &str) -> bool {
-        self.words.iter().any(|word| {
-            context.match_indices(word).any(|(at, _)| {
-                let is_letter = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() && c.is_ascii());
-                !is_letter(context.get(..at).and_then(|t| t.chars().next_back()))
-                    && !is_letter(context.get(at + word.len()..).and_then(|t| t.chars().next()))
-            })
-        })
+    /// Whether its row is among those that are named.
+    pub(crate) fn is_named(&self, named: &[u16]) -> bool {
+        named.contains(&self.number)
     }
 }
 

@@ -122,7 +122,7 @@ struct Word {
 impl Scene<'_> {
     /// A word that is a name, or that stands before one.
     pub(super) fn name(&mut self, index: usize, hit: Hit, meaning: Meaning) {
-        if meaning.has(Meaning::SURNAME_CHARACTER) || self.is_wide(hit.start) {
+        if meaning.has(Meaning::SURNAME_CHARACTER) || !self.byte(hit.start).is_ascii() && self.is_wide(hit.start) {
             self.unspaced_name(index, hit, meaning);
         }
         if meaning.has(Meaning::HONORIFIC) {
@@ -286,6 +286,14 @@ impl Scene<'_> {
 
     /// A name behind `my name is`, `Name:`, `Dear`.
     fn introduced(&mut self, hit: Hit, meaning: Meaning) {
+        // Mostly an ordinary word follows, and no name.
+        let mut next = hit.end + self.slice(hit.end, hit.end + 12).iter().take_while(|b| b" :=\"'*|>\t,\n_".contains(b)).count();
+        if self.slice(next, next + 3) == b"is " {
+            next += 3;
+        }
+        if self.byte(next).is_ascii_lowercase() && self.byte(hit.end) != b'_' {
+            return;
+        }
         let phrase = self.part(hit.start, hit.end).to_lowercase();
         if self.before(hit.end + 1, Meaning::PLACE, 2).is_some_and(|h| h.start < hit.start) {
             return;

@@ -44,8 +44,8 @@ impl Scene<'_> {
             self.opaque(start, start + length);
             return start + length;
         }
-        if self.ipv4(start, start + length) {
-            return at + 1;
+        if let Some(end) = self.ipv4(start, start + length) {
+            return end;
         }
         if let Some(end) = self.dashed_mac(at) {
             return end;
@@ -227,6 +227,7 @@ impl Scene<'_> {
         for text in [self.part(begin, part.start), " \u{1} ", self.part(part.end, end)] {
             context.extend(text.chars().flat_map(char::to_lowercase));
         }
+        let named = self.engine.ids.named(&context);
         let named_generally = self.before(part.start, Meaning::NATIONAL_ID.and(Meaning::TAX_ID), CONTEXT).is_some()
             || self.after(part.end, Meaning::NATIONAL_ID.and(Meaning::TAX_ID), 32).is_some();
         let country = self.countries_near(part.start, part.end);
@@ -235,7 +236,7 @@ impl Scene<'_> {
         let groups = self.sizes(part);
         let best = fitting
             .filter_map(|id| {
-                let named = id.is_named(&context);
+                let named = id.is_named(&named);
                 let here = country.contains(&id.country);
                 let groups_fit = part.pieces == 1 || id.is_written_so(&groups);
                 let is_dated = matches!(groups.as_slice(), [2 | 1, 2, 4] | [4, 2, 2] | [2, 1, 4]);
@@ -431,26 +432,26 @@ impl Scene<'_> {
     }
 
     /// An IPv4 address (RFC 791 in dotted form), with its prefix's length.
-    fn ipv4(&mut self, start: usize, first_end: usize) -> bool {
+    fn ipv4(&mut self, start: usize, first_end: usize) -> Option<usize> {
         if self.byte(first_end) != b'.' || first_end - start > 3 {
-            return false;
+            return None;
         }
         let end = start + self.slice(start, start + 16).iter().take_while(|b| b.is_ascii_digit() || **b == b'.').count();
         let text = self.part(start, end).trim_end_matches('.');
         let end = start + text.len();
         let before = self.byte_before(start);
         if text.parse::<std::net::Ipv4Addr>().is_err() || before == b'.' || before == b'v' || self.byte(end).is_ascii_alphabetic() {
-            return false;
+            return None;
         }
         let small = text.split('.').all(|o| o.len() == 1);
         if small && (self.is_decoy(start) || text == "0.0.0.0")
             || self.before(start, Meaning::DECOY, 24).is_some_and(|h| self.part(h.start, h.end).to_ascii_lowercase().starts_with("ver"))
         {
-            return false;
+            return None;
         }
         let end = end + self.prefix_length(end);
         self.add(start, end, Kind::IpAddress, "ipv4", if small { 60 } else { 92 });
-        true
+        Some(end)
     }
 
     /// Latitude and longitude in degrees (ISO 6709 as people write it).
@@ -531,7 +532,7 @@ fn is_decimal_list(part: &Part) -> bool {
 /// An IBAN (ISO 13616): the country's length, and mod 97.
 fn iban(part: &Part) -> Option<Finding> {
     let compact = &part.compact;
-    let country = compact.first_chunk::<2>()?;
+    let country = compact.first_chunk::<2>().filter(|c| c.iter().all(u8::is_ascii_uppercase))?;
     let length = IBAN_LENGTHS.iter().find(|(c, _)| c.as_bytes() == country)?.1;
     if compact.len() != length || !compact.get(2..4)?.iter().all(u8::is_ascii_digit) {
         return None;

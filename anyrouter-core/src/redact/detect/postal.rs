@@ -470,6 +470,9 @@ impl Scene<'_> {
 
     /// A place that only the words before it give away.
     fn place_behind(&mut self, hit: Hit) {
+        if self.byte(hit.end) == b' ' && self.byte(hit.end + 1).is_ascii_lowercase() {
+            return;
+        }
         let phrase = self.part(hit.start, hit.end).to_lowercase();
         let mut at = hit.end;
         let skipped = self.slice(at, at + 5).iter().take_while(|b| b" :=\"'".contains(b)).count();
