@@ -115,3 +115,61 @@ fn a_route_is_explained_without_a_server() {
     fs::write(&file, "broken =").unwrap();
     assert_eq!(server.run(&["route", "explain", "lab/x", "--config", path], "").status.code(), Some(2));
 }
+
+/// Runs `anyrouter redact` without any server.
+fn redact(args: &[&str], stdin: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_anyrouter"))
+        .arg("redact")
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn text_is_redacted_and_restored_without_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let map = folder.path().join("map.json");
+    let map = map.to_str().unwrap();
+    let text = "I am Jane Smith, jane@example.com.\n";
+    let left = out(&redact(&["--map", map], text));
+    assert!(left.starts_with("I am PERSON_") && !left.contains("jane@"), "{left}");
+    assert_eq!(out(&redact(&["--restore", map], &left)), text);
+    assert_eq!(out(&redact(&["--action", "mask"], "jane@example.com")), "************.com");
+    let explained = out(&redact(&["--explain"], text));
+    assert!(explained.contains("I am [Jane Smith], [jane@example.com].") && explained.contains("EMAIL"), "{explained}");
+    let spans = out(&redact(&["--spans"], "{\"id\": 1, \"text\": \"é jane@example.com\"}\n{\"id\": 2, \"json\": \"{\\\"a\\\":\\\"x\\\"}\"}\n"));
+    let lines: Vec<Value> = spans.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!((&lines[0]["spans"][0]["start"], &lines[0]["spans"][0]["end"]), (&3.into(), &19.into()), "bytes, and not characters");
+    assert_eq!((&lines[1]["id"], lines[1]["spans"].as_array().unwrap().len()), (&2.into(), 0));
+    let rules = folder.path().join("rules.json");
+    fs::write(&rules, r#"[{"label": "EMPLOYEE", "pattern": "EMP-[0-9"}]"#).unwrap();
+    let refused = redact(&["--rules", rules.to_str().unwrap()], "x");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("rule 0 has a pattern that is none"));
+}
+
+/// The figures of `docs/redaction.md` on the repository's own corpora; none may fall.
+#[test]
+fn no_figure_falls() {
+    let floors = [("general", 0.98), ("ids", 0.97), ("phones", 0.99), ("chat", 0.96), ("secrets", 0.98), ("code", 0.98), ("adversarial", 0.98)];
+    let scores = |kind: &str| -> Value {
+        let path = format!("{}/../anyrouter-core/tests/corpora/{kind}.jsonl", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&out(&redact(&["--score", &path, "--json"], ""))).unwrap()
+    };
+    for (kind, floor) in floors {
+        let all = &scores(kind)["all"];
+        assert!(all["f1"].as_f64() >= Some(floor), "{kind}: F1 must be at least {floor}: {all}");
+        assert!(all["hit"].as_u64() >= Some(30), "{kind}: the corpus is there: {all}");
+    }
+    assert!(scores("clean")["all"]["wrong"].as_u64() <= Some(2), "clean text stays as it is");
+}

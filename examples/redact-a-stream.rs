@@ -1,0 +1,28 @@
+//! Redacts a prompt with a rule of one's own, and restores an answer that comes in pieces: `cargo run --example redact-a-stream`.
+
+use anyrouter_core::redact::{PlaceholderKey, Placeholders, Redactor, Restorer, Rules, Within};
+use serde_json::json;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // An account's own rules stand beside the built-in detectors.
+    let rules = Rules::parse(&[json!({"label": "EMPLOYEE", "pattern": "EMP-[0-9]{6}"})])?;
+    let redactor = Redactor::new(rules);
+
+    let mut secret = [0; 32];
+    rand::fill(&mut secret[..]);
+    let key = PlaceholderKey::from_bytes(secret).derive("my-account", Some("this-conversation"));
+    let mut placeholders = Placeholders::new(key);
+    let prompt = "Write to Jane Smith <jane@example.com> that EMP-123456 is on leave.";
+    let sent = redactor.redact(prompt, &mut placeholders)?.into_inner();
+    println!("sent:     {sent}");
+
+    // The model answers with what it saw, in pieces that fall anywhere.
+    let (mut restorer, mut shown) = (Restorer::new(Within::Text), String::new());
+    for piece in sent.as_bytes().chunks(7) {
+        restorer.push(&placeholders, std::str::from_utf8(piece)?, &mut shown);
+    }
+    restorer.finish(&placeholders, &mut shown);
+    println!("restored: {shown}");
+    println!("counted:  {:?}", placeholders.counts());
+    Ok(())
+}
