@@ -147,7 +147,8 @@ fn text_is_redacted_and_restored_without_a_server() {
     assert_eq!(out(&redact(&["--action", "mask"], "jane@example.com")), "************.com");
     let explained = out(&redact(&["--explain"], text));
     assert!(explained.contains("I am [Jane Smith], [jane@example.com].") && explained.contains("EMAIL"), "{explained}");
-    let spans = out(&redact(&["--spans"], "{\"id\": 1, \"text\": \"é jane@example.com\"}\n{\"id\": 2, \"json\": \"{\\\"a\\\":\\\"x\\\"}\"}\n"));
+    let spans =
+        out(&redact(&["--spans"], "{\"id\": 1, \"text\": \"é jane@example.com\"}\n{\"id\": 2, \"json\": \"{\\\"a\\\":\\\"x\\\"}\"}\n"));
     let lines: Vec<Value> = spans.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert_eq!((&lines[0]["spans"][0]["start"], &lines[0]["spans"][0]["end"]), (&3.into(), &19.into()), "bytes, and not characters");
     assert_eq!((&lines[1]["id"], lines[1]["spans"].as_array().unwrap().len()), (&2.into(), 0));
@@ -161,7 +162,8 @@ fn text_is_redacted_and_restored_without_a_server() {
 /// The figures of `docs/redaction.md` on the repository's own corpora; none may fall.
 #[test]
 fn no_figure_falls() {
-    let floors = [("general", 0.98), ("ids", 0.97), ("phones", 0.99), ("chat", 0.96), ("secrets", 0.98), ("code", 0.98), ("adversarial", 0.98)];
+    let floors =
+        [("general", 0.98), ("ids", 0.97), ("phones", 0.99), ("chat", 0.96), ("secrets", 0.98), ("code", 0.98), ("adversarial", 0.98)];
     let scores = |kind: &str| -> Value {
         let path = format!("{}/../anyrouter-core/tests/corpora/{kind}.jsonl", env!("CARGO_MANIFEST_DIR"));
         serde_json::from_str(&out(&redact(&["--score", &path, "--json"], ""))).unwrap()

@@ -257,7 +257,7 @@ fn the_documented_configuration_is_one() {
         .collect();
     let (good, text) = check(&toml, &[("ACME_API_KEY", "k")]);
     assert!(good && !text.contains("warning"), "{text}");
-    for table in ["usage", "catalog", "privacy", "account_defaults", "tls", "limits", "deadlines", "log"] {
+    for table in ["usage", "catalog", "privacy", "account_defaults", "redact", "tls", "limits", "deadlines", "log"] {
         assert!(whole.contains(&format!("[{table}]")), "{table} is documented");
     }
 }

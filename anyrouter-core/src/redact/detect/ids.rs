@@ -186,7 +186,7 @@ mod tests {
         };
         let update = std::env::var_os("UPDATE_STRENGTHS").is_some();
         // A number may have forms of several lengths: the weakest counts.
-        let mut measured: std::collections::BTreeMap<(&str, &str), (u32, u32)> = std::collections::BTreeMap::new();
+        let mut measured: BTreeMap<(&str, &str), (u32, u32)> = BTreeMap::new();
         for id in ids.by_length.iter().flatten() {
             let form = id.forms.iter().max_by_key(|f| f.places.iter().filter(|p| **p == Place::Digit).count()).unwrap();
             let tries = 20_000;
