@@ -48,7 +48,7 @@ async fn run(args: Args) -> Result<(), Failure> {
     let client = || Client::new(&args.base_url, args.key.clone());
     let manager = || Client::new(&args.base_url, args.management_key.clone().or_else(|| args.key.clone()));
     match args.command {
-        Command::Redact(redact) => return redact::redact(redact, as_json),
+        Command::Redact(redact) => redact::redact(redact, as_json),
         Command::Chat(chat) => chat::chat(&client()?, chat, as_json).await,
         Command::Models { query, user } => {
             let path = if user { "/models/user" } else { "/models" };
