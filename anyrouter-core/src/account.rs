@@ -128,6 +128,8 @@ pub struct Redaction {
     pub upstream: bool,
     /// Rules that hold for every account.
     pub rules: Rules,
+    /// How work that takes milliseconds is run, so that the thread's other requests go on meanwhile; `|work| work()` where nothing else waits.
+    pub heavy: fn(&mut dyn FnMut()),
     /// The instance's secret, from which placeholders are derived. It must be random, and the same on all nodes and after a restart.
     pub key: PlaceholderKey,
 }

@@ -268,3 +268,96 @@ fn a_value_split_over_message_parts_is_found() {
     assert!(!left.contains("1111"), "{left}");
     assert_eq!(placeholders.restore_json(&left), json);
 }
+
+/// What redaction under these rules leaves of text.
+fn left_by(rules: serde_json::Value, text: &str) -> String {
+    let rules = Rules::parse(rules.as_array().unwrap()).unwrap();
+    Redactor::new(rules).redact(text, &mut placeholders()).unwrap().into_inner()
+}
+
+/// The same of a document.
+fn json_left_by(rules: serde_json::Value, json: &str) -> String {
+    let rules = Rules::parse(rules.as_array().unwrap()).unwrap();
+    Redactor::new(rules).redact_json(json, |_| false, &mut placeholders()).unwrap().into_inner()
+}
+
+#[test]
+fn an_address_ends_before_signs_and_other_scripts() {
+    for behind in ["😀 now", "™", "。", "、then", "です", "）"] {
+        let left = redacted(&format!("write jane@example.com{behind}"), &mut placeholders());
+        assert!(!left.contains("jane@") && left.ends_with(behind), "{left}");
+    }
+}
+
+#[test]
+fn every_action_holds_for_a_value_that_stands_again() {
+    for action in ["placeholder", "mask", "hash", "drop"] {
+        let left =
+            left_by(json!([{"label": "PASSWORD", "action": action}]), "My password is hunter2xyzQ9. Is hunter2xyzQ9 good? hunter2xyzQ9");
+        assert!(!left.contains("hunter2"), "{action}: {left}");
+    }
+    let left = json_left_by(json!([]), "{\"a\":\"passport number: 987654321\",\"n\":987654321}");
+    assert!(!left.contains("987654321"), "{left}");
+}
+
+#[test]
+fn dropping_leaves_a_document_and_takes_no_more_than_the_value() {
+    let drop = json!([{"label": "EMAIL", "action": "drop"}]);
+    for (json, expected) in [
+        ("{\"jane@example.com\":\"bob@example.com\"}", "{}"),
+        ("{\"k\":1,\"jane@example.com\":\"bob@example.com\",\"z\":2}", "{\"k\":1,\"z\":2}"),
+        ("{\"content\":\"ask x@example.com please\"}", "{\"content\":\"ask  please\"}"),
+        ("[\"x@example.com\",\"y\"]", "[\"\",\"y\"]"),
+        ("\"x@example.com\"", "\"\""),
+    ] {
+        assert_eq!(json_left_by(drop.clone(), json), expected, "{json}");
+    }
+}
+
+#[test]
+fn a_rule_that_would_match_placeholders_does_not() {
+    for pattern in ["[a-z]{2}", "a", "."] {
+        let rules = Rules::parse(&[json!({"label": "XX", "pattern": pattern})]).unwrap();
+        let redactor = Redactor::new(rules);
+        let mut placeholders = placeholders();
+        let left = redactor.redact("aab aab", &mut placeholders).unwrap().into_inner();
+        assert_eq!(placeholders.restore(&left), "aab aab", "{pattern}: {left}");
+        let again = redactor.redact(&left, &mut Placeholders::new(PlaceholderKey::from_bytes([7; 32]))).unwrap().into_inner();
+        assert_eq!(again, left, "{pattern}");
+    }
+}
+
+#[test]
+fn what_reads_like_a_placeholder_hides_nothing_beside_it() {
+    for text in ["EMAIL_7qk2m9x4hd3v-jane@example.com", "CLOJARS_34bf0e88955ff5a1c328d6a7491acc4f48e865a7b8dd4d70a70749037443"] {
+        let left = redacted(text, &mut placeholders());
+        assert_ne!(left, text);
+    }
+}
+
+#[test]
+fn a_number_comes_back_as_text_where_a_protocol_has_text() {
+    let mut placeholders = placeholders();
+    let left = PLAIN.redact_json("{\"card\":4111111111111111}", |_| false, &mut placeholders).unwrap().into_inner();
+    let placeholder = serde_json::from_str::<serde_json::Value>(&left).unwrap()["card"].as_str().unwrap().to_owned();
+    let answer = json!({"content": placeholder, "arguments": json!({"card": placeholder}).to_string()}).to_string();
+    let restored: serde_json::Value = serde_json::from_str(&placeholders.restore_answer(&answer)).unwrap();
+    assert_eq!(restored, json!({"content": "4111111111111111", "arguments": "{\"card\":4111111111111111}"}));
+}
+
+#[test]
+fn lists_within_strings_stay_lists() {
+    let left = json_left_by(json!([]), "{\"arguments\":\"[4111111111111111]\"}");
+    let inner: serde_json::Value = serde_json::from_str(&left).unwrap();
+    assert!(serde_json::from_str::<Vec<String>>(inner["arguments"].as_str().unwrap()).is_ok(), "{left}");
+}
+
+#[test]
+fn parts_with_line_ends_are_looked_at_together_as_well() {
+    let json =
+        json!({"content": [{"type": "text", "text": "Hello\nmail jane.doe@exa"}, {"type": "text", "text": "mple.com now\n"}]}).to_string();
+    let mut placeholders = placeholders();
+    let left = PLAIN.redact_json(&json, |_| false, &mut placeholders).unwrap().into_inner();
+    assert!(!left.contains("jane.doe"), "{left}");
+    assert_eq!(placeholders.restore_json(&left), json);
+}

@@ -323,7 +323,16 @@ impl Config {
 
     /// How requests are redacted, with placeholders derived from this key.
     pub fn redaction(&self, key: PlaceholderKey) -> Redaction {
-        Redaction { upstream: self.privacy.redact_upstream == Some(true), rules: self.redaction_rules.clone(), key }
+        Redaction { upstream: self.privacy.redact_upstream == Some(true), rules: self.redaction_rules.clone(), heavy: off_the_worker, key }
+    }
+}
+
+/// Runs work while another thread takes over this one's other tasks.
+fn off_the_worker(work: &mut dyn FnMut()) {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current().map(|h| h.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 

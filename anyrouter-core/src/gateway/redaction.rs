@@ -15,45 +15,24 @@ use crate::{
     wire::{error::ApiError, openai_chat::ChatRequest},
 };
 
+/// A body of more bytes is heavy work.
+const HEAVY: usize = 16 << 10;
+
 /// Members that are the gateway's or the protocol's, and hold nothing of a person's.
-const STRUCTURE: [&str; 24] = [
-    "model",
-    "models",
-    "provider",
-    "preset",
-    "stream",
-    "stream_options",
-    "session_id",
-    "trace",
-    "usage",
-    "route",
-    "transforms",
-    "plugins",
-    "service_tier",
-    "reasoning_effort",
-    "tool_choice",
-    "modalities",
-    "temperature",
-    "top_p",
-    "max_tokens",
-    "max_completion_tokens",
-    "seed",
-    "n",
-    "min_context",
-    "require_params",
-];
+const STRUCTURE: [&str; 9] = ["model", "models", "provider", "preset", "stream", "session_id", "trace", "reasoning_effort", "tool_choice"];
 
 /// Whether a leaf is the protocol's, as a role, a type or a tool's name.
 fn is_structure(path: &[Step<'_>]) -> bool {
     match path {
-        [] => true,
+        [] => false,
         [Step::Member(first)] | [Step::Member(first), ..] if STRUCTURE.contains(first) => true,
         [Step::Member("messages" | "tools"), Step::Item(_), rest @ ..] => matches!(
             rest,
             [Step::Member("role" | "type" | "tool_call_id")]
                 | [Step::Member("content"), Step::Item(_), Step::Member("type")]
                 | [Step::Member("tool_calls"), Step::Item(_), Step::Member("id" | "type")]
-                | [.., Step::Member("function"), Step::Member("name")]
+                | [Step::Member("tool_calls"), Step::Item(_), Step::Member("function"), Step::Member("name")]
+                | [Step::Member("function"), Step::Member("name")]
         ),
         _ => false,
     }
@@ -79,7 +58,14 @@ pub(super) fn upstream(
     let session = request.session_id.as_deref().or(head.session_id.as_deref());
     let mut placeholders = Placeholders::new(redaction.key.derive(caller.key.account.as_str(), session));
     let body = std::str::from_utf8(request.body()).map_err(|_| unavailable())?;
-    let redacted = redactor.redact_json(body, is_structure, &mut placeholders).map_err(|blocked| {
+    let mut redacted = None;
+    let mut work = || redacted = Some(redactor.redact_json(body, is_structure, &mut placeholders));
+    if body.len() > HEAVY {
+        (redaction.heavy)(&mut work)
+    } else {
+        work()
+    }
+    let redacted = redacted.ok_or_else(unavailable)?.map_err(|blocked| {
         let mut error = ApiError::new(400, "redaction_blocked", format!("the request was not sent: {blocked}"));
         error.param = Some("messages".to_owned());
         error
@@ -94,7 +80,7 @@ pub(super) fn upstream(
 /// A whole answer with its values.
 pub(super) fn restore_whole(placeholders: &Placeholders, body: &Bytes) -> Bytes {
     match std::str::from_utf8(body) {
-        Ok(text) if !placeholders.is_empty() => placeholders.restore_json(text).into(),
+        Ok(text) if !placeholders.is_empty() => placeholders.restore_answer(text).into(),
         _ => body.clone(),
     }
 }
@@ -104,6 +90,8 @@ pub(super) fn restore_whole(placeholders: &Placeholders, body: &Bytes) -> Bytes 
 enum Field {
     /// A member of the delta.
     Text(&'static str),
+    /// The arguments of the older form of a call.
+    Call,
     /// The arguments of a tool call, by its index.
     Arguments(u64),
     /// The member of an entry of `reasoning_details`, by its index.
@@ -161,13 +149,24 @@ impl Restoring {
         for choice in chunk.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten() {
             let index = choice.get("index").and_then(Value::as_u64).unwrap_or(0);
             let finished = choice.get("finish_reason").is_some_and(|r| !r.is_null());
-            let Some(delta) = choice.get_mut("delta").and_then(Value::as_object_mut) else { continue };
-            self.restore(index, delta);
-            if finished {
-                let mut held = Map::new();
+            let mut held = Map::new();
+            if let Some(delta) = choice.get_mut("delta").and_then(Value::as_object_mut) {
+                self.restore(index, delta);
+                if finished {
+                    self.flush(index, &mut held);
+                    // What is held of a text that this chunk goes on with belongs to it.
+                    held.retain(|name, text| match (delta.get_mut(name), text.as_str()) {
+                        (Some(Value::String(begun)), Some(rest)) => {
+                            begun.push_str(rest);
+                            false
+                        }
+                        _ => true,
+                    });
+                }
+            } else if finished {
                 self.flush(index, &mut held);
-                before.push((index, held));
             }
+            before.push((index, held));
         }
         let mut like = chunk.clone();
         like.retain(|name, _| matches!(name.as_str(), "id" | "object" | "created" | "model" | "provider" | "system_fingerprint"));
@@ -184,6 +183,9 @@ impl Restoring {
             if let Some(Value::String(text)) = delta.get_mut(name) {
                 self.piece(choice, Field::Text(name), text, Within::Text);
             }
+        }
+        if let Some(Value::String(text)) = delta.get_mut("function_call").and_then(|c| c.get_mut("arguments")) {
+            self.piece(choice, Field::Call, text, Within::Json);
         }
         for call in delta.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
             let index = call.get("index").and_then(Value::as_u64).unwrap_or(0);
@@ -219,6 +221,9 @@ impl Restoring {
             match field {
                 Field::Text(name) => {
                     delta.insert((*name).to_owned(), text.into());
+                }
+                Field::Call => {
+                    delta.insert("function_call".to_owned(), serde_json::json!({"arguments": text}));
                 }
                 Field::Arguments(index) => {
                     push_to(delta, "tool_calls", serde_json::json!({"index": index, "function": {"arguments": text}}));
@@ -285,6 +290,26 @@ mod tests {
                 .collect();
             assert_eq!(content, text, "pieces of {size}");
             assert!(events.trim_end().ends_with("\"finish_reason\":\"stop\"}]}"), "the end is last");
+        }
+    }
+
+    #[test]
+    fn a_last_chunk_that_goes_on_keeps_the_order() {
+        for last in [r#"{"index":0,"delta":{"content":"B EM"},"finish_reason":"stop"}"#, r#"{"index":0,"finish_reason":"stop"}"#] {
+            let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
+            Redactor::default().redact("jane@example.com", &mut placeholders).unwrap();
+            let mut restoring = Restoring::new(Box::new(placeholders));
+            let mut out = Vec::new();
+            restoring.push(br#"data: {"choices":[{"index":0,"delta":{"content":"A E"},"finish_reason":null}]}"#, &mut out);
+            restoring.push(format!("\n\ndata: {{\"choices\":[{last}]}}\n\n").as_bytes(), &mut out);
+            let events: Vec<Value> = String::from_utf8(out)
+                .unwrap()
+                .split("\n\n")
+                .filter_map(|e| serde_json::from_str(e.strip_prefix("data: ")?).ok())
+                .collect();
+            let text: String = events.iter().filter_map(|e| e["choices"][0]["delta"]["content"].as_str()).collect();
+            assert_eq!(text, if last.contains("delta") { "A EB EM" } else { "A E" });
+            assert_eq!(events.last().unwrap()["choices"][0]["finish_reason"], "stop");
         }
     }
 

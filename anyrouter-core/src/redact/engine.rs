@@ -3,10 +3,10 @@
 use std::sync::OnceLock;
 
 use super::{
-    Finding, Rules,
+    Finding, Kind, Rules,
     detect::{Ids, Phones, Scene},
-    json::{Leaf, LeafKind, looks_like_json, unescape, walk},
-    placeholder::holds_placeholder,
+    json::{Leaf, LeafKind, nested, walk},
+    placeholder::placeholder_spans,
     scan::{self, Hit},
     secrets::{Prefixes, base64_length, data_url},
     view::View,
@@ -109,7 +109,7 @@ impl Engine {
     pub(crate) fn find_leaf(&self, leaf: &Leaf<'_>, content: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Vec<Finding> {
         if leaf.kind != LeafKind::Name
             && let Some(finding) = rules.find_path(leaf.path, content.len())
-            && !holds_placeholder(content, rules.labels())
+            && placeholder_spans(content, rules.labels()) != [(0, content.len())]
         {
             return vec![finding];
         }
@@ -117,9 +117,7 @@ impl Engine {
             return Vec::new();
         }
         if leaf.kind == LeafKind::String
-            && looks_like_json(content)
-            && content.contains('\\')
-            && let Some(inner) = unescape(content)
+            && let Some(inner) = nested(content)
         {
             let mut found = self.find_json_by(&inner, rules);
             place_in_escaped(&mut found, content);
@@ -152,7 +150,7 @@ impl Engine {
             rules.find(view.text(), &mut found);
         }
         let mut found = resolve(found);
-        found.retain(|f| !touches_placeholder(view.text(), f, rules));
+        found.retain_mut(|f| is_beside_placeholders(view.text(), f, rules));
         for finding in &mut found {
             (finding.start, finding.end) = view.source(finding.start, finding.end);
         }
@@ -173,17 +171,42 @@ fn is_opaque(content: &str) -> bool {
         return data_url(bytes)
             .is_some_and(|(start, is_text)| !is_text && start + base64_length(bytes.get(start..).unwrap_or_default()) == bytes.len());
     }
-    // Base64 by itself is read as far as secrets are long.
-    bytes.len() > 16 * 1024 && base64_length(bytes) == bytes.len()
+    bytes.len() > 16 * 1024 && is_base64(bytes)
+}
+
+/// Base64 by itself (RFC 4648, 4): the standard alphabet, whole groups of four, and no run of digits that could be a number.
+fn is_base64(bytes: &[u8]) -> bool {
+    let body = bytes.strip_suffix(b"==").or(bytes.strip_suffix(b"=")).unwrap_or(bytes);
+    let mut digits = 0;
+    bytes.len() % 4 == 0
+        && body.iter().all(|b| {
+            digits = if b.is_ascii_digit() { digits + 1 } else { 0 };
+            digits < 12 && (b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
+        })
 }
 
 /// What a redactor wrote is never found again, nor anything together with it.
-fn touches_placeholder(text: &str, finding: &Finding, rules: &Rules) -> bool {
-    let joins = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
-    let bytes = text.as_bytes();
-    let start = finding.start - bytes.get(..finding.start).unwrap_or_default().iter().rev().take(48).take_while(|b| joins(b)).count();
-    let end = finding.end + bytes.get(finding.end..).unwrap_or_default().iter().take(48).take_while(|b| joins(b)).count();
-    text.get(start..end).is_some_and(|t| holds_placeholder(t, rules.labels()))
+fn is_beside_placeholders(text: &str, finding: &mut Finding, rules: &Rules) -> bool {
+    let floor = |at: usize| (at.saturating_sub(3)..=at.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+    let (start, end) = (floor(finding.start.saturating_sub(64)), floor((finding.end + 64).min(text.len())));
+    let around = text.get(start..end).unwrap_or_default();
+    for (from, to) in placeholder_spans(around, rules.labels()) {
+        let (from, to) = (from + start, to + start);
+        if finding.start >= to || from >= finding.end {
+            continue;
+        }
+        // What reads like one may stand right before an address.
+        if finding.label == Kind::Email.into() && from <= finding.start && to < finding.end {
+            let rest = text.get(to..finding.end).unwrap_or_default();
+            finding.start = to + rest.len() - rest.trim_start_matches(['-', '_', '.', '+']).len();
+            if text.get(finding.start..finding.end).is_some_and(|t| t.starts_with('@')) {
+                return false;
+            }
+        } else {
+            return false;
+        }
+    }
+    true
 }
 
 /// Moves findings in a string to where they are in its content, which spells it with escapes.

@@ -59,6 +59,12 @@ pub(crate) fn looks_like_json(text: &str) -> bool {
     matches!((text.as_bytes().first(), text.as_bytes().last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')))
 }
 
+/// The document that a JSON string holds, where it is one.
+pub(crate) fn nested(content: &str) -> Option<String> {
+    let may = content.starts_with(['{', '[', ' ', '\\']) && content.ends_with(['}', ']', ' ', 'n', 'd', 'D']);
+    unescape(may.then_some(content)?).filter(|inner| looks_like_json(inner) && walk(inner, |_| {}).is_ok())
+}
+
 /// The string that a JSON string's content spells, and its pieces: where each begins in the string and in the content.
 pub(crate) fn unescape(content: &str) -> Option<String> {
     if !content.contains('\\') {

@@ -5,12 +5,15 @@
 //! session. So the same value has the same placeholder in every request of a conversation, which keeps a provider's prompt cache working,
 //! and nobody else can tell what it stands for, or make one. The values live as long as their request, and are wiped.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    borrow::{Borrow, Cow},
+    collections::{BTreeMap, HashMap},
+};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{Finding, Kind, Label};
 
@@ -82,6 +85,22 @@ pub(crate) struct Value {
     pub(crate) is_number: bool,
 }
 
+/// A value as a key, wiped when it is dropped.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Wiped(String);
+
+impl Borrow<str> for Wiped {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
 /// The placeholders of one request, and the values that they stand for. They are wiped when it is dropped.
 pub struct Placeholders {
     key: PlaceholderKey,
@@ -90,6 +109,8 @@ pub struct Placeholders {
     /// The labels that are in use, the longest first.
     labels: Vec<String>,
     counts: BTreeMap<String, u64>,
+    /// What was found, to be looked for wherever else it stands.
+    found: BTreeMap<Wiped, (Label, Cow<'static, str>)>,
 }
 
 impl std::fmt::Debug for Placeholders {
@@ -101,7 +122,7 @@ impl std::fmt::Debug for Placeholders {
 impl Placeholders {
     /// None yet, under this key.
     pub fn new(key: PlaceholderKey) -> Self {
-        Self { key, values: HashMap::new(), labels: Vec::new(), counts: BTreeMap::new() }
+        Self { key, values: HashMap::new(), labels: Vec::new(), counts: BTreeMap::new(), found: BTreeMap::new() }
     }
 
     /// Whether there is nothing to restore.
@@ -123,8 +144,12 @@ impl Placeholders {
         &self.key
     }
 
-    pub(crate) fn count(&mut self, label: &Label) {
-        *self.counts.entry(label.name().to_owned()).or_default() += 1;
+    /// Notes a value that was found.
+    pub(crate) fn note(&mut self, finding: &Finding, value: &str) {
+        *self.counts.entry(finding.label.name().to_owned()).or_default() += 1;
+        if (SHORTEST..=LONGEST_KNOWN).contains(&value.len()) {
+            self.found.entry(Wiped(value.to_owned())).or_insert_with(|| (finding.label.clone(), finding.rule.clone()));
+        }
     }
 
     /// The placeholder of a value.
@@ -151,15 +176,17 @@ impl Placeholders {
 
     /// The values, to be looked for wherever else they stand.
     pub(crate) fn known(&self) -> Option<Known> {
-        let values: Vec<(&str, &str)> = self
-            .values
-            .iter()
-            .filter(|(_, v)| v.text.len() >= SHORTEST)
-            .filter_map(|(placeholder, v)| Some((v.text.as_str(), placeholder.rsplit_once('_')?.0)))
-            .collect();
-        let labels = values.iter().map(|(_, label)| Label::from_name(label)).collect();
-        let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(values.iter().map(|(v, _)| v));
-        automaton.ok().filter(|_| !values.is_empty()).map(|automaton| Known { automaton, labels })
+        if self.found.is_empty() || self.found.len() > MOST_KNOWN {
+            return None;
+        }
+        let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(self.found.keys().map(|v| v.0.as_str()));
+        Some(Known { automaton: automaton.ok()?, found: self.found.values().cloned().collect() })
+    }
+
+    /// Whether this value was found.
+    pub(crate) fn found(&self, value: &str) -> Option<Finding> {
+        let (label, rule) = self.found.get(value)?.clone();
+        Some(Finding { start: 0, end: value.len(), label, rule, confidence: 100, country: None })
     }
 
     /// Where in `text` placeholders stand that would be restored.
@@ -198,9 +225,13 @@ impl Placeholders {
 /// The values of a request, and their labels.
 pub(crate) struct Known {
     automaton: AhoCorasick,
-    labels: Vec<Label>,
+    found: Vec<(Label, Cow<'static, str>)>,
 }
 
+/// Of more values than these, none is looked for elsewhere: each is found where the detectors find it.
+const MOST_KNOWN: usize = 10_000;
+/// A longer one is not either.
+const LONGEST_KNOWN: usize = 256;
 /// A shorter value may be a word by itself elsewhere.
 const SHORTEST: usize = 5;
 
@@ -216,8 +247,8 @@ impl Known {
         let found = self.automaton.find_iter(text).filter(|m| alone(m.start(), m.end()));
         found
             .filter_map(|m| {
-                let label = self.labels.get(m.pattern().as_usize())?.clone();
-                Some(Finding { start: m.start(), end: m.end(), label, rule: "again".into(), confidence: 100, country: None })
+                let (label, rule) = self.found.get(m.pattern().as_usize())?.clone();
+                Some(Finding { start: m.start(), end: m.end(), label, rule, confidence: 100, country: None })
             })
             .collect()
     }
@@ -254,16 +285,18 @@ fn is_beginning(text: &[u8], label: &[u8]) -> bool {
     }
 }
 
-/// Whether text holds what has the form of a placeholder with one of the labels that there are. It is never taken for a value.
-pub(crate) fn holds_placeholder<'a>(text: &str, own: impl Iterator<Item = &'a str> + Clone) -> bool {
+/// Where text has the form of a placeholder with one of the labels that there are. It is never taken for a value.
+pub(crate) fn placeholder_spans<'a>(text: &str, own: impl Iterator<Item = &'a str> + Clone) -> Vec<(usize, usize)> {
     let bytes = text.as_bytes();
-    memchr::memchr_iter(b'_', bytes).any(|joint| {
-        let id = bytes.get(joint + 1..joint + 1 + ID).unwrap_or_default();
-        let ends = bytes.get(joint + 1 + ID).is_none_or(|b| !b.is_ascii_alphanumeric());
-        let label = text.get(..joint).unwrap_or_default();
-        let is_label = || Kind::ALL.iter().map(|(kind, _)| kind.name()).chain([TYPED]).chain(own.clone()).any(|l| label.ends_with(l));
-        ends && id.len() == ID && id.iter().all(|b| ALPHABET.contains(b)) && is_label()
-    })
+    memchr::memchr_iter(b'_', bytes)
+        .filter_map(|joint| {
+            let id = bytes.get(joint + 1..joint + 1 + ID)?;
+            let label = text.get(..joint)?;
+            let labels = Kind::ALL.iter().map(|(kind, _)| kind.name()).chain([TYPED]).chain(own.clone());
+            let longest = labels.filter(|l| label.ends_with(l)).map(str::len).max()?;
+            id.iter().all(|b| ALPHABET.contains(b)).then_some((joint - longest, joint + 1 + ID))
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -279,7 +312,7 @@ mod tests {
         let of = |k: &PlaceholderKey, label: &str, value: &str| Placeholders::new(k.clone()).of(label, value, false);
         let base = of(&key(1), "EMAIL", "a@example.com");
         assert_eq!(base, of(&key(1), "EMAIL", "a@example.com"));
-        assert!(holds_placeholder(&base, std::iter::empty()), "{base}");
+        assert_eq!(placeholder_spans(&base, std::iter::empty()), [(0, base.len())], "{base}");
         for other in [of(&key(2), "EMAIL", "a@example.com"), of(&key(1), "EMAIL", "b@example.com"), of(&key(1), "PHONE", "a@example.com")] {
             assert_ne!(base.rsplit_once('_').unwrap().1, other.rsplit_once('_').unwrap().1);
         }

@@ -2,7 +2,7 @@
 
 use super::{
     Action, Engine, Finding, Label, Placeholders, Rules,
-    json::{Leaf, LeafKind, Step, escape, looks_like_json, unescape, walk},
+    json::{Leaf, LeafKind, Step, escape, nested, unescape, walk},
     placeholder::{Known, TYPED},
 };
 
@@ -41,6 +41,9 @@ pub struct Redactor {
     rules: Rules,
 }
 
+/// Members whose values are words of a protocol or a schema.
+const WORDS: [&str; 8] = ["type", "role", "format", "object", "detail", "name", "required", "enum"];
+
 /// How often what is left is looked through again, at most.
 const ROUNDS: usize = 4;
 
@@ -51,6 +54,8 @@ struct Planned {
     /// Where its member begins; `None` in a list.
     member: Option<usize>,
     found: Vec<Finding>,
+    /// It is a name, or a word of a protocol or a schema: only what the detectors find in it counts.
+    is_word: bool,
     /// The document that is in the string.
     nested: Option<(String, Vec<Planned>)>,
 }
@@ -75,12 +80,12 @@ impl Redactor {
     pub fn redact(&self, text: &str, placeholders: &mut Placeholders) -> Result<Redacted<String>, Blocked> {
         let mut found = self.find(text);
         self.register(text, &found, placeholders)?;
-        while !placeholders.is_empty() {
+        loop {
             let more = more(text, &found, placeholders, placeholders.known().as_ref());
             if more.is_empty() {
                 break;
             }
-            for finding in &more {
+            for finding in more.iter().filter(|f| f.label.name() == TYPED) {
                 placeholders.of(finding.label.name(), text.get(finding.start..finding.end).unwrap_or_default(), false);
             }
             found.extend(more);
@@ -110,7 +115,7 @@ impl Redactor {
         let Some(mut planned) = self.plan(json, &keep, placeholders)? else { return self.redact(json, placeholders) };
         loop {
             let known = placeholders.known();
-            if placeholders.is_empty() || !add_more(json, &mut planned, placeholders, known.as_ref()) {
+            if !add_more(json, &mut planned, placeholders, known.as_ref()) {
                 break;
             }
         }
@@ -140,12 +145,12 @@ impl Redactor {
         let mut parts: Vec<(usize, String)> = Vec::new();
         let walked = walk(json, |leaf: Leaf<'_>| {
             let Some(content) = json.get(leaf.range.clone()).filter(|_| blocked.is_none() && !keep(leaf.path)) else { return };
-            let member = matches!(leaf.path.last(), Some(Step::Member(_)) | None).then_some(leaf.member);
-            let mut plan = Planned { range: leaf.range.clone(), kind: leaf.kind, member, found: Vec::new(), nested: None };
+            let is_name = leaf.kind == LeafKind::Name;
+            let member = (is_name || matches!(leaf.path.last(), Some(Step::Member(_)))).then_some(leaf.member);
+            let is_word = is_name || WORDS.contains(&leaf.name);
+            let mut plan = Planned { range: leaf.range.clone(), kind: leaf.kind, member, found: Vec::new(), is_word, nested: None };
             if leaf.kind == LeafKind::String
-                && looks_like_json(content)
-                && content.contains('\\')
-                && let Some(inner) = unescape(content)
+                && let Some(inner) = nested(content)
             {
                 match self.plan(&inner, &|_| false, placeholders) {
                     Ok(Some(leaves)) => {
@@ -184,9 +189,8 @@ impl Redactor {
         const REACH: usize = 96;
         for pair in parts.windows(2) {
             let [(first, before), (second, after)] = pair else { continue };
-            if before.contains('\\') || after.contains('\\') {
-                continue;
-            }
+            let contents = [before.as_str(), after.as_str()];
+            let (Some(before), Some(after)) = (&unescape(before), &unescape(after)) else { continue };
             let floor = |text: &str, at: usize| (at.saturating_sub(3)..=at).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
             let from = floor(before, before.len().saturating_sub(REACH));
             let to = floor(after, REACH.min(after.len()));
@@ -196,7 +200,9 @@ impl Redactor {
                 let halves = [(*first, from + finding.start, before.len()), (*second, 0, finding.end - seam)];
                 for (index, start, end) in halves {
                     let Some(plan) = planned.get_mut(index) else { continue };
-                    let half = Finding { start, end, ..finding.clone() };
+                    let mut half = [Finding { start, end, ..finding.clone() }];
+                    super::engine::place_in_escaped(&mut half, contents.get(usize::from(index != *first)).copied().unwrap_or_default());
+                    let [half] = half;
                     if plan.found.iter().any(|f| f.overlaps(&half)) {
                         continue;
                     }
@@ -222,7 +228,7 @@ impl Redactor {
             }
             Action::Mask | Action::Hash | Action::Drop => {}
         }
-        placeholders.count(&finding.label);
+        placeholders.note(finding, value);
         Ok(())
     }
 
@@ -281,13 +287,20 @@ impl Redactor {
     fn write(&self, json: &str, planned: &[Planned], placeholders: &mut Placeholders) -> String {
         let mut out = String::with_capacity(json.len());
         let mut done = 0;
+        // A name that was rewritten, and how far it was then: its member may be dropped.
+        let mut name: Option<(usize, usize, usize)> = None;
         for plan in planned {
             if plan.range.start < done || (plan.found.is_empty() && plan.nested.is_none()) {
                 continue;
             }
             let content = json.get(plan.range.clone()).unwrap_or_default();
-            if plan.found.iter().any(|f| self.rules.action(f) == Action::Drop) && plan.kind != LeafKind::Name {
+            let is_whole = |f: &Finding| f.start == 0 && f.end == content.len() && self.rules.action(f) == Action::Drop;
+            if plan.kind != LeafKind::Name && plan.found.iter().any(is_whole) {
                 let quote = usize::from(plan.kind == LeafKind::String);
+                if let Some((_, length, before)) = name.filter(|(member, ..)| plan.member == Some(*member)) {
+                    out.truncate(length);
+                    done = before;
+                }
                 if let Some((from, to)) = plan.member.map(|m| member_range(json, m, plan.range.end + quote, done)) {
                     out.push_str(json.get(done..from).unwrap_or_default());
                     done = to;
@@ -308,6 +321,9 @@ impl Redactor {
                 }
                 (None, _) => self.replace(content, &plan.found, placeholders, |v| unescape(v).unwrap_or_default(), escape),
             };
+            if let (LeafKind::Name, Some(member)) = (plan.kind, plan.member) {
+                name = Some((member, out.len(), done));
+            }
             out.push_str(json.get(done..plan.range.start).unwrap_or_default());
             out.push_str(&text);
             done = plan.range.end;
@@ -321,6 +337,11 @@ impl Default for Redactor {
     fn default() -> Self {
         Self::new(Rules::default())
     }
+}
+
+/// Whether a finding overlaps one of these, which are in order and do not overlap each other.
+fn overlaps_any(found: &[Finding], finding: &Finding) -> bool {
+    found.get(found.partition_point(|f| f.end <= finding.start)).is_some_and(|f| f.overlaps(finding))
 }
 
 fn has_findings(planned: &[Planned]) -> bool {
@@ -343,7 +364,7 @@ fn more(text: &str, found: &[Finding], placeholders: &Placeholders, known: Optio
     more.sort_by_key(|f| f.start);
     let mut end = 0;
     more.retain(|f| {
-        let free = f.start >= end && !found.iter().any(|o| o.overlaps(f));
+        let free = f.start >= end && !overlaps_any(found, f);
         end = if free { f.end } else { end };
         free
     });
@@ -359,19 +380,31 @@ fn add_more(json: &str, planned: &mut [Planned], placeholders: &mut Placeholders
             is_new |= add_more(&inner, leaves, placeholders, known);
             continue;
         }
-        let Some(content) = json.get(plan.range.clone()).filter(|_| plan.kind != LeafKind::Number) else { continue };
+        let Some(content) = json.get(plan.range.clone()) else { continue };
+        if plan.kind == LeafKind::Number {
+            if let Some(finding) = placeholders.found(content).filter(|_| plan.found.is_empty()) {
+                placeholders.of(finding.label.name(), content, true);
+                plan.found.push(finding);
+                is_new = true;
+            }
+            continue;
+        }
         let Some(text) = unescape(content) else { continue };
-        let mut spans = more(&text, &[], placeholders, known);
+        let mut spans = more(&text, &[], placeholders, known.filter(|_| !plan.is_word));
         super::engine::place_in_escaped(&mut spans, content);
+        let mut added = Vec::new();
         for finding in spans {
-            if plan.found.iter().any(|f| f.overlaps(&finding)) {
+            if overlaps_any(&plan.found, &finding) {
                 continue;
             }
-            let value = unescape(content.get(finding.start..finding.end).unwrap_or_default()).unwrap_or_default();
-            placeholders.of(finding.label.name(), &value, false);
-            plan.found.push(finding);
-            is_new = true;
+            if finding.label.name() == TYPED {
+                let value = unescape(content.get(finding.start..finding.end).unwrap_or_default()).unwrap_or_default();
+                placeholders.of(TYPED, &value, false);
+            }
+            added.push(finding);
         }
+        is_new |= !added.is_empty();
+        plan.found.append(&mut added);
         plan.found.sort_by_key(|f| f.start);
     }
     is_new

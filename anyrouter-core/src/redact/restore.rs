@@ -68,6 +68,15 @@ impl Placeholders {
 
     /// Restores a JSON document: its strings as text, JSON within strings as JSON. What is no JSON is restored as text.
     pub fn restore_json(&self, json: &str) -> String {
+        self.restore_document(json, true)
+    }
+
+    /// The same for an answer in a provider's protocol, whose texts are texts: a number comes back as one only in JSON within a string.
+    pub fn restore_answer(&self, json: &str) -> String {
+        self.restore_document(json, false)
+    }
+
+    fn restore_document(&self, json: &str, numbers: bool) -> String {
         if self.is_empty() {
             return json.to_owned();
         }
@@ -78,7 +87,7 @@ impl Placeholders {
             let Some(text) = unescape(content) else { return };
             let (mut from, mut to) = (leaf.range.start, leaf.range.end);
             let restored = match self.at(&text) {
-                Some((length, value)) if length == text.len() && value.is_number && leaf.kind == LeafKind::String => {
+                Some((length, value)) if numbers && length == text.len() && value.is_number && leaf.kind == LeafKind::String => {
                     (from, to) = (from - 1, to + 1);
                     value.text.to_string()
                 }

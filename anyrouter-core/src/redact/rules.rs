@@ -9,7 +9,11 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
-use super::{Finding, Label, json::Step, placeholder::LONGEST_LABEL};
+use super::{
+    Finding, Label,
+    json::Step,
+    placeholder::{LONGEST_LABEL, TYPED},
+};
 
 /// What becomes of a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,6 +176,9 @@ impl Rule {
             && label.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
         if !legal {
             return Err(format!("has a label that cannot be one; write 2 to {LONGEST_LABEL} capitals, digits and _, as EMPLOYEE_ID"));
+        }
+        if label == TYPED {
+            return Err(format!("has the label {TYPED}, which is the engine's own; write another"));
         }
         let confidence = written.confidence.unwrap_or(1.0);
         if !(0.0..=1.0).contains(&confidence) {

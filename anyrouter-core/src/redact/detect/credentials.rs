@@ -7,6 +7,8 @@ use crate::redact::{Kind, scan::Hit, secrets, vocabulary::Meaning};
 const GAP: usize = 48;
 /// The longest value.
 const LONGEST: usize = 4096;
+/// The longest value without quotes.
+const UNQUOTED: usize = 512;
 
 /// How a value follows its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -333,7 +335,7 @@ impl Scene<'_> {
         let stops: &[u8] = if joint == Joint::Assigned { b"\"'`,;<>()[]{}|&" } else { b"\"'`,;<>()[]{}|" };
         let mut end = start
             + self
-                .slice(start, start + LONGEST)
+                .slice(start, start + UNQUOTED)
                 .iter()
                 .take_while(|b| !b.is_ascii_whitespace() && !stops.contains(b) && (**b != b'\\'))
                 .count();

@@ -33,9 +33,17 @@ impl Scene<'_> {
         while start < at && (b".-'+%_".contains(&self.byte(start)) && (self.byte(start) != b'_') || !self.text.is_char_boundary(start)) {
             start += 1;
         }
-        let mut end = at + 1;
-        while end < at + 254 && is_domain(self.byte(end)) && end < bytes.len() {
-            end += 1;
+        // Where letters of another script or a sign follow an address in ASCII, it ends before them.
+        let ascii = self.slice(at + 1, at + 254).iter().take_while(|b| b.is_ascii() && is_domain(**b)).count();
+        let is_whole = self
+            .part(at + 1, at + 1 + ascii)
+            .trim_end_matches('.')
+            .rsplit_once('.')
+            .is_some_and(|(_, l)| l.len() >= 2 && l.bytes().all(|b| b.is_ascii_alphabetic()));
+        let mut end = at + 1 + ascii;
+        if !is_whole {
+            let letters = self.chars_from(end).take(128).take_while(|c| c.is_alphanumeric() || matches!(c, '.' | '-'));
+            end += letters.map(char::len_utf8).sum::<usize>();
         }
         while end > at && (b".-".contains(&self.byte_before(end)) || !self.text.is_char_boundary(end)) {
             end -= 1;

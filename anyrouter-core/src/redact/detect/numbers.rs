@@ -90,7 +90,7 @@ impl Scene<'_> {
         let last_taken = taken.iter().map(|(_, e)| *e).max();
         match last_taken {
             Some(taken) => taken.max(at + 1),
-            None if pieces.len() == PIECES => pieces.get(1).map_or(end, |p| p.start).max(at + 1),
+            None if pieces.len() == PIECES => pieces.get(PIECES / 2).map_or(end, |p| p.start).max(at + 1),
             None => end.max(at + 1),
         }
     }

@@ -79,3 +79,44 @@ impl Phones {
         ANYWHERE.iter().any(|region| self.is_national(region, digits))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    /// `UPDATE_PHONES=1` writes the table anew.
+    #[test]
+    fn the_table_is_the_metadata_of_the_phonenumber_crate() {
+        let mut rows: Vec<_> = phonenumber::metadata::DATABASE
+            .iter()
+            .map(|m| {
+                let pattern: String = m.descriptors().general().national_number().as_str().split_whitespace().collect();
+                (m.id().to_owned(), m.country_code(), m.national_prefix().unwrap_or_default().to_owned(), pattern)
+            })
+            .collect();
+        rows.sort();
+        let mut table = "# region\tcalling code\ttrunk prefix\tnational number\n".to_owned();
+        for (region, code, trunk, pattern) in rows {
+            writeln!(table, "{region}\t{code}\t{trunk}\t{pattern}").unwrap();
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/redact/phones.tsv");
+        if std::env::var_os("UPDATE_PHONES").is_some() {
+            std::fs::write(path, &table).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), table, "UPDATE_PHONES=1 writes it anew");
+    }
+
+    #[test]
+    fn numbers_are_told_by_their_countrys_plan() {
+        let phones = Phones::builtin();
+        for good in ["14155552671", "442079460958", "4930901820", "66812345678", "4402079460958"] {
+            assert!(phones.is_international(good.as_bytes()), "{good}");
+        }
+        for bad in ["1415555267", "99912345678", "49"] {
+            assert!(!phones.is_international(bad.as_bytes()), "{bad}");
+        }
+        assert!(phones.is_national("GB", b"02079460958") && !phones.is_national("GB", b"123"));
+    }
+}
