@@ -24,8 +24,7 @@ const STRUCTURE: [&str; 9] = ["model", "models", "provider", "preset", "stream",
 /// Whether a leaf is the protocol's, as a role, a type or a tool's name.
 fn is_structure(path: &[Step<'_>]) -> bool {
     match path {
-        [] => false,
-        [Step::Member(first)] | [Step::Member(first), ..] if STRUCTURE.contains(first) => true,
+        [Step::Member(first), ..] if STRUCTURE.contains(first) => true,
         [Step::Member("messages" | "tools"), Step::Item(_), rest @ ..] => matches!(
             rest,
             [Step::Member("role" | "type" | "tool_call_id")]
@@ -61,9 +60,9 @@ pub(super) fn upstream(
     let mut redacted = None;
     let mut work = || redacted = Some(redactor.redact_json(body, is_structure, &mut placeholders));
     if body.len() > HEAVY {
-        (redaction.heavy)(&mut work)
+        (redaction.heavy)(&mut work);
     } else {
-        work()
+        work();
     }
     let redacted = redacted.ok_or_else(unavailable)?.map_err(|blocked| {
         let mut error = ApiError::new(400, "redaction_blocked", format!("the request was not sent: {blocked}"));

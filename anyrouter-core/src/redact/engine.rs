@@ -178,7 +178,7 @@ fn is_opaque(content: &str) -> bool {
 fn is_base64(bytes: &[u8]) -> bool {
     let body = bytes.strip_suffix(b"==").or(bytes.strip_suffix(b"=")).unwrap_or(bytes);
     let mut digits = 0;
-    bytes.len() % 4 == 0
+    bytes.len().is_multiple_of(4)
         && body.iter().all(|b| {
             digits = if b.is_ascii_digit() { digits + 1 } else { 0 };
             digits < 12 && (b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
