@@ -12,6 +12,7 @@ use std::{
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use hmac::{Hmac, Mac};
+use memchr::memmem::Finder;
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -179,8 +180,13 @@ impl Placeholders {
         if self.found.is_empty() || self.found.len() > MOST_KNOWN {
             return None;
         }
-        let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(self.found.keys().map(|v| v.0.as_str()));
-        Some(Known { automaton: automaton.ok()?, found: self.found.values().cloned().collect() })
+        let values = || self.found.keys().map(|v| v.0.as_bytes());
+        let search = if self.found.len() <= FEW {
+            Search::Few(values().map(|v| Finder::new(v).into_owned()).collect())
+        } else {
+            Search::Many(AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(values()).ok()?)
+        };
+        Some(Known { search, found: self.found.values().cloned().collect() })
     }
 
     /// Whether this value was found.
@@ -224,10 +230,18 @@ impl Placeholders {
 
 /// The values of a request, and their labels.
 pub(crate) struct Known {
-    automaton: AhoCorasick,
+    search: Search,
     found: Vec<(Label, Cow<'static, str>)>,
 }
 
+/// How they are looked for: one after the other, or all at once, which takes longer to prepare.
+enum Search {
+    Few(Vec<Finder<'static>>),
+    Many(AhoCorasick),
+}
+
+/// So many are few.
+const FEW: usize = 12;
 /// Of more values than these, none is looked for elsewhere: each is found where the detectors find it.
 const MOST_KNOWN: usize = 10_000;
 /// A longer one is not either.
@@ -244,13 +258,18 @@ impl Known {
             let after = joins(text.get(..end).and_then(|t| t.chars().next_back()), text.get(end..).and_then(|t| t.chars().next()));
             !before && !after
         };
-        let found = self.automaton.find_iter(text).filter(|m| alone(m.start(), m.end()));
-        found
-            .filter_map(|m| {
-                let (label, rule) = self.found.get(m.pattern().as_usize())?.clone();
-                Some(Finding { start: m.start(), end: m.end(), label, rule, confidence: 100, country: None })
-            })
-            .collect()
+        let finding = |value: usize, start: usize, end: usize| {
+            let (label, rule) = self.found.get(value)?.clone();
+            alone(start, end).then_some(Finding { start, end, label, rule, confidence: 100, country: None })
+        };
+        match &self.search {
+            Search::Few(values) => {
+                let places =
+                    values.iter().enumerate().flat_map(|(i, v)| v.find_iter(text.as_bytes()).map(move |at| (i, at, at + v.needle().len())));
+                places.filter_map(|(i, start, end)| finding(i, start, end)).collect()
+            }
+            Search::Many(values) => values.find_iter(text).filter_map(|m| finding(m.pattern().as_usize(), m.start(), m.end())).collect(),
+        }
     }
 }
 

@@ -82,14 +82,16 @@ impl Redactor {
         self.register(text, &found, placeholders)?;
         loop {
             let more = more(text, &found, placeholders, placeholders.known().as_ref());
-            if more.is_empty() {
-                break;
-            }
+            let is_last = more.iter().all(|f| f.label.name() != TYPED);
             for finding in more.iter().filter(|f| f.label.name() == TYPED) {
                 placeholders.of(finding.label.name(), text.get(finding.start..finding.end).unwrap_or_default(), false);
             }
             found.extend(more);
             found.sort_by_key(|f| f.start);
+            // What was typed has placeholders now, which may have been typed as well.
+            if is_last {
+                break;
+            }
         }
         let mut left = self.replace(text, &found, placeholders, ToOwned::to_owned, ToOwned::to_owned);
         for _ in 0..ROUNDS {
@@ -361,7 +363,7 @@ fn more(text: &str, found: &[Finding], placeholders: &Placeholders, known: Optio
     });
     let mut more: Vec<Finding> = known.map(|k| k.find(text)).unwrap_or_default();
     more.extend(typed);
-    more.sort_by_key(|f| f.start);
+    more.sort_by_key(|f| (f.start, usize::MAX - f.end));
     let mut end = 0;
     more.retain(|f| {
         let free = f.start >= end && !overlaps_any(found, f);
@@ -371,7 +373,7 @@ fn more(text: &str, found: &[Finding], placeholders: &Placeholders, known: Optio
     more
 }
 
-/// Adds that to the plan; whether there was any.
+/// Adds that to the plan; whether any of it was typed, and may bring more.
 fn add_more(json: &str, planned: &mut [Planned], placeholders: &mut Placeholders, known: Option<&Known>) -> bool {
     let mut is_new = false;
     for plan in planned {
@@ -385,7 +387,6 @@ fn add_more(json: &str, planned: &mut [Planned], placeholders: &mut Placeholders
             if let Some(finding) = placeholders.found(content).filter(|_| plan.found.is_empty()) {
                 placeholders.of(finding.label.name(), content, true);
                 plan.found.push(finding);
-                is_new = true;
             }
             continue;
         }
@@ -400,10 +401,10 @@ fn add_more(json: &str, planned: &mut [Planned], placeholders: &mut Placeholders
             if finding.label.name() == TYPED {
                 let value = unescape(content.get(finding.start..finding.end).unwrap_or_default()).unwrap_or_default();
                 placeholders.of(TYPED, &value, false);
+                is_new = true;
             }
             added.push(finding);
         }
-        is_new |= !added.is_empty();
         plan.found.append(&mut added);
         plan.found.sort_by_key(|f| f.start);
     }
