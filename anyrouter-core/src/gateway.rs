@@ -204,10 +204,7 @@ impl Gateway {
         let world = self.world();
         let (request, placeholders) = match redaction::upstream(&caller, &world, &head, request, self.limits.depth) {
             Ok(redacted) => redacted,
-            Err(error) => {
-                let outcome = if error.status == 503 { Outcome::StorageError } else { Outcome::Refused };
-                return recorder.refuse(outcome, error).await;
-            }
+            Err(error) => return recorder.refuse(Outcome::Refused, error).await,
         };
         if let Some(placeholders) = &placeholders {
             recorder.record.redacted.clone_from(placeholders.counts());

@@ -50,7 +50,11 @@ pub(super) fn upstream(
         return Ok((request, None));
     }
     let unavailable = || {
-        ApiError::new(503, "redaction_unavailable", "redaction was asked for and cannot be done, so nothing was sent; see the server's log")
+        ApiError::new(
+            503,
+            "redaction_unavailable",
+            "redaction was asked for and cannot be done, so nothing was sent; the account's `redaction_rules` cannot be read, or the instance has no key",
+        )
     };
     let redaction = world.redaction.as_ref().ok_or_else(unavailable)?;
     let redactor = caller.redactor(world).map_err(|_| unavailable())?;

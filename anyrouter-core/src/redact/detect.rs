@@ -50,6 +50,9 @@ impl<'a> Scene<'a> {
         if meaning.has(Meaning::PASSWORD.and(Meaning::SECRET).and(Meaning::SERVICE).and(Meaning::AUTHORIZATION)) {
             self.credential(hit, meaning);
         }
+        if meaning.has(Meaning::COMMAND) {
+            self.command(hit);
+        }
         if meaning.has(Meaning::KEY_BLOCK) {
             self.key_block(hit);
         }

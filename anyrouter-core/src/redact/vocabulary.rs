@@ -68,6 +68,8 @@ meanings! {
     AUTHORIZATION "authorization" 35,
     // A letter ends with it, and with a name.
     CLOSING "closing" 36,
+    // A program that takes a password as an argument.
+    COMMAND "command" 37,
 }
 
 impl Meaning {

@@ -179,6 +179,11 @@ impl Scene<'_> {
             (true, Joint::Assigned) if fair && !is_key && value.is_quoted => 75,
             (true, Joint::Assigned) if fair && !is_key && self.is_env(name_start) => 72,
             (true, Joint::Given) if is_uuid(bytes) && names(&["authtoken", "access_token"]) => 72,
+            (true, Joint::Given)
+                if value.is_quoted && bytes.len() >= 16 && shape.signs >= 4 && shape.spaces == 0 && shape.entropy >= 3.5 =>
+            {
+                66
+            }
             (true, Joint::Said | Joint::Given) if strong && shape.spaces == 0 && !is_uuid(bytes) => 72,
             (false, Joint::Assigned) if strong && shape.spaces == 0 && !is_uuid(bytes) => 70,
             (false, Joint::Given)
@@ -332,7 +337,14 @@ impl Scene<'_> {
             let end = (start + length.min(rest.len())).min(self.text.len());
             return (end > start && self.text.is_char_boundary(end)).then_some(Value { start, end, is_quoted, joint });
         }
-        let stops: &[u8] = if joint == Joint::Assigned { b"\"'`,;<>()[]{}|&" } else { b"\"'`,;<>()[]{}|" };
+        // What begins as a template may be none.
+        let stops: &[u8] = if self.slice(start, start + 2) == b"{{" {
+            b"\"'`"
+        } else if joint == Joint::Assigned {
+            b"\"'`,;<>()[]{}|&"
+        } else {
+            b"\"'`,;<>()[]{}|"
+        };
         let mut end = start
             + self
                 .slice(start, start + UNQUOTED)
@@ -342,7 +354,64 @@ impl Scene<'_> {
         while end > start && b".:!?".contains(&self.byte_before(end)) {
             end -= 1;
         }
+        // Four groups of four letters, as mail providers hand out.
+        let group = |at: usize| self.slice(at, at + 4).len() == 4 && self.slice(at, at + 4).iter().all(u8::is_ascii_lowercase);
+        let is_grouped = (0..4).all(|i| group(start + 5 * i) && (i == 3 || self.byte(start + 5 * i + 4) == b' '))
+            && !self.byte(start + 19).is_ascii_alphanumeric();
+        if meaning.has(Meaning::PASSWORD) && is_grouped {
+            end = start + 19;
+        }
         (end > start && self.text.is_char_boundary(end)).then_some(Value { start, end, is_quoted, joint })
+    }
+
+    /// A password among a program's arguments: `curl -u user:…`, `mysql -p…`, `sshpass -p …`, `redis-cli -a …`, `net user name …`.
+    fn argument(&self, at: usize) -> (usize, usize) {
+        let quote = self.byte(at);
+        if matches!(quote, b'"' | b'\'') {
+            let length = self.slice(at + 1, at + 128).iter().position(|b| *b == quote || *b == b'\n').unwrap_or(0);
+            return (at + 1, at + 1 + length);
+        }
+        (at, at + self.slice(at, at + 128).iter().take_while(|b| !b.is_ascii_whitespace() && !b"\"';|&<>".contains(b)).count())
+    }
+
+    /// A program's line.
+    pub(super) fn command(&mut self, hit: Hit) {
+        let name = self.slice(hit.start, hit.end).to_ascii_lowercase();
+        let line = self.slice(hit.end, hit.end + 200);
+        let line = line.get(..line.iter().position(|b| *b == b'\n').unwrap_or(line.len())).unwrap_or_default();
+        let behind = |option: &[u8]| memchr::memmem::find(line, option).map(|at| hit.end + at + option.len());
+        let value = match name.as_slice() {
+            b"curl" | b"wget" => behind(b" -u ").or_else(|| behind(b" --user ")).map(|at| self.argument(at)).and_then(|(start, end)| {
+                let colon = self.slice(start, end).iter().position(|b| *b == b':')?;
+                Some((start + colon + 1, end))
+            }),
+            b"mysql" | b"mysqldump" => behind(b" -p").filter(|at| self.byte(*at) != b' ').map(|at| self.argument(at)),
+            b"sshpass" | b"docker" | b"mongo" | b"mongosh" => behind(b" -p ").map(|at| self.argument(at)),
+            b"redis" => behind(b" -a ").map(|at| self.argument(at)),
+            b"net user" => {
+                let (_, end) = self.argument(hit.end + 1);
+                Some(self.argument(end + 1))
+            }
+            b"securestring" => {
+                behind(b" ").map(|at| self.argument(at)).filter(|(start, _)| matches!(self.byte_before(*start), b'"' | b'\''))
+            }
+            _ => None,
+        };
+        let Some((start, end)) = value.filter(|(s, e)| e - s >= 5 && self.text.is_char_boundary(*s) && self.text.is_char_boundary(*e))
+        else {
+            return;
+        };
+        let bytes = self.slice(start, end);
+        let shape = Shape::of(bytes);
+        if (shape.digits > 0 || shape.signs > 0)
+            && shape.small + shape.capitals > 0
+            && !is_reference(bytes, false)
+            && !is_filler(bytes)
+            && !bytes.starts_with(b"/")
+            && !bytes.contains(&b':')
+        {
+            self.add(start, end, Kind::Password, "password_argument", 80);
+        }
     }
 
     /// What follows a word for a user's name.

@@ -63,7 +63,9 @@ impl Ids {
                 words_of.entry(word).or_default().push(number);
             }
             for (length, list) in by_length.iter_mut().enumerate() {
-                let forms: Vec<Form> = forms.split(' ').map(Form::new).filter(|f| f.places.len() == length).collect();
+                let written = forms.split(' ').map(Form::new);
+                let forms: Vec<Form> =
+                    written.flat_map(|f| [f.without_country(country), Some(f)]).flatten().filter(|f| f.places.len() == length).collect();
                 if !forms.is_empty() {
                     list.push(Id {
                         country,
@@ -128,6 +130,18 @@ impl Form {
             it.groups.push(group);
         }
         it
+    }
+
+    /// The same without the country's letters before it, which people leave out at home.
+    fn without_country(&self, country: &str) -> Option<Self> {
+        let letters: Vec<Place> = country.bytes().map(Place::Is).collect();
+        let places = self.places.strip_prefix(letters.as_slice())?.to_vec();
+        let mut groups = self.groups.clone();
+        match groups.first_mut() {
+            Some(first) if *first > 2 => *first -= 2,
+            _ => drop(groups.remove(0)),
+        }
+        Some(Self { places, groups })
     }
 
     fn fits(&self, compact: &[u8]) -> bool {

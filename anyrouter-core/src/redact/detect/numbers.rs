@@ -205,7 +205,7 @@ impl Scene<'_> {
 
     /// A national or tax number: by its check digits where they are strong, by the words around it where they are not.
     fn identity(&self, part: &Part) -> Option<Finding> {
-        let odd = |s: &u8| !b" -./_".contains(s);
+        let odd = |s: &u8| !b" -./_(".contains(s);
         if part.compact.len() > ids::LONGEST
             || part.separators.iter().any(odd)
             || b".,".contains(&self.byte_before(part.start))
@@ -248,14 +248,10 @@ impl Scene<'_> {
                     _ if named => 94,
                     _ if is_decoy => return None,
                     _ if here && named_generally => 88,
-                    200.. => {
-                        if is_written {
-                            80
-                        } else {
-                            70
-                        }
-                    }
+                    200.. if is_written => 80,
+                    200.. => 70,
                     40..200 if named_generally || here => 78,
+                    90..200 if part.compact.len() >= 9 => 58,
                     40..200 if is_written => 60,
                     5..40 if named_generally => 70,
                     5..40 if here && is_written => 65,
