@@ -88,6 +88,8 @@ fn print(text: &str) -> Result<(), Failure> {
 /// The map tells all that was taken out: it is its owner's alone.
 fn write_map(path: &std::path::Path, text: &str) -> Result<(), Failure> {
     use std::os::unix::fs::OpenOptionsExt;
+    // A file that is there already may be readable by others.
+    let _ = std::fs::remove_file(path);
     let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
     file.and_then(|mut f| f.write_all(text.as_bytes())).map_err(|e| wrong(path, &e))
 }

@@ -12,6 +12,9 @@ mod network;
 mod numbers;
 mod phones;
 mod postal;
+mod unspaced;
+mod values;
+mod wallets;
 
 pub(crate) use self::{check_digits::luhn, ids::Ids, phones::Phones};
 use super::{
@@ -73,7 +76,7 @@ impl<'a> Scene<'a> {
             self.numbered(hit, meaning);
         }
         self.name(index, hit, meaning);
-        self.place(index, hit, meaning);
+        self.place(hit, meaning);
     }
 
     pub(crate) fn bytes(&self) -> &'a [u8] {

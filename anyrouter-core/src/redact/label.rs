@@ -103,7 +103,7 @@ pub struct Finding {
     pub label: Label,
     /// The detector or format that found it, as `pesel` or `github_token`.
     pub rule: Cow<'static, str>,
-    /// How sure that is, in percent.
+    /// How sure that is, in percent; it is written as a share of 1.
     #[serde(serialize_with = "as_share")]
     pub confidence: u8,
     /// The country whose number it is, by ISO 3166 code.

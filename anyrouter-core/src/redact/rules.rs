@@ -169,7 +169,7 @@ impl Rules {
 
 impl Rule {
     fn read(value: &serde_json::Value) -> Result<Self, String> {
-        let written = Written::deserialize(value).map_err(|e| format!("cannot be read: {e}"))?;
+        let written = Written::deserialize(value).map_err(|e| format!("cannot be read: {}", without_value(&e.to_string())))?;
         let label = written.label.as_str();
         let legal = (2..=LONGEST_LABEL).contains(&label.len())
             && label.starts_with(|c: char| c.is_ascii_uppercase())
@@ -199,6 +199,14 @@ impl Rule {
 
     fn finding(&self, start: usize, end: usize) -> Finding {
         Finding { start, end, label: self.label.clone(), rule: self.name.to_string().into(), confidence: self.confidence, country: None }
+    }
+}
+
+/// serde's message without the value that it repeats.
+fn without_value(message: &str) -> String {
+    match message.split_once(", expected ") {
+        Some((_, expected)) if !message.starts_with("unknown field") => format!("a member is of another kind; expected {expected}"),
+        _ => message.to_owned(),
     }
 }
 

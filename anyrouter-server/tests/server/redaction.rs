@@ -173,8 +173,14 @@ fn instance_account_key_and_request_can_each_ask_for_it_and_none_can_take_it_bac
     assert!(!sees(&server, made["key"].as_str().unwrap(), false), "the key asks");
     server.patch_privacy(&json!({"redact_upstream": true}));
     assert!(!sees(&server, &server.key, false), "the account asks");
-    let instance = two_protocols(&upstream).more("[privacy]\nredact_upstream = true\n").start();
+    let rule = "[privacy]\nredact_upstream = true\n[redact]\nrules = [{ label = \"EMPLOYEE\", pattern = \"EMP-[0-9]{6}\" }]\n";
+    let instance = two_protocols(&upstream).more(rule).start();
     assert!(!sees(&instance, &instance.key, false), "the instance asks");
+    assert_eq!(instance.chat("lab/open", json!({"messages": [{"role": "user", "content": "EMP-123456"}]})).status(), 200);
+    let seen = upstream.seen().last().unwrap().body["messages"][0]["content"].as_str().unwrap().to_owned();
+    assert!(seen.starts_with("EMPLOYEE_"), "the instance's rules hold: {seen}");
+    let key = std::fs::metadata(instance.dir.path().join("data/placeholder.key")).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&key.permissions()) & 0o777, 0o600, "its owner's alone");
 }
 
 #[test]

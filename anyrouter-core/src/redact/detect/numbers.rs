@@ -3,9 +3,7 @@
 //! A cluster is judged as a whole first, then its parts, the longest first: `4111 1111 1111 1111` is a card, and not four numbers; in
 //! `room 12 4111…` the card is found all the same.
 
-use sha2::{Digest, Sha256};
-
-use super::{Scene, ids, luhn};
+use super::{Scene, ids, luhn, wallets::base58check};
 use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 
 /// A run of letters and digits within a cluster.
@@ -466,7 +464,7 @@ impl Scene<'_> {
         if self.byte_before(signed).is_ascii_alphanumeric() || self.byte_before(signed) == b'.' {
             return;
         }
-        let Some((end, latitude, precision)) = number(signed).filter(|(_, v, p)| v.abs() <= 90.0 && *p >= 2) else { return };
+        let Some((end, _, precision)) = number(signed).filter(|(_, v, p)| v.abs() <= 90.0 && *p >= 2) else { return };
         let unit = |at: usize| {
             let rest = self.part(at, (at + 6).min(self.text.len()).max(at));
             let degree = rest.chars().take_while(|c| *c == '°' || *c == ' ').map(char::len_utf8).sum::<usize>();
@@ -484,7 +482,6 @@ impl Scene<'_> {
                 self.add(signed, last + tail, Kind::Coordinates, "coordinates", if named || precision.min(p2) >= 4 { 88 } else { 65 });
             }
         } else if named && precision >= 3 && self.before(at, Meaning::COORDINATES, 16).is_some() {
-            let _ = latitude;
             self.add(signed, end + marked, Kind::Coordinates, "coordinate", 75);
         }
     }
@@ -682,27 +679,3 @@ const IBAN_LENGTHS: [(&str, usize); 89] = [
     ("XK", 20),
     ("YE", 30),
 ];
-
-/// Base58 with a checksum of four bytes of a double SHA-256 (the addresses of Bitcoin and its relatives).
-fn base58check(text: &[u8]) -> bool {
-    const ALPHABET: &[u8] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-    const RIPPLE: &[u8] = b"rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz";
-    let decode = |alphabet: &[u8]| {
-        let mut bytes = [0_u8; 25];
-        for c in text {
-            let mut carry = alphabet.iter().position(|a| a == c)?;
-            for byte in bytes.iter_mut().rev() {
-                carry += usize::from(*byte) * 58;
-                *byte = (carry & 0xff) as u8;
-                carry >>= 8;
-            }
-            if carry != 0 {
-                return None;
-            }
-        }
-        let (body, check) = bytes.split_at(21);
-        let hash = Sha256::digest(Sha256::digest(body));
-        Some(hash.starts_with(check))
-    };
-    decode(ALPHABET) == Some(true) || (text.first() == Some(&b'r') && decode(RIPPLE) == Some(true))
-}

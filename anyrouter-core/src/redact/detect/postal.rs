@@ -16,7 +16,7 @@ const SUFFIXES: [&str; 34] = [
 
 impl Scene<'_> {
     /// A word that is a place, a street's word, or stands before an address.
-    pub(super) fn place(&mut self, _index: usize, hit: Hit, meaning: Meaning) {
+    pub(super) fn place(&mut self, hit: Hit, meaning: Meaning) {
         if meaning.has(Meaning::STREET_AFTER) {
             self.street_before(hit);
         }

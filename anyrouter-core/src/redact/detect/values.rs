@@ -1,0 +1,159 @@
+//! What a value looks like that may be a secret: its characters, and whether it only stands for one.
+
+/// What characters a value has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shape {
+    pub(super) digits: usize,
+    pub(super) small: usize,
+    pub(super) capitals: usize,
+    pub(super) signs: usize,
+    pub(super) spaces: usize,
+    /// Runs of six small letters and more.
+    pub(super) words: usize,
+    pub(super) is_hex: bool,
+    /// One capital, at the beginning, and small letters.
+    pub(super) is_capitalised: bool,
+    /// In bits a character (Shannon).
+    pub(super) entropy: f32,
+}
+
+impl Shape {
+    pub(super) fn of(value: &[u8]) -> Self {
+        let mut it = Self { is_hex: true, ..Self::default() };
+        let mut counts = [0_u16; 256];
+        let mut run = 0;
+        for byte in value {
+            if let Some(count) = counts.get_mut(usize::from(*byte)) {
+                *count = count.saturating_add(1);
+            }
+            match byte {
+                b'0'..=b'9' => it.digits += 1,
+                b'a'..=b'z' => it.small += 1,
+                b'A'..=b'Z' => it.capitals += 1,
+                b' ' | b'\t' => it.spaces += 1,
+                _ => it.signs += 1,
+            }
+            run = if byte.is_ascii_lowercase() { run + 1 } else { 0 };
+            it.words += usize::from(run == 7);
+            it.is_hex &= byte.is_ascii_hexdigit();
+        }
+        it.is_capitalised = it.capitals == 1 && value.first().is_some_and(u8::is_ascii_uppercase) && it.digits == 0;
+        let total = value.len() as f32;
+        it.entropy = counts.iter().filter(|c| **c > 0).map(|c| f32::from(*c) / total).map(|p| -p * p.log2()).sum();
+        it
+    }
+
+    /// Capitals, small letters and digits, or two of them among few words.
+    pub(super) fn is_mixed(&self) -> bool {
+        self.capitals > 0 && self.small > 0 && (self.digits > 0 || self.words == 0)
+    }
+}
+
+/// A name of a value, in place of the value: a variable, a call, a placeholder of a template.
+pub(super) fn is_reference(value: &[u8], is_quoted: bool) -> bool {
+    let text = String::from_utf8_lossy(value);
+    let lower = text.to_ascii_lowercase();
+    let lower = lower.trim_matches(['"', '\'', '`']);
+    let is_plain = |inner: &str| inner.chars().all(|c| c.is_alphanumeric() || " _.|'\"-()".contains(c));
+    let braces = text.strip_prefix("{{").and_then(|t| t.strip_suffix("}}")).is_some_and(is_plain)
+        || text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).is_some_and(is_plain)
+        || text.starts_with("{{") && !text.ends_with("}}") && !text.contains(['$', '(']);
+    let template = braces
+        || ["${", "<%", "#{", "%(", "$(", "ENC[", "vault:", "${{"].iter().any(|t| text.starts_with(t))
+        || text.starts_with('<') && text.ends_with('>')
+        || text.starts_with('$') && !is_quoted
+        || text.starts_with('%') && text.ends_with('%');
+    let word = [
+        "null",
+        "none",
+        "nil",
+        "undefined",
+        "true",
+        "false",
+        "changeme",
+        "change_me",
+        "change-me",
+        "todo",
+        "tbd",
+        "secret",
+        "password",
+        "string",
+        "str",
+        "required",
+        "optional",
+        "example",
+        "placeholder",
+        "redacted",
+        "hidden",
+        "masked",
+        "empty",
+        "default",
+        "unknown",
+        "n/a",
+        "xxx",
+        "test",
+        "key",
+        "token",
+        "incorrect",
+        "wrong",
+        "invalid",
+        "expired",
+        "correct",
+        "missing",
+        "reset",
+        "here",
+        "forgotten",
+        "self",
+        "input",
+        "value",
+        "not",
+    ];
+    let call = [
+        "env",
+        "getenv",
+        "process.env",
+        "os.environ",
+        "config.",
+        "config[",
+        "settings.",
+        "self.",
+        "this.",
+        "secrets.",
+        "var.",
+        "vars.",
+        "params.",
+        "request.",
+        "req.",
+        "args.",
+        "options.",
+        "opts.",
+        "system.getenv",
+        "std::env",
+        "func",
+        "lambda",
+        "new ",
+        "await ",
+        "credentials.",
+    ];
+    let hint = ["your", "my_", "insert", "replace", "enter_", "<your", "example", "dummy", "placeholder", "changeme", "fake"];
+    let is_example_key = lower.starts_with("akia");
+    template
+        || word.contains(&lower)
+        || (!is_quoted && call.iter().any(|c| lower.starts_with(c)))
+        || (is_quoted && (lower.starts_with("process.env") || lower.starts_with("os.environ")))
+        || (!is_example_key && hint.iter().any(|h| lower.starts_with(h)))
+        || (!is_quoted && text.contains("::"))
+        || text.starts_with("arn:")
+        || text.starts_with("http://")
+        || text.starts_with("https://")
+        || text.starts_with('/') && text.matches('/').count() > 1
+        || text.starts_with("./")
+        || text.starts_with("~/")
+}
+
+/// Filled with one character, dots or asterisks: what stands where a secret was taken out.
+pub(super) fn is_filler(value: &[u8]) -> bool {
+    let tail = value.get(value.len().saturating_sub(12)..).unwrap_or_default();
+    let same = tail.len() >= 4 && tail.iter().all(|b| b.eq_ignore_ascii_case(&tail[0]));
+    same || value.iter().filter(|b| b"*.xX-_#".contains(b)).count() * 4 > value.len() * 3 || memchr::memmem::find(value, b"...").is_some()
+}
