@@ -2,7 +2,9 @@
 #![allow(clippy::naive_bytecount)] // runs of a few bytes
 #![allow(clippy::match_same_arms)] // an arm for each form, as its source has it
 
+mod accounts;
 mod check_digits;
+mod coordinates;
 mod credentials;
 mod dates;
 mod email;
@@ -10,13 +12,15 @@ mod ids;
 mod names;
 mod network;
 mod numbers;
+mod phone_plans;
 mod phones;
 mod postal;
 mod unspaced;
 mod values;
 mod wallets;
 
-pub(crate) use self::{check_digits::luhn, ids::Ids, phones::Phones};
+use self::numbers::Cluster;
+pub(crate) use self::{ids::Ids, phone_plans::Phones};
 use super::{
     Engine, Kind,
     label::Finding,
@@ -26,18 +30,27 @@ use super::{
 
 /// What a detector sees.
 pub(crate) struct Scene<'a> {
-    pub(crate) engine: &'a Engine,
-    pub(crate) text: &'a str,
-    pub(crate) hits: &'a [Hit],
-    pub(crate) found: &'a mut Vec<Finding>,
+    engine: &'a Engine,
+    text: &'a str,
+    hits: &'a [Hit],
+    found: &'a mut Vec<Finding>,
+    /// The hit that is being looked at: what a detector asks for is near.
+    current: usize,
+    /// The numbers that are being looked at; kept for its room.
+    cluster: Cluster,
 }
 
 impl<'a> Scene<'a> {
+    /// The scene of `text`, in which these hits are.
+    pub(crate) fn new(engine: &'a Engine, text: &'a str, hits: &'a [Hit], found: &'a mut Vec<Finding>) -> Self {
+        Self { engine, text, hits, found, current: 0, cluster: Cluster::default() }
+    }
+
     /// Runs all detectors.
     pub(crate) fn detect(&mut self) {
         let mut numbers_done = 0;
-        for i in 0..self.hits.len() {
-            let Some(hit) = self.hits.get(i).copied() else { break };
+        for (i, hit) in self.hits.iter().copied().enumerate() {
+            self.current = i;
             match hit.what {
                 What::Digits if hit.start >= numbers_done => numbers_done = self.number(hit.start),
                 What::Digits => {}
@@ -108,12 +121,29 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// The nearest word with one of these meanings that ends at or before `at`, within `distance` bytes, and not behind a placeholder.
+    /// The first hit that begins at or after `at`.
+    fn first_hit(&self, at: usize) -> usize {
+        let starts_before = |i: usize| self.hits.get(i).is_some_and(|h| h.start < at);
+        let mut first = self.current;
+        while first > 0 && !starts_before(first - 1) {
+            first -= 1;
+        }
+        while starts_before(first) {
+            first += 1;
+        }
+        first
+    }
+
+    /// The hits that begin in this range of the text.
+    pub(crate) fn hits_in(&self, start: usize, end: usize) -> impl Iterator<Item = Hit> {
+        self.hits.get(self.first_hit(start)..).unwrap_or_default().iter().take_while(move |h| h.start < end).copied()
+    }
+
+    /// The nearest word with one of these meanings that ends at or before `at`, within `distance` bytes.
     pub(crate) fn before(&self, at: usize, any: Meaning, distance: usize) -> Option<Hit> {
         let from = at.saturating_sub(distance);
-        let last = self.hits.partition_point(|h| h.start < at);
         self.hits
-            .get(..last)?
+            .get(..self.first_hit(at))?
             .iter()
             .rev()
             .take_while(|h| h.start + 48 >= from)
@@ -123,8 +153,7 @@ impl<'a> Scene<'a> {
 
     /// The nearest word with one of these meanings that begins at or after `at`, within `distance` bytes.
     pub(crate) fn after(&self, at: usize, any: Meaning, distance: usize) -> Option<Hit> {
-        let first = self.hits.partition_point(|h| h.start < at);
-        self.hits.get(first..)?.iter().take_while(|h| h.start <= at + distance).find(|h| h.meaning().has(any)).copied()
+        self.hits_in(at, at + distance + 1).find(|h| h.meaning().has(any))
     }
 
     /// Whether a context word stands shortly before, or else closely behind.

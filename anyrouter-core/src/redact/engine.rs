@@ -56,10 +56,11 @@ impl Engine {
                 names.push('\n');
             }
         }
+        let ids = Ids::builtin();
         Self {
-            vocabulary: Vocabulary::new(&tables, &[(&names, Meaning::COUNTRY)]),
+            vocabulary: Vocabulary::new(&tables, &[(&names, Meaning::COUNTRY), (&ids.names(), Meaning::ID_NAME)]),
             prefixes: Prefixes::builtin(),
-            ids: Ids::builtin(),
+            ids,
             phones: Phones::builtin(),
             countries,
         }
@@ -145,12 +146,15 @@ impl Engine {
         let view = View::of(text);
         scan::scan(view.text(), &self.vocabulary, &self.prefixes, hits);
         let mut found = Vec::new();
-        Scene { engine: self, text: view.text(), hits, found: &mut found }.detect();
+        Scene::new(self, view.text(), hits, &mut found).detect();
         if rules.has_own() {
             rules.find(view.text(), &mut found);
         }
         let mut found = resolve(found);
-        found.retain_mut(|f| is_beside_placeholders(view.text(), f, rules));
+        if !found.is_empty() {
+            let spans = placeholder_spans(view.text(), rules.labels());
+            found.retain_mut(|f| is_beside_placeholders(view.text(), f, &spans));
+        }
         for finding in &mut found {
             (finding.start, finding.end) = view.source(finding.start, finding.end);
         }
@@ -185,19 +189,13 @@ fn is_base64(bytes: &[u8]) -> bool {
         })
 }
 
-/// What a redactor wrote is never found again, nor anything together with it.
-fn is_beside_placeholders(text: &str, finding: &mut Finding, rules: &Rules) -> bool {
-    let floor = |at: usize| (at.saturating_sub(3)..=at.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
-    let (start, end) = (floor(finding.start.saturating_sub(64)), floor((finding.end + 64).min(text.len())));
-    let around = text.get(start..end).unwrap_or_default();
-    for (from, to) in placeholder_spans(around, rules.labels()) {
-        let (from, to) = (from + start, to + start);
-        if finding.start >= to || from >= finding.end {
-            continue;
-        }
+/// What a redactor wrote is never found again, nor anything together with it. `spans` are its placeholders, in order.
+fn is_beside_placeholders(text: &str, finding: &mut Finding, spans: &[(usize, usize)]) -> bool {
+    let first = spans.partition_point(|(_, end)| *end <= finding.start);
+    for (from, to) in spans.get(first..).unwrap_or_default().iter().take_while(|(start, _)| *start < finding.end) {
         // What reads like one may stand right before an address.
-        if finding.label == Kind::Email.into() && from <= finding.start && to < finding.end {
-            let rest = text.get(to..finding.end).unwrap_or_default();
+        if finding.label == Kind::Email.into() && *from <= finding.start && *to < finding.end {
+            let rest = text.get(*to..finding.end).unwrap_or_default();
             finding.start = to + rest.len() - rest.trim_start_matches(['-', '_', '.', '+']).len();
             if text.get(finding.start..finding.end).is_some_and(|t| t.starts_with('@')) {
                 return false;
@@ -242,7 +240,9 @@ pub(crate) fn place_in_escaped(found: &mut [Finding], content: &str) {
 /// Of those that overlap, one stays: see [`Finding::beats`].
 pub(crate) fn resolve(mut found: Vec<Finding>) -> Vec<Finding> {
     found.retain(|f| f.confidence >= CONFIDENT);
-    found.sort_by_key(|f| (f.start, f.end));
+    if !found.is_sorted_by_key(|f| (f.start, f.end)) {
+        found.sort_by_key(|f| (f.start, f.end));
+    }
     let mut kept: Vec<Finding> = Vec::with_capacity(found.len());
     for finding in found {
         match kept.last_mut() {

@@ -310,10 +310,13 @@ pub(crate) fn placeholder_spans<'a>(text: &str, own: impl Iterator<Item = &'a st
     memchr::memchr_iter(b'_', bytes)
         .filter_map(|joint| {
             let id = bytes.get(joint + 1..joint + 1 + ID)?;
+            if !id.iter().all(|b| ALPHABET.contains(b)) {
+                return None;
+            }
             let label = text.get(..joint)?;
             let labels = Kind::ALL.iter().map(|(kind, _)| kind.name()).chain([TYPED]).chain(own.clone());
             let longest = labels.filter(|l| label.ends_with(l)).map(str::len).max()?;
-            id.iter().all(|b| ALPHABET.contains(b)).then_some((joint - longest, joint + 1 + ID))
+            Some((joint - longest, joint + 1 + ID))
         })
         .collect()
 }

@@ -70,6 +70,12 @@ meanings! {
     CLOSING "closing" 36,
     // A program that takes a password as an argument.
     COMMAND "command" 37,
+    // The name of one country's number: see `Ids::named`.
+    ID_NAME "id_name" 38,
+    // It has a capital in titles and at the beginning of sentences, and is no name.
+    STOP "stop" 39,
+    // What it stands with is no person.
+    ORGANISATION "organisation" 40,
 }
 
 impl Meaning {
@@ -161,7 +167,12 @@ impl Vocabulary {
         let key = fold(word.as_bytes());
         let hash = hash_at(&key, 0, key.len());
         admit(&mut self.filter, hash);
-        let only_capitals = Meaning::ANY_NAME.and(Meaning::AMBIGUOUS).and(Meaning::PLACE_NAME).and(Meaning::COUNTRY);
+        let only_capitals = Meaning::ANY_NAME
+            .and(Meaning::AMBIGUOUS)
+            .and(Meaning::PLACE_NAME)
+            .and(Meaning::COUNTRY)
+            .and(Meaning::STOP)
+            .and(Meaning::ORGANISATION);
         if meaning.0 & !only_capitals.0 != 0 || !phrase.is_ascii() {
             admit(&mut self.small, hash);
         }
@@ -250,6 +261,24 @@ pub(crate) fn is_letter(byte: u8) -> bool {
 
 fn words(phrase: &str) -> impl Iterator<Item = &str> {
     phrase.split(|c: char| c.is_ascii() && !c.is_ascii_alphabetic()).filter(|w| !w.is_empty())
+}
+
+/// A word or phrase as it is looked up: small letters, one space where signs or a capital part its words.
+pub(crate) fn plain_phrase(phrase: &str) -> String {
+    let mut plain = String::with_capacity(phrase.len());
+    let mut last = ' ';
+    for c in phrase.chars() {
+        let parts = c.is_ascii() && !c.is_ascii_alphabetic();
+        if (parts || last.is_ascii_lowercase() && c.is_ascii_uppercase()) && !plain.ends_with(' ') && !plain.is_empty() {
+            plain.push(' ');
+        }
+        if !parts {
+            plain.extend(c.to_lowercase());
+        }
+        last = c;
+    }
+    plain.truncate(plain.trim_end().len());
+    plain
 }
 
 /// Han, kana, Hangul, Thai, Lao, Khmer, Burmese: no spaces stand between words.

@@ -1,174 +1,297 @@
-//! National and tax numbers: their shapes and check digits, and the words beside them.
+//! National and tax numbers: by their check digits where those are strong, by the words around them where they are not.
+//!
+//! The numbers of all countries are data (`redact/ids.tsv`): their written forms, the words beside them, and the share of numbers of the
+//! same form that pass by chance. The cheap questions come first: whether the digits stand where a form has them, whether the words around
+//! would do; check digits are worked out only where that could make a finding.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use aho_corasick::AhoCorasick;
+use super::{
+    Scene,
+    check_digits::{Check, Number, check},
+    numbers::Part,
+};
+use crate::redact::{
+    Kind,
+    label::Finding,
+    vocabulary::{Meaning, plain_phrase},
+};
 
-use super::check_digits::{Check, Number, check};
-use crate::redact::Kind;
+/// How far before a number its name is looked for, in bytes.
+const BEFORE: usize = 64;
+/// How far behind it.
+const BEHIND: usize = 32;
+/// The longest number.
+const LONGEST: usize = 24;
 
 /// A country's number.
 #[derive(Debug)]
-pub(crate) struct Id {
-    pub(crate) country: &'static str,
-    pub(crate) rule: &'static str,
-    pub(crate) kind: Kind,
+struct Id {
+    country: &'static str,
+    rule: &'static str,
+    kind: Kind,
     forms: Vec<Form>,
     check: Check,
     /// One in so many numbers of its forms passes by chance.
-    pub(crate) strength: u32,
+    strength: u32,
     /// Its row.
-    number: u16,
+    row: u16,
 }
 
-/// A written form.
-#[derive(Debug)]
+/// A written form: what stands in each place, without separators, as sets of places.
+#[derive(Clone, Debug, Default)]
 struct Form {
-    /// What stands in each place, without separators.
-    places: Vec<Place>,
-    /// The lengths of the groups between separators.
-    groups: Vec<usize>,
+    length: usize,
+    digits: u32,
+    letters: u32,
+    fixed: Vec<(usize, u8)>,
+    groups: Groups,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Digit,
-    Letter,
-    Either,
-    Is(u8),
-}
+/// The lengths of the groups between separators, four bits each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Groups(u64);
 
-/// All of them, by length.
+/// All of them.
 #[derive(Debug)]
 pub(crate) struct Ids {
-    by_length: Vec<Vec<Id>>,
-    /// The words beside them, and whose each is.
-    names: Option<AhoCorasick>,
-    owners: Vec<Vec<u16>>,
+    /// By length: those of digits alone, and those with letters.
+    by_length: Vec<[Vec<Id>; 2]>,
+    /// The words beside them, and the rows that each belongs to.
+    named: HashMap<String, Vec<u16>, foldhash::fast::FixedState>,
+    names: String,
 }
-
-/// The longest number.
-pub(crate) const LONGEST: usize = 24;
 
 impl Ids {
     pub(crate) fn builtin() -> Self {
-        let mut by_length: Vec<Vec<Id>> = Vec::new();
-        by_length.resize_with(LONGEST + 1, Vec::new);
-        let mut words_of: BTreeMap<&'static str, Vec<u16>> = BTreeMap::new();
-        for (number, line) in (0_u16..).zip(include_str!("../../../redact/ids.tsv").lines().filter(|l| !l.starts_with('#'))) {
+        let mut it = Self { by_length: Vec::new(), named: HashMap::default(), names: String::new() };
+        it.by_length.resize_with(LONGEST + 1, Default::default);
+        for (row, line) in (0_u16..).zip(include_str!("../../../redact/ids.tsv").lines().filter(|l| !l.starts_with('#'))) {
             let columns: Vec<&'static str> = line.split('\t').collect();
             let [country, rule, label, forms, strength, words, ..] = columns.as_slice() else { continue };
             let kind = if *label == "TAX_ID" { Kind::TaxId } else { Kind::NationalId };
             for word in words.split('|').filter(|w| w.len() > 1) {
-                words_of.entry(word).or_default().push(number);
+                it.named.entry(plain_phrase(word)).or_default().push(row);
+                it.names.push_str(word);
+                it.names.push('\n');
             }
-            for (length, list) in by_length.iter_mut().enumerate() {
-                let written = forms.split(' ').map(Form::new);
-                let forms: Vec<Form> =
-                    written.flat_map(|f| [f.without_country(country), Some(f)]).flatten().filter(|f| f.places.len() == length).collect();
-                if !forms.is_empty() {
-                    list.push(Id {
-                        country,
-                        rule,
-                        kind,
-                        forms,
-                        check: check(country, rule),
-                        strength: strength.parse().unwrap_or(1),
-                        number,
-                    });
-                }
-            }
-        }
-        let names = AhoCorasick::new(words_of.keys()).ok();
-        Self { by_length, names, owners: words_of.into_values().collect() }
-    }
-
-    /// The rows whose words stand in `context`, which is lower case.
-    pub(crate) fn named(&self, context: &str) -> Vec<u16> {
-        let is_letter = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() && c.is_ascii());
-        let mut named = Vec::new();
-        for found in self.names.iter().flat_map(|n| n.find_overlapping_iter(context)) {
-            let before = is_letter(context.get(..found.start()).and_then(|t| t.chars().next_back()));
-            if !before && !is_letter(context.get(found.end()..).and_then(|t| t.chars().next())) {
-                named.extend(self.owners.get(found.pattern().as_usize()).into_iter().flatten());
-            }
-        }
-        named
-    }
-
-    /// The numbers that `compact` may be: their forms and check digits fit.
-    pub(crate) fn fitting<'a>(&'a self, compact: &'a [u8]) -> impl Iterator<Item = &'a Id> {
-        let list = self.by_length.get(compact.len()).into_iter().flatten();
-        list.filter(move |id| id.forms.iter().any(|f| f.fits(compact)) && (id.check)(&Number(compact)))
-    }
-}
-
-impl Form {
-    fn new(text: &str) -> Self {
-        let mut it = Self { places: Vec::new(), groups: Vec::new() };
-        let mut bytes = text.bytes();
-        let mut group = 0;
-        while let Some(byte) = bytes.next() {
-            let place = match byte {
-                b'd' => Place::Digit,
-                b'A' => Place::Letter,
-                b'*' => Place::Either,
-                b'\\' => Place::Is(bytes.next().unwrap_or_default()),
-                b'_' | b'-' | b'.' | b'/' | b'(' | b')' | b'+' => {
-                    if group > 0 {
-                        it.groups.push(group);
+            let written: Vec<Form> = forms.split(' ').flat_map(|f| Form::all(f, country)).collect();
+            for (length, lists) in it.by_length.iter_mut().enumerate() {
+                for (list, may_be) in lists.iter_mut().zip([Form::may_be_digits, Form::may_have_letters]) {
+                    let forms: Vec<Form> = written.iter().filter(|f| f.length == length && may_be(f)).cloned().collect();
+                    if !forms.is_empty() {
+                        let strength = strength.parse().unwrap_or(1);
+                        list.push(Id { country, rule, kind, forms, check: check(country, rule), strength, row });
                     }
-                    group = 0;
-                    continue;
                 }
-                other => Place::Is(other),
-            };
-            it.places.push(place);
-            group += 1;
-        }
-        if group > 0 {
-            it.groups.push(group);
+            }
         }
         it
     }
 
-    /// The same without the country's letters before it, which people leave out at home.
-    fn without_country(&self, country: &str) -> Option<Self> {
-        let letters: Vec<Place> = country.bytes().map(Place::Is).collect();
-        let places = self.places.strip_prefix(letters.as_slice())?.to_vec();
-        let mut groups = self.groups.clone();
-        match groups.first_mut() {
-            Some(first) if *first > 2 => *first -= 2,
-            _ => drop(groups.remove(0)),
-        }
-        Some(Self { places, groups })
+    /// The words that stand beside them, one in a line.
+    pub(crate) fn names(&self) -> &str {
+        &self.names
     }
 
-    fn fits(&self, compact: &[u8]) -> bool {
-        compact.len() == self.places.len()
-            && compact.iter().zip(&self.places).all(|(byte, place)| match place {
-                Place::Digit => byte.is_ascii_digit(),
-                Place::Letter => byte.is_ascii_uppercase(),
-                Place::Either => byte.is_ascii_alphanumeric(),
-                Place::Is(other) => byte == other,
-            })
+    /// The numbers that `compact` may be by its length and its letters.
+    fn like(&self, compact: &[u8], digits: u32) -> &[Id] {
+        let has_letters = digits.count_ones() as usize != compact.len();
+        self.by_length.get(compact.len()).and_then(|lists| lists.get(usize::from(has_letters))).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Form {
+    /// The form that is written so, and the same without the country's letters before it, which people leave out at home.
+    fn all(text: &str, country: &str) -> Vec<Self> {
+        let form = Self::read(text);
+        form.at_home(country).into_iter().chain([form]).collect()
+    }
+
+    fn at_home(&self, country: &str) -> Option<Self> {
+        let letters: Vec<(usize, u8)> = country.bytes().enumerate().collect();
+        let fixed = self.fixed.strip_prefix(letters.as_slice())?;
+        let count = letters.len();
+        Some(Self {
+            length: self.length - count,
+            digits: self.digits >> count,
+            letters: self.letters >> count,
+            fixed: fixed.iter().map(|(place, byte)| (place - count, *byte)).collect(),
+            groups: self.groups.without(count),
+        })
+    }
+
+    fn read(text: &str) -> Self {
+        let mut it = Self::default();
+        let mut bytes = text.bytes();
+        let mut groups = Vec::new();
+        let mut group = 0;
+        while let Some(byte) = bytes.next() {
+            let place = 1_u32.checked_shl(it.length as u32).unwrap_or(0);
+            match byte {
+                b'd' => it.digits |= place,
+                b'A' => it.letters |= place,
+                b'*' => {}
+                b'\\' => it.fixed.push((it.length, bytes.next().unwrap_or_default())),
+                b'_' | b'-' | b'.' | b'/' | b'(' | b')' | b'+' => {
+                    groups.push(std::mem::take(&mut group));
+                    continue;
+                }
+                other => it.fixed.push((it.length, other)),
+            }
+            it.length += 1;
+            group += 1;
+        }
+        groups.push(group);
+        it.groups = Groups::of(&groups);
+        it
+    }
+
+    fn may_be_digits(&self) -> bool {
+        self.letters == 0 && self.fixed.iter().all(|(_, byte)| byte.is_ascii_digit())
+    }
+
+    fn may_have_letters(&self) -> bool {
+        (self.digits.count_ones() as usize) < self.length
+    }
+
+    fn fits(&self, compact: &[u8], digits: u32) -> bool {
+        digits & self.digits == self.digits
+            && digits & self.letters == 0
+            && self.fixed.iter().all(|(place, byte)| compact.get(*place) == Some(byte))
+    }
+}
+
+impl Groups {
+    fn of(sizes: &[usize]) -> Self {
+        Self(sizes.iter().filter(|n| **n > 0).take(16).fold(0, |all, n| all << 4 | (*n as u64).min(15)))
+    }
+
+    /// The same without so many letters at the beginning.
+    fn without(self, count: usize) -> Self {
+        let sizes: Vec<usize> = (0..16).rev().map(|i| (self.0 >> (4 * i)) as usize & 15).skip_while(|n| *n == 0).collect();
+        match sizes.split_first() {
+            Some((first, rest)) if *first > count => Self::of(&[&[first - count], rest].concat()),
+            Some((_, rest)) => Self::of(rest),
+            None => self,
+        }
     }
 }
 
 impl Id {
-    /// Whether groups of these lengths are one of its written forms.
-    pub(crate) fn is_written_so(&self, groups: &[usize]) -> bool {
-        self.forms.iter().any(|f| f.groups == groups)
+    fn fits(&self, compact: &[u8], digits: u32) -> bool {
+        self.forms.iter().any(|f| f.fits(compact, digits))
     }
 
-    /// Whether its row is among those that are named.
-    pub(crate) fn is_named(&self, named: &[u16]) -> bool {
-        named.contains(&self.number)
+    fn checks(&self, compact: &[u8]) -> bool {
+        (self.check)(&Number(compact))
     }
+}
+
+/// The places of digits.
+fn digits_of(compact: &[u8]) -> u32 {
+    compact.iter().rev().fold(0, |set, b| set << 1 | u32::from(b.is_ascii_digit()))
+}
+
+/// What is said of the numbers of a cluster.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// The rows that are named.
+    rows: Vec<u16>,
+    countries: Vec<&'static str>,
+    /// A word for any such number.
+    generally: bool,
+}
+
+impl Scene<'_> {
+    /// What the words around say that numbers between `start` and `end` are.
+    pub(super) fn said_around(&self, start: usize, end: usize) -> Said {
+        let mut said = Said { countries: self.countries_near(start, end), ..Said::default() };
+        for hit in self.hits_in(start.saturating_sub(BEFORE + 48), end + BEHIND) {
+            if hit.end + BEFORE < start {
+                continue;
+            }
+            said.generally |= hit.meaning().has(Meaning::NATIONAL_ID.and(Meaning::TAX_ID));
+            if hit.meaning().has(Meaning::ID_NAME) {
+                said.rows.extend(self.engine.ids.named.get(&plain_phrase(self.part(hit.start, hit.end))).into_iter().flatten());
+            }
+        }
+        // `c.p.f.`: words of one letter are none.
+        let before = self.slice(start.saturating_sub(16), start);
+        let letters: String = before.iter().filter(|b| b.is_ascii_alphabetic()).map(|b| char::from(b.to_ascii_lowercase())).collect();
+        if before.contains(&b'.') && (2..=6).contains(&letters.len()) {
+            let dotted: Vec<String> = letters.chars().map(String::from).collect();
+            said.rows.extend(self.engine.ids.named.get(&dotted.join(" ")).into_iter().flatten());
+        }
+        said
+    }
+
+    /// A national or tax number: of those that it may be, the surest.
+    pub(super) fn identity(&self, part: &Part<'_>, said: &Said) -> Option<Finding> {
+        let is_usual = |s: &u8| matches!(s, b' ' | b'-' | b'.' | b'/' | b'_' | b'(');
+        if !part.separators.iter().all(is_usual)
+            || b".,".contains(&self.byte_before(part.start))
+            || self.byte(part.end) == b'.' && self.byte(part.end + 1).is_ascii_digit()
+        {
+            return None;
+        }
+        let digits = digits_of(part.compact);
+        let is_decoy = self.is_decoy(part.start);
+        let groups = Groups::of(part.sizes);
+        let mut best: Option<(u8, u32, &Id)> = None;
+        for id in self.engine.ids.like(part.compact, digits) {
+            if !id.fits(part.compact, digits) {
+                continue;
+            }
+            let Some(confidence) = confidence(id, part, groups, said, is_decoy) else { continue };
+            if best.is_none_or(|(c, s, _)| (confidence, id.strength) >= (c, s)) && id.checks(part.compact) {
+                best = Some((confidence, id.strength, id));
+            }
+        }
+        let (confidence, _, id) = best?;
+        let mut finding = Finding::new(part.start, part.end, id.kind, id.rule, confidence);
+        finding.country = Some(id.country.into());
+        Some(finding)
+    }
+
+    /// The countries named near.
+    pub(super) fn countries_near(&self, start: usize, end: usize) -> Vec<&'static str> {
+        let hits = self.hits_in(start.saturating_sub(96), end + 49).filter(|h| h.meaning().has(Meaning::COUNTRY));
+        hits.filter_map(|h| self.engine.country(self.part(h.start, h.end))).collect()
+    }
+}
+
+/// How sure it is that a part is this number, if its check digits are right.
+fn confidence(id: &Id, part: &Part<'_>, groups: Groups, said: &Said, is_decoy: bool) -> Option<u8> {
+    let named = said.rows.contains(&id.row);
+    let here = said.countries.contains(&id.country);
+    let groups_fit = part.sizes.len() == 1 || id.forms.iter().any(|f| f.groups == groups);
+    let is_dated = matches!(part.sizes, [2 | 1, 2, 4] | [4, 2, 2] | [2, 1, 4]);
+    if !groups_fit && (!(named && part.sizes.len() <= 4) || is_dated) && id.strength < 200 {
+        return None;
+    }
+    let is_written = part.sizes.len() > 1 && groups_fit || part.has_letter;
+    Some(match id.strength {
+        _ if named => 94,
+        _ if is_decoy => return None,
+        _ if here && said.generally => 88,
+        200.. if is_written => 80,
+        200.. => 70,
+        40..200 if said.generally || here => 78,
+        90..200 if part.compact.len() >= 9 => 58,
+        40..200 if is_written => 60,
+        5..40 if said.generally => 70,
+        5..40 if here && is_written => 65,
+        _ if id.rule == "ssn" && part.separators == b"--" && part.sizes == [3, 2, 4] => 78,
+        _ if said.generally && here => 72,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -179,7 +302,9 @@ mod tests {
             let columns: Vec<&str> = line.split('\t').collect();
             let [country, rule, verdict, number] = columns.as_slice() else { panic!("{line}") };
             let compact: Vec<u8> = number.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_uppercase()).collect();
-            let fits = ids.fitting(&compact).any(|id| id.country == *country && id.rule == *rule);
+            let digits = digits_of(&compact);
+            let mut list = ids.like(&compact, digits).iter().filter(|id| id.country == *country && id.rule == *rule);
+            let fits = list.any(|id| id.fits(&compact, digits) && id.checks(&compact));
             if fits != (*verdict == "valid") {
                 wrong.push(line);
             }
@@ -201,22 +326,20 @@ mod tests {
         let update = std::env::var_os("UPDATE_STRENGTHS").is_some();
         // A number may have forms of several lengths: the weakest counts.
         let mut measured: BTreeMap<(&str, &str), (u32, u32)> = BTreeMap::new();
-        for id in ids.by_length.iter().flatten() {
-            let form = id.forms.iter().max_by_key(|f| f.places.iter().filter(|p| **p == Place::Digit).count()).unwrap();
+        for id in ids.by_length.iter().flatten().flatten() {
+            let form = id.forms.iter().max_by_key(|f| f.digits.count_ones()).unwrap();
             let tries = 20_000;
             let passed = (0..tries)
                 .filter(|_| {
-                    let number: Vec<u8> = form
-                        .places
-                        .iter()
-                        .map(|p| match p {
-                            Place::Digit => b'0' + random(10) as u8,
-                            Place::Letter => b'A' + random(26) as u8,
-                            Place::Either => b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[random(36) as usize],
-                            Place::Is(byte) => *byte,
+                    let number: Vec<u8> = (0..form.length)
+                        .map(|place| match form.fixed.iter().find(|(p, _)| *p == place) {
+                            Some((_, byte)) => *byte,
+                            None if form.digits >> place & 1 == 1 => b'0' + random(10) as u8,
+                            None if form.letters >> place & 1 == 1 => b'A' + random(26) as u8,
+                            None => b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[random(36) as usize],
                         })
                         .collect();
-                    (id.check)(&Number(&number))
+                    id.checks(&number)
                 })
                 .count();
             let strength = (tries / passed.max(1)) as u32;

@@ -12,105 +12,6 @@ const PARTICLES: [&str; 26] = [
     "van", "von", "de", "der", "den", "del", "della", "di", "da", "do", "dos", "das", "la", "le", "el", "al", "bin", "bint", "ibn", "ben",
     "ter", "ten", "zu", "y", "e", "st",
 ];
-/// Words that are written with a capital and are no part of a name.
-const STOPS: [&str; 96] = [
-    "i",
-    "the",
-    "a",
-    "an",
-    "and",
-    "or",
-    "but",
-    "my",
-    "your",
-    "his",
-    "her",
-    "our",
-    "their",
-    "this",
-    "that",
-    "is",
-    "was",
-    "are",
-    "can",
-    "could",
-    "please",
-    "hi",
-    "hello",
-    "dear",
-    "hey",
-    "thanks",
-    "thank",
-    "regards",
-    "best",
-    "sincerely",
-    "yes",
-    "no",
-    "ok",
-    "we",
-    "you",
-    "he",
-    "she",
-    "it",
-    "they",
-    "if",
-    "when",
-    "where",
-    "what",
-    "who",
-    "how",
-    "why",
-    "on",
-    "in",
-    "at",
-    "to",
-    "from",
-    "for",
-    "of",
-    "with",
-    "by",
-    "as",
-    "email",
-    "phone",
-    "address",
-    "tel",
-    "date",
-    "dob",
-    "ssn",
-    "age",
-    "born",
-    "note",
-    "re",
-    "subject",
-    "street",
-    "inc",
-    "ltd",
-    "llc",
-    "gmbh",
-    "corp",
-    "university",
-    "bank",
-    "hospital",
-    "school",
-    "not",
-    "there",
-    "team",
-    "all",
-    "everyone",
-    "everybody",
-    "sir",
-    "madam",
-    "ich",
-    "wir",
-    "und",
-    "der",
-    "die",
-    "das",
-    "el",
-    "la",
-    "je",
-    "unknown",
-];
 
 /// A word of a name.
 #[derive(Clone, Copy, Debug)]
@@ -164,9 +65,14 @@ impl Scene<'_> {
         (end > at && end - at <= 40 && !self.byte(end).is_ascii_digit() && self.byte(end) != b'_').then_some(Word { start: at, end })
     }
 
+    /// Whether this very word has a meaning.
+    fn is(&self, word: Word, any: Meaning) -> bool {
+        self.hits_in(word.start, word.start + 1).any(|h| h.end == word.end && h.meaning().has(any))
+    }
+
+    /// A word that is written with a capital and is no part of a name.
     fn is_stop(&self, word: Word) -> bool {
-        let text = self.part(word.start, word.end).to_lowercase();
-        STOPS.contains(&text.as_str())
+        self.is(word, Meaning::STOP) || matches!(self.slice(word.start, word.end), b"I" | b"A")
     }
 
     /// Up to four capitalised words from `at` on, with initials and particles.
@@ -399,9 +305,7 @@ impl Scene<'_> {
     }
 
     fn meaning_of(&self, word: Word) -> Meaning {
-        let first = self.hits.partition_point(|h| h.start < word.start);
-        let hits = self.hits.get(first..).unwrap_or_default().iter().take_while(|h| h.start < word.end);
-        hits.fold(Meaning::default(), |m, h| m.and(h.meaning()))
+        self.hits_in(word.start, word.end).fold(Meaning::default(), |m, h| m.and(h.meaning()))
     }
 
     /// A name by the lists: a given name and what follows, or a family name behind an initial.
@@ -454,52 +358,7 @@ impl Scene<'_> {
         let given = meanings.iter().filter(|m| m.has(Meaning::GIVEN) && !m.has(Meaning::AMBIGUOUS)).count();
         let family = meanings.iter().skip(1).filter(|m| m.has(Meaning::FAMILY) && !m.has(Meaning::AMBIGUOUS)).count();
         let doubtful = meanings.iter().filter(|m| m.has(Meaning::ANY_NAME) && m.has(Meaning::AMBIGUOUS)).count();
-        let organisation = words.iter().any(|w| {
-            matches!(
-                self.part(w.start, w.end),
-                "Street"
-                    | "Avenue"
-                    | "Road"
-                    | "Inc"
-                    | "Ltd"
-                    | "LLC"
-                    | "Corp"
-                    | "Company"
-                    | "Bank"
-                    | "University"
-                    | "Hospital"
-                    | "School"
-                    | "Group"
-                    | "Foundation"
-                    | "License"
-                    | "Institute"
-                    | "College"
-                    | "Library"
-                    | "Museum"
-                    | "Airport"
-                    | "Lane"
-                    | "Drive"
-                    | "Park"
-                    | "Station"
-                    | "Award"
-                    | "Prize"
-                    | "Theorem"
-                    | "Law"
-                    | "Code"
-                    | "Studio"
-                    | "Press"
-                    | "Server"
-                    | "Linux"
-                    | "Hill"
-                    | "Lake"
-                    | "River"
-                    | "Island"
-                    | "County"
-                    | "City"
-                    | "Valley"
-            )
-        });
-        if organisation {
+        if words.iter().any(|w| self.is(*w, Meaning::ORGANISATION)) {
             return;
         }
         let end = self.end_of(words);

@@ -1,9 +1,9 @@
-//! Addresses of machines: IPv6 and hardware addresses, by their colons. (IPv4 is a number: see `numbers`.)
+//! Addresses of machines: IPv4, IPv6 and hardware addresses.
 
 use std::net::Ipv6Addr;
 
 use super::Scene;
-use crate::redact::Kind;
+use crate::redact::{Kind, vocabulary::Meaning};
 
 impl Scene<'_> {
     /// A colon among hexadecimal digits: an IPv6 address (RFC 4291, 2.2) or a hardware address (IEEE 802, EUI-48).
@@ -49,5 +49,45 @@ impl Scene<'_> {
         } else {
             0
         }
+    }
+
+    /// An IPv4 address (RFC 791 in dotted form), with its prefix's length.
+    pub(super) fn ipv4(&mut self, start: usize, first_end: usize) -> Option<usize> {
+        if self.byte(first_end) != b'.' || first_end - start > 3 {
+            return None;
+        }
+        let end = start + self.slice(start, start + 16).iter().take_while(|b| b.is_ascii_digit() || **b == b'.').count();
+        let text = self.part(start, end).trim_end_matches('.');
+        let end = start + text.len();
+        let before = self.byte_before(start);
+        if text.parse::<std::net::Ipv4Addr>().is_err() || before == b'.' || before == b'v' || self.byte(end).is_ascii_alphabetic() {
+            return None;
+        }
+        let small = text.split('.').all(|o| o.len() == 1);
+        if small && (self.is_decoy(start) || text == "0.0.0.0")
+            || self.before(start, Meaning::DECOY, 24).is_some_and(|h| self.part(h.start, h.end).to_ascii_lowercase().starts_with("ver"))
+        {
+            return None;
+        }
+        let end = end + self.prefix_length(end);
+        self.add(start, end, Kind::IpAddress, "ipv4", if small { 60 } else { 92 });
+        Some(end)
+    }
+
+    /// `14-7d-19-af-e0-e0`, around one of its digits.
+    pub(super) fn dashed_mac(&mut self, at: usize) -> Option<usize> {
+        let part = |b: &u8| b.is_ascii_hexdigit() || *b == b'-';
+        let start = at - self.slice(at.saturating_sub(17), at).iter().rev().take_while(|b| part(b)).count();
+        let token = self.slice(start, start + 18);
+        let is_mac = token.iter().take(17).enumerate().all(|(i, b)| if i % 3 == 2 { *b == b'-' } else { b.is_ascii_hexdigit() });
+        if token.len() < 17
+            || !is_mac
+            || token.get(17).is_some_and(|b| part(b) || b.is_ascii_alphanumeric())
+            || self.byte_before(start).is_ascii_alphanumeric()
+        {
+            return None;
+        }
+        self.add(start, start + 17, Kind::MacAddress, "mac", 92);
+        Some(start + 17)
     }
 }

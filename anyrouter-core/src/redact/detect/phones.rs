@@ -1,118 +1,129 @@
-//! Telephone plans, by country: the metadata of libphonenumber as the `phonenumber` crate has it (`redact/phones.tsv`; a test keeps both
-//! equal), each pattern compiled when a number first asks for it.
+//! Telephone numbers: international by their country's plan, national by their form, their country or the words around them.
 
-use std::{collections::HashMap, sync::OnceLock};
+use super::{Scene, numbers::Part};
+use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 
-use regex::bytes::{Regex, RegexBuilder};
+impl Scene<'_> {
+    /// A phone number: international by its country's plan, national by its form, its country or the words around it.
+    pub(super) fn phone(&self, part: &Part<'_>) -> Option<Finding> {
+        let digits = part.compact;
+        if part.has_letter || !(6..=17).contains(&digits.len()) || part.separators.contains(&b'\n') {
+            return None;
+        }
+        let finding = |start, confidence| Some(Finding::new(start, self.phone_end(part.end), Kind::Phone, "phone", confidence));
+        let opens = self.byte_before(part.start) == b'(';
+        let mut start = part.start - usize::from(opens);
+        if self.byte_before(start) == b'+' {
+            start -= 1;
+            if self.byte_before(start) == b'(' {
+                start -= 1;
+            }
+            return if self.engine.phones.is_international(digits) {
+                finding(start, 95)
+            } else if digits.len() >= 9 && self.near(start, part.end, Meaning::PHONE) {
+                finding(start, 75)
+            } else {
+                None
+            };
+        }
+        if self.byte_before(part.start) == b'.' || b".,%".contains(&self.byte(part.end)) && self.byte(part.end + 1).is_ascii_digit() {
+            return None;
+        }
+        let named = self.near(part.start, part.end, Meaning::PHONE);
+        if digits.starts_with(b"00") && self.engine.phones.is_international(&digits[2..]) && (named || part.sizes.len() > 1) {
+            return finding(start, 85);
+        }
+        let sizes = part.sizes;
+        if let Some(national) = nanp(digits) {
+            let formed = matches!(sizes, [3, 3, 4] | [1, 3, 3, 4] | [3, 7] | [1, 3, 7]);
+            let dashed = opens || part.separators.iter().any(|s| b"-.)".contains(s));
+            return match (named, formed, national) {
+                (true, ..) => finding(start, 90),
+                (false, true, true) if dashed && !self.is_decoy(part.start) => finding(start, 80),
+                (false, true, true) if !self.is_decoy(part.start) => finding(start, 60),
+                (false, true, false) if opens => finding(start, 65),
+                _ => self.national(part, start),
+            };
+        }
+        if named && digits.len() >= 6 && self.before_or_close(part, Meaning::PHONE) {
+            let plausible = digits.len() >= 7 || part.sizes.len() > 1;
+            return if plausible { finding(start, 82) } else { None };
+        }
+        self.national(part, start)
+    }
 
-/// A country's plan.
-#[derive(Debug)]
-struct Plan {
-    region: &'static str,
-    /// What is dialled before a national number at home.
-    trunk: &'static str,
-    pattern: &'static str,
-    regex: OnceLock<Option<Regex>>,
+    fn before_or_close(&self, part: &Part<'_>, any: Meaning) -> bool {
+        self.before(part.start, any, 48).is_some() || self.after(part.end, any, 10).is_some()
+    }
+
+    /// A number of the country that is named near; or one written as only phone numbers are.
+    fn national(&self, part: &Part<'_>, start: usize) -> Option<Finding> {
+        let digits = part.compact;
+        let finding = |confidence| Some(Finding::new(start, part.end, Kind::Phone, "phone_national", confidence));
+        let sizes = part.sizes;
+        let is_dated = matches!(sizes, [4, 2 | 1, 2] | [2 | 1, 2, 4] | [2, 1, 4] | [4, 2, 1] | [4, 4]) && digits.len() <= 8;
+        let is_decimal = part.separators == b"."
+            || b"./=&?-".contains(&self.byte_before(part.start))
+            || self.byte(part.end) == b'.' && self.byte(part.end + 1) == b'.';
+        if is_dated || is_decimal || self.is_decoy(part.start) || self.byte(part.end) == b'-' {
+            return None;
+        }
+        if self.countries_near(part.start, part.end).iter().any(|c| self.engine.phones.is_national(c, digits)) {
+            return finding(78);
+        }
+        if is_decimal_list(part) {
+            return None;
+        }
+        let spaced = part.sizes.len() > 1 && part.separators.iter().all(|s| b" -/.)(".contains(s));
+        if digits.first() == Some(&b'0')
+            && spaced
+            && (10..=12).contains(&digits.len())
+            && digits.get(1) != Some(&b'0')
+            && self.engine.phones.is_national_anywhere(digits)
+        {
+            return finding(70);
+        }
+        let pairs = part.sizes;
+        let distinct = part.separators.contains(&b')') || part.separators.windows(2).any(|w| w[0] != w[1]) || pairs.len() > 3;
+        (spaced
+            && distinct
+            && (8..=11).contains(&digits.len())
+            && part.sizes.len() >= 3
+            && pairs.iter().all(|s| (2..=4).contains(s))
+            && self.engine.phones.is_national_anywhere(digits))
+        .then(|| finding(55))
+        .flatten()
+    }
+
+    /// The end of an extension, ` ext. 123`, behind a number.
+    fn phone_end(&self, end: usize) -> usize {
+        let rest = self.part(end, self.floor(end + 16));
+        for mark in [" ext. ", " ext.", " ext ", " x", "x", " extension ", ", ext. ", ", ext "] {
+            if let Some(after) = rest.strip_prefix(mark) {
+                let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+                if (1..=6).contains(&digits) {
+                    return end + mark.len() + digits;
+                }
+            }
+        }
+        end
+    }
 }
 
-/// All plans.
-#[derive(Debug)]
-pub(crate) struct Phones {
-    by_code: HashMap<u32, Vec<Plan>, foldhash::fast::FixedState>,
-    codes: HashMap<&'static str, u32, foldhash::fast::FixedState>,
+/// `1.5 - 2.5`: numbers, and none of a phone.
+fn is_decimal_list(part: &Part<'_>) -> bool {
+    part.separators.iter().filter(|s| **s == b'.').count() > 0
+        && part.separators.iter().any(|s| *s == b' ' || *s == b'-')
+        && part.separators.first() == Some(&b'.')
 }
 
-impl Plan {
-    fn fits(&self, national: &[u8]) -> bool {
-        let regex = self.regex.get_or_init(|| RegexBuilder::new(&format!("^(?:{})$", self.pattern)).unicode(false).build().ok());
-        regex.as_ref().is_some_and(|r| r.is_match(national))
-    }
-
-    fn is_national(&self, digits: &[u8]) -> bool {
-        let trunk = !self.trunk.is_empty();
-        trunk && digits.strip_prefix(self.trunk.as_bytes()).is_some_and(|d| self.fits(d))
-            || (!trunk || self.trunk == "1") && self.fits(digits)
-            || self.fits(digits) && digits.len() >= 8
-    }
-}
-
-/// The countries whose national numbers count without a word beside them, where they are written as phone numbers are.
-const ANYWHERE: [&str; 24] = [
-    "GB", "DE", "FR", "IT", "ES", "NL", "BE", "CH", "AT", "SE", "DK", "NO", "FI", "PL", "PT", "AU", "NZ", "JP", "KR", "CN", "IN", "TH",
-    "TR", "RO",
-];
-
-impl Phones {
-    pub(crate) fn builtin() -> Self {
-        let mut it = Self { by_code: HashMap::default(), codes: HashMap::default() };
-        for line in include_str!("../../../redact/phones.tsv").lines().filter(|l| !l.starts_with('#')) {
-            let columns: Vec<&'static str> = line.split('\t').collect();
-            let [region, code, trunk, pattern] = columns.as_slice() else { continue };
-            let Ok(code) = code.parse() else { continue };
-            it.codes.insert(region, code);
-            it.by_code.entry(code).or_default().push(Plan { region, trunk, pattern, regex: OnceLock::new() });
-        }
-        it
-    }
-
-    /// Whether digits, with the country's code and without `+`, are a number of that country.
-    pub(crate) fn is_international(&self, digits: &[u8]) -> bool {
-        (1..=3).any(|n| {
-            let Some((code, national)) = digits.split_at_checked(n) else { return false };
-            let code = code.iter().fold(0, |c, d| c * 10 + u32::from(d - b'0'));
-            let Some(plans) = self.by_code.get(&code) else { return false };
-            // `+44 (0)20 …`: the trunk prefix stands there for those at home.
-            plans
-                .iter()
-                .any(|p| p.fits(national) || (!p.trunk.is_empty() && national.strip_prefix(p.trunk.as_bytes()).is_some_and(|n| p.fits(n))))
-        })
-    }
-
-    /// Whether digits are a number of this country as it is dialled there.
-    pub(crate) fn is_national(&self, region: &str, digits: &[u8]) -> bool {
-        let plans = self.codes.get(region).and_then(|c| self.by_code.get(c));
-        plans.is_some_and(|plans| plans.iter().any(|p| p.region == region && p.is_national(digits)))
-    }
-
-    /// Whether digits are a national number in one of the larger countries.
-    pub(crate) fn is_national_anywhere(&self, digits: &[u8]) -> bool {
-        ANYWHERE.iter().any(|region| self.is_national(region, digits))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fmt::Write as _;
-
-    use super::*;
-
-    #[test]
-    fn the_table_is_the_metadata_of_the_phonenumber_crate() {
-        let mut rows: Vec<_> = phonenumber::metadata::DATABASE
-            .iter()
-            .map(|m| {
-                let pattern: String = m.descriptors().general().national_number().as_str().split_whitespace().collect();
-                (m.id().to_owned(), m.country_code(), m.national_prefix().unwrap_or_default().to_owned(), pattern)
-            })
-            .collect();
-        rows.sort();
-        let mut table = "# region\tcalling code\ttrunk prefix\tnational number\n".to_owned();
-        for (region, code, trunk, pattern) in rows {
-            writeln!(table, "{region}\t{code}\t{trunk}\t{pattern}").unwrap();
-        }
-        let known = include_str!("../../../redact/phones.tsv");
-        assert!(known == table, "redact/phones.tsv is another table; it must be:\n{table}");
-    }
-
-    #[test]
-    fn numbers_are_told_by_their_countrys_plan() {
-        let phones = Phones::builtin();
-        for good in ["14155552671", "442079460958", "4930901820", "66812345678", "4402079460958"] {
-            assert!(phones.is_international(good.as_bytes()), "{good}");
-        }
-        for bad in ["1415555267", "99912345678", "49"] {
-            assert!(!phones.is_international(bad.as_bytes()), "{bad}");
-        }
-        assert!(phones.is_national("GB", b"02079460958") && !phones.is_national("GB", b"123"));
-    }
+/// Whether a North American number is valid in its plan; `None` where it has another length.
+fn nanp(digits: &[u8]) -> Option<bool> {
+    let national = match digits {
+        [b'1', rest @ ..] if rest.len() == 10 => rest,
+        rest if rest.len() == 10 => rest,
+        _ => return None,
+    };
+    let starts = |i: usize| national.get(i).is_some_and(|d| *d >= b'2');
+    Some(starts(0) && starts(3))
 }

@@ -4,9 +4,12 @@ use sha2::{Digest, Sha256};
 
 /// Base58 with a checksum of four bytes of a double SHA-256 (the addresses of Bitcoin and its relatives).
 pub(super) fn base58check(text: &[u8]) -> bool {
-    const ALPHABET: &[u8] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-    const RIPPLE: &[u8] = b"rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz";
-    let decode = |alphabet: &[u8]| {
+    const ALPHABET: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+    const RIPPLE: &[u8; 58] = b"rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz";
+    if text.iter().any(|b| matches!(b, b'0' | b'O' | b'I' | b'l')) {
+        return false;
+    }
+    let decode = |alphabet: &[u8; 58]| {
         let mut bytes = [0_u8; 25];
         for c in text {
             let mut carry = alphabet.iter().position(|a| a == c)?;

@@ -1,0 +1,167 @@
+//! Payment cards and bank accounts, by their issuers' ranges and check digits.
+
+use super::{Scene, check_digits::luhn, numbers::Part};
+use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
+
+impl Scene<'_> {
+    /// A payment card: issuer's range and length (ISO/IEC 7812), and Luhn.
+    pub(super) fn card(&self, part: &Part<'_>) -> Option<Finding> {
+        let digits = part.compact;
+        if part.has_letter || !(13..=19).contains(&digits.len()) || !is_issued(digits) || !luhn(digits) || is_repeated(digits) {
+            return None;
+        }
+        let sizes = part.sizes;
+        let uniform = part.separators.windows(2).all(|w| w[0] == w[1]) || part.separators.contains(&b'\n');
+        let usual = matches!(sizes, [4, 4, 4, 4 | 1] | [4, 6, 5 | 4] | [4, 4, 4, 4, 3] | [6, 13]) || sizes.len() == digits.len();
+        let named = self.near(part.start, part.end, Meaning::CARD);
+        let confidence = match (named, part.sizes.len()) {
+            (true, _) => 98,
+            (false, 1) if self.is_decoy(part.start) => return None,
+            (false, 1) => 80,
+            (false, _) if usual && uniform => 92,
+            (false, _) if usual => 80,
+            _ => 60,
+        };
+        Some(Finding::new(part.start, part.end, Kind::CreditCard, "card", confidence))
+    }
+}
+
+/// An IBAN (ISO 13616): the country's length, and mod 97.
+pub(super) fn iban(part: &Part<'_>) -> Option<Finding> {
+    let compact = part.compact;
+    let country = compact.first_chunk::<2>().filter(|c| c.iter().all(u8::is_ascii_uppercase))?;
+    let length = IBAN_LENGTHS.iter().find(|(c, _)| c.as_bytes() == country)?.1;
+    if compact.len() != length || !compact.get(2..4)?.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let turned = compact.iter().skip(4).chain(compact.iter().take(4));
+    let rest = turned.fold(0_u64, |n, b| {
+        let v = char::from(*b).to_digit(36).map_or(0, u64::from);
+        (if v > 9 { n * 100 } else { n * 10 } + v) % 97
+    });
+    let mut finding = Finding::new(part.start, part.end, Kind::Iban, "iban", 98);
+    finding.country = Some(String::from_utf8_lossy(country).into_owned().into());
+    (rest == 1).then_some(finding)
+}
+
+fn is_repeated(digits: &[u8]) -> bool {
+    digits.iter().all(|d| Some(d) == digits.first())
+}
+
+/// Issuers' ranges and lengths.
+fn is_issued(digits: &[u8]) -> bool {
+    let first = |n: usize| digits.get(..n).and_then(|d| std::str::from_utf8(d).ok()).and_then(|d| d.parse::<u32>().ok()).unwrap_or(0);
+    let (two, three, four, six) = (first(2), first(3), first(4), first(6));
+    match digits.len() {
+        13 => digits.first() == Some(&b'4') || matches!(two, 50 | 56..=69),
+        14 => matches!(three, 300..=305 | 309) || matches!(two, 36 | 38 | 39),
+        15 => matches!(two, 34 | 37) || matches!(four, 1800 | 2131) || matches!(two, 50 | 56..=69),
+        16 => {
+            digits.first() == Some(&b'4')
+                || matches!(two, 51..=55 | 65 | 62 | 81)
+                || matches!(four, 2221..=2720 | 6011 | 3528..=3589 | 2200..=2204 | 9792 | 5018 | 5020 | 5038 | 5893 | 6304 | 6759..=6763 | 6521 | 6522 | 6370)
+                || matches!(three, 300..=305 | 644..=649 | 506 | 507 | 650 | 353..=358 | 636 | 637 | 638 | 639)
+                || matches!(two, 60 | 36 | 38 | 39)
+                || matches!(six, 622_126..=622_925 | 508_500..=508_999 | 606_985..=607_984)
+        }
+        17..=19 => {
+            digits.first() == Some(&b'4') && digits.len() == 19
+                || matches!(two, 62 | 50 | 56..=61 | 63..=69)
+                || matches!(four, 6011 | 3528..=3589 | 2200..=2204)
+        }
+        _ => false,
+    }
+}
+
+/// The registry of ISO 13616: the lengths of IBANs by country.
+const IBAN_LENGTHS: [(&str, usize); 89] = [
+    ("AD", 24),
+    ("AE", 23),
+    ("AL", 28),
+    ("AT", 20),
+    ("AZ", 28),
+    ("BA", 20),
+    ("BE", 16),
+    ("BG", 22),
+    ("BH", 22),
+    ("BI", 27),
+    ("BR", 29),
+    ("BY", 28),
+    ("CH", 21),
+    ("CR", 22),
+    ("CY", 28),
+    ("CZ", 24),
+    ("DE", 22),
+    ("DJ", 27),
+    ("DK", 18),
+    ("DO", 28),
+    ("EE", 20),
+    ("EG", 29),
+    ("ES", 24),
+    ("FI", 18),
+    ("FK", 18),
+    ("FO", 18),
+    ("FR", 27),
+    ("GB", 22),
+    ("GE", 22),
+    ("GI", 23),
+    ("GL", 18),
+    ("GR", 27),
+    ("GT", 28),
+    ("HN", 28),
+    ("HR", 21),
+    ("HU", 28),
+    ("IE", 22),
+    ("IL", 23),
+    ("IQ", 23),
+    ("IS", 26),
+    ("IT", 27),
+    ("JO", 30),
+    ("KW", 30),
+    ("KZ", 20),
+    ("LB", 28),
+    ("LC", 32),
+    ("LI", 21),
+    ("LT", 20),
+    ("LU", 20),
+    ("LV", 21),
+    ("LY", 25),
+    ("MC", 27),
+    ("MD", 24),
+    ("ME", 22),
+    ("MK", 19),
+    ("MN", 20),
+    ("MR", 27),
+    ("MT", 31),
+    ("MU", 30),
+    ("NI", 28),
+    ("NL", 18),
+    ("NO", 15),
+    ("OM", 23),
+    ("PK", 24),
+    ("PL", 28),
+    ("PS", 29),
+    ("PT", 25),
+    ("QA", 29),
+    ("RO", 24),
+    ("RS", 22),
+    ("RU", 33),
+    ("SA", 24),
+    ("SC", 31),
+    ("SD", 18),
+    ("SE", 24),
+    ("SI", 19),
+    ("SK", 24),
+    ("SM", 27),
+    ("SO", 23),
+    ("ST", 25),
+    ("SV", 28),
+    ("TL", 23),
+    ("TN", 24),
+    ("TR", 26),
+    ("UA", 29),
+    ("VA", 22),
+    ("VG", 24),
+    ("XK", 20),
+    ("YE", 30),
+];

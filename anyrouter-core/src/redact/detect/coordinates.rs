@@ -1,0 +1,44 @@
+//! Geographical coordinates.
+
+use super::Scene;
+use crate::redact::{Kind, vocabulary::Meaning};
+
+impl Scene<'_> {
+    /// Latitude and longitude in degrees (ISO 6709 as people write it).
+    pub(super) fn coordinates(&mut self, at: usize) {
+        let signed = at - usize::from(b"-+".contains(&self.byte_before(at)));
+        let number = |from: usize| -> Option<(usize, f64, usize)> {
+            let sign = usize::from(b"-+".contains(&self.byte(from)));
+            let whole = self.slice(from + sign, from + sign + 4).iter().take_while(|b| b.is_ascii_digit()).count();
+            if !(1..=3).contains(&whole) || self.byte(from + sign + whole) != b'.' {
+                return None;
+            }
+            let fraction = self.slice(from + sign + whole + 1, from + sign + whole + 18).iter().take_while(|b| b.is_ascii_digit()).count();
+            let end = from + sign + whole + 1 + fraction;
+            Some((end, self.part(from, end).parse().ok()?, fraction))
+        };
+        if self.byte_before(signed).is_ascii_alphanumeric() || self.byte_before(signed) == b'.' {
+            return;
+        }
+        let Some((end, _, precision)) = number(signed).filter(|(_, v, p)| v.abs() <= 90.0 && *p >= 2) else { return };
+        let unit = |at: usize| {
+            let rest = self.part(at, (at + 6).min(self.text.len()).max(at));
+            let degree = rest.chars().take_while(|c| *c == '°' || *c == ' ').map(char::len_utf8).sum::<usize>();
+            let letter = usize::from(b"NSEW".contains(&self.byte(at + degree)) && !self.byte(at + degree + 1).is_ascii_alphanumeric());
+            if letter == 1 { degree + letter } else { rest.chars().take_while(|c| *c == '°').map(char::len_utf8).sum() }
+        };
+        let marked = unit(end);
+        let between = self.slice(end + marked, end + marked + 24);
+        let gap = between.iter().take_while(|b| b" ,;/".contains(b)).count();
+        let longitude = number(end + marked + gap).filter(|(_, v, p)| v.abs() <= 180.0 && *p >= 2);
+        let named = self.before(at, Meaning::COORDINATES, 32).is_some();
+        if let (Some((last, _, p2)), true) = (longitude, gap > 0) {
+            let tail = unit(last);
+            if precision.min(p2) >= 3 || named || (marked > 0 && tail > 0) {
+                self.add(signed, last + tail, Kind::Coordinates, "coordinates", if named || precision.min(p2) >= 4 { 88 } else { 65 });
+            }
+        } else if named && precision >= 3 && self.before(at, Meaning::COORDINATES, 16).is_some() {
+            self.add(signed, end + marked, Kind::Coordinates, "coordinate", 75);
+        }
+    }
+}
