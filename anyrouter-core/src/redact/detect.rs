@@ -3,10 +3,13 @@
 #![allow(clippy::match_same_arms)] // an arm for each form, as its source has it
 
 mod accounts;
+mod assignments;
 mod check_digits;
+mod commands;
 mod coordinates;
 mod credentials;
 mod dates;
+mod documents;
 mod email;
 mod ids;
 mod names;
@@ -113,6 +116,17 @@ impl<'a> Scene<'a> {
     /// The text between two places, which must lie between characters.
     pub(crate) fn part(&self, start: usize, end: usize) -> &'a str {
         self.text.get(start..end).unwrap_or_default()
+    }
+
+    /// The next boundary between characters at or after `at`.
+    pub(crate) fn ceiling(&self, at: usize) -> usize {
+        (at..self.text.len()).find(|i| self.text.is_char_boundary(*i)).unwrap_or(self.text.len())
+    }
+
+    /// The last boundary between characters at or before `at`.
+    pub(crate) fn floor(&self, at: usize) -> usize {
+        let at = at.min(self.text.len());
+        (0..4).map(|i| at.saturating_sub(i)).find(|i| self.text.is_char_boundary(*i)).unwrap_or(0)
     }
 
     pub(crate) fn add(&mut self, start: usize, end: usize, kind: Kind, rule: &'static str, confidence: u8) {

@@ -155,7 +155,9 @@ impl Scan<'_> {
         }
         if let Some((from, to, meaning)) = self.vocabulary.find(self.bytes, start, end) {
             self.hits.push(Hit { start: from, end: to, what: What::Word(meaning) });
-        } else if end - start > 8 {
+        } else if self.is_unspaced {
+            self.latin_words(start, end);
+        } else if end - start > 7 {
             // `mypassword`, `theapikey`.
             let last = self.bytes.get(end - 6..end).unwrap_or_default();
             let is = |word: &[u8; 6]| last.eq_ignore_ascii_case(word);
@@ -167,10 +169,27 @@ impl Scan<'_> {
         }
     }
 
+    /// The words in Latin letters that touch others, as in `HKID係`.
+    fn latin_words(&mut self, start: usize, end: usize) {
+        let mut at = start;
+        for run in self.bytes.get(start..end).unwrap_or_default().chunk_by(|a, b| a.is_ascii() == b.is_ascii()) {
+            let (from, to) = (at, at + run.len());
+            at = to;
+            if to - from > 1
+                && to - from < end - start
+                && run.first().is_some_and(u8::is_ascii)
+                && let Some((from, to, meaning)) = self.vocabulary.find(self.bytes, from, to)
+            {
+                self.hits.push(Hit { start: from, end: to, what: What::Word(meaning) });
+            }
+        }
+    }
+
     /// A colon between hexadecimal digits, or two of them, may be in an IPv6 or a hardware address.
     fn colon(&mut self, at: usize) {
         let near = |i: Option<usize>| i.and_then(|i| self.bytes.get(i)).is_some_and(|b| b.is_ascii_hexdigit() || *b == b':');
-        if near(at.checked_sub(1)) && near(Some(at + 1)) {
+        let is_first = self.bytes.get(at + 1) == Some(&b':');
+        if (is_first || near(at.checked_sub(1))) && near(Some(at + 1)) {
             self.hits.push(Hit { start: at, end: at + 1, what: What::Colon });
         }
     }

@@ -154,6 +154,13 @@ impl Vocabulary {
                 }
             } else {
                 it.insert(phrase, meaning);
+                if !phrase.is_ascii() {
+                    // Only the letters of ASCII are looked up in either case.
+                    it.insert(&phrase.to_uppercase(), meaning);
+                    let mut chars = phrase.chars();
+                    let first = chars.next().into_iter().flat_map(char::to_uppercase);
+                    it.insert(&first.chain(chars).collect::<String>(), meaning);
+                }
             }
         }
         it.unspaced = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&unspaced).ok();
@@ -181,7 +188,7 @@ impl Vocabulary {
         if words.len() == 1 {
             entry.meaning = entry.meaning.and(meaning);
         } else {
-            let owned = |w: &[&str]| w.iter().map(|w| w.to_lowercase().into()).collect();
+            let owned = |w: &[&str]| w.iter().map(|w| (*w).into()).collect();
             let (before, after) = (owned(words.get(..head).unwrap_or_default()), owned(words.get(head + 1..).unwrap_or_default()));
             entry.phrases.push(Phrase { before, after, meaning });
         }

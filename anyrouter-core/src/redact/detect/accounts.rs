@@ -15,7 +15,8 @@ impl Scene<'_> {
         let usual = matches!(sizes, [4, 4, 4, 4 | 1] | [4, 6, 5 | 4] | [4, 4, 4, 4, 3] | [6, 13]) || sizes.len() == digits.len();
         let named = self.near(part.start, part.end, Meaning::CARD);
         let confidence = match (named, part.sizes.len()) {
-            (true, _) => 98,
+            (true, _) if usual => 98,
+            (true, _) => 75,
             (false, 1) if self.is_decoy(part.start) => return None,
             (false, 1) => 80,
             (false, _) if usual && uniform => 92,
@@ -59,7 +60,7 @@ fn is_issued(digits: &[u8]) -> bool {
         16 => {
             digits.first() == Some(&b'4')
                 || matches!(two, 51..=55 | 65 | 62 | 81)
-                || matches!(four, 2221..=2720 | 6011 | 3528..=3589 | 2200..=2204 | 9792 | 5018 | 5020 | 5038 | 5893 | 6304 | 6759..=6763 | 6521 | 6522 | 6370)
+                || matches!(four, 2221..=2720 | 6011 | 3528..=3589 | 2200..=2204 | 9792 | 5018..=5020 | 5038 | 5893 | 6304 | 6759..=6763 | 6521 | 6522 | 6370)
                 || matches!(three, 300..=305 | 644..=649 | 506 | 507 | 650 | 353..=358 | 636 | 637 | 638 | 639)
                 || matches!(two, 60 | 36 | 38 | 39)
                 || matches!(six, 622_126..=622_925 | 508_500..=508_999 | 606_985..=607_984)

@@ -195,12 +195,7 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
     match (country, rule) {
         ("US", "ssn") => |n| {
             let (area, group, serial) = (n.part(0, 3), n.part(3, 5), n.part(5, 9));
-            area != 0
-                && area != 666
-                && area < 900
-                && group != 0
-                && serial != 0
-                && ![78_051_120, 219_099_999, 457_555_462].contains(&n.part(0, 9))
+            area != 0 && area != 666 && area < 900 && group != 0 && serial != 0
         },
         ("US", "itin") => |n| {
             let group = n.part(3, 5);

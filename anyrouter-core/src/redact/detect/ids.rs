@@ -213,30 +213,49 @@ impl Scene<'_> {
             }
             said.generally |= hit.meaning().has(Meaning::NATIONAL_ID.and(Meaning::TAX_ID));
             if hit.meaning().has(Meaning::ID_NAME) {
+                // What names another country's number speaks of such numbers as well, where it is no abbreviation.
+                said.generally |= hit.end - hit.start > 8;
                 said.rows.extend(self.engine.ids.named.get(&plain_phrase(self.part(hit.start, hit.end))).into_iter().flatten());
             }
         }
-        // `c.p.f.`: words of one letter are none.
-        let before = self.slice(start.saturating_sub(16), start);
-        let letters: String = before.iter().filter(|b| b.is_ascii_alphabetic()).map(|b| char::from(b.to_ascii_lowercase())).collect();
-        if before.contains(&b'.') && (2..=6).contains(&letters.len()) {
-            let dotted: Vec<String> = letters.chars().map(String::from).collect();
-            said.rows.extend(self.engine.ids.named.get(&dotted.join(" ")).into_iter().flatten());
-        }
+        self.name_in_initials(start, &mut said.rows);
         said
+    }
+
+    /// `C.P.F.`, which is no word of the vocabulary, as its words have one letter.
+    fn name_in_initials(&self, start: usize, rows: &mut Vec<u16>) {
+        let mut initials = String::new();
+        let text = self.part(self.ceiling(start.saturating_sub(BEFORE)), start);
+        let mut chars = text.chars().peekable();
+        let mut is_inside = false;
+        while let Some(c) = chars.next() {
+            if c.is_alphabetic() && !is_inside && chars.next_if_eq(&'.').is_some() {
+                initials.push(' ');
+                initials.extend(c.to_lowercase());
+                continue;
+            }
+            rows.extend(self.engine.ids.named.get(initials.trim()).into_iter().flatten());
+            initials.clear();
+            is_inside = c.is_alphanumeric();
+        }
+        rows.extend(self.engine.ids.named.get(initials.trim()).into_iter().flatten());
     }
 
     /// A national or tax number: of those that it may be, the surest.
     pub(super) fn identity(&self, part: &Part<'_>, said: &Said) -> Option<Finding> {
         let is_usual = |s: &u8| matches!(s, b' ' | b'-' | b'.' | b'/' | b'_' | b'(');
-        if !part.separators.iter().all(is_usual)
-            || b".,".contains(&self.byte_before(part.start))
+        let is_fraction = b".,".contains(&self.byte_before(part.start)) && self.byte_before(part.start - 1).is_ascii_digit();
+        let is_filler = part.compact.iter().all(|b| Some(b) == part.compact.first());
+        if part.compact.len() > LONGEST
+            || is_filler
+            || !part.separators.iter().all(is_usual)
+            || is_fraction
             || self.byte(part.end) == b'.' && self.byte(part.end + 1).is_ascii_digit()
         {
             return None;
         }
         let digits = digits_of(part.compact);
-        let is_decoy = self.is_decoy(part.start);
+        let is_decoy = self.is_decoy(part.start) || is_time(part) && !said.generally && said.countries.is_empty();
         let groups = Groups::of(part.sizes);
         let mut best: Option<(u8, u32, &Id)> = None;
         for id in self.engine.ids.like(part.compact, digits) {
@@ -249,7 +268,8 @@ impl Scene<'_> {
             }
         }
         let (confidence, _, id) = best?;
-        let mut finding = Finding::new(part.start, part.end, id.kind, id.rule, confidence);
+        let closes = part.separators.contains(&b'(') && self.byte(part.end) == b')';
+        let mut finding = Finding::new(part.start, part.end + usize::from(closes), id.kind, id.rule, confidence);
         finding.country = Some(id.country.into());
         Some(finding)
     }
@@ -259,6 +279,14 @@ impl Scene<'_> {
         let hits = self.hits_in(start.saturating_sub(96), end + 49).filter(|h| h.meaning().has(Meaning::COUNTRY));
         hits.filter_map(|h| self.engine.country(self.part(h.start, h.end))).collect()
     }
+}
+
+/// Seconds or milliseconds since 1970, of this century.
+fn is_time(part: &Part<'_>) -> bool {
+    matches!(part.compact, [b'1', b'0'..=b'9', ..])
+        && part.sizes.len() == 1
+        && matches!(part.compact.len(), 10 | 13)
+        && part.compact >= b"14".as_slice()
 }
 
 /// How sure it is that a part is this number, if its check digits are right.
@@ -271,6 +299,12 @@ fn confidence(id: &Id, part: &Part<'_>, groups: Groups, said: &Said, is_decoy: b
         return None;
     }
     let is_written = part.sizes.len() > 1 && groups_fit || part.has_letter;
+    // Numbers are rarely written so: with letters among them, with two kinds of signs, in four groups of several lengths.
+    let is_mixed = |s: &[u8]| s.iter().any(|b| Some(b) != s.first());
+    let is_uneven = part.sizes.len() > 3 && part.sizes.iter().any(|n| Some(n) != part.sizes.first());
+    let is_formed = groups_fit && (is_mixed(part.separators) || is_uneven || part.has_letter && part.sizes.len() > 2);
+    let rarity = id.strength.saturating_mul(if is_formed { 8 } else { 1 }).saturating_mul(if part.has_letter { 8 } else { 1 });
+    let length = part.compact.len();
     Some(match id.strength {
         _ if named => 94,
         _ if is_decoy => return None,
@@ -278,11 +312,21 @@ fn confidence(id: &Id, part: &Part<'_>, groups: Groups, said: &Said, is_decoy: b
         200.. if is_written => 80,
         200.. => 70,
         40..200 if said.generally || here => 78,
-        90..200 if part.compact.len() >= 9 => 58,
+        90..200 if length >= 9 => 58,
         40..200 if is_written => 60,
+        50..200 if length >= 10 => 56,
+        9..200 if rarity >= 70 && length >= 8 => 56,
+        3..200 if rarity >= 150 && length >= 9 => 56,
+        25..200 if is_written && length >= 10 => 54,
+        _ if is_uneven && part.has_letter && groups_fit => 54,
         5..40 if said.generally => 70,
         5..40 if here && is_written => 65,
-        _ if id.rule == "ssn" && part.separators == b"--" && part.sizes == [3, 2, 4] => 78,
+        _ if id.country == "US" && part.sizes == [3, 2, 4] => match part.separators {
+            b"--" => 78,
+            b".." => 62,
+            b"  " => 56,
+            _ => return None,
+        },
         _ if said.generally && here => 72,
         _ => return None,
     })

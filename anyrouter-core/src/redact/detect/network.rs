@@ -29,7 +29,11 @@ impl Scene<'_> {
         let text = if trimmed.len() + 1 == text.len() { trimmed } else { text };
         let end = start + text.len();
         let groups = text.split(':').count();
+        let is_no_device = text.bytes().all(|b| matches!(b, b':' | b'0')) || text.bytes().all(|b| matches!(b, b':' | b'F' | b'f'));
         if groups == 6 && text.len() == 17 && text.split(':').all(|g| g.len() == 2) {
+            if is_no_device {
+                return;
+            }
             self.add(start, end, Kind::MacAddress, "mac", 92);
         } else if (3..=8).contains(&groups.saturating_sub(usize::from(text.starts_with("::")))) || text.contains("::") {
             let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
@@ -89,5 +93,20 @@ impl Scene<'_> {
         }
         self.add(start, start + 17, Kind::MacAddress, "mac", 92);
         Some(start + 17)
+    }
+
+    /// `0012.3456.789a`, from the run of letters and digits at `start..end` on.
+    pub(super) fn dotted_mac(&mut self, start: usize, end: usize) -> Option<usize> {
+        let token = self.slice(start, start + 15);
+        let is_mac = end - start == 4
+            && token.len() >= 14
+            && token.iter().take(14).enumerate().all(|(i, b)| if i % 5 == 4 { *b == b'.' } else { b.is_ascii_hexdigit() })
+            && token.iter().any(u8::is_ascii_alphabetic);
+        let is_whole = !matches!(token.get(14), Some(b'.')) && !token.get(14).is_some_and(u8::is_ascii_alphanumeric);
+        if !is_mac || !is_whole || matches!(self.byte_before(start), b'.' | b'_') {
+            return None;
+        }
+        self.add(start, start + 14, Kind::MacAddress, "mac", 88);
+        Some(start + 14)
     }
 }

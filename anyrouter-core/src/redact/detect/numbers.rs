@@ -111,7 +111,7 @@ impl Scene<'_> {
         if let Some(end) = self.ipv4(start, start + length) {
             return end;
         }
-        if let Some(end) = self.dashed_mac(at) {
+        if let Some(end) = self.dashed_mac(at).or_else(|| self.dotted_mac(start, start + length)) {
             return end;
         }
         self.coordinates(at);
@@ -123,6 +123,9 @@ impl Scene<'_> {
         }
         let mut cluster = std::mem::take(&mut self.cluster);
         self.gather(start, start + length, &mut cluster);
+        for piece in cluster.pieces.iter().filter(|p| p.start > at && p.end - p.start >= 20) {
+            self.opaque(piece.start, piece.end);
+        }
         let taken = self.judge_parts(&cluster);
         let next = match taken {
             None => start + length,
@@ -158,7 +161,9 @@ impl Scene<'_> {
                 if taken.iter().any(|f| part.start < f.end && f.start < part.end) {
                     continue;
                 }
-                let finding = self.judge(&part, &mut said, cluster).filter(|f| !is_like_iban || f.label != Kind::Phone.into());
+                // What begins as an IBAN and is none holds nothing that its name does not tell.
+                let finding =
+                    self.judge(&part, &mut said, cluster).filter(|f| !is_like_iban || f.confidence > 90 && f.label != Kind::Phone.into());
                 if let Some(finding) = finding {
                     last = last.max(Some(finding.end));
                     self.found.push(finding);
@@ -220,7 +225,7 @@ impl Scene<'_> {
     /// What a part is, if it is anything: the surest.
     fn judge(&self, part: &Part<'_>, said: &mut Option<Said>, cluster: &Cluster) -> Option<Finding> {
         let mut best: Option<Finding> = None;
-        let detectors: [&mut dyn FnMut() -> Option<Finding>; 6] = [
+        let detectors: [&mut dyn FnMut() -> Option<Finding>; 7] = [
             &mut || self.card(part),
             &mut || iban(part),
             &mut || self.phone(part),
@@ -230,6 +235,7 @@ impl Scene<'_> {
             },
             &mut || base58(self, part),
             &mut || self.vin(part),
+            &mut || british_licence(part),
         ];
         for detector in detectors {
             if let Some(finding) = detector()
@@ -292,6 +298,28 @@ impl Scene<'_> {
                 && self.slice(start - left, start).iter().any(u8::is_ascii_alphabetic)
                 && token.iter().filter(|b| b.is_ascii_hexdigit() || **b == b'-').count() == token.len())
     }
+}
+
+/// A British driving licence (DVLA): five letters of the surname, filled up with nines, a coded date of birth, initials, and three more.
+fn british_licence(part: &Part<'_>) -> Option<Finding> {
+    let (surname, rest) = part.compact.split_first_chunk::<5>()?;
+    let (date, rest) = rest.split_first_chunk::<6>()?;
+    let (initials, rest) = rest.split_first_chunk::<2>()?;
+    let letters = surname.iter().take_while(|b| b.is_ascii_uppercase()).count();
+    let digits = date.iter().all(u8::is_ascii_digit);
+    let number = |places: &[usize]| places.iter().filter_map(|i| date.get(*i)).fold(0, |n, d| n * 10 + u32::from(d.wrapping_sub(b'0')));
+    let (month, day) = (number(&[1, 2]), number(&[3, 4]));
+    let fits = part.sizes.len() == 1
+        && rest.len() == 3
+        && letters >= 2
+        && surname.iter().skip(letters).all(|b| *b == b'9')
+        && digits
+        && matches!(month, 1..=12 | 51..=62)
+        && (1..=31).contains(&day)
+        && initials.first().is_some_and(u8::is_ascii_uppercase)
+        && initials.get(1).is_some_and(|b| b.is_ascii_uppercase() || *b == b'9')
+        && rest.get(1..).is_some_and(|r| r.iter().all(u8::is_ascii_uppercase));
+    fits.then(|| Finding::new(part.start, part.end, Kind::DriverLicense, "gb_driver_license", 82))
 }
 
 /// An address of a wallet, by its checksum (Base58Check).

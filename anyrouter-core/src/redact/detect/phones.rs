@@ -29,9 +29,16 @@ impl Scene<'_> {
         if self.byte_before(part.start) == b'.' || b".,%".contains(&self.byte(part.end)) && self.byte(part.end + 1).is_ascii_digit() {
             return None;
         }
-        let named = self.near(part.start, part.end, Meaning::PHONE);
-        if digits.starts_with(b"00") && self.engine.phones.is_international(&digits[2..]) && (named || part.sizes.len() > 1) {
-            return finding(start, 85);
+        let named = self.near(part.start, part.end, Meaning::PHONE) && !self.is_called_otherwise(part);
+        if let Some(dialled) = digits.strip_prefix(b"00")
+            && self.engine.phones.is_international(dialled)
+        {
+            if named || part.sizes.len() > 1 {
+                return finding(start, 85);
+            }
+            if dialled.len() >= 8 && !self.is_decoy(part.start) {
+                return finding(start, 58);
+            }
         }
         let sizes = part.sizes;
         if let Some(national) = nanp(digits) {
@@ -50,6 +57,12 @@ impl Scene<'_> {
             return if plausible { finding(start, 82) } else { None };
         }
         self.national(part, start)
+    }
+
+    /// The nearest name before is that of another number, as `personal` is in `personal number`.
+    fn is_called_otherwise(&self, part: &Part<'_>) -> bool {
+        let name = |any: Meaning| self.before(part.start, any, 48).map(|h| (h.end, h.end - h.start));
+        name(Meaning::NATIONAL_ID.and(Meaning::TAX_ID).and(Meaning::ID_NAME)) > name(Meaning::PHONE)
     }
 
     fn before_or_close(&self, part: &Part<'_>, any: Meaning) -> bool {

@@ -28,7 +28,7 @@ impl Shape {
             }
             match byte {
                 b'0'..=b'9' => it.digits += 1,
-                b'a'..=b'z' => it.small += 1,
+                b'a'..=b'z' | 0x80.. => it.small += 1,
                 b'A'..=b'Z' => it.capitals += 1,
                 b' ' | b'\t' => it.spaces += 1,
                 _ => it.signs += 1,
@@ -46,6 +46,20 @@ impl Shape {
     /// Capitals, small letters and digits, or two of them among few words.
     pub(super) fn is_mixed(&self) -> bool {
         self.capitals > 0 && self.small > 0 && (self.digits > 0 || self.words == 0)
+    }
+}
+
+impl Shape {
+    /// What people make passwords of: three kinds of characters, letters and digits in a longer one, or several words in a row.
+    pub(super) fn is_password(&self, value: &[u8]) -> bool {
+        let rare = value.iter().filter(|b| !b.is_ascii_alphanumeric() && b.is_ascii() && !b"-._/:', ".contains(b)).count();
+        let kinds = [self.small, self.capitals, self.digits, rare].iter().filter(|n| **n > 0).count();
+        let words = value.split(|b| b"-._".contains(b)).filter(|w| w.len() >= 3 && w.iter().all(u8::is_ascii_lowercase)).count();
+        let is_safe = (6..=64).contains(&value.len()) && self.spaces == 0 && !value.contains(&b'/');
+        is_safe
+            && (kinds >= 3 && (self.digits > 0 || rare > 0)
+                || kinds == 2 && self.digits > 0 && value.len() >= 10
+                || words >= 3 && value.len() >= 16)
     }
 }
 
@@ -137,7 +151,28 @@ pub(super) fn is_reference(value: &[u8], is_quoted: bool) -> bool {
     ];
     let hint = ["your", "my_", "insert", "replace", "enter_", "<your", "example", "dummy", "placeholder", "changeme", "fake"];
     let is_example_key = lower.starts_with("akia");
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let segments = || lower.split('.');
+    // `config.default.createKey`, `http.cookies`, `db.example.com:5432`, `key_1.pem`.
+    let is_path = lower.contains('.')
+        && segments().all(|s| s.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && s.chars().all(is_name))
+        && segments().filter(|s| s.chars().filter(char::is_ascii_digit).count() < 4 && has_word(s)).count() * 2 > segments().count()
+        && lower.chars().filter(char::is_ascii_digit).count() < 5;
+    let is_file =
+        [".pem", ".cer", ".crt", ".key", ".json", ".yaml", ".yml", ".txt", ".p12", ".jks", ".html"].iter().any(|e| lower.ends_with(e));
+    let is_constant = text.len() < 24
+        && text.contains('_')
+        && text.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit())
+        && has_word(lower);
+    let names_one = !is_quoted
+        && ["password", "passwd", "secret"].iter().any(|w| lower.contains(w))
+        && lower.chars().all(|c| is_name(c) || ".@$".contains(c));
     template
+        || is_path
+        || is_file
+        || is_constant
+        || names_one
+        || ["file:", "!vault", "op://", "ref:", "ssm:"].iter().any(|p| lower.starts_with(p))
         || word.contains(&lower)
         || (!is_quoted && call.iter().any(|c| lower.starts_with(c)))
         || (is_quoted && (lower.starts_with("process.env") || lower.starts_with("os.environ")))
@@ -151,9 +186,19 @@ pub(super) fn is_reference(value: &[u8], is_quoted: bool) -> bool {
         || text.starts_with("~/")
 }
 
+/// Three letters in a row and more.
+fn has_word(text: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_alphabetic()).any(|w| w.len() >= 3)
+}
+
 /// Filled with one character, dots or asterisks: what stands where a secret was taken out.
 pub(super) fn is_filler(value: &[u8]) -> bool {
     let tail = value.get(value.len().saturating_sub(12)..).unwrap_or_default();
     let same = tail.len() >= 4 && tail.iter().all(|b| b.eq_ignore_ascii_case(&tail[0]));
-    same || value.iter().filter(|b| b"*.xX-_#".contains(b)).count() * 4 > value.len() * 3 || memchr::memmem::find(value, b"...").is_some()
+    let holds = |run: &[u8]| memchr::memmem::find(value, run).is_some();
+    same || holds(b"abcdefghijkl")
+        || holds(b"ABCDEFGHIJKL")
+        || holds(b"0123456789abcdef")
+        || value.iter().filter(|b| b"*.xX-_#".contains(b)).count() * 4 > value.len() * 3
+        || memchr::memmem::find(value, b"...").is_some()
 }

@@ -1,0 +1,256 @@
+//! What is given to a name: `name = value`, `name: value`, `the name is value`, in code, settings, documents and sentences.
+
+use super::Scene;
+use crate::redact::vocabulary::Meaning;
+
+/// How far behind its key a value may begin, in bytes.
+const GAP: usize = 48;
+/// The longest value.
+const LONGEST: usize = 4096;
+/// The longest value without quotes.
+const UNQUOTED: usize = 512;
+
+/// How a value follows its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joint {
+    /// `=`, `:`, `=>`, or as the content of an element.
+    Assigned,
+    /// ` is `: people write it.
+    Said,
+    /// A space: an option's argument.
+    Given,
+    /// Further on in the sentence, or before the name.
+    Told,
+}
+
+/// A value behind its key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Value {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) is_quoted: bool,
+    pub(super) joint: Joint,
+}
+
+impl Scene<'_> {
+    /// The value that is given to the name which ends at `at`.
+    pub(super) fn value_behind(&self, at: usize, meaning: Meaning) -> Option<Value> {
+        let bytes = self.bytes();
+        let limit = at + GAP;
+        let mut at = at;
+        // The rest of the name.
+        let is_wide = bytes.get(at.wrapping_sub(1)).is_some_and(|b| *b >= 0x80);
+        let tail = if is_wide { 0 } else { 32 };
+        let tail = self.slice(at, at + tail).iter().take_while(|b| b.is_ascii_alphanumeric() || b"_-.".contains(b)).count();
+        at += tail;
+        let mut joint = None;
+        // A closing quote or bracket, spaces, the sign, words that say nothing.
+        while at < limit {
+            let rest = self.slice(at, at + 16);
+            if joint.is_none()
+                && let Some(length) = value_member(self.slice(at, at + 40))
+            {
+                joint = Some(Joint::Assigned);
+                at += length;
+                continue;
+            }
+            match rest {
+                [b'[', b']', ..] if joint.is_none() => at += 2,
+                [b'o', b'r', b' ', ..] if joint.is_none() && self.byte_before(at - 1) == b')' => {
+                    joint = Some(Joint::Assigned);
+                    at += 3;
+                }
+                [b'"' | b'\'' | b'`' | b']' | b')' | b'}' | b'*', ..] if joint.is_none() => at += 1,
+                [b' ' | b'\t', ..] => {
+                    at += 1;
+                }
+                [b'=' | b'-', b'>', ..] | [b':', b'=', ..] | [b'|', b'|', ..] | [b'?', b'?' | b':', ..] => {
+                    joint = Some(Joint::Assigned);
+                    at += 2;
+                }
+                [b'=' | b'!', b'=', ..] => {
+                    joint = Some(Joint::Assigned);
+                    at += 2 + usize::from(rest.get(2) == Some(&b'='));
+                }
+                [b'=' | b':' | b',' | b'|', ..] if joint.is_none() || rest.first() == Some(&b'=') => {
+                    if rest.first() == Some(&b',') && !matches!(bytes.get(at.wrapping_sub(1)), Some(b'"' | b'\'')) {
+                        break;
+                    }
+                    joint = Some(Joint::Assigned);
+                    at += 1;
+                    if rest.first() == Some(&b':') {
+                        at += declared_type(self.slice(at, at + 40));
+                    }
+                }
+                [b'(', ..] if joint.is_none() && tail == 0 => {
+                    joint = Some(Joint::Assigned);
+                    at += 1;
+                }
+                [b'>', ..] if joint.is_none() => {
+                    joint = Some(Joint::Assigned);
+                    at += 1;
+                }
+                [b'i', b's' | b't' | b'n', b' ', ..] if joint.is_none() && rest.starts_with(b"is ") => {
+                    joint = Some(Joint::Said);
+                    at += 3;
+                    for filler in [&b"now "[..], b"set to ", b"currently ", b"still "] {
+                        if self.slice(at, at + filler.len()) == filler {
+                            at += filler.len();
+                        }
+                    }
+                }
+                _ if ["：", "는", "은"].iter().any(|s| rest.starts_with(s.as_bytes())) => {
+                    joint = Some(Joint::Assigned);
+                    at += 3;
+                }
+                _ if rest.starts_with("是".as_bytes()) || rest.starts_with("は".as_bytes()) || rest.starts_with("คือ".as_bytes()) =>
+                {
+                    joint = Some(Joint::Assigned);
+                    at += if rest.starts_with("คือ".as_bytes()) { 9 } else { 3 };
+                }
+                _ => {
+                    let said = ["ist ", "est ", "es ", "è ", "é ", "jest ", "was ", "to ", "as ", "of ", "este ", "on "];
+                    match said.iter().find(|w| joint.is_none() && rest.starts_with(w.as_bytes())) {
+                        Some(word) => {
+                            joint = Some(Joint::Said);
+                            at += word.len();
+                        }
+                        None => break,
+                    }
+                }
+            }
+        }
+        if at >= limit {
+            return None;
+        }
+        let joint = match joint {
+            Some(joint) => joint,
+            None if bytes.get(at.wrapping_sub(1)).is_some_and(|b| *b >= 0x80) => Joint::Assigned,
+            None if matches!(bytes.get(at.wrapping_sub(1)), Some(b' ' | b'"' | b'\''))
+                && meaning.has(Meaning::PASSWORD.and(Meaning::SECRET).and(Meaning::SERVICE)) =>
+            {
+                Joint::Given
+            }
+            None => return None,
+        };
+        // A prefix of a string literal, and its quote.
+        let mut start = at;
+        if let [b'b' | b'r' | b'u' | b'f' | b'L' | b'@' | b'$', b'"' | b'\'', ..] = self.slice(start, start + 2) {
+            start += 1;
+        }
+        let quote = self.byte(start);
+        let is_quoted = matches!(quote, b'"' | b'\'' | b'`');
+        if is_quoted {
+            start += 1;
+            if self.slice(start, start + 2) == [quote, quote] {
+                start += 2;
+            }
+            let rest = self.slice(start, start + LONGEST);
+            let mut length = 0;
+            while let Some(byte) = rest.get(length) {
+                if *byte == quote || *byte == b'\n' {
+                    break;
+                }
+                length += if *byte == b'\\' { 2 } else { 1 };
+            }
+            let end = (start + length.min(rest.len())).min(self.text.len());
+            return (end > start && self.text.is_char_boundary(end)).then_some(Value { start, end, is_quoted, joint });
+        }
+        // What begins as a template may be none.
+        let stops: &[u8] = if self.slice(start, start + 2) == b"{{" {
+            b"\"'`"
+        } else if joint == Joint::Assigned {
+            b"\"'`,;<>()[]{}|&"
+        } else {
+            b"\"'`,;<>()[]{}|"
+        };
+        let mut end = start
+            + self
+                .slice(start, start + UNQUOTED)
+                .iter()
+                .take_while(|b| !b.is_ascii_whitespace() && !stops.contains(b) && (**b != b'\\'))
+                .count();
+        while end > start && b".:?".contains(&self.byte_before(end)) {
+            end -= 1;
+        }
+        // Four groups of four letters, as mail providers hand out.
+        let group = |at: usize| self.slice(at, at + 4).len() == 4 && self.slice(at, at + 4).iter().all(u8::is_ascii_lowercase);
+        let is_grouped = (0..4).all(|i| group(start + 5 * i) && (i == 3 || self.byte(start + 5 * i + 4) == b' '))
+            && !self.byte(start + 19).is_ascii_alphanumeric();
+        if meaning.has(Meaning::PASSWORD) && is_grouped {
+            end = start + 19;
+        }
+        (end > start && self.text.is_char_boundary(end)).then_some(Value { start, end, is_quoted, joint })
+    }
+
+    /// `the password for the new box is …`, `das Passwort lautet …`: what a sentence says of a name that ends at `at`.
+    pub(super) fn value_in_sentence(&self, at: usize) -> Option<Value> {
+        let line = self.part(at, self.floor(at + 80));
+        let line = line.lines().next().filter(|l| l.starts_with(' ') || l.starts_with(", "))?;
+        let joints = [" is now ", " is ", ": ", " = ", " lautet ", " ist ", " est ", " es ", " è ", " é ", " to "];
+        let (found, joint) = joints.iter().filter_map(|j| Some((line.find(j)?, *j))).min_by_key(|(i, j)| (*i, usize::MAX - j.len()))?;
+        let words = line.get(..found)?;
+        if words.split(' ').count() > 9 || !words.chars().all(|c| c.is_alphabetic() || " ,'-".contains(c)) {
+            return None;
+        }
+        self.told(at + found + joint.len())
+    }
+
+    /// The password of `admin / …` behind a name that ends at `at`, as `credentials:` and `ID/PW:`.
+    pub(super) fn second_of_pair(&self, at: usize) -> Option<Value> {
+        let line = self.part(at, self.floor(at + 64)).lines().next()?;
+        let rest = line.trim_start_matches([' ', ':', '=', '-', '(']);
+        let rest = rest.strip_prefix("are ").or(rest.strip_prefix("is ")).unwrap_or(rest);
+        let user = rest.find(|c: char| !(c.is_alphanumeric() || "._-@".contains(c))).filter(|n| *n > 1)?;
+        let gap = rest.get(user..)?;
+        let signs = gap.len() - gap.trim_start_matches([' ', '/', ',', '(', ':']).len();
+        if !gap.get(..signs)?.contains(['/', '(', ',', ':']) || line.len() == rest.len() {
+            return None;
+        }
+        self.told(at + line.len() - rest.len() + user + signs)
+    }
+
+    /// `… as the password`: what stands before a name that begins at `at`.
+    pub(super) fn value_before(&self, at: usize) -> Option<Value> {
+        let head = self.part(self.ceiling(at.saturating_sub(100)), at);
+        let before = [" as the ", " as my ", " as your ", " as ", " is the ", " is my "].iter().find_map(|j| head.strip_suffix(j))?;
+        let start = before.rfind([' ', '\n', '"', '`', '\'']).map_or(0, |i| i + 1);
+        let end = at - head.len() + before.len();
+        Some(Value { start: at - head.len() + start, end, is_quoted: false, joint: Joint::Told })
+    }
+
+    fn told(&self, at: usize) -> Option<Value> {
+        let is_quoted = matches!(self.byte(at), b'"' | b'\'' | b'`');
+        let start = at + usize::from(is_quoted);
+        let token = self.slice(start, start + 128).iter().take_while(|b| !b.is_ascii_whitespace() && !b"\"'`<>()".contains(b)).count();
+        let mut end = start + token;
+        while end > start && b".,;:?".contains(&self.byte_before(end)) {
+            end -= 1;
+        }
+        (end > start).then_some(Value { start, end, is_quoted, joint: Joint::Told })
+    }
+}
+
+/// `", "value": `, `\n  value: `, ` value=`: a member of its own holds the value of the name before. How long that is.
+fn value_member(rest: &[u8]) -> Option<usize> {
+    let gap = rest.iter().take_while(|b| b.is_ascii_whitespace() || b"\"',".contains(b)).count();
+    let name = rest.get(gap..)?;
+    if gap == 0 || !name.get(..5)?.eq_ignore_ascii_case(b"value") {
+        return None;
+    }
+    let behind = name.get(5..)?;
+    let signs = behind.iter().take_while(|b| b"\"' :=".contains(b)).count();
+    let sign = behind.get(..signs)?.iter().position(|b| b":=".contains(b))?;
+    Some(gap + 5 + sign + 1)
+}
+
+/// ` &str =` behind a name and a colon: how long that is.
+fn declared_type(rest: &[u8]) -> usize {
+    let is_type = |b: &u8| b.is_ascii_alphanumeric() || b" _<>&'[]|?.".contains(b);
+    let length = rest.iter().take_while(|b| is_type(b)).count();
+    if length > 2 && rest.get(length - 1) == Some(&b' ') && rest.get(length) == Some(&b'=') && rest.get(length + 1) != Some(&b'=') {
+        length + 1
+    } else {
+        0
+    }
+}

@@ -1,0 +1,59 @@
+//! Passwords among a program's arguments.
+
+use super::{
+    Scene,
+    values::{Shape, is_filler, is_reference},
+};
+use crate::redact::{Kind, scan::Hit};
+
+impl Scene<'_> {
+    /// A password among a program's arguments: `curl -u user:…`, `mysql -p…`, `sshpass -p …`, `redis-cli -a …`, `net user name …`.
+    fn argument(&self, at: usize) -> (usize, usize) {
+        let quote = self.byte(at);
+        if matches!(quote, b'"' | b'\'') {
+            let length = self.slice(at + 1, at + 128).iter().position(|b| *b == quote || *b == b'\n').unwrap_or(0);
+            return (at + 1, at + 1 + length);
+        }
+        (at, at + self.slice(at, at + 128).iter().take_while(|b| !b.is_ascii_whitespace() && !b"\"';|&<>".contains(b)).count())
+    }
+
+    /// A program's line.
+    pub(super) fn command(&mut self, hit: Hit) {
+        let name = self.slice(hit.start, hit.end).to_ascii_lowercase();
+        let line = self.slice(hit.end, hit.end + 200);
+        let line = line.get(..line.iter().position(|b| *b == b'\n').unwrap_or(line.len())).unwrap_or_default();
+        let behind = |option: &[u8]| memchr::memmem::find(line, option).map(|at| hit.end + at + option.len());
+        let value = match name.as_slice() {
+            b"curl" | b"wget" => behind(b" -u ").or_else(|| behind(b" --user ")).map(|at| self.argument(at)).and_then(|(start, end)| {
+                let colon = self.slice(start, end).iter().position(|b| *b == b':')?;
+                Some((start + colon + 1, end))
+            }),
+            b"mysql" | b"mysqldump" => behind(b" -p").filter(|at| self.byte(*at) != b' ').map(|at| self.argument(at)),
+            b"sshpass" | b"docker" | b"mongo" | b"mongosh" => behind(b" -p ").map(|at| self.argument(at)),
+            b"redis" => behind(b" -a ").map(|at| self.argument(at)),
+            b"net user" => {
+                let (_, end) = self.argument(hit.end + 1);
+                Some(self.argument(end + 1))
+            }
+            b"securestring" => {
+                behind(b" ").map(|at| self.argument(at)).filter(|(start, _)| matches!(self.byte_before(*start), b'"' | b'\''))
+            }
+            _ => None,
+        };
+        let Some((start, end)) = value.filter(|(s, e)| e - s >= 5 && self.text.is_char_boundary(*s) && self.text.is_char_boundary(*e))
+        else {
+            return;
+        };
+        let bytes = self.slice(start, end);
+        let shape = Shape::of(bytes);
+        if (shape.digits > 0 || shape.signs > 0)
+            && shape.small + shape.capitals > 0
+            && !is_reference(bytes, false)
+            && !is_filler(bytes)
+            && !bytes.starts_with(b"/")
+            && !bytes.contains(&b':')
+        {
+            self.add(start, end, Kind::Password, "password_argument", 80);
+        }
+    }
+}

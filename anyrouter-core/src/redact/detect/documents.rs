@@ -1,0 +1,116 @@
+//! Passports, licences, plates and accounts: numbers that only their names give away.
+
+use super::Scene;
+use crate::redact::{Kind, scan::Hit, vocabulary::Meaning};
+
+impl Scene<'_> {
+    /// Numbers that only their names give away: passports, licences, plates, accounts.
+    pub(super) fn numbered(&mut self, hit: Hit, meaning: Meaning) {
+        let mut at = hit.end;
+        let limit = hit.end + 32;
+        // Words and signs that join the name and the number.
+        loop {
+            let rest = self.part(at, self.floor(at + 24));
+            let trimmed = rest.trim_start_matches([' ', ':', '#', '=', '"', '\'', '.', '-', '*', '|', '：', '\t', '(']);
+            let mut skipped = rest.len() - trimmed.len();
+            let lower = trimmed.to_lowercase();
+            for word in [
+                "number",
+                "numbers",
+                "num",
+                "no",
+                "nr",
+                "is",
+                "id",
+                "code",
+                "nummer",
+                "ist",
+                "est",
+                "es",
+                "plate",
+                "card",
+                "numéro",
+                "número",
+                "numero",
+                "n°",
+                "nº",
+                "№",
+                "was",
+                "of",
+                "and",
+                "the",
+                "ending in",
+                "für",
+                "号码",
+                "号",
+                "是",
+                "番号",
+                "は",
+                "번호",
+                "คือ",
+                "เลขที่",
+                "é",
+                "è",
+                "jest",
+            ] {
+                if let Some(after) = lower.strip_prefix(word)
+                    && !(word.is_ascii() && after.starts_with(|c: char| c.is_alphanumeric()))
+                {
+                    skipped += word.len();
+                    break;
+                }
+            }
+            if skipped == 0 || at + skipped > limit {
+                break;
+            }
+            at += skipped;
+        }
+        if at >= limit {
+            return;
+        }
+        let alphabet = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+        let mut end = at;
+        let mut last = at;
+        while end < at + 28 {
+            let byte = self.byte(end);
+            if alphabet(&byte) && end < self.text.len() {
+                end += 1;
+                if self.byte(end).is_ascii_lowercase() {
+                    break;
+                }
+                if !alphabet(&self.byte(end)) {
+                    last = end;
+                }
+            } else if end > at
+                && matches!(byte, b' ' | b'-' | b'.' | b'/')
+                && alphabet(&self.byte(end + 1))
+                && (meaning.has(Meaning::VEHICLE.and(Meaning::DRIVER_LICENSE).and(Meaning::BANK_ACCOUNT)) || byte == b'-')
+            {
+                end += 1;
+            } else {
+                break;
+            }
+        }
+        if last == at {
+            return;
+        }
+        let digits = self.slice(at, last).iter().filter(|b| b.is_ascii_digit()).count();
+        let letters = self.slice(at, last).iter().filter(|b| b.is_ascii_uppercase()).count();
+        let size = digits + letters;
+        let (kind, rule, fits) = if meaning.has(Meaning::PASSPORT) {
+            (Kind::Passport, "passport", (6..=12).contains(&size) && digits >= 4)
+        } else if meaning.has(Meaning::DRIVER_LICENSE) {
+            (Kind::DriverLicense, "driver_license", (5..=20).contains(&size) && digits >= 3)
+        } else if meaning.has(Meaning::VEHICLE) {
+            (Kind::Vehicle, "plate", (4..=17).contains(&size) && digits >= 1 && (letters >= 1 || digits >= 5))
+        } else if meaning.has(Meaning::BANK_ACCOUNT) {
+            let bic = letters >= 6 && (size == 8 || size == 11) && self.slice(at, at + 6).iter().all(u8::is_ascii_uppercase);
+            (Kind::BankAccount, "bank_account", bic || digits >= 5 && size <= 20 && letters <= 4)
+        } else {
+            return;
+        };
+        if fits {
+            self.add(at, last, kind, rule, if at - hit.end <= 12 { 90 } else { 85 });
+        }
+    }
+}
