@@ -49,6 +49,7 @@ mod rules;
 mod scan;
 mod secrets;
 mod stream;
+mod table;
 mod view;
 mod vocabulary;
 

@@ -78,6 +78,9 @@ impl<'a> Scene<'a> {
         if meaning.has(Meaning::SPELLED_DOT) {
             self.spelled_email(hit);
         }
+        if meaning.has(Meaning::SPELLED_AT) {
+            self.bracketed_email(hit);
+        }
         if meaning.has(Meaning::UNIT) {
             self.unit(hit);
         }

@@ -9,6 +9,7 @@ use super::{
     placeholder::placeholder_spans,
     scan::{self, Hit},
     secrets::{Prefixes, base64_length, data_url},
+    table,
     view::View,
     vocabulary::{Meaning, Vocabulary},
 };
@@ -147,6 +148,7 @@ impl Engine {
         scan::scan(view.text(), &self.vocabulary, &self.prefixes, hits);
         let mut found = Vec::new();
         Scene::new(self, view.text(), hits, &mut found).detect();
+        self.find_in_tables(view.text(), &mut found);
         if rules.has_own() {
             rules.find(view.text(), &mut found);
         }
@@ -159,6 +161,36 @@ impl Engine {
             (finding.start, finding.end) = view.source(finding.start, finding.end);
         }
         found
+    }
+}
+
+impl Engine {
+    /// What is in the cells of tables by their columns' names.
+    fn find_in_tables(&self, text: &str, found: &mut Vec<Finding>) {
+        if !table::may_hold(text) {
+            return;
+        }
+        let mut hits = Vec::new();
+        let mut named = String::new();
+        let mut of_name: std::collections::HashMap<String, bool, foldhash::fast::FixedState> = std::collections::HashMap::default();
+        table::cells(text, |name, cell| {
+            let means = *of_name.entry(name.to_owned()).or_insert_with(|| {
+                scan::scan(name, &self.vocabulary, &self.prefixes, &mut hits);
+                hits.iter().any(|h| h.meaning() != Meaning::default())
+            });
+            let Some(content) = text.get(cell.clone()).filter(|_| means && table::is_short(&cell)) else { return };
+            named.clear();
+            named.extend([name, ": ", content]);
+            scan::scan(&named, &self.vocabulary, &self.prefixes, &mut hits);
+            let mut inside = Vec::new();
+            Scene::new(self, &named, &hits, &mut inside).detect();
+            let before = name.len() + 2;
+            found.extend(inside.into_iter().filter(|f| f.start >= before).map(|f| Finding {
+                start: cell.start + f.start - before,
+                end: cell.start + f.end - before,
+                ..f
+            }));
+        });
     }
 }
 

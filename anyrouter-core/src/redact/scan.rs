@@ -150,6 +150,12 @@ impl Scan<'_> {
 
     fn end_word(&mut self, end: usize) {
         let Some(start) = self.word.take() else { return };
+        if end - start < 3 && start.checked_sub(1).and_then(|i| self.bytes.get(i)).is_some_and(|b| matches!(b, b'(' | b'[')) {
+            // `(at)`, `[a]`.
+            if self.bytes.get(start..end).is_some_and(|w| w.eq_ignore_ascii_case(b"at") || w == b"a") {
+                self.hits.push(Hit { start, end, what: What::Word(Meaning::SPELLED_AT) });
+            }
+        }
         if end - start > LONGEST || end - start < 2 {
             return;
         }

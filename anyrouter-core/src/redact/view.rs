@@ -33,11 +33,10 @@ impl<'a> View<'a> {
             for found in memchr::memchr3_iter(b'\\', b'&', b'%', bytes) {
                 at = writer.ascii(found, at);
             }
-            for found in memchr::memmem::find_iter(bytes, b"=\n").chain(memchr::memmem::find_iter(bytes, b"=\r\n")) {
-                if writer.pieces.is_empty() && is_soft_break(bytes, found) {
-                    // Rare: once more, byte by byte.
-                    return Self::slowly(source);
-                }
+            let breaks = ["=\n", "=\r\n", "=40"].iter().flat_map(|b| memchr::memmem::find_iter(bytes, b.as_bytes()));
+            if breaks.into_iter().any(|at| is_soft_break(bytes, at) || is_quoted_at(bytes, at)) {
+                // Rare: once more, byte by byte.
+                return Self::slowly(source);
             }
         } else {
             return Self::slowly(source);
@@ -57,6 +56,7 @@ impl<'a> View<'a> {
                     writer.replace(at, length, None);
                     at + length
                 }
+                b'=' if is_quoted_at(bytes, at) => writer.ascii(at, at),
                 0..=0x7f => at + 1,
                 _ => writer.other(at),
             };
@@ -128,7 +128,8 @@ impl<'a> Writer<'a> {
             return true;
         }
         let rest = self.source.get(at + length..).unwrap_or_default();
-        rest.chars().take(16).find(|c| look_alike(*c).is_none()).is_some_and(|c| c.is_ascii_alphabetic())
+        let next = rest.chars().take(16).enumerate().find(|(_, c)| look_alike(*c).is_none());
+        next.is_some_and(|(i, c)| c.is_ascii_alphabetic() || c.is_ascii_digit() && i < 3)
     }
 
     fn replace(&mut self, at: usize, length: usize, by: Option<char>) {
@@ -164,6 +165,12 @@ fn is_soft_break(bytes: &[u8], at: usize) -> bool {
     at.checked_sub(1).and_then(|i| bytes.get(i)).is_some_and(joins) && after.first().is_some_and(joins)
 }
 
+/// An `@` in quoted-printable text.
+fn is_quoted_at(bytes: &[u8], at: usize) -> bool {
+    let joins = |i: Option<usize>| i.and_then(|i| bytes.get(i)).is_some_and(u8::is_ascii_alphanumeric);
+    bytes.get(at..at + 3) == Some(b"=40") && joins(at.checked_sub(1)) && bytes.get(at + 3).is_some_and(u8::is_ascii_lowercase)
+}
+
 /// An escape at the beginning of `rest`: its length, and the character that it stands for.
 fn escape(rest: &[u8]) -> Option<(usize, char)> {
     match rest {
@@ -181,13 +188,20 @@ fn escape(rest: &[u8]) -> Option<(usize, char)> {
             let character = char::from_u32(hexadecimal(digits.get(..2)?)?)?;
             (' '..='~').contains(&character).then_some((4, character))
         }
+        // What was escaped more than once.
+        [b'\\', b'\\', ..] => {
+            let run = rest.iter().take(16).take_while(|b| **b == b'\\').count();
+            match rest.get(run)? {
+                b'"' => Some((run + 1, '"')),
+                b'n' => Some((run + 1, '\n')),
+                _ => Some((2, '\\')),
+            }
+        }
         [b'\\', b'n' | b'r', ..] => Some((2, '\n')),
         [b'\\', b't', ..] => Some((2, '\t')),
-        [b'\\', c @ (b'"' | b'/' | b'\\'), ..] => Some((2, char::from(*c))),
-        [b'%', digits @ ..] => {
-            let character = char::from_u32(hexadecimal(digits.get(..2)?)?)?;
-            (' '..='~').contains(&character).then_some((3, character))
-        }
+        [b'\\', c @ (b'"' | b'/'), ..] => Some((2, char::from(*c))),
+        [b'%', ..] => percent(rest),
+        [b'=', b'4', b'0', ..] => Some((3, '@')),
         [b'&', b'#', b'x' | b'X', rest @ ..] => numeric(rest, 16).map(|(n, c)| (n + 3, c)),
         [b'&', b'#', rest @ ..] => numeric(rest, 10).map(|(n, c)| (n + 2, c)),
         [b'&', rest @ ..] => {
@@ -199,7 +213,7 @@ fn escape(rest: &[u8]) -> Option<(usize, char)> {
 }
 
 /// Named character references (HTML, 13.5) that stand where values are spelt.
-const ENTITIES: [(&str, char); 15] = [
+const ENTITIES: [(&str, char); 73] = [
     ("amp;", '&'),
     ("commat;", '@'),
     ("period;", '.'),
@@ -215,7 +229,85 @@ const ENTITIES: [(&str, char); 15] = [
     ("colon;", ':'),
     ("sol;", '/'),
     ("equals;", '='),
+    ("aacute;", 'á'),
+    ("Aacute;", 'Á'),
+    ("agrave;", 'à'),
+    ("Agrave;", 'À'),
+    ("acirc;", 'â'),
+    ("Acirc;", 'Â'),
+    ("atilde;", 'ã'),
+    ("Atilde;", 'Ã'),
+    ("auml;", 'ä'),
+    ("Auml;", 'Ä'),
+    ("aring;", 'å'),
+    ("Aring;", 'Å'),
+    ("eacute;", 'é'),
+    ("Eacute;", 'É'),
+    ("egrave;", 'è'),
+    ("Egrave;", 'È'),
+    ("ecirc;", 'ê'),
+    ("Ecirc;", 'Ê'),
+    ("euml;", 'ë'),
+    ("Euml;", 'Ë'),
+    ("iacute;", 'í'),
+    ("Iacute;", 'Í'),
+    ("igrave;", 'ì'),
+    ("Igrave;", 'Ì'),
+    ("icirc;", 'î'),
+    ("Icirc;", 'Î'),
+    ("iuml;", 'ï'),
+    ("Iuml;", 'Ï'),
+    ("oacute;", 'ó'),
+    ("Oacute;", 'Ó'),
+    ("ograve;", 'ò'),
+    ("Ograve;", 'Ò'),
+    ("ocirc;", 'ô'),
+    ("Ocirc;", 'Ô'),
+    ("otilde;", 'õ'),
+    ("Otilde;", 'Õ'),
+    ("ouml;", 'ö'),
+    ("Ouml;", 'Ö'),
+    ("oslash;", 'ø'),
+    ("Oslash;", 'Ø'),
+    ("uacute;", 'ú'),
+    ("Uacute;", 'Ú'),
+    ("ugrave;", 'ù'),
+    ("Ugrave;", 'Ù'),
+    ("ucirc;", 'û'),
+    ("Ucirc;", 'Û'),
+    ("uuml;", 'ü'),
+    ("Uuml;", 'Ü'),
+    ("ntilde;", 'ñ'),
+    ("Ntilde;", 'Ñ'),
+    ("ccedil;", 'ç'),
+    ("Ccedil;", 'Ç'),
+    ("yacute;", 'ý'),
+    ("Yacute;", 'Ý'),
+    ("szlig;", 'ß'),
+    ("aelig;", 'æ'),
+    ("AElig;", 'Æ'),
+    ("oelig;", 'œ'),
 ];
+
+/// A character that is percent-encoded (RFC 3986, 2.1) in UTF-8. What would end a value stands as a sign that does not.
+fn percent(rest: &[u8]) -> Option<(usize, char)> {
+    let mut bytes = [0; 4];
+    let mut length = 0;
+    for escape in rest.chunks(3).take(4) {
+        let [b'%', digits @ ..] = escape else { break };
+        let Some(value) = (digits.len() == 2).then(|| hexadecimal(digits)).flatten() else { break };
+        *bytes.get_mut(length)? = value as u8;
+        length += 1;
+        if value < 0x80 {
+            break;
+        }
+        if let Some(character) = std::str::from_utf8(bytes.get(..length)?).ok().and_then(|t| t.chars().next()) {
+            return Some((3 * length, plain(character).unwrap_or(character)));
+        }
+    }
+    let character = char::from(*bytes.first().filter(|b| length == 1 && (b' '..=b'~').contains(b))?);
+    Some((3, if "&;\"'<>{}()|\\`".contains(character) { '~' } else { character }))
+}
 
 fn hexadecimal(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |n, d| Some(n << 4 | char::from(*d).to_digit(16)?))

@@ -76,6 +76,8 @@ meanings! {
     STOP "stop" 39,
     // What it stands with is no person.
     ORGANISATION "organisation" 40,
+    // An at sign in brackets.
+    SPELLED_AT "spelled_at" 41,
 }
 
 impl Meaning {

@@ -6,8 +6,12 @@ use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 impl Scene<'_> {
     /// A payment card: issuer's range and length (ISO/IEC 7812), and Luhn.
     pub(super) fn card(&self, part: &Part<'_>) -> Option<Finding> {
-        let digits = part.compact;
-        if part.has_letter || !(13..=19).contains(&digits.len()) || !is_issued(digits) || !luhn(digits) || is_repeated(digits) {
+        if !(13..=19).contains(&part.compact.len()) {
+            return None;
+        }
+        let read = part.has_letter.then(|| read_as_digits(part.compact));
+        let digits = read.as_deref().unwrap_or(part.compact);
+        if !digits.iter().all(u8::is_ascii_digit) || !is_issued(digits) || !luhn(digits) || is_repeated(digits) {
             return None;
         }
         let sizes = part.sizes;
@@ -29,7 +33,28 @@ impl Scene<'_> {
 
 /// An IBAN (ISO 13616): the country's length, and mod 97.
 pub(super) fn iban(part: &Part<'_>) -> Option<Finding> {
-    let compact = part.compact;
+    if part.compact.len() < 15 {
+        return None;
+    }
+    mod_97(part, part.compact).or_else(|| {
+        let (country, rest) = part.compact.split_at_checked(2)?;
+        mod_97(part, &[country, &read_as_digits(rest)].concat())
+    })
+}
+
+/// Letters that are taken for digits, in writing that is not exact: `O`, `I` and `l`.
+fn read_as_digits(compact: &[u8]) -> Vec<u8> {
+    compact
+        .iter()
+        .map(|b| match b {
+            b'O' => b'0',
+            b'I' | b'L' => b'1',
+            other => *other,
+        })
+        .collect()
+}
+
+fn mod_97(part: &Part<'_>, compact: &[u8]) -> Option<Finding> {
     let country = compact.first_chunk::<2>().filter(|c| c.iter().all(u8::is_ascii_uppercase))?;
     let length = IBAN_LENGTHS.iter().find(|(c, _)| c.as_bytes() == country)?.1;
     if compact.len() != length || !compact.get(2..4)?.iter().all(u8::is_ascii_digit) {

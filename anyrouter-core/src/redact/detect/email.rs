@@ -21,7 +21,7 @@ impl Scene<'_> {
     /// An `@`: an address (RFC 5322, 3.4.1, as people write it), or the end of a URL's credentials (RFC 3986, 3.2.1).
     pub(super) fn at_sign(&mut self, at: usize) {
         let bytes = self.bytes();
-        if self.url_credentials(at) {
+        if self.url_credentials(at) || self.spaced_email(at, at + 1, false) {
             return;
         }
         let is_email_local = |b: u8| b.is_ascii_alphanumeric() || b"._%+-'".contains(&b) || b >= 0x80;
@@ -70,6 +70,48 @@ impl Scene<'_> {
         }
     }
 
+    /// `jane (at) example.com`, around what stands in the brackets.
+    pub(super) fn bracketed_email(&mut self, hit: Hit) {
+        if matches!(self.byte(hit.end), b')' | b']') {
+            self.spaced_email(hit.start - 1, hit.end + 1, true);
+        }
+    }
+
+    /// `jane @ example . com`, `jane@example[.]com`, and an address whose domain is on the next line. The at sign is `at..end`.
+    fn spaced_email(&mut self, at: usize, end: usize, is_spelled: bool) -> bool {
+        let is_word = |b: &u8| b.is_ascii_alphanumeric() || b"-_".contains(b);
+        let gap = usize::from(at > 0 && self.byte_before(at) == b' ');
+        let local = self.slice(at.saturating_sub(64), at - gap).iter().rev().take_while(|b| is_word(b) || b"._+".contains(b)).count();
+        let after = self.slice(end, end + 3).iter().take_while(|b| b" \n".contains(b)).count();
+        let is_broken = after > 0;
+        let mut end = end + after;
+        let mut labels = 0;
+        let mut last;
+        loop {
+            let label = self.slice(end, end + 64).iter().take_while(|b| is_word(b)).count();
+            if label == 0 {
+                return false;
+            }
+            end += label;
+            labels += 1;
+            last = label;
+            let joint = ["[.]", "(.)", "[dot]", "(dot)", " . ", "."].iter().find(|j| self.slice(end, end + j.len()) == j.as_bytes());
+            let Some(joint) = joint.filter(|j| self.byte(end + j.len()).is_ascii_alphanumeric()) else { break };
+            end += joint.len();
+        }
+        let text = self.part(at, end);
+        let is_odd = is_spelled || gap == 1 && is_broken || self.slice(at, at + 3).contains(&b'\n') || text.contains(['[', '(']);
+        let is_end = text
+            .rsplit(['.', ')', ']', ' '])
+            .next()
+            .is_some_and(|l| (2..=24).contains(&l.len()) && l.bytes().all(|b| b.is_ascii_lowercase()));
+        if !is_odd || local == 0 || labels < 2 || last < 2 || !is_end {
+            return false;
+        }
+        self.add(at - gap - local, end, Kind::Email, "email_spelled", 85);
+        true
+    }
+
     /// `scheme://user:password@host…`, from its scheme to its end.
     fn url_credentials(&mut self, at: usize) -> bool {
         let from = at.saturating_sub(200);
@@ -111,6 +153,9 @@ impl Scene<'_> {
 
     /// `john dot doe at example dot com`, also in brackets, around its first `dot`.
     pub(super) fn spelled_email(&mut self, dot: Hit) {
+        if self.hyphened_email(dot) {
+            return;
+        }
         let Some((_, end)) = self.spelled_domain_end(dot) else { return };
         let bytes = self.bytes();
         let mut start = dot.start;
@@ -153,6 +198,22 @@ impl Scene<'_> {
             }
             self.add(start, end, Kind::Email, "email_spelled", 85);
         }
+    }
+
+    /// `jane-at-example-dot-com`.
+    fn hyphened_email(&mut self, dot: Hit) -> bool {
+        let is_part = |b: &u8| b.is_ascii_alphanumeric() || b"-_.".contains(b);
+        let start = dot.start - self.slice(dot.start.saturating_sub(64), dot.start).iter().rev().take_while(|b| is_part(b)).count();
+        let end = dot.end + self.slice(dot.end, dot.end + 64).iter().take_while(|b| is_part(b)).count();
+        let end = end - usize::from(self.byte_before(end) == b'.');
+        let text = self.part(start, end);
+        let Some((local, domain)) = text.split_once("-at-") else { return false };
+        let labels: Vec<&str> = domain.split("-dot-").collect();
+        if local.is_empty() || labels.len() < 2 || !labels.last().is_some_and(|l| ENDS.contains(l)) {
+            return false;
+        }
+        self.add(start, end, Kind::Email, "email_spelled", 85);
+        true
     }
 
     /// Where the domain ends whose first dot is spelled here.

@@ -62,7 +62,8 @@ impl Scene<'_> {
         // A possessive is no part of the name.
         let text = self.part(at, end);
         let end = if text.ends_with("'s") { end - 2 } else { end };
-        (end > at && end - at <= 40 && !self.byte(end).is_ascii_digit() && self.byte(end) != b'_').then_some(Word { start: at, end })
+        (end > at && end - at <= 40 && !self.byte(end).is_ascii_digit() && (self.byte(end) != b'_' || self.byte(end + 1) == b'_'))
+            .then_some(Word { start: at, end })
     }
 
     /// Whether this very word has a meaning.
@@ -101,7 +102,7 @@ impl Scene<'_> {
             match self.byte(at) {
                 b' ' => at += 1,
                 b'.' if is_initial || matches!(text, "Jr" | "Sr" | "St") => at += 2,
-                b'+' if self.byte(at + 1).is_ascii_uppercase() => at += 1,
+                b'+' if self.is_capitalised(at + 1) => at += 1,
                 _ => break,
             }
         }
@@ -195,7 +196,7 @@ impl Scene<'_> {
         if self.slice(next, next + 3) == b"is " {
             next += 3;
         }
-        if self.byte(next).is_ascii_lowercase() && self.byte(hit.end) != b'_' {
+        if self.byte(next).is_ascii_lowercase() && self.byte(hit.end) != b'_' && self.byte(next - 1) != b'.' {
             return;
         }
         let phrase = self.part(hit.start, hit.end).to_lowercase();
@@ -204,9 +205,21 @@ impl Scene<'_> {
         }
         let mut at = hit.end;
         let mut marked = false;
+        // A form's dotted or ruled line.
+        let ruled = self.slice(at, at + 40).iter().take_while(|b| b" .:_".contains(b)).count();
+        if ruled >= 4 && self.slice(at, at + ruled).windows(2).any(|w| w == b".." || w == b"__") {
+            at += ruled;
+            marked = true;
+        }
+        let next_at = at;
         // The rest of a field's name, as in `customer_name_1`.
-        at +=
-            self.slice(at, at + 12).iter().take_while(|b| **b == b'_' || (b.is_ascii_alphanumeric() && self.byte(hit.end) == b'_')).count();
+        if next_at == hit.end {
+            at += self
+                .slice(at, at + 12)
+                .iter()
+                .take_while(|b| **b == b'_' || (b.is_ascii_alphanumeric() && self.byte(hit.end) == b'_'))
+                .count();
+        }
         let limit = at + 12;
         while at < limit {
             match self.slice(at, at + 3) {

@@ -20,8 +20,9 @@ const SURE: u8 = 95;
 struct Piece {
     start: usize,
     end: usize,
-    /// Where it begins in the cluster's letters and digits.
+    /// Where it begins in the cluster's letters and digits, and how many it has.
     at: usize,
+    length: usize,
     has_digit: bool,
 }
 
@@ -63,9 +64,11 @@ impl Cluster {
             self.separators.push(before);
         }
         let piece = text.get(start..end).unwrap_or_default();
-        self.pieces.push(Piece { start, end, at: self.compact.len(), has_digit: piece.iter().any(u8::is_ascii_digit) });
-        self.sizes.push(end - start);
-        self.compact.extend(piece.iter().map(u8::to_ascii_uppercase));
+        let at = self.compact.len();
+        self.compact.extend(piece.iter().filter(|b| b.is_ascii_alphanumeric()).map(u8::to_ascii_uppercase));
+        let length = self.compact.len() - at;
+        self.pieces.push(Piece { start, end, at, length, has_digit: piece.iter().any(u8::is_ascii_digit) });
+        self.sizes.push(length);
     }
 
     fn truncate(&mut self, pieces: usize) {
@@ -87,7 +90,7 @@ impl Cluster {
         if !(a.has_digit || b.has_digit) {
             return None;
         }
-        let compact = self.compact.get(a.at..b.at + (b.end - b.start)).filter(|c| LENGTH.contains(&c.len()))?;
+        let compact = self.compact.get(a.at..b.at + b.length).filter(|c| LENGTH.contains(&c.len()))?;
         Some(Part {
             start: a.start,
             end: b.end,
@@ -187,14 +190,18 @@ impl Scene<'_> {
         }
         let mut last_digit = 0;
         let mut end = end;
+        if let Some(whole) = self.in_boxes(start) {
+            (start, end) = whole;
+            cluster.clear();
+        }
         loop {
             cluster.push(self.bytes(), start, end, self.byte_before(start));
             last_digit =
-                if cluster.pieces.last().is_some_and(|p| p.has_digit || p.end - p.start <= 4) { cluster.pieces.len() } else { last_digit };
+                if cluster.pieces.last().is_some_and(|p| p.has_digit || p.length <= 4) { cluster.pieces.len() } else { last_digit };
             if cluster.pieces.len() >= PIECES {
                 break;
             }
-            let gap = self.joint(end);
+            let gap = self.joint(start, end);
             start = end + gap;
             let word = self.slice(start, start + 32);
             let length = word.iter().take_while(|b| b.is_ascii_alphanumeric()).count();
@@ -208,15 +215,48 @@ impl Scene<'_> {
         cluster.truncate(last_digit);
     }
 
-    /// How many bytes join what ends at `at` to what follows; none, where nothing does.
-    fn joint(&self, at: usize) -> usize {
-        let between = self.slice(at, at + 6);
-        let gap = between.iter().take_while(|b| matches!(b, b' ' | b'-'..=b'/' | b'_' | b'('..=b'+' | b':' | b'\t' | b'\n' | b'~')).count();
+    /// `4 1 1 1 …`, `4|1|1|1…`: letters and digits that stand apart, as in the boxes of a form, around the one at `at`.
+    fn in_boxes(&self, at: usize) -> Option<(usize, usize)> {
+        let sign = self.byte(at + 1);
+        let is_box = |at: usize| {
+            let byte = self.byte(at);
+            (byte.is_ascii_digit() || byte.is_ascii_uppercase())
+                && !self.byte_before(at).is_ascii_alphanumeric()
+                && !self.byte(at + 1).is_ascii_alphanumeric()
+        };
+        if !matches!(sign, b' ' | b'|' | b'-' | b'.') || !is_box(at) {
+            return None;
+        }
+        let (mut start, mut end) = (at, at);
+        while self.byte_before(start) == sign && start >= 2 && is_box(start - 2) && at - start < 80 {
+            start -= 2;
+        }
+        while self.byte(end + 1) == sign && is_box(end + 2) && end - at < 80 {
+            end += 2;
+        }
+        (end - start >= 16).then_some((start, end + 1))
+    }
+
+    /// How many bytes join `start..end` to what follows; none, where nothing does.
+    fn joint(&self, start: usize, end: usize) -> usize {
+        let between = self.slice(end, end + 6);
+        let is_sign = |b: &&u8| matches!(b, b' ' | b'-'..=b'/' | b'_' | b'('..=b',' | b':' | b'\t' | b'\n' | b'~' | b'|' | b'[' | b']');
+        let gap = between.iter().take_while(is_sign).count();
         let between = between.get(..gap).unwrap_or_default();
+        // A list or a table has such signs as well: they join short groups of digits alone.
+        let is_group = |from: usize| {
+            let length = self.slice(from, from + 8).iter().take_while(|b| b.is_ascii_digit()).count();
+            (2..=6).contains(&length) && !self.byte(from + length).is_ascii_alphanumeric()
+        };
         let joins = match between {
-            [one] => !matches!(one, b')'),
-            [b'.' | b')' | b'/' | b'-' | b' ', b' '] | [b' ', b'('] | [b')' | b'-', b'-'] => true,
-            [b' ', b'-' | b'/' | b'.' | b' ', b' '] | [b')', b' ', b'-'] => true,
+            [b'\t'] => end - start <= 4 && is_group(end + 1) && self.slice(start, end).iter().all(u8::is_ascii_digit),
+            [b',', b' '] | [b'|'] => {
+                end - start <= 6 && (3..=6).contains(&(end - start)) && is_group(end + gap) || end - start <= 2 && between == b"|"
+            }
+            [one] => !matches!(one, b')' | b',' | b'[' | b']'),
+            [b'.' | b')' | b'/' | b'-' | b' ', b' '] | [b' ', b'('] | [b')' | b'-', b'-'] | [b')', b'/'] => true,
+            [b' ', b'-' | b'/' | b'.' | b' ', b' '] | [b')', b' ', b'-'] | [b']', b'-', b'['] => true,
+            [b' ', b' ', b'-', b' ', b' '] | [b')', b' ', b' ', b'-', ..] | [b']', b' ', b'-', b' ', b'['] => true,
             _ => between.iter().all(|b| b" \n".contains(b)) && between.iter().filter(|b| **b == b'\n').count() == 1,
         };
         if joins { gap } else { 0 }

@@ -1,0 +1,133 @@
+//! Tables in text: what a column is called is context for its cells, as a member's name is in JSON.
+//!
+//! Lines that one sign parts into as many cells as the line above them has: comma, semicolon, tab, `|` as in Markdown; and the rows of
+//! `INSERT INTO … (…) VALUES (…)`. The first line must be made of short words.
+
+use std::ops::Range;
+
+/// The longest header of a column, and the longest cell, in bytes.
+const LONGEST: (usize, usize) = (40, 200);
+/// At most so many columns.
+const COLUMNS: usize = 40;
+
+/// Gives each cell of the tables in `text` with its column's header.
+pub(crate) fn cells(text: &str, mut each: impl FnMut(&str, Range<usize>)) {
+    inserted(text, &mut each);
+    let mut header: Option<(u8, Vec<Range<usize>>)> = None;
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let range = start..start + line.trim_end().len();
+        start += line.len();
+        // A rule, as `|---|---|` or `----+----`.
+        if !line.trim().is_empty() && line.trim().bytes().all(|b| matches!(b, b'-' | b'|' | b'+' | b':' | b'=' | b' ')) {
+            continue;
+        }
+        let row = header.as_ref().map(|(sign, columns)| (columns, split(text, range.clone(), *sign)));
+        if let Some((columns, row)) = row.filter(|(columns, row)| columns.len() == row.len()) {
+            for (column, cell) in columns.iter().zip(row) {
+                if let Some(name) = text.get(column.clone()) {
+                    each(name, cell);
+                }
+            }
+            continue;
+        }
+        header = header_of(text, range);
+    }
+}
+
+/// The columns of a line, if it may be a table's first.
+fn header_of(text: &str, line: Range<usize>) -> Option<(u8, Vec<Range<usize>>)> {
+    let bytes = text.get(line.clone())?.as_bytes();
+    let sign = [b'\t', b'|', b';', b','].into_iter().find(|s| bytes.contains(s))?;
+    let columns = split(text, line, sign);
+    let is_name = |r: &Range<usize>| {
+        text.get(r.clone()).is_some_and(|t| {
+            (2..=LONGEST.0).contains(&t.len())
+                && !t.starts_with(|c: char| c.is_ascii_digit())
+                && t.chars().all(|c| c.is_alphanumeric() || " _-./#".contains(c))
+        })
+    };
+    (columns.len() > 1 && columns.len() <= COLUMNS && columns.iter().all(is_name)).then_some((sign, columns))
+}
+
+/// The cells of a line without the blanks and quotes around them.
+fn split(text: &str, line: Range<usize>, sign: u8) -> Vec<Range<usize>> {
+    let whole = text.get(line.clone()).unwrap_or_default();
+    let (lead, inner) = if sign == b'|' {
+        let inner = whole.trim();
+        let lead = whole.len() - whole.trim_start().len() + usize::from(inner.starts_with('|'));
+        (lead, inner.strip_prefix('|').unwrap_or(inner).strip_suffix('|').unwrap_or(inner.strip_prefix('|').unwrap_or(inner)))
+    } else {
+        (0, whole)
+    };
+    let mut at = line.start + lead;
+    let mut cells = Vec::new();
+    for cell in inner.split(char::from(sign)) {
+        let trimmed = cell.trim_matches([' ', '"', '\'', '\r']);
+        let from = at + cell.find(trimmed).unwrap_or(0);
+        cells.push(from..from + trimmed.len());
+        at += cell.len() + 1;
+    }
+    cells
+}
+
+/// The values of `(a, b) VALUES ('x', 'y')`.
+fn inserted(text: &str, each: &mut impl FnMut(&str, Range<usize>)) {
+    for at in memchr::memmem::find_iter(text.as_bytes(), "VALUES") {
+        let Some((_, names)) = text.get(..at).and_then(|t| t.trim_end().strip_suffix(')')).and_then(|t| t.rsplit_once('(')) else {
+            continue;
+        };
+        let names: Vec<&str> = names.split(',').map(|n| n.trim_matches([' ', '"', '`', '\n'])).collect();
+        let rest = text.get(at + 6..).unwrap_or_default();
+        let Some(open) = rest.find('(').filter(|i| rest.get(..*i).is_some_and(|t| t.trim().is_empty())) else { continue };
+        let Some(length) = rest.get(open + 1..).and_then(|t| t.find(')')) else { continue };
+        let start = at + 6 + open + 1;
+        let cells = split(text, start..start + length, b',');
+        if cells.len() == names.len() {
+            for (name, cell) in names.into_iter().zip(cells) {
+                each(name, cell);
+            }
+        }
+    }
+}
+
+/// Whether text may hold a table: two lines in a row that hold one of its signs, or rows that are inserted.
+pub(crate) fn may_hold(text: &str) -> bool {
+    memchr::memchr2(b'\n', b'V', text.as_bytes()).is_some()
+}
+
+/// Whether a cell is short enough to be looked at by itself.
+pub(crate) fn is_short(cell: &Range<usize>) -> bool {
+    (1..=LONGEST.1).contains(&cell.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(text: &str) -> Vec<(String, String)> {
+        let mut seen = Vec::new();
+        cells(text, |name, cell| seen.push((name.to_owned(), text[cell].to_owned())));
+        seen
+    }
+
+    #[test]
+    fn cells_are_given_with_their_columns_names() {
+        let expected =
+            [("name", "Jane"), ("card no", "4111"), ("name", "Max"), ("card no", "5500")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        for text in [
+            "name,card no\nJane,4111\nMax,5500\n",
+            "name\tcard no\nJane\t4111\nMax\t5500",
+            "\"name\";\"card no\"\r\n\"Jane\";\"4111\"\r\n\"Max\";5500",
+            "| name | card no |\n|---|---|\n| Jane | 4111 |\n| Max | 5500 |",
+            "name | card no\n-----+-----\nJane | 4111\nMax | 5500",
+        ] {
+            assert_eq!(seen(text), expected, "{text}");
+        }
+        assert_eq!(
+            seen("INSERT INTO t (name, card) VALUES ('Jane', '4111');"),
+            [("name".into(), "Jane".into()), ("card".into(), "4111".into())]
+        );
+        assert!(seen("I came, and I saw.\nYes, 5 of them, all day.").is_empty());
+    }
+}
