@@ -41,21 +41,30 @@ pub(crate) struct Scene<'a> {
     current: usize,
     /// The numbers that are being looked at; kept for its room.
     cluster: Cluster,
+    /// No number begins before this.
+    numbers_done: usize,
+    /// Where what has the form of placeholders stands, in which nothing is found.
+    placeholders: &'a [(usize, usize)],
 }
 
 impl<'a> Scene<'a> {
     /// The scene of `text`, in which these hits are.
-    pub(crate) fn new(engine: &'a Engine, text: &'a str, hits: &'a [Hit], found: &'a mut Vec<Finding>) -> Self {
-        Self { engine, text, hits, found, current: 0, cluster: Cluster::default() }
+    pub(crate) fn new(
+        engine: &'a Engine,
+        text: &'a str,
+        hits: &'a [Hit],
+        placeholders: &'a [(usize, usize)],
+        found: &'a mut Vec<Finding>,
+    ) -> Self {
+        Self { engine, text, hits, placeholders, found, current: 0, cluster: Cluster::default(), numbers_done: 0 }
     }
 
     /// Runs all detectors.
     pub(crate) fn detect(&mut self) {
-        let mut numbers_done = 0;
         for (i, hit) in self.hits.iter().copied().enumerate() {
             self.current = i;
             match hit.what {
-                What::Digits if hit.start >= numbers_done => numbers_done = self.number(hit.start),
+                What::Digits if hit.start >= self.numbers_done => self.numbers_done = self.number(hit.start),
                 What::Digits => {}
                 What::At => self.at_sign(hit.start),
                 What::Colon => self.colon(hit.start),
@@ -63,6 +72,12 @@ impl<'a> Scene<'a> {
                 What::Word(meaning) => self.word(i, hit, meaning),
             }
         }
+    }
+
+    /// The end of the placeholder that `at` is in.
+    fn placeholder_at(&self, at: usize) -> Option<usize> {
+        let i = self.placeholders.partition_point(|(_, end)| *end <= at);
+        self.placeholders.get(i).filter(|(start, _)| *start <= at).map(|(_, end)| *end)
     }
 
     fn word(&mut self, index: usize, hit: Hit, meaning: Meaning) {

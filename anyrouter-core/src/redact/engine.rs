@@ -146,17 +146,15 @@ impl Engine {
     fn find_with(&self, text: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Vec<Finding> {
         let view = View::of(text);
         scan::scan(view.text(), &self.vocabulary, &self.prefixes, hits);
+        let spans = placeholder_spans(view.text(), rules.labels());
         let mut found = Vec::new();
-        Scene::new(self, view.text(), hits, &mut found).detect();
+        Scene::new(self, view.text(), hits, &spans, &mut found).detect();
         self.find_in_tables(view.text(), &mut found);
         if rules.has_own() {
             rules.find(view.text(), &mut found);
         }
         let mut found = resolve(found);
-        if !found.is_empty() {
-            let spans = placeholder_spans(view.text(), rules.labels());
-            found.retain_mut(|f| is_beside_placeholders(view.text(), f, &spans));
-        }
+        found.retain_mut(|f| is_beside_placeholders(view.text(), f, &spans));
         for finding in &mut found {
             (finding.start, finding.end) = view.source(finding.start, finding.end);
         }
@@ -183,7 +181,7 @@ impl Engine {
             named.extend([name, ": ", content]);
             scan::scan(&named, &self.vocabulary, &self.prefixes, &mut hits);
             let mut inside = Vec::new();
-            Scene::new(self, &named, &hits, &mut inside).detect();
+            Scene::new(self, &named, &hits, &[], &mut inside).detect();
             let before = name.len() + 2;
             found.extend(inside.into_iter().filter(|f| f.start >= before).map(|f| Finding {
                 start: cell.start + f.start - before,

@@ -176,17 +176,15 @@ impl Scan<'_> {
     }
 
     /// The words in Latin letters that touch others, as in `HKID係`.
+    #[cold]
     fn latin_words(&mut self, start: usize, end: usize) {
         let mut at = start;
         for run in self.bytes.get(start..end).unwrap_or_default().chunk_by(|a, b| a.is_ascii() == b.is_ascii()) {
             let (from, to) = (at, at + run.len());
             at = to;
-            if to - from > 1
-                && to - from < end - start
-                && run.first().is_some_and(u8::is_ascii)
-                && let Some((from, to, meaning)) = self.vocabulary.find(self.bytes, from, to)
-            {
-                self.hits.push(Hit { start: from, end: to, what: What::Word(meaning) });
+            if to - from < end - start && run.first().is_some_and(u8::is_ascii) {
+                self.word = Some(from);
+                self.end_word(to);
             }
         }
     }

@@ -37,8 +37,9 @@ pub(crate) fn cells(text: &str, mut each: impl FnMut(&str, Range<usize>)) {
 
 /// The columns of a line, if it may be a table's first.
 fn header_of(text: &str, line: Range<usize>) -> Option<(u8, Vec<Range<usize>>)> {
-    let bytes = text.get(line.clone())?.as_bytes();
-    let sign = [b'\t', b'|', b';', b','].into_iter().find(|s| bytes.contains(s))?;
+    // Its first cell is short, so that most lines are passed over soon.
+    let head = text.as_bytes().get(line.start..line.end.min(line.start + LONGEST.0 + 2))?;
+    let sign = [b'\t', b'|', b';', b','].into_iter().find(|s| head.contains(s))?;
     let columns = split(text, line, sign);
     let is_name = |r: &Range<usize>| {
         text.get(r.clone()).is_some_and(|t| {
@@ -63,9 +64,10 @@ fn split(text: &str, line: Range<usize>, sign: u8) -> Vec<Range<usize>> {
     let mut at = line.start + lead;
     let mut cells = Vec::new();
     for cell in inner.split(char::from(sign)) {
-        let trimmed = cell.trim_matches([' ', '"', '\'', '\r']);
-        let from = at + cell.find(trimmed).unwrap_or(0);
-        cells.push(from..from + trimmed.len());
+        let blank = [' ', '"', '\'', '\r'];
+        let tail = cell.trim_start_matches(blank);
+        let from = at + cell.len() - tail.len();
+        cells.push(from..from + tail.trim_end_matches(blank).len());
         at += cell.len() + 1;
     }
     cells

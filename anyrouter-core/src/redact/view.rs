@@ -33,8 +33,7 @@ impl<'a> View<'a> {
             for found in memchr::memchr3_iter(b'\\', b'&', b'%', bytes) {
                 at = writer.ascii(found, at);
             }
-            let breaks = ["=\n", "=\r\n", "=40"].iter().flat_map(|b| memchr::memmem::find_iter(bytes, b.as_bytes()));
-            if breaks.into_iter().any(|at| is_soft_break(bytes, at) || is_quoted_at(bytes, at)) {
+            if memchr::memchr_iter(b'=', bytes).any(|at| is_soft_break(bytes, at) || is_quoted_at(bytes, at)) {
                 // Rare: once more, byte by byte.
                 return Self::slowly(source);
             }

@@ -182,7 +182,7 @@ impl Vocabulary {
             .and(Meaning::COUNTRY)
             .and(Meaning::STOP)
             .and(Meaning::ORGANISATION);
-        if meaning.0 & !only_capitals.0 != 0 || !phrase.is_ascii() {
+        if meaning.0 & !only_capitals.0 != 0 {
             admit(&mut self.small, hash);
         }
         let entry = self.entries.entry(hash).or_default();
@@ -197,13 +197,18 @@ impl Vocabulary {
     }
 
     /// What the word at `start..end` of `text` means, and where its phrase begins and ends.
+    #[allow(clippy::inline_always)] // one call for each word of a text: a fifth of a scan
+    #[inline(always)]
     pub(crate) fn find(&self, text: &[u8], start: usize, end: usize) -> Option<(usize, usize, Meaning)> {
         let word = text.get(start..end)?;
         let hash = hash_at(text, start, end);
         let filter = if word.first().is_some_and(u8::is_ascii_lowercase) { &self.small } else { &self.filter };
-        if !admits(filter, hash) {
-            return None;
-        }
+        // Most words mean nothing, and go no further.
+        if admits(filter, hash) { self.look_up(text, start, end, hash) } else { None }
+    }
+
+    fn look_up(&self, text: &[u8], start: usize, end: usize, hash: u64) -> Option<(usize, usize, Meaning)> {
+        let word = text.get(start..end)?;
         let entry =
             self.entries.get(&hash).filter(|e| e.word.len() == word.len() && e.word.iter().zip(word).all(|(a, b)| *a == b | 0x20))?;
         let mut best = (start, end, entry.meaning);
@@ -332,6 +337,8 @@ impl Hasher for Hashed {
 }
 
 /// A hash of the word's first eight bytes, the next and the last, and its length, the case of ASCII letters left out.
+#[allow(clippy::inline_always)] // as above
+#[inline(always)]
 fn hash_at(text: &[u8], start: usize, end: usize) -> u64 {
     const FOLD: u64 = 0x2020_2020_2020_2020;
     let length = end - start;

@@ -81,6 +81,7 @@ impl Scene<'_> {
             _ => Kind::Secret,
         };
         self.add(at, end, kind, rule, 96);
+        self.numbers_done = end;
     }
 
     /// A long run of letters and digits: a format that shows inside, or a wallet's address.

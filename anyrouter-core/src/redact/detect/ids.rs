@@ -224,21 +224,30 @@ impl Scene<'_> {
 
     /// `C.P.F.`, which is no word of the vocabulary, as its words have one letter.
     fn name_in_initials(&self, start: usize, rows: &mut Vec<u16>) {
-        let mut initials = String::new();
         let text = self.part(self.ceiling(start.saturating_sub(BEFORE)), start);
         let mut chars = text.chars().peekable();
+        let mut initials = String::new();
         let mut is_inside = false;
-        while let Some(c) = chars.next() {
-            if c.is_alphabetic() && !is_inside && chars.next_if_eq(&'.').is_some() {
-                initials.push(' ');
+        loop {
+            let next = chars.next();
+            if let Some(c) = next
+                && c.is_alphabetic()
+                && !is_inside
+                && chars.next_if_eq(&'.').is_some()
+            {
                 initials.extend(c.to_lowercase());
+                initials.push(' ');
                 continue;
             }
-            rows.extend(self.engine.ids.named.get(initials.trim()).into_iter().flatten());
+            if initials.len() > 3 {
+                let words = initials.replace(' ', "");
+                let named = [initials.trim_end(), &words].into_iter().filter_map(|name| self.engine.ids.named.get(name));
+                rows.extend(named.flatten());
+            }
             initials.clear();
+            let Some(c) = next else { break };
             is_inside = c.is_alphanumeric();
         }
-        rows.extend(self.engine.ids.named.get(initials.trim()).into_iter().flatten());
     }
 
     /// A national or tax number: of those that it may be, the surest.

@@ -107,6 +107,9 @@ impl Scene<'_> {
     pub(super) fn number(&mut self, at: usize) -> usize {
         let start = at - self.slice(at.saturating_sub(LONG), at).iter().rev().take_while(|b| b.is_ascii_alphanumeric()).count();
         let length = self.slice(start, start + 600).iter().take_while(|b| b.is_ascii_alphanumeric()).count();
+        if let Some(end) = self.placeholder_at(at) {
+            return end;
+        }
         if length > LONG {
             self.opaque(start, start + length);
             return start + length;
@@ -159,11 +162,12 @@ impl Scene<'_> {
         let count = cluster.pieces.len();
         for size in (1..=count).rev() {
             for first in 0..=count - size {
-                let Some(part) = cluster.part(first, first + size - 1) else { continue };
+                let (Some(a), Some(b)) = (cluster.pieces.get(first), cluster.pieces.get(first + size - 1)) else { continue };
                 let taken = self.found.get(first_found..).unwrap_or_default();
-                if taken.iter().any(|f| part.start < f.end && f.start < part.end) {
+                if taken.iter().any(|f| a.start < f.end && f.start < b.end) {
                     continue;
                 }
+                let Some(part) = cluster.part(first, first + size - 1) else { continue };
                 // What begins as an IBAN and is none holds nothing that its name does not tell.
                 let finding =
                     self.judge(&part, &mut said, cluster).filter(|f| !is_like_iban || f.confidence > 90 && f.label != Kind::Phone.into());
@@ -188,7 +192,7 @@ impl Scene<'_> {
                 cluster.push(self.bytes(), start - 1 - word, start - 1, b' ');
             }
         }
-        let mut last_digit = 0;
+        let (mut last_digit, mut was_list) = (0, false);
         let mut end = end;
         if let Some(whole) = self.in_boxes(start) {
             (start, end) = whole;
@@ -202,6 +206,12 @@ impl Scene<'_> {
                 break;
             }
             let gap = self.joint(start, end);
+            // `4111, 1111, …` is a list of groups all through, or not at all.
+            let is_list = self.slice(end, end + gap).iter().any(|b| matches!(b, b',' | b'|'));
+            if cluster.pieces.len() > 1 && is_list != was_list {
+                break;
+            }
+            was_list = is_list;
             start = end + gap;
             let word = self.slice(start, start + 32);
             let length = word.iter().take_while(|b| b.is_ascii_alphanumeric()).count();
@@ -246,7 +256,8 @@ impl Scene<'_> {
         // A list or a table has such signs as well: they join short groups of digits alone.
         let is_group = |from: usize| {
             let length = self.slice(from, from + 8).iter().take_while(|b| b.is_ascii_digit()).count();
-            (2..=6).contains(&length) && !self.byte(from + length).is_ascii_alphanumeric()
+            let next = self.byte(from + length);
+            (2..=6).contains(&length) && !next.is_ascii_alphanumeric() && !(next == b'.' && self.byte(from + length + 1).is_ascii_digit())
         };
         let joins = match between {
             [b'\t'] => end - start <= 4 && is_group(end + 1) && self.slice(start, end).iter().all(u8::is_ascii_digit),
