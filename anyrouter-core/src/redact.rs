@@ -39,6 +39,7 @@
 #![allow(rustdoc::private_intra_doc_links)] // the rooms of this house
 
 mod detect;
+mod document;
 mod engine;
 mod json;
 mod label;

@@ -1,7 +1,7 @@
 //! A walk over JSON text: every string, number and member name, where it stands, and what it is called. Nothing is copied, and what is
 //! not JSON (RFC 8259) is said to be none.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 /// Text that is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,21 +62,56 @@ pub(crate) fn looks_like_json(text: &str) -> bool {
 /// The document that a JSON string holds, where it is one.
 pub(crate) fn nested(content: &str) -> Option<String> {
     let may = content.starts_with(['{', '[', ' ', '\\']) && content.ends_with(['}', ']', ' ', 'n', 'd', 'D']);
-    unescape(may.then_some(content)?).filter(|inner| looks_like_json(inner) && walk(inner, |_| {}).is_ok())
+    let inner = unescape(may.then_some(content)?);
+    (looks_like_json(&inner) && walk(&inner, |_| {}).is_ok()).then(|| inner.into_owned())
 }
 
-/// The string that a JSON string's content spells, and its pieces: where each begins in the string and in the content.
-pub(crate) fn unescape(content: &str) -> Option<String> {
-    if !content.contains('\\') {
-        return Some(content.to_owned());
+/// The string that a JSON string's content spells. An escape that spells no character (half of a surrogate pair) reads as U+FFFD.
+pub(crate) fn unescape(content: &str) -> Cow<'_, str> {
+    if memchr::memchr(b'\\', content.as_bytes()).is_none() {
+        return Cow::Borrowed(content);
     }
-    serde_json::from_str(&format!("\"{content}\"")).ok()
+    match serde_json::from_str(&format!("\"{content}\"")) {
+        Ok(text) => Cow::Owned(text),
+        Err(_) => Cow::Owned(unescape_parts(content)),
+    }
+}
+
+/// The same, escape by escape, for what has some that are wrong.
+fn unescape_parts(content: &str) -> String {
+    let mut out = String::with_capacity(content.len());
+    let mut rest = content;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(rest.get(..at).unwrap_or_default());
+        let escape = rest.get(at..).unwrap_or_default();
+        let whole = [12, 6, 2].into_iter().find_map(|n| {
+            let part = escape.get(..n)?;
+            let text: String = serde_json::from_str(&format!("\"{part}\"")).ok()?;
+            (text.chars().count() == 1).then_some((n, text))
+        });
+        match whole {
+            Some((length, text)) => {
+                out.push_str(&text);
+                rest = escape.get(length..).unwrap_or_default();
+            }
+            None => {
+                out.push('\u{fffd}');
+                let length = if escape.starts_with("\\u") { 6 } else { 2 };
+                rest = escape.get(length..).unwrap_or_default();
+            }
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 /// A string's content in JSON, without its quotes.
-pub(crate) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+        return Cow::Borrowed(text);
+    }
     let quoted = serde_json::Value::from(text).to_string();
-    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
+    Cow::Owned(quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned())
 }
 
 struct Walker<'a> {
@@ -218,6 +253,12 @@ mod tests {
         walk(text, |l| seen.push((text[l.range.clone()].to_owned(), l.name.to_owned(), l.path.len()))).unwrap();
         let expected = [("a", "", 0), ("x", "a", 1), ("b", "", 0), ("1", "b", 2), (r"c\n", "b", 2), (r#"y \" z"#, r"c\n", 3), ("d", "", 0)];
         assert_eq!(seen, expected.map(|(t, n, p)| (t.to_owned(), n.to_owned(), p)));
+    }
+
+    #[test]
+    fn what_spells_no_character_reads_as_one_that_is_unknown() {
+        assert_eq!(unescape(r"a\ud800b \ud83d\ude00 \n\u00e9"), "a\u{fffd}b 😀 \né");
+        assert_eq!(unescape("plain"), "plain");
     }
 
     #[test]

@@ -55,27 +55,37 @@ impl PlaceholderKey {
 
     /// A MAC over parts, each behind its length, so that no two lists of parts are the same bytes.
     fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        // A key may have any length.
-        let Ok(mut mac) = <Hmac<Sha256> as Mac>::new_from_slice(&*self.0) else { return [0; 32] };
-        for part in parts {
-            mac.update(&(part.len() as u64).to_le_bytes());
-            mac.update(part);
-        }
-        mac.finalize().into_bytes().into()
+        self.keyed().map_or([0; 32], |keyed| mac(keyed, parts))
     }
 
-    /// The identifier of a value.
-    fn id(&self, label: &str, value: &str, is_number: bool) -> String {
-        let kind: &[u8] = if is_number { b"number" } else { b"text" };
-        let mac = self.mac(&[kind, label.as_bytes(), value.as_bytes()]);
-        let bits = mac.iter().take(8).fold(0_u64, |n, b| n << 8 | u64::from(*b));
-        (0..ID).filter_map(|i| ALPHABET.get((bits >> (5 * i)) as usize & 31)).map(|b| char::from(*b)).collect()
+    /// HMAC under this key; a key may have any length.
+    fn keyed(&self) -> Option<Hmac<Sha256>> {
+        Mac::new_from_slice(&*self.0).ok()
     }
 
     /// A keyed hash that takes a value's place for good: stable under this key, and restored by nobody.
     pub(crate) fn hash(&self, label: &str, value: &str) -> String {
-        format!("{label}_{}", self.id(label, &format!("hash\0{value}"), false))
+        self.keyed().map(|keyed| placeholder(keyed, "hash", label, value)).unwrap_or_default()
     }
+}
+
+fn mac(mut keyed: Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 32] {
+    for part in parts {
+        keyed.update(&(part.len() as u64).to_le_bytes());
+        keyed.update(part);
+    }
+    keyed.finalize().into_bytes().into()
+}
+
+/// A label and an identifier.
+fn placeholder(keyed: Hmac<Sha256>, kind: &str, label: &str, value: &str) -> String {
+    let mac = mac(keyed, &[kind.as_bytes(), label.as_bytes(), value.as_bytes()]);
+    let bits = mac.iter().take(8).fold(0_u64, |n, b| n << 8 | u64::from(*b));
+    let mut text = String::with_capacity(label.len() + 1 + ID);
+    text.push_str(label);
+    text.push('_');
+    text.extend((0..ID).filter_map(|i| ALPHABET.get((bits >> (5 * i)) as usize & 31)).map(|b| char::from(*b)));
+    text
 }
 
 /// A value that a placeholder stands for.
@@ -105,6 +115,8 @@ impl Drop for Wiped {
 /// The placeholders of one request, and the values that they stand for. They are wiped when it is dropped.
 pub struct Placeholders {
     key: PlaceholderKey,
+    /// The key's HMAC before the first byte.
+    keyed: Option<Hmac<Sha256>>,
     /// By label and identifier, as `EMAIL_7qk2m9x4hd3v`.
     values: HashMap<String, Value>,
     /// The labels that are in use, the longest first.
@@ -123,12 +135,17 @@ impl std::fmt::Debug for Placeholders {
 impl Placeholders {
     /// None yet, under this key.
     pub fn new(key: PlaceholderKey) -> Self {
-        Self { key, values: HashMap::new(), labels: Vec::new(), counts: BTreeMap::new(), found: BTreeMap::new() }
+        Self { keyed: key.keyed(), key, values: HashMap::new(), labels: Vec::new(), counts: BTreeMap::new(), found: BTreeMap::new() }
     }
 
     /// Whether there is nothing to restore.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
+    }
+
+    /// Whether nothing was found and nothing is to be restored: there is nothing to look for elsewhere.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.values.is_empty() && self.found.is_empty()
     }
 
     /// How many values were taken out, by label. Nothing in it tells what they were.
@@ -147,7 +164,10 @@ impl Placeholders {
 
     /// Notes a value that was found.
     pub(crate) fn note(&mut self, finding: &Finding, value: &str) {
-        *self.counts.entry(finding.label.name().to_owned()).or_default() += 1;
+        match self.counts.get_mut(finding.label.name()) {
+            Some(count) => *count += 1,
+            None => drop(self.counts.insert(finding.label.name().to_owned(), 1)),
+        }
         if (SHORTEST..=LONGEST_KNOWN).contains(&value.len()) {
             self.found.entry(Wiped(value.to_owned())).or_insert_with(|| (finding.label.clone(), finding.rule.clone()));
         }
@@ -155,7 +175,8 @@ impl Placeholders {
 
     /// The placeholder of a value.
     pub(crate) fn of(&mut self, label: &str, value: &str, is_number: bool) -> String {
-        let placeholder = format!("{label}_{}", self.key.id(label, value, is_number));
+        let Some(keyed) = self.keyed.clone() else { return String::new() };
+        let placeholder = placeholder(keyed, if is_number { "number" } else { "text" }, label, value);
         if !self.values.contains_key(&placeholder) {
             self.values.insert(placeholder.clone(), Value { text: Zeroizing::new(value.to_owned()), is_number });
             if !self.labels.iter().any(|l| l == label) {

@@ -84,7 +84,7 @@ impl Placeholders {
         let mut done = 0;
         let walked = walk(json, |leaf| {
             let Some(content) = json.get(leaf.range.clone()).filter(|_| leaf.kind != LeafKind::Number) else { return };
-            let Some(text) = unescape(content) else { return };
+            let text = unescape(content);
             let (mut from, mut to) = (leaf.range.start, leaf.range.end);
             let restored = match self.at(&text) {
                 Some((length, value)) if numbers && length == text.len() && value.is_number && leaf.kind == LeafKind::String => {
@@ -96,14 +96,14 @@ impl Placeholders {
                     if restored == text {
                         return;
                     }
-                    escape(&restored)
+                    escape(&restored).into_owned()
                 }
                 _ => {
                     let restored = self.restore(&text);
                     if restored == text {
                         return;
                     }
-                    escape(&restored)
+                    escape(&restored).into_owned()
                 }
             };
             out.push_str(json.get(done..from).unwrap_or_default());

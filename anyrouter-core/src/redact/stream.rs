@@ -1,6 +1,6 @@
 //! Redaction of text that comes in pieces, as logs and answers do.
 
-use super::{Blocked, Placeholders, Redactor};
+use super::{Blocked, Placeholders, Redactor, redactor::splice};
 
 /// What a stream holds back before it decides, in bytes: the longest value, and what is read behind one.
 pub const HOLD: usize = 9 * 1024;
@@ -56,7 +56,8 @@ impl<'a> StreamRedactor<'a> {
             }
         };
         let within: Vec<_> = found.into_iter().filter(|f| f.start >= self.written && f.end <= cut).collect();
-        self.redactor.write_findings(&self.buffer, self.written..cut, &within, placeholders, out)?;
+        let cuts = self.redactor.cut_all(&self.buffer, &within, placeholders)?;
+        out.push_str(&splice(&self.buffer, self.written..cut, &cuts));
         let keep = cut.saturating_sub(CONTEXT);
         let keep = (keep..=cut).find(|at| self.buffer.is_char_boundary(*at)).unwrap_or(cut);
         self.buffer.drain(..keep);

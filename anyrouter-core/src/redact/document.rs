@@ -1,0 +1,285 @@
+//! Takes values out of JSON: out of its strings, numbers and names, and out of JSON within strings.
+
+use std::{borrow::Cow, ops::Range};
+
+use super::{
+    Blocked, Finding, Placeholders, Redacted, Redactor,
+    engine::place_in_escaped,
+    json::{Leaf, LeafKind, Step, escape, nested, unescape, walk},
+    placeholder::{Known, TYPED},
+    redactor::{Cut, ROUNDS, overlaps_any, repeats, splice},
+    scan::Hit,
+};
+
+/// Members whose values are words of a protocol or a schema.
+const WORDS: [&str; 8] = ["type", "role", "format", "object", "detail", "name", "required", "enum"];
+/// How far from where two message parts meet a value may be that is split over them, in bytes.
+const REACH: usize = 96;
+
+/// A leaf of a document with what is taken out of it.
+struct Planned {
+    range: Range<usize>,
+    kind: LeafKind,
+    /// What it is called, where something is taken out.
+    name: String,
+    /// Where its member begins; `None` in a list.
+    member: Option<usize>,
+    cuts: Vec<Cut>,
+    /// It is a name, or a word of a protocol or a schema: only what the detectors find in it counts.
+    is_word: bool,
+    /// The document that is in the string.
+    nested: Option<Document>,
+}
+
+/// A document and its leaves.
+struct Document {
+    json: String,
+    leaves: Vec<Planned>,
+}
+
+/// Text of a message part, as it is spelt, and the number of its leaf.
+struct Part<'a> {
+    leaf: usize,
+    content: &'a str,
+}
+
+impl Redactor {
+    /// Takes values out of a JSON document: out of its strings, numbers and names, and out of JSON within strings. Leaves for which `keep`
+    /// says so stay as they are. What is no JSON is text.
+    pub fn redact_json(
+        &self,
+        json: &str,
+        keep: impl Fn(&[Step<'_>]) -> bool,
+        placeholders: &mut Placeholders,
+    ) -> Result<Redacted<String>, Blocked> {
+        let Some((mut leaves, mut again)) = self.plan(json, &keep, placeholders)? else { return self.redact(json, placeholders) };
+        while !placeholders.is_idle() {
+            let known = placeholders.known();
+            if !self.add_repeats(json, &mut leaves, placeholders, known.as_ref())? {
+                break;
+            }
+        }
+        let mut left = self.write(json, leaves, placeholders)?;
+        for _ in 1..ROUNDS {
+            if !again {
+                break;
+            }
+            let Some((leaves, more)) = self.plan(&left, &keep, placeholders)? else { break };
+            again = more;
+            left = self.write(&left, leaves, placeholders)?;
+        }
+        Ok(Redacted(left))
+    }
+
+    /// The leaves with what is taken out of them, and whether what is left must be looked through as a whole: a name was changed, which is
+    /// context to its value, or a value that was split. Nothing, where it is no JSON.
+    fn plan(
+        &self,
+        json: &str,
+        keep: &dyn Fn(&[Step<'_>]) -> bool,
+        placeholders: &mut Placeholders,
+    ) -> Result<Option<(Vec<Planned>, bool)>, Blocked> {
+        let mut leaves: Vec<Planned> = Vec::new();
+        let mut hits = Vec::new();
+        let mut blocked = None;
+        let mut again = false;
+        // Text that goes on in the next part of a message is looked at together with it.
+        let mut parts: Vec<Part<'_>> = Vec::new();
+        let walked = walk(json, |leaf: Leaf<'_>| {
+            let Some(content) = json.get(leaf.range.clone()).filter(|_| blocked.is_none() && !keep(leaf.path)) else { return };
+            let is_name = leaf.kind == LeafKind::Name;
+            let mut planned = Planned {
+                range: leaf.range.clone(),
+                kind: leaf.kind,
+                name: String::new(),
+                member: (is_name || matches!(leaf.path.last(), Some(Step::Member(_)))).then_some(leaf.member),
+                cuts: Vec::new(),
+                is_word: is_name || WORDS.contains(&leaf.name),
+                nested: None,
+            };
+            let inner = if leaf.kind == LeafKind::String { nested(content) } else { None };
+            let result = match inner.map(|inner| (self.plan(&inner, &|_| false, placeholders), inner)) {
+                Some((Ok(Some((leaves, more))), json)) => {
+                    again |= more;
+                    planned.nested = Some(Document { json, leaves });
+                    Ok(())
+                }
+                Some((Err(e), _)) => Err(e),
+                _ => self.cut_leaf(&leaf, content, placeholders, &mut hits).map(|cuts| planned.cuts = cuts),
+            };
+            if let Err(e) = result {
+                blocked = Some(e);
+            }
+            if leaf.kind == LeafKind::String && leaf.name == "text" && planned.nested.is_none() {
+                parts.push(Part { leaf: leaves.len(), content });
+            }
+            if !planned.cuts.is_empty() {
+                leaf.name.clone_into(&mut planned.name);
+                again |= is_name;
+            }
+            leaves.push(planned);
+        });
+        match (blocked, walked) {
+            (Some(blocked), _) => Err(blocked),
+            (None, Err(_)) => Ok(None),
+            (None, Ok(())) => {
+                again |= self.join_parts(&parts, &mut leaves, placeholders)?;
+                Ok(Some((leaves, again)))
+            }
+        }
+    }
+
+    /// What is taken out of a leaf, by places in its content as it is spelt.
+    fn cut_leaf(&self, leaf: &Leaf<'_>, content: &str, placeholders: &mut Placeholders, hits: &mut Vec<Hit>) -> Result<Vec<Cut>, Blocked> {
+        let found = self.engine.find_leaf(leaf, content, &self.rules, hits);
+        found.iter().map(|f| self.cut_spelt(f, content, leaf.kind == LeafKind::Number, true, placeholders)).collect()
+    }
+
+    fn cut_spelt(
+        &self,
+        finding: &Finding,
+        content: &str,
+        is_number: bool,
+        counts: bool,
+        placeholders: &mut Placeholders,
+    ) -> Result<Cut, Blocked> {
+        let value = unescape(content.get(finding.start..finding.end).unwrap_or_default());
+        if counts {
+            placeholders.note(finding, &value);
+        }
+        let mut cut = self.cut(finding, &value, is_number, placeholders)?;
+        if let Cow::Owned(spelt) = escape(&cut.by) {
+            cut.by = spelt;
+        }
+        Ok(cut)
+    }
+
+    /// A value that is split over the texts of message parts is found where they meet, and each part of it is taken out. Whether there was
+    /// one.
+    fn join_parts(&self, parts: &[Part<'_>], leaves: &mut [Planned], placeholders: &mut Placeholders) -> Result<bool, Blocked> {
+        let mut is_any = false;
+        for pair in parts.windows(2) {
+            let [first, second] = pair else { continue };
+            let (before, after) = (unescape(first.content), unescape(second.content));
+            let floor = |text: &str, at: usize| (at.saturating_sub(3)..=at).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+            let from = floor(&before, before.len().saturating_sub(REACH));
+            let to = floor(&after, REACH.min(after.len()));
+            let (head, tail) = (before.get(from..).unwrap_or_default(), after.get(..to).unwrap_or_default());
+            let seam = head.len();
+            for finding in self.find(&format!("{head}{tail}")).into_iter().filter(|f| f.start < seam && f.end > seam) {
+                for (part, start, end) in [(first, from + finding.start, before.len()), (second, 0, finding.end - seam)] {
+                    let mut half = [Finding { start, end, ..finding.clone() }];
+                    place_in_escaped(&mut half, part.content);
+                    let [half] = half;
+                    let Some(leaf) = leaves.get_mut(part.leaf).filter(|l| !overlaps_any(&l.cuts, &half)) else { continue };
+                    leaf.cuts.push(self.cut_spelt(&half, part.content, false, true, placeholders)?);
+                    leaf.cuts.sort_by_key(|c| c.start);
+                    is_any = true;
+                }
+            }
+        }
+        Ok(is_any)
+    }
+
+    /// Adds values that stand elsewhere again, and what was typed like a placeholder; whether any was typed, which may bring more.
+    fn add_repeats(
+        &self,
+        json: &str,
+        leaves: &mut [Planned],
+        placeholders: &mut Placeholders,
+        known: Option<&Known>,
+    ) -> Result<bool, Blocked> {
+        let mut is_new = false;
+        for leaf in leaves {
+            if let Some(inner) = &mut leaf.nested {
+                is_new |= self.add_repeats(&inner.json, &mut inner.leaves, placeholders, known)?;
+                continue;
+            }
+            let Some(content) = json.get(leaf.range.clone()) else { continue };
+            if leaf.kind == LeafKind::Number {
+                if let Some(finding) = placeholders.found(content).filter(|_| leaf.cuts.is_empty()) {
+                    leaf.cuts.push(self.cut(&finding, content, true, placeholders)?);
+                }
+                continue;
+            }
+            let text = unescape(content);
+            let mut found = repeats(&text, &[], placeholders, known.filter(|_| !leaf.is_word));
+            place_in_escaped(&mut found, content);
+            found.retain(|f| !overlaps_any(&leaf.cuts, f));
+            is_new |= found.iter().any(|f| f.label.name() == TYPED);
+            for finding in &found {
+                leaf.cuts.push(self.cut_spelt(finding, content, false, false, placeholders)?);
+            }
+            leaf.cuts.sort_by_key(|c| c.start);
+        }
+        Ok(is_new)
+    }
+
+    /// The document with what is left of its leaves.
+    fn write(&self, json: &str, leaves: Vec<Planned>, placeholders: &mut Placeholders) -> Result<String, Blocked> {
+        let mut out = String::with_capacity(json.len());
+        let mut done = 0;
+        // A name that was rewritten, and how far it was then: its member may be dropped.
+        let mut name: Option<(usize, usize, usize)> = None;
+        for leaf in leaves {
+            let range = leaf.range.clone();
+            if range.start < done || leaf.cuts.is_empty() && leaf.nested.is_none() {
+                continue;
+            }
+            let content = json.get(range.clone()).unwrap_or_default();
+            let is_dropped = leaf.cuts.iter().any(|c| c.drops && c.start == 0 && c.end == content.len());
+            if leaf.kind != LeafKind::Name && is_dropped {
+                let quote = usize::from(leaf.kind == LeafKind::String);
+                if let Some((_, length, before)) = name.filter(|(member, ..)| leaf.member == Some(*member)) {
+                    out.truncate(length);
+                    done = before;
+                }
+                if let Some((from, to)) = leaf.member.map(|m| member_range(json, m, range.end + quote, done)) {
+                    out.push_str(json.get(done..from).unwrap_or_default());
+                    done = to;
+                    continue;
+                }
+            }
+            if let (LeafKind::Name, Some(member)) = (leaf.kind, leaf.member) {
+                name = Some((member, out.len(), done));
+            }
+            let text = match (leaf.nested, leaf.kind) {
+                (Some(inner), _) => escape(&self.write(&inner.json, inner.leaves, placeholders)?).into_owned(),
+                (None, LeafKind::Number) => leaf.cuts.into_iter().next().map(|c| format!("\"{}\"", c.by)).unwrap_or_default(),
+                (None, _) => self.settle(leaf.kind, &leaf.name, splice(content, 0..content.len(), &leaf.cuts), placeholders)?,
+            };
+            out.push_str(json.get(done..range.start).unwrap_or_default());
+            out.push_str(&text);
+            done = range.end;
+        }
+        out.push_str(json.get(done..).unwrap_or_default());
+        Ok(out)
+    }
+
+    /// Looks through what is left of a leaf until nothing is found: what stood beside a value may read otherwise without it.
+    fn settle(&self, kind: LeafKind, name: &str, content: String, placeholders: &mut Placeholders) -> Result<String, Blocked> {
+        let mut left = content;
+        let mut hits = Vec::new();
+        for _ in 0..ROUNDS {
+            let leaf = Leaf { kind, range: 0..left.len(), name, path: &[], member: 0 };
+            let cuts = self.cut_leaf(&leaf, &left, placeholders, &mut hits)?;
+            if cuts.is_empty() {
+                break;
+            }
+            left = splice(&left, 0..left.len(), &cuts);
+        }
+        Ok(left)
+    }
+}
+
+/// A member with one of the commas beside it.
+fn member_range(json: &str, start: usize, end: usize, done: usize) -> (usize, usize) {
+    let bytes = json.as_bytes();
+    let before = json.get(..start).unwrap_or_default().trim_end().len();
+    if before > done && bytes.get(before.wrapping_sub(1)) == Some(&b',') {
+        return (before - 1, end);
+    }
+    let rest = json.get(end..).unwrap_or_default();
+    let spaces = rest.len() - rest.trim_start().len();
+    if rest.trim_start().starts_with(',') { (start, end + spaces + 1) } else { (start, end) }
+}
