@@ -207,6 +207,12 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// Whether a byte is among a few; for sets so small a search is slower than a look at each.
+#[inline]
+pub(crate) fn one_of<const N: usize>(byte: u8, set: &[u8; N]) -> bool {
+    set.iter().fold(false, |is, other| is | (*other == byte))
+}
+
 pub(crate) fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }

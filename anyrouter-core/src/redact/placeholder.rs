@@ -30,6 +30,11 @@ impl std::fmt::Debug for PlaceholderKey {
 
 /// Characters of an identifier: digits and small letters without `i`, `l`, `o`, `u` (Crockford's Base32).
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+/// Whether a byte is one of them, or its capital.
+fn is_id(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() && !matches!(byte | 0x20, b'i' | b'l' | b'o' | b'u')
+}
+
 /// How many of them, five bits each.
 pub(crate) const ID: usize = 12;
 /// The label of text that a client typed and that reads like one of the request's placeholders.
@@ -222,7 +227,7 @@ impl Placeholders {
         let mut spans: Vec<(usize, usize)> = Vec::new();
         for joint in memchr::memchr3_iter(b'_', b'-', b' ', bytes) {
             let id = bytes.get(joint + 1..joint + 1 + ID).unwrap_or_default();
-            if id.len() < ID || !id.iter().all(|b| ALPHABET.contains(&b.to_ascii_lowercase())) {
+            if id.len() < ID || !id.iter().all(|b| is_id(*b)) {
                 continue;
             }
             let escaped = usize::from(joint.checked_sub(1).and_then(|i| bytes.get(i)) == Some(&b'\\'));
@@ -308,7 +313,7 @@ fn placeholder_length(text: &str, label: &str) -> Option<usize> {
     let name = bytes.get(..label.len()).filter(|n| n.eq_ignore_ascii_case(label.as_bytes()))?;
     let joint = joint(bytes.get(name.len()..)?);
     let id = bytes.get(name.len() + joint..name.len() + joint + ID)?;
-    (joint > 0 && id.iter().all(|b| ALPHABET.contains(&b.to_ascii_lowercase()))).then_some(name.len() + joint + ID)
+    (joint > 0 && id.iter().all(|b| is_id(*b))).then_some(name.len() + joint + ID)
 }
 
 fn is_beginning(text: &[u8], label: &[u8]) -> bool {
@@ -320,7 +325,7 @@ fn is_beginning(text: &[u8], label: &[u8]) -> bool {
         [] | [b'\\'] => true,
         rest => {
             let id = rest.get(joint(rest)..).unwrap_or_default();
-            joint(rest) > 0 && id.len() < ID && id.iter().all(|b| ALPHABET.contains(&b.to_ascii_lowercase()))
+            joint(rest) > 0 && id.len() < ID && id.iter().all(|b| is_id(*b))
         }
     }
 }
@@ -331,12 +336,15 @@ pub(crate) fn placeholder_spans<'a>(text: &str, own: impl Iterator<Item = &'a st
     memchr::memchr_iter(b'_', bytes)
         .filter_map(|joint| {
             let id = bytes.get(joint + 1..joint + 1 + ID)?;
-            if !id.iter().all(|b| ALPHABET.contains(b)) {
+            if !id.iter().all(|b| is_id(*b) && !b.is_ascii_uppercase()) {
                 return None;
             }
-            let label = text.get(..joint)?;
-            let labels = Kind::ALL.iter().map(|(kind, _)| kind.name()).chain([TYPED]).chain(own.clone());
-            let longest = labels.filter(|l| label.ends_with(l)).map(str::len).max()?;
+            let is_capital = |b: &&u8| b.is_ascii_uppercase() || b.is_ascii_digit() || **b == b'_';
+            let length = bytes.get(..joint)?.iter().rev().take(LONGEST_LABEL).take_while(is_capital).count();
+            let label = text.get(joint - length..joint)?;
+            let labels = || Kind::ALL.iter().map(|(kind, _)| kind.name()).chain([TYPED]).chain(own.clone());
+            let longest =
+                if labels().any(|l| l == label) { length } else { labels().filter(|l| label.ends_with(l)).map(str::len).max()? };
             Some((joint - longest, joint + 1 + ID))
         })
         .collect()

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use super::detect::one_of;
+
 /// Text in which each character stands for itself.
 #[derive(Debug)]
 pub(crate) struct View<'a> {
@@ -160,7 +162,7 @@ impl<'a> Writer<'a> {
 /// A line that quoted-printable text (RFC 2045, 6.7) goes on over.
 fn is_soft_break(bytes: &[u8], at: usize) -> bool {
     let Some([b'\n', after @ ..] | [b'\r', b'\n', after @ ..]) = bytes.get(at + 1..) else { return false };
-    let joins = |b: &u8| b.is_ascii_alphanumeric() || b"@._-".contains(b);
+    let joins = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b"@._-");
     at.checked_sub(1).and_then(|i| bytes.get(i)).is_some_and(joins) && after.first().is_some_and(joins)
 }
 

@@ -1,6 +1,6 @@
 //! What is given to a name: `name = value`, `name: value`, `the name is value`, in code, settings, documents and sentences.
 
-use super::Scene;
+use super::{Scene, one_of};
 use crate::redact::vocabulary::Meaning;
 
 /// How far behind its key a value may begin, in bytes.
@@ -41,7 +41,7 @@ impl Scene<'_> {
         // The rest of the name.
         let is_wide = bytes.get(at.wrapping_sub(1)).is_some_and(|b| *b >= 0x80);
         let tail = if is_wide { 0 } else { 32 };
-        let tail = self.slice(at, at + tail).iter().take_while(|b| b.is_ascii_alphanumeric() || b"_-.".contains(b)).count();
+        let tail = self.slice(at, at + tail).iter().take_while(|b| b.is_ascii_alphanumeric() || one_of(**b, b"_-.")).count();
         at += tail;
         let mut joint = None;
         // A closing quote or bracket, spaces, the sign, words that say nothing.
@@ -170,7 +170,7 @@ impl Scene<'_> {
                 .iter()
                 .take_while(|b| !b.is_ascii_whitespace() && !stops.contains(b) && (**b != b'\\'))
                 .count();
-        while end > start && b".:?".contains(&self.byte_before(end)) {
+        while end > start && one_of(self.byte_before(end), b".:?") {
             end -= 1;
         }
         // Four groups of four letters, as mail providers hand out.
@@ -222,9 +222,9 @@ impl Scene<'_> {
     fn told(&self, at: usize) -> Option<Value> {
         let is_quoted = matches!(self.byte(at), b'"' | b'\'' | b'`');
         let start = at + usize::from(is_quoted);
-        let token = self.slice(start, start + 128).iter().take_while(|b| !b.is_ascii_whitespace() && !b"\"'`<>()".contains(b)).count();
+        let token = self.slice(start, start + 128).iter().take_while(|b| !b.is_ascii_whitespace() && !one_of(**b, b"\"'`<>()")).count();
         let mut end = start + token;
-        while end > start && b".,;:?".contains(&self.byte_before(end)) {
+        while end > start && one_of(self.byte_before(end), b".,;:?") {
             end -= 1;
         }
         (end > start).then_some(Value { start, end, is_quoted, joint: Joint::Told })
@@ -233,20 +233,20 @@ impl Scene<'_> {
 
 /// `", "value": `, `\n  value: `, ` value=`: a member of its own holds the value of the name before. How long that is.
 fn value_member(rest: &[u8]) -> Option<usize> {
-    let gap = rest.iter().take_while(|b| b.is_ascii_whitespace() || b"\"',".contains(b)).count();
+    let gap = rest.iter().take_while(|b| b.is_ascii_whitespace() || one_of(**b, b"\"',")).count();
     let name = rest.get(gap..)?;
     if gap == 0 || !name.get(..5)?.eq_ignore_ascii_case(b"value") {
         return None;
     }
     let behind = name.get(5..)?;
-    let signs = behind.iter().take_while(|b| b"\"' :=".contains(b)).count();
-    let sign = behind.get(..signs)?.iter().position(|b| b":=".contains(b))?;
+    let signs = behind.iter().take_while(|b| one_of(**b, b"\"' :=")).count();
+    let sign = behind.get(..signs)?.iter().position(|b| one_of(*b, b":="))?;
     Some(gap + 5 + sign + 1)
 }
 
 /// ` &str =` behind a name and a colon: how long that is.
 fn declared_type(rest: &[u8]) -> usize {
-    let is_type = |b: &u8| b.is_ascii_alphanumeric() || b" _<>&'[]|?.".contains(b);
+    let is_type = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b" _<>&'[]|?.");
     let length = rest.iter().take_while(|b| is_type(b)).count();
     if length > 2 && rest.get(length - 1) == Some(&b' ') && rest.get(length) == Some(&b'=') && rest.get(length + 1) != Some(&b'=') {
         length + 1

@@ -1,7 +1,7 @@
 //! Passwords among a program's arguments.
 
 use super::{
-    Scene,
+    Scene, one_of,
     values::{Shape, is_filler, is_reference},
 };
 use crate::redact::{Kind, scan::Hit};
@@ -14,7 +14,7 @@ impl Scene<'_> {
             let length = self.slice(at + 1, at + 128).iter().position(|b| *b == quote || *b == b'\n').unwrap_or(0);
             return (at + 1, at + 1 + length);
         }
-        (at, at + self.slice(at, at + 128).iter().take_while(|b| !b.is_ascii_whitespace() && !b"\"';|&<>".contains(b)).count())
+        (at, at + self.slice(at, at + 128).iter().take_while(|b| !b.is_ascii_whitespace() && !one_of(**b, b"\"';|&<>")).count())
     }
 
     /// A program's line.

@@ -1,14 +1,14 @@
 //! Geographical coordinates.
 
-use super::Scene;
+use super::{Scene, one_of};
 use crate::redact::{Kind, vocabulary::Meaning};
 
 impl Scene<'_> {
     /// Latitude and longitude in degrees (ISO 6709 as people write it).
     pub(super) fn coordinates(&mut self, at: usize) {
-        let signed = at - usize::from(b"-+".contains(&self.byte_before(at)));
+        let signed = at - usize::from(one_of(self.byte_before(at), b"-+"));
         let number = |from: usize| -> Option<(usize, f64, usize)> {
-            let sign = usize::from(b"-+".contains(&self.byte(from)));
+            let sign = usize::from(one_of(self.byte(from), b"-+"));
             let whole = self.slice(from + sign, from + sign + 4).iter().take_while(|b| b.is_ascii_digit()).count();
             if !(1..=3).contains(&whole) || self.byte(from + sign + whole) != b'.' {
                 return None;
@@ -24,12 +24,12 @@ impl Scene<'_> {
         let unit = |at: usize| {
             let rest = self.part(at, (at + 6).min(self.text.len()).max(at));
             let degree = rest.chars().take_while(|c| *c == '°' || *c == ' ').map(char::len_utf8).sum::<usize>();
-            let letter = usize::from(b"NSEW".contains(&self.byte(at + degree)) && !self.byte(at + degree + 1).is_ascii_alphanumeric());
+            let letter = usize::from(one_of(self.byte(at + degree), b"NSEW") && !self.byte(at + degree + 1).is_ascii_alphanumeric());
             if letter == 1 { degree + letter } else { rest.chars().take_while(|c| *c == '°').map(char::len_utf8).sum() }
         };
         let marked = unit(end);
         let between = self.slice(end + marked, end + marked + 24);
-        let gap = between.iter().take_while(|b| b" ,;/".contains(b)).count();
+        let gap = between.iter().take_while(|b| one_of(**b, b" ,;/")).count();
         let longitude = number(end + marked + gap).filter(|(_, v, p)| v.abs() <= 180.0 && *p >= 2);
         let named = self.before(at, Meaning::COORDINATES, 32).is_some();
         if let (Some((last, _, p2)), true) = (longitude, gap > 0) {

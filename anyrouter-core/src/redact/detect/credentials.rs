@@ -4,6 +4,7 @@ use super::{
     Scene,
     assignments::{Joint, Value},
     numbers::is_uuid,
+    one_of,
     values::{Shape, is_filler, is_reference},
     wallets::is_bech32,
 };
@@ -86,13 +87,13 @@ impl Scene<'_> {
 
     /// A long run of letters and digits: a format that shows inside, or a wallet's address.
     pub(super) fn opaque(&mut self, start: usize, end: usize) {
-        let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"_-+/=.~:|@".contains(b);
+        let is_token = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b"_-+/=.~:|@");
         let left = self.slice(start.saturating_sub(200), start).iter().rev().take_while(|b| is_token(b)).count();
         let right = self.slice(end, end + 300).iter().take_while(|b| is_token(b)).count();
         let mut first = start - left;
         let last = end + right;
         // A key before `=` or `:` is none of it.
-        if let Some(i) = self.slice(first, start).iter().rposition(|b| b"=".contains(b)) {
+        if let Some(i) = self.slice(first, start).iter().rposition(|b| one_of(*b, b"=")) {
             first += i + 1;
         }
         // It may stand in a path or among a URL's credentials, or have a form that goes over their signs.
@@ -121,7 +122,7 @@ impl Scene<'_> {
         let Some(begin) = memchr::memmem::rfind(self.slice(from, hit.start), b"-----BEGIN") else { return };
         let start = from + begin;
         let rest = self.slice(hit.end, hit.end + secrets::LONGEST);
-        let body = |b: &u8| b.is_ascii_alphanumeric() || b"+/=\n\r \t-:,\\\"'>|".contains(b);
+        let body = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b"+/=\n\r \t-:,\\\"'>|");
         let length = match memchr::memmem::find(rest, b"-----END") {
             Some(end) => {
                 let after = rest.get(end + 8..).unwrap_or_default();
@@ -142,7 +143,7 @@ impl Scene<'_> {
                 .slice(hit.start.saturating_sub(40), hit.start)
                 .iter()
                 .rev()
-                .take_while(|b| b.is_ascii_alphanumeric() || b"_-.".contains(b))
+                .take_while(|b| b.is_ascii_alphanumeric() || one_of(**b, b"_-."))
                 .count();
         let values = [
             self.value_behind(hit.end, meaning),
@@ -254,7 +255,7 @@ impl Scene<'_> {
             return;
         }
         let start = hit.end + 1;
-        let token = |b: &u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(b);
+        let token = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b"-._~+/=");
         let end = start + self.slice(start, start + secrets::LONGEST).iter().take_while(|b| token(b)).count();
         let shape = Shape::of(self.slice(start, end));
         if end - start >= 12

@@ -1,6 +1,6 @@
 //! Dates of birth: dates in any usual form, with a word that says so before them.
 
-use super::Scene;
+use super::{Scene, one_of};
 use crate::redact::{Kind, scan::Hit, vocabulary::Meaning};
 
 /// How far before a date its word may stand, in bytes.
@@ -72,7 +72,7 @@ impl Scene<'_> {
         // The day before, with what joins it.
         let before = self.slice(month.start.saturating_sub(10), month.start);
         let mut start = month.start;
-        let joint = before.iter().rev().take_while(|b| b" .,-/".contains(b)).count();
+        let joint = before.iter().rev().take_while(|b| one_of(**b, b" .,-/")).count();
         let mut head = before.get(..before.len() - joint).unwrap_or_default();
         let mut length = joint;
         for particle in [&b"of"[..], b"de", b"di", b"th", b"st", b"nd", b"rd", b"er", "º".as_bytes()] {
@@ -91,7 +91,7 @@ impl Scene<'_> {
         let mut year = false;
         for _ in 0..3 {
             let mut at = end;
-            at += self.slice(at, at + 3).iter().take_while(|b| b" ,.-/".contains(b)).count();
+            at += self.slice(at, at + 3).iter().take_while(|b| one_of(**b, b" ,.-/")).count();
             for particle in ["de ", "del ", "of "] {
                 if self.part(at, at + particle.len()) == particle {
                     at += particle.len();

@@ -1,6 +1,6 @@
 //! E-mail addresses, plain and spelled out, and URLs that carry credentials.
 
-use super::Scene;
+use super::{Scene, one_of};
 use crate::redact::{Kind, scan::Hit, vocabulary::is_letter};
 
 /// Domains' ends that a spelled-out address may have.
@@ -10,7 +10,7 @@ const ENDS: [&str; 40] = [
 ];
 
 fn is_local(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"._%+-'&*/=?^`{|}~!#$".contains(&byte) || byte >= 0x80
+    byte.is_ascii_alphanumeric() || one_of(byte, b"._%+-'&*/=?^`{|}~!#$") || byte >= 0x80
 }
 
 fn is_domain(byte: u8) -> bool {
@@ -24,13 +24,13 @@ impl Scene<'_> {
         if self.url_credentials(at) || self.spaced_email(at, at + 1, false) {
             return;
         }
-        let is_email_local = |b: u8| b.is_ascii_alphanumeric() || b"._%+-'".contains(&b) || b >= 0x80;
+        let is_email_local = |b: u8| b.is_ascii_alphanumeric() || one_of(b, b"._%+-'") || b >= 0x80;
         let before = bytes.get(at.saturating_sub(64)..at).unwrap_or_default().iter().rev();
         let mut start = at - before.take_while(|b| is_email_local(**b)).count();
-        if start > 0 && at - start < 64 && is_local(self.byte_before(start)) && !b"=/{|?&#$`*!".contains(&self.byte_before(start)) {
+        if start > 0 && at - start < 64 && is_local(self.byte_before(start)) && !one_of(self.byte_before(start), b"=/{|?&#$`*!") {
             return;
         }
-        while start < at && (b".-'+%_".contains(&self.byte(start)) && (self.byte(start) != b'_') || !self.text.is_char_boundary(start)) {
+        while start < at && (one_of(self.byte(start), b".-'+%_") && (self.byte(start) != b'_') || !self.text.is_char_boundary(start)) {
             start += 1;
         }
         // Where letters of another script or a sign follow an address in ASCII, it ends before them.
@@ -45,7 +45,7 @@ impl Scene<'_> {
             let letters = self.chars_from(end).take(128).take_while(|c| c.is_alphanumeric() || matches!(c, '.' | '-'));
             end += letters.map(char::len_utf8).sum::<usize>();
         }
-        while end > at && (b".-".contains(&self.byte_before(end)) || !self.text.is_char_boundary(end)) {
+        while end > at && (one_of(self.byte_before(end), b".-") || !self.text.is_char_boundary(end)) {
             end -= 1;
         }
         let domain = self.part(at + 1, end);
@@ -79,10 +79,10 @@ impl Scene<'_> {
 
     /// `jane @ example . com`, `jane@example[.]com`, and an address whose domain is on the next line. The at sign is `at..end`.
     fn spaced_email(&mut self, at: usize, end: usize, is_spelled: bool) -> bool {
-        let is_word = |b: &u8| b.is_ascii_alphanumeric() || b"-_".contains(b);
+        let is_word = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b"-_");
         let gap = usize::from(at > 0 && self.byte_before(at) == b' ');
-        let local = self.slice(at.saturating_sub(64), at - gap).iter().rev().take_while(|b| is_word(b) || b"._+".contains(b)).count();
-        let after = self.slice(end, end + 3).iter().take_while(|b| b" \n".contains(b)).count();
+        let local = self.slice(at.saturating_sub(64), at - gap).iter().rev().take_while(|b| is_word(b) || one_of(**b, b"._+")).count();
+        let after = self.slice(end, end + 3).iter().take_while(|b| one_of(**b, b" \n")).count();
         let is_broken = after > 0;
         let mut end = end + after;
         let mut labels = 0;
@@ -118,7 +118,7 @@ impl Scene<'_> {
         let window = self.slice(from, at);
         let Some(scheme) = memchr::memmem::rfind(window, b"://") else { return false };
         let inside = window.get(scheme + 3..).unwrap_or_default();
-        if inside.is_empty() || inside.iter().any(|b| b.is_ascii_whitespace() || b"\"'<>/`".contains(b)) || !inside.contains(&b':') {
+        if inside.is_empty() || inside.iter().any(|b| b.is_ascii_whitespace() || one_of(*b, b"\"'<>/`")) || !inside.contains(&b':') {
             return false;
         }
         let password = inside.iter().position(|b| *b == b':').map_or(0, |p| inside.len() - p - 1);
@@ -127,20 +127,17 @@ impl Scene<'_> {
             .get(..scheme)
             .unwrap_or_default()
             .iter()
-            .rposition(|b| !(b.is_ascii_alphanumeric() || b"+.-".contains(b)))
+            .rposition(|b| !(b.is_ascii_alphanumeric() || one_of(*b, b"+.-")))
             .map_or(0, |p| p + 1);
         if is_variable || start == scheme {
             return false;
         }
         let mut end = at + 1;
-        while end < self.text.len()
-            && end < at + 512
-            && !self.byte(end).is_ascii_whitespace()
-            && !b"\"'<>`,;)]}|\\".contains(&self.byte(end))
+        while end < self.text.len() && end < at + 512 && !self.byte(end).is_ascii_whitespace() && !one_of(self.byte(end), b"\"'<>`,;)]}|\\")
         {
             end += 1;
         }
-        while end > at && b".:!?".contains(&self.byte_before(end)) {
+        while end > at && one_of(self.byte_before(end), b".:!?") {
             end -= 1;
         }
         // A database's is its connection string.
@@ -193,7 +190,7 @@ impl Scene<'_> {
             }
         }
         if has_at {
-            while start < end && b"([{< ".contains(&self.byte(start)) {
+            while start < end && one_of(self.byte(start), b"([{< ") {
                 start += 1;
             }
             self.add(start, end, Kind::Email, "email_spelled", 85);
@@ -202,7 +199,7 @@ impl Scene<'_> {
 
     /// `jane-at-example-dot-com`.
     fn hyphened_email(&mut self, dot: Hit) -> bool {
-        let is_part = |b: &u8| b.is_ascii_alphanumeric() || b"-_.".contains(b);
+        let is_part = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b"-_.");
         let start = dot.start - self.slice(dot.start.saturating_sub(64), dot.start).iter().rev().take_while(|b| is_part(b)).count();
         let end = dot.end + self.slice(dot.end, dot.end + 64).iter().take_while(|b| is_part(b)).count();
         let end = end - usize::from(self.byte_before(end) == b'.');
@@ -227,7 +224,7 @@ impl Scene<'_> {
                 break;
             }
             let text = self.part(word, word + length).to_ascii_lowercase();
-            let bracketed = b"([{<".contains(&self.byte_before(dot.start));
+            let bracketed = one_of(self.byte_before(dot.start), b"([{<");
             let is_word = matches!(text.as_str(), "in" | "me" | "it" | "at" | "be" | "us" | "no" | "es" | "app" | "test" | "co" | "io")
                 && word - at > 1
                 && !bracketed
@@ -254,11 +251,11 @@ impl Scene<'_> {
     }
 
     fn skip(&self, at: usize) -> usize {
-        at + self.slice(at, at + 4).iter().take_while(|b| b" )]}>([{<.".contains(b)).count()
+        at + self.slice(at, at + 4).iter().take_while(|b| one_of(**b, b" )]}>([{<.")).count()
     }
 
     fn skip_back(&self, at: usize) -> usize {
-        at - self.slice(at.saturating_sub(4), at).iter().rev().take_while(|b| b" )]}>([{<.".contains(b)).count()
+        at - self.slice(at.saturating_sub(4), at).iter().rev().take_while(|b| one_of(**b, b" )]}>([{<.")).count()
     }
 }
 

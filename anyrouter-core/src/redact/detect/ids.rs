@@ -10,6 +10,7 @@ use super::{
     Scene,
     check_digits::{Check, Number, check},
     numbers::Part,
+    one_of,
 };
 use crate::redact::{
     Kind,
@@ -253,7 +254,7 @@ impl Scene<'_> {
     /// A national or tax number: of those that it may be, the surest.
     pub(super) fn identity(&self, part: &Part<'_>, said: &Said) -> Option<Finding> {
         let is_usual = |s: &u8| matches!(s, b' ' | b'-' | b'.' | b'/' | b'_' | b'(');
-        let is_fraction = b".,".contains(&self.byte_before(part.start)) && self.byte_before(part.start - 1).is_ascii_digit();
+        let is_fraction = one_of(self.byte_before(part.start), b".,") && self.byte_before(part.start - 1).is_ascii_digit();
         let is_filler = part.compact.iter().all(|b| Some(b) == part.compact.first());
         if part.compact.len() > LONGEST
             || is_filler

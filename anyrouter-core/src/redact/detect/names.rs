@@ -1,6 +1,6 @@
 //! People's names: by the words before them, by lists of given and family names, by titles. (Scripts without spaces: see `unspaced`.)
 
-use super::{Scene, unspaced::is_unspaced_script};
+use super::{Scene, one_of, unspaced::is_unspaced_script};
 use crate::redact::{
     Kind,
     scan::Hit,
@@ -150,11 +150,11 @@ impl Scene<'_> {
 
     /// The name that a letter ends with: `Best regards,\nJane`, `LG Meik`.
     fn closing(&mut self, hit: Hit) {
-        let gap = self.slice(hit.end, hit.end + 4).iter().take_while(|b| b" ,!\n".contains(b)).count();
+        let gap = self.slice(hit.end, hit.end + 4).iter().take_while(|b| one_of(**b, b" ,!\n")).count();
         let at = hit.end + gap;
         let words = self.capitalised_words(at);
         let end = self.end_of(&words);
-        let signed = self.slice(hit.end, at).iter().any(|b| b",\n!".contains(b));
+        let signed = self.slice(hit.end, at).iter().any(|b| one_of(*b, b",\n!"));
         let last = self.text.len() - end <= 1 || matches!(self.byte(end), b'\n' | b'.') && !self.byte(end + 1).is_ascii_alphanumeric();
         if gap > 0 && !words.is_empty() && words.len() <= 3 && (last || signed && self.byte(end) != b' ') && (self.text.len() - end <= 80) {
             self.add(at, end, Kind::Person, "signed", if signed { 72 } else { 62 });
@@ -169,7 +169,7 @@ impl Scene<'_> {
         let mut words = 0;
         while words < 4 {
             let length =
-                self.slice(start.saturating_sub(24), start).iter().rev().take_while(|b| is_letter(**b) || b"-'".contains(b)).count();
+                self.slice(start.saturating_sub(24), start).iter().rev().take_while(|b| is_letter(**b) || one_of(**b, b"-'")).count();
             let from = start - length;
             if length == 0 || !self.text.is_char_boundary(from) || !self.is_capitalised(from) {
                 break;
@@ -192,7 +192,7 @@ impl Scene<'_> {
     /// A name behind `my name is`, `Name:`, `Dear`.
     fn introduced(&mut self, hit: Hit, meaning: Meaning) {
         // Mostly an ordinary word follows, and no name.
-        let mut next = hit.end + self.slice(hit.end, hit.end + 12).iter().take_while(|b| b" :=\"'*|>\t,\n_".contains(b)).count();
+        let mut next = hit.end + self.slice(hit.end, hit.end + 12).iter().take_while(|b| one_of(**b, b" :=\"'*|>\t,\n_")).count();
         if self.slice(next, next + 3) == b"is " {
             next += 3;
         }
@@ -206,7 +206,7 @@ impl Scene<'_> {
         let mut at = hit.end;
         let mut marked = false;
         // A form's dotted or ruled line.
-        let ruled = self.slice(at, at + 40).iter().take_while(|b| b" .:_".contains(b)).count();
+        let ruled = self.slice(at, at + 40).iter().take_while(|b| one_of(**b, b" .:_")).count();
         if ruled >= 4 && self.slice(at, at + ruled).windows(2).any(|w| w == b".." || w == b"__") {
             at += ruled;
             marked = true;

@@ -3,7 +3,7 @@
 //! A cluster is judged as a whole first, then its parts, the longest first: `4111 1111 1111 1111` is a card, and not four numbers; in
 //! `room 12 4111…` the card is found all the same.
 
-use super::{Scene, accounts::iban, ids::Said, wallets::base58check};
+use super::{Scene, accounts::iban, ids::Said, one_of, wallets::base58check};
 use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 
 /// A cluster is at most so many pieces.
@@ -268,7 +268,7 @@ impl Scene<'_> {
             [b'.' | b')' | b'/' | b'-' | b' ', b' '] | [b' ', b'('] | [b')' | b'-', b'-'] | [b')', b'/'] => true,
             [b' ', b'-' | b'/' | b'.' | b' ', b' '] | [b')', b' ', b'-'] | [b']', b'-', b'['] => true,
             [b' ', b' ', b'-', b' ', b' '] | [b')', b' ', b' ', b'-', ..] | [b']', b' ', b'-', b' ', b'['] => true,
-            _ => between.iter().all(|b| b" \n".contains(b)) && between.iter().filter(|b| **b == b'\n').count() == 1,
+            _ => between.iter().all(|b| one_of(*b, b" \n")) && between.iter().filter(|b| **b == b'\n').count() == 1,
         };
         if joins { gap } else { 0 }
     }
@@ -307,7 +307,7 @@ impl Scene<'_> {
         if vin.len() != 17
             || part.sizes.len() != 1
             || !part.has_letter
-            || vin.iter().any(|b| b"IOQ".contains(b))
+            || vin.iter().any(|b| one_of(*b, b"IOQ"))
             || self.slice(part.start, part.end).iter().any(u8::is_ascii_lowercase)
         {
             return None;

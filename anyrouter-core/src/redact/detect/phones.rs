@@ -1,6 +1,6 @@
 //! Telephone numbers: international by their country's plan, national by their form, their country or the words around them.
 
-use super::{Scene, numbers::Part};
+use super::{Scene, numbers::Part, one_of};
 use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 
 impl Scene<'_> {
@@ -26,7 +26,7 @@ impl Scene<'_> {
                 None
             };
         }
-        if self.byte_before(part.start) == b'.' || b".,%".contains(&self.byte(part.end)) && self.byte(part.end + 1).is_ascii_digit() {
+        if self.byte_before(part.start) == b'.' || one_of(self.byte(part.end), b".,%") && self.byte(part.end + 1).is_ascii_digit() {
             return None;
         }
         let named = self.near(part.start, part.end, Meaning::PHONE) && !self.is_called_otherwise(part);
@@ -43,7 +43,7 @@ impl Scene<'_> {
         let sizes = part.sizes;
         if let Some(national) = nanp(digits) {
             let formed = matches!(sizes, [3, 3, 4] | [1, 3, 3, 4] | [3, 7] | [1, 3, 7]);
-            let dashed = opens || part.separators.iter().any(|s| b"-.)".contains(s));
+            let dashed = opens || part.separators.iter().any(|s| one_of(*s, b"-.)"));
             return match (named, formed, national) {
                 (true, ..) => finding(start, 90),
                 (false, true, true) if dashed && !self.is_decoy(part.start) => finding(start, 80),
@@ -76,7 +76,7 @@ impl Scene<'_> {
         let sizes = part.sizes;
         let is_dated = matches!(sizes, [4, 2 | 1, 2] | [2 | 1, 2, 4] | [2, 1, 4] | [4, 2, 1] | [4, 4]) && digits.len() <= 8;
         let is_decimal = part.separators == b"."
-            || b"./=&?-".contains(&self.byte_before(part.start))
+            || one_of(self.byte_before(part.start), b"./=&?-")
             || self.byte(part.end) == b'.' && self.byte(part.end + 1) == b'.';
         if is_dated || is_decimal || self.is_decoy(part.start) || self.byte(part.end) == b'-' {
             return None;
@@ -87,7 +87,7 @@ impl Scene<'_> {
         if is_decimal_list(part) {
             return None;
         }
-        let spaced = part.sizes.len() > 1 && part.separators.iter().all(|s| b" -/.)(".contains(s));
+        let spaced = part.sizes.len() > 1 && part.separators.iter().all(|s| one_of(*s, b" -/.)("));
         if digits.first() == Some(&b'0')
             && spaced
             && (10..=12).contains(&digits.len())

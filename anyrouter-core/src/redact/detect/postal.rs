@@ -1,6 +1,6 @@
 //! Places and postal addresses: streets with their numbers in the forms of several languages, what follows them, and places by name.
 
-use super::Scene;
+use super::{Scene, one_of};
 use crate::redact::{
     Kind,
     scan::Hit,
@@ -54,7 +54,7 @@ impl Scene<'_> {
                 .slice(end_of_word.saturating_sub(24), end_of_word)
                 .iter()
                 .rev()
-                .take_while(|b| is_letter(**b) || b.is_ascii_digit() || b"'-/".contains(b))
+                .take_while(|b| is_letter(**b) || b.is_ascii_digit() || one_of(**b, b"'-/"))
                 .count();
             if length == 0 {
                 break;
@@ -146,7 +146,7 @@ impl Scene<'_> {
         let mut words = 0;
         let mut end = at;
         while words < 6 {
-            let length = self.slice(at, at + 32).iter().take_while(|b| is_letter(**b) || b"'-.".contains(b)).count();
+            let length = self.slice(at, at + 32).iter().take_while(|b| is_letter(**b) || one_of(**b, b"'-.")).count();
             let word = self.part(at, at + length);
             let is_particle = matches!(
                 word,
@@ -197,7 +197,7 @@ impl Scene<'_> {
         // The number before.
         let mut start = hit.start;
         let before = self.slice(start.saturating_sub(16), start);
-        let joint = before.iter().rev().take_while(|b| b" ,".contains(b)).count();
+        let joint = before.iter().rev().take_while(|b| one_of(**b, b" ,")).count();
         let mut head = before.get(..before.len() - joint).unwrap_or_default();
         for word in [&b" bis"[..], b" ter"] {
             head = head.strip_suffix(word).unwrap_or(head);
@@ -275,13 +275,13 @@ impl Scene<'_> {
         if !(1..=6).contains(&digits)
             || self.byte(end) != b' '
             || self.byte_before(at).is_ascii_alphanumeric()
-            || b"#-./:$".contains(&self.byte_before(at))
+            || one_of(self.byte_before(at), b"#-./:$")
         {
             return;
         }
         let mut words = 0;
         while words < 4 && self.byte(end) == b' ' && self.chars_from(end + 1).next().is_some_and(char::is_uppercase) {
-            let length = self.slice(end + 1, end + 32).iter().take_while(|b| is_letter(**b) || b"'-".contains(b)).count();
+            let length = self.slice(end + 1, end + 32).iter().take_while(|b| is_letter(**b) || one_of(**b, b"'-")).count();
             if length < 2 || self.after(end + 1, Meaning::UNIT, 0).is_some_and(|h| h.start == end + 1) && words > 0 {
                 break;
             }
@@ -320,15 +320,15 @@ impl Scene<'_> {
         let mut sure = at;
         for _ in 0..7 {
             let mut end_now = end;
-            if self.byte(end_now) == b'.' && b" ,".contains(&self.byte(end_now + 1)) {
+            if self.byte(end_now) == b'.' && one_of(self.byte(end_now + 1), b" ,") {
                 end_now += 1;
             }
-            let gap = self.slice(end_now, end_now + 4).iter().take_while(|b| b" ,\n-/".contains(b)).count();
+            let gap = self.slice(end_now, end_now + 4).iter().take_while(|b| one_of(**b, b" ,\n-/")).count();
             let joint = self.slice(end_now, end_now + gap);
             if gap == 0 || joint.iter().filter(|b| **b == b'\n').count() > 1 || matches!(joint, b"-" | b"/") {
                 break;
             }
-            let has_sign = joint.iter().any(|b| b",\n-/".contains(b));
+            let has_sign = joint.iter().any(|b| one_of(*b, b",\n-/"));
             let from = end_now + gap;
             let piece_end = self.piece_end(from);
             let piece = self.part(from, piece_end);
@@ -360,7 +360,7 @@ impl Scene<'_> {
         let mut words = 0;
         while words < 5 {
             let length =
-                self.slice(end, end + 24).iter().take_while(|b| is_letter(**b) || b.is_ascii_digit() || b"'-#.".contains(b)).count();
+                self.slice(end, end + 24).iter().take_while(|b| is_letter(**b) || b.is_ascii_digit() || one_of(**b, b"'-#.")).count();
             let word = self.slice(end, end + length);
             let starts = self.chars_from(end).next().is_some_and(|c| c.is_uppercase() || c.is_numeric() || c == '#')
                 || matches!(self.part(end, end + length), "de" | "la" | "of" | "am" | "an" | "der" | "del" | "do" | "upon" | "sur" | "no");
@@ -475,8 +475,8 @@ impl Scene<'_> {
         }
         let phrase = self.part(hit.start, hit.end).to_lowercase();
         let mut at = hit.end;
-        let skipped = self.slice(at, at + 5).iter().take_while(|b| b" :=\"'".contains(b)).count();
-        let marked = self.slice(at, at + skipped).iter().any(|b| b":=".contains(b));
+        let skipped = self.slice(at, at + 5).iter().take_while(|b| one_of(**b, b" :=\"'")).count();
+        let marked = self.slice(at, at + skipped).iter().any(|b| one_of(*b, b":="));
         at += skipped;
         if skipped == 0
             || !marked
@@ -495,7 +495,7 @@ impl Scene<'_> {
         let mut end = at;
         let mut words = 0;
         while words < 3 {
-            let length = self.slice(end, end + 32).iter().take_while(|b| is_letter(**b) || b"'-".contains(b)).count();
+            let length = self.slice(end, end + 32).iter().take_while(|b| is_letter(**b) || one_of(**b, b"'-")).count();
             if length < 3 || !self.chars_from(end).next().is_some_and(char::is_uppercase) {
                 break;
             }
@@ -518,7 +518,7 @@ impl Scene<'_> {
     /// `Address: …`, to the end of its line or field.
     fn address_field(&mut self, hit: Hit) {
         let mut at = hit.end;
-        at += self.slice(at, at + 8).iter().take_while(|b| b"_123".contains(b)).count();
+        at += self.slice(at, at + 8).iter().take_while(|b| one_of(**b, b"_123")).count();
         let rest = self.part(at, self.floor(at + 8));
         let skipped = rest.len() - rest.trim_start_matches([' ', ':', '=', '"', '\'', '*', '|', '：', '\t', '>', '是', 'は']).len();
         let sign = rest.get(..skipped).unwrap_or_default();

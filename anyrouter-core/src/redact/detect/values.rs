@@ -1,5 +1,7 @@
 //! What a value looks like that may be a secret: its characters, and whether it only stands for one.
 
+use super::one_of;
+
 /// What characters a value has.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Shape {
@@ -52,9 +54,9 @@ impl Shape {
 impl Shape {
     /// What people make passwords of: three kinds of characters, letters and digits in a longer one, or several words in a row.
     pub(super) fn is_password(&self, value: &[u8]) -> bool {
-        let rare = value.iter().filter(|b| !b.is_ascii_alphanumeric() && b.is_ascii() && !b"-._/:', ".contains(b)).count();
+        let rare = value.iter().filter(|b| !b.is_ascii_alphanumeric() && b.is_ascii() && !one_of(**b, b"-._/:', ")).count();
         let kinds = [self.small, self.capitals, self.digits, rare].iter().filter(|n| **n > 0).count();
-        let words = value.split(|b| b"-._".contains(b)).filter(|w| w.len() >= 3 && w.iter().all(u8::is_ascii_lowercase)).count();
+        let words = value.split(|b| one_of(*b, b"-._")).filter(|w| w.len() >= 3 && w.iter().all(u8::is_ascii_lowercase)).count();
         let is_safe = (6..=64).contains(&value.len()) && self.spaces == 0 && !value.contains(&b'/');
         is_safe
             && (kinds >= 3 && (self.digits > 0 || rare > 0)
@@ -199,6 +201,6 @@ pub(super) fn is_filler(value: &[u8]) -> bool {
     same || holds(b"abcdefghijkl")
         || holds(b"ABCDEFGHIJKL")
         || holds(b"0123456789abcdef")
-        || value.iter().filter(|b| b"*.xX-_#".contains(b)).count() * 4 > value.len() * 3
+        || value.iter().filter(|b| one_of(**b, b"*.xX-_#")).count() * 4 > value.len() * 3
         || memchr::memmem::find(value, b"...").is_some()
 }
