@@ -83,7 +83,7 @@ pub(super) fn upstream(
 /// A whole answer with its values.
 pub(super) fn restore_whole(placeholders: &Placeholders, body: &Bytes) -> Bytes {
     match std::str::from_utf8(body) {
-        Ok(text) if !placeholders.is_empty() => placeholders.restore_answer(text).into(),
+        Ok(text) if placeholders.may_be_in(text) => placeholders.restore_answer(text).into(),
         _ => body.clone(),
     }
 }

@@ -23,7 +23,7 @@ mod values;
 mod wallets;
 
 use self::numbers::Cluster;
-pub(crate) use self::{ids::Ids, phone_plans::Phones};
+pub(crate) use self::{credentials::HARMLESS, ids::Ids, phone_plans::Phones};
 use super::{
     Engine, Kind,
     label::Finding,

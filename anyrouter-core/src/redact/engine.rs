@@ -2,9 +2,11 @@
 
 use std::sync::OnceLock;
 
+use aho_corasick::AhoCorasick;
+
 use super::{
     Finding, Kind, Rules,
-    detect::{Ids, Phones, Scene},
+    detect::{HARMLESS, Ids, Phones, Scene},
     json::{Leaf, LeafKind, nested, walk},
     placeholder::placeholder_spans,
     scan::{self, Hit},
@@ -20,6 +22,8 @@ pub struct Engine {
     pub(crate) prefixes: Prefixes,
     pub(crate) ids: Ids,
     pub(crate) phones: Phones,
+    /// What the name of a value holds that is no secret's.
+    pub(crate) harmless: Option<AhoCorasick>,
     countries: std::collections::HashMap<Box<str>, &'static str, foldhash::fast::FixedState>,
 }
 
@@ -63,6 +67,7 @@ impl Engine {
             prefixes: Prefixes::builtin(),
             ids,
             phones: Phones::builtin(),
+            harmless: AhoCorasick::new(HARMLESS).ok(),
             countries,
         }
     }
@@ -239,28 +244,27 @@ fn is_beside_placeholders(text: &str, finding: &mut Finding, spans: &[(usize, us
 
 /// Moves findings in a string to where they are in its content, which spells it with escapes.
 pub(crate) fn place_in_escaped(found: &mut [Finding], content: &str) {
+    let bytes = content.as_bytes();
     let mut ends = found.iter_mut().flat_map(|f| [&mut f.start, &mut f.end]).peekable();
-    let mut reads = 0;
-    let mut chars = content.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        while let Some(end) = ends.next_if(|e| **e <= reads) {
-            *end = at;
+    let (mut at, mut reads) = (0, 0);
+    loop {
+        // Up to the next escape the string reads as it is spelt.
+        let plain = memchr::memchr(b'\\', bytes.get(at..).unwrap_or_default()).unwrap_or(bytes.len() - at);
+        while let Some(end) = ends.next_if(|e| **e <= reads + plain) {
+            *end = at + end.saturating_sub(reads);
         }
-        if c != '\\' {
-            reads += c.len_utf8();
+        (at, reads) = (at + plain, reads + plain);
+        if at >= bytes.len() {
+            break;
+        }
+        if bytes.get(at + 1) != Some(&b'u') {
+            (at, reads) = ((at + 2).min(bytes.len()), reads + 1);
             continue;
         }
-        let Some((_, kind)) = chars.next() else { break };
-        if kind != 'u' {
-            reads += 1;
-            continue;
-        }
-        let unit = content.get(at + 2..at + 6).and_then(|d| u32::from_str_radix(d, 16).ok()).unwrap_or(0);
-        let is_pair = (0xd800..0xdc00).contains(&unit);
-        reads += if is_pair { 4 } else { char::from_u32(unit).map_or(3, char::len_utf8) };
-        for _ in 0..if is_pair { 10 } else { 4 } {
-            chars.next();
-        }
+        let unit = |at: usize| content.get(at + 2..at + 6).and_then(|d| u32::from_str_radix(d, 16).ok()).unwrap_or(0);
+        let is_pair = (0xd800..0xdc00).contains(&unit(at)) && (0xdc00..0xe000).contains(&unit(at + 6));
+        reads += if is_pair { 4 } else { char::from_u32(unit(at)).map_or(3, char::len_utf8) };
+        at = (at + if is_pair { 12 } else { 6 }).min(bytes.len());
     }
     for end in ends {
         *end = content.len();

@@ -128,7 +128,16 @@ pub struct Placeholders {
     labels: Vec<String>,
     counts: BTreeMap<String, u64>,
     /// What was found, to be looked for wherever else it stands.
-    found: BTreeMap<Wiped, (Label, Cow<'static, str>)>,
+    found: BTreeMap<Wiped, Found>,
+}
+
+/// What a value was found as.
+#[derive(Clone)]
+struct Found {
+    label: Label,
+    rule: Cow<'static, str>,
+    /// Its placeholder as text, once it has one.
+    placeholder: Option<String>,
 }
 
 impl std::fmt::Debug for Placeholders {
@@ -174,14 +183,24 @@ impl Placeholders {
             None => drop(self.counts.insert(finding.label.name().to_owned(), 1)),
         }
         if (SHORTEST..=LONGEST_KNOWN).contains(&value.len()) {
-            self.found.entry(Wiped(value.to_owned())).or_insert_with(|| (finding.label.clone(), finding.rule.clone()));
+            if !self.found.contains_key(value) {
+                let found = Found { label: finding.label.clone(), rule: finding.rule.clone(), placeholder: None };
+                self.found.insert(Wiped(value.to_owned()), found);
+            }
         }
     }
 
     /// The placeholder of a value.
     pub(crate) fn of(&mut self, label: &str, value: &str, is_number: bool) -> String {
+        let known = self.found.get_mut(value).filter(|f| !is_number && f.label.name() == label);
+        if let Some(placeholder) = known.as_ref().and_then(|f| f.placeholder.as_ref()) {
+            return placeholder.clone();
+        }
         let Some(keyed) = self.keyed.clone() else { return String::new() };
         let placeholder = placeholder(keyed, if is_number { "number" } else { "text" }, label, value);
+        if let Some(known) = known {
+            known.placeholder = Some(placeholder.clone());
+        }
         if !self.values.contains_key(&placeholder) {
             self.values.insert(placeholder.clone(), Value { text: Zeroizing::new(value.to_owned()), is_number });
             if !self.labels.iter().any(|l| l == label) {
@@ -212,12 +231,12 @@ impl Placeholders {
         } else {
             Search::Many(AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(values()).ok()?)
         };
-        Some(Known { search, found: self.found.values().cloned().collect() })
+        Some(Known { search, found: self.found.values().map(|f| (f.label.clone(), f.rule.clone())).collect() })
     }
 
     /// Whether this value was found.
     pub(crate) fn found(&self, value: &str) -> Option<Finding> {
-        let (label, rule) = self.found.get(value)?.clone();
+        let Found { label, rule, .. } = self.found.get(value)?.clone();
         Some(Finding { start: 0, end: value.len(), label, rule, confidence: 100, country: None })
     }
 
@@ -241,6 +260,17 @@ impl Placeholders {
             }
         }
         spans
+    }
+
+    /// Whether one may stand in `text`: a label does, in any case, or an escape that may spell one.
+    pub(crate) fn may_be_in(&self, text: &str) -> bool {
+        let bytes = text.as_bytes();
+        let stands = |label: &String| {
+            let Some(first) = label.bytes().next() else { return false };
+            let begins = memchr::memchr2_iter(first, first.to_ascii_lowercase(), bytes);
+            begins.into_iter().any(|at| bytes.get(at..at + label.len()).is_some_and(|t| t.eq_ignore_ascii_case(label.as_bytes())))
+        };
+        self.labels.iter().any(stands) || memchr::memmem::find(bytes, b"\\u00").is_some()
     }
 
     /// Whether `text` may be the beginning of a placeholder that goes on behind it.

@@ -77,7 +77,7 @@ impl Placeholders {
     }
 
     fn restore_document(&self, json: &str, numbers: bool) -> String {
-        if self.is_empty() {
+        if self.is_empty() || !self.may_be_in(json) {
             return json.to_owned();
         }
         let mut out = String::with_capacity(json.len());

@@ -15,9 +15,11 @@ pub(crate) fn cells(text: &str, mut each: impl FnMut(&str, Range<usize>)) {
     inserted(text, &mut each);
     let mut header: Option<(u8, Vec<Range<usize>>)> = None;
     let mut start = 0;
-    for line in text.split_inclusive('\n') {
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|i| i + 1).chain([text.len()]);
+    for end in ends {
+        let line = text.get(start..end).unwrap_or_default();
         let range = start..start + line.trim_end().len();
-        start += line.len();
+        start = end;
         // A rule, as `|---|---|` or `----+----`.
         if !line.trim().is_empty() && line.trim().bytes().all(|b| matches!(b, b'-' | b'|' | b'+' | b':' | b'=' | b' ')) {
             continue;
@@ -37,9 +39,18 @@ pub(crate) fn cells(text: &str, mut each: impl FnMut(&str, Range<usize>)) {
 
 /// The columns of a line, if it may be a table's first.
 fn header_of(text: &str, line: Range<usize>) -> Option<(u8, Vec<Range<usize>>)> {
-    // Its first cell is short, so that most lines are passed over soon.
+    // Its first cell is short and a name, so that most lines are passed over soon.
     let head = text.as_bytes().get(line.start..line.end.min(line.start + LONGEST.0 + 2))?;
-    let sign = [b'\t', b'|', b';', b','].into_iter().find(|s| head.contains(s))?;
+    let sign = *head.iter().find(|b| matches!(b, b'\t' | b'|' | b';' | b','))?;
+    let lead = head.iter().take_while(|b| matches!(b, b'|' | b' ' | b'"')).count();
+    let sign = if head.first() == Some(&b'|') { b'|' } else { sign };
+    let rest = head.get(lead..)?;
+    let first = rest.get(..rest.iter().position(|b| *b == sign)?)?;
+    let first = first.strip_suffix(b"\"").unwrap_or(first);
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || *b >= 0x80 || matches!(b, b' ' | b'_' | b'-' | b'.' | b'/' | b'#');
+    if first.len() < 2 || !first.iter().all(is_plain) {
+        return None;
+    }
     let columns = split(text, line, sign);
     let is_name = |r: &Range<usize>| {
         text.get(r.clone()).is_some_and(|t| {

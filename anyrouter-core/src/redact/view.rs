@@ -49,7 +49,9 @@ impl<'a> View<'a> {
         let mut writer = Writer { source, out: String::new(), pieces: Vec::new(), copied: 0 };
         let bytes = source.as_bytes();
         let mut at = 0;
-        while let Some(byte) = bytes.get(at) {
+        loop {
+            at += plain_length(bytes.get(at..).unwrap_or_default());
+            let Some(byte) = bytes.get(at) else { break };
             at = match byte {
                 b'\\' | b'&' | b'%' => writer.ascii(at, at).max(at + 1),
                 b'=' if is_soft_break(bytes, at) => {
@@ -134,6 +136,10 @@ impl<'a> Writer<'a> {
     }
 
     fn replace(&mut self, at: usize, length: usize, by: Option<char>) {
+        if self.copied == 0 {
+            self.out.reserve(self.source.len());
+            self.pieces.reserve(32);
+        }
         self.copy(at);
         if let Some(character) = by {
             self.pieces.push(Piece { view: self.out.len(), source: at, spelt: Some(length) });
@@ -157,6 +163,23 @@ impl<'a> Writer<'a> {
         self.copy(self.source.len());
         View { text: Cow::Owned(self.out), pieces: self.pieces }
     }
+}
+
+/// How many bytes `text` begins with that stand for themselves.
+fn plain_length(text: &[u8]) -> usize {
+    use wide::u8x16;
+    let is_plain = |b: &u8| b.is_ascii() && !matches!(b, b'\\' | b'&' | b'%' | b'=');
+    let mut at = 0;
+    while let Some(chunk) = text.get(at..at + 16).and_then(|c| <[u8; 16]>::try_from(c).ok()) {
+        let bytes = u8x16::new(chunk);
+        let equal = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+        let odd = (equal(b'\\') | equal(b'&') | equal(b'%') | equal(b'=') | bytes).to_bitmask();
+        if odd != 0 {
+            return at + odd.trailing_zeros() as usize;
+        }
+        at += 16;
+    }
+    at + text.get(at..).unwrap_or_default().iter().take_while(|b| is_plain(b)).count()
 }
 
 /// A line that quoted-printable text (RFC 2045, 6.7) goes on over.

@@ -11,7 +11,7 @@ use super::{
 use crate::redact::{Kind, scan::Hit, secrets, vocabulary::Meaning};
 
 /// What a name holds that is no secret's: it counts, points, or speaks of one.
-const HARMLESS: [&str; 52] = [
+pub(crate) const HARMLESS: [&str; 52] = [
     "public",
     "hash_algo",
     "_file",
@@ -145,14 +145,16 @@ impl Scene<'_> {
                 .rev()
                 .take_while(|b| b.is_ascii_alphanumeric() || one_of(**b, b"_-."))
                 .count();
-        let values = [
-            self.value_behind(hit.end, meaning),
-            self.second_of_pair(hit.end),
-            self.value_in_sentence(hit.end),
-            meaning.has(Meaning::PASSWORD).then(|| self.value_before(hit.start)).flatten(),
-        ];
-        for value in values.into_iter().flatten() {
-            if let Some((kind, rule, confidence)) = self.judge_credential(hit, meaning, name_start, value) {
+        for attempt in 0..4 {
+            let value = match attempt {
+                0 => self.value_behind(hit.end, meaning),
+                1 => self.second_of_pair(hit.end),
+                2 => self.value_in_sentence(hit.end),
+                _ => meaning.has(Meaning::PASSWORD).then(|| self.value_before(hit.start)).flatten(),
+            };
+            if let Some(value) = value
+                && let Some((kind, rule, confidence)) = self.judge_credential(hit, meaning, name_start, value)
+            {
                 self.add(value.start, value.end, kind, rule, confidence);
                 return;
             }
@@ -170,7 +172,7 @@ impl Scene<'_> {
         if is_reference(bytes, value.is_quoted)
             || is_filler(bytes)
             || is_called
-            || names(&HARMLESS)
+            || self.engine.harmless.as_ref().is_some_and(|h| h.is_match(&name))
             || is_key
                 && HARMLESS_KEYS.iter().any(|w| self.slice(name_start.saturating_sub(12), name_start).to_ascii_lowercase().ends_with(w))
             || bytes.starts_with(b"0x") && bytes.len() <= 18

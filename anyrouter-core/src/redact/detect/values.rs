@@ -197,10 +197,16 @@ fn has_word(text: &str) -> bool {
 pub(super) fn is_filler(value: &[u8]) -> bool {
     let tail = value.get(value.len().saturating_sub(12)..).unwrap_or_default();
     let same = tail.len() >= 4 && tail.iter().all(|b| b.eq_ignore_ascii_case(&tail[0]));
-    let holds = |run: &[u8]| memchr::memmem::find(value, run).is_some();
-    same || holds(b"abcdefghijkl")
-        || holds(b"ABCDEFGHIJKL")
-        || holds(b"0123456789abcdef")
-        || value.iter().filter(|b| one_of(**b, b"*.xX-_#")).count() * 4 > value.len() * 3
-        || memchr::memmem::find(value, b"...").is_some()
+    let (mut signs, mut dots, mut row, mut last) = (0, 0, 0, 0);
+    for byte in value {
+        signs += usize::from(one_of(*byte, b"*.xX-_#"));
+        dots = if *byte == b'.' { dots + 1 } else { 0 };
+        // The alphabet, or the digits, in their order.
+        row = if byte.is_ascii_alphanumeric() && byte.wrapping_sub(last) == 1 { row + 1 } else { 0 };
+        last = *byte;
+        if dots == 3 || row == 9 {
+            return true;
+        }
+    }
+    same || signs * 4 > value.len() * 3
 }
