@@ -11,13 +11,13 @@ impl Scene<'_> {
         }
         let read = part.has_letter.then(|| read_as_digits(part.compact));
         let digits = read.as_deref().unwrap_or(part.compact);
-        if !digits.iter().all(u8::is_ascii_digit) || !is_issued(digits) || !luhn(digits) || is_repeated(digits) {
+        let named = self.near(part.start, part.end, Meaning::CARD);
+        if !digits.iter().all(u8::is_ascii_digit) || !(named || is_issued(digits)) || !luhn(digits) || is_repeated(digits) {
             return None;
         }
         let sizes = part.sizes;
         let uniform = part.separators.windows(2).all(|w| w[0] == w[1]) || part.separators.contains(&b'\n');
         let usual = matches!(sizes, [4, 4, 4, 4 | 1] | [4, 6, 5 | 4] | [4, 4, 4, 4, 3] | [6, 13]) || sizes.len() == digits.len();
-        let named = self.near(part.start, part.end, Meaning::CARD);
         let confidence = match (named, part.sizes.len()) {
             (true, _) if usual => 98,
             (true, _) => 75,

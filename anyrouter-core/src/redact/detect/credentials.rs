@@ -66,7 +66,7 @@ pub(crate) const HARMLESS: [&str; 52] = [
     "authsource",
 ];
 /// What a plain `key` is behind.
-const HARMLESS_KEYS: [&[u8]; 8] = [b"public ", b"cache ", b"primary ", b"foreign ", b"sort ", b"partition ", b"object ", b"s3 "];
+const HARMLESS_KEYS: [&[u8]; 7] = [b"public ", b"cache ", b"primary ", b"foreign ", b"sort ", b"partition ", b"object "];
 
 impl Scene<'_> {
     /// What a format's literal begins.

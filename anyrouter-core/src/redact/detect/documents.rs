@@ -68,14 +68,16 @@ impl Scene<'_> {
         if at >= limit {
             return;
         }
-        let alphabet = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+        // A passport's letters may be written small.
+        let small = meaning.has(Meaning::PASSPORT) && self.slice(at, at + 3).iter().all(u8::is_ascii_alphabetic);
+        let alphabet = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || small && b.is_ascii_lowercase();
         let mut end = at;
         let mut last = at;
         while end < at + 28 {
             let byte = self.byte(end);
             if alphabet(&byte) && end < self.text.len() {
                 end += 1;
-                if self.byte(end).is_ascii_lowercase() {
+                if self.byte(end).is_ascii_lowercase() && !small {
                     break;
                 }
                 if !alphabet(&self.byte(end)) {
@@ -92,12 +94,16 @@ impl Scene<'_> {
             }
         }
         if last == at {
+            self.number_before(hit, meaning);
             return;
         }
         let digits = self.slice(at, last).iter().filter(|b| b.is_ascii_digit()).count();
-        let letters = self.slice(at, last).iter().filter(|b| b.is_ascii_uppercase()).count();
+        let letters = self.slice(at, last).iter().filter(|b| b.is_ascii_alphabetic()).count();
         let size = digits + letters;
-        let (kind, rule, fits) = if meaning.has(Meaning::PASSPORT) {
+        let is_card = self.part(hit.start, hit.end).to_lowercase().contains("ausweis");
+        let (kind, rule, fits) = if meaning.has(Meaning::PASSPORT) && is_card {
+            (Kind::NationalId, "id_card", (9..=10).contains(&size) && digits >= 4)
+        } else if meaning.has(Meaning::PASSPORT) {
             (Kind::Passport, "passport", (6..=12).contains(&size) && digits >= 4)
         } else if meaning.has(Meaning::DRIVER_LICENSE) {
             (Kind::DriverLicense, "driver_license", (5..=20).contains(&size) && digits >= 3)
@@ -111,6 +117,21 @@ impl Scene<'_> {
         };
         if fits {
             self.add(at, last, kind, rule, if at - hit.end <= 12 { 90 } else { 85 });
+        }
+    }
+
+    /// `AAA123456 is my passport number`: the number stands before its name.
+    fn number_before(&mut self, hit: Hit, meaning: Meaning) {
+        let head = self.part(self.ceiling(hit.start.saturating_sub(48)), hit.start);
+        let joints = [" is my ", " is the ", " es mi ", " es el ", " ist mein ", " ist meine ", " est mon ", " è il mio "];
+        let Some(number) = joints.iter().find_map(|j| Some(head.get(..head.rfind(j)?)?)).filter(|_| meaning.has(Meaning::PASSPORT)) else {
+            return;
+        };
+        let length = number.bytes().rev().take_while(u8::is_ascii_alphanumeric).count();
+        let end = hit.start - head.len() + number.len();
+        let digits = self.slice(end - length, end).iter().filter(|b| b.is_ascii_digit()).count();
+        if (6..=12).contains(&length) && digits >= 4 {
+            self.add(end - length, end, Kind::Passport, "passport", 85);
         }
     }
 }

@@ -87,7 +87,8 @@ impl Cluster {
     /// The pieces from one to another, if they may be a number.
     fn part(&self, first: usize, last: usize) -> Option<Part<'_>> {
         let (a, b) = (self.pieces.get(first)?, self.pieces.get(last)?);
-        if !(a.has_digit || b.has_digit) {
+        // `X-1234567-L` has letters at both ends; words at both ends are none of it.
+        if !(a.has_digit || b.has_digit || a.length == 1 && b.length == 1) {
             return None;
         }
         let compact = self.compact.get(a.at..b.at + b.length).filter(|c| LENGTH.contains(&c.len()))?;
@@ -276,7 +277,7 @@ impl Scene<'_> {
     /// What a part is, if it is anything: the surest.
     fn judge(&self, part: &Part<'_>, said: &mut Option<Said>, cluster: &Cluster) -> Option<Finding> {
         let mut best: Option<Finding> = None;
-        let detectors: [&mut dyn FnMut() -> Option<Finding>; 7] = [
+        let detectors: [&mut dyn FnMut() -> Option<Finding>; 8] = [
             &mut || self.card(part),
             &mut || iban(part),
             &mut || self.phone(part),
@@ -287,6 +288,7 @@ impl Scene<'_> {
             &mut || base58(self, part),
             &mut || self.vin(part),
             &mut || british_licence(part),
+            &mut || self.british_plate_or_postcode(part),
         ];
         for detector in detectors {
             if let Some(finding) = detector()
@@ -329,6 +331,20 @@ impl Scene<'_> {
             return None;
         };
         Some(Finding::new(part.start, part.end, Kind::Vehicle, "vin", confidence))
+    }
+
+    /// `AB51 ABC` near a word for vehicles (DVLA, INF104), and `SW1A 1AA` (Royal Mail's postcodes).
+    fn british_plate_or_postcode(&self, part: &Part<'_>) -> Option<Finding> {
+        let shape: String = part.compact.iter().map(|b| if b.is_ascii_digit() { 'd' } else { 'A' }).collect();
+        let is_upper = !self.slice(part.start, part.end).iter().any(u8::is_ascii_lowercase);
+        let parted = matches!(part.separators, [b' ' | b'-']);
+        if shape == "AAddAAA" && (part.sizes == [7] || parted && part.sizes == [4, 3]) && self.near(part.start, part.end, Meaning::VEHICLE)
+        {
+            return Some(Finding::new(part.start, part.end, Kind::Vehicle, "plate", 82));
+        }
+        let is_postcode = matches!(shape.as_str(), "AddAA" | "AdddAA" | "AAddAA" | "AAdddAA" | "AdAdAA" | "AAdAdAA");
+        (is_postcode && is_upper && part.separators == b" " && part.sizes.get(1) == Some(&3))
+            .then(|| Finding::new(part.start, part.end, Kind::Address, "postcode", 60))
     }
 
     /// Whether a word before says that the number is something else: an order, an invoice, a version.
