@@ -78,6 +78,7 @@ meanings! {
     ORGANISATION "organisation" 40,
     // An at sign in brackets.
     SPELLED_AT "spelled_at" 41,
+    POSTCODE "postcode" 42,
 }
 
 impl Meaning {

@@ -6,14 +6,19 @@ use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 impl Scene<'_> {
     /// A payment card: issuer's range and length (ISO/IEC 7812), and Luhn.
     pub(super) fn card(&self, part: &Part<'_>) -> Option<Finding> {
-        if !(13..=19).contains(&part.compact.len()) {
+        if !(12..=19).contains(&part.compact.len()) {
             return None;
         }
         let read = part.has_letter.then(|| read_as_digits(part.compact));
         let digits = read.as_deref().unwrap_or(part.compact);
         let named = self.near(part.start, part.end, Meaning::CARD);
-        if !digits.iter().all(u8::is_ascii_digit) || !(named || is_issued(digits)) || !luhn(digits) || is_repeated(digits) {
+        if !digits.iter().all(u8::is_ascii_digit) || is_repeated(digits) || !(named || is_issued(digits)) {
             return None;
+        }
+        if !luhn(digits) {
+            // Somebody's slip of the finger is as private.
+            let is_meant = named && digits.len() >= 15 && is_issued(digits) && part.sizes.iter().all(|n| *n >= 4);
+            return is_meant.then(|| Finding::new(part.start, part.end, Kind::CreditCard, "card_mistyped", 58));
         }
         let sizes = part.sizes;
         let uniform = part.separators.windows(2).all(|w| w[0] == w[1]) || part.separators.contains(&b'\n');

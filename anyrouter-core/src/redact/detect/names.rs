@@ -84,8 +84,11 @@ impl Scene<'_> {
         while words.len() < 5 {
             let Some(word) = self.name_word(at) else { break };
             let text = self.part(word.start, word.end);
-            let is_initial = text.chars().count() == 1 && self.byte(word.end) == b'.';
-            if self.is_capitalised(word.start) && !self.is_stop(word) && (text.chars().count() > 1 || is_initial || !text.is_ascii()) {
+            let is_single = text.chars().count() == 1;
+            let is_middle =
+                is_single && !words.is_empty() && self.byte(word.end) == b' ' && self.is_capitalised(word.end + 1) && text != "I";
+            let is_initial = is_single && self.byte(word.end) == b'.';
+            if self.is_capitalised(word.start) && !self.is_stop(word) && (!is_single || is_initial || is_middle || !text.is_ascii()) {
                 particles = 0;
                 words.push(word);
             } else if PARTICLES.contains(&text.to_lowercase().as_str()) && !words.is_empty() && particles < 2 && self.byte(word.end) == b' '
@@ -293,11 +296,32 @@ impl Scene<'_> {
         .iter()
         .any(|p| phrase.replace(['\'', '_', '-'], " ").contains(p))
             || phrase.len() > 8 && phrase.contains("name");
+        // After these two capitalised words are a name, though no list has them.
+        let is_telling = [
+            "called",
+            "named",
+            "assistant to",
+            "directed by",
+            "written by",
+            "sung by",
+            "produced by",
+            "opened by",
+            "says he is",
+            "says she is",
+            "estate of",
+            "reservation for",
+            "booking for",
+            "change it to",
+            "it's under",
+        ]
+        .iter()
+        .any(|p| phrase.ends_with(p));
         let is_field = marked || strong;
         let end = self.end_of(&words);
         let confidence = match (strong, marked, known, words.len()) {
             (true, ..) if meaning.has(Meaning::NAME) => 86,
             (_, true, n, _) if n > 0 => 84,
+            (false, false, 0, 2..=3) if is_telling && !meaning.has(Meaning::PLACE) => 56,
             (_, true, 0, 2..=3) if is_field && !phrase.starts_with("to") && !phrase.starts_with("from") => 66,
             (false, false, _, 1) if plain == 1 => 72,
             (false, false, n, 2..) if n > 0 && (plain > 0 || n > 1) => 80,
@@ -379,8 +403,10 @@ impl Scene<'_> {
         let first_is_given = meanings.first().is_some_and(|m| m.has(Meaning::GIVEN));
         let first_is_place = meanings.first().is_some_and(|m| m.has(Meaning::PLACE_NAME));
         let opens = self.opens_sentence(start);
+        let is_alone = words.len() == 1 && (given > 0 || meaning.has(Meaning::FAMILY) && !meaning.has(Meaning::AMBIGUOUS)) && has_small;
         let confidence = match (given, family, doubtful, words.len()) {
             (_, _, _, 0) => return,
+            _ if is_alone && !first_is_place && self.is_in_list(start, end) => 60,
             (1.., 1.., _, 2..) => 86,
             (1.., _, 1.., 2..) if first_is_given => 78,
             (1.., 0, 0, 2..=3) if first_is_given && has_small && !first_is_place => 66,
@@ -409,6 +435,30 @@ impl Scene<'_> {
         self.add(start, end, Kind::Person, "listed", confidence);
     }
 
+    /// Another name is joined to the word at `start..end`, as in `Becker and Vasquez`, `Anna, Max`.
+    fn is_in_list(&self, start: usize, end: usize) -> bool {
+        let is_name = |word: Word| {
+            let meaning = self.meaning_of(word);
+            meaning.has(Meaning::ANY_NAME)
+                && self.is_capitalised(word.start)
+                && !meaning.has(Meaning::PLACE_NAME.and(Meaning::MONTH))
+                && !self.is_stop(word)
+        };
+        let after = [", ", " and ", " & ", " und ", " et ", " y "].iter().find(|j| self.part(end, self.floor(end + j.len())) == **j);
+        let before = [", ", " and ", " & ", " und ", " et ", " y "]
+            .iter()
+            .find(|j| self.part(self.ceiling(start.saturating_sub(j.len())), start) == **j);
+        after.and_then(|j| self.name_word(end + j.len())).is_some_and(is_name)
+            || before.and_then(|j| self.word_ending(start - j.len())).is_some_and(is_name)
+    }
+
+    /// The word that ends at `end`.
+    fn word_ending(&self, end: usize) -> Option<Word> {
+        let length = self.slice(end.saturating_sub(40), end).iter().rev().take_while(|b| is_letter(**b) || one_of(**b, b"-'")).count();
+        let start = end - length;
+        (length > 0 && self.text.is_char_boundary(start)).then_some(Word { start, end })
+    }
+
     /// A sentence or a line begins at `at`, where any word has a capital.
     fn opens_sentence(&self, at: usize) -> bool {
         let before = self.slice(at.saturating_sub(3), at);
@@ -426,8 +476,47 @@ impl Scene<'_> {
     fn speaks_of_person(&self, end: usize) -> bool {
         let rest = self.part(end, self.floor(end + 16));
         [
-            "'s ", ", ", " is ", " was ", " has ", " said ", " told ", " asked ", " called ", " lives ", " wants ", " needs ", " works ",
-            " will ", " can ", " and I", " hat ", " ist ", " a ", " est ", " ha ", " es ",
+            "'s ",
+            ", ",
+            " is ",
+            " was ",
+            " has ",
+            " said ",
+            " told ",
+            " asked ",
+            " called ",
+            " lives ",
+            " wants ",
+            " needs ",
+            " works ",
+            " will ",
+            " can ",
+            " and I",
+            " hat ",
+            " ist ",
+            " a ",
+            " est ",
+            " ha ",
+            " es ",
+            " had ",
+            " shouted ",
+            " spent ",
+            " gave ",
+            " went ",
+            " got ",
+            " did ",
+            " does ",
+            " thinks ",
+            " says ",
+            " signed ",
+            " paid ",
+            " left ",
+            " uploaded ",
+            " sent ",
+            " wrote ",
+            " never ",
+            " objected",
+            " here.",
         ]
         .iter()
         .any(|w| rest.starts_with(w))

@@ -217,6 +217,10 @@ impl Scene<'_> {
             let word = self.slice(start, start + 32);
             let length = word.iter().take_while(|b| b.is_ascii_alphanumeric()).count();
             let word = word.get(..length).unwrap_or_default();
+            // `3560x4587` ends a telephone number with its extension.
+            let digits = word.iter().take_while(|b| b.is_ascii_digit()).count();
+            let is_extended = digits > 2 && word.get(digits) == Some(&b'x') && word.iter().skip(digits + 1).all(u8::is_ascii_digit);
+            let length = if is_extended { digits } else { length };
             let is_short_capitals = length <= 6 && word.iter().all(u8::is_ascii_uppercase);
             if gap == 0 || length == 0 || length > 24 || !is_short_capitals && !word.iter().any(u8::is_ascii_digit) {
                 break;

@@ -32,6 +32,26 @@ impl Scene<'_> {
         if meaning.has(Meaning::ADDRESS) {
             self.address_field(hit);
         }
+        if meaning.has(Meaning::POSTCODE) {
+            self.postcode(hit);
+        }
+    }
+
+    /// `ZIP: 62701`, `my postcode is SW1A 1AA`.
+    fn postcode(&mut self, hit: Hit) {
+        let gap = self.slice(hit.end, hit.end + 8).iter().take_while(|b| one_of(**b, b" :#=\"'.")).count();
+        let mut at = hit.end + gap;
+        if self.slice(at, at + 3) == b"is " {
+            at += 3;
+        }
+        let is_code = |b: &&u8| b.is_ascii_uppercase() || b.is_ascii_digit() || one_of(**b, b" -");
+        let length = self.slice(at, at + 10).iter().take_while(is_code).count();
+        let code = self.part(at, at + length).trim_end();
+        let digits = code.bytes().filter(u8::is_ascii_digit).count();
+        let end = at + code.len();
+        if gap > 0 && (3..=9).contains(&digits) && code.len() <= 10 && !self.byte(end).is_ascii_alphanumeric() {
+            self.add(at, end, Kind::Address, "postcode", 80);
+        }
     }
 
     /// `123 North Main Street`.
@@ -443,7 +463,8 @@ impl Scene<'_> {
         ]
         .iter()
         .any(|p| text.ends_with(p));
-        let confidence = match (meaning.has(Meaning::AMBIGUOUS.and(Meaning::ANY_NAME)), context, preposition) {
+        let is_doubtful = meaning.has(Meaning::AMBIGUOUS) || meaning.has(Meaning::ANY_NAME) && !meaning.has(Meaning::COUNTRY);
+        let confidence = match (is_doubtful, context, preposition) {
             (false, true, _) => 84,
             (false, false, true) => 74,
             (false, false, false) => 62,
