@@ -361,3 +361,19 @@ fn parts_with_line_ends_are_looked_at_together_as_well() {
     assert!(!left.contains("jane.doe"), "{left}");
     assert_eq!(placeholders.restore_json(&left), json);
 }
+
+#[test]
+fn text_in_base64_is_read_and_pictures_are_not() {
+    // `Mail jane@example.com, please.`, as a file that goes with a message.
+    let body = r#"{"file_data":"data:text/plain;base64,TWFpbCBqYW5lQGV4YW1wbGUuY29tLCBwbGVhc2Uu","image":"data:image/png;base64,TWFpbCBqYW5lQGV4YW1wbGUuY29tLCBwbGVhc2Uu"}"#;
+    let mut placeholders = placeholders();
+    let left = Redactor::default().redact_json(body, |_| false, &mut placeholders).unwrap().into_inner();
+    let left: serde_json::Value = serde_json::from_str(&left).unwrap();
+    let file = left["file_data"].as_str().unwrap().strip_prefix("data:text/plain;base64,").unwrap();
+    let text = String::from_utf8(base64::Engine::decode(&base64::engine::general_purpose::STANDARD, file).unwrap()).unwrap();
+    assert!(text.starts_with("Mail EMAIL_") && text.ends_with(", please."), "{text}");
+    assert_eq!(placeholders.restore(&text), "Mail jane@example.com, please.");
+    assert_eq!(left["image"], "data:image/png;base64,TWFpbCBqYW5lQGV4YW1wbGUuY29tLCBwbGVhc2Uu");
+    let found = Redactor::default().find("see data:text/plain;base64,TWFpbCBqYW5lQGV4YW1wbGUuY29tLCBwbGVhc2Uu now");
+    assert_eq!((found.len(), found[0].label.name(), found[0].start, found[0].end), (1, "EMAIL", 27, 67));
+}

@@ -93,6 +93,12 @@ pub(super) fn restore_whole(placeholders: &Placeholders, body: &Bytes) -> Bytes 
 enum Field {
     /// A member of the delta.
     Text(&'static str),
+    /// The texts of a list of content parts.
+    Part,
+    /// The texts of a thinking part in such a list.
+    Thinking,
+    /// What is said in a sound.
+    Transcript,
     /// The arguments of the older form of a call.
     Call,
     /// The arguments of a tool call, by its index.
@@ -187,6 +193,19 @@ impl Restoring {
                 self.piece(choice, Field::Text(name), text, Within::Text);
             }
         }
+        for part in delta.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(Value::String(text)) = part.get_mut("text") {
+                self.piece(choice, Field::Part, text, Within::Text);
+            }
+            for thought in part.get_mut("thinking").and_then(Value::as_array_mut).into_iter().flatten() {
+                if let Some(Value::String(text)) = thought.get_mut("text") {
+                    self.piece(choice, Field::Thinking, text, Within::Text);
+                }
+            }
+        }
+        if let Some(Value::String(text)) = delta.get_mut("audio").and_then(|a| a.get_mut("transcript")) {
+            self.piece(choice, Field::Transcript, text, Within::Text);
+        }
         if let Some(Value::String(text)) = delta.get_mut("function_call").and_then(|c| c.get_mut("arguments")) {
             self.piece(choice, Field::Call, text, Within::Json);
         }
@@ -224,6 +243,13 @@ impl Restoring {
             match field {
                 Field::Text(name) => {
                     delta.insert((*name).to_owned(), text.into());
+                }
+                Field::Part => push_to(delta, "content", serde_json::json!({"type": "text", "text": text})),
+                Field::Thinking => {
+                    push_to(delta, "content", serde_json::json!({"type": "thinking", "thinking": [{"type": "text", "text": text}]}));
+                }
+                Field::Transcript => {
+                    delta.insert("audio".to_owned(), serde_json::json!({"transcript": text}));
                 }
                 Field::Call => {
                     delta.insert("function_call".to_owned(), serde_json::json!({"arguments": text}));
@@ -293,6 +319,33 @@ mod tests {
                 .collect();
             assert_eq!(content, text, "pieces of {size}");
             assert!(events.trim_end().ends_with("\"finish_reason\":\"stop\"}]}"), "the end is last");
+        }
+    }
+
+    #[test]
+    fn texts_in_lists_of_parts_and_in_sounds_are_restored() {
+        let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
+        let left = Redactor::default().redact("jane@example.com", &mut placeholders).unwrap().into_inner();
+        let (first, second) = left.split_at(8);
+        let shapes: [fn(&str) -> Value; 3] = [
+            |text| serde_json::json!({"content": [{"type": "text", "text": text}]}),
+            |text| serde_json::json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}]}),
+            |text| serde_json::json!({"audio": {"transcript": text}}),
+        ];
+        let pointers = ["/content/0/text", "/content/0/thinking/0/text", "/audio/transcript"];
+        for (shape, pointer) in shapes.into_iter().zip(pointers) {
+            let mut restoring = Restoring::new(Box::new(Placeholders::new(PlaceholderKey::from_bytes([3; 32]))));
+            Redactor::default().redact("jane@example.com", &mut restoring.placeholders).unwrap();
+            let mut out = Vec::new();
+            for text in [first, second, " or E"] {
+                let chunk = serde_json::json!({"choices": [{"index": 0, "delta": shape(text), "finish_reason": null}]});
+                restoring.push(format!("data: {chunk}\n\n").as_bytes(), &mut out);
+            }
+            restoring.finish(&mut out);
+            let events = String::from_utf8(out).unwrap();
+            let chunks = events.split("\n\n").filter_map(|e| serde_json::from_str::<Value>(e.strip_prefix("data: ")?).ok());
+            let text: String = chunks.filter_map(|c| Some(c["choices"][0]["delta"].pointer(pointer)?.as_str()?.to_owned())).collect();
+            assert_eq!(text, "jane@example.com or E", "{pointer}");
         }
     }
 

@@ -209,6 +209,7 @@ impl<'a> Scene<'a> {
 
 /// Whether a byte is among a few; for sets so small a search is slower than a look at each.
 #[inline]
+#[allow(clippy::needless_bitwise_bool)] // a loop without branches is unrolled
 pub(crate) fn one_of<const N: usize>(byte: u8, set: &[u8; N]) -> bool {
     set.iter().fold(false, |is, other| is | (*other == byte))
 }

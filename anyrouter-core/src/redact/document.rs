@@ -9,6 +9,7 @@ use super::{
     placeholder::{Known, TYPED},
     redactor::{Cut, ROUNDS, overlaps_any, repeats, splice},
     scan::Hit,
+    secrets::{encode, encoded_text},
 };
 
 /// Members whose values are words of a protocol or a schema.
@@ -27,14 +28,16 @@ struct Planned {
     cuts: Vec<Cut>,
     /// It is a name, or a word of a protocol or a schema: only what the detectors find in it counts.
     is_word: bool,
-    /// The document that is in the string.
-    nested: Option<Document>,
+    /// What is written in the string in a form of its own.
+    nested: Option<Nested>,
 }
 
-/// A document and its leaves.
-struct Document {
-    json: String,
-    leaves: Vec<Planned>,
+/// What a string holds.
+enum Nested {
+    /// A document and its leaves.
+    Json { json: String, leaves: Vec<Planned> },
+    /// Text in base64 behind the head of a `data:` URL.
+    Encoded { head: String, text: String, cuts: Vec<Cut> },
 }
 
 /// Text of a message part, as it is spelt, and the number of its leaf.
@@ -97,18 +100,14 @@ impl Redactor {
                 is_word: is_name || WORDS.contains(&leaf.name),
                 nested: None,
             };
-            let inner = if leaf.kind == LeafKind::String { nested(content) } else { None };
-            let result = match inner.map(|inner| (self.plan(&inner, &|_| false, placeholders), inner)) {
-                Some((Ok(Some((leaves, more))), json)) => {
-                    again |= more;
-                    planned.nested = Some(Document { json, leaves });
-                    Ok(())
-                }
-                Some((Err(e), _)) => Err(e),
-                _ => self.cut_leaf(&leaf, content, placeholders, &mut hits).map(|cuts| planned.cuts = cuts),
-            };
-            if let Err(e) = result {
-                blocked = Some(e);
+            let is_string = leaf.kind == LeafKind::String;
+            match self.plan_nested(content, is_string, &mut again, placeholders) {
+                Ok(Some(nested)) => planned.nested = Some(nested),
+                Ok(None) => match self.cut_leaf(&leaf, content, placeholders, &mut hits) {
+                    Ok(cuts) => planned.cuts = cuts,
+                    Err(e) => blocked = Some(e),
+                },
+                Err(e) => blocked = Some(e),
             }
             if leaf.kind == LeafKind::String && leaf.name == "text" && planned.nested.is_none() {
                 parts.push(Part { leaf: leaves.len(), content });
@@ -127,6 +126,28 @@ impl Redactor {
                 Ok(Some((leaves, again)))
             }
         }
+    }
+
+    /// What a string holds in a form of its own, if it does.
+    fn plan_nested(
+        &self,
+        content: &str,
+        is_string: bool,
+        again: &mut bool,
+        placeholders: &mut Placeholders,
+    ) -> Result<Option<Nested>, Blocked> {
+        if !is_string {
+            return Ok(None);
+        }
+        if let Some((head, text)) = encoded_text(content) {
+            let cuts = self.cut_all(&text, &self.find(&text), placeholders)?;
+            let head = content.get(..head).unwrap_or_default().to_owned();
+            return Ok(Some(Nested::Encoded { head, text, cuts }));
+        }
+        let Some(json) = nested(content) else { return Ok(None) };
+        let Some((leaves, more)) = self.plan(&json, &|_| false, placeholders)? else { return Ok(None) };
+        *again |= more;
+        Ok(Some(Nested::Json { json, leaves }))
     }
 
     /// What is taken out of a leaf, by places in its content as it is spelt.
@@ -191,9 +212,21 @@ impl Redactor {
     ) -> Result<bool, Blocked> {
         let mut is_new = false;
         for leaf in leaves {
-            if let Some(inner) = &mut leaf.nested {
-                is_new |= self.add_repeats(&inner.json, &mut inner.leaves, placeholders, known)?;
-                continue;
+            match &mut leaf.nested {
+                Some(Nested::Json { json, leaves }) => {
+                    is_new |= self.add_repeats(json, leaves, placeholders, known)?;
+                    continue;
+                }
+                Some(Nested::Encoded { text, cuts, .. }) => {
+                    for finding in repeats(text, cuts, placeholders, known) {
+                        is_new |= finding.label.name() == TYPED;
+                        let value = text.get(finding.start..finding.end).unwrap_or_default();
+                        cuts.push(self.cut(&finding, value, false, placeholders)?);
+                    }
+                    cuts.sort_by_key(|c| c.start);
+                    continue;
+                }
+                None => {}
             }
             let Some(content) = json.get(leaf.range.clone()) else { continue };
             if leaf.kind == LeafKind::Number {
@@ -244,7 +277,9 @@ impl Redactor {
                 name = Some((member, out.len(), done));
             }
             let text = match (leaf.nested, leaf.kind) {
-                (Some(inner), _) => escape(&self.write(&inner.json, inner.leaves, placeholders)?).into_owned(),
+                (Some(Nested::Json { json, leaves }), _) => escape(&self.write(&json, leaves, placeholders)?).into_owned(),
+                (Some(Nested::Encoded { cuts, .. }), _) if cuts.is_empty() => continue,
+                (Some(Nested::Encoded { head, text, cuts }), _) => head + &encode(&self.take_out(&text, &cuts, placeholders)?),
                 (None, LeafKind::Number) => leaf.cuts.into_iter().next().map(|c| format!("\"{}\"", c.by)).unwrap_or_default(),
                 (None, _) => self.settle(leaf.kind, &leaf.name, splice(content, 0..content.len(), &leaf.cuts), placeholders)?,
             };

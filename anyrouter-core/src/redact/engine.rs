@@ -63,7 +63,7 @@ impl Engine {
         }
         let ids = Ids::builtin();
         Self {
-            vocabulary: Vocabulary::new(&tables, &[(&names, Meaning::COUNTRY), (&ids.names(), Meaning::ID_NAME)]),
+            vocabulary: Vocabulary::new(&tables, &[(&names, Meaning::COUNTRY), (ids.names(), Meaning::ID_NAME)]),
             prefixes: Prefixes::builtin(),
             ids,
             phones: Phones::builtin(),

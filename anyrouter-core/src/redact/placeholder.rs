@@ -182,11 +182,9 @@ impl Placeholders {
             Some(count) => *count += 1,
             None => drop(self.counts.insert(finding.label.name().to_owned(), 1)),
         }
-        if (SHORTEST..=LONGEST_KNOWN).contains(&value.len()) {
-            if !self.found.contains_key(value) {
-                let found = Found { label: finding.label.clone(), rule: finding.rule.clone(), placeholder: None };
-                self.found.insert(Wiped(value.to_owned()), found);
-            }
+        if (SHORTEST..=LONGEST_KNOWN).contains(&value.len()) && !self.found.contains_key(value) {
+            let found = Found { label: finding.label.clone(), rule: finding.rule.clone(), placeholder: None };
+            self.found.insert(Wiped(value.to_owned()), found);
         }
     }
 

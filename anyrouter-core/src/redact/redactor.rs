@@ -72,6 +72,9 @@ impl Redactor {
     /// Takes values out of text. What they were is in `placeholders` as long as those live.
     pub fn redact(&self, text: &str, placeholders: &mut Placeholders) -> Result<Redacted<String>, Blocked> {
         let mut cuts = self.cut_all(text, &self.find(text), placeholders)?;
+        if cuts.is_empty() && placeholders.is_idle() {
+            return Ok(Redacted(text.to_owned()));
+        }
         while !placeholders.is_idle() {
             let known = placeholders.known();
             let repeats = repeats(text, &cuts, placeholders, known.as_ref());
@@ -86,16 +89,20 @@ impl Redactor {
                 break;
             }
         }
-        let mut left = splice(text, 0..text.len(), &cuts);
+        self.take_out(text, &cuts, placeholders).map(Redacted)
+    }
+
+    /// Text without what is cut, looked through until nothing is found: what stood beside a value may read otherwise without it.
+    pub(super) fn take_out(&self, text: &str, cuts: &[Cut], placeholders: &mut Placeholders) -> Result<String, Blocked> {
+        let mut left = splice(text, 0..text.len(), cuts);
         for _ in 0..ROUNDS {
-            if cuts.is_empty() {
+            let more = self.cut_all(&left, &self.find(&left), placeholders)?;
+            if more.is_empty() {
                 break;
             }
-            // What stood beside a value may read otherwise without it.
-            cuts = self.cut_all(&left, &self.find(&left), placeholders)?;
-            left = splice(&left, 0..left.len(), &cuts);
+            left = splice(&left, 0..left.len(), &more);
         }
-        Ok(Redacted(left))
+        Ok(left)
     }
 
     /// What stands in the place of each of these findings, which are counted and remembered.

@@ -6,6 +6,7 @@
 use std::sync::OnceLock;
 
 use aho_corasick::AhoCorasick;
+use base64::{Engine as _, engine::GeneralPurpose};
 use regex::bytes::{Regex, RegexBuilder};
 
 /// A form of secrets.
@@ -144,6 +145,11 @@ impl Prefixes {
         (!is_text).then(|| at + start + base64_length(text.get(at + start..).unwrap_or_default()))
     }
 
+    /// Whether this is the group of `data:` URLs.
+    pub(crate) fn is_data_url(group: u16) -> bool {
+        group == DATA_URL
+    }
+
     /// The format of `group` that begins at `at`, and its end: of several the longest.
     pub(crate) fn matches(&self, text: &[u8], at: usize, group: u16) -> Option<(usize, &Format)> {
         let rest = text.get(at..)?;
@@ -196,6 +202,24 @@ pub(crate) fn data_url(text: &[u8]) -> Option<(usize, bool)> {
         kind.starts_with(b"text/") || kind.starts_with(b"application/json") || kind.starts_with(b"application/xml") || kind.is_empty();
     Some((marker + 8, is_text))
 }
+
+/// What a string holds that is a `data:` URL of text in base64: the length of what stands before it, and the text.
+pub(crate) fn encoded_text(content: &str) -> Option<(usize, String)> {
+    let (start, is_text) = content.starts_with("data:").then(|| data_url(content.as_bytes())).flatten()?;
+    let bytes = BASE64.decode(content.get(start..).filter(|_| is_text)?).ok()?;
+    Some((start, String::from_utf8(bytes).ok()?))
+}
+
+/// Text as base64.
+pub(crate) fn encode(text: &str) -> String {
+    BASE64.encode(text)
+}
+
+/// Base64 (RFC 4648, 4) that is read with or without padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    base64::engine::GeneralPurposeConfig::new().with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
+);
 
 /// How many bytes of base64 (RFC 4648, both alphabets) `text` begins with.
 pub(crate) fn base64_length(text: &[u8]) -> usize {

@@ -8,7 +8,7 @@ use super::{
     values::{Shape, is_filler, is_reference},
     wallets::is_bech32,
 };
-use crate::redact::{Kind, scan::Hit, secrets, vocabulary::Meaning};
+use crate::redact::{Kind, label::Finding, scan::Hit, secrets, vocabulary::Meaning};
 
 /// What a name holds that is no secret's: it counts, points, or speaks of one.
 pub(crate) const HARMLESS: [&str; 52] = [
@@ -71,6 +71,10 @@ const HARMLESS_KEYS: [&[u8]; 7] = [b"public ", b"cache ", b"primary ", b"foreign
 impl Scene<'_> {
     /// What a format's literal begins.
     pub(super) fn format(&mut self, at: usize, group: u16) {
+        if secrets::Prefixes::is_data_url(group) {
+            self.encoded(at);
+            return;
+        }
         let Some((end, format)) = self.engine.prefixes.matches(self.bytes(), at, group) else { return };
         let rule = format.rule;
         if is_filler(self.slice(at, end)) {
@@ -83,6 +87,18 @@ impl Scene<'_> {
         };
         self.add(at, end, kind, rule, 96);
         self.numbers_done = end;
+    }
+
+    /// Text in base64, in a `data:` URL at `at`: all of it counts as the surest value that is in it.
+    fn encoded(&mut self, at: usize) {
+        let Some((head, _)) = secrets::data_url(self.slice(at, self.text.len())) else { return };
+        let start = at + head;
+        let end = start + secrets::base64_length(self.slice(start, self.text.len()));
+        let Some((_, text)) = secrets::encoded_text(self.part(at, end)) else { return };
+        self.numbers_done = end;
+        if let Some(inside) = self.engine.find(&text).into_iter().max_by_key(|f| f.confidence) {
+            self.found.push(Finding { start, end, confidence: 97, ..inside });
+        }
     }
 
     /// A long run of letters and digits: a format that shows inside, or a wallet's address.

@@ -124,7 +124,7 @@ impl Scene<'_> {
     fn number_before(&mut self, hit: Hit, meaning: Meaning) {
         let head = self.part(self.ceiling(hit.start.saturating_sub(48)), hit.start);
         let joints = [" is my ", " is the ", " es mi ", " es el ", " ist mein ", " ist meine ", " est mon ", " è il mio "];
-        let Some(number) = joints.iter().find_map(|j| Some(head.get(..head.rfind(j)?)?)).filter(|_| meaning.has(Meaning::PASSPORT)) else {
+        let Some(number) = joints.iter().find_map(|j| head.get(..head.rfind(j)?)).filter(|_| meaning.has(Meaning::PASSPORT)) else {
             return;
         };
         let length = number.bytes().rev().take_while(u8::is_ascii_alphanumeric).count();

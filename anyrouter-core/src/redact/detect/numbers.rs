@@ -80,6 +80,14 @@ impl Cluster {
         self.separators.truncate(pieces.saturating_sub(1));
     }
 
+    fn digits(&self) -> usize {
+        self.compact.iter().filter(|b| b.is_ascii_digit()).count()
+    }
+
+    fn start(&self) -> usize {
+        self.pieces.first().map_or(0, |p| p.start)
+    }
+
     fn end(&self) -> usize {
         self.pieces.last().map_or(0, |p| p.end)
     }
@@ -133,26 +141,30 @@ impl Scene<'_> {
         for piece in cluster.pieces.iter().filter(|p| p.start > at && p.end - p.start >= 20) {
             self.opaque(piece.start, piece.end);
         }
-        let taken = self.judge_parts(&cluster);
-        let next = match taken {
-            None => start + length,
-            Some(None) if cluster.pieces.len() == PIECES => cluster.pieces.get(PIECES / 2).map_or(cluster.end(), |p| p.start),
-            Some(None) => cluster.end(),
-            // What was not taken may go on into what follows the cluster.
-            Some(Some(taken)) => taken,
+        let next = if self.may_be_number(&cluster) {
+            match self.judge_parts(&cluster) {
+                // What was not taken may go on into what follows the cluster.
+                Some(taken) => taken,
+                None if cluster.pieces.len() == PIECES => cluster.pieces.get(PIECES / 2).map_or(cluster.end(), |p| p.start),
+                None => cluster.end(),
+            }
+        } else {
+            start + length
         };
         self.cluster = cluster;
         next.max(at + 1)
     }
 
-    /// Finds what the cluster's parts are: the end of the last one that is something. `None` where it holds no number.
-    fn judge_parts(&mut self, cluster: &Cluster) -> Option<Option<usize>> {
-        let digits = cluster.compact.iter().filter(|b| b.is_ascii_digit()).count();
-        let start = cluster.pieces.first()?.start;
-        let capitals = || self.slice(start, cluster.end()).iter().filter(|b| b.is_ascii_uppercase()).count();
-        if digits < 5 && (digits < 4 || capitals() < 3) || self.is_in_opaque(start, cluster.end()) {
-            return None;
-        }
+    /// Whether a cluster has as many digits as a number needs, and is no part of a longer token.
+    fn may_be_number(&self, cluster: &Cluster) -> bool {
+        let digits = cluster.digits();
+        let capitals = || self.slice(cluster.start(), cluster.end()).iter().filter(|b| b.is_ascii_uppercase()).count();
+        (digits >= 5 || digits == 4 && capitals() >= 3) && !self.is_in_opaque(cluster.start(), cluster.end())
+    }
+
+    /// Finds what the cluster's parts are: the end of the last one that is something.
+    fn judge_parts(&mut self, cluster: &Cluster) -> Option<usize> {
+        let (start, digits) = (cluster.start(), cluster.digits());
         let first_found = self.found.len();
         let mut last: Option<usize> = None;
         let mut said = None;
@@ -178,7 +190,7 @@ impl Scene<'_> {
                 }
             }
         }
-        Some(last)
+        last
     }
 
     /// The cluster of the run of letters and digits at `start..end` and what is joined to it.
@@ -285,10 +297,7 @@ impl Scene<'_> {
             &mut || self.card(part),
             &mut || iban(part),
             &mut || self.phone(part),
-            &mut || {
-                let start = cluster.pieces.first().map_or(part.start, |p| p.start);
-                self.identity(part, said.get_or_insert_with(|| self.said_around(start, cluster.end())))
-            },
+            &mut || self.identity(part, said.get_or_insert_with(|| self.said_around(cluster.start(), cluster.end()))),
             &mut || base58(self, part),
             &mut || self.vin(part),
             &mut || british_licence(part),
