@@ -377,3 +377,19 @@ fn text_in_base64_is_read_and_pictures_are_not() {
     let found = Redactor::default().find("see data:text/plain;base64,TWFpbCBqYW5lQGV4YW1wbGUuY29tLCBwbGVhc2Uu now");
     assert_eq!((found.len(), found[0].label.name(), found[0].start, found[0].end), (1, "EMAIL", 27, 67));
 }
+
+#[test]
+fn a_placeholder_that_was_typed_comes_back_though_its_value_is_found_late() {
+    // The first number is found once the second one is gone.
+    let text = "66666666665 666666666v";
+    let mut seen = placeholders();
+    redacted(text, &mut seen);
+    let late = seen.reveal().into_iter().find(|(_, value)| value == "66666666665").map(|(placeholder, _)| placeholder).unwrap();
+    let typed = format!("{text} and {late}");
+    let mut placeholders = placeholders();
+    let left = redacted(&typed, &mut placeholders);
+    assert_eq!(placeholders.restore(&left), typed);
+    let document = serde_json::json!({ "text": typed }).to_string();
+    let left = Redactor::default().redact_json(&document, |_| false, &mut placeholders).unwrap().into_inner();
+    assert_eq!(placeholders.restore_json(&left), document);
+}

@@ -56,20 +56,25 @@ impl Redactor {
         placeholders: &mut Placeholders,
     ) -> Result<Redacted<String>, Blocked> {
         let Some((mut leaves, mut again)) = self.plan(json, &keep, placeholders)? else { return self.redact(json, placeholders) };
-        while !placeholders.is_idle() {
+        let mut left = loop {
             let known = placeholders.known();
-            if !self.add_repeats(json, &mut leaves, placeholders, known.as_ref())? {
-                break;
+            if !placeholders.is_idle() && self.add_repeats(json, &mut leaves, placeholders, known.as_ref())? {
+                continue;
             }
-        }
-        let mut left = self.write(json, leaves, placeholders)?;
+            let count = placeholders.len();
+            let left = self.write(json, &leaves, placeholders)?;
+            // What was found only in what was left has placeholders now, which may have been typed.
+            if placeholders.len() == count || !self.add_repeats(json, &mut leaves, placeholders, None)? {
+                break left;
+            }
+        };
         for _ in 1..ROUNDS {
             if !again {
                 break;
             }
             let Some((leaves, more)) = self.plan(&left, &keep, placeholders)? else { break };
             again = more;
-            left = self.write(&left, leaves, placeholders)?;
+            left = self.write(&left, &leaves, placeholders)?;
         }
         Ok(Redacted(left))
     }
@@ -249,7 +254,7 @@ impl Redactor {
     }
 
     /// The document with what is left of its leaves.
-    fn write(&self, json: &str, leaves: Vec<Planned>, placeholders: &mut Placeholders) -> Result<String, Blocked> {
+    fn write(&self, json: &str, leaves: &[Planned], placeholders: &mut Placeholders) -> Result<String, Blocked> {
         let mut out = String::with_capacity(json.len());
         let mut done = 0;
         // A name that was rewritten, and how far it was then: its member may be dropped.
@@ -276,11 +281,11 @@ impl Redactor {
             if let (LeafKind::Name, Some(member)) = (leaf.kind, leaf.member) {
                 name = Some((member, out.len(), done));
             }
-            let text = match (leaf.nested, leaf.kind) {
-                (Some(Nested::Json { json, leaves }), _) => escape(&self.write(&json, leaves, placeholders)?).into_owned(),
+            let text = match (&leaf.nested, leaf.kind) {
+                (Some(Nested::Json { json, leaves }), _) => escape(&self.write(json, leaves, placeholders)?).into_owned(),
                 (Some(Nested::Encoded { cuts, .. }), _) if cuts.is_empty() => continue,
-                (Some(Nested::Encoded { head, text, cuts }), _) => head + &encode(&self.take_out(&text, &cuts, placeholders)?),
-                (None, LeafKind::Number) => leaf.cuts.into_iter().next().map(|c| format!("\"{}\"", c.by)).unwrap_or_default(),
+                (Some(Nested::Encoded { head, text, cuts }), _) => format!("{head}{}", encode(&self.take_out(text, cuts, placeholders)?)),
+                (None, LeafKind::Number) => leaf.cuts.first().map(|c| format!("\"{}\"", c.by)).unwrap_or_default(),
                 (None, _) => self.settle(leaf.kind, &leaf.name, splice(content, 0..content.len(), &leaf.cuts), placeholders)?,
             };
             out.push_str(json.get(done..range.start).unwrap_or_default());

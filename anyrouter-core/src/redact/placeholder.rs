@@ -157,6 +157,11 @@ impl Placeholders {
         self.values.is_empty()
     }
 
+    /// How many values there are to restore.
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
     /// Whether nothing was found and nothing is to be restored: there is nothing to look for elsewhere.
     pub(crate) fn is_idle(&self) -> bool {
         self.values.is_empty() && self.found.is_empty()

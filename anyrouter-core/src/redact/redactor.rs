@@ -75,21 +75,26 @@ impl Redactor {
         if cuts.is_empty() && placeholders.is_idle() {
             return Ok(Redacted(text.to_owned()));
         }
-        while !placeholders.is_idle() {
+        loop {
             let known = placeholders.known();
-            let repeats = repeats(text, &cuts, placeholders, known.as_ref());
-            let is_last = repeats.iter().all(|f| f.label.name() != TYPED);
-            for finding in repeats {
+            let more = repeats(text, &cuts, placeholders, known.as_ref());
+            let is_typed = more.iter().any(|f| f.label.name() == TYPED);
+            for finding in more {
                 let value = text.get(finding.start..finding.end).unwrap_or_default();
                 cuts.push(self.cut(&finding, value, false, placeholders)?);
             }
             cuts.sort_by_key(|c| c.start);
             // What was typed has placeholders now, which may have been typed as well.
-            if is_last {
-                break;
+            if is_typed {
+                continue;
+            }
+            let count = placeholders.len();
+            let left = self.take_out(text, &cuts, placeholders)?;
+            // So may those of what was found only in what was left.
+            if placeholders.len() == count || repeats(text, &cuts, placeholders, None).is_empty() {
+                return Ok(Redacted(left));
             }
         }
-        self.take_out(text, &cuts, placeholders).map(Redacted)
     }
 
     /// Text without what is cut, looked through until nothing is found: what stood beside a value may read otherwise without it.
