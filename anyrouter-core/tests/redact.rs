@@ -393,3 +393,48 @@ fn a_placeholder_that_was_typed_comes_back_though_its_value_is_found_late() {
     let left = Redactor::default().redact_json(&document, |_| false, &mut placeholders).unwrap().into_inner();
     assert_eq!(placeholders.restore_json(&left), document);
 }
+
+#[test]
+fn a_rule_of_ones_own_takes_nothing_out_of_cover() {
+    let left = |rules: serde_json::Value, text: &str| left_by(rules, text);
+    let mail = left(json!([{"label": "COMPANY", "words": ["acme"]}]), "Write to john.smith@acme.com.");
+    assert!(mail.starts_with("Write to EMAIL_") && mail.ends_with('.') && !mail.contains("acme") && !mail.contains("com"), "{mail}");
+    let card = left(json!([{"label": "COMPANY", "words": ["4111"]}]), "Card 4111 1111 1111 1111");
+    assert!(card.starts_with("Card CREDIT_CARD_") && !card.contains("1111"), "{card}");
+    let beyond = left(json!([{"label": "LINE", "pattern": "Write .*"}]), "Write to john.smith@acme.com now");
+    assert!(beyond.starts_with("LINE_") && !beyond.contains(' '), "{beyond}");
+}
+
+#[test]
+fn the_strictest_of_what_overlaps_holds_and_each_rule_has_its_own_action() {
+    let refused = |rules: serde_json::Value, text: &str| {
+        let rules = Rules::parse(rules.as_array().unwrap()).unwrap();
+        Redactor::new(rules).redact(text, &mut placeholders()).is_err()
+    };
+    assert!(refused(
+        json!([{"label": "CODE", "words": ["Heron"], "action": "block"}, {"label": "NOTE", "pattern": "Blue Heron"}]),
+        "a Blue Heron"
+    ));
+    let two =
+        json!([{"label": "PROJ", "words": ["alpha"], "action": "block"}, {"label": "PROJ", "words": ["beta12345"], "action": "mask"}]);
+    assert!(refused(two.clone(), "alpha"));
+    assert_eq!(left_by(two, "beta12345"), "*****2345");
+}
+
+#[test]
+fn a_secret_member_is_taken_out_as_a_whole() {
+    for document in [
+        r#"{"password":"hun\"ter2!x"}"#,
+        r#"{"password":"hunter\\2!x"}"#,
+        r#"{"password":"p w d"}"#,
+        r#"{"user":{"password":"a b c d!"}}"#,
+        r#"{"log":"{\"password\":\"hun\\\"ter2!x\"}"}"#,
+    ] {
+        let mut placeholders = placeholders();
+        let left = Redactor::default().redact_json(document, |_| false, &mut placeholders).unwrap().into_inner();
+        assert!(left.contains("PASSWORD_") && !left.contains("ter") && !left.contains("p w d") && !left.contains("d!"), "{left}");
+        assert_eq!(placeholders.restore_json(&left), document);
+    }
+    let left = left_by(json!([]), r#"password="abc\"def!1" and DB_PASSWORD=hunter2"x"#);
+    assert!(!left.contains("def") && !left.contains("\"x"), "{left}");
+}

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use aho_corasick::AhoCorasick;
 
 use super::{
-    Finding, Kind, Rules,
+    Action, Finding, Kind, Label, Rules,
     detect::{HARMLESS, Ids, Phones, Scene},
     json::{Leaf, LeafKind, nested, walk},
     placeholder::placeholder_spans,
@@ -145,7 +145,38 @@ impl Engine {
             finding.start -= prefix;
             finding.end -= prefix;
         }
+        if leaf.kind == LeafKind::String
+            && content.contains(['\\', ' '])
+            && let Some(secret) = self.find_secret_member(leaf.name, content, rules, hits)
+        {
+            return vec![secret];
+        }
         found
+    }
+
+    /// The whole content of a member that is called a password or a secret: where a text would end it, a string does not.
+    fn find_secret_member(&self, name: &str, content: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Option<Finding> {
+        scan::scan(name, &self.vocabulary, &self.prefixes, hits);
+        if !hits.iter().any(|h| h.meaning().has(Meaning::PASSWORD.and(Meaning::SECRET))) {
+            return None;
+        }
+        // Each escape and quote as signs that end nothing.
+        let mut plain = String::with_capacity(content.len());
+        let mut chars = content.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '\\' => plain.push_str(if chars.next().is_some_and(|c| c.len_utf8() == 1) { "~~" } else { return None }),
+                '"' | '%' | '&' | '=' => plain.push('~'),
+                c => plain.push(c),
+            }
+        }
+        let text = format!("{name}: \"{plain}\"");
+        let start = name.len() + 3;
+        let whole = |f: &Finding| {
+            f.start == start && f.end == start + content.len() && matches!(f.label, Label::Known(Kind::Password | Kind::Secret))
+        };
+        let found = self.find_with(&text, rules, hits).into_iter().find(whole)?;
+        Some(Finding { start: 0, end: content.len(), ..found })
     }
 
     fn find_with(&self, text: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Vec<Finding> {
@@ -158,7 +189,7 @@ impl Engine {
         if rules.has_own() {
             rules.find(view.text(), &mut found);
         }
-        let mut found = resolve(found);
+        let mut found = resolve(found, rules);
         found.retain_mut(|f| is_beside_placeholders(view.text(), f, &spans));
         for finding in &mut found {
             (finding.start, finding.end) = view.source(finding.start, finding.end);
@@ -271,21 +302,31 @@ pub(crate) fn place_in_escaped(found: &mut [Finding], content: &str) {
     }
 }
 
-/// Of those that overlap, one stays: see [`Finding::beats`].
-pub(crate) fn resolve(mut found: Vec<Finding>) -> Vec<Finding> {
+/// Of those that overlap, one stays. A finding whose action is to block stays, as the strictest says what becomes of a request. Between two
+/// built-in ones see [`Finding::beats`]. A custom rule's takes nothing out of the cover of another: the longer one stays, and covers both.
+pub(crate) fn resolve(mut found: Vec<Finding>, rules: &Rules) -> Vec<Finding> {
     found.retain(|f| f.confidence >= CONFIDENT);
     if !found.is_sorted_by_key(|f| (f.start, f.end)) {
         found.sort_by_key(|f| (f.start, f.end));
     }
+    let blocks = |f: &Finding| rules.may_block() && rules.action(f) == Action::Block;
     let mut kept: Vec<Finding> = Vec::with_capacity(found.len());
     for finding in found {
-        match kept.last_mut() {
-            Some(last) if last.overlaps(&finding) => {
-                if finding.beats(last) {
-                    *last = finding;
-                }
+        let Some(last) = kept.last_mut().filter(|last| last.overlaps(&finding)) else {
+            kept.push(finding);
+            continue;
+        };
+        if blocks(last) {
+            continue;
+        }
+        if rules.has_own() && (finding.is_custom() || last.is_custom()) && !blocks(&finding) {
+            let (start, end) = (last.start.min(finding.start), last.end.max(finding.end));
+            if finding.end - finding.start > last.end - last.start {
+                *last = finding;
             }
-            _ => kept.push(finding),
+            (last.start, last.end) = (start, end);
+        } else if blocks(&finding) || finding.beats(last) {
+            *last = finding;
         }
     }
     kept

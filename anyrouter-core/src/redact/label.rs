@@ -122,6 +122,11 @@ impl Finding {
         Self { start, end, label: kind.into(), rule: rule.into(), confidence, country: None }
     }
 
+    /// Whether a rule of one's own found it.
+    pub(crate) fn is_custom(&self) -> bool {
+        self.rule.starts_with("custom:")
+    }
+
     /// Whether this one stays where both overlap: the surer one, of equally sure ones the longer, then the one that begins first.
     pub(crate) fn beats(&self, other: &Self) -> bool {
         let rank = |f: &Self| (f.confidence, f.end - f.start, usize::MAX - f.start);

@@ -25,7 +25,7 @@ impl<T: AsRef<str>> Redacted<T> {
 
 /// A rule says that what holds such a value is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it holds a value of kind {label}, which the redaction rules refuse (rule {rule}); take it out")]
+#[error("a value of kind {label} is refused (rule {rule}); take it out")]
 pub struct Blocked {
     /// The value's label.
     pub label: String,

@@ -50,7 +50,7 @@ pub struct Rules {
     default: Action,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Rule {
     label: Label,
     action: Action,
@@ -59,7 +59,7 @@ struct Rule {
     matcher: Matcher,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Matcher {
     Pattern(Regex),
     Words(AhoCorasick),
@@ -109,7 +109,20 @@ impl Rules {
             .iter()
             .enumerate()
             .map(|(position, value)| Rule::read(value).map(Arc::new).map_err(|problem| RuleFault { position, problem }));
-        Ok(Self { rules: rules.collect::<Result<_, _>>()?, default: Action::default() })
+        Ok(Self { rules: rules.collect::<Result<_, _>>()?, default: Action::default() }.told_apart())
+    }
+
+    /// Gives rules for one label names of their own, as each has its own action.
+    fn told_apart(mut self) -> Self {
+        let names: Vec<Arc<str>> = self.rules.iter().map(|r| Arc::clone(&r.name)).collect();
+        for (position, rule) in self.rules.iter_mut().enumerate() {
+            if names.iter().filter(|n| **n == rule.name).count() > 1
+                && let Some(rule) = Arc::get_mut(rule)
+            {
+                rule.name = format!("custom:{}:{position}", rule.label.name()).into();
+            }
+        }
+        self
     }
 
     /// With this action for all that no rule says otherwise of.
@@ -120,8 +133,17 @@ impl Rules {
 
     /// These rules and others: all of them hold.
     pub fn and(mut self, others: &Self) -> Self {
-        self.rules.extend(others.rules.iter().cloned());
+        for other in &others.rules {
+            let is_taken = !matches!(other.matcher, Matcher::Builtin) && self.rules.iter().any(|r| r.name == other.name);
+            let name = if is_taken { format!("{}:{}", other.name, self.rules.len()).into() } else { Arc::clone(&other.name) };
+            self.rules.push(Arc::new(Rule { name, ..(**other).clone() }));
+        }
         self
+    }
+
+    /// Whether any of them refuses what holds a value.
+    pub(crate) fn may_block(&self) -> bool {
+        self.default == Action::Block || self.rules.iter().any(|r| r.action == Action::Block)
     }
 
     /// What the custom rules find in text.

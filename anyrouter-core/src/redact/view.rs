@@ -100,12 +100,26 @@ impl<'a> Writer<'a> {
         }
         let rest = self.source.as_bytes().get(at..).unwrap_or_default();
         match escape(rest) {
+            // Within a string an escaped quote ends nothing, unless it is one of a document that is written in it.
+            Some((length, '"')) if !self.is_structural(at, length) => {
+                self.replace(at, length, Some('~'));
+                at + length
+            }
             Some((length, character)) => {
                 self.replace(at, length, Some(character));
                 at + length
             }
             None => from.max(at),
         }
+    }
+
+    /// Whether an escaped quote at `at` begins or ends a string of a document.
+    fn is_structural(&self, at: usize, length: usize) -> bool {
+        let bytes = self.source.as_bytes();
+        let before = bytes.get(..at).unwrap_or_default().trim_ascii_end().last();
+        let after = bytes.get(at + length..).unwrap_or_default().trim_ascii_start().first();
+        before.is_none_or(|b| matches!(b, b'{' | b'[' | b',' | b':' | b'(' | b'=' | b'"'))
+            || after.is_none_or(|b| matches!(b, b':' | b',' | b'}' | b']' | b')' | b'\\' | b'"'))
     }
 
     /// A character outside ASCII at `at`: where the next one is.
@@ -223,7 +237,8 @@ fn escape(rest: &[u8]) -> Option<(usize, char)> {
         }
         [b'\\', b'n' | b'r', ..] => Some((2, '\n')),
         [b'\\', b't', ..] => Some((2, '\t')),
-        [b'\\', c @ (b'"' | b'/'), ..] => Some((2, char::from(*c))),
+        [b'\\', b'"', ..] => Some((2, '"')),
+        [b'\\', c @ b'/', ..] => Some((2, char::from(*c))),
         [b'%', ..] => percent(rest),
         [b'=', b'4', b'0', ..] => Some((3, '@')),
         [b'&', b'#', b'x' | b'X', rest @ ..] => numeric(rest, 16).map(|(n, c)| (n + 3, c)),

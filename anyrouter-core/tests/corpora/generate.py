@@ -2,17 +2,19 @@
 """Makes the labelled corpora that the detectors are held against: python3 generate.py, with faker, python-stdnum and phonenumbers.
 
 A line is {"id", "text" | "json", "spans": [{"start", "end", "label"}]}, offsets in bytes. Names and addresses are Faker's, numbers those that
-python-stdnum and phonenumbers call valid; none of the detectors' own lists is used. The seed is fixed: the files change only with this file
-and with the packages' versions."""
-import importlib, json, pathlib, random, re
+python-stdnum and phonenumbers call valid; none of the detectors' own lists is used. Each kind has its own fixed seed, so that one can be made
+alone (python3 generate.py KIND…): the files change only with this file and with the packages' versions."""
+import importlib, json, pathlib, random, re, sys
 
 import phonenumbers
 from faker import Faker
+from phonenumbers import geocoder
 
 HERE = pathlib.Path(__file__).parent
-rng = random.Random(20261125)
-Faker.seed(20261125)
-LOCALES = {code: Faker(code) for code in ("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "pt_BR", "nl_NL", "pl_PL", "sv_SE")}
+rng = random.Random()
+LOCALES = {
+    code: Faker(code) for code in ("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "pt_BR", "nl_NL", "pl_PL", "sv_SE", "th_TH", "zh_CN")
+}
 
 
 def document(template, **values):
@@ -190,6 +192,117 @@ def clean():
         yield document(" ".join(sentences) + "\n" + "\n".join(log))
 
 
+def phones_national():
+    templates = [
+        "In {LOCATION:c} call {PHONE:n} before noon.", "country: {LOCATION:c}\nphone: {PHONE:n}", "My number in {LOCATION:c} is {PHONE:n}.",
+        "Tel. ({LOCATION:c}): {PHONE:n}", "She moved to {LOCATION:c}; her phone is {PHONE:n} now.",
+    ]
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
+        number = phonenumbers.example_number_for_type(region, rng.choice([0, 1])) or phonenumbers.example_number(region)
+        country = geocoder.country_name_for_number(number, "en") if number else ""
+        if country:
+            yield document(rng.choice(templates), c=country, n=phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL))
+
+
+def business():
+    templates = {
+        "en_GB": [
+            "Appointment: {PERSON:name}, tel {PHONE:phone}, crown on 14, pays cash.",
+            "Invoice for {PERSON:name}, {ADDRESS:street}. Bank: {IBAN:iban}.",
+            "Patient {PERSON:name}, born {DATE_OF_BIRTH:born}, allergic to penicillin. Insurance letter sent to {EMAIL:mail}.",
+            "Car of {PERSON:name}: brakes done, keys in the box. Call {PHONE:phone}.",
+            "Room 12 for {PERSON:name}, two nights, card {CREDIT_CARD:card}.",
+        ],
+        "de_DE": [
+            "Termin: {PERSON:name}, Tel. {PHONE:phone}, Krone auf 14.",
+            "Rechnung an {PERSON:name}, {ADDRESS:street}. IBAN {IBAN:iban}.",
+            "Patient: {PERSON:name}, geboren am {DATE_OF_BIRTH:born}, Penicillin-Allergie. E-Mail {EMAIL:mail}.",
+        ],
+        "fr_FR": [
+            "Rendez-vous : {PERSON:name}, tél. {PHONE:phone}, couronne.",
+            "Patient : {PERSON:name}, né le {DATE_OF_BIRTH:born}. Mail : {EMAIL:mail}",
+            "Facture pour {PERSON:name}. IBAN {IBAN:iban}.",
+        ],
+    }
+    for locale, lines in templates.items():
+        region = locale[-2:]
+        for _ in range(8):
+            for line in lines:
+                fake = LOCALES[locale]
+                number = phonenumbers.example_number_for_type(region, rng.choice([0, 1]))
+                yield document(
+                    line, name=f"{fake.first_name()} {fake.last_name()}", mail=fake.ascii_safe_email(), card=card(), iban=fake.iban(),
+                    street=f"{fake.street_name()} {rng.randint(1, 99)}" if locale != "en_GB" else f"{rng.randint(1, 99)} {fake.last_name()} Street",
+                    phone=phonenumbers.format_number(number, rng.choice([1, 2])), born=fake.date_of_birth().strftime("%d.%m.%Y"),
+                )
+
+
+def recognizers():
+    """Short sentences for one detector, right and wrong."""
+    for _ in range(12):
+        fake = LOCALES["en_US"]
+        mail, number, iban, ip, mac = fake.ascii_safe_email(), card().replace(" ", ""), fake.iban(), fake.ipv4_public(), fake.mac_address()
+        yield document("my mail is {EMAIL:v}", v=mail)
+        yield document("my mail is " + mail.replace("@", " "))
+        yield document("my credit card: {CREDIT_CARD:v}", v=number)
+        yield document("the total was " + number[:9])
+        yield document("IBAN {IBAN:v}", v=iban)
+        yield document("IBAN " + iban[:-1] + str((int(iban[-1]) + 1) % 10))
+        yield document("host {IP_ADDRESS:v} is down", v=ip)
+        yield document("version " + ".".join(str(rng.randint(1, 9)) for _ in range(4)))
+        yield document("MAC address {MAC_ADDRESS:v}", v=mac)
+        yield document("at " + ":".join(f"{rng.randint(10, 59)}" for _ in range(3)) + " the job ended")
+        yield document("my ssn is {NATIONAL_ID:v}", v=fake.ssn())
+        yield document("build " + fake.ssn().replace("-", "."))
+
+
+def unlisted():
+    """Secrets whose form nobody listed, and what only looks like one."""
+    places = [
+        'SMTP_PASSWORD="{PASSWORD:s}"', "export VAULT_UNSEAL_KEY={SECRET:s}", "auth:\n  password: {PASSWORD:s}", '{"clientSecret": "{SECRET:s}"}',
+        "- name: SIGNING_SECRET\n  value: {SECRET:s}", 'let api_token: &str = "{SECRET:s}";', "the password for the new box is {PASSWORD:s}",
+        "credentials: admin / {PASSWORD:s}", "Der API-Schlüssel ist {SECRET:s}", "try {PASSWORD:s} as the password", "X-Api-Key: {SECRET:s}",
+    ]
+    for place in places * 5:
+        yield document(place, s=token(MIXED, rng.randint(16, 36)) + str(rng.randint(0, 9)) + rng.choice(LETTERS))
+    for line in [
+        "etag: {0}", "sha1 {0}", "commit {0}", "request_id={0}", "cache_key: user_{1}_profile", "public_key_fingerprint = {0}", "password: ${{DB_PASSWORD}}",
+        "token_count: {1}", "the password is case-sensitive", "api_key = config.get('api_key')", "secret: !vault |", "password_hash_rounds = {1}",
+    ] * 3:
+        yield document(line.format(token(HEX, 40), rng.randint(100, 99999)))
+
+
+def services():
+    """Tokens that only a service's name beside them tells."""
+    for service in ["datadog", "algolia", "mailchimp", "twilio", "fastly", "newrelic", "circleci", "travis", "bitbucket", "dropbox", "okta", "sonar"]:
+        for place in ["{0}_key = {{SECRET:s}}", "{1}_TOKEN={{SECRET:s}}", '"{0}": {{"apiKey": "{{SECRET:s}}"}}', "our {2} key is {{SECRET:s}}"]:
+            text = place.format(service, service.upper(), service.capitalize()).replace('{"apiKey', '{ "apiKey').replace("{{SECRET", "{SECRET").replace("s}}", "s}")
+            yield document(text, s=token(rng.choice([HEX, MIXED]), rng.choice([32, 40])))
+
+
+def thai():
+    for _ in range(30):
+        fake = LOCALES["th_TH"]
+        number = phonenumbers.format_number(phonenumbers.example_number_for_type("TH", 1), phonenumbers.PhoneNumberFormat.NATIONAL)
+        name = f"{fake.first_name()} {fake.last_name()}"
+        yield document("สวัสดีค่ะ ฉันชื่อ {PERSON:name} เบอร์โทร {PHONE:phone}", name=name, phone=number)
+        yield document("อีเมลของผมคือ {EMAIL:mail} ครับ", mail=fake.ascii_safe_email())
+
+
+def chinese():
+    for _ in range(30):
+        fake = LOCALES["zh_CN"]
+        yield document("你好，我叫{PERSON:name}，电话是{PHONE:phone}。", name=fake.name(), phone=fake.phone_number())
+        yield document("我的身份证号是{NATIONAL_ID:id}，邮箱{EMAIL:mail}", id=fake.ssn(), mail=fake.ascii_safe_email())
+
+
+KINDS = (
+    general, ids, phones, phones_national, business, recognizers, chat, thai, chinese, secrets, code, unlisted, services, adversarial, clean,
+)
+
 if __name__ == "__main__":
-    for kind in (general, ids, phones, chat, secrets, code, adversarial, clean):
-        write(kind.__name__, kind())
+    for kind in KINDS:
+        if len(sys.argv) < 2 or kind.__name__ in sys.argv:
+            rng.seed(f"20261125 {kind.__name__}")
+            Faker.seed(f"20261125 {kind.__name__}")
+            write(kind.__name__, kind())

@@ -154,6 +154,10 @@ impl Scene<'_> {
                 length += if *byte == b'\\' { 2 } else { 1 };
             }
             let end = (start + length.min(rest.len())).min(self.text.len());
+            // What is quoted before a colon is another member's name.
+            if self.byte(end) == quote && self.byte(end + 1) == b':' {
+                return None;
+            }
             return (end > start && self.text.is_char_boundary(end)).then_some(Value { start, end, is_quoted, joint });
         }
         // What begins as a template may be none.
@@ -168,7 +172,12 @@ impl Scene<'_> {
             + self
                 .slice(start, start + UNQUOTED)
                 .iter()
-                .take_while(|b| !b.is_ascii_whitespace() && !stops.contains(b) && (**b != b'\\'))
+                .enumerate()
+                .take_while(|(i, b)| {
+                    // A quote amid letters ends nothing: `hunter2"x`.
+                    let is_amid = matches!(b, b'"' | b'\'' | b'`') && *i > 0 && self.byte(start + i + 1).is_ascii_alphanumeric();
+                    is_amid || !b.is_ascii_whitespace() && !stops.contains(b) && **b != b'\\'
+                })
                 .count();
         while end > start && one_of(self.byte_before(end), b".:?") {
             end -= 1;

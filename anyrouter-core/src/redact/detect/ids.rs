@@ -213,7 +213,9 @@ impl Scene<'_> {
                 continue;
             }
             said.generally |= hit.meaning().has(Meaning::NATIONAL_ID.and(Meaning::TAX_ID));
-            if hit.meaning().has(Meaning::ID_NAME) {
+            // Letters within a longer token, as `cc` in a hash, are no name.
+            let is_part = self.byte_before(hit.start).is_ascii_digit() || hit.end - hit.start < 4 && self.byte(hit.end).is_ascii_digit();
+            if hit.meaning().has(Meaning::ID_NAME) && !is_part {
                 // What names another country's number speaks of such numbers as well, where it is no abbreviation.
                 said.generally |= hit.end - hit.start > 8;
                 said.rows.extend(self.engine.ids.named.get(&plain_phrase(self.part(hit.start, hit.end))).into_iter().flatten());
