@@ -438,3 +438,12 @@ fn a_secret_member_is_taken_out_as_a_whole() {
     let left = left_by(json!([]), r#"password="abc\"def!1" and DB_PASSWORD=hunter2"x"#);
     assert!(!left.contains("def") && !left.contains("\"x"), "{left}");
 }
+
+#[test]
+fn places_in_a_string_hold_behind_what_is_no_escape() {
+    for broken in [r"\-", r"\ud800", r"\uzzzz", "\u{4}"] {
+        let document = format!(r#"{{"a":"{{\"to\":\"{broken} mail jane@example.com \u{fffd}\"}}"}}"#);
+        let found = Redactor::default().find_json(&document);
+        assert_eq!(found.iter().map(|f| &document[f.start..f.end]).collect::<Vec<_>>(), ["jane@example.com"], "{document}");
+    }
+}

@@ -288,11 +288,16 @@ pub(crate) fn place_in_escaped(found: &mut [Finding], content: &str) {
         if at >= bytes.len() {
             break;
         }
-        if bytes.get(at + 1) != Some(&b'u') {
-            (at, reads) = ((at + 2).min(bytes.len()), reads + 1);
-            continue;
+        match bytes.get(at + 1) {
+            Some(b'u') => {}
+            // What is no escape reads as U+FFFD: see `unescape`.
+            other => {
+                let length = if matches!(other, Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')) { 1 } else { 3 };
+                (at, reads) = ((at + 2).min(bytes.len()), reads + length);
+                continue;
+            }
         }
-        let unit = |at: usize| content.get(at + 2..at + 6).and_then(|d| u32::from_str_radix(d, 16).ok()).unwrap_or(0);
+        let unit = |at: usize| content.get(at + 2..at + 6).and_then(|d| u32::from_str_radix(d, 16).ok()).unwrap_or(0xd800);
         let is_pair = (0xd800..0xdc00).contains(&unit(at)) && (0xdc00..0xe000).contains(&unit(at + 6));
         reads += if is_pair { 4 } else { char::from_u32(unit(at)).map_or(3, char::len_utf8) };
         at = (at + if is_pair { 12 } else { 6 }).min(bytes.len());
