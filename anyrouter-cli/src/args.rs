@@ -9,7 +9,7 @@ use clap::{Args as Arguments, Parser, Subcommand};
 #[command(
     version,
     about,
-    after_help = "Exit codes: 0 done; 1 the server refused or failed; 2 wrong use or configuration; 3 the server cannot be reached."
+    after_help = "Exit codes: 0 done; 1 the server refused or failed; 2 wrong use or configuration; 3 the server cannot be reached; 5 a redaction rule refuses the text."
 )]
 pub(crate) struct Args {
     /// The gateway.
@@ -66,8 +66,8 @@ pub(crate) enum Format {
 
 #[derive(Arguments)]
 pub(crate) struct Redact {
-    /// Show what was found and why, in place of the redacted text.
-    #[arg(long)]
+    /// Show what was found, why, and what becomes of it, in place of the redacted text.
+    #[arg(long, conflicts_with_all = ["spans", "map"])]
     pub(crate) explain: bool,
     /// Rules of your own, a JSON list as in `redaction_rules`.
     #[arg(long, value_name = "FILE")]
@@ -75,19 +75,21 @@ pub(crate) struct Redact {
     /// What the input is; left out: JSON if it is a JSON object or list, else text.
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
-    /// What becomes of values: placeholder, mask, hash, drop or block.
-    #[arg(long, value_name = "ACTION")]
+    /// What becomes of values that no rule says otherwise of: placeholder (can be restored), mask (the last four characters stay), hash
+    /// (cannot be restored), drop, or block (nothing is written; exit code 5).
+    #[arg(long, value_name = "ACTION", conflicts_with_all = ["spans", "score"])]
     pub(crate) action: Option<String>,
-    /// Write what the placeholders stand for to this file (0600).
-    #[arg(long, value_name = "MAP")]
+    /// Write what the placeholders stand for to this new file, which its owner alone may read. Placeholders are others at each run.
+    #[arg(long, value_name = "MAP", conflicts_with_all = ["spans", "score"])]
     pub(crate) map: Option<PathBuf>,
     /// Put back what the placeholders of this map stand for.
     #[arg(long, value_name = "MAP", conflicts_with_all = ["explain", "spans", "score", "map", "rules", "action"])]
     pub(crate) restore: Option<PathBuf>,
-    /// Score the detectors on a labelled corpus: lines as of --spans, with `spans`.
+    /// Score the detectors, and `--rules`, on a labelled corpus: lines as of --spans, with `spans`.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["explain", "spans"])]
     pub(crate) score: Option<PathBuf>,
-    /// Read JSON lines, `{"id", "text"}` or `{"id", "json"}`, and write where values are, as `{"id", "spans"}`.
+    /// Read JSON lines, `{"id", "text"}` or `{"id", "json"}`, and write where values are, as `{"id", "spans"}`; places are bytes, of a
+    /// `json` value as it is written in its line.
     #[arg(long)]
     pub(crate) spans: bool,
 }

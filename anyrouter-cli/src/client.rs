@@ -19,6 +19,9 @@ pub(crate) enum Failure {
         /// The whole answer.
         body: Box<Value>,
     },
+    /// A redaction rule refuses the text.
+    #[error("{0}")]
+    Blocked(String),
     /// The answer broke off, or is none.
     #[error("{0}")]
     Broken(String),
@@ -33,6 +36,7 @@ impl Failure {
             Self::Use(_) => 2,
             Self::Refused { .. } | Self::Broken(_) => 1,
             Self::Unreachable(..) => 3,
+            Self::Blocked(_) => 5,
         }
     }
 }

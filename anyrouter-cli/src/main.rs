@@ -1,6 +1,7 @@
 //! The `anyrouter` command.
 //!
-//! Exit codes: 0 done; 1 the server refused or failed; 2 wrong use or a wrong configuration; 3 the server cannot be reached.
+//! Exit codes: 0 done; 1 the server refused or failed; 2 wrong use or a wrong configuration; 3 the server cannot be reached; 5 a redaction
+//! rule refuses the text.
 
 mod args;
 mod chat;

@@ -7,10 +7,10 @@ use std::{
 
 use anyrouter_core::{
     ports::Randomness as _,
-    redact::{Action, Finding, PlaceholderKey, Placeholders, Redactor, Rules},
+    redact::{Action, Finding, PlaceholderKey, Placeholders, Redactor, Revealed, Rules},
 };
 use anyrouter_server::clock::SystemRandomness;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
 use crate::{
     args::{Format, Redact},
@@ -21,7 +21,7 @@ use crate::{
 /// Redacts standard input.
 pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
     if let Some(path) = &args.score {
-        return score::score(path, as_json);
+        return score::score(&Redactor::new(rules(&args)?), path, as_json);
     }
     let redactor = Redactor::new(rules(&args)?);
     if args.spans {
@@ -30,26 +30,24 @@ pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
     let mut text = String::new();
     std::io::stdin().lock().read_to_string(&mut text).map_err(|e| Failure::Use(format!("standard input: {e}; it must be UTF-8 text")))?;
     if let Some(path) = &args.restore {
-        let map: BTreeMap<String, String> = serde_json::from_str(&read(path)?).map_err(|e| wrong(path, &e))?;
-        return print(&map.iter().fold(text, |text, (placeholder, value)| text.replace(placeholder, value)));
+        let map: BTreeMap<String, Revealed> = serde_json::from_str(&read(path)?).map_err(|e| wrong(path, &e))?;
+        let placeholders = Placeholders::from_revealed(map);
+        return print(&if is_json(&args, &text)? { placeholders.restore_json(&text) } else { placeholders.restore(&text) });
     }
-    let is_json = match args.format {
-        Some(format) => format == Format::Json,
-        None => serde_json::from_str::<Value>(&text).is_ok_and(|v| v.is_object() || v.is_array()),
-    };
+    let is_json = is_json(&args, &text)?;
     if args.explain {
         let found = if is_json { redactor.find_json(&text) } else { redactor.find(&text) };
-        return explain(&text, &found, as_json);
+        return explain(&redactor, &text, &found, as_json);
     }
     let mut key = [0; 32];
     SystemRandomness.fill(&mut key);
     let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes(key));
     let redacted =
         if is_json { redactor.redact_json(&text, |_| false, &mut placeholders) } else { redactor.redact(&text, &mut placeholders) };
-    let redacted = redacted.map_err(|e| Failure::Use(e.to_string()))?.into_inner();
+    let redacted =
+        redacted.map_err(|e| Failure::Blocked(format!("nothing was written: {e}; --explain shows where it stands")))?.into_inner();
     if let Some(path) = &args.map {
-        let map: BTreeMap<String, String> = placeholders.reveal();
-        write_map(path, &json!(map).to_string())?;
+        write_map(path, &json!(placeholders.reveal()).to_string())?;
     }
     if as_json {
         return print(&format!("{}\n", json!({"redacted": redacted, "counts": placeholders.counts()})));
@@ -57,7 +55,17 @@ pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
     print(&redacted)
 }
 
-fn rules(args: &Redact) -> Result<Rules, Failure> {
+/// Whether the input is JSON: as `--format` says, or as it looks.
+fn is_json(args: &Redact, text: &str) -> Result<bool, Failure> {
+    let document = serde_json::from_str::<&RawValue>(text);
+    match args.format {
+        Some(Format::Text) => Ok(false),
+        Some(Format::Json) => document.map(|_| true).map_err(|e| Failure::Use(format!("standard input is no JSON: {e}"))),
+        None => Ok(document.is_ok_and(|d| d.get().starts_with(['{', '[']))),
+    }
+}
+
+pub(crate) fn rules(args: &Redact) -> Result<Rules, Failure> {
     let rules = match &args.rules {
         Some(path) => {
             let list: Vec<Value> = serde_json::from_str(&read(path)?).map_err(|e| wrong(path, &e))?;
@@ -88,10 +96,12 @@ fn print(text: &str) -> Result<(), Failure> {
 /// The map tells all that was taken out: it is its owner's alone.
 fn write_map(path: &std::path::Path, text: &str) -> Result<(), Failure> {
     use std::os::unix::fs::OpenOptionsExt;
-    // A file that is there already may be readable by others.
-    let _ = std::fs::remove_file(path);
-    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut f| f.write_all(text.as_bytes())).map_err(|e| wrong(path, &e))
+    // A file that is there already may be another text's map, or readable by others.
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => wrong(path, &"it exists already, and a map is not replaced; name another file"),
+        _ => wrong(path, &e),
+    });
+    file?.write_all(text.as_bytes()).map_err(|e| wrong(path, &e))
 }
 
 /// A line of JSON for each line of JSON.
@@ -103,26 +113,50 @@ fn spans(redactor: &Redactor) -> Result<(), Failure> {
         if line.trim().is_empty() {
             continue;
         }
-        let row: Value = serde_json::from_str(&line).map_err(|e| bad(&e))?;
-        let found = found_in(redactor, &row).ok_or_else(|| bad(&"it has neither `text` nor `json`"))?;
-        writeln!(out, "{}", json!({"id": row["id"], "spans": found})).map_err(|e| bad(&e))?;
+        let row: Row<'_> = serde_json::from_str(&line).map_err(|e| bad(&e))?;
+        let found = row.found(redactor).ok_or_else(|| bad(&"it has neither `text` nor `json`"))?;
+        writeln!(out, "{}", json!({"id": row.id, "spans": found})).map_err(|e| bad(&e))?;
     }
     out.flush().map_err(|e| Failure::Use(format!("standard output: {e}")))
 }
 
-/// What is in a row's `text`, or in its `json`: the document as it is written there, or written without spaces where it is no string.
-pub(crate) fn found_in(redactor: &Redactor, row: &Value) -> Option<Vec<Finding>> {
-    if let Some(text) = row["text"].as_str() {
-        return Some(redactor.find(text));
-    }
-    match row.get("json")? {
-        Value::String(document) => Some(redactor.find_json(document)),
-        document => Some(redactor.find_json(&document.to_string())),
+/// A line of `--spans` and of a corpus.
+#[derive(serde::Deserialize)]
+pub(crate) struct Row<'a> {
+    #[serde(default)]
+    id: Value,
+    text: Option<String>,
+    /// A document as it is written there, or one in a string.
+    #[serde(borrow)]
+    json: Option<&'a RawValue>,
+    #[serde(default)]
+    pub(crate) spans: Option<Vec<Span>>,
+}
+
+/// A labelled span of a corpus.
+#[derive(serde::Deserialize)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) label: String,
+}
+
+impl Row<'_> {
+    /// What is in its `text`, or in its `json`.
+    pub(crate) fn found(&self, redactor: &Redactor) -> Option<Vec<Finding>> {
+        if let Some(text) = &self.text {
+            return Some(redactor.find(text));
+        }
+        let document = self.json?.get();
+        match serde_json::from_str::<String>(document) {
+            Ok(document) => Some(redactor.find_json(&document)),
+            Err(_) => Some(redactor.find_json(document)),
+        }
     }
 }
 
 /// The text with what was found in colour, and why below it.
-fn explain(text: &str, found: &[Finding], as_json: bool) -> Result<(), Failure> {
+fn explain(redactor: &Redactor, text: &str, found: &[Finding], as_json: bool) -> Result<(), Failure> {
     if as_json {
         return print(&format!("{}\n", json!({"spans": found})));
     }
@@ -149,12 +183,13 @@ fn explain(text: &str, found: &[Finding], as_json: bool) -> Result<(), Failure> 
             format!("{}{country}", f.rule),
             format!("{} %", f.confidence),
             format!("{}–{}", f.start, f.end),
+            json!(redactor.action(f)).as_str().unwrap_or_default().to_owned(),
         ]
     };
     if found.is_empty() {
         return print("Nothing was found.\n");
     }
     print("\n")?;
-    crate::table::print_table(&["label", "value", "found by", "sure", "bytes"], found.iter().map(row).collect());
+    crate::table::print_table(&["label", "value", "found by", "sure", "bytes", "becomes"], found.iter().map(row).collect());
     Ok(())
 }

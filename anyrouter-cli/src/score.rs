@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, path::Path};
 use anyrouter_core::redact::{Finding, Redactor};
 use serde_json::{Value, json};
 
-use crate::{client::Failure, redact::found_in, table::print_table};
+use crate::{
+    client::Failure,
+    redact::{Row, Span},
+    table::print_table,
+};
 
 /// Hits, misses and false alarms of a label.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,13 +33,6 @@ impl Count {
     }
 }
 
-/// A labelled span.
-struct Span {
-    start: usize,
-    end: usize,
-    label: String,
-}
-
 /// Labels of one family are interchangeable.
 fn family(label: &str) -> &str {
     match label {
@@ -47,16 +44,14 @@ fn family(label: &str) -> &str {
 }
 
 /// Scores the corpus in `path`: JSON lines as `--spans` reads them, with `spans` of their own.
-pub(crate) fn score(path: &Path, as_json: bool) -> Result<(), Failure> {
+pub(crate) fn score(redactor: &Redactor, path: &Path, as_json: bool) -> Result<(), Failure> {
     let wrong = |problem: &dyn std::fmt::Display| Failure::Use(format!("{}: {problem}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
-    let redactor = Redactor::default();
     let mut counts: BTreeMap<String, Count> = BTreeMap::new();
     for (number, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-        let row: Value = serde_json::from_str(line).map_err(|e| wrong(&format!("line {}: {e}", number + 1)))?;
-        let found = found_in(&redactor, &row).ok_or_else(|| wrong(&format!("line {} has neither `text` nor `json`", number + 1)))?;
-        let spans: Option<Vec<Span>> = row["spans"].as_array().and_then(|s| s.iter().map(span).collect());
-        let spans = spans.ok_or_else(|| wrong(&format!("line {} has no `spans` of {{start, end, label}}", number + 1)))?;
+        let row: Row<'_> = serde_json::from_str(line).map_err(|e| wrong(&format!("line {}: {e}", number + 1)))?;
+        let found = row.found(redactor).ok_or_else(|| wrong(&format!("line {} has neither `text` nor `json`", number + 1)))?;
+        let spans = row.spans.ok_or_else(|| wrong(&format!("line {} has no `spans` of {{start, end, label}}", number + 1)))?;
         compare(&spans, &found, &mut counts);
     }
     let all =
@@ -83,11 +78,6 @@ pub(crate) fn score(path: &Path, as_json: bool) -> Result<(), Failure> {
     });
     print_table(&["label", "hit", "missed", "wrong", "precision", "recall", "F1"], rows.collect());
     Ok(())
-}
-
-fn span(value: &Value) -> Option<Span> {
-    let at = |name: &str| value[name].as_u64().and_then(|n| usize::try_from(n).ok());
-    Some(Span { start: at("start")?, end: at("end")?, label: value["label"].as_str()?.to_owned() })
 }
 
 /// A hit has the same family of label, and overlaps by half or more of what both cover.

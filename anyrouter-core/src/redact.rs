@@ -58,7 +58,7 @@ pub use self::{
     engine::{CONFIDENT, Engine},
     json::Step,
     label::{Finding, Kind, Label},
-    placeholder::{PlaceholderKey, Placeholders},
+    placeholder::{PlaceholderKey, Placeholders, Revealed},
     redactor::{Blocked, Redacted, Redactor},
     restore::{Restorer, Within},
     rules::{Action, RuleFault, Rules},

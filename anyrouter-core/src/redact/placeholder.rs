@@ -13,6 +13,7 @@ use std::{
 use aho_corasick::{AhoCorasick, MatchKind};
 use hmac::{Hmac, Mac};
 use memchr::memmem::Finder;
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -117,6 +118,16 @@ impl Drop for Wiped {
     }
 }
 
+/// A value that is kept on purpose, as in a file that restores a text later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revealed {
+    /// The value.
+    pub value: String,
+    /// It was a number in JSON, and becomes one again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_number: bool,
+}
+
 /// The placeholders of one request, and the values that they stand for. They are wiped when it is dropped.
 pub struct Placeholders {
     key: PlaceholderKey,
@@ -173,8 +184,27 @@ impl Placeholders {
     }
 
     /// What the placeholders stand for, for who asks to keep it: it is no longer wiped.
-    pub fn reveal(&self) -> BTreeMap<String, String> {
-        self.values.iter().map(|(placeholder, value)| (placeholder.clone(), value.text.to_string())).collect()
+    pub fn reveal(&self) -> BTreeMap<String, Revealed> {
+        let revealed = |value: &Value| Revealed { value: value.text.to_string(), is_number: value.is_number };
+        self.values.iter().map(|(placeholder, value)| (placeholder.clone(), revealed(value))).collect()
+    }
+
+    /// What was revealed, to be restored elsewhere. Names that are no placeholders are passed over.
+    pub fn from_revealed(revealed: BTreeMap<String, Revealed>) -> Self {
+        let mut it = Self::new(PlaceholderKey::from_bytes([0; 32]));
+        for (placeholder, Revealed { value, is_number }) in revealed {
+            let Some((label, _)) = placeholder.rsplit_once('_').filter(|(_, id)| id.len() == ID && id.bytes().all(is_id)) else { continue };
+            it.add_label(label);
+            it.values.insert(placeholder, Value { text: Zeroizing::new(value), is_number });
+        }
+        it
+    }
+
+    fn add_label(&mut self, label: &str) {
+        if !self.labels.iter().any(|l| l == label) {
+            self.labels.push(label.to_owned());
+            self.labels.sort_by_key(|l| usize::MAX - l.len());
+        }
     }
 
     pub(crate) fn key(&self) -> &PlaceholderKey {
@@ -206,10 +236,7 @@ impl Placeholders {
         }
         if !self.values.contains_key(&placeholder) {
             self.values.insert(placeholder.clone(), Value { text: Zeroizing::new(value.to_owned()), is_number });
-            if !self.labels.iter().any(|l| l == label) {
-                self.labels.push(label.to_owned());
-                self.labels.sort_by_key(|l| usize::MAX - l.len());
-            }
+            self.add_label(label);
         }
         placeholder
     }

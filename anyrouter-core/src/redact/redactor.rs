@@ -69,6 +69,11 @@ impl Redactor {
         self.engine.find_json_by(json, &self.rules)
     }
 
+    /// What becomes of a value that was found.
+    pub fn action(&self, finding: &Finding) -> Action {
+        self.rules.action(finding)
+    }
+
     /// Takes values out of text. What they were is in `placeholders` as long as those live.
     pub fn redact(&self, text: &str, placeholders: &mut Placeholders) -> Result<Redacted<String>, Blocked> {
         let mut cuts = self.cut_all(text, &self.find(text), placeholders)?;

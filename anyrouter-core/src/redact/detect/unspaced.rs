@@ -183,6 +183,12 @@ impl Scene<'_> {
         if self.byte(first) == b' ' {
             first += 1;
         }
+        // After a greeting stands no name but what is said next: `สวัสดีค่ะ ฉันชื่อ…`.
+        let opening = self.part(first, self.text.len());
+        if ["ค่ะ", "ครับ", "คะ", "นะ", "ฉัน", "ผม", "ดิฉัน", "หนู"].iter().any(|w| opening.starts_with(w))
+        {
+            return;
+        }
         let mut end = run(first);
         if end <= first + 3 {
             return;
