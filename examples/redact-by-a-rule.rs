@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // What must not leave at all is refused, and the error does not repeat it.
     let refused = redactor.redact("-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----", &mut placeholders);
-    println!("{}", refused.map_or_else(|e| e.to_string(), |text| text.into_inner()));
+    println!("{}", refused.map_or_else(|e| e.to_string(), anyrouter_core::redact::Redacted::into_inner));
 
     // A rule that is wrong says where, and what would be right.
     println!("{}", Rules::parse(&[json!({"label": "ID", "pattern": "(["})]).map_or_else(|e| e.to_string(), |_| String::new()));

@@ -24,6 +24,7 @@ use http::Response;
 pub use self::{
     answer::AnswerBody,
     authenticate::{Authenticated, authenticate, ip_in},
+    redaction::is_structure,
 };
 use self::{answer::respond_error, attempt::Job, recorder::Recorder};
 use crate::{

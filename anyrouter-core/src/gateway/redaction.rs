@@ -21,8 +21,9 @@ const HEAVY: usize = 16 << 10;
 /// Members that are the gateway's or the protocol's, and hold nothing of a person's.
 const STRUCTURE: [&str; 9] = ["model", "models", "provider", "preset", "stream", "session_id", "trace", "reasoning_effort", "tool_choice"];
 
-/// Whether a leaf is the protocol's, as a role, a type or a tool's name.
-fn is_structure(path: &[Step<'_>]) -> bool {
+/// Whether a leaf of a chat request is the gateway's or the protocol's own, as a model, a role, a type or a tool's name: such are never
+/// redacted.
+pub fn is_structure(path: &[Step<'_>]) -> bool {
     match path {
         [Step::Member(first), ..] if STRUCTURE.contains(first) => true,
         [Step::Member("messages" | "tools"), Step::Item(_), rest @ ..] => matches!(

@@ -10,32 +10,40 @@ const MOST: usize = 64 * 1024;
 const CONTEXT: usize = 1024;
 
 /// Redacts text piece by piece. Pieces of any size give what the whole would give by the findings of [`Redactor::find`]: a value that is split
-/// over pieces is found. It holds back at least [`HOLD`] bytes and at most 64 KiB, until more comes or [`finish`](Self::finish) is called; it has
-/// no clock, so whoever wants a bound in time calls `finish` when that is over.
+/// over pieces is found. (That a value stands again elsewhere, where nothing says what it is, it cannot know.) It holds back at least [`HOLD`]
+/// bytes, up to twice as many before it writes, and at most 64 KiB, until more comes or [`finish`](Self::finish) is called; it has no clock, so
+/// whoever wants a bound in time calls `finish` when that is over. After an error nothing more of the text is written.
 #[derive(Debug)]
 pub struct StreamRedactor<'a> {
     redactor: &'a Redactor,
     buffer: String,
     /// The buffer was written up to here.
     written: usize,
+    /// So long it was when no place to cut it was found.
+    tried: usize,
 }
 
 impl<'a> StreamRedactor<'a> {
     /// At the beginning of a text.
     pub fn new(redactor: &'a Redactor) -> Self {
-        Self { redactor, buffer: String::new(), written: 0 }
+        Self { redactor, buffer: String::new(), written: 0, tried: 0 }
     }
 
     /// Takes the next piece, and appends to `out` what is sure.
     pub fn push(&mut self, piece: &str, placeholders: &mut Placeholders, out: &mut String) -> Result<(), Blocked> {
         self.buffer.push_str(piece);
-        if self.buffer.len() - self.written > 2 * HOLD { self.write(false, placeholders, out) } else { Ok(()) }
+        // Where there was no place to cut, it is looked for again only once there is as much more.
+        if self.buffer.len() - self.written > 2 * HOLD && self.buffer.len() >= self.tried + HOLD {
+            self.write(false, placeholders, out)
+        } else {
+            Ok(())
+        }
     }
 
     /// The text has ended: appends the rest. What is pushed afterwards is another text.
     pub fn finish(&mut self, placeholders: &mut Placeholders, out: &mut String) -> Result<(), Blocked> {
         self.write(true, placeholders, out)?;
-        (self.buffer, self.written) = (String::new(), 0);
+        (self.buffer, self.written, self.tried) = (String::new(), 0, 0);
         Ok(())
     }
 
@@ -52,7 +60,10 @@ impl<'a> StreamRedactor<'a> {
             let forced = (self.buffer.len() - self.written > MOST).then(|| places.clone().next()).flatten();
             match at_space.or(forced) {
                 Some(cut) => cut,
-                None => return Ok(()),
+                None => {
+                    self.tried = self.buffer.len();
+                    return Ok(());
+                }
             }
         };
         let within: Vec<_> = found.into_iter().filter(|f| f.start >= self.written && f.end <= cut).collect();
@@ -61,6 +72,7 @@ impl<'a> StreamRedactor<'a> {
         let keep = cut.saturating_sub(CONTEXT);
         let keep = (keep..=cut).find(|at| self.buffer.is_char_boundary(*at)).unwrap_or(cut);
         self.buffer.drain(..keep);
+        self.tried = 0;
         self.written = cut - keep;
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use anyrouter_core::{
     catalog::Catalog,
+    gateway::is_structure,
     key::Scope,
     policy::{ProviderPattern, Settings, SettingsPatch},
     redact::{Finding, Placeholders, Rules},
@@ -107,25 +108,28 @@ pub(super) async fn preview(State(server): Shared, Extension(ip): Extension<Clie
     let world = server.gateway.world();
     let wrong = |message: &str| ApiError::new(400, "invalid_parameter", message);
     let redactor = caller.redactor(&world).map_err(|e| wrong(&format!("the account's `redaction_rules`: {e}")))?;
-    let key = world
-        .redaction
-        .as_ref()
-        .map(|r| r.key.derive(caller.key.account.as_str(), None))
-        .ok_or_else(|| wrong("this server does not redact"))?;
-    let mut placeholders = Placeholders::new(key);
-    let blocked = |e: anyrouter_core::redact::Blocked| ApiError::new(400, "redaction_blocked", e.to_string());
-    let (redacted, spans) = match (preview.text, preview.json) {
-        (Some(text), None) => {
-            let redacted = redactor.redact(&text, &mut placeholders).map_err(blocked)?;
-            (redacted.into_inner().into(), redactor.find(&text))
-        }
-        (None, Some(document)) => {
-            let text = document.to_string();
-            let redacted = redactor.redact_json(&text, |_| false, &mut placeholders).map_err(blocked)?;
-            (serde_json::from_str(redacted.as_str()).unwrap_or_default(), redactor.find_json(&text))
-        }
+    let redaction = world.redaction.as_ref().ok_or_else(|| wrong("this server does not redact"))?;
+    let session = preview.json.as_ref().and_then(|d| d.get("session_id")).and_then(serde_json::Value::as_str).map(ToOwned::to_owned);
+    let session = session.or_else(|| head(&headers, ip.0, "").session_id);
+    let mut placeholders = Placeholders::new(redaction.key.derive(caller.key.account.as_str(), session.as_deref()));
+    let (text, is_json) = match (preview.text, preview.json) {
+        (Some(text), None) => (text, false),
+        (None, Some(document)) => (document.to_string(), true),
         _ => return Err(wrong("send either `text` or `json`").into()),
     };
+    let mut done = None;
+    (redaction.heavy)(&mut || {
+        let (left, spans) = if is_json {
+            (redactor.redact_json(&text, is_structure, &mut placeholders), redactor.find_json(&text))
+        } else {
+            (redactor.redact(&text, &mut placeholders), redactor.find(&text))
+        };
+        done = Some(left.map(|left| (left.into_inner(), spans)));
+    });
+    let (left, spans) = done
+        .ok_or_else(|| wrong("this server does not redact"))?
+        .map_err(|e| ApiError::new(400, "redaction_blocked", format!("such a request would not be sent: {e}")))?;
+    let redacted = if is_json { serde_json::from_str(&left).unwrap_or_default() } else { left.into() };
     json(&Previewed { redacted, spans, counts: placeholders.counts().clone() })
 }
 

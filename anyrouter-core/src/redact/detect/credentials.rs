@@ -11,7 +11,7 @@ use super::{
 use crate::redact::{Kind, label::Finding, scan::Hit, secrets, vocabulary::Meaning};
 
 /// What a name holds that is no secret's: it counts, points, or speaks of one.
-pub(crate) const HARMLESS: [&str; 52] = [
+pub(crate) const HARMLESS: [&str; 53] = [
     "public",
     "hash_algo",
     "_file",
@@ -64,6 +64,7 @@ pub(crate) const HARMLESS: [&str; 52] = [
     "sort_key",
     "event",
     "authsource",
+    "rounds",
 ];
 /// What a plain `key` is behind.
 const HARMLESS_KEYS: [&[u8]; 7] = [b"public ", b"cache ", b"primary ", b"foreign ", b"sort ", b"partition ", b"object "];

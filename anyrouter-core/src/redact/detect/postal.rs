@@ -208,7 +208,9 @@ impl Scene<'_> {
         }
         let is_box = self.part(hit.start, hit.end).to_lowercase().contains("box")
             || self.part(hit.start, hit.end).to_lowercase().starts_with("postfach");
-        if words == 0 && !is_box {
+        let is_thing =
+            is_box && self.byte(hit.start).is_ascii_lowercase() && self.byte_before(hit.start) == b' ' && hit.end - hit.start < 4;
+        if words == 0 && !is_box || is_thing {
             return;
         }
         while self.byte_before(end) == b'.' || self.byte_before(end) == b' ' {
