@@ -43,7 +43,7 @@ pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
     SystemRandomness.fill(&mut key);
     let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes(key));
     let redacted =
-        if is_json { redactor.redact_json(&text, |_| false, &mut placeholders) } else { redactor.redact(&text, &mut placeholders) };
+        if is_json { redactor.redact_json(&text, |_, _| false, &mut placeholders) } else { redactor.redact(&text, &mut placeholders) };
     let redacted =
         redacted.map_err(|e| Failure::Blocked(format!("nothing was written: {e}; --explain shows where it stands")))?.into_inner();
     if let Some(path) = &args.map {

@@ -106,7 +106,7 @@ proptest! {
             "calls": [{"arguments": arguments}], "card": 4_111_111_111_111_111_u64, "n": number,
         });
         let mut placeholders = placeholders();
-        let left = PLAIN.redact_json(&document.to_string(), |_| false, &mut placeholders).unwrap().into_inner();
+        let left = PLAIN.redact_json(&document.to_string(), |_, _| false, &mut placeholders).unwrap().into_inner();
         let parsed: serde_json::Value = serde_json::from_str(&left).expect("it is JSON still");
         prop_assert!(!left.contains("4111111111111111"));
         prop_assert!(parsed["calls"][0]["arguments"].as_str().is_some_and(|a| serde_json::from_str::<serde_json::Value>(a).is_ok()));
@@ -205,7 +205,7 @@ fn arguments_are_restored_as_json_in_pieces() {
     let value = "Jane \"JJ\" Smith";
     let text = format!("{{\"name\": \"{}\", \"card\": 4111111111111111}}", value.replace('"', "\\\""));
     let rules = Rules::parse(&[json!({"label": "PERSON", "path": "$.name"})]).unwrap();
-    let left = Redactor::new(rules).redact_json(&text, |_| false, &mut placeholders).unwrap().into_inner();
+    let left = Redactor::new(rules).redact_json(&text, |_, _| false, &mut placeholders).unwrap().into_inner();
     assert!(!left.contains("Jane") && !left.contains("4111"), "{left}");
     for size in 1..20 {
         let (mut restorer, mut out) = (Restorer::new(Within::Json), String::new());
@@ -223,7 +223,7 @@ fn each_action_does_what_it_says() {
     let act = |action: &str| {
         let rules = Rules::parse(&[json!({"label": "EMAIL", "action": action})]).unwrap();
         Redactor::new(rules)
-            .redact_json("{\"a\":1,\"mail\":\"jane@example.com\",\"b\":\"x\"}", |_| false, &mut placeholders())
+            .redact_json("{\"a\":1,\"mail\":\"jane@example.com\",\"b\":\"x\"}", |_, _| false, &mut placeholders())
             .map(Redacted::into_inner)
     };
     assert_eq!(act("mask").unwrap(), "{\"a\":1,\"mail\":\"************.com\",\"b\":\"x\"}");
@@ -234,7 +234,7 @@ fn each_action_does_what_it_says() {
     assert_eq!((blocked.label.as_str(), blocked.to_string().contains("jane")), ("EMAIL", false));
     let all = Rules::default().with_default(Action::Drop);
     let json = "{\"a\":\"a@b.com\",\"b\":\"c@d.com\",\"c\":[\"e@f.com\"]}";
-    assert_eq!(Redactor::new(all).redact_json(json, |_| false, &mut placeholders()).unwrap().as_str(), "{\"c\":[\"\"]}");
+    assert_eq!(Redactor::new(all).redact_json(json, |_, _| false, &mut placeholders()).unwrap().as_str(), "{\"c\":[\"\"]}");
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn custom_rules_find_what_they_name() {
 #[test]
 fn members_that_are_kept_are_not_touched() {
     let json = "{\"model\":\"jane@example.com\",\"text\":\"jane@example.com\"}";
-    let keep = |path: &[Step<'_>]| matches!(path, [Step::Member("model")]);
+    let keep = |path: &[Step<'_>], _: &str| matches!(path, [Step::Member("model")]);
     let left = PLAIN.redact_json(json, keep, &mut placeholders()).unwrap().into_inner();
     assert!(left.starts_with("{\"model\":\"jane@example.com\",\"text\":\"EMAIL_"), "{left}");
 }
@@ -264,7 +264,7 @@ fn a_value_split_over_message_parts_is_found() {
     let json =
         json!({"content": [{"type": "text", "text": "my card is 4111 1111"}, {"type": "text", "text": " 1111 1111, thanks"}]}).to_string();
     let mut placeholders = placeholders();
-    let left = PLAIN.redact_json(&json, |_| false, &mut placeholders).unwrap().into_inner();
+    let left = PLAIN.redact_json(&json, |_, _| false, &mut placeholders).unwrap().into_inner();
     assert!(!left.contains("1111"), "{left}");
     assert_eq!(placeholders.restore_json(&left), json);
 }
@@ -278,7 +278,7 @@ fn left_by(rules: serde_json::Value, text: &str) -> String {
 /// The same of a document.
 fn json_left_by(rules: serde_json::Value, json: &str) -> String {
     let rules = Rules::parse(rules.as_array().unwrap()).unwrap();
-    Redactor::new(rules).redact_json(json, |_| false, &mut placeholders()).unwrap().into_inner()
+    Redactor::new(rules).redact_json(json, |_, _| false, &mut placeholders()).unwrap().into_inner()
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn what_reads_like_a_placeholder_hides_nothing_beside_it() {
 #[test]
 fn a_number_comes_back_as_text_where_a_protocol_has_text() {
     let mut placeholders = placeholders();
-    let left = PLAIN.redact_json("{\"card\":4111111111111111}", |_| false, &mut placeholders).unwrap().into_inner();
+    let left = PLAIN.redact_json("{\"card\":4111111111111111}", |_, _| false, &mut placeholders).unwrap().into_inner();
     let placeholder = serde_json::from_str::<serde_json::Value>(&left).unwrap()["card"].as_str().unwrap().to_owned();
     let answer = json!({"content": placeholder, "arguments": json!({"card": placeholder}).to_string()}).to_string();
     let restored: serde_json::Value = serde_json::from_str(&placeholders.restore_answer(&answer)).unwrap();
@@ -357,7 +357,7 @@ fn parts_with_line_ends_are_looked_at_together_as_well() {
     let json =
         json!({"content": [{"type": "text", "text": "Hello\nmail jane.doe@exa"}, {"type": "text", "text": "mple.com now\n"}]}).to_string();
     let mut placeholders = placeholders();
-    let left = PLAIN.redact_json(&json, |_| false, &mut placeholders).unwrap().into_inner();
+    let left = PLAIN.redact_json(&json, |_, _| false, &mut placeholders).unwrap().into_inner();
     assert!(!left.contains("jane.doe"), "{left}");
     assert_eq!(placeholders.restore_json(&left), json);
 }
@@ -367,7 +367,7 @@ fn text_in_base64_is_read_and_pictures_are_not() {
     // `Mail jane@example.com, please.`, as a file that goes with a message.
     let body = r#"{"file_data":"data:text/plain;base64,TWFpbCBqYW5lQGV4YW1wbGUuY29tLCBwbGVhc2Uu","image":"data:image/png;base64,TWFpbCBqYW5lQGV4YW1wbGUuY29tLCBwbGVhc2Uu"}"#;
     let mut placeholders = placeholders();
-    let left = Redactor::default().redact_json(body, |_| false, &mut placeholders).unwrap().into_inner();
+    let left = Redactor::default().redact_json(body, |_, _| false, &mut placeholders).unwrap().into_inner();
     let left: serde_json::Value = serde_json::from_str(&left).unwrap();
     let file = left["file_data"].as_str().unwrap().strip_prefix("data:text/plain;base64,").unwrap();
     let text = String::from_utf8(base64::Engine::decode(&base64::engine::general_purpose::STANDARD, file).unwrap()).unwrap();
@@ -381,16 +381,16 @@ fn text_in_base64_is_read_and_pictures_are_not() {
 #[test]
 fn a_placeholder_that_was_typed_comes_back_though_its_value_is_found_late() {
     // The first number is found once the second one is gone.
-    let text = "66666666665 666666666v";
+    let text = "44051401359 4111 1111 1111 1111";
     let mut seen = placeholders();
     redacted(text, &mut seen);
-    let late = seen.reveal().into_iter().find(|(_, v)| v.value == "66666666665").map(|(placeholder, _)| placeholder).unwrap();
+    let late = seen.reveal().into_iter().find(|(_, v)| v.value == "44051401359").map(|(placeholder, _)| placeholder).unwrap();
     let typed = format!("{text} and {late}");
     let mut placeholders = placeholders();
     let left = redacted(&typed, &mut placeholders);
     assert_eq!(placeholders.restore(&left), typed);
     let document = serde_json::json!({ "text": typed }).to_string();
-    let left = Redactor::default().redact_json(&document, |_| false, &mut placeholders).unwrap().into_inner();
+    let left = Redactor::default().redact_json(&document, |_, _| false, &mut placeholders).unwrap().into_inner();
     assert_eq!(placeholders.restore_json(&left), document);
 }
 
@@ -431,7 +431,7 @@ fn a_secret_member_is_taken_out_as_a_whole() {
         r#"{"log":"{\"password\":\"hun\\\"ter2!x\"}"}"#,
     ] {
         let mut placeholders = placeholders();
-        let left = Redactor::default().redact_json(document, |_| false, &mut placeholders).unwrap().into_inner();
+        let left = Redactor::default().redact_json(document, |_, _| false, &mut placeholders).unwrap().into_inner();
         assert!(left.contains("PASSWORD_") && !left.contains("ter") && !left.contains("p w d") && !left.contains("d!"), "{left}");
         assert_eq!(placeholders.restore_json(&left), document);
     }
@@ -445,5 +445,64 @@ fn places_in_a_string_hold_behind_what_is_no_escape() {
         let document = format!(r#"{{"a":"{{\"to\":\"{broken} mail jane@example.com ü\"}}"}}"#);
         let found = Redactor::default().find_json(&document);
         assert_eq!(found.iter().map(|f| &document[f.start..f.end]).collect::<Vec<_>>(), ["jane@example.com"], "{document}");
+    }
+}
+
+#[test]
+fn documents_within_documents_are_read_four_deep_and_grow_no_more() {
+    // Each level is spelt so that it takes a few bytes more; escaped again it would double.
+    let mut text = r#"["jane@example.com"]"#.to_owned();
+    for _ in 0..40 {
+        text = format!("[\"{}\"]", text.replace('\\', r"\u005c").replace('"', r"\u0022"));
+    }
+    let left = Redactor::default().redact_json(&text, |_, _| false, &mut placeholders()).unwrap().into_inner();
+    assert!(left.len() < 64 * text.len(), "{} of {} bytes", left.len(), text.len());
+    assert!(!left.contains("jane@"));
+    let untouched = r#"{"a":"{\"b\":\"\u738b\"}"}"#;
+    assert_eq!(Redactor::default().redact_json(untouched, |_, _| false, &mut placeholders()).unwrap().as_str(), untouched);
+}
+
+#[test]
+fn neighbours_are_told_apart() {
+    let texts = [
+        ("2024-05-06 192.168.1.77 GET", &["192.168.1.77"][..]),
+        ("tcp 0 0 192.168.1.5:22 10.0.0.9:51234", &["192.168.1.5", "10.0.0.9"]),
+        ("64 0.0.0.0 81.2.69.142", &["81.2.69.142"]),
+        ("123-45-6789 202-555-0143", &["123-45-6789", "202-555-0143"]),
+        ("+49 30 1234567 202-555-0143", &["+49 30 1234567", "202-555-0143"]),
+        ("+49 30 1234567 - 192.168.1.254", &["+49 30 1234567", "192.168.1.254"]),
+        ("2024-05-06 123-45-6789", &["123-45-6789"]),
+        ("42|4111 1111 1111 1111", &["4111 1111 1111 1111"]),
+        ("jane@example.com-4111 1111 1111 1111", &["jane@example.com", "4111 1111 1111 1111"]),
+        ("5,123-45-6789", &["123-45-6789"]),
+        ("tel: 4111111111111111", &["4111111111111111"]),
+        ("password: Tr0ub4dor&3", &["Tr0ub4dor&3"]),
+    ];
+    for (text, values) in texts {
+        let found = PLAIN.find(text);
+        assert_eq!(found.iter().map(|f| &text[f.start..f.end]).collect::<Vec<_>>(), values, "{text}: {found:?}");
+    }
+    let nothing = [
+        "2024-05-06 07:08:09 INFO started",
+        "2024/05/06 07:08:09 [notice] 1#1: start",
+        "Meeting on 2024-05-06 14:00",
+        "2011-12-12_22-53-47.log",
+        "[0.4789, 0.7541]",
+        "loss: 0.1234 0.5678",
+        "17 17 50 39 31 30",
+        "4 8 15 16 23 42",
+        "case a::B",
+    ];
+    for text in nothing {
+        assert_eq!(PLAIN.find(text), [], "{text}");
+    }
+}
+
+#[test]
+fn a_value_split_over_many_parts_is_found() {
+    let parts = json!([{"text": "Mail jane@"}, {"text": "exa"}, {"text": "mple.com"}, {"text": "card 4111 1111"}, {"text": " 1111 "}, {"text": "1111"}]);
+    let left = json_left_by(json!([]), &parts.to_string());
+    for piece in ["jane@", "mple", "4111", "1111"] {
+        assert!(!left.contains(piece), "{piece}: {left}");
     }
 }

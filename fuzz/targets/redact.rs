@@ -26,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) {
         let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([1; 32]));
         let document = value.to_string();
-        let left = redactor.redact_json(&document, |_| false, &mut placeholders).unwrap();
+        let left = redactor.redact_json(&document, |_, _| false, &mut placeholders).unwrap();
         assert!(serde_json::from_str::<serde_json::Value>(left.as_str()).is_ok(), "{} is no JSON", left.as_str());
     }
 });

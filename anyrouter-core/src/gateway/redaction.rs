@@ -21,21 +21,23 @@ const HEAVY: usize = 16 << 10;
 /// Members that are the gateway's or the protocol's, and hold nothing of a person's.
 const STRUCTURE: [&str; 9] = ["model", "models", "provider", "preset", "stream", "session_id", "trace", "reasoning_effort", "tool_choice"];
 
-/// Whether a leaf of a chat request is the gateway's or the protocol's own, as a model, a role, a type or a tool's name: such are never
-/// redacted.
-pub fn is_structure(path: &[Step<'_>]) -> bool {
-    match path {
-        [Step::Member(first), ..] if STRUCTURE.contains(first) => true,
-        [Step::Member("messages" | "tools"), Step::Item(_), rest @ ..] => matches!(
-            rest,
-            [Step::Member("role" | "type" | "tool_call_id")]
-                | [Step::Member("content"), Step::Item(_), Step::Member("type")]
-                | [Step::Member("tool_calls"), Step::Item(_), Step::Member("id" | "type")]
-                | [Step::Member("tool_calls"), Step::Item(_), Step::Member("function"), Step::Member("name")]
-                | [Step::Member("function"), Step::Member("name")]
-        ),
-        _ => false,
-    }
+/// Whether a leaf of a chat request is the gateway's or the protocol's own, as a model, a role, a type or a tool's name, and reads like one:
+/// such are never redacted.
+pub fn is_structure(path: &[Step<'_>], content: &str) -> bool {
+    let is_word = content.len() <= 128 && content.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:/-*~".contains(&b));
+    is_word
+        && match path {
+            [Step::Member(first), ..] if STRUCTURE.contains(first) => true,
+            [Step::Member("messages" | "tools"), Step::Item(_), rest @ ..] => matches!(
+                rest,
+                [Step::Member("role" | "type" | "tool_call_id")]
+                    | [Step::Member("content"), Step::Item(_), Step::Member("type")]
+                    | [Step::Member("tool_calls"), Step::Item(_), Step::Member("id" | "type")]
+                    | [Step::Member("tool_calls"), Step::Item(_), Step::Member("function"), Step::Member("name")]
+                    | [Step::Member("function"), Step::Member("name")]
+            ),
+            _ => false,
+        }
 }
 
 /// The request as the provider may see it, and what its placeholders stand for; as it is, where nobody asked for redaction.
@@ -104,6 +106,8 @@ enum Field {
     Call,
     /// The arguments of a tool call, by its index.
     Arguments(u64),
+    /// The input of a custom tool's call, by its index.
+    Input(u64),
     /// The member of an entry of `reasoning_details`, by its index.
     Detail(u64, &'static str),
 }
@@ -165,9 +169,13 @@ impl Restoring {
                 if finished {
                     self.flush(index, &mut held);
                     // What is held of a text that this chunk goes on with belongs to it.
-                    held.retain(|name, text| match (delta.get_mut(name), text.as_str()) {
-                        (Some(Value::String(begun)), Some(rest)) => {
+                    held.retain(|name, rest| match (delta.get_mut(name), rest) {
+                        (Some(Value::String(begun)), Value::String(rest)) => {
                             begun.push_str(rest);
+                            false
+                        }
+                        (Some(Value::Array(begun)), Value::Array(rest)) => {
+                            begun.append(rest);
                             false
                         }
                         _ => true,
@@ -195,13 +203,21 @@ impl Restoring {
             }
         }
         for part in delta.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {
-            if let Some(Value::String(text)) = part.get_mut("text") {
-                self.piece(choice, Field::Part, text, Within::Text);
-            }
-            for thought in part.get_mut("thinking").and_then(Value::as_array_mut).into_iter().flatten() {
-                if let Some(Value::String(text)) = thought.get_mut("text") {
-                    self.piece(choice, Field::Thinking, text, Within::Text);
+            for name in ["text", "refusal"] {
+                if let Some(Value::String(text)) = part.get_mut(name) {
+                    self.piece(choice, Field::Part, text, Within::Text);
                 }
+            }
+            match part.get_mut("thinking") {
+                Some(Value::String(text)) => self.piece(choice, Field::Thinking, text, Within::Text),
+                Some(Value::Array(thoughts)) => {
+                    for thought in thoughts {
+                        if let Some(Value::String(text)) = thought.get_mut("text") {
+                            self.piece(choice, Field::Thinking, text, Within::Text);
+                        }
+                    }
+                }
+                _ => {}
             }
         }
         if let Some(Value::String(text)) = delta.get_mut("audio").and_then(|a| a.get_mut("transcript")) {
@@ -210,10 +226,15 @@ impl Restoring {
         if let Some(Value::String(text)) = delta.get_mut("function_call").and_then(|c| c.get_mut("arguments")) {
             self.piece(choice, Field::Call, text, Within::Json);
         }
-        for call in delta.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
-            let index = call.get("index").and_then(Value::as_u64).unwrap_or(0);
+        let calls = delta.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten();
+        for (position, call) in (0..).zip(calls) {
+            // Some providers leave the index out: the place in the list stands for it.
+            let index = call.get("index").and_then(Value::as_u64).unwrap_or(position);
             if let Some(Value::String(text)) = call.pointer_mut("/function/arguments") {
                 self.piece(choice, Field::Arguments(index), text, Within::Json);
+            }
+            if let Some(Value::String(text)) = call.pointer_mut("/custom/input") {
+                self.piece(choice, Field::Input(index), text, Within::Text);
             }
         }
         for detail in delta.get_mut("reasoning_details").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -228,6 +249,11 @@ impl Restoring {
 
     fn piece(&mut self, choice: u64, field: Field, text: &mut String, within: Within) {
         let mut restored = String::with_capacity(text.len());
+        // An answer that is a document (`response_format`) stays one.
+        let is_document = field == Field::Text("content")
+            && ["{\"", "{ ", "{\n", "[{", "[\""].iter().any(|s| text.trim_start().starts_with(s))
+            || text.trim() == "{";
+        let within = if is_document { Within::Json } else { within };
         let restorer = self.flowing.entry((choice, field)).or_insert_with(|| Restorer::new(within));
         restorer.push(&self.placeholders, text, &mut restored);
         *text = restored;
@@ -257,6 +283,9 @@ impl Restoring {
                 }
                 Field::Arguments(index) => {
                     push_to(delta, "tool_calls", serde_json::json!({"index": index, "function": {"arguments": text}}));
+                }
+                Field::Input(index) => {
+                    push_to(delta, "tool_calls", serde_json::json!({"index": index, "custom": {"input": text}}));
                 }
                 Field::Detail(index, name) => {
                     let kind = if *name == "text" { "reasoning.text" } else { "reasoning.summary" };
@@ -373,16 +402,20 @@ mod tests {
     #[test]
     fn the_protocols_own_members_are_kept_and_all_others_are_not() {
         use Step::{Item, Member};
-        assert!(is_structure(&[Member("model")]));
-        assert!(is_structure(&[Member("messages"), Item(0), Member("role")]));
-        assert!(is_structure(&[Member("tools"), Item(0), Member("function"), Member("name")]));
+        assert!(is_structure(&[Member("model")], "openai/gpt-5:nitro"));
+        assert!(is_structure(&[Member("messages"), Item(0), Member("role")], "user"));
+        assert!(is_structure(&[Member("tools"), Item(0), Member("function"), Member("name")], "get_weather"));
+        assert!(
+            !is_structure(&[Member("messages"), Item(0), Member("role")], "jane@example.com"),
+            "what reads like no role is looked through"
+        );
         for path in [
             &[Member("user")][..],
             &[Member("messages"), Item(0), Member("content")],
             &[Member("tools"), Item(0), Member("function"), Member("description")],
             &[Member("metadata"), Member("x")],
         ] {
-            assert!(!is_structure(path), "{path:?}");
+            assert!(!is_structure(path, "x"), "{path:?}");
         }
     }
 }

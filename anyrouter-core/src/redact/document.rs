@@ -5,7 +5,7 @@ use std::{borrow::Cow, ops::Range};
 use super::{
     Blocked, Finding, Placeholders, Redacted, Redactor,
     engine::place_in_escaped,
-    json::{Leaf, LeafKind, Step, escape, nested, unescape, walk},
+    json::{Leaf, LeafKind, NESTED, Step, escape, nested, unescape, walk},
     placeholder::{Known, TYPED},
     redactor::{Cut, ROUNDS, overlaps_any, repeats, splice},
     scan::Hit,
@@ -13,9 +13,9 @@ use super::{
 };
 
 /// Members whose values are words of a protocol or a schema.
-const WORDS: [&str; 8] = ["type", "role", "format", "object", "detail", "name", "required", "enum"];
+const WORDS: [&str; 5] = ["type", "role", "format", "required", "enum"];
 /// How far from where two message parts meet a value may be that is split over them, in bytes.
-const REACH: usize = 96;
+const REACH: usize = 1024;
 
 /// A leaf of a document with what is taken out of it.
 struct Planned {
@@ -30,6 +30,18 @@ struct Planned {
     is_word: bool,
     /// What is written in the string in a form of its own.
     nested: Option<Nested>,
+}
+
+impl Planned {
+    /// Nothing is taken out of it, nor out of what is written in it.
+    fn is_whole(&self) -> bool {
+        self.cuts.is_empty()
+            && match &self.nested {
+                None => true,
+                Some(Nested::Json { leaves, .. }) => leaves.iter().all(Self::is_whole),
+                Some(Nested::Encoded { cuts, .. }) => cuts.is_empty(),
+            }
+    }
 }
 
 /// What a string holds.
@@ -48,14 +60,14 @@ struct Part<'a> {
 
 impl Redactor {
     /// Takes values out of a JSON document: out of its strings, numbers and names, and out of JSON within strings. Leaves for which `keep`
-    /// says so stay as they are. What is no JSON is text.
+    /// says so, by path and content, stay as they are. What is no JSON is text.
     pub fn redact_json(
         &self,
         json: &str,
-        keep: impl Fn(&[Step<'_>]) -> bool,
+        keep: impl Fn(&[Step<'_>], &str) -> bool,
         placeholders: &mut Placeholders,
     ) -> Result<Redacted<String>, Blocked> {
-        let Some((mut leaves, mut again)) = self.plan(json, &keep, placeholders)? else { return self.redact(json, placeholders) };
+        let Some((mut leaves, mut again)) = self.plan(json, &keep, 0, placeholders)? else { return self.redact(json, placeholders) };
         let mut left = loop {
             let known = placeholders.known();
             if !placeholders.is_idle() && self.add_repeats(json, &mut leaves, placeholders, known.as_ref())? {
@@ -72,7 +84,7 @@ impl Redactor {
             if !again {
                 break;
             }
-            let Some((leaves, more)) = self.plan(&left, &keep, placeholders)? else { break };
+            let Some((leaves, more)) = self.plan(&left, &keep, 0, placeholders)? else { break };
             again = more;
             left = self.write(&left, &leaves, placeholders)?;
         }
@@ -84,7 +96,8 @@ impl Redactor {
     fn plan(
         &self,
         json: &str,
-        keep: &dyn Fn(&[Step<'_>]) -> bool,
+        keep: &dyn Fn(&[Step<'_>], &str) -> bool,
+        depth: usize,
         placeholders: &mut Placeholders,
     ) -> Result<Option<(Vec<Planned>, bool)>, Blocked> {
         let mut leaves: Vec<Planned> = Vec::new();
@@ -94,7 +107,7 @@ impl Redactor {
         // Text that goes on in the next part of a message is looked at together with it.
         let mut parts: Vec<Part<'_>> = Vec::new();
         let walked = walk(json, |leaf: Leaf<'_>| {
-            let Some(content) = json.get(leaf.range.clone()).filter(|_| blocked.is_none() && !keep(leaf.path)) else { return };
+            let Some(content) = json.get(leaf.range.clone()).filter(|c| blocked.is_none() && !keep(leaf.path, c)) else { return };
             let is_name = leaf.kind == LeafKind::Name;
             let mut planned = Planned {
                 range: leaf.range.clone(),
@@ -105,8 +118,10 @@ impl Redactor {
                 is_word: is_name || WORDS.contains(&leaf.name),
                 nested: None,
             };
-            let is_string = leaf.kind == LeafKind::String;
-            match self.plan_nested(content, is_string, &mut again, placeholders) {
+            // A path that leads here says what becomes of all of it.
+            let may_nest = leaf.kind == LeafKind::String && self.rules.find_path(leaf.path, content.len()).is_none();
+            let inner = if may_nest { self.plan_nested(content, depth, &mut again, placeholders) } else { Ok(None) };
+            match inner {
                 Ok(Some(nested)) => planned.nested = Some(nested),
                 Ok(None) => match self.cut_leaf(&leaf, content, placeholders, &mut hits) {
                     Ok(cuts) => planned.cuts = cuts,
@@ -137,20 +152,19 @@ impl Redactor {
     fn plan_nested(
         &self,
         content: &str,
-        is_string: bool,
+        depth: usize,
         again: &mut bool,
         placeholders: &mut Placeholders,
     ) -> Result<Option<Nested>, Blocked> {
-        if !is_string {
-            return Ok(None);
-        }
-        if let Some((head, text)) = encoded_text(content) {
+        let is_url = content.get(..5).is_some_and(|c| c.eq_ignore_ascii_case("data:"));
+        let spelt = if is_url { unescape(content) } else { Cow::Borrowed("") };
+        if let Some((head, text)) = encoded_text(&spelt) {
             let cuts = self.cut_all(&text, &self.find(&text), placeholders)?;
-            let head = content.get(..head).unwrap_or_default().to_owned();
+            let head = spelt.get(..head).unwrap_or_default().to_owned();
             return Ok(Some(Nested::Encoded { head, text, cuts }));
         }
-        let Some(json) = nested(content) else { return Ok(None) };
-        let Some((leaves, more)) = self.plan(&json, &|_| false, placeholders)? else { return Ok(None) };
+        let Some(json) = Some(content).filter(|_| depth < NESTED).and_then(nested) else { return Ok(None) };
+        let Some((leaves, more)) = self.plan(&json, &|_, _| false, depth + 1, placeholders)? else { return Ok(None) };
         *again |= more;
         Ok(Some(Nested::Json { json, leaves }))
     }
@@ -183,22 +197,36 @@ impl Redactor {
     /// A value that is split over the texts of message parts is found where they meet, and each part of it is taken out. Whether there was
     /// one.
     fn join_parts(&self, parts: &[Part<'_>], leaves: &mut [Planned], placeholders: &mut Placeholders) -> Result<bool, Blocked> {
+        let texts: Vec<Cow<'_, str>> = parts.iter().map(|p| unescape(p.content)).collect();
         let mut is_any = false;
-        for pair in parts.windows(2) {
-            let [first, second] = pair else { continue };
-            let (before, after) = (unescape(first.content), unescape(second.content));
-            let floor = |text: &str, at: usize| (at.saturating_sub(3)..=at).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
-            let from = floor(&before, before.len().saturating_sub(REACH));
-            let to = floor(&after, REACH.min(after.len()));
-            let (head, tail) = (before.get(from..).unwrap_or_default(), after.get(..to).unwrap_or_default());
-            let seam = head.len();
-            for finding in self.find(&format!("{head}{tail}")).into_iter().filter(|f| f.start < seam && f.end > seam) {
-                for (part, start, end) in [(first, from + finding.start, before.len()), (second, 0, finding.end - seam)] {
-                    let mut half = [Finding { start, end, ..finding.clone() }];
-                    place_in_escaped(&mut half, part.content);
-                    let [half] = half;
-                    let Some(leaf) = leaves.get_mut(part.leaf).filter(|l| !overlaps_any(&l.cuts, &half)) else { continue };
-                    leaf.cuts.push(self.cut_spelt(&half, part.content, false, true, placeholders)?);
+        for seam in 1..texts.len() {
+            // The end of one part and as much of those that follow, each with where it begins in the joined text.
+            let Some(before) = texts.get(seam - 1) else { continue };
+            let from = (before.len().saturating_sub(REACH)..=before.len()).find(|i| before.is_char_boundary(*i)).unwrap_or(0);
+            let mut joined = before.get(from..).unwrap_or_default().to_owned();
+            let middle = joined.len();
+            let mut pieces = vec![(seam - 1, from, 0)];
+            for (number, text) in texts.iter().enumerate().skip(seam) {
+                if joined.len() > middle + REACH {
+                    break;
+                }
+                pieces.push((number, 0, joined.len()));
+                let to = (0..=REACH.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+                joined.push_str(text.get(..to).unwrap_or_default());
+                if to < text.len() {
+                    break;
+                }
+            }
+            for finding in self.find(&joined).into_iter().filter(|f| f.start < middle && f.end > middle) {
+                for (i, (number, offset, begins)) in pieces.iter().enumerate() {
+                    let ends = pieces.get(i + 1).map_or(joined.len(), |next| next.2);
+                    let (start, end) = (finding.start.max(*begins), finding.end.min(ends));
+                    let (Some(part), true) = (parts.get(*number), start < end) else { continue };
+                    let mut piece = [Finding { start: start - begins + offset, end: end - begins + offset, ..finding.clone() }];
+                    place_in_escaped(&mut piece, part.content);
+                    let [piece] = piece;
+                    let Some(leaf) = leaves.get_mut(part.leaf).filter(|l| !overlaps_any(&l.cuts, &piece)) else { continue };
+                    leaf.cuts.push(self.cut_spelt(&piece, part.content, false, true, placeholders)?);
                     leaf.cuts.sort_by_key(|c| c.start);
                     is_any = true;
                 }
@@ -261,7 +289,7 @@ impl Redactor {
         let mut name: Option<(usize, usize, usize)> = None;
         for leaf in leaves {
             let range = leaf.range.clone();
-            if range.start < done || leaf.cuts.is_empty() && leaf.nested.is_none() {
+            if range.start < done || leaf.is_whole() {
                 continue;
             }
             let content = json.get(range.clone()).unwrap_or_default();
@@ -283,7 +311,6 @@ impl Redactor {
             }
             let text = match (&leaf.nested, leaf.kind) {
                 (Some(Nested::Json { json, leaves }), _) => escape(&self.write(json, leaves, placeholders)?).into_owned(),
-                (Some(Nested::Encoded { cuts, .. }), _) if cuts.is_empty() => continue,
                 (Some(Nested::Encoded { head, text, cuts }), _) => format!("{head}{}", encode(&self.take_out(text, cuts, placeholders)?)),
                 (None, LeafKind::Number) => leaf.cuts.first().map(|c| format!("\"{}\"", c.by)).unwrap_or_default(),
                 (None, _) => self.settle(leaf.kind, &leaf.name, splice(content, 0..content.len(), &leaf.cuts), placeholders)?,

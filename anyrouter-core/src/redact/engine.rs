@@ -7,7 +7,7 @@ use aho_corasick::AhoCorasick;
 use super::{
     Action, Finding, Kind, Label, Rules,
     detect::{HARMLESS, Ids, Phones, Scene},
-    json::{Leaf, LeafKind, nested, walk},
+    json::{Leaf, LeafKind, NESTED, nested, walk},
     placeholder::placeholder_spans,
     scan::{self, Hit},
     secrets::{Prefixes, base64_length, data_url},
@@ -96,11 +96,28 @@ impl Engine {
 
     /// The same, with rules beside the built-in detectors.
     pub(crate) fn find_json_by(&self, json: &str, rules: &Rules) -> Vec<Finding> {
+        self.find_nested(json, rules, 0)
+    }
+
+    fn find_nested(&self, json: &str, rules: &Rules, depth: usize) -> Vec<Finding> {
         let mut hits: Vec<Hit> = Vec::new();
         let mut found = Vec::new();
         let walked = walk(json, |leaf| {
             let Some(content) = json.get(leaf.range.clone()) else { return };
-            for mut finding in self.find_leaf(&leaf, content, rules, &mut hits) {
+            let inner = if leaf.kind == LeafKind::String && depth < NESTED && rules.find_path(leaf.path, content.len()).is_none() {
+                nested(content)
+            } else {
+                None
+            };
+            let inside = match inner {
+                Some(inner) => {
+                    let mut inside = self.find_nested(&inner, rules, depth + 1);
+                    place_in_escaped(&mut inside, content);
+                    inside
+                }
+                None => self.find_leaf(&leaf, content, rules, &mut hits),
+            };
+            for mut finding in inside {
                 finding.start += leaf.range.start;
                 finding.end += leaf.range.start;
                 found.push(finding);
@@ -112,7 +129,7 @@ impl Engine {
         found
     }
 
-    /// What is in one leaf; offsets are bytes of its content as it is spelt.
+    /// What is in one leaf as text; offsets are bytes of its content as it is spelt.
     pub(crate) fn find_leaf(&self, leaf: &Leaf<'_>, content: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Vec<Finding> {
         if leaf.kind != LeafKind::Name
             && let Some(finding) = rules.find_path(leaf.path, content.len())
@@ -122,13 +139,6 @@ impl Engine {
         }
         if leaf.kind == LeafKind::String && is_opaque(content) {
             return Vec::new();
-        }
-        if leaf.kind == LeafKind::String
-            && let Some(inner) = nested(content)
-        {
-            let mut found = self.find_json_by(&inner, rules);
-            place_in_escaped(&mut found, content);
-            return found;
         }
         if leaf.kind == LeafKind::Number && content.len() < 5 {
             return Vec::new();
@@ -140,13 +150,19 @@ impl Engine {
         let prefix = leaf.name.len() + 2;
         let text = format!("{}: {content}", leaf.name);
         let mut found = self.find_with(&text, rules, hits);
-        found.retain(|f| f.start >= prefix && (leaf.kind == LeafKind::String || f.start == prefix && f.end == text.len()));
+        let digits = content.trim_start_matches('-').len();
+        let whole = content.trim_end_matches('0').trim_end_matches('.').len().max(1);
+        let is_number = |f: &Finding| f.start <= prefix + content.len() - digits && f.end >= prefix + whole;
+        found.retain(|f| f.start >= prefix && (leaf.kind == LeafKind::String || is_number(f)));
         for finding in &mut found {
             finding.start -= prefix;
             finding.end -= prefix;
+            if leaf.kind == LeafKind::Number {
+                (finding.start, finding.end) = (0, content.len());
+            }
         }
         if leaf.kind == LeafKind::String
-            && content.contains(['\\', ' '])
+            && !found.iter().any(|f| f.start == 0 && f.end == content.len())
             && let Some(secret) = self.find_secret_member(leaf.name, content, rules, hits)
         {
             return vec![secret];

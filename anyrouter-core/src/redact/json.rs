@@ -59,6 +59,9 @@ pub(crate) fn looks_like_json(text: &str) -> bool {
     matches!((text.as_bytes().first(), text.as_bytes().last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')))
 }
 
+/// How many documents may be within one another, each in a string of the other. What is deeper is read as text.
+pub(crate) const NESTED: usize = 4;
+
 /// The document that a JSON string holds, where it is one.
 pub(crate) fn nested(content: &str) -> Option<String> {
     let may = content.starts_with(['{', '[', ' ', '\\']) && content.ends_with(['}', ']', ' ', 'n', 'd', 'D']);

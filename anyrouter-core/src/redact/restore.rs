@@ -5,7 +5,7 @@
 //! where it is one of this request's.
 
 use super::{
-    json::{LeafKind, escape, looks_like_json, unescape, walk},
+    json::{LeafKind, NESTED, escape, looks_like_json, unescape, walk},
     placeholder::Placeholders,
 };
 
@@ -68,15 +68,15 @@ impl Placeholders {
 
     /// Restores a JSON document: its strings as text, JSON within strings as JSON. What is no JSON is restored as text.
     pub fn restore_json(&self, json: &str) -> String {
-        self.restore_document(json, true)
+        self.restore_document(json, true, 0)
     }
 
     /// The same for an answer in a provider's protocol, whose texts are texts: a number comes back as one only in JSON within a string.
     pub fn restore_answer(&self, json: &str) -> String {
-        self.restore_document(json, false)
+        self.restore_document(json, false, 0)
     }
 
-    fn restore_document(&self, json: &str, numbers: bool) -> String {
+    fn restore_document(&self, json: &str, numbers: bool, depth: usize) -> String {
         if self.is_empty() || !self.may_be_in(json) {
             return json.to_owned();
         }
@@ -91,8 +91,8 @@ impl Placeholders {
                     (from, to) = (from - 1, to + 1);
                     value.text.to_string()
                 }
-                _ if looks_like_json(&text) => {
-                    let restored = self.restore_json(&text);
+                _ if depth < NESTED && looks_like_json(&text) => {
+                    let restored = self.restore_document(&text, true, depth + 1);
                     if restored == text {
                         return;
                     }

@@ -315,7 +315,7 @@ fn leads(segments: &[Segment], path: &[Step<'_>]) -> bool {
     segments.len() == path.len()
         && segments.iter().zip(path).all(|(segment, step)| match (segment, step) {
             (Segment::Any, _) => true,
-            (Segment::Member(name), Step::Member(other)) => name == other,
+            (Segment::Member(name), Step::Member(other)) => *name == super::json::unescape(other),
             (Segment::Item(n), Step::Item(other)) => n == other,
             _ => false,
         })

@@ -194,19 +194,28 @@ fn literal_start(pattern: &str) -> Vec<u8> {
 pub(crate) fn data_url(text: &[u8]) -> Option<(usize, bool)> {
     let head = text.get(..text.len().min(128))?;
     let marker = memchr::memmem::find(head, b";base64,")?;
-    let kind = head.get(5..marker)?;
+    let kind = head.get(5..marker)?.to_ascii_lowercase();
     if !kind.iter().all(|b| b.is_ascii_alphanumeric() || b"/+.-;=_".contains(b)) {
         return None;
     }
-    let is_text =
-        kind.starts_with(b"text/") || kind.starts_with(b"application/json") || kind.starts_with(b"application/xml") || kind.is_empty();
+    let kind = kind.split(|b| *b == b';').next().unwrap_or_default();
+    let names = [&b"json"[..], b"xml", b"yaml", b"x-yaml", b"csv", b"sql", b"toml", b"javascript", b"x-www-form-urlencoded"];
+    let subtype = kind.strip_prefix(b"application/").unwrap_or_default();
+    let is_text = kind.is_empty()
+        || kind.starts_with(b"text/")
+        || kind.starts_with(b"message/")
+        || kind.ends_with(b"+xml")
+        || kind.ends_with(b"+json")
+        || names.contains(&subtype);
     Some((marker + 8, is_text))
 }
 
 /// What a string holds that is a `data:` URL of text in base64: the length of what stands before it, and the text.
 pub(crate) fn encoded_text(content: &str) -> Option<(usize, String)> {
-    let (start, is_text) = content.starts_with("data:").then(|| data_url(content.as_bytes())).flatten()?;
-    let bytes = BASE64.decode(content.get(start..).filter(|_| is_text)?).ok()?;
+    let is_url = content.get(..5).is_some_and(|c| c.eq_ignore_ascii_case("data:"));
+    let (start, is_text) = is_url.then(|| data_url(content.as_bytes())).flatten()?;
+    let encoded: String = content.get(start..).filter(|_| is_text)?.split_ascii_whitespace().collect();
+    let bytes = BASE64.decode(encoded).ok()?;
     Some((start, String::from_utf8(bytes).ok()?))
 }
 

@@ -7,8 +7,9 @@ use std::ops::Range;
 
 /// The longest header of a column, and the longest cell, in bytes.
 const LONGEST: (usize, usize) = (40, 200);
-/// At most so many columns.
+/// At most so many columns, and inserted rows.
 const COLUMNS: usize = 40;
+const ROWS: usize = 1000;
 
 /// Gives each cell of the tables in `text` with its column's header.
 pub(crate) fn cells(text: &str, mut each: impl FnMut(&str, Range<usize>)) {
@@ -84,22 +85,30 @@ fn split(text: &str, line: Range<usize>, sign: u8) -> Vec<Range<usize>> {
     cells
 }
 
-/// The values of `(a, b) VALUES ('x', 'y')`.
+/// The values of `(a, b) VALUES ('x', 'y'), (…)`.
 fn inserted(text: &str, each: &mut impl FnMut(&str, Range<usize>)) {
+    /// The longest list of names, and the longest row, in bytes.
+    const LIST: usize = 2048;
+    let floor = |at: usize| (at..text.len()).find(|i| text.is_char_boundary(*i)).unwrap_or(text.len());
     for at in memchr::memmem::find_iter(text.as_bytes(), "VALUES") {
-        let Some((_, names)) = text.get(..at).and_then(|t| t.trim_end().strip_suffix(')')).and_then(|t| t.rsplit_once('(')) else {
-            continue;
-        };
+        let head = text.get(floor(at.saturating_sub(LIST))..at).map(str::trim_end).and_then(|t| t.strip_suffix(')'));
+        let Some((_, names)) = head.and_then(|t| t.rsplit_once('(')) else { continue };
         let names: Vec<&str> = names.split(',').map(|n| n.trim_matches([' ', '"', '`', '\n'])).collect();
-        let rest = text.get(at + 6..).unwrap_or_default();
-        let Some(open) = rest.find('(').filter(|i| rest.get(..*i).is_some_and(|t| t.trim().is_empty())) else { continue };
-        let Some(length) = rest.get(open + 1..).and_then(|t| t.find(')')) else { continue };
-        let start = at + 6 + open + 1;
-        let cells = split(text, start..start + length, b',');
-        if cells.len() == names.len() {
-            for (name, cell) in names.into_iter().zip(cells) {
+        let mut from = at + 6;
+        for _ in 0..ROWS {
+            let rest = text.get(from..floor((from + LIST).min(text.len()))).unwrap_or_default();
+            let open = rest.len() - rest.trim_start_matches([' ', '\n', '\t', '\r', ',']).len();
+            let Some(row) = rest.get(open..).and_then(|t| t.strip_prefix('(')) else { break };
+            let Some(length) = row.find(')') else { break };
+            let start = from + open + 1;
+            let cells = split(text, start..start + length, b',');
+            if cells.len() != names.len() {
+                break;
+            }
+            for (name, cell) in names.iter().zip(cells) {
                 each(name, cell);
             }
+            from = start + length + 1;
         }
     }
 }
@@ -141,6 +150,8 @@ mod tests {
             seen("INSERT INTO t (name, card) VALUES ('Jane', '4111');"),
             [("name".into(), "Jane".into()), ("card".into(), "4111".into())]
         );
+        let two = seen("INSERT INTO t (a, b) VALUES ('Jane', '4'), ('Max', '5');");
+        assert_eq!(two.len(), 4, "each row: {two:?}");
         assert!(seen("I came, and I saw.\nYes, 5 of them, all day.").is_empty());
     }
 }

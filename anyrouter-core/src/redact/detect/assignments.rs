@@ -175,7 +175,8 @@ impl Scene<'_> {
                 .enumerate()
                 .take_while(|(i, b)| {
                     // A quote amid letters ends nothing: `hunter2"x`.
-                    let is_amid = matches!(b, b'"' | b'\'' | b'`') && *i > 0 && self.byte(start + i + 1).is_ascii_alphanumeric();
+                    let is_amid = matches!(b, b'"' | b'\'' | b'`') && *i > 0 && self.byte(start + i + 1).is_ascii_alphanumeric()
+                        || **b == b'&' && *i > 0 && !self.is_parameter(start + i + 1);
                     is_amid || !b.is_ascii_whitespace() && !stops.contains(b) && **b != b'\\'
                 })
                 .count();
@@ -190,6 +191,12 @@ impl Scene<'_> {
             end = start + 19;
         }
         (end > start && self.text.is_char_boundary(end)).then_some(Value { start, end, is_quoted, joint })
+    }
+
+    /// Whether `name=` stands at `at`, as between parameters.
+    fn is_parameter(&self, at: usize) -> bool {
+        let length = self.slice(at, at + 32).iter().take_while(|b| b.is_ascii_alphanumeric() || one_of(**b, b"_-.[]")).count();
+        length > 0 && self.byte(at + length) == b'=' || matches!(self.byte(at), b' ' | b'&')
     }
 
     /// `the password for the new box is …`, `das Passwort lautet …`: what a sentence says of a name that ends at `at`.

@@ -20,7 +20,7 @@ impl Scene<'_> {
         if self.byte_before(signed).is_ascii_alphanumeric() || self.byte_before(signed) == b'.' {
             return;
         }
-        let Some((end, _, precision)) = number(signed).filter(|(_, v, p)| v.abs() <= 90.0 && *p >= 2) else { return };
+        let Some((end, north, precision)) = number(signed).filter(|(_, v, p)| v.abs() <= 90.0 && *p >= 2) else { return };
         let unit = |at: usize| {
             let rest = self.part(at, (at + 6).min(self.text.len()).max(at));
             let degree = rest.chars().take_while(|c| *c == '°' || *c == ' ').map(char::len_utf8).sum::<usize>();
@@ -32,8 +32,17 @@ impl Scene<'_> {
         let gap = between.iter().take_while(|b| one_of(**b, b" ,;/")).count();
         let longitude = number(end + marked + gap).filter(|(_, v, p)| v.abs() <= 180.0 && *p >= 2);
         let named = self.before(at, Meaning::COORDINATES, 32).is_some();
-        if let (Some((last, _, p2)), true) = (longitude, gap > 0) {
+        if let (Some((last, east, p2)), true) = (longitude, gap > 0) {
             let tail = unit(last);
+            // Two of a list of numbers, or of numbers between 0 and 1, are no place.
+            let next = self.slice(last, last + 4);
+            let goes_on = next.iter().skip_while(|b| one_of(**b, b" ,;\t\n")).next().is_some_and(|b| b.is_ascii_digit() || *b == b'-')
+                && !next.first().is_some_and(u8::is_ascii_digit);
+            let behind = self.slice(signed.saturating_sub(3), signed);
+            let went_on = behind.iter().rev().skip_while(|b| one_of(**b, b" ,;\t\n")).next().is_some_and(u8::is_ascii_digit);
+            if !named && marked == 0 && (goes_on || went_on || north.abs() < 1.0 || east.abs() < 1.0) {
+                return;
+            }
             if precision.min(p2) >= 3 || named || (marked > 0 && tail > 0) {
                 self.add(signed, last + tail, Kind::Coordinates, "coordinates", if named || precision.min(p2) >= 4 { 88 } else { 65 });
             }

@@ -53,6 +53,14 @@ impl Scene<'_> {
         // A sentence may go on behind a full stop without a space.
         let labels: Vec<&str> = domain.split('.').collect();
         let is_end = |l: &str| (2..=24).contains(&l.len()) && l.chars().all(char::is_alphabetic) || l.starts_with("xn--");
+        // `jane@example.com-4111…`: what a hyphen joins to the last label is another word.
+        let cut = labels.last().and_then(|l| l.split_once('-')).filter(|(end, rest)| is_end(end) && !rest.is_empty() && labels.len() > 1);
+        let labels: Vec<&str> = match cut {
+            Some((end, _)) if !labels.last().is_some_and(|l| is_end(l)) => {
+                labels.iter().take(labels.len() - 1).copied().chain([end]).collect()
+            }
+            _ => labels,
+        };
         let Some(last) = labels.iter().rposition(|l| is_end(l)).filter(|l| *l > 0) else { return };
         let domain_end = at + 1 + labels.iter().take(last + 1).map(|l| l.len() + 1).sum::<usize>() - 1;
         if start == at || labels.iter().take(last).any(|l| l.is_empty() || l.starts_with('-')) {

@@ -256,7 +256,9 @@ impl Scene<'_> {
     /// A national or tax number: of those that it may be, the surest.
     pub(super) fn identity(&self, part: &Part<'_>, said: &Said) -> Option<Finding> {
         let is_usual = |s: &u8| matches!(s, b' ' | b'-' | b'.' | b'/' | b'_' | b'(');
-        let is_fraction = one_of(self.byte_before(part.start), b".,") && self.byte_before(part.start - 1).is_ascii_digit();
+        let is_fraction = (part.sizes.len() == 1 || self.byte_before(part.start) == b'.')
+            && one_of(self.byte_before(part.start), b".,")
+            && self.byte_before(part.start - 1).is_ascii_digit();
         let is_filler = part.compact.iter().all(|b| Some(b) == part.compact.first());
         if part.compact.len() > LONGEST
             || is_filler
@@ -326,6 +328,13 @@ fn confidence(id: &Id, part: &Part<'_>, groups: Groups, said: &Said, is_decoy: b
         40..200 if said.generally || here => 78,
         90..200 if length >= 9 => 58,
         40..200 if is_written => 60,
+        _ if id.country == "US" && part.sizes == [3, 2, 4] => match part.separators {
+            b"--" => 78,
+            b".." => 62,
+            b"  " => 56,
+            _ => return None,
+        },
+        _ if part.is_inner => return None,
         50..200 if length >= 10 => 56,
         9..200 if rarity >= 70 && length >= 8 => 56,
         3..200 if rarity >= 150 && length >= 9 => 56,
@@ -333,12 +342,6 @@ fn confidence(id: &Id, part: &Part<'_>, groups: Groups, said: &Said, is_decoy: b
         _ if is_uneven && part.has_letter && groups_fit => 54,
         5..40 if said.generally => 70,
         5..40 if here && is_written => 65,
-        _ if id.country == "US" && part.sizes == [3, 2, 4] => match part.separators {
-            b"--" => 78,
-            b".." => 62,
-            b"  " => 56,
-            _ => return None,
-        },
         _ if said.generally && here => 72,
         _ => return None,
     })

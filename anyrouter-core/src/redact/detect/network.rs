@@ -38,6 +38,10 @@ impl Scene<'_> {
         } else if (3..=8).contains(&groups.saturating_sub(usize::from(text.starts_with("::")))) || text.contains("::") {
             let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
             if text.parse::<Ipv6Addr>().is_ok() && digits >= 1 && text.len() >= 3 {
+                // `ff::ff` and `a::B` are names in programs.
+                if !text.bytes().any(|b| b.is_ascii_digit()) && text.len() < 12 {
+                    return;
+                }
                 let is_plain = text.contains("::") && digits < 3 && text != "::1";
                 let end = end + self.prefix_length(end);
                 self.add(start, end, Kind::IpAddress, "ipv6", if is_plain { 55 } else { 92 });

@@ -49,6 +49,8 @@ pub(super) struct Part<'a> {
     /// What stands between the pieces: of several bytes the last.
     pub(super) separators: &'a [u8],
     pub(super) has_letter: bool,
+    /// More numbers are joined to it.
+    pub(super) is_inner: bool,
 }
 
 impl Cluster {
@@ -80,6 +82,23 @@ impl Cluster {
         self.separators.truncate(pieces.saturating_sub(1));
     }
 
+    /// Whether the last three pieces are a date: `2024-05-06`, `06/05/2024`, `6.5.2024`.
+    fn ends_with_date(&self) -> bool {
+        let last = |n: usize| self.pieces.len().checked_sub(n).and_then(|i| self.pieces.get(i));
+        let number = |piece: Option<&Piece>| {
+            let digits = piece.and_then(|p| self.compact.get(p.at..p.at + p.length)).unwrap_or_default();
+            let all = digits.iter().all(u8::is_ascii_digit);
+            (digits.len(), if all { digits.iter().take(4).fold(0, |n, d| n * 10 + u32::from(d - b'0')) } else { 9999 })
+        };
+        let [(a, x), (b, y), (c, z)] = [number(last(3)), number(last(2)), number(last(1))];
+        let is_joined = matches!(self.separators.len().checked_sub(2).and_then(|i| self.separators.get(i..)), Some([s, t]) if s == t && matches!(s, b'-' | b'/' | b'.'));
+        let is_day = |n: u32| (1..=31).contains(&n);
+        let is_year = |n: u32| (1900..2100).contains(&n);
+        is_joined
+            && (a == 4 && b <= 2 && c <= 2 && is_year(x) && is_day(y) && is_day(z)
+                || a <= 2 && b <= 2 && c == 4 && is_day(x) && is_day(y) && is_year(z))
+    }
+
     fn digits(&self) -> usize {
         self.compact.iter().filter(|b| b.is_ascii_digit()).count()
     }
@@ -99,6 +118,18 @@ impl Cluster {
         if !(a.has_digit || b.has_digit || a.length == 1 && b.length == 1) {
             return None;
         }
+        // What is joined tightly on both sides is not cut: `-0143` of `202-555-0143` is no number's end.
+        let is_tight = |left: Option<&Piece>, right: Option<&Piece>| {
+            let joint = left.zip(right).filter(|(l, r)| l.has_digit && r.has_digit && r.start == l.end + 1);
+            let separator =
+                joint.and_then(|(_, r)| self.pieces.iter().position(|p| p.start == r.start)).and_then(|i| self.separators.get(i - 1));
+            matches!(separator, Some(b'-' | b'.' | b'/'))
+        };
+        let before = first.checked_sub(1).and_then(|i| self.pieces.get(i));
+        let after = self.pieces.get(last + 1);
+        if is_tight(before, Some(a)) || is_tight(Some(b), after) {
+            return None;
+        }
         let compact = self.compact.get(a.at..b.at + b.length).filter(|c| LENGTH.contains(&c.len()))?;
         Some(Part {
             start: a.start,
@@ -107,6 +138,7 @@ impl Cluster {
             sizes: self.sizes.get(first..=last)?,
             separators: self.separators.get(first..last)?,
             has_letter: compact.iter().any(u8::is_ascii_alphabetic),
+            is_inner: before.is_some_and(|p| p.has_digit) || after.is_some_and(|p| p.has_digit),
         })
     }
 }
@@ -221,10 +253,16 @@ impl Scene<'_> {
             let gap = self.joint(start, end);
             // `4111, 1111, …` is a list of groups all through, or not at all.
             let is_list = self.slice(end, end + gap).iter().any(|b| matches!(b, b',' | b'|'));
-            if cluster.pieces.len() > 1 && is_list != was_list {
+            if gap > 0 && cluster.pieces.len() > 1 && is_list != was_list {
+                // What was taken for the beginning of a list may begin another number.
+                last_digit -= usize::from(was_list && last_digit == cluster.pieces.len());
                 break;
             }
             was_list = is_list;
+            let is_dotted = gap == 1 && self.byte(end) == b'.';
+            if gap > 0 && (cluster.ends_with_date() || !is_dotted && self.begins_otherwise(end + gap)) {
+                break;
+            }
             start = end + gap;
             let word = self.slice(start, start + 32);
             let length = word.iter().take_while(|b| b.is_ascii_alphanumeric()).count();
@@ -240,6 +278,13 @@ impl Scene<'_> {
             end = start + length;
         }
         cluster.truncate(last_digit);
+    }
+
+    /// Whether an address of a machine or a date begins at `at`: they are never part of another number.
+    fn begins_otherwise(&self, at: usize) -> bool {
+        let run = self.slice(at, at + 16).iter().take_while(|b| b.is_ascii_digit() || **b == b'.').count();
+        let is_address = self.part(at, at + run).trim_end_matches('.').parse::<std::net::Ipv4Addr>().is_ok();
+        is_address || is_iso_date(self.slice(at, at + 10))
     }
 
     /// `4 1 1 1 …`, `4|1|1|1…`: letters and digits that stand apart, as in the boxes of a form, around the one at `at`.
@@ -281,7 +326,8 @@ impl Scene<'_> {
             [b',', b' '] | [b'|'] => {
                 end - start <= 6 && (3..=6).contains(&(end - start)) && is_group(end + gap) || end - start <= 2 && between == b"|"
             }
-            [one] => !matches!(one, b')' | b',' | b'[' | b']'),
+            [b')'] => self.byte_before(start) == b'(',
+            [one] => !matches!(one, b',' | b'[' | b']'),
             [b'.' | b')' | b'/' | b'-' | b' ', b' '] | [b' ', b'('] | [b')' | b'-', b'-'] | [b')', b'/'] => true,
             [b' ', b'-' | b'/' | b'.' | b' ', b' '] | [b')', b' ', b'-'] | [b']', b'-', b'['] => true,
             [b' ', b' ', b'-', b' ', b' '] | [b')', b' ', b' ', b'-', ..] | [b']', b' ', b'-', b' ', b'['] => true,
@@ -416,4 +462,10 @@ pub(super) fn is_uuid(token: &[u8]) -> bool {
     token
         .windows(36)
         .any(|w| w.iter().enumerate().all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { *b == b'-' } else { b.is_ascii_hexdigit() }))
+}
+
+/// `2024-05-06`, with `-` or `/`.
+fn is_iso_date(text: &[u8]) -> bool {
+    matches!(text, [b'1' | b'2', b'9' | b'0', c, d, s, e, f, t, g, h] if [c, d, e, f, g, h].iter().all(|b| b.is_ascii_digit())
+        && s == t && matches!(s, b'-' | b'/') && matches!(e, b'0' | b'1') && matches!(g, b'0'..=b'3'))
 }

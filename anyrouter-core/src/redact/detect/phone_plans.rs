@@ -37,9 +37,9 @@ impl Plan {
 }
 
 /// The countries whose national numbers count without a word beside them, where they are written as phone numbers are.
-const ANYWHERE: [&str; 24] = [
+const ANYWHERE: [&str; 25] = [
     "GB", "DE", "FR", "IT", "ES", "NL", "BE", "CH", "AT", "SE", "DK", "NO", "FI", "PL", "PT", "AU", "NZ", "JP", "KR", "CN", "IN", "TH",
-    "TR", "RO",
+    "TR", "RO", "RU",
 ];
 
 impl Phones {

@@ -7,7 +7,10 @@ impl Scene<'_> {
     /// A phone number: international by its country's plan, national by its form, its country or the words around it.
     pub(super) fn phone(&self, part: &Part<'_>) -> Option<Finding> {
         let digits = part.compact;
-        if part.has_letter || !(6..=17).contains(&digits.len()) || part.separators.contains(&b'\n') {
+        if part.has_letter
+            || !(6..=if digits.starts_with(b"00") { 17 } else { 15 }).contains(&digits.len())
+            || part.separators.contains(&b'\n')
+        {
             return None;
         }
         let finding = |start, confidence| Some(Finding::new(start, self.phone_end(part.end), Kind::Phone, "phone", confidence));
@@ -62,7 +65,7 @@ impl Scene<'_> {
     /// The nearest name before is that of another number, as `personal` is in `personal number`.
     fn is_called_otherwise(&self, part: &Part<'_>) -> bool {
         let name = |any: Meaning| self.before(part.start, any, 48).map(|h| (h.end, h.end - h.start));
-        name(Meaning::NATIONAL_ID.and(Meaning::TAX_ID).and(Meaning::ID_NAME)) > name(Meaning::PHONE)
+        name(Meaning::NATIONAL_ID.and(Meaning::TAX_ID).and(Meaning::ID_NAME).and(Meaning::CARD)) > name(Meaning::PHONE)
     }
 
     fn before_or_close(&self, part: &Part<'_>, any: Meaning) -> bool {
@@ -84,7 +87,7 @@ impl Scene<'_> {
         if self.countries_near(part.start, part.end).iter().any(|c| self.engine.phones.is_national(c, digits)) {
             return finding(78);
         }
-        if is_decimal_list(part) {
+        if is_decimal_list(part) || part.is_inner {
             return None;
         }
         let spaced = part.sizes.len() > 1 && part.separators.iter().all(|s| one_of(*s, b" -/.)("));
