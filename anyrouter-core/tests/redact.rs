@@ -328,6 +328,14 @@ fn a_rule_that_would_match_placeholders_does_not() {
 }
 
 #[test]
+fn a_placeholder_is_known_behind_what_reads_like_an_escape() {
+    let text = "ca s %Da%D\u{fffd} Call Gvej 261/ me";
+    let mut placeholders = placeholders();
+    let left = redacted(text, &mut placeholders);
+    assert_eq!(placeholders.restore(&left), text, "{left}");
+}
+
+#[test]
 fn what_reads_like_a_placeholder_hides_nothing_beside_it() {
     for text in ["EMAIL_7qk2m9x4hd3v-jane@example.com", "CLOJARS_34bf0e88955ff5a1c328d6a7491acc4f48e865a7b8dd4d70a70749037443"] {
         let left = redacted(text, &mut placeholders());

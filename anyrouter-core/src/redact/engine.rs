@@ -207,8 +207,13 @@ impl Engine {
         }
         let mut found = resolve(found, rules);
         found.retain_mut(|f| is_beside_placeholders(view.text(), f, &spans));
-        for finding in &mut found {
-            (finding.start, finding.end) = view.source(finding.start, finding.end);
+        if !view.is_plain() {
+            for finding in &mut found {
+                (finding.start, finding.end) = view.source(finding.start, finding.end);
+            }
+            // What reads otherwise in the view may be a placeholder in the source: `%ADDRESS_…`.
+            let spans = placeholder_spans(text, rules.labels());
+            found.retain(|f| !spans.iter().any(|(start, end)| f.start < *end && *start < f.end));
         }
         found
     }

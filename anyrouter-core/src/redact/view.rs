@@ -72,6 +72,11 @@ impl<'a> View<'a> {
         &self.text
     }
 
+    /// Whether it is the source as it is.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
     /// Where a range of the view came from.
     pub(crate) fn source(&self, start: usize, end: usize) -> (usize, usize) {
         if self.pieces.is_empty() || start >= end {
