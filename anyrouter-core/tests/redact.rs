@@ -514,3 +514,12 @@ fn a_value_split_over_many_parts_is_found() {
         assert!(!left.contains(piece), "{piece}: {left}");
     }
 }
+
+#[test]
+fn a_value_is_found_once_its_neighbour_is_gone() {
+    let text = "44051401359 4111 1111 1111 1111";
+    assert_eq!(PLAIN.find(text).len(), 1, "beside the card it is a part of something");
+    for left in [redacted(text, &mut placeholders()), json_left_by(json!([]), &json!({ "text": text }).to_string())] {
+        assert!(!left.contains("44051401359") && !left.contains("1111"), "{left}");
+    }
+}
