@@ -523,3 +523,24 @@ fn a_value_is_found_once_its_neighbour_is_gone() {
         assert!(!left.contains("44051401359") && !left.contains("1111"), "{left}");
     }
 }
+
+#[test]
+fn arguments_within_arguments_are_spelt_as_deep_as_they_are() {
+    let secret = "-----BEGIN PRIVATE KEY-----\nMII\"E\n-----END PRIVATE KEY-----";
+    let mut placeholders = placeholders();
+    let placeholder = redacted(secret, &mut placeholders);
+    let inner = json!({"w": [placeholder, {"x": placeholder}]}).to_string();
+    let arguments = json!({"n": inner, "deep": json!({"again": inner}).to_string(), "m": placeholder}).to_string();
+    for cut in 0..arguments.len() {
+        let (mut restorer, mut out) = (Restorer::new(Within::Json), String::new());
+        restorer.push(&placeholders, &arguments[..cut], &mut out);
+        restorer.push(&placeholders, &arguments[cut..], &mut out);
+        restorer.finish(&placeholders, &mut out);
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_else(|e| panic!("{e}, cut at {cut}: {text}"));
+        let inside = |value: &serde_json::Value| read(value.as_str().unwrap());
+        let restored = read(&out);
+        assert_eq!(restored["m"], secret);
+        assert_eq!(inside(&restored["n"])["w"], json!([secret, {"x": secret}]), "cut at {cut}");
+        assert_eq!(inside(&inside(&restored["deep"])["again"])["w"][1]["x"], secret, "cut at {cut}");
+    }
+}

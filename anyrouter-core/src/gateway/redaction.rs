@@ -379,6 +379,58 @@ mod tests {
         }
     }
 
+    /// The chunks that a client gets for these deltas of a choice, the last of which ends it.
+    fn restored(secret: &str, deltas: impl Fn(&str) -> Vec<Value>) -> Vec<Value> {
+        let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
+        let left = Redactor::default().redact(secret, &mut placeholders).unwrap().into_inner();
+        let mut restoring = Restoring::new(Box::new(placeholders));
+        let mut out = Vec::new();
+        let deltas = deltas(&left);
+        for (i, delta) in deltas.iter().enumerate() {
+            let reason = if i + 1 == deltas.len() { Value::from("stop") } else { Value::Null };
+            let chunk = serde_json::json!({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]});
+            restoring.push(format!("data: {chunk}\n\n").as_bytes(), &mut out);
+        }
+        restoring.finish(&mut out);
+        let events = String::from_utf8(out).unwrap();
+        events.split("\n\n").filter_map(|e| serde_json::from_str(e.strip_prefix("data: ")?).ok()).collect()
+    }
+
+    #[test]
+    fn an_answer_that_is_a_document_stays_one() {
+        let secret = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----";
+        let chunks = restored(secret, |left| {
+            let document = serde_json::json!({ "v": left }).to_string();
+            let (head, tail) = document.split_at(9);
+            vec![serde_json::json!({ "content": head }), serde_json::json!({ "content": tail })]
+        });
+        let text: String = chunks.iter().filter_map(|c| c["choices"][0]["delta"]["content"].as_str()).collect();
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["v"], secret);
+    }
+
+    #[test]
+    fn what_is_held_of_a_list_follows_what_the_last_chunk_brings() {
+        let chunks = restored("jane@example.com", |left| {
+            let (head, tail) = left.split_at(8);
+            let part = |text: String| serde_json::json!({"content": [{"type": "text", "text": text}]});
+            vec![part(format!("x {head}")), part(format!("{tail} E"))]
+        });
+        let parts = chunks.iter().filter_map(|c| c["choices"][0]["delta"]["content"].as_array()).flatten();
+        assert_eq!(parts.filter_map(|p| p["text"].as_str()).collect::<String>(), "x jane@example.com E");
+    }
+
+    #[test]
+    fn calls_without_an_index_and_custom_input_are_told_apart() {
+        let chunks = restored("jane@example.com", |left| {
+            let (head, tail) = left.split_at(8);
+            let calls = |a: &str, b: &str| serde_json::json!({"tool_calls": [{"function": {"arguments": a}}, {"custom": {"input": b}}]});
+            vec![calls(&format!("[\"{head}"), &format!("to {head}")), calls(&format!("{tail}\"]"), tail)]
+        });
+        let said = |pointer: &str| chunks.iter().filter_map(|c| c["choices"][0]["delta"].pointer(pointer)?.as_str()).collect::<String>();
+        assert_eq!(said("/tool_calls/0/function/arguments"), "[\"jane@example.com\"]");
+        assert_eq!(said("/tool_calls/1/custom/input"), "to jane@example.com");
+    }
+
     #[test]
     fn a_last_chunk_that_goes_on_keeps_the_order() {
         for last in [r#"{"index":0,"delta":{"content":"B EM"},"finish_reason":"stop"}"#, r#"{"index":0,"finish_reason":"stop"}"#] {

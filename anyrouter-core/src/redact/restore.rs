@@ -24,12 +24,46 @@ pub enum Within {
 pub struct Restorer {
     held: String,
     within: Within,
+    quotes: Quotes,
+}
+
+/// How deep in documents within strings a place is, by the backslashes before the quote that opened its string: none, one, three, seven.
+#[derive(Clone, Copy, Debug, Default)]
+struct Quotes {
+    /// Backslashes right before, and what stands before them.
+    run: usize,
+    before: u8,
+    opened: usize,
+}
+
+impl Quotes {
+    fn pass(&mut self, text: &str) {
+        for byte in text.bytes() {
+            match byte {
+                b'\\' => self.run += 1,
+                b'"' => {
+                    // A quote within a sentence opens no string of a document.
+                    if self.run == 0 || matches!(self.before, b':' | b'{' | b'[' | b',' | b' ') {
+                        self.opened = self.run;
+                    }
+                    (self.run, self.before) = (0, byte);
+                }
+                _ => (self.run, self.before) = (0, byte),
+            }
+        }
+    }
+
+    /// A value as it is spelt here.
+    fn spell(self, value: &str) -> String {
+        let depth = (self.opened + 1).ilog2().min(NESTED as u32);
+        (0..=depth).fold(value.to_owned(), |text, _| escape(&text).into_owned())
+    }
 }
 
 impl Restorer {
     /// A restorer at the beginning of a text.
     pub fn new(within: Within) -> Self {
-        Self { held: String::new(), within }
+        Self { held: String::new(), within, quotes: Quotes::default() }
     }
 
     /// Takes the next piece, and appends to `out` what is sure.
@@ -41,7 +75,7 @@ impl Restorer {
             joined = std::mem::take(&mut self.held) + piece;
             &joined
         };
-        let done = restore_up_to(placeholders, text, self.within, false, out);
+        let done = restore_up_to(placeholders, text, self.within, &mut self.quotes, false, out);
         let held = text.get(done..).unwrap_or_default().to_owned();
         self.held = held;
     }
@@ -49,7 +83,7 @@ impl Restorer {
     /// The text has ended: appends what was held back.
     pub fn finish(&mut self, placeholders: &Placeholders, out: &mut String) {
         let text = std::mem::take(&mut self.held);
-        restore_up_to(placeholders, &text, self.within, true, out);
+        restore_up_to(placeholders, &text, self.within, &mut self.quotes, true, out);
     }
 
     /// What is held back.
@@ -62,7 +96,7 @@ impl Placeholders {
     /// Restores whole text.
     pub fn restore(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
-        restore_up_to(self, text, Within::Text, true, &mut out);
+        restore_up_to(self, text, Within::Text, &mut Quotes::default(), true, &mut out);
         out
     }
 
@@ -119,12 +153,13 @@ impl Placeholders {
 }
 
 /// Restores `text` as far as it is sure: all of it, where it has ended. Returns how far that is.
-fn restore_up_to(placeholders: &Placeholders, text: &str, within: Within, ended: bool, out: &mut String) -> usize {
+fn restore_up_to(placeholders: &Placeholders, text: &str, within: Within, quotes: &mut Quotes, ended: bool, out: &mut String) -> usize {
     if placeholders.is_empty() {
         out.push_str(text);
         return text.len();
     }
     let reach = placeholders.longest() + 2;
+    let is_json = within == Within::Json;
     let mut copied = 0;
     let mut at = 0;
     let bytes = text.as_bytes();
@@ -143,7 +178,9 @@ fn restore_up_to(placeholders: &Placeholders, text: &str, within: Within, ended:
                     break;
                 }
                 if close == Some(&b'"') {
-                    out.push_str(text.get(copied..at).unwrap_or_default());
+                    let passed = text.get(copied..at).unwrap_or_default();
+                    quotes.pass(if is_json { passed } else { "" });
+                    out.push_str(passed);
                     out.push_str(&value.text);
                     at += length + 2;
                     copied = at;
@@ -151,10 +188,12 @@ fn restore_up_to(placeholders: &Placeholders, text: &str, within: Within, ended:
                 }
             }
             if !quoted {
-                out.push_str(text.get(copied..at).unwrap_or_default());
+                let passed = text.get(copied..at).unwrap_or_default();
+                quotes.pass(if is_json { passed } else { "" });
+                out.push_str(passed);
                 match within {
                     Within::Text => out.push_str(&value.text),
-                    Within::Json => out.push_str(&escape(&value.text)),
+                    Within::Json => out.push_str(&quotes.spell(&value.text)),
                 }
                 at += length;
                 copied = at;
@@ -166,6 +205,8 @@ fn restore_up_to(placeholders: &Placeholders, text: &str, within: Within, ended:
         at += 1;
     }
     let at = at.min(text.len());
-    out.push_str(text.get(copied..at).unwrap_or_default());
+    let passed = text.get(copied..at).unwrap_or_default();
+    quotes.pass(if is_json { passed } else { "" });
+    out.push_str(passed);
     at
 }
