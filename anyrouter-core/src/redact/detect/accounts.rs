@@ -29,7 +29,7 @@ impl Scene<'_> {
             (false, 1) if self.is_decoy(part.start) => return None,
             (false, 1) => 84,
             (false, _) if part.is_inner && !usual => return None,
-            (false, _) if usual && uniform => 92,
+            (false, _) if usual && uniform => 96,
             (false, _) if usual => 80,
             _ => 60,
         };

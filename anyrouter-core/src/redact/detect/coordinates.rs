@@ -35,11 +35,14 @@ impl Scene<'_> {
         if let (Some((last, east, p2)), true) = (longitude, gap > 0) {
             let tail = unit(last);
             // Two of a list of numbers, or of numbers between 0 and 1, are no place.
-            let next = self.slice(last, last + 4);
-            let goes_on = next.iter().skip_while(|b| one_of(**b, b" ,;\t\n")).next().is_some_and(|b| b.is_ascii_digit() || *b == b'-')
-                && !next.first().is_some_and(u8::is_ascii_digit);
-            let behind = self.slice(signed.saturating_sub(3), signed);
-            let went_on = behind.iter().rev().skip_while(|b| one_of(**b, b" ,;\t\n")).next().is_some_and(u8::is_ascii_digit);
+            let is_gap = |b: &&u8| one_of(**b, b" ,;\t\n");
+            let next: Vec<u8> = self.slice(last, last + 12).iter().skip_while(is_gap).copied().collect();
+            let digits = next.iter().skip(usize::from(next.first() == Some(&b'-'))).take_while(|b| b.is_ascii_digit()).count();
+            let goes_on =
+                digits > 0 && next.iter().skip_while(|b| **b != b'.').nth(1).is_some_and(u8::is_ascii_digit) && next.first() != Some(&b'.');
+            let behind: Vec<u8> = self.slice(signed.saturating_sub(24), signed).iter().rev().skip_while(is_gap).copied().collect();
+            let run = behind.iter().take_while(|b| b.is_ascii_digit()).count();
+            let went_on = run > 0 && behind.get(run) == Some(&b'.') && behind.get(run + 1).is_some_and(u8::is_ascii_digit);
             if !named && marked == 0 && (goes_on || went_on || north.abs() < 1.0 || east.abs() < 1.0) {
                 return;
             }

@@ -114,3 +114,20 @@ impl Scene<'_> {
         }
     }
 }
+
+/// Whether three numbers, each with how many digits it has, are a date with the year first or last.
+pub(super) fn is_date(numbers: [(usize, u32); 3]) -> bool {
+    let is_year = |(length, number): (usize, u32)| length == 4 && (1900..2100).contains(&number);
+    let is_day = |(length, number): (usize, u32)| length <= 2 && (1..=31).contains(&number);
+    let [first, second, third] = numbers;
+    is_day(second) && (is_year(first) && is_day(third) || is_day(first) && is_year(third))
+}
+
+/// `2024-05-06`, with `-` or `/` (ISO 8601).
+pub(super) fn is_iso_date(text: &str) -> bool {
+    let parts = |sign: char| -> Option<[(usize, u32); 3]> {
+        let mut parts = text.split(sign).map(|p| p.parse().map_or((0, 0), |n| (p.len(), n)));
+        Some([parts.next()?, parts.next()?, parts.next()?])
+    };
+    text.len() == 10 && ['-', '/'].into_iter().filter_map(parts).any(is_date)
+}

@@ -52,7 +52,9 @@ impl Scene<'_> {
     /// The length of `/64` behind an address.
     pub(super) fn prefix_length(&self, at: usize) -> usize {
         let digits = self.slice(at + 1, at + 4).iter().take_while(|b| b.is_ascii_digit()).count();
-        if self.byte(at) == b'/' && (1..=3).contains(&digits) && !self.byte(at + 1 + digits).is_ascii_alphanumeric() {
+        let bits = self.part(at + 1, at + 1 + digits).parse().unwrap_or(u32::MAX);
+        let next = self.byte(at + 1 + digits);
+        if self.byte(at) == b'/' && digits > 0 && bits <= 128 && !next.is_ascii_alphanumeric() && !matches!(next, b'-' | b'/') {
             1 + digits
         } else {
             0

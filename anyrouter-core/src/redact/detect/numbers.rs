@@ -3,7 +3,14 @@
 //! A cluster is judged as a whole first, then its parts, the longest first: `4111 1111 1111 1111` is a card, and not four numbers; in
 //! `room 12 4111…` the card is found all the same.
 
-use super::{Scene, accounts::iban, ids::Said, one_of, wallets::base58check};
+use super::{
+    Scene,
+    accounts::iban,
+    dates::{is_date, is_iso_date},
+    ids::Said,
+    one_of,
+    wallets::base58check,
+};
 use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 
 /// A cluster is at most so many pieces.
@@ -51,6 +58,8 @@ pub(super) struct Part<'a> {
     pub(super) has_letter: bool,
     /// More numbers are joined to it.
     pub(super) is_inner: bool,
+    /// One of them so tightly that it would be cut: `-0143` of `202-555-0143`.
+    is_cut: bool,
 }
 
 impl Cluster {
@@ -84,19 +93,14 @@ impl Cluster {
 
     /// Whether the last three pieces are a date: `2024-05-06`, `06/05/2024`, `6.5.2024`.
     fn ends_with_date(&self) -> bool {
-        let last = |n: usize| self.pieces.len().checked_sub(n).and_then(|i| self.pieces.get(i));
-        let number = |piece: Option<&Piece>| {
-            let digits = piece.and_then(|p| self.compact.get(p.at..p.at + p.length)).unwrap_or_default();
-            let all = digits.iter().all(u8::is_ascii_digit);
-            (digits.len(), if all { digits.iter().take(4).fold(0, |n, d| n * 10 + u32::from(d - b'0')) } else { 9999 })
+        let Some(from) = self.pieces.len().checked_sub(3) else { return false };
+        let number = |piece: &Piece| {
+            let text = self.compact.get(piece.at..piece.at + piece.length).and_then(|c| std::str::from_utf8(c).ok());
+            (piece.length, text.and_then(|t| t.parse().ok()).unwrap_or(0))
         };
-        let [(a, x), (b, y), (c, z)] = [number(last(3)), number(last(2)), number(last(1))];
-        let is_joined = matches!(self.separators.len().checked_sub(2).and_then(|i| self.separators.get(i..)), Some([s, t]) if s == t && matches!(s, b'-' | b'/' | b'.'));
-        let is_day = |n: u32| (1..=31).contains(&n);
-        let is_year = |n: u32| (1900..2100).contains(&n);
-        is_joined
-            && (a == 4 && b <= 2 && c <= 2 && is_year(x) && is_day(y) && is_day(z)
-                || a <= 2 && b <= 2 && c == 4 && is_day(x) && is_day(y) && is_year(z))
+        let Some([first, second, third]) = self.pieces.get(from..) else { return false };
+        let is_joined = matches!(self.separators.get(from..), Some([one, two]) if one == two && matches!(one, b'-' | b'/' | b'.'));
+        is_joined && is_date([number(first), number(second), number(third)])
     }
 
     fn digits(&self) -> usize {
@@ -118,7 +122,6 @@ impl Cluster {
         if !(a.has_digit || b.has_digit || a.length == 1 && b.length == 1) {
             return None;
         }
-        // What is joined tightly on both sides is not cut: `-0143` of `202-555-0143` is no number's end.
         let is_tight = |left: Option<&Piece>, right: Option<&Piece>| {
             let joint = left.zip(right).filter(|(l, r)| l.has_digit && r.has_digit && r.start == l.end + 1);
             let separator =
@@ -127,9 +130,6 @@ impl Cluster {
         };
         let before = first.checked_sub(1).and_then(|i| self.pieces.get(i));
         let after = self.pieces.get(last + 1);
-        if is_tight(before, Some(a)) || is_tight(Some(b), after) {
-            return None;
-        }
         let compact = self.compact.get(a.at..b.at + b.length).filter(|c| LENGTH.contains(&c.len()))?;
         Some(Part {
             start: a.start,
@@ -138,6 +138,7 @@ impl Cluster {
             sizes: self.sizes.get(first..=last)?,
             separators: self.separators.get(first..last)?,
             has_letter: compact.iter().any(u8::is_ascii_alphabetic),
+            is_cut: is_tight(before, Some(a)) || is_tight(Some(b), after),
             is_inner: before.is_some_and(|p| p.has_digit) || after.is_some_and(|p| p.has_digit),
         })
     }
@@ -206,6 +207,8 @@ impl Scene<'_> {
             && head.get(2..).is_some_and(|h| h.iter().all(u8::is_ascii_digit));
         let count = cluster.pieces.len();
         for size in (1..=count).rev() {
+            // Of parts of one size the surest go first.
+            let mut candidates: Vec<Finding> = Vec::new();
             for first in 0..=count - size {
                 let (Some(a), Some(b)) = (cluster.pieces.get(first), cluster.pieces.get(first + size - 1)) else { continue };
                 let taken = self.found.get(first_found..).unwrap_or_default();
@@ -213,10 +216,16 @@ impl Scene<'_> {
                     continue;
                 }
                 let Some(part) = cluster.part(first, first + size - 1) else { continue };
-                // What begins as an IBAN and is none holds nothing that its name does not tell.
-                let finding =
-                    self.judge(&part, &mut said, cluster).filter(|f| !is_like_iban || f.confidence > 90 && f.label != Kind::Phone.into());
-                if let Some(finding) = finding {
+                let is_phone = |f: &Finding| f.label == Kind::Phone.into();
+                let finding = self.judge(&part, &mut said, cluster).filter(|f| {
+                    // What begins as an IBAN and is none holds nothing that its name does not tell.
+                    (!is_like_iban || f.confidence > 90 && !is_phone(f)) && (!part.is_cut || f.confidence >= 84 && !is_phone(f))
+                });
+                candidates.extend(finding);
+            }
+            candidates.sort_by_key(|f| (std::cmp::Reverse(f.confidence), f.start));
+            for finding in candidates {
+                if !self.found.get(first_found..).unwrap_or_default().iter().any(|f| f.overlaps(&finding)) {
                     last = last.max(Some(finding.end));
                     self.found.push(finding);
                 }
@@ -284,7 +293,17 @@ impl Scene<'_> {
     fn begins_otherwise(&self, at: usize) -> bool {
         let run = self.slice(at, at + 16).iter().take_while(|b| b.is_ascii_digit() || **b == b'.').count();
         let is_address = self.part(at, at + run).trim_end_matches('.').parse::<std::net::Ipv4Addr>().is_ok();
-        is_address || is_iso_date(self.slice(at, at + 10))
+        // `00:1b:…`, `2001:db8:…`.
+        let hex = |from: usize| self.slice(from, from + 5).iter().take_while(|b| b.is_ascii_hexdigit()).count();
+        let first = hex(at);
+        let colon = at + first;
+        let has_colons = (1..=4).contains(&first)
+            && self.byte(colon) == b':'
+            && (self.byte(colon + 1) == b':'
+                || matches!(first, 2 | 4) && hex(colon + 1) > 0 && self.byte(colon + 1 + hex(colon + 1)) == b':');
+        is_address
+            || has_colons && !self.slice(at, at + 8).iter().all(|b| b.is_ascii_digit() || *b == b':')
+            || is_iso_date(self.part(at, self.floor(at + 10)))
     }
 
     /// `4 1 1 1 …`, `4|1|1|1…`: letters and digits that stand apart, as in the boxes of a form, around the one at `at`.
@@ -462,10 +481,4 @@ pub(super) fn is_uuid(token: &[u8]) -> bool {
     token
         .windows(36)
         .any(|w| w.iter().enumerate().all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { *b == b'-' } else { b.is_ascii_hexdigit() }))
-}
-
-/// `2024-05-06`, with `-` or `/`.
-fn is_iso_date(text: &[u8]) -> bool {
-    matches!(text, [b'1' | b'2', b'9' | b'0', c, d, s, e, f, t, g, h] if [c, d, e, f, g, h].iter().all(|b| b.is_ascii_digit())
-        && s == t && matches!(s, b'-' | b'/') && matches!(e, b'0' | b'1') && matches!(g, b'0'..=b'3'))
 }

@@ -29,7 +29,8 @@ impl Scene<'_> {
                 None
             };
         }
-        if self.byte_before(part.start) == b'.' || one_of(self.byte(part.end), b".,%") && self.byte(part.end + 1).is_ascii_digit() {
+        let is_fraction = one_of(self.byte(part.end), b".%") || self.byte(part.end) == b',' && part.sizes.len() == 1;
+        if self.byte_before(part.start) == b'.' || is_fraction && self.byte(part.end + 1).is_ascii_digit() {
             return None;
         }
         let named = self.near(part.start, part.end, Meaning::PHONE) && !self.is_called_otherwise(part);
