@@ -203,10 +203,12 @@ impl Gateway {
         recorder.asked(&request);
         recorder.trace_id = request.trace_id.clone().or_else(|| head.trace_id.clone());
         let world = self.world();
-        let (request, placeholders) = match redaction::upstream(&caller, &world, &head, request, self.limits.depth) {
-            Ok(redacted) => redacted,
-            Err(error) => return recorder.refuse(Outcome::Refused, error).await,
-        };
+        let redaction::Upstream { request, is_redacted, placeholders } =
+            match redaction::upstream(&caller, &world, &head, request, self.limits.depth) {
+                Ok(redacted) => redacted,
+                Err(error) => return recorder.refuse(Outcome::Refused, error).await,
+            };
+        recorder.is_redacted = is_redacted;
         if let Some(placeholders) = &placeholders {
             recorder.record.redacted.clone_from(placeholders.counts());
         }

@@ -326,7 +326,7 @@ impl http_body::Body for Lent {
 fn share(headers: &mut HeaderMap) {
     const EXPOSED: &str = "X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Tier, X-RateLimit-Window, \
         RateLimit-Limit, RateLimit-Policy, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Upstream-RateLimit-Remaining, \
-        X-AnyRouter-Trace-Id, X-AnyRouter-Overhead-Ms";
+        X-AnyRouter-Trace-Id, X-AnyRouter-Overhead-Ms, X-AnyRouter-Redacted";
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));

@@ -422,6 +422,13 @@ pub(super) fn common(recorder: &Recorder) -> HeaderMap {
             headers.insert("ratelimit-policy", policy);
         }
     }
+    if recorder.is_redacted {
+        let counts: Vec<String> = recorder.record.redacted.iter().map(|(label, count)| format!("{label}={count}")).collect();
+        let said = if counts.is_empty() { "0".to_owned() } else { counts.join(", ") };
+        if let Ok(value) = HeaderValue::try_from(said) {
+            headers.insert("x-anyrouter-redacted", value);
+        }
+    }
     if let Some(trace) = recorder.trace_id.as_deref().filter(|t| t.len() <= 128)
         && let Ok(value) = HeaderValue::from_str(trace)
     {

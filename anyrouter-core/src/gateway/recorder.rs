@@ -30,6 +30,8 @@ pub(super) struct Recorder {
     pub(super) room: Option<Room>,
     pub(super) reservation: Option<Reservation>,
     pub(super) trace_id: Option<String>,
+    /// What the provider sees was looked through, as somebody asked for.
+    pub(super) is_redacted: bool,
     /// What the prompt counts as, in tokens.
     prompt_estimate: u64,
     /// When the last attempt began.
@@ -55,6 +57,7 @@ impl Recorder {
             room: None,
             reservation: None,
             trace_id: None,
+            is_redacted: false,
             prompt_estimate: 0,
             tried_at,
             first_byte: None,

@@ -40,17 +40,20 @@ pub fn is_structure(path: &[Step<'_>], content: &str) -> bool {
         }
 }
 
-/// The request as the provider may see it, and what its placeholders stand for; as it is, where nobody asked for redaction.
-pub(super) fn upstream(
-    caller: &Caller,
-    world: &World,
-    head: &Head,
-    request: ChatRequest,
-    depth: usize,
-) -> Result<(ChatRequest, Option<Box<Placeholders>>), ApiError> {
+/// A request as the provider may see it.
+pub(super) struct Upstream {
+    pub(super) request: ChatRequest,
+    /// Somebody asked for redaction, and it was done.
+    pub(super) is_redacted: bool,
+    /// What was taken out, where that is anything.
+    pub(super) placeholders: Option<Box<Placeholders>>,
+}
+
+/// The request as the provider may see it; as it is, where nobody asked for redaction.
+pub(super) fn upstream(caller: &Caller, world: &World, head: &Head, request: ChatRequest, depth: usize) -> Result<Upstream, ApiError> {
     let asked = head.redact || request.redact || world.redaction.as_ref().is_some_and(|r| r.upstream);
     if !asked && !caller.redacts_upstream() {
-        return Ok((request, None));
+        return Ok(Upstream { request, is_redacted: false, placeholders: None });
     }
     let unavailable = || {
         ApiError::new(
@@ -77,10 +80,10 @@ pub(super) fn upstream(
         error
     })?;
     if placeholders.counts().is_empty() {
-        return Ok((request, None));
+        return Ok(Upstream { request, is_redacted: true, placeholders: None });
     }
     let request = ChatRequest::parse(redacted.into_inner().into(), depth).map_err(invalid)?;
-    Ok((request, Some(Box::new(placeholders))))
+    Ok(Upstream { request, is_redacted: true, placeholders: Some(Box::new(placeholders)) })
 }
 
 /// A whole answer with its values.

@@ -157,18 +157,26 @@ fn a_placeholder_is_the_same_after_a_restart_and_another_in_another_session() {
 fn instance_account_key_and_request_can_each_ask_for_it_and_none_can_take_it_back() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("ok"))]);
+    // Whether the provider sees the address; the answer's header says the same.
     let sees = |server: &Server, key: &str, header: bool| {
         let more = json!({"redact_upstream": false, "messages": [{"role": "user", "content": PLANTED[0]}]});
         let mut request = server.request("POST", "/chat/completions").bearer_auth(key).json(&body("lab/open", more));
         if header {
             request = request.header("X-AnyRouter-Redact", "upstream");
         }
-        assert_eq!(request.send().unwrap().status(), 200);
-        upstream.seen().last().unwrap().body["messages"][0]["content"] == PLANTED[0]
+        let answer = request.send().unwrap();
+        assert_eq!(answer.status(), 200);
+        let is_seen = upstream.seen().last().unwrap().body["messages"][0]["content"] == PLANTED[0];
+        let said = answer.headers().get("x-anyrouter-redacted").map(|value| value.to_str().unwrap());
+        assert_eq!(said, (!is_seen).then_some("EMAIL=1"));
+        is_seen
     };
     let server = two_protocols(&upstream).start();
     assert!(sees(&server, &server.key, false), "nobody asked for it");
     assert!(!sees(&server, &server.key, true), "the request asks");
+    let nothing = server.request("POST", "/chat/completions").bearer_auth(&server.key).header("X-AnyRouter-Redact", "upstream");
+    let nothing = nothing.json(&body("lab/open", json!({"messages": [{"role": "user", "content": "Hello"}]}))).send().unwrap();
+    assert_eq!(nothing.headers()["x-anyrouter-redacted"], "0", "it was looked through, and nothing was found");
     let made: Value = server.post("/keys", &server.management, &json!({"name": "k", "privacy": {"redact_upstream": true}})).json().unwrap();
     assert!(!sees(&server, made["key"].as_str().unwrap(), false), "the key asks");
     server.patch_privacy(&json!({"redact_upstream": true}));
