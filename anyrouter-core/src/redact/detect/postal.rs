@@ -1,6 +1,9 @@
-//! Places and postal addresses: streets with their numbers in the forms of several languages, what follows them, and places by name.
+//! Postal addresses: streets with their numbers in the forms of several languages, and what follows them.
 
-use super::{Scene, one_of};
+use super::{
+    Scene, one_of,
+    postcodes::{has_code, is_postcode},
+};
 use crate::redact::{
     Kind,
     scan::Hit,
@@ -34,23 +37,6 @@ impl Scene<'_> {
         }
         if meaning.has(Meaning::POSTCODE) {
             self.postcode(hit);
-        }
-    }
-
-    /// `ZIP: 62701`, `my postcode is SW1A 1AA`.
-    fn postcode(&mut self, hit: Hit) {
-        let gap = self.slice(hit.end, hit.end + 8).iter().take_while(|b| one_of(**b, b" :#=\"'.")).count();
-        let mut at = hit.end + gap;
-        if self.slice(at, at + 3) == b"is " {
-            at += 3;
-        }
-        let is_code = |b: &&u8| b.is_ascii_uppercase() || b.is_ascii_digit() || one_of(**b, b" -");
-        let length = self.slice(at, at + 10).iter().take_while(is_code).count();
-        let code = self.part(at, at + length).trim_end();
-        let digits = code.bytes().filter(u8::is_ascii_digit).count();
-        let end = at + code.len();
-        if gap > 0 && (3..=9).contains(&digits) && code.len() <= 10 && !self.byte(end).is_ascii_alphanumeric() {
-            self.add(at, end, Kind::Address, "postcode", 80);
         }
     }
 
@@ -428,116 +414,6 @@ impl Scene<'_> {
         end
     }
 
-    /// A place of the list.
-    fn place_name(&mut self, hit: Hit, meaning: Meaning) {
-        let first = self.chars_from(hit.start).next();
-        let wide = first.is_some_and(|c| u32::from(c) >= 0xe00);
-        if !first.is_some_and(char::is_uppercase) && !wide {
-            return;
-        }
-        let before = self.byte_before(hit.start);
-        if !wide
-            && (matches!(before, b'_' | b'.' | b'/' | b'@' | b'-' | b'#' | b'$' | b'\\' | b'<')
-                || matches!(self.byte(hit.end), b'_' | b'/' | b'@' | b'(' | b'=' | b'.') && is_letter(self.byte(hit.end + 1)))
-        {
-            return;
-        }
-        let context = self.before(hit.start, Meaning::PLACE, 24).is_some_and(|h| !self.is_cut(h.end, hit.start));
-        let text = self.slice(hit.start.saturating_sub(10), hit.start).to_ascii_lowercase();
-        let preposition = [
-            &b" in "[..],
-            b" from ",
-            b" near ",
-            b" to ",
-            b" at ",
-            b" nach ",
-            b" aus ",
-            b" en ",
-            b" de ",
-            b" a ",
-            b" di ",
-            b" em ",
-            b" w ",
-            b" i ",
-            b" till ",
-            b" til ",
-            b" uit ",
-        ]
-        .iter()
-        .any(|p| text.ends_with(p));
-        let is_doubtful = meaning.has(Meaning::AMBIGUOUS) || meaning.has(Meaning::ANY_NAME) && !meaning.has(Meaning::COUNTRY);
-        let confidence = match (is_doubtful, context, preposition) {
-            (false, true, _) => 84,
-            (false, false, true) => 74,
-            (false, false, false) => 62,
-            (true, true, _) => 74,
-            (true, false, true) if text.ends_with(b" in ") || text.ends_with(b" from ") => 58,
-            _ => return,
-        };
-        // `Paris, France` is one place.
-        let mut end = hit.end;
-        if self.part(end, self.floor(end + 2)) == ", " {
-            if let Some(next) =
-                self.after(end + 2, Meaning::PLACE_NAME, 0).filter(|h| h.start == end + 2 && !h.meaning().has(Meaning::ANY_NAME))
-            {
-                end = next.end;
-            } else if self.slice(end + 2, end + 4).iter().all(u8::is_ascii_uppercase)
-                && !self.byte(end + 4).is_ascii_alphanumeric()
-                && self.text.len() >= end + 4
-            {
-                end += 4;
-            }
-        }
-        self.add(hit.start, end, Kind::Location, "place", confidence);
-    }
-
-    /// A place that only the words before it give away.
-    fn place_behind(&mut self, hit: Hit) {
-        if self.byte(hit.end) == b' ' && self.byte(hit.end + 1).is_ascii_lowercase() {
-            return;
-        }
-        let phrase = self.part(hit.start, hit.end).to_lowercase();
-        let mut at = hit.end;
-        let skipped = self.slice(at, at + 5).iter().take_while(|b| one_of(**b, b" :=\"'")).count();
-        let marked = self.slice(at, at + skipped).iter().any(|b| one_of(*b, b":="));
-        at += skipped;
-        if skipped == 0
-            || !marked
-                && !phrase.ends_with(" in")
-                && !phrase.ends_with(" from")
-                && !phrase.ends_with(" to")
-                && !phrase.ends_with(" aus")
-                && !phrase.ends_with(" à")
-                && !phrase.ends_with(" en")
-                && !phrase.ends_with(" de")
-                && !phrase.ends_with(" a")
-                && !phrase.ends_with(" em")
-        {
-            return;
-        }
-        let mut end = at;
-        let mut words = 0;
-        while words < 3 {
-            let length = self.slice(end, end + 32).iter().take_while(|b| is_letter(**b) || one_of(**b, b"'-")).count();
-            if length < 3 || !self.chars_from(end).next().is_some_and(char::is_uppercase) {
-                break;
-            }
-            words += 1;
-            let word_end = end + length;
-            end = word_end;
-            if self.byte(end) != b' ' || !self.chars_from(end + 1).next().is_some_and(char::is_uppercase) {
-                break;
-            }
-            end += 1;
-        }
-        while self.byte_before(end) == b' ' {
-            end -= 1;
-        }
-        if words > 0 {
-            self.add(at, end, Kind::Location, "place_in_context", 64);
-        }
-    }
-
     /// `Address: …`, to the end of its line or field.
     fn address_field(&mut self, hit: Hit) {
         let mut at = hit.end;
@@ -567,57 +443,4 @@ impl Scene<'_> {
             self.add(at, at + value.len(), Kind::Address, "address_field", if wide { 74 } else { 72 });
         }
     }
-}
-
-/// A postcode by itself: five digits with or without four more, British, Canadian, Dutch, and others.
-fn is_postcode(piece: &str) -> bool {
-    let bytes = piece.as_bytes();
-    let shape: String = piece
-        .chars()
-        .map(|c| {
-            if c.is_ascii_digit() {
-                'd'
-            } else if c.is_ascii_uppercase() {
-                'A'
-            } else {
-                c
-            }
-        })
-        .collect();
-    matches!(
-        shape.as_str(),
-        "ddddd"
-            | "ddddd-dddd"
-            | "dddd"
-            | "dddddd"
-            | "ddd dd"
-            | "dd-ddd"
-            | "dddd-ddd"
-            | "ddddd-ddd"
-            | "ddd-dddd"
-            | "AdA dAd"
-            | "dddd AA"
-            | "Ad dAA"
-            | "Add dAA"
-            | "AAd dAA"
-            | "AAdd dAA"
-            | "AdA dAA"
-            | "AAdA dAA"
-            | "AdAdAd"
-    ) || bytes.len() == 8 && matches!(shape.as_str(), "AA ddddd" | "AA dddd")
-}
-
-/// A postcode and a town, in either order: `10115 Berlin`, `Springfield IL 62701`.
-fn has_code(piece: &str) -> bool {
-    let words: Vec<&str> = piece.split(' ').collect();
-    let capital = words.iter().all(|w| w.starts_with(|c: char| c.is_uppercase() || c.is_numeric()) || w.len() < 4);
-    let is_code = |w: &str| {
-        capital
-            && matches!(w.len(), 4..=10)
-            && matches!(w.bytes().filter(u8::is_ascii_digit).count(), 3..=6 | 8 | 9)
-            && w.split('-').all(|p| p.len() <= 6)
-            && w.bytes().all(|b| b.is_ascii_digit() || b == b'-')
-    };
-    words.len() > 1 && (words.first().is_some_and(|w| is_code(w)) || words.last().is_some_and(|w| is_code(w)))
-        || words.len() > 2 && (is_postcode(&words[words.len() - 2..].join(" ")) || is_postcode(&words[..2].join(" ")))
 }
