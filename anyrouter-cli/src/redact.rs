@@ -30,7 +30,8 @@ pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
     let mut text = String::new();
     std::io::stdin().lock().read_to_string(&mut text).map_err(|e| Failure::Use(format!("standard input: {e}; it must be UTF-8 text")))?;
     if let Some(path) = &args.restore {
-        let map: BTreeMap<String, Revealed> = serde_json::from_str(&read(path)?).map_err(|e| wrong(path, &e))?;
+        let map: BTreeMap<String, Revealed> =
+            serde_json::from_str(&read(path)?).map_err(|e| wrong(path, &format!("line {}: it is no map that --map wrote", e.line())))?;
         let placeholders = Placeholders::from_revealed(map);
         return print(&if is_json(&args, &text)? { placeholders.restore_json(&text) } else { placeholders.restore(&text) });
     }
@@ -68,7 +69,8 @@ fn is_json(args: &Redact, text: &str) -> Result<bool, Failure> {
 pub(crate) fn rules(args: &Redact) -> Result<Rules, Failure> {
     let rules = match &args.rules {
         Some(path) => {
-            let list: Vec<Value> = serde_json::from_str(&read(path)?).map_err(|e| wrong(path, &e))?;
+            let list: Vec<Value> = serde_json::from_str(&read(path)?)
+                .map_err(|e| wrong(path, &format!("line {}, column {}: it must be a JSON list of rules", e.line(), e.column())))?;
             Rules::parse(&list).map_err(|e| wrong(path, &e))?
         }
         None => Rules::default(),
@@ -113,7 +115,7 @@ fn spans(redactor: &Redactor) -> Result<(), Failure> {
         if line.trim().is_empty() {
             continue;
         }
-        let row: Row<'_> = serde_json::from_str(&line).map_err(|e| bad(&e))?;
+        let row: Row<'_> = serde_json::from_str(&line).map_err(|_| bad(&"it must be an object with `text`, a string, or `json`"))?;
         let found = row.found(redactor).ok_or_else(|| bad(&"it has neither `text` nor `json`"))?;
         writeln!(out, "{}", json!({"id": row.id, "spans": found})).map_err(|e| bad(&e))?;
     }
@@ -175,7 +177,10 @@ fn explain(redactor: &Redactor, text: &str, found: &[Finding], as_json: bool) ->
     }
     print(&out)?;
     let row = |f: &Finding| {
-        let value: String = text[f.start..f.end].chars().take(40).collect();
+        let mut value: String = text[f.start..f.end].chars().take(40).collect();
+        if value.len() < f.end - f.start {
+            value.push('…');
+        }
         let country = f.country.as_ref().map(|c| format!(" ({c})")).unwrap_or_default();
         vec![
             f.label.name().to_owned(),

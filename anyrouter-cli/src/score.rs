@@ -64,8 +64,9 @@ pub(crate) fn score(redactor: &Redactor, path: &Path, as_json: bool) -> Result<(
         println!("{}", json!(rows));
         return Ok(());
     }
-    let share = |n: f64| format!("{n:.3}");
     let rows = rows.map(|(l, c)| {
+        // Where nothing is to be found and nothing was, there is no share to speak of.
+        let share = |n: f64| if c.hit + c.missed + c.wrong == 0 { "-".to_owned() } else { format!("{n:.3}") };
         vec![
             l.to_owned(),
             c.hit.to_string(),

@@ -190,6 +190,40 @@ fn what_models_make_of_placeholders_is_restored_or_left() {
 }
 
 #[test]
+fn each_underscore_of_a_placeholder_may_be_written_as_models_write_it() {
+    let text = "card 4111 1111 1111 1111 from 192.168.1.10";
+    let mut placeholders = placeholders();
+    let left = redacted(text, &mut placeholders);
+    for by in ["\\_", "-", " "] {
+        let form = left.replace('_', by);
+        assert_eq!(placeholders.restore(&form), text, "{form}");
+        for size in 1..9 {
+            let (mut restorer, mut out) = (Restorer::new(Within::Text), String::new());
+            for piece in form.as_bytes().chunks(size) {
+                restorer.push(&placeholders, std::str::from_utf8(piece).unwrap(), &mut out);
+                assert!(restorer.held().len() <= 48);
+            }
+            restorer.finish(&placeholders, &mut out);
+            assert_eq!(out, text, "{form} in pieces of {size}");
+        }
+        // What a client types like that is its own.
+        let mut second = self::placeholders();
+        let typed = format!("{text} {form}");
+        let left = redacted(&typed, &mut second);
+        assert_eq!(second.restore(&left), typed, "{left}");
+    }
+    // The text of arguments spells a backslash as two, and within a document of theirs as four.
+    for by in ["\\\\_", "\\\\\\\\_"] {
+        let (mut restorer, mut out) = (Restorer::new(Within::Json), String::new());
+        for piece in format!("{{\"text\": \"{}\"}}", left.replace('_', by)).as_bytes().chunks(3) {
+            restorer.push(&placeholders, std::str::from_utf8(piece).unwrap(), &mut out);
+        }
+        restorer.finish(&placeholders, &mut out);
+        assert_eq!(out, format!("{{\"text\": \"{text}\"}}"));
+    }
+}
+
+#[test]
 fn a_clients_own_placeholder_comes_back_as_it_was_typed() {
     let mut first = placeholders();
     let typed = redacted("jane@example.com", &mut first);

@@ -21,9 +21,24 @@ const HEAVY: usize = 16 << 10;
 /// Members that are the gateway's or the protocol's, and hold nothing of a person's.
 const STRUCTURE: [&str; 9] = ["model", "models", "provider", "preset", "stream", "session_id", "trace", "reasoning_effort", "tool_choice"];
 
-/// Whether a leaf of a chat request is the gateway's or the protocol's own, as a model, a role, a type or a tool's name, and reads like one:
-/// such are never redacted.
+/// Names of the protocol's members, which a rule's words may be as well.
+#[rustfmt::skip]
+const MEMBERS: [&str; 51] = [
+    "model", "models", "messages", "role", "content", "name", "type", "text", "refusal", "reasoning", "image_url", "url", "detail", "input_audio",
+    "audio", "file", "file_data", "filename", "data", "format", "tools", "tool_calls", "tool_call_id", "id", "function", "arguments", "parameters",
+    "description", "strict", "tool_choice", "user", "metadata", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature",
+    "top_p", "stop", "seed", "response_format", "json_schema", "schema", "provider", "plugins", "transforms", "session_id", "prediction", "usage",
+    "effort", "logprobs",
+];
+
+/// Whether a leaf of a chat request is the gateway's or the protocol's own, as a model, a role, a type, a tool's name or the name of a
+/// member, and reads like one: such are never redacted.
 pub fn is_structure(path: &[Step<'_>], content: &str) -> bool {
+    // A member's name is the last step of its own path.
+    let is_protocol = |step: &Step<'_>| matches!(step, Step::Item(_)) || matches!(step, Step::Member(name) if MEMBERS.contains(name));
+    if path.last() == Some(&Step::Member(content)) && path.iter().all(is_protocol) {
+        return true;
+    }
     let is_word = content.len() <= 128 && content.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:/-*~".contains(&b));
     is_word
         && match path {

@@ -25,7 +25,7 @@ mod values;
 mod wallets;
 
 use self::numbers::Cluster;
-pub(crate) use self::{credentials::HARMLESS, ids::Ids, phone_plans::Phones};
+pub(crate) use self::{credentials::HARMLESS, ids::Ids, phone_plans::Phones, unspaced::is_unspaced_script};
 use super::{
     Engine, Kind,
     label::Finding,

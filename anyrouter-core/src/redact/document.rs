@@ -60,7 +60,7 @@ struct Part<'a> {
 
 impl Redactor {
     /// Takes values out of a JSON document: out of its strings, numbers and names, and out of JSON within strings. Leaves for which `keep`
-    /// says so, by path and content, stay as they are. What is no JSON is text.
+    /// says so, by path and content, stay as they are; the path of a member's name ends with the name. What is no JSON is text.
     pub fn redact_json(
         &self,
         json: &str,
@@ -107,8 +107,12 @@ impl Redactor {
         // Text that goes on in the next part of a message is looked at together with it.
         let mut parts: Vec<Part<'_>> = Vec::new();
         let walked = walk(json, |leaf: Leaf<'_>| {
-            let Some(content) = json.get(leaf.range.clone()).filter(|c| blocked.is_none() && !keep(leaf.path, c)) else { return };
+            let Some(content) = json.get(leaf.range.clone()).filter(|_| blocked.is_none()) else { return };
             let is_name = leaf.kind == LeafKind::Name;
+            let is_kept = if is_name { keep(&[leaf.path, &[Step::Member(content)]].concat(), content) } else { keep(leaf.path, content) };
+            if is_kept {
+                return;
+            }
             let mut planned = Planned {
                 range: leaf.range.clone(),
                 kind: leaf.kind,

@@ -241,10 +241,10 @@ impl Placeholders {
         placeholder
     }
 
-    /// The placeholder at the beginning of `text`, in any case, its joint written as models write it: its length, and its value.
+    /// The placeholder at the beginning of `text`, in any case, as models write it: its length, and its value.
     pub(crate) fn at(&self, text: &str) -> Option<(usize, &Value)> {
         self.labels.iter().find_map(|label| {
-            let length = placeholder_length(text, label)?;
+            let Spelt::Whole(length) = spelt(text.as_bytes(), label) else { return None };
             let id = text.get(length - ID..length)?.to_ascii_lowercase();
             Some((length, self.values.get(&format!("{label}_{id}"))?))
         })
@@ -279,9 +279,9 @@ impl Placeholders {
             if id.len() < ID || !id.iter().all(|b| is_id(*b)) {
                 continue;
             }
-            let escaped = usize::from(joint.checked_sub(1).and_then(|i| bytes.get(i)) == Some(&b'\\'));
+            let end = bytes.get(joint).map_or(joint, |byte| before_escapes(bytes, joint, *byte));
             let found = self.labels.iter().find_map(|label| {
-                let start = joint.checked_sub(escaped + label.len())?;
+                let start = label_before(bytes, end, label)?;
                 let (length, _) = text.get(start..).and_then(|t| self.at(t))?;
                 Some((start, start + length))
             });
@@ -292,10 +292,11 @@ impl Placeholders {
         spans
     }
 
-    /// Whether one may stand in `text`: a label does, in any case, or an escape that may spell one.
+    /// Whether one may stand in `text`: the first word of a label does, in any case, or an escape that may spell one.
     pub(crate) fn may_be_in(&self, text: &str) -> bool {
         let bytes = text.as_bytes();
         let stands = |label: &String| {
+            let label = label.split('_').next().unwrap_or_default();
             let Some(first) = label.bytes().next() else { return false };
             let begins = memchr::memchr2_iter(first, first.to_ascii_lowercase(), bytes);
             begins.into_iter().any(|at| bytes.get(at..at + label.len()).is_some_and(|t| t.eq_ignore_ascii_case(label.as_bytes())))
@@ -305,12 +306,7 @@ impl Placeholders {
 
     /// Whether `text` may be the beginning of a placeholder that goes on behind it.
     pub(crate) fn may_begin(&self, text: &str) -> bool {
-        self.labels.iter().any(|label| is_beginning(text.as_bytes(), label.as_bytes()))
-    }
-
-    /// The longest placeholder, in bytes: what a stream holds back at most.
-    pub(crate) fn longest(&self) -> usize {
-        self.labels.first().map_or(0, |l| l.len() + 2 + ID)
+        self.labels.iter().any(|label| spelt(text.as_bytes(), label) == Spelt::Beginning)
     }
 }
 
@@ -359,35 +355,59 @@ impl Known {
     }
 }
 
-/// Between label and identifier: `_`, `\_` as in Markdown, `-`, or a space.
-fn joint(rest: &[u8]) -> usize {
-    match rest {
-        [b'\\', b'_', ..] => 2,
-        [b'_' | b'-' | b' ', ..] => 1,
-        _ => 0,
-    }
+/// The longest placeholder in bytes, its `\_` and the quotes of a number's included: what a stream holds back at most.
+pub(crate) const LONGEST: usize = LONGEST_LABEL + 2 + ID + 2;
+/// Backslashes that may stand before a `_`: one in Markdown, doubled with each document in a string.
+const ESCAPES: usize = 4;
+
+/// What begins like a placeholder.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spelt {
+    /// One of so many bytes.
+    Whole(usize),
+    /// All that there is may be the beginning of one.
+    Beginning,
+    /// Something else.
+    Other,
 }
 
-fn placeholder_length(text: &str, label: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let name = bytes.get(..label.len()).filter(|n| n.eq_ignore_ascii_case(label.as_bytes()))?;
-    let joint = joint(bytes.get(name.len()..)?);
-    let id = bytes.get(name.len() + joint..name.len() + joint + ID)?;
-    (joint > 0 && id.iter().all(|b| is_id(*b))).then_some(name.len() + joint + ID)
-}
-
-fn is_beginning(text: &[u8], label: &[u8]) -> bool {
-    let name = text.get(..label.len().min(text.len())).unwrap_or_default();
-    if !name.iter().zip(label).all(|(a, b)| a.eq_ignore_ascii_case(b)) {
-        return false;
-    }
-    match text.get(label.len()..).unwrap_or_default() {
-        [] | [b'\\'] => true,
-        rest => {
-            let id = rest.get(joint(rest)..).unwrap_or_default();
-            joint(rest) > 0 && id.len() < ID && id.iter().all(|b| is_id(*b))
+/// How `text` begins: as a placeholder with this label, in any case, each `_` of it as models write it: `\_` as in Markdown, `-`, or a space.
+fn spelt(text: &[u8], label: &str) -> Spelt {
+    let mut at = 0;
+    for expected in label.bytes().chain([b'_']) {
+        let rest = text.get(at..).unwrap_or_default();
+        let escapes = rest.iter().take(ESCAPES).take_while(|b| expected == b'_' && **b == b'\\').count();
+        at += escapes + 1;
+        match rest.get(escapes) {
+            None => return Spelt::Beginning,
+            Some(b'-' | b' ') if expected == b'_' && escapes == 0 => {}
+            Some(b) if b.eq_ignore_ascii_case(&expected) => {}
+            Some(_) => return Spelt::Other,
         }
     }
+    let rest = text.get(at..).unwrap_or_default();
+    match rest.iter().take(ID).take_while(|b| is_id(**b)).count() {
+        ID => Spelt::Whole(at + ID),
+        n if n == rest.len() => Spelt::Beginning,
+        _ => Spelt::Other,
+    }
+}
+
+/// Where a label begins that ends before `end`, spelt as above.
+fn label_before(bytes: &[u8], end: usize, label: &str) -> Option<usize> {
+    let before = bytes.get(..end)?;
+    label.bytes().rev().try_fold(end, |end, expected| {
+        let at = end.checked_sub(1)?;
+        let byte = *before.get(at)?;
+        let is_same = byte.eq_ignore_ascii_case(&expected) || expected == b'_' && matches!(byte, b'-' | b' ');
+        is_same.then(|| if expected == b'_' { before_escapes(before, at, byte) } else { at })
+    })
+}
+
+/// Where the backslashes before this byte begin, if it is a `_`.
+fn before_escapes(bytes: &[u8], at: usize, byte: u8) -> usize {
+    let before = bytes.get(..at).unwrap_or_default();
+    at - before.iter().rev().take(ESCAPES).take_while(|b| byte == b'_' && **b == b'\\').count()
 }
 
 /// Where text has the form of a placeholder with one of the labels that there are. It is never taken for a value.

@@ -1,12 +1,12 @@
 //! The way back: placeholders in answers become the values that they stand for, in whole text, in JSON, and in streams at whatever split.
 //!
-//! A placeholder is known again in capitals or small letters, with `_`, `\_`, `-` or a space before its identifier. One that is cut, or whose
+//! A placeholder is known again in capitals or small letters, with `\_`, `-` or a space for each `_`. One that is cut, or whose
 //! label a model translated, is left as it is: what stays hidden by mistake does no harm. One that the client typed itself is restored only
 //! where it is one of this request's.
 
 use super::{
     json::{LeafKind, NESTED, escape, looks_like_json, unescape, walk},
-    placeholder::Placeholders,
+    placeholder::{LONGEST, Placeholders},
 };
 
 /// What the text that is restored is part of.
@@ -18,8 +18,8 @@ pub enum Within {
     Json,
 }
 
-/// Restores a stream of text, piece by piece. It holds back what may be the beginning of a placeholder: at most the length of the longest
-/// one (46 bytes for the built-in labels and custom ones of 32 bytes), and never longer than until the next piece decides.
+/// Restores a stream of text, piece by piece. It holds back what may be the beginning of a placeholder, until a piece decides: at most the
+/// length of the longest one, which is 46 bytes for a label of 32, and two more in JSON, where a number's placeholder stands in quotes.
 #[derive(Debug)]
 pub struct Restorer {
     held: String,
@@ -158,7 +158,6 @@ fn restore_up_to(placeholders: &Placeholders, text: &str, within: Within, quotes
         out.push_str(text);
         return text.len();
     }
-    let reach = placeholders.longest() + 2;
     let is_json = within == Within::Json;
     let mut copied = 0;
     let mut at = 0;
@@ -199,7 +198,7 @@ fn restore_up_to(placeholders: &Placeholders, text: &str, within: Within, quotes
                 copied = at;
                 continue;
             }
-        } else if !ended && rest.len() <= reach && (placeholders.may_begin(body) || quoted && body.is_empty()) {
+        } else if !ended && rest.len() <= LONGEST && (placeholders.may_begin(body) || quoted && body.is_empty()) {
             break;
         }
         at += 1;

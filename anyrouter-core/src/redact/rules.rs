@@ -3,7 +3,7 @@
 //! Patterns run in linear time (the `regex` crate) and within a bound of size, so that no rule can stall the engine. A rule that is wrong
 //! is refused with its position in the list and the reason; nothing of it is guessed.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex::{Regex, RegexBuilder};
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Finding, Label,
+    detect::is_unspaced_script,
     json::Step,
     placeholder::{LONGEST_LABEL, TYPED},
 };
@@ -78,7 +79,7 @@ enum Segment {
 
 /// A rule as it is written.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `label` and `pattern`, `words` or `path`")]
 struct Written {
     label: String,
     pattern: Option<String>,
@@ -148,13 +149,17 @@ impl Rules {
 
     /// What the custom rules find in text.
     pub(crate) fn find(&self, text: &str, found: &mut Vec<Finding>) {
+        let mut flat = None;
         for rule in &self.rules {
             match &rule.matcher {
                 Matcher::Pattern(regex) => {
                     found.extend(regex.find_iter(text).filter(|m| !m.is_empty()).map(|m| rule.finding(m.start(), m.end())));
                 }
-                Matcher::Words(words) => found
-                    .extend(words.find_iter(text).filter(|m| is_whole(text, m.start(), m.end())).map(|m| rule.finding(m.start(), m.end()))),
+                Matcher::Words(words) => {
+                    let flat = flat.get_or_insert_with(|| Flat::of(text));
+                    let places = words.find_iter(&*flat.text).map(|m| (flat.place(m.start()), flat.place(m.end())));
+                    found.extend(places.filter(|(start, end)| is_whole(text, *start, *end)).map(|(start, end)| rule.finding(start, end)));
+                }
                 Matcher::Path(_) | Matcher::Builtin => {}
             }
         }
@@ -197,7 +202,10 @@ impl Rule {
             && label.starts_with(|c: char| c.is_ascii_uppercase())
             && label.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
         if !legal {
-            return Err(format!("has a label that cannot be one; write 2 to {LONGEST_LABEL} capitals, digits and _, as EMPLOYEE_ID"));
+            return Err(format!(
+                "has a label that cannot be one; write a capital and then 1 to {} capitals, digits and _, as EMPLOYEE_ID",
+                LONGEST_LABEL - 1
+            ));
         }
         if label == TYPED {
             return Err(format!("has the label {TYPED}, which is the engine's own; write another"));
@@ -256,6 +264,7 @@ fn compile(pattern: &str) -> Result<Regex, String> {
 }
 
 fn word_list(words: &[String]) -> Result<AhoCorasick, String> {
+    let words: Vec<String> = words.iter().map(|w| Flat::of(w.trim()).text.into_owned()).collect();
     if words.is_empty() || words.iter().any(String::is_empty) {
         return Err("has an empty word or list of words".to_owned());
     }
@@ -266,9 +275,52 @@ fn word_list(words: &[String]) -> Result<AhoCorasick, String> {
     list.map_err(|e| format!("has words that cannot be searched for: {e}"))
 }
 
-/// A word stands by itself where letters and digits do not go on.
+/// Text in which each run of white space is one space: words of a list may be written over the end of a line.
+struct Flat<'a> {
+    text: Cow<'a, str>,
+    /// Behind each run that was changed, where that is here and in the text as it was.
+    moved: Vec<(usize, usize)>,
+}
+
+impl<'a> Flat<'a> {
+    fn of(text: &'a str) -> Self {
+        let mut flat = String::new();
+        let mut moved = Vec::new();
+        let mut done = 0;
+        let mut rest = text.char_indices().peekable();
+        while let Some((start, first)) = rest.next() {
+            if !first.is_whitespace() {
+                continue;
+            }
+            let mut end = start + first.len_utf8();
+            while let Some((at, c)) = rest.next_if(|(_, c)| c.is_whitespace()) {
+                end = at + c.len_utf8();
+            }
+            if text.get(start..end) != Some(" ") {
+                flat.push_str(text.get(done..start).unwrap_or_default());
+                flat.push(' ');
+                moved.push((flat.len(), end));
+                done = end;
+            }
+        }
+        if moved.is_empty() {
+            return Self { text: Cow::Borrowed(text), moved };
+        }
+        flat.push_str(text.get(done..).unwrap_or_default());
+        Self { text: Cow::Owned(flat), moved }
+    }
+
+    /// Where a place in it is in the text as it was.
+    fn place(&self, at: usize) -> usize {
+        let behind = self.moved.partition_point(|(here, _)| *here <= at);
+        let (here, there) = behind.checked_sub(1).and_then(|i| self.moved.get(i)).copied().unwrap_or_default();
+        there + (at - here)
+    }
+}
+
+/// A word stands by itself where letters and digits do not go on; in scripts without spaces anywhere.
 fn is_whole(text: &str, start: usize, end: usize) -> bool {
-    let joins = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() && !is_unspaced_script(c));
     let goes_on = |at: usize| {
         let before = text.get(..at).and_then(|t| t.chars().next_back());
         joins(before) && joins(text.get(at..).and_then(|t| t.chars().next()))
@@ -349,5 +401,23 @@ mod tests {
             let said = fault(rule.clone());
             assert!(said.starts_with("rule 1 ") && said.contains(reason), "{rule}: {said}");
         }
+    }
+
+    #[test]
+    fn words_stand_over_line_ends_and_in_scripts_without_spaces() {
+        let rules = Rules::parse(&[json!({"label": "NAME_OF", "words": ["Blue Heron ", "田中工業", "ada"]})]).unwrap();
+        for (text, value) in [
+            ("of Blue\r\n  Heron.", "Blue\r\n  Heron"),
+            ("a\n\nb  blue\u{a0}heron", "blue\u{a0}heron"),
+            ("私は田中工業の社員です", "田中工業"),
+            ("I am Ada", "Ada"),
+        ] {
+            let mut found = Vec::new();
+            rules.find(text, &mut found);
+            assert_eq!(found.iter().map(|f| &text[f.start..f.end]).collect::<Vec<_>>(), [value], "{text}");
+        }
+        let mut found = Vec::new();
+        rules.find("Canada, BlueHeron, Blue Herons", &mut found);
+        assert!(found.is_empty(), "{found:?}");
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn check(patch: &SettingsPatch) -> Result<(), ApiError> {
 
 /// Text or a JSON document to try the calling account's redaction rules on.
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `text` or `json`")]
 pub(super) struct Preview {
     /// Plain text.
     text: Option<String>,

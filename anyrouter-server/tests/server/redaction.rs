@@ -218,6 +218,27 @@ fn an_accounts_own_rules_hold_and_wrong_ones_are_refused() {
     let error: Value = blocked.json().unwrap();
     assert_eq!(error["error"]["code"], "redaction_blocked");
     assert!(!error.to_string().contains("Heron"), "{error}");
+    assert_eq!(ask("What of blue\n  heron?").status(), 400, "over the end of a line as well");
+}
+
+#[test]
+fn a_rule_does_not_rewrite_the_protocols_own_words() {
+    let upstream = Upstream::start();
+    upstream.on("o", vec![Act::Json(200, completion("ok"))]);
+    let server = two_protocols(&upstream).start();
+    let words = ["text", "content", "messages", "role", "user", "model", "type", "url", "function", "name", "metadata", "key"];
+    server.patch_privacy(&json!({"redact_upstream": true, "redaction_rules": [{"label": "OWN_WORD", "words": words}]}));
+    let more = json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "a text"}]}], "metadata": {"key": "a key"},
+        "tools": [{"type": "function", "function": {"name": "get_url", "parameters": {"type": "object", "properties": {}}}}]});
+    let answer = server.chat("lab/open", more);
+    assert_eq!(answer.status(), 200, "{}", answer.text().unwrap());
+    let seen = upstream.seen().last().unwrap().body.clone();
+    assert_eq!(seen["messages"][0]["role"], "user");
+    assert_eq!(seen["messages"][0]["content"][0]["type"], "text");
+    assert!(seen["messages"][0]["content"][0]["text"].as_str().unwrap().starts_with("a OWN_WORD_"), "{seen}");
+    assert_eq!(seen["tools"][0]["function"]["name"], "get_url");
+    assert_eq!(seen["tools"][0]["function"]["parameters"]["type"], "object");
+    assert!(!seen.to_string().contains("a key"), "{seen}");
 }
 
 #[test]
