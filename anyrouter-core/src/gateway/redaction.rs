@@ -23,12 +23,15 @@ const STRUCTURE: [&str; 9] = ["model", "models", "provider", "preset", "stream",
 
 /// Names of the protocol's members, which a rule's words may be as well.
 #[rustfmt::skip]
-const MEMBERS: [&str; 51] = [
-    "model", "models", "messages", "role", "content", "name", "type", "text", "refusal", "reasoning", "image_url", "url", "detail", "input_audio",
-    "audio", "file", "file_data", "filename", "data", "format", "tools", "tool_calls", "tool_call_id", "id", "function", "arguments", "parameters",
-    "description", "strict", "tool_choice", "user", "metadata", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature",
-    "top_p", "stop", "seed", "response_format", "json_schema", "schema", "provider", "plugins", "transforms", "session_id", "prediction", "usage",
-    "effort", "logprobs",
+const MEMBERS: [&str; 70] = [
+    "model", "models", "messages", "role", "content", "name", "type", "text", "refusal", "reasoning", "reasoning_content", "thinking",
+    "annotations", "image_url", "url", "detail", "input_audio", "audio", "file", "file_data", "filename", "data", "format",
+    "cache_control", "tools", "tool_calls", "tool_call_id", "id", "function", "arguments", "parameters", "description", "strict",
+    "tool_choice", "parallel_tool_calls", "user", "metadata", "stream", "stream_options", "include_usage", "max_tokens",
+    "max_completion_tokens", "temperature", "top_p", "top_k", "top_a", "min_p", "n", "stop", "seed", "presence_penalty",
+    "frequency_penalty", "repetition_penalty", "logit_bias", "logprobs", "top_logprobs", "response_format", "json_schema", "schema",
+    "reasoning_effort", "effort", "service_tier", "modalities", "prediction", "provider", "preset", "plugins", "transforms",
+    "session_id", "usage",
 ];
 
 /// Whether a leaf of a chat request is the gateway's or the protocol's own, as a model, a role, a type, a tool's name or the name of a
