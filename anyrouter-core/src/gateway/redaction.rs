@@ -153,14 +153,15 @@ impl Restoring {
 
     /// Takes events, whole or in part, and appends to `out` those that are whole.
     pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        self.partial.extend_from_slice(bytes);
+        let mut partial = std::mem::take(&mut self.partial);
+        partial.extend_from_slice(bytes);
         let mut done = 0;
-        while let Some(end) = memchr::memmem::find(self.partial.get(done..).unwrap_or_default(), b"\n\n") {
-            let event: Vec<u8> = self.partial.get(done..done + end + 2).unwrap_or_default().to_vec();
+        while let Some(end) = memchr::memmem::find(partial.get(done..).unwrap_or_default(), b"\n\n") {
+            self.event(partial.get(done..done + end + 2).unwrap_or_default(), out);
             done += end + 2;
-            self.event(&event, out);
         }
-        self.partial.drain(..done);
+        partial.drain(..done);
+        self.partial = partial;
     }
 
     /// The answer has ended: what was held back goes out before its end.

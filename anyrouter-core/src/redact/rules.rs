@@ -235,7 +235,9 @@ impl Rule {
 /// serde's message without the value that it repeats.
 fn without_value(message: &str) -> String {
     match message.split_once(", expected ") {
-        Some((_, expected)) if !message.starts_with("unknown field") => format!("a member is of another kind; expected {expected}"),
+        Some((_, expected)) if !message.starts_with("unknown field") => format!(
+            "expected {expected}; `label`, `pattern`, `path` and `action` are strings, `words` is a list of strings, `confidence` a number"
+        ),
         _ => message.to_owned(),
     }
 }
@@ -397,6 +399,9 @@ mod tests {
             (json!({"label": "A_B", "pattern": "x", "confidence": 2}), "outside 0 to 1"),
             (json!({"label": "A_B", "pattern": "x", "colour": "red"}), "unknown field `colour`"),
             (json!({"label": "A_B", "words": []}), "empty"),
+            (json!({"label": "A_B", "words": "x"}), "`words` is a list of strings"),
+            (json!({"label": "A_B", "words": ["x"], "action": "burn"}), "cannot be read: expected one of `placeholder`, `mask`"),
+            (json!("x"), "expected an object with `label`"),
         ] {
             let said = fault(rule.clone());
             assert!(said.starts_with("rule 1 ") && said.contains(reason), "{rule}: {said}");
