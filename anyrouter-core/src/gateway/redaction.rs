@@ -21,24 +21,24 @@ const HEAVY: usize = 16 << 10;
 /// Members that are the gateway's or the protocol's, and hold nothing of a person's.
 const STRUCTURE: [&str; 9] = ["model", "models", "provider", "preset", "stream", "session_id", "trace", "reasoning_effort", "tool_choice"];
 
-/// Names of the protocol's members, which a rule's words may be as well.
+/// Names of the protocol's members, which a rule's words may be as well; in order.
 #[rustfmt::skip]
 const MEMBERS: [&str; 70] = [
-    "model", "models", "messages", "role", "content", "name", "type", "text", "refusal", "reasoning", "reasoning_content", "thinking",
-    "annotations", "image_url", "url", "detail", "input_audio", "audio", "file", "file_data", "filename", "data", "format",
-    "cache_control", "tools", "tool_calls", "tool_call_id", "id", "function", "arguments", "parameters", "description", "strict",
-    "tool_choice", "parallel_tool_calls", "user", "metadata", "stream", "stream_options", "include_usage", "max_tokens",
-    "max_completion_tokens", "temperature", "top_p", "top_k", "top_a", "min_p", "n", "stop", "seed", "presence_penalty",
-    "frequency_penalty", "repetition_penalty", "logit_bias", "logprobs", "top_logprobs", "response_format", "json_schema", "schema",
-    "reasoning_effort", "effort", "service_tier", "modalities", "prediction", "provider", "preset", "plugins", "transforms",
-    "session_id", "usage",
+    "annotations", "arguments", "audio", "cache_control", "content", "data", "description", "detail", "effort", "file", "file_data",
+    "filename", "format", "frequency_penalty", "function", "id", "image_url", "include_usage", "input_audio", "json_schema",
+    "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "messages", "metadata", "min_p", "modalities", "model", "models",
+    "n", "name", "parallel_tool_calls", "parameters", "plugins", "prediction", "presence_penalty", "preset", "provider", "reasoning",
+    "reasoning_content", "reasoning_effort", "refusal", "repetition_penalty", "response_format", "role", "schema", "seed",
+    "service_tier", "session_id", "stop", "stream", "stream_options", "strict", "temperature", "text", "thinking", "tool_call_id",
+    "tool_calls", "tool_choice", "tools", "top_a", "top_k", "top_logprobs", "top_p", "transforms", "type", "url", "usage", "user",
 ];
 
 /// Whether a leaf of a chat request is the gateway's or the protocol's own, as a model, a role, a type, a tool's name or the name of a
 /// member, and reads like one: such are never redacted.
 pub fn is_structure(path: &[Step<'_>], content: &str) -> bool {
     // A member's name is the last step of its own path.
-    let is_protocol = |step: &Step<'_>| matches!(step, Step::Item(_)) || matches!(step, Step::Member(name) if MEMBERS.contains(name));
+    let is_protocol =
+        |step: &Step<'_>| matches!(step, Step::Item(_)) || matches!(step, Step::Member(name) if MEMBERS.binary_search(name).is_ok());
     if path.last() == Some(&Step::Member(content)) && path.iter().all(is_protocol) {
         return true;
     }
@@ -345,6 +345,11 @@ fn push_event(chunk: &Value, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::redact::{PlaceholderKey, Redactor};
+
+    #[test]
+    fn the_names_of_members_are_in_order() {
+        assert!(MEMBERS.is_sorted());
+    }
 
     #[test]
     fn every_split_of_a_stream_gives_the_same_text() {

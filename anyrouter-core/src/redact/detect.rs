@@ -38,6 +38,8 @@ pub(crate) struct Scene<'a> {
     engine: &'a Engine,
     text: &'a str,
     hits: &'a [Hit],
+    /// What any word of the text means.
+    meanings: Meaning,
     found: &'a mut Vec<Finding>,
     /// The hit that is being looked at: what a detector asks for is near.
     current: usize,
@@ -58,7 +60,8 @@ impl<'a> Scene<'a> {
         placeholders: &'a [(usize, usize)],
         found: &'a mut Vec<Finding>,
     ) -> Self {
-        Self { engine, text, hits, placeholders, found, current: 0, cluster: Cluster::default(), numbers_done: 0 }
+        let meanings = hits.iter().fold(Meaning::default(), |all, hit| all.and(hit.meaning()));
+        Self { engine, text, hits, meanings, placeholders, found, current: 0, cluster: Cluster::default(), numbers_done: 0 }
     }
 
     /// Runs all detectors.
@@ -176,6 +179,9 @@ impl<'a> Scene<'a> {
     /// The nearest word with one of these meanings that ends at or before `at`, within `distance` bytes.
     pub(crate) fn before(&self, at: usize, any: Meaning, distance: usize) -> Option<Hit> {
         let from = at.saturating_sub(distance);
+        if !self.meanings.has(any) {
+            return None;
+        }
         self.hits
             .get(..self.first_hit(at))?
             .iter()
@@ -187,6 +193,9 @@ impl<'a> Scene<'a> {
 
     /// The nearest word with one of these meanings that begins at or after `at`, within `distance` bytes.
     pub(crate) fn after(&self, at: usize, any: Meaning, distance: usize) -> Option<Hit> {
+        if !self.meanings.has(any) {
+            return None;
+        }
         self.hits_in(at, at + distance + 1).find(|h| h.meaning().has(any))
     }
 

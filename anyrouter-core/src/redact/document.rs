@@ -101,7 +101,7 @@ impl Redactor {
         placeholders: &mut Placeholders,
     ) -> Result<Option<(Vec<Planned>, bool)>, Blocked> {
         let mut leaves: Vec<Planned> = Vec::new();
-        let mut hits = Vec::new();
+        let mut hits = Vec::with_capacity(64);
         let mut blocked = None;
         let mut again = false;
         // Text that goes on in the next part of a message is looked at together with it.
@@ -288,6 +288,7 @@ impl Redactor {
     /// The document with what is left of its leaves.
     fn write(&self, json: &str, leaves: &[Planned], placeholders: &mut Placeholders) -> Result<String, Blocked> {
         let mut out = String::with_capacity(json.len());
+        let mut hits = Vec::with_capacity(64);
         let mut done = 0;
         // A name that was rewritten, and how far it was then: its member may be dropped.
         let mut name: Option<(usize, usize, usize)> = None;
@@ -317,7 +318,7 @@ impl Redactor {
                 (Some(Nested::Json { json, leaves }), _) => escape(&self.write(json, leaves, placeholders)?).into_owned(),
                 (Some(Nested::Encoded { head, text, cuts }), _) => format!("{head}{}", encode(&self.take_out(text, cuts, placeholders)?)),
                 (None, LeafKind::Number) => leaf.cuts.first().map(|c| format!("\"{}\"", c.by)).unwrap_or_default(),
-                (None, _) => self.settle(leaf.kind, &leaf.name, splice(content, 0..content.len(), &leaf.cuts), placeholders)?,
+                (None, _) => self.settle(leaf.kind, &leaf.name, splice(content, 0..content.len(), &leaf.cuts), placeholders, &mut hits)?,
             };
             out.push_str(json.get(done..range.start).unwrap_or_default());
             out.push_str(&text);
@@ -328,12 +329,18 @@ impl Redactor {
     }
 
     /// Looks through what is left of a leaf until nothing is found: what stood beside a value may read otherwise without it.
-    fn settle(&self, kind: LeafKind, name: &str, content: String, placeholders: &mut Placeholders) -> Result<String, Blocked> {
+    fn settle(
+        &self,
+        kind: LeafKind,
+        name: &str,
+        content: String,
+        placeholders: &mut Placeholders,
+        hits: &mut Vec<Hit>,
+    ) -> Result<String, Blocked> {
         let mut left = content;
-        let mut hits = Vec::new();
         for _ in 0..ROUNDS {
             let leaf = Leaf { kind, range: 0..left.len(), name, path: &[], member: 0 };
-            let cuts = self.cut_leaf(&leaf, &left, placeholders, &mut hits)?;
+            let cuts = self.cut_leaf(&leaf, &left, placeholders, hits)?;
             if cuts.is_empty() {
                 break;
             }

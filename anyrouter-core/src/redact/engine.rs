@@ -7,7 +7,7 @@ use aho_corasick::AhoCorasick;
 use super::{
     Action, Finding, Kind, Label, Rules,
     detect::{HARMLESS, Ids, Phones, Scene},
-    json::{Leaf, LeafKind, NESTED, nested, walk},
+    json::{Leaf, LeafKind, NESTED, escape_at, nested, walk},
     placeholder::placeholder_spans,
     scan::{self, Hit},
     secrets::{Prefixes, base64_length, data_url},
@@ -309,19 +309,8 @@ pub(crate) fn place_in_escaped(found: &mut [Finding], content: &str) {
         if at >= bytes.len() {
             break;
         }
-        match bytes.get(at + 1) {
-            Some(b'u') => {}
-            // What is no escape reads as U+FFFD: see `unescape`.
-            other => {
-                let length = if matches!(other, Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')) { 1 } else { 3 };
-                (at, reads) = ((at + 2).min(bytes.len()), reads + length);
-                continue;
-            }
-        }
-        let unit = |at: usize| content.get(at + 2..at + 6).and_then(|d| u32::from_str_radix(d, 16).ok()).unwrap_or(0xd800);
-        let is_pair = (0xd800..0xdc00).contains(&unit(at)) && (0xdc00..0xe000).contains(&unit(at + 6));
-        reads += if is_pair { 4 } else { char::from_u32(unit(at)).map_or(3, char::len_utf8) };
-        at = (at + if is_pair { 12 } else { 6 }).min(bytes.len());
+        let (length, character) = escape_at(bytes, at);
+        (at, reads) = (at + length, reads + character.len_utf8());
     }
     for end in ends {
         *end = content.len();
@@ -332,9 +321,7 @@ pub(crate) fn place_in_escaped(found: &mut [Finding], content: &str) {
 /// built-in ones see [`Finding::beats`]. A custom rule's takes nothing out of the cover of another: the longer one stays, and covers both.
 pub(crate) fn resolve(mut found: Vec<Finding>, rules: &Rules) -> Vec<Finding> {
     found.retain(|f| f.confidence >= CONFIDENT);
-    if !found.is_sorted_by_key(|f| (f.start, f.end)) {
-        found.sort_by_key(|f| (f.start, f.end));
-    }
+    scan::put_in_order(&mut found, |f| (f.start, f.end));
     let blocks = |f: &Finding| rules.may_block() && rules.action(f) == Action::Block;
     let mut kept: Vec<Finding> = Vec::with_capacity(found.len());
     for finding in found {

@@ -69,43 +69,44 @@ pub(crate) fn nested(content: &str) -> Option<String> {
     (looks_like_json(&inner) && walk(&inner, |_| {}).is_ok()).then(|| inner.into_owned())
 }
 
-/// The string that a JSON string's content spells. An escape that spells no character (half of a surrogate pair) reads as U+FFFD.
+/// The string that a JSON string's content spells.
 pub(crate) fn unescape(content: &str) -> Cow<'_, str> {
-    if memchr::memchr(b'\\', content.as_bytes()).is_none() {
-        return Cow::Borrowed(content);
+    let Some(first) = memchr::memchr(b'\\', content.as_bytes()) else { return Cow::Borrowed(content) };
+    let mut out = String::with_capacity(content.len());
+    let (mut done, mut next) = (0, Some(first));
+    while let Some(at) = next {
+        out.push_str(content.get(done..at).unwrap_or_default());
+        let (length, character) = escape_at(content.as_bytes(), at);
+        out.push(character);
+        done = at + length;
+        next = content.as_bytes().get(done..).and_then(|rest| memchr::memchr(b'\\', rest)).map(|gap| done + gap);
     }
-    match serde_json::from_str(&format!("\"{content}\"")) {
-        Ok(text) => Cow::Owned(text),
-        Err(_) => Cow::Owned(unescape_parts(content)),
-    }
+    out.push_str(content.get(done..).unwrap_or_default());
+    Cow::Owned(out)
 }
 
-/// The same, escape by escape, for what has some that are wrong.
-fn unescape_parts(content: &str) -> String {
-    let mut out = String::with_capacity(content.len());
-    let mut rest = content;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(rest.get(..at).unwrap_or_default());
-        let escape = rest.get(at..).unwrap_or_default();
-        let whole = [12, 6, 2].into_iter().find_map(|n| {
-            let part = escape.get(..n)?;
-            let text: String = serde_json::from_str(&format!("\"{part}\"")).ok()?;
-            (text.chars().count() == 1).then_some((n, text))
-        });
-        match whole {
-            Some((length, text)) => {
-                out.push_str(&text);
-                rest = escape.get(length..).unwrap_or_default();
+/// The escape whose backslash stands at `at`: its length, and what it spells. Half of a surrogate pair reads as U+FFFD, and so does a
+/// backslash that begins no escape.
+pub(crate) fn escape_at(content: &[u8], at: usize) -> (usize, char) {
+    let unit = |at: usize| {
+        let digits = content.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        digits.iter().try_fold(0, |n, d| Some(n << 4 | char::from(*d).to_digit(16)?))
+    };
+    match content.get(at + 1) {
+        Some(c @ (b'"' | b'\\' | b'/')) => (2, char::from(*c)),
+        Some(b'b') => (2, '\u{8}'),
+        Some(b'f') => (2, '\u{c}'),
+        Some(b'n') => (2, '\n'),
+        Some(b'r') => (2, '\r'),
+        Some(b't') => (2, '\t'),
+        _ => match (unit(at), unit(at + 6)) {
+            (Some(high @ 0xd800..0xdc00), Some(low @ 0xdc00..0xe000)) => {
+                (12, char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)).unwrap_or('\u{fffd}'))
             }
-            None => {
-                out.push('\u{fffd}');
-                let length = if escape.starts_with("\\u") { 6 } else { 2 };
-                rest = escape.get(length..).unwrap_or_default();
-            }
-        }
+            (Some(code), _) => (6, char::from_u32(code).unwrap_or('\u{fffd}')),
+            (None, _) => (1, '\u{fffd}'),
+        },
     }
-    out.push_str(rest);
-    out
 }
 
 /// A string's content in JSON, without its quotes.
@@ -262,6 +263,7 @@ mod tests {
     fn what_spells_no_character_reads_as_one_that_is_unknown() {
         assert_eq!(unescape(r"a\ud800b \ud83d\ude00 \n\u00e9"), "a\u{fffd}b 😀 \né");
         assert_eq!(unescape("plain"), "plain");
+        assert_eq!(unescape(r"\é \u00g \uD83D\u00"), "\u{fffd}é \u{fffd}u00g \u{fffd}\u{fffd}u00");
     }
 
     #[test]

@@ -274,6 +274,9 @@ impl Placeholders {
     pub(crate) fn spans(&self, text: &str) -> Vec<(usize, usize)> {
         let bytes = text.as_bytes();
         let mut spans: Vec<(usize, usize)> = Vec::new();
+        if !self.may_be_in(text) {
+            return spans;
+        }
         for joint in memchr::memchr3_iter(b'_', b'-', b' ', bytes) {
             let id = bytes.get(joint + 1..joint + 1 + ID).unwrap_or_default();
             if id.len() < ID || !id.iter().all(|b| is_id(*b)) {

@@ -88,13 +88,13 @@ pub(crate) fn scan(text: &str, vocabulary: &Vocabulary, prefixes: &Prefixes, hit
             let here = at + rest.trailing_zeros() as usize;
             rest ^= bit;
             if ends & bit != 0 {
-                scan.end_word(here);
+                scan.leave_word(here);
             }
             if here < scan.skip {
                 continue;
             }
             if starts & bit != 0 {
-                scan.start_word(here);
+                scan.word = Some(here);
             } else if digits & bit != 0 {
                 scan.hits.push(Hit { start: here, end: here + 1, what: What::Digits });
                 scan.prefix(here);
@@ -109,13 +109,31 @@ pub(crate) fn scan(text: &str, vocabulary: &Vocabulary, prefixes: &Prefixes, hit
         before_small = small >> (LEN - 1);
         at += LEN;
     }
-    scan.end_word(bytes.len());
+    scan.leave_word(bytes.len());
     let is_unspaced = scan.is_unspaced;
     if is_unspaced {
         vocabulary.unspaced(text, |start, end, meaning| hits.push(Hit { start, end, what: What::Word(meaning) }));
     }
-    if !hits.is_sorted_by_key(|h| h.start) {
-        hits.sort_by_key(|h| h.start);
+    put_in_order(hits, |h| h.start);
+}
+
+/// Sorts what is nearly in order; what is equal stays as it stands.
+pub(crate) fn put_in_order<T, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {
+    /// How far an item may have to go, before the usual way is the shorter one.
+    const NEAR: usize = 16;
+    for i in 1..items.len() {
+        let Some(mut at) = items.get(i).map(&key).and_then(|own| {
+            let before = items.get(i.saturating_sub(NEAR)..i)?;
+            let later = before.iter().rev().take_while(|item| key(item) > own).count();
+            (later < NEAR).then_some(i - later)
+        }) else {
+            items.sort_by_key(key);
+            return;
+        };
+        while at < i {
+            items.swap(at, i);
+            at += 1;
+        }
     }
 }
 
@@ -132,9 +150,14 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    fn start_word(&mut self, at: usize) {
-        self.word = Some(at);
-        self.prefix(at);
+    /// A word ends before `end`: it may have a meaning, and a secret may begin with it.
+    fn leave_word(&mut self, end: usize) {
+        let Some(start) = self.word else { return };
+        // A short word before a space is no secret.
+        if end - start >= Prefixes::SHORTEST || !matches!(self.bytes.get(end), Some(b' ' | b'\n')) {
+            self.prefix(start);
+        }
+        self.end_word(end);
     }
 
     fn prefix(&mut self, at: usize) {

@@ -51,6 +51,9 @@ const DATA_URL: u16 = u16::MAX;
 const FILTER: usize = 1 << 16;
 
 impl Prefixes {
+    /// No secret is shorter, in bytes; and none holds a space or a line's end.
+    pub(crate) const SHORTEST: usize = 13;
+
     pub(crate) fn builtin() -> Self {
         let rows = |table: &'static str| table.lines().filter(|l| !l.starts_with('#')).map(|l| l.split('\t'));
         let mut it = Self {
@@ -262,6 +265,8 @@ pub(crate) fn base64_length(text: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use regex_syntax::hir::{Class, Hir, HirKind};
+
     use super::*;
 
     #[test]
@@ -274,6 +279,28 @@ mod tests {
         }
         for format in &prefixes.formats {
             assert!(format.literal.len() >= 2, "{} begins with no literal", format.rule);
+        }
+    }
+
+    #[test]
+    fn no_form_is_shorter_than_the_shortest_or_holds_a_space() {
+        fn holds_space(form: &Hir) -> bool {
+            let is_space = |low: u32, high: u32| (low..=high).contains(&0x20) || (low..=high).contains(&0x0a);
+            match form.kind() {
+                HirKind::Literal(literal) => literal.0.iter().any(|b| is_space((*b).into(), (*b).into())),
+                HirKind::Class(Class::Bytes(class)) => class.iter().any(|r| is_space(r.start().into(), r.end().into())),
+                HirKind::Class(Class::Unicode(class)) => class.iter().any(|r| is_space(r.start().into(), r.end().into())),
+                HirKind::Repetition(repetition) => holds_space(&repetition.sub),
+                HirKind::Capture(capture) => holds_space(&capture.sub),
+                HirKind::Concat(forms) | HirKind::Alternation(forms) => forms.iter().any(holds_space),
+                HirKind::Empty | HirKind::Look(_) => false,
+            }
+        }
+        let mut parser = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build();
+        for format in &Prefixes::builtin().formats {
+            let form = parser.parse(format.pattern).unwrap();
+            assert!(form.properties().minimum_len().unwrap() >= Prefixes::SHORTEST, "{}", format.rule);
+            assert!(!holds_space(&form), "{}", format.rule);
         }
     }
 

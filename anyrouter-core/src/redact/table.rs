@@ -42,14 +42,13 @@ pub(crate) fn cells(text: &str, mut each: impl FnMut(&str, Range<usize>)) {
 fn header_of(text: &str, line: Range<usize>) -> Option<(u8, Vec<Range<usize>>)> {
     // Its first cell is short and a name, so that most lines are passed over soon.
     let head = text.as_bytes().get(line.start..line.end.min(line.start + LONGEST.0 + 2))?;
-    let sign = *head.iter().find(|b| matches!(b, b'\t' | b'|' | b';' | b','))?;
     let lead = head.iter().take_while(|b| matches!(b, b'|' | b' ' | b'"')).count();
-    let sign = if head.first() == Some(&b'|') { b'|' } else { sign };
     let rest = head.get(lead..)?;
-    let first = rest.get(..rest.iter().position(|b| *b == sign)?)?;
-    let first = first.strip_suffix(b"\"").unwrap_or(first);
     let is_plain = |b: &u8| b.is_ascii_alphanumeric() || *b >= 0x80 || matches!(b, b' ' | b'_' | b'-' | b'.' | b'/' | b'#');
-    if first.len() < 2 || !first.iter().all(is_plain) {
+    let length = rest.iter().take_while(|b| is_plain(b)).count();
+    let behind = rest.get(length + usize::from(rest.get(length) == Some(&b'"')));
+    let sign = *behind.filter(|b| length > 1 && matches!(b, b'\t' | b'|' | b';' | b','))?;
+    if sign != b'|' && head.get(..lead)?.contains(&b'|') {
         return None;
     }
     let columns = split(text, line, sign);

@@ -319,7 +319,7 @@ fn admits(filter: &[u64], hash: u64) -> bool {
     filter.get(bit / 64).is_some_and(|bits| bits >> (bit % 64) & 1 == 1)
 }
 
-/// A hash of what is hashed already.
+/// A hash of what is hashed already, its upper half also in the lower.
 #[derive(Debug, Default)]
 struct Hashed(u64);
 
@@ -333,7 +333,7 @@ impl Hasher for Hashed {
     }
 
     fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
+        self.0 = hash ^ hash >> 32;
     }
 }
 
@@ -350,9 +350,8 @@ fn hash_at(text: &[u8], start: usize, end: usize) -> u64 {
     let first = if length >= 8 { eight(start) | FOLD } else { (eight(start) | FOLD) & ((1 << (length * 8)) - 1) };
     let last = if length > 8 { eight(end - 8) | FOLD } else { 0 };
     let middle = if length > 16 { eight(start + 8) | FOLD } else { 0 };
-    let mix = |hash: u64, more: u64| (hash ^ more).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
-    let mixed = mix(mix(first.wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(31), last), middle ^ length as u64);
-    mixed ^ mixed >> 32
+    let rest = (last ^ middle.rotate_left(32)).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(31);
+    (first ^ rest ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]

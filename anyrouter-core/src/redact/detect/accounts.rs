@@ -1,6 +1,6 @@
 //! Payment cards and bank accounts, by their issuers' ranges and check digits.
 
-use super::{Scene, check_digits::luhn, numbers::Part};
+use super::{Scene, check_digits::luhn, numbers::Part, one_of};
 use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 
 impl Scene<'_> {
@@ -43,7 +43,7 @@ pub(super) fn iban(part: &Part<'_>) -> Option<Finding> {
         return None;
     }
     mod_97(part, part.compact).or_else(|| {
-        let (country, rest) = part.compact.split_at_checked(2)?;
+        let (country, rest) = part.compact.split_at_checked(2).filter(|(_, r)| r.iter().any(|b| one_of(*b, b"OIL")))?;
         mod_97(part, &[country, &read_as_digits(rest)].concat())
     })
 }
@@ -61,19 +61,23 @@ fn read_as_digits(compact: &[u8]) -> Vec<u8> {
 }
 
 fn mod_97(part: &Part<'_>, compact: &[u8]) -> Option<Finding> {
-    let country = compact.first_chunk::<2>().filter(|c| c.iter().all(u8::is_ascii_uppercase))?;
-    let length = IBAN_LENGTHS.iter().find(|(c, _)| c.as_bytes() == country)?.1;
-    if compact.len() != length || !compact.get(2..4)?.iter().all(u8::is_ascii_digit) {
+    let head = compact.first_chunk::<2>()?;
+    let row = IBAN_LENGTHS.binary_search_by(|(c, _)| c.as_bytes().cmp(head)).ok()?;
+    let (country, length) = IBAN_LENGTHS.get(row)?;
+    if compact.len() != *length || !compact.get(2..4)?.iter().all(u8::is_ascii_digit) {
         return None;
     }
     let turned = compact.iter().skip(4).chain(compact.iter().take(4));
-    let rest = turned.fold(0_u64, |n, b| {
-        let v = char::from(*b).to_digit(36).map_or(0, u64::from);
-        (if v > 9 { n * 100 } else { n * 10 } + v) % 97
+    let sum = turned.fold(0_u64, |n, b| {
+        let n = if n < u64::MAX / 1000 { n } else { n % 97 };
+        match b {
+            b'A'..=b'Z' => n * 100 + u64::from(b - b'A') + 10,
+            digit => n * 10 + u64::from(digit.wrapping_sub(b'0')),
+        }
     });
     let mut finding = Finding::new(part.start, part.end, Kind::Iban, "iban", 98);
-    finding.country = Some(String::from_utf8_lossy(country).into_owned().into());
-    (rest == 1).then_some(finding)
+    finding.country = Some((*country).into());
+    (sum % 97 == 1).then_some(finding)
 }
 
 fn is_repeated(digits: &[u8]) -> bool {

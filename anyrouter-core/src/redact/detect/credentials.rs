@@ -5,7 +5,7 @@ use super::{
     assignments::{Joint, Value},
     numbers::is_uuid,
     one_of,
-    values::{Shape, is_filler, is_reference},
+    values::{Shape, entropy, is_filler, is_reference},
     wallets::is_bech32,
 };
 use crate::redact::{Kind, label::Finding, scan::Hit, secrets, vocabulary::Meaning};
@@ -226,12 +226,13 @@ impl Scene<'_> {
             return None;
         }
         let is_uuid = is_uuid(bytes);
-        let strong = bytes.len() >= 16 && shape.entropy >= 2.8 && shape.digits > 0
-            || bytes.len() >= 20 && shape.entropy >= 3.5 && shape.is_mixed()
-            || bytes.len() >= 32 && shape.entropy >= 3.2 && shape.words == 0 && (shape.digits > 0 || shape.is_mixed());
+        let entropy = entropy(bytes);
+        let strong = bytes.len() >= 16 && entropy >= 2.8 && shape.digits > 0
+            || bytes.len() >= 20 && entropy >= 3.5 && shape.is_mixed()
+            || bytes.len() >= 32 && entropy >= 3.2 && shape.words == 0 && (shape.digits > 0 || shape.is_mixed());
         let middling = bytes.len() >= 12 && is_mixed && shape.words == 0 && shape.signs == 0;
         let fair = bytes.len() >= 8 && (shape.digits > 0 && shape.small + shape.capitals > 0 || shape.signs > 0 && value.is_quoted);
-        let is_opaque = bytes.len() >= 16 && shape.signs >= 4 && shape.entropy >= 3.5;
+        let is_opaque = bytes.len() >= 16 && shape.signs >= 4 && entropy >= 3.5;
         if !meaning.has(Meaning::SECRET) {
             let confidence = match value.joint {
                 Joint::Assigned if strong && !is_uuid && shape.words < 2 => 70,

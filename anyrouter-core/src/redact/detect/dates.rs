@@ -129,5 +129,7 @@ pub(super) fn is_iso_date(text: &str) -> bool {
         let mut parts = text.split(sign).map(|p| p.parse().map_or((0, 0), |n| (p.len(), n)));
         Some([parts.next()?, parts.next()?, parts.next()?])
     };
-    text.len() == 10 && ['-', '/'].into_iter().filter_map(parts).any(is_date)
+    // The first number has one, two or four digits.
+    let is_sign = |at: usize| text.as_bytes().get(at).is_some_and(|b| one_of(*b, b"-/"));
+    text.len() == 10 && (is_sign(4) || is_sign(2) || is_sign(1)) && ['-', '/'].into_iter().filter_map(parts).any(is_date)
 }

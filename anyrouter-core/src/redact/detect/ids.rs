@@ -15,7 +15,7 @@ use super::{
 use crate::redact::{
     Kind,
     label::Finding,
-    vocabulary::{Meaning, plain_phrase},
+    vocabulary::{Meaning, is_letter, plain_phrase},
 };
 
 /// How far before a number its name is looked for, in bytes.
@@ -59,20 +59,47 @@ pub(crate) struct Ids {
     /// By length: those of digits alone, and those with letters.
     by_length: Vec<[Vec<Id>; 2]>,
     /// The words beside them, and the rows that each belongs to.
-    named: HashMap<String, Vec<u16>, foldhash::fast::FixedState>,
+    named: HashMap<String, Rows, foldhash::fast::FixedState>,
+    /// The rows of each country.
+    of_country: HashMap<&'static str, Rows, foldhash::fast::FixedState>,
     names: String,
+}
+
+/// A set of rows.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rows([u64; 8]);
+
+impl Rows {
+    fn insert(&mut self, row: u16) {
+        if let Some(bits) = self.0.get_mut(usize::from(row / 64)) {
+            *bits |= 1 << (row % 64);
+        }
+    }
+
+    fn has(&self, row: u16) -> bool {
+        self.0.get(usize::from(row / 64)).is_some_and(|bits| bits >> (row % 64) & 1 == 1)
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(bits, more)| *bits |= more);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(|bits| *bits == 0)
+    }
 }
 
 impl Ids {
     pub(crate) fn builtin() -> Self {
-        let mut it = Self { by_length: Vec::new(), named: HashMap::default(), names: String::new() };
+        let mut it = Self { by_length: Vec::new(), named: HashMap::default(), of_country: HashMap::default(), names: String::new() };
         it.by_length.resize_with(LONGEST + 1, Default::default);
         for (row, line) in (0_u16..).zip(include_str!("../../../redact/ids.tsv").lines().filter(|l| !l.starts_with('#'))) {
             let columns: Vec<&'static str> = line.split('\t').collect();
             let [country, rule, label, forms, strength, words, ..] = columns.as_slice() else { continue };
             let kind = if *label == "TAX_ID" { Kind::TaxId } else { Kind::NationalId };
+            it.of_country.entry(country).or_default().insert(row);
             for word in words.split('|').filter(|w| w.len() > 1) {
-                it.named.entry(plain_phrase(word)).or_default().push(row);
+                it.named.entry(plain_phrase(word)).or_default().insert(row);
                 it.names.push_str(word);
                 it.names.push('\n');
             }
@@ -198,8 +225,10 @@ fn digits_of(compact: &[u8]) -> u32 {
 #[derive(Debug, Default)]
 pub(super) struct Said {
     /// The rows that are named.
-    rows: Vec<u16>,
-    countries: Vec<&'static str>,
+    rows: Rows,
+    /// The rows of the countries that are named.
+    here: Rows,
+    is_country_named: bool,
     /// A word for any such number.
     generally: bool,
 }
@@ -207,7 +236,11 @@ pub(super) struct Said {
 impl Scene<'_> {
     /// What the words around say that numbers between `start` and `end` are.
     pub(super) fn said_around(&self, start: usize, end: usize) -> Said {
-        let mut said = Said { countries: self.countries_near(start, end), ..Said::default() };
+        let mut said = Said::default();
+        for country in self.countries_near(start, end) {
+            said.is_country_named = true;
+            self.engine.ids.of_country.get(country).into_iter().for_each(|rows| said.here.add(rows));
+        }
         for hit in self.hits_in(start.saturating_sub(BEFORE + 48), end + BEHIND) {
             if hit.end + BEFORE < start {
                 continue;
@@ -218,7 +251,7 @@ impl Scene<'_> {
             if hit.meaning().has(Meaning::ID_NAME) && !is_part {
                 // What names another country's number speaks of such numbers as well, where it is no abbreviation.
                 said.generally |= hit.end - hit.start > 8;
-                said.rows.extend(self.engine.ids.named.get(&plain_phrase(self.part(hit.start, hit.end))).into_iter().flatten());
+                self.engine.ids.named.get(&plain_phrase(self.part(hit.start, hit.end))).into_iter().for_each(|rows| said.rows.add(rows));
             }
         }
         self.name_in_initials(start, &mut said.rows);
@@ -226,8 +259,13 @@ impl Scene<'_> {
     }
 
     /// `C.P.F.`, which is no word of the vocabulary, as its words have one letter.
-    fn name_in_initials(&self, start: usize, rows: &mut Vec<u16>) {
+    fn name_in_initials(&self, start: usize, rows: &mut Rows) {
         let text = self.part(self.ceiling(start.saturating_sub(BEFORE)), start);
+        // Mostly there are none.
+        let is_initials = |w: &[u8]| matches!(w, [a, b'.', b, b'.'] if is_letter(*a) && is_letter(*b));
+        if text.is_ascii() && !text.as_bytes().windows(4).any(is_initials) {
+            return;
+        }
         let mut chars = text.chars().peekable();
         let mut initials = String::new();
         let mut is_inside = false;
@@ -245,7 +283,7 @@ impl Scene<'_> {
             if initials.len() > 3 {
                 let words = initials.replace(' ', "");
                 let named = [initials.trim_end(), &words].into_iter().filter_map(|name| self.engine.ids.named.get(name));
-                rows.extend(named.flatten());
+                named.for_each(|named| rows.add(named));
             }
             initials.clear();
             let Some(c) = next else { break };
@@ -269,19 +307,27 @@ impl Scene<'_> {
             return None;
         }
         let digits = digits_of(part.compact);
-        let is_decoy = self.is_decoy(part.start) || is_time(part) && !said.generally && said.countries.is_empty();
-        let groups = Groups::of(part.sizes);
-        let mut best: Option<(u8, u32, &Id)> = None;
-        for id in self.engine.ids.like(part.compact, digits) {
-            if !id.fits(part.compact, digits) {
-                continue;
+        let writing = Writing::of(part);
+        let fitting = |id: &&Id| id.fits(part.compact, digits);
+        let surest = |confidence: &dyn Fn(&Id) -> Option<u8>, is_named: bool| {
+            let mut best: Option<(u8, u32, &Id)> = None;
+            for id in self.engine.ids.like(part.compact, digits) {
+                let Some(confidence) = Some(id).filter(|id| said.rows.has(id.row) == is_named).filter(fitting).and_then(confidence) else {
+                    continue;
+                };
+                if best.is_none_or(|(c, s, _)| (confidence, id.strength) >= (c, s)) && id.checks(part.compact) {
+                    best = Some((confidence, id.strength, id));
+                }
             }
-            let Some(confidence) = confidence(id, part, groups, said, is_decoy) else { continue };
-            if best.is_none_or(|(c, s, _)| (confidence, id.strength) >= (c, s)) && id.checks(part.compact) {
-                best = Some((confidence, id.strength, id));
-            }
-        }
-        let (confidence, _, id) = best?;
+            best
+        };
+        // None is as sure as one that is named.
+        let named = || surest(&|id| named(id, part, &writing), true);
+        let unnamed = || {
+            let is_decoy = self.is_decoy(part.start) || is_time(part) && !said.generally && !said.is_country_named;
+            if is_decoy { None } else { surest(&|id| unnamed(id, part, &writing, said), false) }
+        };
+        let (confidence, _, id) = Some(said).filter(|s| !s.rows.is_empty()).and_then(|_| named()).or_else(unnamed)?;
         let closes = part.separators.contains(&b'(') && self.byte(part.end) == b')';
         let mut finding = Finding::new(part.start, part.end + usize::from(closes), id.kind, id.rule, confidence);
         finding.country = Some(id.country.into());
@@ -290,6 +336,9 @@ impl Scene<'_> {
 
     /// The countries named near.
     pub(super) fn countries_near(&self, start: usize, end: usize) -> Vec<&'static str> {
+        if !self.meanings.has(Meaning::COUNTRY) {
+            return Vec::new();
+        }
         let hits = self.hits_in(start.saturating_sub(96), end + 49).filter(|h| h.meaning().has(Meaning::COUNTRY));
         hits.filter_map(|h| self.engine.country(self.part(h.start, h.end))).collect()
     }
@@ -303,25 +352,55 @@ fn is_time(part: &Part<'_>) -> bool {
         && part.compact >= b"14".as_slice()
 }
 
-/// How sure it is that a part is this number, if its check digits are right.
-fn confidence(id: &Id, part: &Part<'_>, groups: Groups, said: &Said, is_decoy: bool) -> Option<u8> {
-    let named = said.rows.contains(&id.row);
-    let here = said.countries.contains(&id.country);
-    let groups_fit = part.sizes.len() == 1 || id.forms.iter().any(|f| f.groups == groups);
-    let is_dated = matches!(part.sizes, [2 | 1, 2, 4] | [4, 2, 2] | [2, 1, 4]);
-    if !groups_fit && (!(named && part.sizes.len() <= 4) || is_dated) && id.strength < 200 {
+/// How a number is written.
+struct Writing {
+    groups: Groups,
+    /// In one group.
+    is_plain: bool,
+    /// As dates are.
+    is_dated: bool,
+    /// In four groups of several lengths, or more.
+    is_uneven: bool,
+    /// With two kinds of signs.
+    is_mixed: bool,
+}
+
+impl Writing {
+    fn of(part: &Part<'_>) -> Self {
+        Self {
+            groups: Groups::of(part.sizes),
+            is_plain: part.sizes.len() == 1,
+            is_dated: matches!(part.sizes, [2 | 1, 2, 4] | [4, 2, 2] | [2, 1, 4]),
+            is_uneven: part.sizes.len() > 3 && part.sizes.iter().any(|n| Some(n) != part.sizes.first()),
+            is_mixed: part.separators.iter().any(|b| Some(b) != part.separators.first()),
+        }
+    }
+
+    /// Whether a form has these groups.
+    fn fits(&self, id: &Id) -> bool {
+        self.is_plain || id.forms.iter().any(|f| f.groups == self.groups)
+    }
+}
+
+/// How sure it is that a part is the number that the words around name, if its check digits are right.
+fn named(id: &Id, part: &Part<'_>, writing: &Writing) -> Option<u8> {
+    let may_be = id.strength >= 200 || part.sizes.len() <= 4 && !writing.is_dated || writing.fits(id);
+    may_be.then_some(94)
+}
+
+/// How sure it is that a part is this number, which no word names, if its check digits are right.
+fn unnamed(id: &Id, part: &Part<'_>, writing: &Writing, said: &Said) -> Option<u8> {
+    let groups_fit = writing.fits(id);
+    if !groups_fit && id.strength < 200 {
         return None;
     }
-    let is_written = part.sizes.len() > 1 && groups_fit || part.has_letter;
-    // Numbers are rarely written so: with letters among them, with two kinds of signs, in four groups of several lengths.
-    let is_mixed = |s: &[u8]| s.iter().any(|b| Some(b) != s.first());
-    let is_uneven = part.sizes.len() > 3 && part.sizes.iter().any(|n| Some(n) != part.sizes.first());
-    let is_formed = groups_fit && (is_mixed(part.separators) || is_uneven || part.has_letter && part.sizes.len() > 2);
+    let here = said.here.has(id.row);
+    let is_written = !writing.is_plain && groups_fit || part.has_letter;
+    // Numbers are rarely written so.
+    let is_formed = groups_fit && (writing.is_mixed || writing.is_uneven || part.has_letter && part.sizes.len() > 2);
     let rarity = id.strength.saturating_mul(if is_formed { 8 } else { 1 }).saturating_mul(if part.has_letter { 8 } else { 1 });
     let length = part.compact.len();
     Some(match id.strength {
-        _ if named => 94,
-        _ if is_decoy => return None,
         _ if here && said.generally => 88,
         200.. if is_written => 80,
         200.. => 70,
@@ -339,7 +418,7 @@ fn confidence(id: &Id, part: &Part<'_>, groups: Groups, said: &Said, is_decoy: b
         9..200 if rarity >= 70 && length >= 8 => 56,
         3..200 if rarity >= 150 && length >= 9 => 56,
         25..200 if is_written && length >= 10 => 54,
-        _ if is_uneven && part.has_letter && groups_fit => 54,
+        _ if writing.is_uneven && part.has_letter && groups_fit => 54,
         5..40 if said.generally => 70,
         5..40 if here && is_written => 65,
         _ if said.generally && here => 72,

@@ -30,7 +30,7 @@ struct Piece {
     /// Where it begins in the cluster's letters and digits, and how many it has.
     at: usize,
     length: usize,
-    has_digit: bool,
+    digits: usize,
 }
 
 /// Runs of letters and digits that may be one number.
@@ -42,6 +42,7 @@ pub(super) struct Cluster {
     separators: Vec<u8>,
     /// Letters as capitals, no separators.
     compact: Vec<u8>,
+    digits: usize,
 }
 
 /// What is judged: pieces in a row.
@@ -68,24 +69,32 @@ impl Cluster {
         self.sizes.clear();
         self.separators.clear();
         self.compact.clear();
+        self.digits = 0;
     }
 
     fn push(&mut self, text: &[u8], start: usize, end: usize, before: u8) {
         if !self.pieces.is_empty() {
             self.separators.push(before);
         }
-        let piece = text.get(start..end).unwrap_or_default();
         let at = self.compact.len();
-        self.compact.extend(piece.iter().filter(|b| b.is_ascii_alphanumeric()).map(u8::to_ascii_uppercase));
+        let mut digits = 0;
+        for byte in text.get(start..end).unwrap_or_default() {
+            digits += usize::from(byte.is_ascii_digit());
+            if byte.is_ascii_alphanumeric() {
+                self.compact.push(byte.to_ascii_uppercase());
+            }
+        }
         let length = self.compact.len() - at;
-        self.pieces.push(Piece { start, end, at, length, has_digit: piece.iter().any(u8::is_ascii_digit) });
+        self.pieces.push(Piece { start, end, at, length, digits });
         self.sizes.push(length);
+        self.digits += digits;
     }
 
     fn truncate(&mut self, pieces: usize) {
         if let Some(piece) = self.pieces.get(pieces) {
             self.compact.truncate(piece.at);
         }
+        self.digits -= self.pieces.iter().skip(pieces).map(|p| p.digits).sum::<usize>();
         self.pieces.truncate(pieces);
         self.sizes.truncate(pieces);
         self.separators.truncate(pieces.saturating_sub(1));
@@ -94,17 +103,15 @@ impl Cluster {
     /// Whether the last three pieces are a date: `2024-05-06`, `06/05/2024`, `6.5.2024`.
     fn ends_with_date(&self) -> bool {
         let Some(from) = self.pieces.len().checked_sub(3) else { return false };
+        if !matches!(self.separators.get(from..), Some([one, two]) if one == two && matches!(one, b'-' | b'/' | b'.')) {
+            return false;
+        }
         let number = |piece: &Piece| {
             let text = self.compact.get(piece.at..piece.at + piece.length).and_then(|c| std::str::from_utf8(c).ok());
             (piece.length, text.and_then(|t| t.parse().ok()).unwrap_or(0))
         };
         let Some([first, second, third]) = self.pieces.get(from..) else { return false };
-        let is_joined = matches!(self.separators.get(from..), Some([one, two]) if one == two && matches!(one, b'-' | b'/' | b'.'));
-        is_joined && is_date([number(first), number(second), number(third)])
-    }
-
-    fn digits(&self) -> usize {
-        self.compact.iter().filter(|b| b.is_ascii_digit()).count()
+        is_date([number(first), number(second), number(third)])
     }
 
     fn start(&self) -> usize {
@@ -119,14 +126,14 @@ impl Cluster {
     fn part(&self, first: usize, last: usize) -> Option<Part<'_>> {
         let (a, b) = (self.pieces.get(first)?, self.pieces.get(last)?);
         // `X-1234567-L` has letters at both ends; words at both ends are none of it.
-        if !(a.has_digit || b.has_digit || a.length == 1 && b.length == 1) {
+        if !(a.digits > 0 || b.digits > 0 || a.length == 1 && b.length == 1) {
             return None;
         }
-        let is_tight = |left: Option<&Piece>, right: Option<&Piece>| {
-            let joint = left.zip(right).filter(|(l, r)| l.has_digit && r.has_digit && r.start == l.end + 1);
-            let separator =
-                joint.and_then(|(_, r)| self.pieces.iter().position(|p| p.start == r.start)).and_then(|i| self.separators.get(i - 1));
-            matches!(separator, Some(b'-' | b'.' | b'/'))
+        // Whether a sign joins the piece at `i` to the one before.
+        let is_tight = |i: usize| {
+            let (Some(left), Some(right)) = (i.checked_sub(1).and_then(|i| self.pieces.get(i)), self.pieces.get(i)) else { return false };
+            let is_joined = left.digits > 0 && right.digits > 0 && right.start == left.end + 1;
+            is_joined && matches!(self.separators.get(i - 1), Some(b'-' | b'.' | b'/'))
         };
         let before = first.checked_sub(1).and_then(|i| self.pieces.get(i));
         let after = self.pieces.get(last + 1);
@@ -138,8 +145,8 @@ impl Cluster {
             sizes: self.sizes.get(first..=last)?,
             separators: self.separators.get(first..last)?,
             has_letter: compact.iter().any(u8::is_ascii_alphabetic),
-            is_cut: is_tight(before, Some(a)) || is_tight(Some(b), after),
-            is_inner: before.is_some_and(|p| p.has_digit) || after.is_some_and(|p| p.has_digit),
+            is_cut: is_tight(first) || is_tight(last + 1),
+            is_inner: before.is_some_and(|p| p.digits > 0) || after.is_some_and(|p| p.digits > 0),
         })
     }
 }
@@ -190,14 +197,14 @@ impl Scene<'_> {
 
     /// Whether a cluster has as many digits as a number needs, and is no part of a longer token.
     fn may_be_number(&self, cluster: &Cluster) -> bool {
-        let digits = cluster.digits();
+        let digits = cluster.digits;
         let capitals = || self.slice(cluster.start(), cluster.end()).iter().filter(|b| b.is_ascii_uppercase()).count();
         (digits >= 5 || digits == 4 && capitals() >= 3) && !self.is_in_opaque(cluster.start(), cluster.end())
     }
 
     /// Finds what the cluster's parts are: the end of the last one that is something.
     fn judge_parts(&mut self, cluster: &Cluster) -> Option<usize> {
-        let (start, digits) = (cluster.start(), cluster.digits());
+        let (start, digits) = (cluster.start(), cluster.digits);
         let first_found = self.found.len();
         let mut last: Option<usize> = None;
         let mut said = None;
@@ -206,15 +213,13 @@ impl Scene<'_> {
             && head.get(..2).is_some_and(|h| h.iter().all(u8::is_ascii_uppercase))
             && head.get(2..).is_some_and(|h| h.iter().all(u8::is_ascii_digit));
         let count = cluster.pieces.len();
+        // The pieces that nothing has taken.
+        let mut free = (1_u32 << count) - 1;
         for size in (1..=count).rev() {
+            let whole = (1_u32 << size) - 1;
             // Of parts of one size the surest go first.
             let mut candidates: Vec<Finding> = Vec::new();
-            for first in 0..=count - size {
-                let (Some(a), Some(b)) = (cluster.pieces.get(first), cluster.pieces.get(first + size - 1)) else { continue };
-                let taken = self.found.get(first_found..).unwrap_or_default();
-                if taken.iter().any(|f| a.start < f.end && f.start < b.end) {
-                    continue;
-                }
+            for first in (0..=count - size).filter(|first| free >> first & whole == whole) {
                 let Some(part) = cluster.part(first, first + size - 1) else { continue };
                 let is_phone = |f: &Finding| f.label == Kind::Phone.into();
                 let finding = self.judge(&part, &mut said, cluster).filter(|f| {
@@ -225,10 +230,17 @@ impl Scene<'_> {
             }
             candidates.sort_by_key(|f| (std::cmp::Reverse(f.confidence), f.start));
             for finding in candidates {
-                if !self.found.get(first_found..).unwrap_or_default().iter().any(|f| f.overlaps(&finding)) {
-                    last = last.max(Some(finding.end));
-                    self.found.push(finding);
+                if self.found.get(first_found..).unwrap_or_default().iter().any(|f| f.overlaps(&finding)) {
+                    continue;
                 }
+                last = last.max(Some(finding.end));
+                let is_taken = |p: &Piece| p.start < finding.end && finding.start < p.end;
+                let taken = (0..).zip(&cluster.pieces).filter(|(_, p)| is_taken(p)).fold(0, |set, (i, _)| set | 1_u32 << i);
+                free &= !taken;
+                self.found.push(finding);
+            }
+            if free == 0 {
+                break;
             }
         }
         last
@@ -255,7 +267,7 @@ impl Scene<'_> {
         loop {
             cluster.push(self.bytes(), start, end, self.byte_before(start));
             last_digit =
-                if cluster.pieces.last().is_some_and(|p| p.has_digit || p.length <= 4) { cluster.pieces.len() } else { last_digit };
+                if cluster.pieces.last().is_some_and(|p| p.digits > 0 || p.length <= 4) { cluster.pieces.len() } else { last_digit };
             if cluster.pieces.len() >= PIECES {
                 break;
             }
@@ -292,7 +304,8 @@ impl Scene<'_> {
     /// Whether an address of a machine or a date begins at `at`: they are never part of another number.
     fn begins_otherwise(&self, at: usize) -> bool {
         let run = self.slice(at, at + 16).iter().take_while(|b| b.is_ascii_digit() || **b == b'.').count();
-        let is_address = self.part(at, at + run).trim_end_matches('.').parse::<std::net::Ipv4Addr>().is_ok();
+        let is_dotted = self.slice(at, at + run).iter().filter(|b| **b == b'.').count() > 2;
+        let is_address = is_dotted && self.part(at, at + run).trim_end_matches('.').parse::<std::net::Ipv4Addr>().is_ok();
         // `00:1b:…`, `2001:db8:…`.
         let hex = |from: usize| self.slice(from, from + 5).iter().take_while(|b| b.is_ascii_hexdigit()).count();
         let first = hex(at);
@@ -413,6 +426,9 @@ impl Scene<'_> {
 
     /// `AB51 ABC` near a word for vehicles (DVLA, INF104), and `SW1A 1AA` (Royal Mail's postcodes).
     fn british_plate_or_postcode(&self, part: &Part<'_>) -> Option<Finding> {
+        if !(5..=7).contains(&part.compact.len()) || !part.has_letter {
+            return None;
+        }
         let shape: String = part.compact.iter().map(|b| if b.is_ascii_digit() { 'd' } else { 'A' }).collect();
         let is_upper = !self.slice(part.start, part.end).iter().any(u8::is_ascii_lowercase);
         let parted = matches!(part.separators, [b' ' | b'-']);
@@ -438,7 +454,7 @@ impl Scene<'_> {
             self.slice(start.saturating_sub(40), start).iter().rev().take_while(|b| b.is_ascii_alphanumeric() || **b == b'-').count();
         let right = self.slice(end, end + 40).iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'-').count();
         let token = self.slice(start - left, end + right);
-        is_uuid(token)
+        token.len() >= 36 && is_uuid(token)
             || (token.len() > 24
                 && self.slice(start - left, start).iter().any(u8::is_ascii_alphabetic)
                 && token.iter().filter(|b| b.is_ascii_hexdigit() || **b == b'-').count() == token.len())

@@ -31,15 +31,17 @@ impl Scene<'_> {
             return;
         }
         let context = self.before(hit.start, Meaning::PLACE, 24).is_some_and(|h| !self.is_cut(h.end, hit.start));
-        let text = self.slice(hit.start.saturating_sub(10), hit.start).to_ascii_lowercase();
-        let preposition = PREPOSITIONS.iter().any(|p| text.ends_with(p));
+        let text = self.slice(hit.start.saturating_sub(10), hit.start);
+        let ends_with =
+            |word: &[u8]| text.len() >= word.len() && text.iter().rev().zip(word.iter().rev()).all(|(a, b)| a.eq_ignore_ascii_case(b));
+        let preposition = PREPOSITIONS.iter().any(|p| ends_with(p));
         let is_doubtful = meaning.has(Meaning::AMBIGUOUS) || meaning.has(Meaning::ANY_NAME) && !meaning.has(Meaning::COUNTRY);
         let confidence = match (is_doubtful, context, preposition) {
             (false, true, _) => 84,
             (false, false, true) => 74,
             (false, false, false) => 62,
             (true, true, _) => 74,
-            (true, false, true) if text.ends_with(b" in ") || text.ends_with(b" from ") => 58,
+            (true, false, true) if ends_with(b" in ") || ends_with(b" from ") => 58,
             _ => return,
         };
         // `Paris, France` is one place.

@@ -15,19 +15,13 @@ pub(super) struct Shape {
     pub(super) is_hex: bool,
     /// One capital, at the beginning, and small letters.
     pub(super) is_capitalised: bool,
-    /// In bits a character (Shannon).
-    pub(super) entropy: f32,
 }
 
 impl Shape {
     pub(super) fn of(value: &[u8]) -> Self {
         let mut it = Self { is_hex: true, ..Self::default() };
-        let mut counts = [0_u16; 256];
         let mut run = 0;
         for byte in value {
-            if let Some(count) = counts.get_mut(usize::from(*byte)) {
-                *count = count.saturating_add(1);
-            }
             match byte {
                 b'0'..=b'9' => it.digits += 1,
                 b'a'..=b'z' | 0x80.. => it.small += 1,
@@ -40,8 +34,6 @@ impl Shape {
             it.is_hex &= byte.is_ascii_hexdigit();
         }
         it.is_capitalised = it.capitals == 1 && value.first().is_some_and(u8::is_ascii_uppercase) && it.digits == 0;
-        let total = value.len() as f32;
-        it.entropy = counts.iter().filter(|c| **c > 0).map(|c| f32::from(*c) / total).map(|p| -p * p.log2()).sum();
         it
     }
 
@@ -49,6 +41,18 @@ impl Shape {
     pub(super) fn is_mixed(&self) -> bool {
         self.capitals > 0 && self.small > 0 && (self.digits > 0 || self.words == 0)
     }
+}
+
+/// The entropy of a value's characters, in bits a character (Shannon).
+pub(super) fn entropy(value: &[u8]) -> f32 {
+    let mut counts = [0_u16; 256];
+    for byte in value {
+        if let Some(count) = counts.get_mut(usize::from(*byte)) {
+            *count = count.saturating_add(1);
+        }
+    }
+    let total = value.len() as f32;
+    counts.iter().filter(|c| **c > 0).map(|c| f32::from(*c) / total).map(|p| -p * p.log2()).sum()
 }
 
 impl Shape {
