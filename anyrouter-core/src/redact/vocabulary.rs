@@ -287,7 +287,9 @@ pub(crate) fn plain_phrase(phrase: &str) -> String {
         if (parts || last.is_ascii_lowercase() && c.is_ascii_uppercase()) && !plain.ends_with(' ') && !plain.is_empty() {
             plain.push(' ');
         }
-        if !parts {
+        if c.is_ascii_alphabetic() {
+            plain.push(c.to_ascii_lowercase());
+        } else if !parts {
             plain.extend(c.to_lowercase());
         }
         last = c;

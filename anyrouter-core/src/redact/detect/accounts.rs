@@ -67,14 +67,15 @@ fn mod_97(part: &Part<'_>, compact: &[u8]) -> Option<Finding> {
     if compact.len() != *length || !compact.get(2..4)?.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let turned = compact.iter().skip(4).chain(compact.iter().take(4));
-    let sum = turned.fold(0_u64, |n, b| {
+    let add = |n: u64, b: &u8| {
         let n = if n < u64::MAX / 1000 { n } else { n % 97 };
         match b {
             b'A'..=b'Z' => n * 100 + u64::from(b - b'A') + 10,
             digit => n * 10 + u64::from(digit.wrapping_sub(b'0')),
         }
-    });
+    };
+    let (first, rest) = compact.split_at_checked(4)?;
+    let sum = first.iter().fold(rest.iter().fold(0, add), add);
     let mut finding = Finding::new(part.start, part.end, Kind::Iban, "iban", 98);
     finding.country = Some((*country).into());
     (sum % 97 == 1).then_some(finding)

@@ -125,11 +125,15 @@ pub(super) fn is_date(numbers: [(usize, u32); 3]) -> bool {
 
 /// `2024-05-06`, with `-` or `/` (ISO 8601).
 pub(super) fn is_iso_date(text: &str) -> bool {
-    let parts = |sign: char| -> Option<[(usize, u32); 3]> {
-        let mut parts = text.split(sign).map(|p| p.parse().map_or((0, 0), |n| (p.len(), n)));
+    let parts = |sign: u8| -> Option<[(usize, u32); 3]> {
+        let number = |digits: &[u8]| {
+            let is_number = digits.iter().all(u8::is_ascii_digit);
+            if is_number { (digits.len(), digits.iter().fold(0, |n, d| n * 10 + u32::from(d - b'0'))) } else { (0, 0) }
+        };
+        let mut parts = text.as_bytes().split(|b| *b == sign).map(number);
         Some([parts.next()?, parts.next()?, parts.next()?])
     };
     // The first number has one, two or four digits.
     let is_sign = |at: usize| text.as_bytes().get(at).is_some_and(|b| one_of(*b, b"-/"));
-    text.len() == 10 && (is_sign(4) || is_sign(2) || is_sign(1)) && ['-', '/'].into_iter().filter_map(parts).any(is_date)
+    text.len() == 10 && (is_sign(4) || is_sign(2) || is_sign(1)) && [b'-', b'/'].into_iter().filter_map(parts).any(is_date)
 }

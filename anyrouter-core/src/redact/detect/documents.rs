@@ -3,6 +3,14 @@
 use super::Scene;
 use crate::redact::{Kind, scan::Hit, vocabulary::Meaning};
 
+/// Words between the name of a number and the number.
+#[rustfmt::skip]
+const JOINING: [&str; 37] = [
+    "number", "numbers", "num", "no", "nr", "is", "id", "code", "nummer", "ist", "est", "es", "plate", "card", "numéro", "número",
+    "numero", "n°", "nº", "№", "was", "of", "and", "the", "ending in", "für", "号码", "号", "是", "番号", "は", "번호", "คือ", "เลขที่",
+    "é", "è", "jest",
+];
+
 impl Scene<'_> {
     /// Numbers that only their names give away: passports, licences, plates, accounts.
     pub(super) fn numbered(&mut self, hit: Hit, meaning: Meaning) {
@@ -13,53 +21,14 @@ impl Scene<'_> {
             let rest = self.part(at, self.floor(at + 24));
             let trimmed = rest.trim_start_matches([' ', ':', '#', '=', '"', '\'', '.', '-', '*', '|', '：', '\t', '(']);
             let mut skipped = rest.len() - trimmed.len();
-            let lower = trimmed.to_lowercase();
-            for word in [
-                "number",
-                "numbers",
-                "num",
-                "no",
-                "nr",
-                "is",
-                "id",
-                "code",
-                "nummer",
-                "ist",
-                "est",
-                "es",
-                "plate",
-                "card",
-                "numéro",
-                "número",
-                "numero",
-                "n°",
-                "nº",
-                "№",
-                "was",
-                "of",
-                "and",
-                "the",
-                "ending in",
-                "für",
-                "号码",
-                "号",
-                "是",
-                "番号",
-                "は",
-                "번호",
-                "คือ",
-                "เลขที่",
-                "é",
-                "è",
-                "jest",
-            ] {
-                if let Some(after) = lower.strip_prefix(word)
-                    && !(word.is_ascii() && after.starts_with(|c: char| c.is_alphanumeric()))
-                {
-                    skipped += word.len();
-                    break;
-                }
-            }
+            // Most often the number itself follows.
+            let is_word = trimmed.bytes().take(2).any(|b| !b.is_ascii_digit());
+            let lower = if is_word { trimmed.to_lowercase() } else { String::new() };
+            let word = JOINING.iter().filter(|word| word.bytes().next() == lower.bytes().next()).find(|word| {
+                let after = lower.strip_prefix(**word);
+                after.is_some_and(|a| !(word.is_ascii() && a.starts_with(char::is_alphanumeric)))
+            });
+            skipped += word.map_or(0, |w| w.len());
             if skipped == 0 || at + skipped > limit {
                 break;
             }

@@ -242,11 +242,12 @@ impl Scene<'_> {
             return;
         }
         let word = self.part(start, word_end);
+        if !word.chars().next().is_some_and(char::is_uppercase) {
+            return;
+        }
         let lower = word.to_lowercase();
         let Some(suffix) = SUFFIXES.iter().find(|s| lower.ends_with(*s)) else { return };
-        if lower.len() <= suffix.len() + 1 && !(start > 1 && self.byte_before(start) == b' ' && *suffix != "tie" && *suffix != "hof")
-            || !word.chars().next().is_some_and(char::is_uppercase)
-        {
+        if lower.len() <= suffix.len() + 1 && !(start > 1 && self.byte_before(start) == b' ' && *suffix != "tie" && *suffix != "hof") {
             return;
         }
         if suffix.len() <= 3 && !dotted && *suffix != "weg" && *suffix != "vej" && lower.len() < suffix.len() + 4 {
