@@ -306,32 +306,34 @@ impl Scene<'_> {
         {
             return None;
         }
-        let digits = digits_of(part.compact);
         let writing = Writing::of(part);
-        let fitting = |id: &&Id| id.fits(part.compact, digits);
-        let surest = |confidence: &dyn Fn(&Id) -> Option<u8>, is_named: bool| {
-            let mut best: Option<(u8, u32, &Id)> = None;
-            for id in self.engine.ids.like(part.compact, digits) {
-                let Some(confidence) = Some(id).filter(|id| said.rows.has(id.row) == is_named).filter(fitting).and_then(confidence) else {
-                    continue;
-                };
-                if best.is_none_or(|(c, s, _)| (confidence, id.strength) >= (c, s)) && id.checks(part.compact) {
-                    best = Some((confidence, id.strength, id));
-                }
-            }
-            best
-        };
+        let mut best = None;
+        if !said.rows.is_empty() {
+            best = self.surest(part, |id| if said.rows.has(id.row) { named(id, part, &writing) } else { None });
+        }
         // None is as sure as one that is named.
-        let named = || surest(&|id| named(id, part, &writing), true);
-        let unnamed = || {
-            let is_decoy = self.is_decoy(part.start) || is_time(part) && !said.generally && !said.is_country_named;
-            if is_decoy { None } else { surest(&|id| unnamed(id, part, &writing, said), false) }
-        };
-        let (confidence, _, id) = Some(said).filter(|s| !s.rows.is_empty()).and_then(|_| named()).or_else(unnamed)?;
+        let is_decoy = || self.is_decoy(part.start) || is_time(part) && !said.generally && !said.is_country_named;
+        if best.is_none() && !is_decoy() {
+            best = self.surest(part, |id| if said.rows.has(id.row) { None } else { unnamed(id, part, &writing, said) });
+        }
+        let (confidence, id) = best?;
         let closes = part.separators.contains(&b'(') && self.byte(part.end) == b')';
         let mut finding = Finding::new(part.start, part.end + usize::from(closes), id.kind, id.rule, confidence);
         finding.country = Some(id.country.into());
         Some(finding)
+    }
+
+    /// Of the numbers that a part may be the surest, then the strongest, and how sure it is.
+    fn surest(&self, part: &Part<'_>, confidence: impl Fn(&Id) -> Option<u8>) -> Option<(u8, &Id)> {
+        let digits = digits_of(part.compact);
+        let mut best: Option<(u8, u32, &Id)> = None;
+        for id in self.engine.ids.like(part.compact, digits).iter().filter(|id| id.fits(part.compact, digits)) {
+            let Some(confidence) = confidence(id) else { continue };
+            if best.is_none_or(|(c, s, _)| (confidence, id.strength) >= (c, s)) && id.checks(part.compact) {
+                best = Some((confidence, id.strength, id));
+            }
+        }
+        best.map(|(confidence, _, id)| (confidence, id))
     }
 
     /// The countries named near.
