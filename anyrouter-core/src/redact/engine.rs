@@ -227,13 +227,13 @@ impl Engine {
         }
         let mut hits = Vec::new();
         let mut named = String::new();
-        let mut of_name: std::collections::HashMap<String, bool, foldhash::fast::FixedState> = std::collections::HashMap::default();
-        table::cells(text, |name, cell| {
-            let means = *of_name.entry(name.to_owned()).or_insert_with(|| {
-                scan::scan(name, &self.vocabulary, &self.prefixes, &mut hits);
-                hits.iter().any(|h| h.meaning() != Meaning::default())
-            });
-            let Some(content) = text.get(cell.clone()).filter(|_| means && table::is_short(&cell)) else { return };
+        let means = |name: &str| {
+            let mut hits = Vec::new();
+            scan::scan(name, &self.vocabulary, &self.prefixes, &mut hits);
+            hits.iter().any(|h| h.meaning() != Meaning::default())
+        };
+        table::cells(text, means, |name, cell| {
+            let Some(content) = text.get(cell.clone()).filter(|_| table::is_short(&cell)) else { return };
             named.clear();
             named.extend([name, ": ", content]);
             scan::scan(&named, &self.vocabulary, &self.prefixes, &mut hits);

@@ -11,31 +11,54 @@ const LONGEST: (usize, usize) = (40, 200);
 const COLUMNS: usize = 40;
 const ROWS: usize = 1000;
 
-/// Gives each cell of the tables in `text` with its column's header.
-pub(crate) fn cells(text: &str, mut each: impl FnMut(&str, Range<usize>)) {
-    inserted(text, &mut each);
-    let mut header: Option<(u8, Vec<Range<usize>>)> = None;
+/// The columns of a table.
+struct Header {
+    sign: u8,
+    count: usize,
+    /// Those whose names mean something, by their places.
+    named: Vec<(usize, Range<usize>)>,
+}
+
+/// Gives each cell of the tables in `text` with its column's header, for the columns whose names mean something.
+pub(crate) fn cells(text: &str, mut means: impl FnMut(&str) -> bool, mut each: impl FnMut(&str, Range<usize>)) {
+    inserted(text, &mut means, &mut each);
+    let mut header: Option<Header> = None;
     let mut start = 0;
     let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|i| i + 1).chain([text.len()]);
     for end in ends {
-        let line = text.get(start..end).unwrap_or_default();
-        let range = start..start + line.trim_end().len();
+        let line = text.as_bytes().get(start..end).unwrap_or_default().trim_ascii_end();
+        let range = start..start + line.len();
         start = end;
         // A rule, as `|---|---|` or `----+----`.
-        if !line.trim().is_empty() && line.trim().bytes().all(|b| matches!(b, b'-' | b'|' | b'+' | b':' | b'=' | b' ')) {
+        if !line.is_empty() && line.trim_ascii_start().iter().all(|b| matches!(b, b'-' | b'|' | b'+' | b':' | b'=' | b' ')) {
             continue;
         }
-        let row = header.as_ref().map(|(sign, columns)| (columns, split(text, range.clone(), *sign)));
-        if let Some((columns, row)) = row.filter(|(columns, row)| columns.len() == row.len()) {
-            for (column, cell) in columns.iter().zip(row) {
-                if let Some(name) = text.get(column.clone()) {
-                    each(name, cell);
-                }
+        if let Some(Header { sign, count, named }) = &header {
+            if named.is_empty() && is_row(text, range.clone(), *sign, *count) {
+                continue;
             }
-            continue;
+            let row = split(text, range.clone(), *sign);
+            if row.len() == *count {
+                for (place, column) in named {
+                    if let (Some(name), Some(cell)) = (text.get(column.clone()), row.get(*place)) {
+                        each(name, cell.clone());
+                    }
+                }
+                continue;
+            }
         }
-        header = header_of(text, range);
+        header = header_of(text, range).map(|(sign, columns)| {
+            let count = columns.len();
+            let is_named = |(_, column): &(usize, Range<usize>)| text.get(column.clone()).is_some_and(&mut means);
+            Header { sign, count, named: columns.into_iter().enumerate().filter(is_named).collect() }
+        });
     }
+}
+
+/// Whether a line is soon seen to have so many cells.
+fn is_row(text: &str, line: Range<usize>, sign: u8, count: usize) -> bool {
+    let bytes = text.as_bytes().get(line).unwrap_or_default();
+    sign != b'|' && !bytes.contains(&b'"') && memchr::memchr_iter(sign, bytes).count() + 1 == count
 }
 
 /// The columns of a line, if it may be a table's first.
@@ -74,18 +97,41 @@ fn split(text: &str, line: Range<usize>, sign: u8) -> Vec<Range<usize>> {
     };
     let mut at = line.start + lead;
     let mut cells = Vec::new();
-    for cell in inner.split(char::from(sign)) {
+    let mut rest = inner;
+    loop {
+        let length = if sign == b'|' { None } else { quoted_length(rest, sign) };
+        let length = length.or_else(|| rest.find(char::from(sign))).unwrap_or(rest.len());
+        let cell = rest.get(..length).unwrap_or_default();
         let blank = [' ', '"', '\'', '\r'];
         let tail = cell.trim_start_matches(blank);
         let from = at + cell.len() - tail.len();
         cells.push(from..from + tail.trim_end_matches(blank).len());
-        at += cell.len() + 1;
+        at += length + 1;
+        match rest.get(length + 1..) {
+            Some(next) => rest = next,
+            None => return cells,
+        }
     }
-    cells
+}
+
+/// How long a cell is that stands in quotes (RFC 4180, 2.5 to 2.7) and so may hold the sign.
+fn quoted_length(rest: &str, sign: u8) -> Option<usize> {
+    let bytes = rest.as_bytes();
+    let mut at = bytes.iter().position(|b| *b != b' ').filter(|i| bytes.get(*i) == Some(&b'"'))? + 1;
+    loop {
+        at += memchr::memchr(b'"', bytes.get(at..)?)? + 1;
+        if bytes.get(at) == Some(&b'"') {
+            at += 1;
+            continue;
+        }
+        let behind = bytes.get(at..)?;
+        let blanks = behind.iter().take_while(|b| matches!(b, b' ' | b'\r')).count();
+        return behind.get(blanks).is_none_or(|b| *b == sign).then_some(at + blanks);
+    }
 }
 
 /// The values of `(a, b) VALUES ('x', 'y'), (…)`.
-fn inserted(text: &str, each: &mut impl FnMut(&str, Range<usize>)) {
+fn inserted(text: &str, means: &mut impl FnMut(&str) -> bool, each: &mut impl FnMut(&str, Range<usize>)) {
     /// The longest list of names, and the longest row, in bytes.
     const LIST: usize = 2048;
     let floor = |at: usize| (at..text.len()).find(|i| text.is_char_boundary(*i)).unwrap_or(text.len());
@@ -93,6 +139,7 @@ fn inserted(text: &str, each: &mut impl FnMut(&str, Range<usize>)) {
         let head = text.get(floor(at.saturating_sub(LIST))..at).map(str::trim_end).and_then(|t| t.strip_suffix(')'));
         let Some((_, names)) = head.and_then(|t| t.rsplit_once('(')) else { continue };
         let names: Vec<&str> = names.split(',').map(|n| n.trim_matches([' ', '"', '`', '\n'])).collect();
+        let named: Vec<(usize, &str)> = names.iter().copied().enumerate().filter(|(_, name)| means(name)).collect();
         let mut from = at + 6;
         for _ in 0..ROWS {
             let rest = text.get(from..floor((from + LIST).min(text.len()))).unwrap_or_default();
@@ -104,8 +151,10 @@ fn inserted(text: &str, each: &mut impl FnMut(&str, Range<usize>)) {
             if cells.len() != names.len() {
                 break;
             }
-            for (name, cell) in names.iter().zip(cells) {
-                each(name, cell);
+            for (place, name) in &named {
+                if let Some(cell) = cells.get(*place) {
+                    each(name, cell.clone());
+                }
             }
             from = start + length + 1;
         }
@@ -128,7 +177,7 @@ mod tests {
 
     fn seen(text: &str) -> Vec<(String, String)> {
         let mut seen = Vec::new();
-        cells(text, |name, cell| seen.push((name.to_owned(), text[cell].to_owned())));
+        cells(text, |_| true, |name, cell| seen.push((name.to_owned(), text[cell].to_owned())));
         seen
     }
 
@@ -140,6 +189,7 @@ mod tests {
             "name,card no\nJane,4111\nMax,5500\n",
             "name\tcard no\nJane\t4111\nMax\t5500",
             "\"name\";\"card no\"\r\n\"Jane\";\"4111\"\r\n\"Max\";5500",
+            "name,card no\n\"Jane\",\"4111\"\nMax,5500",
             "| name | card no |\n|---|---|\n| Jane | 4111 |\n| Max | 5500 |",
             "name | card no\n-----+-----\nJane | 4111\nMax | 5500",
         ] {
@@ -148,6 +198,11 @@ mod tests {
         assert_eq!(
             seen("INSERT INTO t (name, card) VALUES ('Jane', '4111');"),
             [("name".into(), "Jane".into()), ("card".into(), "4111".into())]
+        );
+        assert_eq!(
+            seen("name,card no\n\"Smith, \"\"Jane\"\"\" , 4111"),
+            [("name".into(), "Smith, \"\"Jane".into()), ("card no".into(), "4111".into())],
+            "a sign in quotes parts nothing"
         );
         let two = seen("INSERT INTO t (a, b) VALUES ('Jane', '4'), ('Max', '5');");
         assert_eq!(two.len(), 4, "each row: {two:?}");

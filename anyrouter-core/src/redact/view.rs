@@ -13,22 +13,25 @@ use super::detect::one_of;
 pub(crate) struct View<'a> {
     text: Cow<'a, str>,
     /// In order of both; empty where the text is its own view.
-    pieces: Vec<Piece>,
+    respelt: Vec<Respelt>,
 }
 
-/// A part of the view and the part of the source that it came from: equal byte for byte, or one character for another spelling.
+/// A character of the view that is spelt otherwise in the source, or one of the source that the view leaves out. Between these both are
+/// equal byte for byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Piece {
+struct Respelt {
+    /// Where it ends in the view, and where it does in the source.
     view: usize,
     source: usize,
-    /// Bytes of the source, where they are not the same as the view's.
-    spelt: Option<usize>,
+    /// How long it is in the view, and in the source.
+    view_length: usize,
+    source_length: usize,
 }
 
 impl<'a> View<'a> {
     /// The view of `source`.
     pub(crate) fn of(source: &'a str) -> Self {
-        let mut writer = Writer { source, out: String::new(), pieces: Vec::new(), copied: 0 };
+        let mut writer = Writer { source, out: String::new(), respelt: Vec::new(), copied: 0 };
         let bytes = source.as_bytes();
         let mut at = 0;
         if source.is_ascii() {
@@ -46,7 +49,7 @@ impl<'a> View<'a> {
     }
 
     fn slowly(source: &'a str) -> Self {
-        let mut writer = Writer { source, out: String::new(), pieces: Vec::new(), copied: 0 };
+        let mut writer = Writer { source, out: String::new(), respelt: Vec::new(), copied: 0 };
         let bytes = source.as_bytes();
         let mut at = 0;
         loop {
@@ -61,6 +64,8 @@ impl<'a> View<'a> {
                 }
                 b'=' if is_quoted_at(bytes, at) => writer.ascii(at, at),
                 0..=0x7f => at + 1,
+                // `À` to `ÿ` are themselves.
+                0xc3 => at + 2,
                 _ => writer.other(at),
             };
         }
@@ -74,25 +79,32 @@ impl<'a> View<'a> {
 
     /// Whether it is the source as it is.
     pub(crate) fn is_plain(&self) -> bool {
-        self.pieces.is_empty()
+        self.respelt.is_empty()
     }
 
     /// Where a range of the view came from.
     pub(crate) fn source(&self, start: usize, end: usize) -> (usize, usize) {
-        if self.pieces.is_empty() || start >= end {
+        if self.respelt.is_empty() || start >= end {
             return (start, end);
         }
-        let piece = |at: usize| self.pieces.get(self.pieces.partition_point(|p| p.view <= at).saturating_sub(1)).copied();
-        let (Some(first), Some(last)) = (piece(start), piece(end - 1)) else { return (start, end) };
-        let from = first.source + if first.spelt.is_some() { 0 } else { start - first.view };
-        (from, last.source + last.spelt.unwrap_or(end - last.view))
+        let last_before = |at: usize| self.respelt.get(self.respelt.partition_point(|r| r.view - r.view_length <= at).wrapping_sub(1));
+        let from = match last_before(start) {
+            Some(r) if start < r.view => r.source - r.source_length,
+            Some(r) => r.source + start - r.view,
+            None => start,
+        };
+        let to = match last_before(end - 1) {
+            Some(r) => r.source + end.saturating_sub(r.view),
+            None => end,
+        };
+        (from, to)
     }
 }
 
 struct Writer<'a> {
     source: &'a str,
     out: String,
-    pieces: Vec<Piece>,
+    respelt: Vec<Respelt>,
     /// The source is in `out` up to here.
     copied: usize,
 }
@@ -157,30 +169,28 @@ impl<'a> Writer<'a> {
     fn replace(&mut self, at: usize, length: usize, by: Option<char>) {
         if self.copied == 0 {
             self.out.reserve(self.source.len());
-            self.pieces.reserve(32);
+            self.respelt.reserve(32);
         }
         self.copy(at);
+        let view_length = by.map_or(0, char::len_utf8);
         if let Some(character) = by {
-            self.pieces.push(Piece { view: self.out.len(), source: at, spelt: Some(length) });
             self.out.push(character);
         }
         self.copied = at + length;
+        self.respelt.push(Respelt { view: self.out.len(), source: self.copied, view_length, source_length: length });
     }
 
     /// Copies the source up to `end`.
     fn copy(&mut self, end: usize) {
-        if let Some(text) = self.source.get(self.copied..end).filter(|t| !t.is_empty()) {
-            self.pieces.push(Piece { view: self.out.len(), source: self.copied, spelt: None });
-            self.out.push_str(text);
-        }
+        self.out.push_str(self.source.get(self.copied..end).unwrap_or_default());
     }
 
     fn into_view(mut self) -> View<'a> {
         if self.copied == 0 {
-            return View { text: Cow::Borrowed(self.source), pieces: Vec::new() };
+            return View { text: Cow::Borrowed(self.source), respelt: Vec::new() };
         }
         self.copy(self.source.len());
-        View { text: Cow::Owned(self.out), pieces: self.pieces }
+        View { text: Cow::Owned(self.out), respelt: self.respelt }
     }
 }
 
