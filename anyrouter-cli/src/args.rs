@@ -85,6 +85,10 @@ pub(crate) struct Redact {
     /// Put back what the placeholders of this map stand for.
     #[arg(long, value_name = "MAP", conflicts_with_all = ["explain", "spans", "score", "map", "rules", "action"])]
     pub(crate) restore: Option<PathBuf>,
+    /// Write as the text comes, for text that does not end, as `tail -f` writes it: what is held back goes out once nothing has come for 250
+    /// ms, and after 18 KiB in any case. A value is taken out where it is found, and not where it stands again with nothing beside it.
+    #[arg(long, conflicts_with_all = ["explain", "spans", "score", "map", "restore", "format"])]
+    pub(crate) follow: bool,
     /// Score the detectors, and `--rules`, on a labelled corpus: lines as of --spans, with `spans`.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["explain", "spans"])]
     pub(crate) score: Option<PathBuf>,

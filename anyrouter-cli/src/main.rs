@@ -7,6 +7,7 @@ mod args;
 mod chat;
 mod client;
 mod explain;
+mod follow;
 mod redact;
 mod score;
 mod table;

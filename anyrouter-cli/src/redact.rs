@@ -15,6 +15,7 @@ use serde_json::{Value, json, value::RawValue};
 use crate::{
     args::{Format, Redact},
     client::Failure,
+    follow::follow,
     score,
 };
 
@@ -27,22 +28,30 @@ pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
     if args.spans {
         return spans(&redactor);
     }
+    if args.map.is_some() && args.action.as_deref().is_some_and(|a| a != "placeholder") {
+        return Err(Failure::Use("--map keeps what placeholders stand for, and with this --action there are none".to_owned()));
+    }
+    let mut key = [0; 32];
+    SystemRandomness.fill(&mut key);
+    let key = PlaceholderKey::from_bytes(key);
+    if args.follow {
+        return follow(&redactor, &key, std::io::stdin(), std::io::stdout());
+    }
     let mut text = String::new();
     std::io::stdin().lock().read_to_string(&mut text).map_err(|e| Failure::Use(format!("standard input: {e}; it must be UTF-8 text")))?;
     if let Some(path) = &args.restore {
         let map: BTreeMap<String, Revealed> =
             serde_json::from_str(&read(path)?).map_err(|e| wrong(path, &format!("line {}: it is no map that --map wrote", e.line())))?;
         let placeholders = Placeholders::from_revealed(map);
-        return print(&if is_json(&args, &text)? { placeholders.restore_json(&text) } else { placeholders.restore(&text) });
+        let restored = if is_json(&args, &text)? { placeholders.restore_json(&text) } else { placeholders.restore(&text) };
+        return print(&if as_json { format!("{}\n", json!({ "restored": restored })) } else { restored });
     }
     let is_json = is_json(&args, &text)?;
     if args.explain {
         let found = if is_json { redactor.find_json(&text) } else { redactor.find(&text) };
         return explain(&redactor, &text, &found, as_json);
     }
-    let mut key = [0; 32];
-    SystemRandomness.fill(&mut key);
-    let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes(key));
+    let mut placeholders = Placeholders::new(key);
     let redacted =
         if is_json { redactor.redact_json(&text, |_, _| false, &mut placeholders) } else { redactor.redact(&text, &mut placeholders) };
     let redacted =
@@ -92,7 +101,11 @@ fn wrong(path: &std::path::Path, problem: &dyn std::fmt::Display) -> Failure {
 }
 
 fn print(text: &str) -> Result<(), Failure> {
-    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|e| Failure::Use(format!("standard output: {e}")))
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        // Nobody reads any more, as behind `head`.
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|e| Failure::Use(format!("standard output: {e}"))),
+    }
 }
 
 /// The map tells all that was taken out: it is its owner's alone.

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::Write as _,
+    io::{BufRead as _, BufReader, Write as _},
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -126,9 +126,12 @@ fn redact(args: &[&str], stdin: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // What is refused before it is read leaves nobody to write to.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    child.wait_with_output().unwrap()
+    let mut input = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        // What is refused before it is read leaves nobody to write to.
+        scope.spawn(move || input.write_all(stdin.as_bytes()));
+        child.wait_with_output().unwrap()
+    })
 }
 
 fn out(output: &Output) -> String {
@@ -157,6 +160,9 @@ fn text_is_redacted_and_restored_without_a_server() {
     let left = out(&redact(&["--map", map], document));
     assert!(!left.contains("hi") && !left.contains("4111"), "{left}");
     assert_eq!(out(&redact(&["--restore", map], &left)), document);
+    let restored: Value = serde_json::from_str(&out(&redact(&["--restore", map, "--json"], &left))).unwrap();
+    assert_eq!(restored["restored"], document);
+    assert_eq!(redact(&["--map", "none.json", "--action", "mask"], text).status.code(), Some(2), "what is masked cannot be restored");
     let refused = redact(&["--action", "block"], text);
     assert_eq!((refused.status.code(), refused.stdout.len()), (Some(5), 0));
     assert_eq!(redact(&["--format", "json"], "{\"a\": \"jane@example.com\"").status.code(), Some(2), "broken JSON is said to be none");
@@ -172,6 +178,35 @@ fn text_is_redacted_and_restored_without_a_server() {
     let refused = redact(&["--rules", rules.to_str().unwrap()], "x");
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("rule 0 has a pattern that is none"));
+}
+
+#[test]
+fn text_that_does_not_end_is_redacted_as_it_comes() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_anyrouter"))
+        .args(["redact", "--follow"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for name in ["jane", "john"] {
+        // The line before is here, though the input goes on.
+        input.write_all(format!("mail {name}@exa").as_bytes()).unwrap();
+        input.write_all(b"mple.com \xff\n").unwrap();
+        let line = lines.next().unwrap().unwrap();
+        assert!(line.starts_with("mail EMAIL_") && line.ends_with(" \u{fffd}") && !line.contains(name), "{line}");
+    }
+    input.write_all(b"the rest: max@example.com").unwrap();
+    drop(input);
+    let rest = lines.next().unwrap().unwrap();
+    assert!(rest.starts_with("the rest: EMAIL_") && lines.next().is_none(), "{rest}");
+    assert!(child.wait().unwrap().success());
+    let large = "a line with jane@example.com in it\n".repeat(20_000);
+    let left = out(&redact(&["--follow", "--action", "mask"], &large));
+    assert_eq!(left, large.replace("jane@example.com", "************.com"));
+    let refused = redact(&["--follow", "--action", "block"], "jane@example.com");
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(5), 0));
 }
 
 /// The figures of `docs/redaction.md` on the repository's own corpora; none may fall.
