@@ -123,6 +123,19 @@ impl Scene<'_> {
         if at >= limit {
             return None;
         }
+        if joint == Some(Joint::Assigned)
+            && let Some(indent) = block_scalar(self.slice(at, at + 40))
+        {
+            let start = at + indent;
+            let length = self.slice(start, start + UNQUOTED).iter().take_while(|b| !matches!(b, b'\r' | b'\n')).count();
+            let end = start + length;
+            return (length > 0 && self.text.is_char_boundary(end)).then_some(Value {
+                start,
+                end,
+                is_quoted: true,
+                joint: Joint::Assigned,
+            });
+        }
         let joint = match joint {
             Some(joint) => joint,
             None if bytes.get(at.wrapping_sub(1)).is_some_and(|b| *b >= 0x80) => Joint::Assigned,
@@ -258,6 +271,17 @@ fn value_member(rest: &[u8]) -> Option<usize> {
     let signs = behind.iter().take_while(|b| one_of(**b, b"\"' :=")).count();
     let sign = behind.get(..signs)?.iter().position(|b| one_of(*b, b":="))?;
     Some(gap + 5 + sign + 1)
+}
+
+/// `|` or `>` at the end of a line of YAML (YAML 1.2.2, 8.1): how far off the text begins in the next one.
+fn block_scalar(rest: &[u8]) -> Option<usize> {
+    let head = 1 + rest.iter().skip(1).take_while(|b| b.is_ascii_digit() || one_of(**b, b"+- ")).count();
+    let line = head + usize::from(rest.get(head) == Some(&b'\r'));
+    if !matches!(rest.first(), Some(b'|' | b'>')) || rest.get(line) != Some(&b'\n') {
+        return None;
+    }
+    let blanks = rest.get(line + 1..)?.iter().take_while(|b| **b == b' ').count();
+    (blanks > 0).then_some(line + 1 + blanks)
 }
 
 /// ` &str =` behind a name and a colon: how long that is.

@@ -46,7 +46,9 @@ impl Scene<'_> {
         };
         let bytes = self.slice(start, end);
         let shape = Shape::of(bytes);
-        if (shape.digits > 0 || shape.signs > 0)
+        // Nothing but a password stands right behind this option.
+        let is_attached = name.starts_with(b"mysql");
+        if (shape.digits > 0 || shape.signs > 0 || is_attached && shape.small + shape.capitals >= 6)
             && shape.small + shape.capitals > 0
             && !is_reference(bytes, false)
             && !is_filler(bytes)

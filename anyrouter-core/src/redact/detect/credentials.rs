@@ -155,6 +155,12 @@ impl Scene<'_> {
         if meaning.has(Meaning::AUTHORIZATION) {
             self.authorization(hit);
         }
+        if self.slice(hit.start, hit.end).eq_ignore_ascii_case(b"cookie") {
+            self.cookies(hit);
+        }
+        if meaning.has(Meaning::PASSWORD) {
+            self.login(hit.end);
+        }
         let name_start = hit.start
             - self
                 .slice(hit.start.saturating_sub(40), hit.start)
@@ -216,6 +222,10 @@ impl Scene<'_> {
                             || self.is_env(name_start))
                 }
                 Joint::Said => bytes.len() >= 4 && (shape.digits > 0 || value.is_quoted) || shape.is_password(bytes),
+                // `passcode 482934`, `PIN 4821`.
+                Joint::Given if word == b"passcode" || self.slice(hit.start, hit.end) == b"PIN" => {
+                    (4..=8).contains(&bytes.len()) && shape.digits == bytes.len()
+                }
                 Joint::Given => bytes.len() >= 6 && (shape.digits > 0 && shape.small + shape.capitals > 0) || shape.is_password(bytes),
                 Joint::Told => shape.is_password(bytes),
             };
@@ -287,9 +297,36 @@ impl Scene<'_> {
         }
     }
 
+    /// Who a log says came or was refused: `user jane.doe logged in`, `Failed password for root from 10.0.0.1`.
+    fn login(&mut self, at: usize) {
+        const VERBS: [&str; 7] = ["logged ", "signed ", "authenticated", "connected ", "disconnected", "failed to ", "from "];
+        let rest = self.part(at, self.floor(at + 96));
+        let behind = rest.strip_prefix(" for invalid user").or(rest.strip_prefix(" for")).unwrap_or(rest);
+        let Some(text) = behind.strip_prefix(' ') else { return };
+        let quote = text.starts_with(['\'', '"', '`']);
+        let name = text.get(usize::from(quote)..).unwrap_or_default();
+        let length = name.find(|c: char| !(c.is_alphanumeric() || "._-@\\".contains(c))).unwrap_or(name.len());
+        let (name, next) = name.split_at_checked(length).unwrap_or_default();
+        let next = next.trim_start_matches(['\'', '"', '`', ' ']);
+        let next = next.strip_prefix("successfully ").unwrap_or(next);
+        let Some(verb) = VERBS.iter().find(|v| next.starts_with(**v)) else { return };
+        let is_host = *verb == "from " && next.get(5..).is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit()));
+        let is_marked = quote
+            || rest.len() != behind.len() && is_host
+            || name.contains(['.', '_', '-', '\\'])
+            || name.contains(|c: char| c.is_ascii_digit());
+        if (3..=40).contains(&name.len()) && is_marked && (is_host || *verb != "from ") && !name.ends_with('.') {
+            let start = at + rest.len() - text.len() + usize::from(quote);
+            self.add(start, start + name.len(), Kind::Username, "login", 66);
+        }
+    }
+
     /// What follows a word for a user's name.
     pub(super) fn username(&mut self, hit: Hit) {
-        let Some(value) = self.value_behind(hit.end, Meaning::USERNAME) else { return };
+        let Some(value) = self.value_behind(hit.end, Meaning::USERNAME) else {
+            self.login(hit.end);
+            return;
+        };
         let bytes = self.slice(value.start, value.end);
         let text = self.part(value.start, value.end);
         let shape = Shape::of(bytes);

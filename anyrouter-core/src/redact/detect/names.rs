@@ -62,6 +62,9 @@ impl Scene<'_> {
         // A possessive is no part of the name.
         let text = self.part(at, end);
         let end = if text.ends_with("'s") { end - 2 } else { end };
+        // Signs outside ASCII are no letters: `محمد علي، …`.
+        let sign = self.part(at, end).find(|c: char| "،؛؟。、「」『』·…•→–—»«”“".contains(c));
+        let end = sign.map_or(end, |i| at + i);
         (end > at && end - at <= 40 && !self.byte(end).is_ascii_digit() && (self.byte(end) != b'_' || self.byte(end + 1) == b'_'))
             .then_some(Word { start: at, end })
     }
@@ -164,10 +167,10 @@ impl Scene<'_> {
         }
     }
 
-    /// `Jane Smith <jane@…>`.
+    /// `Jane Smith <jane@…>`, `"Smith, Jane" <jane@…>`.
     pub(super) fn name_before_address(&mut self, at: usize) {
         let before = self.slice(at.saturating_sub(3), at);
-        let Some(end) = [&b" <"[..], b" (", b"\" <"].iter().find(|s| before.ends_with(s)).map(|s| at - s.len()) else { return };
+        let Some(end) = [&b"\" <"[..], b" <", b" ("].iter().find(|s| before.ends_with(s)).map(|s| at - s.len()) else { return };
         let mut start = end;
         let mut words = 0;
         while words < 4 {
@@ -183,11 +186,33 @@ impl Scene<'_> {
                 break;
             }
             start -= 1;
+            if before == b"\" <" && self.byte_before(start) == b',' {
+                start -= 1;
+            }
         }
-        while self.byte(start) == b' ' {
+        while one_of(self.byte(start), b" ,") {
             start += 1;
         }
-        if words >= 2 {
+        // What is called so is nobody.
+        const OFFICES: [&str; 14] = [
+            "Support",
+            "Sales",
+            "Service",
+            "Reply",
+            "Newsletter",
+            "Notifications",
+            "Billing",
+            "Security",
+            "Admin",
+            "Office",
+            "Desk",
+            "Customer",
+            "Marketing",
+            "Alerts",
+        ];
+        let is_office = self.part(start, end).split([' ', ',']).any(|w| OFFICES.contains(&w))
+            || self.hits_in(start, end).any(|h| h.meaning().has(Meaning::ORGANISATION.and(Meaning::STOP)));
+        if words >= 2 && !is_office {
             self.add(start, end, Kind::Person, "beside_address", 80);
         }
     }
@@ -318,6 +343,10 @@ impl Scene<'_> {
         .any(|p| phrase.ends_with(p));
         let is_field = marked || strong;
         let end = self.end_of(&words);
+        // `client = Client(…)`
+        if self.byte(end) == b'(' && self.slice(hit.end, at).contains(&b'=') {
+            return;
+        }
         let confidence = match (strong, marked, known, words.len()) {
             (true, ..) if meaning.has(Meaning::NAME) => 86,
             (_, true, n, _) if n > 0 => 84,

@@ -23,6 +23,9 @@ impl Scene<'_> {
         if !first.is_some_and(char::is_uppercase) && !wide {
             return;
         }
+        if wide {
+            self.east_asian_address(hit);
+        }
         let before = self.byte_before(hit.start);
         if !wide
             && (matches!(before, b'_' | b'.' | b'/' | b'@' | b'-' | b'#' | b'$' | b'\\' | b'<')

@@ -117,7 +117,9 @@ impl Scene<'_> {
     /// The end of a house number behind `at`, or `at`.
     fn house_number(&self, at: usize) -> usize {
         let mut from = at;
-        for joint in [", nº ", ", n° ", " nº ", " n. ", ", n. ", " no. ", " No: ", " No:", " no:", " nr ", " Nr. ", ", ", " "] {
+        for joint in
+            [", д. ", ", дом ", ", nº ", ", n° ", " nº ", " n. ", ", n. ", " no. ", " No: ", " No:", " no:", " nr ", " Nr. ", ", ", " "]
+        {
             if self.part(at, self.floor(at + joint.len())) == joint {
                 from = at + joint.len();
                 break;
@@ -219,7 +221,8 @@ impl Scene<'_> {
         if is_number {
             start -= before.len() - (head.len() - digits);
         }
-        let behind = self.house_number(if is_box && words == 0 { hit.end } else { end });
+        // With a number before, what follows is a postcode.
+        let behind = if is_number { end } else { self.house_number(if is_box && words == 0 { hit.end } else { end }) };
         if is_number || behind > end || is_box && behind > hit.end {
             let end = self.address_end(behind.max(end));
             self.add(start, end, Kind::Address, "street_address", 88);

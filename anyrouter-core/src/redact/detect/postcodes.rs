@@ -1,6 +1,6 @@
 //! Postcodes: behind their names, and by their shapes within an address.
 
-use super::{Scene, one_of};
+use super::{Scene, is_word_byte, one_of};
 use crate::redact::{Kind, scan::Hit};
 
 impl Scene<'_> {
@@ -13,10 +13,15 @@ impl Scene<'_> {
         }
         let is_code = |b: &&u8| b.is_ascii_uppercase() || b.is_ascii_digit() || one_of(**b, b" -");
         let length = self.slice(at, at + 10).iter().take_while(is_code).count();
-        let code = self.part(at, at + length).trim_end();
+        let mut code = self.part(at, at + length);
+        // The next word's first letter.
+        if is_word_byte(self.byte(at + length)) {
+            code = code.rsplit_once(' ').map_or(code, |(code, _)| code);
+        }
+        let code = code.trim_end();
         let digits = code.bytes().filter(u8::is_ascii_digit).count();
         let end = at + code.len();
-        if gap > 0 && (3..=9).contains(&digits) && code.len() <= 10 && !self.byte(end).is_ascii_alphanumeric() {
+        if gap > 0 && (3..=9).contains(&digits) && code.len() <= 10 && !is_word_byte(self.byte(end)) {
             self.add(at, end, Kind::Address, "postcode", 80);
         }
     }

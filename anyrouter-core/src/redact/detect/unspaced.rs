@@ -137,7 +137,7 @@ impl Scene<'_> {
         let mut end = at;
         let mut count = 0;
         for (i, c) in text.char_indices() {
-            let stops = "的是在了和我你他她们这那有不，。、！？的，電电住今来想要请吗呢啊也就都把被给对从到为与及或且但而所以因为男女生年月日号號岁歳才";
+            let stops = "的是在了和我你他她们这那有不，。、！？的，電电住地今来想要请吗呢啊也就都把被给对从到为与及或且但而所以因为男女生年月日号號岁歳才";
             let fits = is_cjk(c)
                 && matches!(c, '\u{ac00}'..='\u{d7af}') == hangul
                 && !(count > 0 && stops.contains(c))

@@ -1,0 +1,73 @@
+//! What people paste: settings, shells, logs, mails, tables, addresses. What is to be found stands in `⟦…⟧`, and nothing else is.
+
+use anyrouter_core::redact::Redactor;
+
+#[track_caller]
+fn finds(marked: &str) {
+    let text = marked.replace(['⟦', '⟧'], "");
+    let expected: Vec<&str> = marked.split('⟦').skip(1).filter_map(|part| Some(part.split_once('⟧')?.0)).collect();
+    let found = Redactor::default().find(&text);
+    assert_eq!(found.iter().map(|f| &text[f.start..f.end]).collect::<Vec<_>>(), expected, "{text}\n{found:?}");
+}
+
+#[test]
+fn settings() {
+    finds("database:\n  password: |\n    ⟦Tr0ub4dor&3⟧\n  pool: 5\n");
+    finds("password: >-\r\n  ⟦correct horse battery 9⟧\r\nport: 80\n");
+    finds("smtp:\n  pass: \"⟦kdjf83jf!!x⟧\"\n");
+    finds("description: |\n  the password is in the vault\n");
+}
+
+#[test]
+fn cookies() {
+    finds("Cookie: theme=dark; session=⟦8f3kd93kd0a⟧; csrftoken=⟦aSDkj39dkwl29dkw02kdls⟧");
+    finds("Set-Cookie: sid=⟦s%3AqzKp0s8dk3.8dk39dk20dkf⟧; Path=/; Expires=Wed, 21 Oct 2026 07:28:00 GMT; HttpOnly");
+    finds("Cookie: theme=dark; lang=en-GB; consent=all-20260101");
+    finds("the cookie is stored in `session=` and read back");
+}
+
+#[test]
+fn commands() {
+    finds("mysql -u root -p⟦hunterhunter⟧ prod");
+    finds("docker login -u ci -p ⟦x8Kd93kd0s⟧ registry.example.com");
+    finds("Zoom passcode ⟦482934⟧, PIN ⟦4821⟧");
+}
+
+#[test]
+fn logs() {
+    finds("INFO [auth] user ⟦jane.doe⟧ logged in from ⟦203.0.113.9⟧");
+    finds("sshd: Failed password for invalid user ⟦admin1⟧ from ⟦10.1.2.4⟧ port 22 ssh2");
+    finds("sshd: Accepted password for ⟦joe⟧ from ⟦10.1.2.3⟧ port 22 ssh2");
+    finds("User \"⟦maria⟧\" logged in successfully");
+    finds("the user logged in from home; a user from 3 countries; user input failed to parse");
+}
+
+#[test]
+fn mails() {
+    finds("From: \"⟦Doe, Jane⟧\" <⟦jane.doe@corp.example⟧>");
+    finds("⟦Zorblax Quimby⟧ <⟦z@q.com⟧>; Support Team <⟦help@q.com⟧>; No Reply <⟦noreply@q.com⟧>");
+    finds("client = Client(timeout=5)");
+}
+
+#[test]
+fn tables() {
+    finds("id,name,city\n1,\"⟦Smith⟧, ⟦Jane⟧\",\"⟦Bonn⟧\"\n2,⟦Bob Jones⟧,⟦Paris⟧\n");
+    finds("temperature,reading\n\"20, at noon\",7\n\"21\",8\n");
+}
+
+#[test]
+fn addresses() {
+    finds("住在⟦北京市朝阳区建国路88号⟧。");
+    finds("⟦上海市浦东新区世纪大道100号2号楼502室⟧，⟦大阪府大阪市北区梅田3-1-3⟧に");
+    finds("주소는 ⟦서울특별시 강남구 테헤란로 152⟧ 입니다");
+    finds("⟦北京⟧市朝阳区有3号线");
+    finds("PLZ ⟦80331⟧ ⟦München⟧, Tel.");
+    finds("J'habite au ⟦12 rue de la Paix, 75002 Paris⟧.");
+    finds("mieszkam przy ⟦ul. Marszałkowska 10/5, 00-590 Warszawa⟧");
+    finds("живу на ⟦ул. Ленина, д. 5⟧");
+}
+
+#[test]
+fn names_end_at_signs() {
+    finds("الاسم: ⟦محمد علي⟧، الهاتف");
+}
