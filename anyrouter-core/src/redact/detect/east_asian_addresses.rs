@@ -48,8 +48,7 @@ fn han_address(text: &str) -> Option<usize> {
 /// How long an address in Hangul is: parts with a space between, and a number.
 fn hangul_address(text: &str) -> Option<usize> {
     let mut at = 0;
-    let mut parts = 0;
-    for word in text.split(' ') {
+    for (parts, word) in text.split(' ').enumerate() {
         if word.starts_with(|c: char| c.is_ascii_digit()) {
             let number = word.bytes().take_while(|b| b.is_ascii_digit() || *b == b'-').count();
             return (parts >= 2).then_some(at + number);
@@ -58,7 +57,6 @@ fn hangul_address(text: &str) -> Option<usize> {
         if !is_part || !word.starts_with(|c| matches!(c, '\u{ac00}'..='\u{d7af}')) {
             return None;
         }
-        parts += 1;
         at += word.len() + 1;
     }
     None

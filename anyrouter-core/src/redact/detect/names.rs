@@ -13,6 +13,13 @@ const PARTICLES: [&str; 26] = [
     "ter", "ten", "zu", "y", "e", "st",
 ];
 
+/// Words of a mail's sender that is nobody.
+#[rustfmt::skip]
+const OFFICES: [&str; 16] = [
+    "Admin", "Alerts", "Billing", "Customer", "Desk", "Group", "Inc", "Marketing", "Newsletter", "Notifications", "Office", "Reply",
+    "Sales", "Service", "Support", "Team",
+];
+
 /// A word of a name.
 #[derive(Clone, Copy, Debug)]
 struct Word {
@@ -193,25 +200,7 @@ impl Scene<'_> {
         while one_of(self.byte(start), b" ,") {
             start += 1;
         }
-        // What is called so is nobody.
-        const OFFICES: [&str; 14] = [
-            "Support",
-            "Sales",
-            "Service",
-            "Reply",
-            "Newsletter",
-            "Notifications",
-            "Billing",
-            "Security",
-            "Admin",
-            "Office",
-            "Desk",
-            "Customer",
-            "Marketing",
-            "Alerts",
-        ];
-        let is_office = self.part(start, end).split([' ', ',']).any(|w| OFFICES.contains(&w))
-            || self.hits_in(start, end).any(|h| h.meaning().has(Meaning::ORGANISATION.and(Meaning::STOP)));
+        let is_office = self.part(start, end).split([' ', ',']).any(|w| OFFICES.contains(&w));
         if words >= 2 && !is_office {
             self.add(start, end, Kind::Person, "beside_address", 80);
         }
