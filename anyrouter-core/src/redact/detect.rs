@@ -14,6 +14,7 @@ mod documents;
 mod east_asian_addresses;
 mod email;
 mod ids;
+mod listed_names;
 mod names;
 mod network;
 mod numbers;

@@ -1,0 +1,205 @@
+//! People's names by the lists of given and family names.
+
+use super::{Scene, names::Word, one_of};
+use crate::redact::{
+    Kind,
+    scan::Hit,
+    vocabulary::{Meaning, is_letter},
+};
+
+impl Scene<'_> {
+    pub(super) fn meaning_of(&self, word: Word) -> Meaning {
+        self.hits_in(word.start, word.end).fold(Meaning::default(), |m, h| m.and(h.meaning()))
+    }
+
+    /// A name by the lists: a given name and what follows, or a family name behind an initial.
+    pub(super) fn listed(&mut self, hit: Hit, meaning: Meaning) {
+        let before = self.byte_before(hit.start);
+        if before.is_ascii_alphanumeric()
+            || matches!(before, b'_' | b'/' | b'\\' | b'@' | b'#' | b'$' | b'.' | b'<' | b'-' | b'&' | b'\'')
+                && !(before == b'.' && self.byte_before(hit.start - 1).is_ascii_uppercase())
+        {
+            return;
+        }
+        let words = self.capitalised_words(hit.start);
+        let Some(first) = words.first().copied() else { return };
+        if first.end < hit.end
+            || matches!(self.byte(first.end), b'_' | b'(' | b'/' | b'@' | b'\\' | b'=')
+            || self.byte(first.end) == b'.' && is_letter(self.byte(first.end + 1))
+            || self.byte(first.end) == b':' && self.byte(first.end + 1) == b':'
+        {
+            return;
+        }
+        // `Smith, Jane`.
+        if meaning.has(Meaning::FAMILY)
+            && !meaning.has(Meaning::AMBIGUOUS)
+            && words.len() == 1
+            && self.part(first.end, self.floor(first.end + 2)) == ", "
+        {
+            let given = self.capitalised_words(first.end + 2);
+            let known = given.first().is_some_and(|w| self.meaning_of(*w).has(Meaning::GIVEN));
+            if known && given.len() <= 2 && !self.is_stop(first) {
+                self.add(hit.start, self.end_of(&given), Kind::Person, "listed", 72);
+                return;
+            }
+        }
+        // The words before, as far as they are a name as well.
+        let mut start = hit.start;
+        for _ in 0..2 {
+            let Some(previous) = self.word_before(start) else { break };
+            let text = self.part(previous.start, previous.end);
+            let is_initial = text.len() == 1 && self.byte(previous.end) == b'.' && text.chars().all(char::is_uppercase);
+            let is_name =
+                self.is_capitalised(previous.start) && self.meaning_of(previous).has(Meaning::ANY_NAME) && !self.is_stop(previous);
+            if !is_initial && !is_name {
+                break;
+            }
+            start = previous.start;
+        }
+        let words = if start < hit.start { self.capitalised_words(start) } else { words };
+        let words = words.get(..words.len().min(4)).unwrap_or_default();
+        let meanings: Vec<Meaning> = words.iter().map(|w| self.meaning_of(*w)).collect();
+        let given = meanings.iter().filter(|m| m.has(Meaning::GIVEN) && !m.has(Meaning::AMBIGUOUS)).count();
+        let family = meanings.iter().skip(1).filter(|m| m.has(Meaning::FAMILY) && !m.has(Meaning::AMBIGUOUS)).count();
+        let doubtful = meanings.iter().filter(|m| m.has(Meaning::ANY_NAME) && m.has(Meaning::AMBIGUOUS)).count();
+        if words.iter().any(|w| self.is(*w, Meaning::ORGANISATION)) {
+            return;
+        }
+        let end = self.end_of(words);
+        let has_small = self.part(start, end).chars().any(char::is_lowercase) || !self.part(start, end).is_ascii();
+        let first_is_given = meanings.first().is_some_and(|m| m.has(Meaning::GIVEN));
+        let first_is_place = meanings.first().is_some_and(|m| m.has(Meaning::PLACE_NAME));
+        let opens = self.opens_sentence(start);
+        let is_alone = words.len() == 1 && (given > 0 || meaning.has(Meaning::FAMILY) && !meaning.has(Meaning::AMBIGUOUS)) && has_small;
+        let confidence = match (given, family, doubtful, words.len()) {
+            (_, _, _, 0) => return,
+            _ if is_alone && !first_is_place && self.is_in_list(start, end) => 60,
+            (1.., 1.., _, 2..) => 86,
+            (1.., _, 1.., 2..) if first_is_given => 78,
+            (1.., 0, 0, 2..=3) if first_is_given && has_small && !first_is_place => 66,
+            (0, 1.., 1.., 2..) if first_is_given => 70,
+            (0, 0, 2.., 2..=3) if first_is_given && has_small => 56,
+            (0, 1.., 0, 2..) if start < hit.start => 66,
+            (1.., 0, 0, 1) if meaning.has(Meaning::GIVEN) && has_small && first.end - first.start >= 4 && !first_is_place && !opens => 56,
+            (1.., 0, 0, 1)
+                if meaning.has(Meaning::GIVEN)
+                    && has_small
+                    && first.end - first.start >= 4
+                    && !first_is_place
+                    && self.speaks_of_person(end) =>
+            {
+                58
+            }
+            _ => return,
+        };
+        if self.byte_before(start) == b'.'
+            && start > 1
+            && is_letter(self.byte_before(start - 1))
+            && !self.byte_before(start - 1).is_ascii_uppercase()
+        {
+            return;
+        }
+        self.add(start, end, Kind::Person, "listed", confidence);
+    }
+
+    /// Another name is joined to the word at `start..end`, as in `Becker and Vasquez`, `Anna, Max`.
+    fn is_in_list(&self, start: usize, end: usize) -> bool {
+        let is_name = |word: Word| {
+            let meaning = self.meaning_of(word);
+            meaning.has(Meaning::ANY_NAME)
+                && self.is_capitalised(word.start)
+                && !meaning.has(Meaning::PLACE_NAME.and(Meaning::MONTH))
+                && !self.is_stop(word)
+        };
+        let after = [", ", " and ", " & ", " und ", " et ", " y "].iter().find(|j| self.part(end, self.floor(end + j.len())) == **j);
+        let before = [", ", " and ", " & ", " und ", " et ", " y "]
+            .iter()
+            .find(|j| self.part(self.ceiling(start.saturating_sub(j.len())), start) == **j);
+        after.and_then(|j| self.name_word(end + j.len())).is_some_and(is_name)
+            || before.and_then(|j| self.word_ending(start - j.len())).is_some_and(is_name)
+    }
+
+    /// The word that ends at `end`.
+    fn word_ending(&self, end: usize) -> Option<Word> {
+        let length = self.slice(end.saturating_sub(40), end).iter().rev().take_while(|b| is_letter(**b) || one_of(**b, b"-'")).count();
+        let start = end - length;
+        (length > 0 && self.text.is_char_boundary(start)).then_some(Word { start, end })
+    }
+
+    /// A sentence or a line begins at `at`, where any word has a capital.
+    fn opens_sentence(&self, at: usize) -> bool {
+        let before = self.slice(at.saturating_sub(3), at);
+        at == 0
+            || before.ends_with(b"\n")
+            || before.ends_with(b". ")
+            || before.ends_with(b"! ")
+            || before.ends_with(b"? ")
+            || before.ends_with(b"- ")
+            || before.ends_with(b"* ")
+            || before.ends_with(b"# ")
+    }
+
+    /// What follows is what people do, or what they are told.
+    fn speaks_of_person(&self, end: usize) -> bool {
+        let rest = self.part(end, self.floor(end + 16));
+        [
+            "'s ",
+            ", ",
+            " is ",
+            " was ",
+            " has ",
+            " said ",
+            " told ",
+            " asked ",
+            " called ",
+            " lives ",
+            " wants ",
+            " needs ",
+            " works ",
+            " will ",
+            " can ",
+            " and I",
+            " hat ",
+            " ist ",
+            " a ",
+            " est ",
+            " ha ",
+            " es ",
+            " had ",
+            " shouted ",
+            " spent ",
+            " gave ",
+            " went ",
+            " got ",
+            " did ",
+            " does ",
+            " thinks ",
+            " says ",
+            " signed ",
+            " paid ",
+            " left ",
+            " uploaded ",
+            " sent ",
+            " wrote ",
+            " never ",
+            " objected",
+            " here.",
+        ]
+        .iter()
+        .any(|w| rest.starts_with(w))
+    }
+
+    fn word_before(&self, at: usize) -> Option<Word> {
+        let mut end = at.checked_sub(1)?;
+        if self.byte(end) != b' ' {
+            return None;
+        }
+        if self.byte_before(end) == b'.' {
+            end -= 1;
+        }
+        let length =
+            self.slice(end.saturating_sub(40), end).iter().rev().take_while(|b| is_letter(**b) || **b == b'-' || **b == b'\'').count();
+        let start = end - length;
+        (length > 0 && self.text.is_char_boundary(start)).then_some(Word { start, end })
+    }
+}
