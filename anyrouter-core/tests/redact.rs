@@ -581,3 +581,39 @@ fn arguments_within_arguments_are_spelt_as_deep_as_they_are() {
         assert_eq!(inside(&inside(&restored["deep"])["again"])["w"][1]["x"], secret, "cut at {cut}");
     }
 }
+
+#[test]
+fn a_value_with_escapes_in_json_within_text_is_spelt_as_where_it_comes_back() {
+    let key = "-----BEGIN PRIVATE KEY-----\\nMIIE\\n-----END PRIVATE KEY-----";
+    let reading = key.replace("\\n", "\n");
+    let text = format!("Here it is:\n```json\n{{\n  \"private_key\": \"{key}\"\n}}\n```");
+    let body = json!({"messages": [{"role": "user", "content": text}]}).to_string();
+    let mut placeholders = placeholders();
+    let left = PLAIN.redact_json(&body, |_, _| false, &mut placeholders).unwrap().into_inner();
+    assert!(!left.contains("MIIE"), "{left}");
+    let left: serde_json::Value = serde_json::from_str(&left).unwrap();
+    let left = left["messages"][0]["content"].as_str().unwrap();
+    assert_eq!(placeholders.restore(left), text, "as it stood, in text");
+    let name = left.split('"').find(|t| t.starts_with("PRIVATE_KEY_")).unwrap();
+    // An argument has the key; one that is a text with the document in it has the document.
+    for (arguments, expected) in [(json!({"key": name}), json!({"key": reading})), (json!({"file": left}), json!({"file": text}))] {
+        let arguments = arguments.to_string();
+        let whole = placeholders.restore_json(&json!({"arguments": arguments}).to_string());
+        let whole: serde_json::Value = serde_json::from_str(&whole).unwrap();
+        let mut restorer = Restorer::new(Within::Json);
+        let mut streamed = String::new();
+        for piece in arguments.as_bytes().chunks(7) {
+            restorer.push(&placeholders, std::str::from_utf8(piece).unwrap(), &mut streamed);
+        }
+        restorer.finish(&placeholders, &mut streamed);
+        for restored in [whole["arguments"].as_str().unwrap(), &streamed] {
+            assert_eq!(serde_json::from_str::<serde_json::Value>(restored).unwrap(), expected, "{restored}");
+        }
+    }
+    // What only looks like an escape is none.
+    let mut placeholders = self::placeholders();
+    let left = PLAIN.redact(r"login CORP\nick77, password: Tr0ub\nador", &mut placeholders).unwrap().into_inner();
+    let name = left.rsplit(' ').next().unwrap();
+    let restored = placeholders.restore_json(&json!({"arguments": json!({"p": name}).to_string()}).to_string());
+    assert!(restored.contains(r"Tr0ub\\\\nador"), "{left} {restored}");
+}

@@ -192,6 +192,10 @@ impl Redactor {
             placeholders.note(finding, &value);
         }
         let mut cut = self.cut(finding, &value, is_number, placeholders)?;
+        if value.contains('\\') {
+            let near = (finding.start.saturating_sub(REACH)..=finding.start).find(|i| content.is_char_boundary(*i)).unwrap_or(0);
+            placeholders.note_reading(&cut.by, &value, &unescape(content.get(near..finding.start).unwrap_or_default()));
+        }
         if let Cow::Owned(spelt) = escape(&cut.by) {
             cut.by = spelt;
         }

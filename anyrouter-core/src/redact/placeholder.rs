@@ -98,9 +98,21 @@ fn placeholder(keyed: Hmac<Sha256>, kind: &str, label: &str, value: &str) -> Str
 #[derive(Clone)]
 pub(crate) struct Value {
     pub(crate) text: Zeroizing<String>,
+    /// What it reads as, where it stood with its escapes in JSON that is part of a text.
+    pub(crate) reading: Option<Zeroizing<String>>,
     /// It was a number in JSON.
     pub(crate) is_number: bool,
 }
+
+impl Value {
+    /// What it reads as.
+    pub(crate) fn reading(&self) -> &str {
+        self.reading.as_ref().unwrap_or(&self.text)
+    }
+}
+
+/// So much of a line is looked at, in bytes.
+const LINE: usize = 1024;
 
 /// A value as a key, wiped when it is dropped.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -123,6 +135,9 @@ impl Drop for Wiped {
 pub struct Revealed {
     /// The value.
     pub value: String,
+    /// What it reads as, where it stood with its escapes in JSON that is part of a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<String>,
     /// It was a number in JSON, and becomes one again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_number: bool,
@@ -185,17 +200,21 @@ impl Placeholders {
 
     /// What the placeholders stand for, for who asks to keep it: it is no longer wiped.
     pub fn reveal(&self) -> BTreeMap<String, Revealed> {
-        let revealed = |value: &Value| Revealed { value: value.text.to_string(), is_number: value.is_number };
+        let revealed = |value: &Value| Revealed {
+            value: value.text.to_string(),
+            reading: value.reading.as_ref().map(|r| r.to_string()),
+            is_number: value.is_number,
+        };
         self.values.iter().map(|(placeholder, value)| (placeholder.clone(), revealed(value))).collect()
     }
 
     /// What was revealed, to be restored elsewhere. Names that are no placeholders are passed over.
     pub fn from_revealed(revealed: BTreeMap<String, Revealed>) -> Self {
         let mut it = Self::new(PlaceholderKey::from_bytes([0; 32]));
-        for (placeholder, Revealed { value, is_number }) in revealed {
+        for (placeholder, Revealed { value, reading, is_number }) in revealed {
             let Some((label, _)) = placeholder.rsplit_once('_').filter(|(_, id)| id.len() == ID && id.bytes().all(is_id)) else { continue };
             it.add_label(label);
-            it.values.insert(placeholder, Value { text: Zeroizing::new(value), is_number });
+            it.values.insert(placeholder, Value { text: Zeroizing::new(value), reading: reading.map(Zeroizing::new), is_number });
         }
         it
     }
@@ -235,10 +254,21 @@ impl Placeholders {
             known.placeholder = Some(placeholder.clone());
         }
         if !self.values.contains_key(&placeholder) {
-            self.values.insert(placeholder.clone(), Value { text: Zeroizing::new(value.to_owned()), is_number });
+            self.values.insert(placeholder.clone(), Value { text: Zeroizing::new(value.to_owned()), reading: None, is_number });
             self.add_label(label);
         }
         placeholder
+    }
+
+    /// Notes what a placeholder's value reads as, if it stands with escapes in JSON within text, behind `before`.
+    pub(crate) fn note_reading(&mut self, placeholder: &str, value: &str, before: &str) {
+        if value.contains('\\')
+            && is_in_json_string(before)
+            && let Some(known) = self.values.get_mut(placeholder)
+            && let Ok(reading) = serde_json::from_str::<String>(&format!("\"{value}\""))
+        {
+            known.reading = Some(Zeroizing::new(reading));
+        }
     }
 
     /// The placeholder at the beginning of `text`, in any case, as models write it: its length, and its value.
@@ -431,6 +461,24 @@ pub(crate) fn placeholder_spans<'a>(text: &str, own: impl Iterator<Item = &'a st
             Some((joint - longest, joint + 1 + ID))
         })
         .collect()
+}
+
+/// Whether what follows `before` is within a string of JSON, as far as its line tells: a quote behind a sign of JSON has not ended.
+pub(crate) fn is_in_json_string(before: &str) -> bool {
+    let near = before.as_bytes().get(before.len().saturating_sub(LINE)..).unwrap_or_default();
+    let line = near.rsplit(|b| *b == b'\n').next().unwrap_or_default();
+    let mut opened = None;
+    let mut at = 0;
+    while let Some(byte) = line.get(at) {
+        match byte {
+            b'\\' => at += 1,
+            b'"' => opened = if opened.is_some() { None } else { Some(at) },
+            _ => {}
+        }
+        at += 1;
+    }
+    let sign = opened.and_then(|at| line.get(..at)?.trim_ascii_end().last());
+    sign.is_some_and(|b| matches!(b, b':' | b'[' | b'{' | b',' | b'('))
 }
 
 #[cfg(test)]

@@ -120,7 +120,9 @@ impl Redactor {
         let cut = |finding: &Finding| {
             let value = text.get(finding.start..finding.end).unwrap_or_default();
             placeholders.note(finding, value);
-            self.cut(finding, value, false, placeholders)
+            let cut = self.cut(finding, value, false, placeholders)?;
+            placeholders.note_reading(&cut.by, value, text.get(..finding.start).unwrap_or_default());
+            Ok(cut)
         };
         found.iter().map(cut).collect()
     }

@@ -6,7 +6,7 @@
 
 use super::{
     json::{LeafKind, NESTED, escape, looks_like_json, unescape, walk},
-    placeholder::{LONGEST, Placeholders},
+    placeholder::{LONGEST, Placeholders, Value, is_in_json_string},
 };
 
 /// What the text that is restored is part of.
@@ -54,9 +54,9 @@ impl Quotes {
     }
 
     /// A value as it is spelt here.
-    fn spell(self, value: &str) -> String {
+    fn spell(self, value: &Value) -> String {
         let depth = (self.opened + 1).ilog2().min(NESTED as u32);
-        (0..=depth).fold(value.to_owned(), |text, _| escape(&text).into_owned())
+        (0..=depth).fold(value.reading().to_owned(), |text, _| escape(&text).into_owned())
     }
 }
 
@@ -95,8 +95,33 @@ impl Restorer {
 impl Placeholders {
     /// Restores whole text.
     pub fn restore(&self, text: &str) -> String {
+        self.restore_by(text, |value, _| &value.text)
+    }
+
+    /// Restores a string of a document within a string, as it reads: a value with escapes of its own has them only in JSON that is part
+    /// of the string.
+    fn restore_member(&self, text: &str) -> String {
+        self.restore_by(text, |value, before| match &value.reading {
+            Some(reading) if !is_in_json_string(before) => reading,
+            _ => &value.text,
+        })
+    }
+
+    /// Restores whole text, in which each value is spelt by what stands before it.
+    fn restore_by<'a>(&'a self, text: &str, spell: impl Fn(&'a Value, &str) -> &'a str) -> String {
         let mut out = String::with_capacity(text.len());
-        restore_up_to(self, text, Within::Text, &mut Quotes::default(), true, &mut out);
+        let (mut at, mut copied) = (0, 0);
+        while let Some(rest) = text.get(at..).filter(|r| !r.is_empty()) {
+            let Some((length, value)) = self.at(rest) else {
+                at += rest.chars().next().map_or(1, char::len_utf8);
+                continue;
+            };
+            out.push_str(text.get(copied..at).unwrap_or_default());
+            out.push_str(spell(value, text.get(..at).unwrap_or_default()));
+            at += length;
+            copied = at;
+        }
+        out.push_str(text.get(copied..).unwrap_or_default());
         out
     }
 
@@ -133,7 +158,7 @@ impl Placeholders {
                     escape(&restored).into_owned()
                 }
                 _ => {
-                    let restored = self.restore(&text);
+                    let restored = if depth == 0 { self.restore(&text) } else { self.restore_member(&text) };
                     if restored == text {
                         return;
                     }
@@ -192,7 +217,7 @@ fn restore_up_to(placeholders: &Placeholders, text: &str, within: Within, quotes
                 out.push_str(passed);
                 match within {
                     Within::Text => out.push_str(&value.text),
-                    Within::Json => out.push_str(&quotes.spell(&value.text)),
+                    Within::Json => out.push_str(&quotes.spell(value)),
                 }
                 at += length;
                 copied = at;

@@ -247,6 +247,10 @@ fn escape(rest: &[u8]) -> Option<(usize, char)> {
             match rest.get(run)? {
                 b'"' => Some((run + 1, '"')),
                 b'n' => Some((run + 1, '\n')),
+                b'u' => match escape(rest.get(run - 1..)?) {
+                    Some((6, character)) => Some((run + 5, character)),
+                    _ => Some((2, '\\')),
+                },
                 _ => Some((2, '\\')),
             }
         }
@@ -472,6 +476,7 @@ mod tests {
         reads("john&commat;example&#x2e;com", "john@example.com");
         reads("j\u{200b}ohn@ex\u{ad}ample.com", "john@example.com");
         reads(r"\u006aohn\u0040example.com", "john@example.com");
+        reads(r"\\u006aohn\\\\u0040example.com", "john@example.com");
         reads("john%40example.com", "john@example.com");
         reads("４１１１ ١٢٣ १२३ ๑๒", "4111 123 123 12");
         reads("jоhn@exаmple.com", "john@example.com");

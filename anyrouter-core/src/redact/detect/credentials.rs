@@ -138,6 +138,10 @@ impl Scene<'_> {
         let from = hit.start.saturating_sub(48);
         let Some(begin) = memchr::memmem::rfind(self.slice(from, hit.start), b"-----BEGIN") else { return };
         let start = from + begin;
+        // The end of a short one says the same.
+        if memchr::memmem::find(self.slice(start, hit.start), b"-----END").is_some() {
+            return;
+        }
         let rest = self.slice(hit.end, hit.end + secrets::LONGEST);
         let body = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b"+/=\n\r \t-:,\\\"'>|");
         let length = match memchr::memmem::find(rest, b"-----END") {
