@@ -60,6 +60,7 @@ mod rules;
 mod scan;
 mod secrets;
 mod stream;
+mod strings;
 mod table;
 mod view;
 mod vocabulary;

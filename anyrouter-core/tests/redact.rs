@@ -15,7 +15,7 @@ use serde_json::json;
 static PLAIN: LazyLock<Redactor> = LazyLock::new(Redactor::default);
 
 /// Texts of all kinds.
-const TEXTS: [&str; 16] = [
+const TEXTS: [&str; 18] = [
     "My name is Jane Smith, write to jane.smith@example.com or call +1 415-555-2671.",
     "Card 4111 1111 1111 1111, IBAN DE89 3704 0044 0532 0130 00, SSN 536-22-1234.",
     "PASSWORD=hunter2!x\nAWS_KEY=AKIAIOSFODNN7EXAMPLE\ntoken: ghp_16C7e42F292c6912E7710c838347Ae178B4a",
@@ -31,6 +31,8 @@ const TEXTS: [&str; 16] = [
     "Dear Dr. Watson,\nplease ring 020 7946 0958.\nBest regards,\nSherlock Holmes",
     "{\"customer\": {\"name\": \"Jane Smith\", \"card\": 4111111111111111, \"note\": \"call +44 20 7946 0958\"}}",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+    "so: {\"key\": \"-----BEGIN PRIVATE KEY-----\\nMIIEpAIBAAKCAQEA7bq0vJ\\n-----END PRIVATE KEY-----\", \"password\": \"a\\\"b\\\\1cD\"}",
+    "[\"12 Main Street\nSpringfield, IL 62701\", {\"to\": \"12 Main Street\nSpringfield, IL 62701",
     "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4 and 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
 ];
 
@@ -610,6 +612,29 @@ fn a_value_with_escapes_in_json_within_text_is_spelt_as_where_it_comes_back() {
             assert_eq!(serde_json::from_str::<serde_json::Value>(restored).unwrap(), expected, "{restored}");
         }
     }
+    // What stood elsewhere is escaped in a document that a model writes, and nowhere else.
+    let mut placeholders = self::placeholders();
+    let address = "12 Main Street\nSpringfield, IL 62701";
+    let left = PLAIN.redact(&format!("Ship it to {address} please"), &mut placeholders).unwrap().into_inner();
+    let name = left.split(' ').find(|w| w.starts_with("ADDRESS_")).unwrap();
+    let answer = format!("Here you are:\n```json\n{{\"to\": \"{name}\"}}\n```\nShip to: \"{name}\"");
+    let expected = answer.replacen(name, &address.replace('\n', "\\n"), 1).replace(name, address);
+    assert_eq!(placeholders.restore(&answer), expected);
+    for size in 1..40 {
+        let mut restorer = Restorer::new(Within::Text);
+        let mut streamed = String::new();
+        for piece in answer.as_bytes().chunks(size) {
+            restorer.push(&placeholders, std::str::from_utf8(piece).unwrap(), &mut streamed);
+        }
+        restorer.finish(&placeholders, &mut streamed);
+        assert_eq!(streamed, expected, "pieces of {size}");
+    }
+    // What a document spelt without escapes comes back as it was.
+    let mut placeholders = self::placeholders();
+    let text = format!("{{\"to\": \"{address}\", and \"{address}\"");
+    let left = PLAIN.redact(&text, &mut placeholders).unwrap().into_inner();
+    assert!(!left.contains("Main"), "{left}");
+    assert_eq!(placeholders.restore(&left), text);
     // What only looks like an escape is none.
     let mut placeholders = self::placeholders();
     let left = PLAIN.redact(r"login CORP\nick77, password: Tr0ub\nador", &mut placeholders).unwrap().into_inner();

@@ -192,10 +192,6 @@ impl Redactor {
             placeholders.note(finding, &value);
         }
         let mut cut = self.cut(finding, &value, is_number, placeholders)?;
-        if value.contains('\\') {
-            let near = (finding.start.saturating_sub(REACH)..=finding.start).find(|i| content.is_char_boundary(*i)).unwrap_or(0);
-            placeholders.note_reading(&cut.by, &value, &unescape(content.get(near..finding.start).unwrap_or_default()));
-        }
         if let Cow::Owned(spelt) = escape(&cut.by) {
             cut.by = spelt;
         }
@@ -322,7 +318,10 @@ impl Redactor {
                 (Some(Nested::Json { json, leaves }), _) => escape(&self.write(json, leaves, placeholders)?).into_owned(),
                 (Some(Nested::Encoded { head, text, cuts }), _) => format!("{head}{}", encode(&self.take_out(text, cuts, placeholders)?)),
                 (None, LeafKind::Number) => leaf.cuts.first().map(|c| format!("\"{}\"", c.by)).unwrap_or_default(),
-                (None, _) => self.settle(leaf.kind, &leaf.name, splice(content, 0..content.len(), &leaf.cuts), placeholders, &mut hits)?,
+                (None, _) => {
+                    placeholders.note_places(&leaf.cuts, content, unescape);
+                    self.settle(leaf.kind, &leaf.name, splice(content, 0..content.len(), &leaf.cuts), placeholders, &mut hits)?
+                }
             };
             out.push_str(json.get(done..range.start).unwrap_or_default());
             out.push_str(&text);
@@ -348,6 +347,7 @@ impl Redactor {
             if cuts.is_empty() {
                 break;
             }
+            placeholders.note_places(&cuts, &left, unescape);
             left = splice(&left, 0..left.len(), &cuts);
         }
         Ok(left)

@@ -17,7 +17,12 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{Finding, Kind, Label};
+use super::{
+    Finding, Kind, Label,
+    json::escape,
+    redactor::Cut,
+    strings::{Stood, Strings, needs_escapes},
+};
 
 /// The key of an account's, or a session's, placeholders.
 #[derive(Clone)]
@@ -98,8 +103,8 @@ fn placeholder(keyed: Hmac<Sha256>, kind: &str, label: &str, value: &str) -> Str
 #[derive(Clone)]
 pub(crate) struct Value {
     pub(crate) text: Zeroizing<String>,
-    /// What it reads as, where it stood with its escapes in JSON that is part of a text.
-    pub(crate) reading: Option<Zeroizing<String>>,
+    /// How it stood in JSON that is part of a text.
+    stood: Stood,
     /// It was a number in JSON.
     pub(crate) is_number: bool,
 }
@@ -107,12 +112,14 @@ pub(crate) struct Value {
 impl Value {
     /// What it reads as.
     pub(crate) fn reading(&self) -> &str {
-        self.reading.as_ref().unwrap_or(&self.text)
+        if let Stood::Escaped(reading) = &self.stood { reading } else { &self.text }
+    }
+
+    /// As it is spelt in a string of JSON that is part of a text: as it stood there, if it did.
+    pub(crate) fn in_string(&self) -> Cow<'_, str> {
+        if self.stood == Stood::Elsewhere { escape(&self.text) } else { Cow::Borrowed(&self.text) }
     }
 }
-
-/// So much of a line is looked at, in bytes.
-const LINE: usize = 1024;
 
 /// A value as a key, wiped when it is dropped.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -138,6 +145,9 @@ pub struct Revealed {
     /// What it reads as, where it stood with its escapes in JSON that is part of a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reading: Option<String>,
+    /// It stood there without the escapes that JSON has for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_bare: bool,
     /// It was a number in JSON, and becomes one again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_number: bool,
@@ -202,7 +212,8 @@ impl Placeholders {
     pub fn reveal(&self) -> BTreeMap<String, Revealed> {
         let revealed = |value: &Value| Revealed {
             value: value.text.to_string(),
-            reading: value.reading.as_ref().map(|r| r.to_string()),
+            reading: if let Stood::Escaped(reading) = &value.stood { Some(reading.to_string()) } else { None },
+            is_bare: value.stood == Stood::Bare,
             is_number: value.is_number,
         };
         self.values.iter().map(|(placeholder, value)| (placeholder.clone(), revealed(value))).collect()
@@ -211,10 +222,15 @@ impl Placeholders {
     /// What was revealed, to be restored elsewhere. Names that are no placeholders are passed over.
     pub fn from_revealed(revealed: BTreeMap<String, Revealed>) -> Self {
         let mut it = Self::new(PlaceholderKey::from_bytes([0; 32]));
-        for (placeholder, Revealed { value, reading, is_number }) in revealed {
+        for (placeholder, Revealed { value, reading, is_bare, is_number }) in revealed {
             let Some((label, _)) = placeholder.rsplit_once('_').filter(|(_, id)| id.len() == ID && id.bytes().all(is_id)) else { continue };
             it.add_label(label);
-            it.values.insert(placeholder, Value { text: Zeroizing::new(value), reading: reading.map(Zeroizing::new), is_number });
+            let stood = match reading {
+                Some(reading) => Stood::Escaped(reading.into()),
+                None if is_bare => Stood::Bare,
+                None => Stood::Elsewhere,
+            };
+            it.values.insert(placeholder, Value { text: Zeroizing::new(value), stood, is_number });
         }
         it
     }
@@ -254,20 +270,31 @@ impl Placeholders {
             known.placeholder = Some(placeholder.clone());
         }
         if !self.values.contains_key(&placeholder) {
-            self.values.insert(placeholder.clone(), Value { text: Zeroizing::new(value.to_owned()), reading: None, is_number });
+            self.values.insert(placeholder.clone(), Value { text: Zeroizing::new(value.to_owned()), stood: Stood::Elsewhere, is_number });
             self.add_label(label);
         }
         placeholder
     }
 
-    /// Notes what a placeholder's value reads as, if it stands with escapes in JSON within text, behind `before`.
-    pub(crate) fn note_reading(&mut self, placeholder: &str, value: &str, before: &str) {
-        if value.contains('\\')
-            && is_in_json_string(before)
-            && let Some(known) = self.values.get_mut(placeholder)
-            && let Ok(reading) = serde_json::from_str::<String>(&format!("\"{value}\""))
-        {
-            known.reading = Some(Zeroizing::new(reading));
+    /// Notes how the values of these cuts, which are in order, stand in JSON that is part of a text. `spelt` is the text as it is spelt, of
+    /// which `reading` tells how a part reads.
+    pub(super) fn note_places<'t>(&mut self, cuts: &[Cut], spelt: &'t str, reading: impl Fn(&'t str) -> Cow<'t, str>) {
+        let part = |start: usize, end: usize| spelt.get(start..end).unwrap_or_default();
+        if !cuts.iter().any(|c| needs_escapes(part(c.start, c.end))) {
+            return;
+        }
+        let mut strings = Strings::default();
+        let mut done = 0;
+        for cut in cuts {
+            strings.pass(&reading(part(done, cut.start)));
+            let value = reading(part(cut.start, cut.end));
+            if needs_escapes(&value)
+                && let Some(known) = self.values.get_mut(&cut.by)
+                && let stood @ (Stood::Escaped(_) | Stood::Bare) = Stood::of(&value, strings)
+            {
+                known.stood = stood;
+            }
+            done = cut.end;
         }
     }
 
@@ -461,24 +488,6 @@ pub(crate) fn placeholder_spans<'a>(text: &str, own: impl Iterator<Item = &'a st
             Some((joint - longest, joint + 1 + ID))
         })
         .collect()
-}
-
-/// Whether what follows `before` is within a string of JSON, as far as its line tells: a quote behind a sign of JSON has not ended.
-pub(crate) fn is_in_json_string(before: &str) -> bool {
-    let near = before.as_bytes().get(before.len().saturating_sub(LINE)..).unwrap_or_default();
-    let line = near.rsplit(|b| *b == b'\n').next().unwrap_or_default();
-    let mut opened = None;
-    let mut at = 0;
-    while let Some(byte) = line.get(at) {
-        match byte {
-            b'\\' => at += 1,
-            b'"' => opened = if opened.is_some() { None } else { Some(at) },
-            _ => {}
-        }
-        at += 1;
-    }
-    let sign = opened.and_then(|at| line.get(..at)?.trim_ascii_end().last());
-    sign.is_some_and(|b| matches!(b, b':' | b'[' | b'{' | b',' | b'('))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Takes values out of text. (For JSON, see `document`.)
 
+use std::borrow::Cow;
+
 use super::{
     Action, Engine, Finding, Label, Placeholders, Rules,
     placeholder::{Known, TYPED},
@@ -104,12 +106,14 @@ impl Redactor {
 
     /// Text without what is cut, looked through until nothing is found: what stood beside a value may read otherwise without it.
     pub(super) fn take_out(&self, text: &str, cuts: &[Cut], placeholders: &mut Placeholders) -> Result<String, Blocked> {
+        placeholders.note_places(cuts, text, Cow::Borrowed);
         let mut left = splice(text, 0..text.len(), cuts);
         for _ in 0..ROUNDS {
             let more = self.cut_all(&left, &self.find(&left), placeholders)?;
             if more.is_empty() {
                 break;
             }
+            placeholders.note_places(&more, &left, Cow::Borrowed);
             left = splice(&left, 0..left.len(), &more);
         }
         Ok(left)
@@ -120,9 +124,7 @@ impl Redactor {
         let cut = |finding: &Finding| {
             let value = text.get(finding.start..finding.end).unwrap_or_default();
             placeholders.note(finding, value);
-            let cut = self.cut(finding, value, false, placeholders)?;
-            placeholders.note_reading(&cut.by, value, text.get(..finding.start).unwrap_or_default());
-            Ok(cut)
+            self.cut(finding, value, false, placeholders)
         };
         found.iter().map(cut).collect()
     }

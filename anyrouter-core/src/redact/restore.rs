@@ -4,9 +4,12 @@
 //! label a model translated, is left as it is: what stays hidden by mistake does no harm. One that the client typed itself is restored only
 //! where it is one of this request's.
 
+use std::borrow::Cow;
+
 use super::{
     json::{LeafKind, NESTED, escape, looks_like_json, unescape, walk},
-    placeholder::{LONGEST, Placeholders, Value, is_in_json_string},
+    placeholder::{LONGEST, Placeholders, Value},
+    strings::Strings,
 };
 
 /// What the text that is restored is part of.
@@ -23,8 +26,39 @@ pub enum Within {
 #[derive(Debug)]
 pub struct Restorer {
     held: String,
-    within: Within,
-    quotes: Quotes,
+    place: Place,
+}
+
+/// Where in a text that is restored.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// In text, which may have JSON in it.
+    Text(Strings),
+    /// The same, where the text is a string of a document and spells nothing of its own.
+    Member(Strings),
+    /// In a document's own text.
+    Json(Quotes),
+}
+
+impl Place {
+    fn pass(&mut self, text: &str) {
+        match self {
+            Self::Text(strings) | Self::Member(strings) => strings.pass(text),
+            Self::Json(quotes) => quotes.pass(text),
+        }
+    }
+
+    /// A value as it is spelt here.
+    fn spell<'a>(&self, value: &'a Value) -> Cow<'a, str> {
+        match self {
+            Self::Text(strings) | Self::Member(strings) if strings.is_within() => value.in_string(),
+            Self::Text(_) => Cow::Borrowed(&value.text),
+            Self::Member(_) => Cow::Borrowed(value.reading()),
+            Self::Json(quotes) => {
+                (0..=quotes.depth()).fold(Cow::Borrowed(value.reading()), |text, _| Cow::Owned(escape(&text).into_owned()))
+            }
+        }
+    }
 }
 
 /// How deep in documents within strings a place is, by the backslashes before the quote that opened its string: none, one, three, seven.
@@ -53,17 +87,20 @@ impl Quotes {
         }
     }
 
-    /// A value as it is spelt here.
-    fn spell(self, value: &Value) -> String {
-        let depth = (self.opened + 1).ilog2().min(NESTED as u32);
-        (0..=depth).fold(value.reading().to_owned(), |text, _| escape(&text).into_owned())
+    /// How many documents there are around the one whose string this is.
+    fn depth(self) -> u32 {
+        (self.opened + 1).ilog2().min(NESTED as u32)
     }
 }
 
 impl Restorer {
     /// A restorer at the beginning of a text.
     pub fn new(within: Within) -> Self {
-        Self { held: String::new(), within, quotes: Quotes::default() }
+        let place = match within {
+            Within::Text => Place::Text(Strings::default()),
+            Within::Json => Place::Json(Quotes::default()),
+        };
+        Self { held: String::new(), place }
     }
 
     /// Takes the next piece, and appends to `out` what is sure.
@@ -75,7 +112,7 @@ impl Restorer {
             joined = std::mem::take(&mut self.held) + piece;
             &joined
         };
-        let done = restore_up_to(placeholders, text, self.within, &mut self.quotes, false, out);
+        let done = restore_up_to(placeholders, text, &mut self.place, false, out);
         let held = text.get(done..).unwrap_or_default().to_owned();
         self.held = held;
     }
@@ -83,7 +120,7 @@ impl Restorer {
     /// The text has ended: appends what was held back.
     pub fn finish(&mut self, placeholders: &Placeholders, out: &mut String) {
         let text = std::mem::take(&mut self.held);
-        restore_up_to(placeholders, &text, self.within, &mut self.quotes, true, out);
+        restore_up_to(placeholders, &text, &mut self.place, true, out);
     }
 
     /// What is held back.
@@ -95,33 +132,12 @@ impl Restorer {
 impl Placeholders {
     /// Restores whole text.
     pub fn restore(&self, text: &str) -> String {
-        self.restore_by(text, |value, _| &value.text)
+        self.restore_at(Place::Text(Strings::default()), text)
     }
 
-    /// Restores a string of a document within a string, as it reads: a value with escapes of its own has them only in JSON that is part
-    /// of the string.
-    fn restore_member(&self, text: &str) -> String {
-        self.restore_by(text, |value, before| match &value.reading {
-            Some(reading) if !is_in_json_string(before) => reading,
-            _ => &value.text,
-        })
-    }
-
-    /// Restores whole text, in which each value is spelt by what stands before it.
-    fn restore_by<'a>(&'a self, text: &str, spell: impl Fn(&'a Value, &str) -> &'a str) -> String {
+    fn restore_at(&self, mut place: Place, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
-        let (mut at, mut copied) = (0, 0);
-        while let Some(rest) = text.get(at..).filter(|r| !r.is_empty()) {
-            let Some((length, value)) = self.at(rest) else {
-                at += rest.chars().next().map_or(1, char::len_utf8);
-                continue;
-            };
-            out.push_str(text.get(copied..at).unwrap_or_default());
-            out.push_str(spell(value, text.get(..at).unwrap_or_default()));
-            at += length;
-            copied = at;
-        }
-        out.push_str(text.get(copied..).unwrap_or_default());
+        restore_up_to(self, text, &mut place, true, &mut out);
         out
     }
 
@@ -158,7 +174,8 @@ impl Placeholders {
                     escape(&restored).into_owned()
                 }
                 _ => {
-                    let restored = if depth == 0 { self.restore(&text) } else { self.restore_member(&text) };
+                    let place = if depth == 0 { Place::Text } else { Place::Member };
+                    let restored = self.restore_at(place(Strings::default()), &text);
                     if restored == text {
                         return;
                     }
@@ -178,12 +195,12 @@ impl Placeholders {
 }
 
 /// Restores `text` as far as it is sure: all of it, where it has ended. Returns how far that is.
-fn restore_up_to(placeholders: &Placeholders, text: &str, within: Within, quotes: &mut Quotes, ended: bool, out: &mut String) -> usize {
+fn restore_up_to(placeholders: &Placeholders, text: &str, place: &mut Place, ended: bool, out: &mut String) -> usize {
     if placeholders.is_empty() {
         out.push_str(text);
         return text.len();
     }
-    let is_json = within == Within::Json;
+    let is_json = matches!(place, Place::Json(_));
     let mut copied = 0;
     let mut at = 0;
     let bytes = text.as_bytes();
@@ -193,7 +210,7 @@ fn restore_up_to(placeholders: &Placeholders, text: &str, within: Within, quotes
             continue;
         };
         // Before a number's placeholder in JSON stands a quote that goes with it.
-        let quoted = within == Within::Json && rest.starts_with('"');
+        let quoted = is_json && rest.starts_with('"');
         let body = if quoted { rest.get(1..).unwrap_or_default() } else { rest };
         if let Some((length, value)) = placeholders.at(body) {
             let close = bytes.get(at + usize::from(quoted) + length);
@@ -203,7 +220,7 @@ fn restore_up_to(placeholders: &Placeholders, text: &str, within: Within, quotes
                 }
                 if close == Some(&b'"') {
                     let passed = text.get(copied..at).unwrap_or_default();
-                    quotes.pass(if is_json { passed } else { "" });
+                    place.pass(passed);
                     out.push_str(passed);
                     out.push_str(&value.text);
                     at += length + 2;
@@ -213,12 +230,9 @@ fn restore_up_to(placeholders: &Placeholders, text: &str, within: Within, quotes
             }
             if !quoted {
                 let passed = text.get(copied..at).unwrap_or_default();
-                quotes.pass(if is_json { passed } else { "" });
+                place.pass(passed);
                 out.push_str(passed);
-                match within {
-                    Within::Text => out.push_str(&value.text),
-                    Within::Json => out.push_str(&quotes.spell(value)),
-                }
+                out.push_str(&place.spell(value));
                 at += length;
                 copied = at;
                 continue;
@@ -230,7 +244,7 @@ fn restore_up_to(placeholders: &Placeholders, text: &str, within: Within, quotes
     }
     let at = at.min(text.len());
     let passed = text.get(copied..at).unwrap_or_default();
-    quotes.pass(if is_json { passed } else { "" });
+    place.pass(passed);
     out.push_str(passed);
     at
 }
