@@ -294,6 +294,7 @@ impl Placeholders {
             {
                 known.stood = stood;
             }
+            strings.pass_value();
             done = cut.end;
         }
     }

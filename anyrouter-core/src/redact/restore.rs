@@ -48,6 +48,12 @@ impl Place {
         }
     }
 
+    fn pass_value(&mut self) {
+        if let Self::Text(strings) | Self::Member(strings) = self {
+            strings.pass_value();
+        }
+    }
+
     /// A value as it is spelt here.
     fn spell<'a>(&self, value: &'a Value) -> Cow<'a, str> {
         match self {
@@ -233,6 +239,7 @@ fn restore_up_to(placeholders: &Placeholders, text: &str, place: &mut Place, end
                 place.pass(passed);
                 out.push_str(passed);
                 out.push_str(&place.spell(value));
+                place.pass_value();
                 at += length;
                 copied = at;
                 continue;

@@ -27,6 +27,11 @@ impl Strings {
         }
     }
 
+    /// Passes a value, or its placeholder, whatever is in it.
+    pub(super) fn pass_value(&mut self) {
+        self.pass("__");
+    }
+
     pub(super) fn is_within(self) -> bool {
         matches!(self.open, Some([b'"', b':' | b','] | [_, b'[']))
     }

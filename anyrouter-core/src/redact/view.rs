@@ -215,7 +215,15 @@ fn plain_length(text: &[u8]) -> usize {
 fn is_soft_break(bytes: &[u8], at: usize) -> bool {
     let Some([b'\n', after @ ..] | [b'\r', b'\n', after @ ..]) = bytes.get(at + 1..) else { return false };
     let joins = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b"@._-");
-    at.checked_sub(1).and_then(|i| bytes.get(i)).is_some_and(joins) && after.first().is_some_and(joins)
+    at.checked_sub(1).and_then(|i| bytes.get(i)).is_some_and(joins) && after.first().is_some_and(joins) && !is_padding(bytes, at)
+}
+
+/// Whether the sign at `at` ends base64 (RFC 4648, 4), which comes in groups of four.
+fn is_padding(bytes: &[u8], at: usize) -> bool {
+    let head = bytes.get(at.saturating_sub(256)..at).unwrap_or_default();
+    let run = head.iter().rev().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/')).count();
+    let encoded = head.get(head.len() - run..).unwrap_or_default();
+    run >= 7 && (run + 1).is_multiple_of(4) && encoded.iter().any(u8::is_ascii_lowercase) && encoded.iter().any(u8::is_ascii_uppercase)
 }
 
 /// An `@` in quoted-printable text.
@@ -481,6 +489,7 @@ mod tests {
         reads("４１１１ ١٢٣ १२३ ๑๒", "4111 123 123 12");
         reads("jоhn@exаmple.com", "john@example.com");
         reads("john@exam=\nple.com", "john@example.com");
+        reads("key: c3VwZXJzZWNyZXQxMjM=\nnext: 1", "key: c3VwZXJzZWNyZXQxMjM=\nnext: 1");
         reads("привет, Ольга", "привет, Ольга");
         reads("50% of a & b \\ c", "50% of a & b \\ c");
     }

@@ -15,6 +15,8 @@ fn settings() {
     finds("database:\n  password: |\n    ⟦Tr0ub4dor&3⟧\n  pool: 5\n");
     finds("password: >-\r\n  ⟦correct horse battery 9⟧\r\nport: 80\n");
     finds("smtp:\n  pass: \"⟦kdjf83jf!!x⟧\"\n");
+    finds("data:\n  password: ⟦c3VwZXJzZWNyZXQxMjM=⟧\nstringData:\n  api-token: \"⟦k8s-7fh3kd92kd03kd92⟧\"");
+    finds("Authorization: Basic ⟦YWRtaW46aHVudGVyMjI=⟧\nAuthorization: token ⟦8f3kd93kd02kq93kd92xd93kd92zd93kd92kd93k⟧");
     finds("description: |\n  the password is in the vault\n");
 }
 
@@ -24,6 +26,12 @@ fn cookies() {
     finds("Set-Cookie: sid=⟦s%3AqzKp0s8dk3.8dk39dk20dkf⟧; Path=/; Expires=Wed, 21 Oct 2026 07:28:00 GMT; HttpOnly");
     finds("Cookie: theme=dark; lang=en-GB; consent=all-20260101");
     finds("the cookie is stored in `session=` and read back");
+}
+
+#[test]
+fn wallets() {
+    finds("recovery phrase: ⟦witch collapse practice feed shame open despair creek road again ice least⟧.");
+    finds("the seed phrase is made of words that only you know and that no one else can ever guess");
 }
 
 #[test]

@@ -159,8 +159,12 @@ impl Scene<'_> {
         if meaning.has(Meaning::AUTHORIZATION) {
             self.authorization(hit);
         }
-        if self.slice(hit.start, hit.end).eq_ignore_ascii_case(b"cookie") {
+        let word = self.slice(hit.start, hit.end);
+        if word.eq_ignore_ascii_case(b"cookie") {
             self.cookies(hit);
+        }
+        if word.eq_ignore_ascii_case(b"mnemonic") || word.to_ascii_lowercase().ends_with(b" phrase") {
+            self.recovery_words(hit);
         }
         if meaning.has(Meaning::PASSWORD) {
             self.login(hit.end);
@@ -298,6 +302,29 @@ impl Scene<'_> {
             && !is_filler(self.slice(start, end))
         {
             self.add(start, end, Kind::Secret, rule, 88);
+        }
+    }
+
+    /// The words of a wallet (BIP 39): twelve to twenty-four of three to eight small letters, behind their name.
+    fn recovery_words(&mut self, hit: Hit) {
+        let signs = self.slice(hit.end, hit.end + 8).iter().take_while(|b| one_of(**b, b" :=\"'`is\n")).count();
+        let start = hit.end + signs;
+        let (mut at, mut words) = (start, 0);
+        loop {
+            let length = self.slice(at, at + 9).iter().take_while(|b| b.is_ascii_lowercase()).count();
+            if !(3..=8).contains(&length) || words == 24 {
+                break;
+            }
+            words += 1;
+            at += length;
+            if self.byte(at) != b' ' {
+                break;
+            }
+            at += 1;
+        }
+        let end = at - usize::from(self.byte_before(at) == b' ');
+        if words >= 12 && words % 3 == 0 {
+            self.add(start, end, Kind::Secret, "recovery_words", 90);
         }
     }
 
