@@ -13,6 +13,16 @@ const PARTICLES: [&str; 26] = [
     "ter", "ten", "zu", "y", "e", "st",
 ];
 
+/// Phrases behind which a name stands, whether a list has it or not.
+#[rustfmt::skip]
+const STRONG: [&str; 40] = [
+    "my name is", "name is", "name s", "full name", "first name", "last name", "surname", "call me", "ich heiße", "mein name ist",
+    "je m appelle", "mon nom est", "me llamo", "mi nombre es", "nombre completo", "mi chiamo", "il mio nome è", "me chamo", "meu nome é",
+    "mijn naam is", "ik heet", "jag heter", "jeg heter", "jeg hedder", "nimeni on", "minu nimi on", "nazywam się", "jmenuji se", "volám sa",
+    "mă numesc", "zovem se", "казвам се", "меня зовут", "мене звати", "με λένε", "benim adım", "nama saya", "tên tôi là", "tôi tên là",
+    "mano vardas",
+];
+
 /// Words of a mail's sender that is nobody.
 #[rustfmt::skip]
 const OFFICES: [&str; 16] = [
@@ -291,25 +301,8 @@ impl Scene<'_> {
         let known = words.iter().filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME)).count();
         let plain =
             words.iter().filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME) && !self.meaning_of(**w).has(Meaning::AMBIGUOUS)).count();
-        let strong = [
-            "my name is",
-            "name is",
-            "name s",
-            "full name",
-            "first name",
-            "last name",
-            "surname",
-            "ich heiße",
-            "mein name ist",
-            "je m appelle",
-            "me llamo",
-            "mi chiamo",
-            "call me",
-            "nombre completo",
-        ]
-        .iter()
-        .any(|p| phrase.replace(['\'', '_', '-'], " ").contains(p))
-            || phrase.len() > 8 && phrase.contains("name");
+        let strong =
+            STRONG.iter().any(|p| phrase.replace(['\'', '_', '-'], " ").contains(p)) || phrase.len() > 8 && phrase.contains("name");
         // After these two capitalised words are a name, though no list has them.
         let is_telling = [
             "called",
