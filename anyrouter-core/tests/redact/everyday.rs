@@ -72,6 +72,10 @@ fn addresses() {
     finds("PLZ ⟦80331⟧ ⟦München⟧, Tel.");
     finds("J'habite au ⟦12 rue de la Paix, 75002 Paris⟧.");
     finds("mieszkam przy ⟦ul. Marszałkowska 10/5, 00-590 Warszawa⟧");
+    finds("Wir wohnen: ⟦Am Stadtpark 5, 22303 Hamburg⟧.");
+    finds("⟦Unter den Linden 77, 10117 Berlin⟧");
+    finds("vivo en ⟦C/ Gran Vía 28⟧, 3º B");
+    finds("In Section 3, 12345 Items were found; see Chapter 5, 22303 Words");
     finds("живу на ⟦ул. Ленина, д. 5⟧");
 }
 

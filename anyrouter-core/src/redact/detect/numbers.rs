@@ -172,6 +172,7 @@ impl Scene<'_> {
         self.coordinates(at);
         self.date(at);
         self.street_number(at);
+        self.street_in_context(at);
         self.number_first(at);
         if length >= 20 {
             self.opaque(start, start + length);

@@ -279,6 +279,50 @@ impl Scene<'_> {
         self.add(first, end, Kind::Address, "street_address", 90);
     }
 
+    /// `Am Stadtpark 5, 22303 Hamburg`, `C/ Gran Vía 28`, at its number: a name and a number are a street's by what stands around them.
+    pub(super) fn street_in_context(&mut self, at: usize) {
+        const PARTICLES: [&str; 10] = ["den", "der", "dem", "des", "die", "de", "del", "la", "las", "los"];
+        const LEADING: [&str; 8] = ["Am", "An", "Auf", "Im", "Unter", "Zum", "Zur", "Hinter"];
+        if at == 0 || self.byte_before(at) != b' ' {
+            return;
+        }
+        let number = self.house_number(at - 1);
+        let behind = self.slice(number, number + 3);
+        let is_calle = |start: usize| self.slice(start.saturating_sub(3), start).eq_ignore_ascii_case(b"c/ ");
+        if number < at
+            || !matches!(behind, [b',', b' ' | b'\n', ..] | [b'\n', ..]) && !self.slice(at.saturating_sub(48), at).contains(&b'/')
+        {
+            return;
+        }
+        let (mut start, mut word_start) = (at, at);
+        for _ in 0..5 {
+            if word_start == 0 || self.byte_before(word_start) != b' ' || is_calle(word_start) {
+                break;
+            }
+            let end = word_start - 1;
+            let length = self.slice(end.saturating_sub(32), end).iter().rev().take_while(|b| is_letter(**b) || **b == b'-').count();
+            word_start = end - length;
+            let word = if self.text.is_char_boundary(word_start) { self.part(word_start, end) } else { "" };
+            if word.starts_with(char::is_uppercase) {
+                start = word_start;
+            } else if !PARTICLES.contains(&word) {
+                break;
+            }
+        }
+        if start == at {
+            return;
+        }
+        let last = self.address_end(number);
+        let rest = self.part(number, last).trim_start_matches([',', ' ', '\n']);
+        let is_leading = LEADING.contains(&self.part(start, at).split(' ').next().unwrap_or_default());
+        let is_town = self.hits_in(number, last).any(|h| h.meaning().has(Meaning::PLACE_NAME));
+        if is_calle(start) {
+            self.add(start - 3, last, Kind::Address, "street_address", 86);
+        } else if has_code(rest) && (is_leading || is_town) {
+            self.add(start, last, Kind::Address, "street_address", 84);
+        }
+    }
+
     /// `466 Rodney Lodge Suite 073, West Laurastad, VT 47636`: a number, a name, and what only an address goes on with.
     pub(super) fn number_first(&mut self, at: usize) {
         let digits = self.slice(at, at + 7).iter().take_while(|b| b.is_ascii_digit()).count();
