@@ -80,7 +80,8 @@ impl Scene<'_> {
         let text = self.part(at, end);
         let end = if text.ends_with("'s") { end - 2 } else { end };
         // Signs outside ASCII are no letters: `محمد علي، …`.
-        let sign = self.part(at, end).find(|c: char| "،؛؟。、「」『』·…•→–—»«”“".contains(c));
+        let is_sign = |c: char| "،؛؟。、「」『』·…•→–—»«”“".contains(c);
+        let sign = Some(text).filter(|t| !t.is_ascii()).and_then(|t| t.find(is_sign));
         let end = sign.map_or(end, |i| at + i);
         (end > at && end - at <= 40 && !self.byte(end).is_ascii_digit() && (self.byte(end) != b'_' || self.byte(end + 1) == b'_'))
             .then_some(Word { start: at, end })
@@ -301,8 +302,8 @@ impl Scene<'_> {
         let known = words.iter().filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME)).count();
         let plain =
             words.iter().filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME) && !self.meaning_of(**w).has(Meaning::AMBIGUOUS)).count();
-        let strong =
-            STRONG.iter().any(|p| phrase.replace(['\'', '_', '-'], " ").contains(p)) || phrase.len() > 8 && phrase.contains("name");
+        let spaced = phrase.replace(['\'', '_', '-'], " ");
+        let strong = STRONG.iter().any(|p| spaced.contains(p)) || phrase.len() > 8 && phrase.contains("name");
         // After these two capitalised words are a name, though no list has them.
         let is_telling = [
             "called",

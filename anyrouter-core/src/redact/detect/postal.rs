@@ -283,15 +283,18 @@ impl Scene<'_> {
     pub(super) fn street_in_context(&mut self, at: usize) {
         const PARTICLES: [&str; 10] = ["den", "der", "dem", "des", "die", "de", "del", "la", "las", "los"];
         const LEADING: [&str; 8] = ["Am", "An", "Auf", "Im", "Unter", "Zum", "Zur", "Hinter"];
-        if at == 0 || self.byte_before(at) != b' ' {
+        let is_calle = |start: usize| self.slice(start.saturating_sub(3), start).eq_ignore_ascii_case(b"c/ ");
+        // Few numbers stand between a word and the end of a part.
+        if at < 2 || self.byte_before(at) != b' ' || !is_letter(self.byte_before(at - 1)) {
+            return;
+        }
+        let digits = self.slice(at, at + 8).iter().take_while(|b| b.is_ascii_alphanumeric() || one_of(**b, b"-/")).count();
+        let ends = matches!(self.slice(at + digits, at + digits + 2), [b',', b' ' | b'\n'] | [b'\n', ..]);
+        if !ends && memchr::memrchr(b'/', self.slice(at.saturating_sub(48), at)).is_none() {
             return;
         }
         let number = self.house_number(at - 1);
-        let behind = self.slice(number, number + 3);
-        let is_calle = |start: usize| self.slice(start.saturating_sub(3), start).eq_ignore_ascii_case(b"c/ ");
-        if number < at
-            || !matches!(behind, [b',', b' ' | b'\n', ..] | [b'\n', ..]) && !self.slice(at.saturating_sub(48), at).contains(&b'/')
-        {
+        if number < at {
             return;
         }
         let (mut start, mut word_start) = (at, at);
