@@ -37,6 +37,16 @@ impl Scene<'_> {
     }
 }
 
+/// How many letters and digits what begins so would have, if it began an IBAN: as many as any, where no country has it.
+pub(super) fn iban_length(head: &[u8]) -> usize {
+    let [a, b, one, two] = head else { return 0 };
+    if !a.is_ascii_uppercase() || !b.is_ascii_uppercase() || !one.is_ascii_digit() || !two.is_ascii_digit() {
+        return 0;
+    }
+    let row = IBAN_LENGTHS.binary_search_by(|(c, _)| c.as_bytes().cmp(&[*a, *b])).ok();
+    row.and_then(|row| IBAN_LENGTHS.get(row)).map_or(usize::MAX, |(_, length)| *length)
+}
+
 /// An IBAN (ISO 13616): the country's length, and mod 97.
 pub(super) fn iban(part: &Part<'_>) -> Option<Finding> {
     if part.compact.len() < 15 {

@@ -309,12 +309,12 @@ impl Scene<'_> {
         let writing = Writing::of(part);
         let mut best = None;
         if !said.rows.is_empty() {
-            best = self.surest(part, |id| if said.rows.has(id.row) { named(id, part, &writing) } else { None });
+            best = self.surest(part, |id| said.rows.has(id.row), |id| named(id, part, &writing));
         }
         // None is as sure as one that is named.
         let is_decoy = || self.is_decoy(part.start) || is_time(part) && !said.generally && !said.is_country_named;
         if best.is_none() && !is_decoy() {
-            best = self.surest(part, |id| if said.rows.has(id.row) { None } else { unnamed(id, part, &writing, said) });
+            best = self.surest(part, |id| !said.rows.has(id.row), |id| unnamed(id, part, &writing, said));
         }
         let (confidence, id) = best?;
         let closes = part.separators.contains(&b'(') && self.byte(part.end) == b')';
@@ -323,11 +323,11 @@ impl Scene<'_> {
         Some(finding)
     }
 
-    /// Of the numbers that a part may be the surest, then the strongest, and how sure it is.
-    fn surest(&self, part: &Part<'_>, confidence: impl Fn(&Id) -> Option<u8>) -> Option<(u8, &Id)> {
+    /// Of the numbers that a part may be and that are asked for the surest, then the strongest, and how sure it is.
+    fn surest(&self, part: &Part<'_>, is_asked: impl Fn(&Id) -> bool, confidence: impl Fn(&Id) -> Option<u8>) -> Option<(u8, &Id)> {
         let digits = digits_of(part.compact);
         let mut best: Option<(u8, u32, &Id)> = None;
-        for id in self.engine.ids.like(part.compact, digits).iter().filter(|id| id.fits(part.compact, digits)) {
+        for id in self.engine.ids.like(part.compact, digits).iter().filter(|id| is_asked(id) && id.fits(part.compact, digits)) {
             let Some(confidence) = confidence(id) else { continue };
             if best.is_none_or(|(c, s, _)| (confidence, id.strength) >= (c, s)) && id.checks(part.compact) {
                 best = Some((confidence, id.strength, id));

@@ -5,7 +5,7 @@
 
 use super::{
     Scene,
-    accounts::iban,
+    accounts::{iban, iban_length},
     dates::{is_date, is_iso_date},
     ids::Said,
     one_of,
@@ -205,14 +205,11 @@ impl Scene<'_> {
 
     /// Finds what the cluster's parts are: the end of the last one that is something.
     fn judge_parts(&mut self, cluster: &Cluster) -> Option<usize> {
-        let (start, digits) = (cluster.start(), cluster.digits);
         let first_found = self.found.len();
         let mut last: Option<usize> = None;
         let mut said = None;
-        let head = self.slice(start, start + 4);
-        let is_like_iban = digits >= 11
-            && head.get(..2).is_some_and(|h| h.iter().all(u8::is_ascii_uppercase))
-            && head.get(2..).is_some_and(|h| h.iter().all(u8::is_ascii_digit));
+        // What begins as an IBAN and is none holds nothing that its name does not tell.
+        let iban = if cluster.digits >= 11 { iban_length(self.slice(cluster.start(), cluster.start() + 4)) } else { 0 };
         let count = cluster.pieces.len();
         // The pieces that nothing has taken.
         let mut free = (1_u32 << count) - 1;
@@ -223,10 +220,10 @@ impl Scene<'_> {
             for first in (0..=count - size).filter(|first| free >> first & whole == whole) {
                 let Some(part) = cluster.part(first, first + size - 1) else { continue };
                 let is_phone = |f: &Finding| f.label == Kind::Phone.into();
-                let finding = self.judge(&part, &mut said, cluster).filter(|f| {
-                    // What begins as an IBAN and is none holds nothing that its name does not tell.
-                    (!is_like_iban || f.confidence > 90 && !is_phone(f)) && (!part.is_cut || f.confidence >= 84 && !is_phone(f))
-                });
+                let is_in_iban = cluster.pieces.get(first).is_some_and(|p| p.at < iban);
+                let finding = self
+                    .judge(&part, &mut said, cluster)
+                    .filter(|f| (!is_in_iban || f.confidence > 90 && !is_phone(f)) && (!part.is_cut || f.confidence >= 84 && !is_phone(f)));
                 candidates.extend(finding);
             }
             candidates.sort_by_key(|f| (std::cmp::Reverse(f.confidence), f.start));
@@ -255,8 +252,9 @@ impl Scene<'_> {
         let before = self.slice(start.saturating_sub(6), start);
         if let [.., b' ' | b'-'] = before {
             let word = before.iter().rev().skip(1).take_while(|b| b.is_ascii_uppercase()).count();
-            if (1..=4).contains(&word) && !self.byte_before(start - 1 - word).is_ascii_alphanumeric() {
-                cluster.push(self.bytes(), start - 1 - word, start - 1, b' ');
+            let at = start - 1 - word;
+            if (1..=4).contains(&word) && !self.byte_before(at).is_ascii_alphanumeric() && !self.is_name_of_number(at, start - 1) {
+                cluster.push(self.bytes(), at, start - 1, b' ');
             }
         }
         let (mut last_digit, mut was_list) = (0, false);
@@ -300,6 +298,12 @@ impl Scene<'_> {
             end = start + length;
         }
         cluster.truncate(last_digit);
+    }
+
+    /// `SSN`, `IBAN`: what a number is called is no part of it. (Two letters may be its country as well.)
+    fn is_name_of_number(&self, start: usize, end: usize) -> bool {
+        let names = Meaning::ID_NAME.and(Meaning::NATIONAL_ID).and(Meaning::TAX_ID).and(Meaning::BANK_ACCOUNT);
+        end - start > 2 && self.hits_in(start, start + 1).any(|h| h.end == end && h.meaning().has(names))
     }
 
     /// Whether an address of a machine or a date begins at `at`: they are never part of another number.
