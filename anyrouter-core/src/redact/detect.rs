@@ -228,6 +228,25 @@ pub(crate) fn one_of<const N: usize>(byte: u8, set: &[u8; N]) -> bool {
     set.iter().fold(false, |is, other| is | (*other == byte))
 }
 
+/// A set of bytes that is asked often.
+pub(crate) struct ByteSet([bool; 256]);
+
+impl ByteSet {
+    pub(crate) const fn of(bytes: &[u8]) -> Self {
+        let mut set = [false; 256];
+        let mut i = 0;
+        while i < bytes.len() {
+            set[bytes[i] as usize] = true;
+            i += 1;
+        }
+        Self(set)
+    }
+
+    pub(crate) fn has(&self, byte: u8) -> bool {
+        self.0.get(usize::from(byte)).copied().unwrap_or(false)
+    }
+}
+
 pub(crate) fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }

@@ -1,6 +1,6 @@
 //! What is given to a name: `name = value`, `name: value`, `the name is value`, in code, settings, documents and sentences.
 
-use super::{Scene, one_of};
+use super::{ByteSet, Scene, one_of};
 use crate::redact::vocabulary::Meaning;
 
 /// How far behind its key a value may begin, in bytes.
@@ -9,6 +9,11 @@ const GAP: usize = 48;
 const LONGEST: usize = 4096;
 /// The longest value without quotes.
 const UNQUOTED: usize = 512;
+
+/// What ends a value without quotes.
+const STOPS: ByteSet = ByteSet::of(b" \t\n\r\x0c\\\"'`,;<>()[]{}|");
+const ASSIGNED_STOPS: ByteSet = ByteSet::of(b" \t\n\r\x0c\\\"'`,;<>()[]{}|&");
+const TEMPLATE_STOPS: ByteSet = ByteSet::of(b" \t\n\r\x0c\\\"'`");
 
 /// How a value follows its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,25 +179,21 @@ impl Scene<'_> {
             return (end > start && self.text.is_char_boundary(end)).then_some(Value { start, end, is_quoted, joint });
         }
         // What begins as a template may be none.
-        let stops: &[u8] = if self.slice(start, start + 2) == b"{{" {
-            b"\"'`"
+        let stops = if self.slice(start, start + 2) == b"{{" {
+            &TEMPLATE_STOPS
         } else if joint == Joint::Assigned {
-            b"\"'`,;<>()[]{}|&"
+            &ASSIGNED_STOPS
         } else {
-            b"\"'`,;<>()[]{}|"
+            &STOPS
         };
-        let mut end = start
-            + self
-                .slice(start, start + UNQUOTED)
-                .iter()
-                .enumerate()
-                .take_while(|(i, b)| {
-                    // A quote amid letters ends nothing: `hunter2"x`.
-                    let is_amid = matches!(b, b'"' | b'\'' | b'`') && *i > 0 && self.byte(start + i + 1).is_ascii_alphanumeric()
-                        || **b == b'&' && *i > 0 && !self.is_parameter(start + i + 1);
-                    is_amid || !b.is_ascii_whitespace() && !stops.contains(b) && **b != b'\\'
-                })
-                .count();
+        // A quote amid letters ends nothing: `hunter2"x`.
+        let goes_on = |(i, byte): (usize, &u8)| match byte {
+            _ if !stops.has(*byte) => true,
+            b'"' | b'\'' | b'`' => i > 0 && self.byte(start + i + 1).is_ascii_alphanumeric(),
+            b'&' => i > 0 && !self.is_parameter(start + i + 1),
+            _ => false,
+        };
+        let mut end = start + self.slice(start, start + UNQUOTED).iter().enumerate().take_while(|step| goes_on(*step)).count();
         while end > start && one_of(self.byte_before(end), b".:?") {
             end -= 1;
         }

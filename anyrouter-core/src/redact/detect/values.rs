@@ -1,6 +1,6 @@
 //! What a value looks like that may be a secret: its characters, and whether it only stands for one.
 
-use super::one_of;
+use super::{ByteSet, one_of};
 
 /// What characters a value has.
 #[derive(Clone, Copy, Debug, Default)]
@@ -197,13 +197,16 @@ fn has_word(text: &str) -> bool {
     text.split(|c: char| !c.is_ascii_alphabetic()).any(|w| w.len() >= 3)
 }
 
+/// What stands for characters that were taken out.
+const FILL: ByteSet = ByteSet::of(b"*.xX-_#");
+
 /// Filled with one character, dots or asterisks: what stands where a secret was taken out.
 pub(super) fn is_filler(value: &[u8]) -> bool {
     let tail = value.get(value.len().saturating_sub(12)..).unwrap_or_default();
     let same = tail.len() >= 4 && tail.iter().all(|b| b.eq_ignore_ascii_case(&tail[0]));
     let (mut signs, mut dots, mut row, mut last) = (0, 0, 0, 0);
     for byte in value {
-        signs += usize::from(one_of(*byte, b"*.xX-_#"));
+        signs += usize::from(FILL.has(*byte));
         dots = if *byte == b'.' { dots + 1 } else { 0 };
         // The alphabet, or the digits, in their order.
         row = if byte.is_ascii_alphanumeric() && byte.wrapping_sub(last) == 1 { row + 1 } else { 0 };
