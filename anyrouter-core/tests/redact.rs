@@ -151,6 +151,7 @@ fn a_text_in_pieces_of_any_size_is_redacted_as_the_whole() {
             stream.push(&piece.iter().collect::<String>(), &mut placeholders, &mut out).unwrap();
         }
         stream.finish(&mut placeholders, &mut out).unwrap();
+        assert_eq!(placeholders.restore(&out), text, "pieces of {size}");
         let mut shown = out.clone();
         for placeholder in placeholders.reveal().keys() {
             shown = shown.replace(placeholder, "\u{1}");

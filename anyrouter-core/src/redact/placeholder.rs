@@ -8,6 +8,7 @@
 use std::{
     borrow::{Borrow, Cow},
     collections::{BTreeMap, HashMap},
+    ops::Range,
 };
 
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -283,20 +284,33 @@ impl Placeholders {
         if !cuts.iter().any(|c| needs_escapes(part(c.start, c.end))) {
             return;
         }
-        let mut strings = Strings::default();
-        let mut done = 0;
+        self.note_places_from(&mut Strings::default(), cuts, spelt, 0..spelt.len(), reading);
+    }
+
+    /// The same for a part of a text that goes on, of which `strings` knows what came before.
+    pub(super) fn note_places_from<'t>(
+        &mut self,
+        strings: &mut Strings,
+        cuts: &[Cut],
+        spelt: &'t str,
+        range: Range<usize>,
+        reading: impl Fn(&'t str) -> Cow<'t, str>,
+    ) {
+        let part = |start: usize, end: usize| spelt.get(start..end).unwrap_or_default();
+        let mut done = range.start;
         for cut in cuts {
             strings.pass(&reading(part(done, cut.start)));
             let value = reading(part(cut.start, cut.end));
             if needs_escapes(&value)
                 && let Some(known) = self.values.get_mut(&cut.by)
-                && let stood @ (Stood::Escaped(_) | Stood::Bare) = Stood::of(&value, strings)
+                && let stood @ (Stood::Escaped(_) | Stood::Bare) = Stood::of(&value, *strings)
             {
                 known.stood = stood;
             }
             strings.pass_value();
             done = cut.end;
         }
+        strings.pass(&reading(part(done, range.end)));
     }
 
     /// The placeholder at the beginning of `text`, in any case, as models write it: its length, and its value.

@@ -1,6 +1,8 @@
 //! Redaction of text that comes in pieces, as logs and answers do.
 
-use super::{Blocked, Placeholders, Redactor, redactor::splice};
+use std::borrow::Cow;
+
+use super::{Blocked, Placeholders, Redactor, redactor::splice, strings::Strings};
 
 /// What a stream holds back before it decides, in bytes: the longest value, and what is read behind one.
 pub const HOLD: usize = 9 * 1024;
@@ -19,6 +21,8 @@ pub struct StreamRedactor<'a> {
     buffer: String,
     /// The buffer was written up to here.
     written: usize,
+    /// What is known of what was written.
+    strings: Strings,
     /// So long it was when no place to cut it was found.
     tried: usize,
 }
@@ -26,7 +30,7 @@ pub struct StreamRedactor<'a> {
 impl<'a> StreamRedactor<'a> {
     /// At the beginning of a text.
     pub fn new(redactor: &'a Redactor) -> Self {
-        Self { redactor, buffer: String::new(), written: 0, tried: 0 }
+        Self { redactor, buffer: String::new(), written: 0, strings: Strings::default(), tried: 0 }
     }
 
     /// Takes the next piece, and appends to `out` what is sure.
@@ -43,7 +47,7 @@ impl<'a> StreamRedactor<'a> {
     /// The text has ended: appends the rest. What is pushed afterwards is another text.
     pub fn finish(&mut self, placeholders: &mut Placeholders, out: &mut String) -> Result<(), Blocked> {
         self.write(true, placeholders, out)?;
-        (self.buffer, self.written, self.tried) = (String::new(), 0, 0);
+        *self = Self::new(self.redactor);
         Ok(())
     }
 
@@ -68,6 +72,7 @@ impl<'a> StreamRedactor<'a> {
         };
         let within: Vec<_> = found.into_iter().filter(|f| f.start >= self.written && f.end <= cut).collect();
         let cuts = self.redactor.cut_all(&self.buffer, &within, placeholders)?;
+        placeholders.note_places_from(&mut self.strings, &cuts, &self.buffer, self.written..cut, Cow::Borrowed);
         out.push_str(&splice(&self.buffer, self.written..cut, &cuts));
         let keep = cut.saturating_sub(CONTEXT);
         let keep = (keep..=cut).find(|at| self.buffer.is_char_boundary(*at)).unwrap_or(cut);

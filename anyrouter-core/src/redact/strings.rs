@@ -38,7 +38,7 @@ impl Strings {
 }
 
 /// How a value stood in a string of JSON that was part of a text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) enum Stood {
     /// In no such string.
     #[default]
