@@ -219,7 +219,7 @@ fn no_figure_falls() {
         ("phones_national", 0.93),
         ("business", 0.95),
         ("recognizers", 0.98),
-        ("chat", 0.96),
+        ("chat", 0.98),
         ("thai", 0.95),
         ("chinese", 0.97),
         ("secrets", 0.98),
