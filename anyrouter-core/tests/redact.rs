@@ -307,6 +307,11 @@ fn a_value_split_over_message_parts_is_found() {
     let left = PLAIN.redact_json(&json, |_, _| false, &mut placeholders).unwrap().into_inner();
     assert!(!left.contains("1111"), "{left}");
     assert_eq!(placeholders.restore_json(&left), json);
+    for (name, value) in [("Hello. password: '", "Tr0ub4dor&3x' ok"), ("password:", " Tr0ub4dor&3x"), ("SSN: ", "536221234 ok")] {
+        let parts = json!({"content": [{"type": "text", "text": name}, {"type": "text", "text": value}]}).to_string();
+        let left = PLAIN.redact_json(&parts, |_, _| false, &mut self::placeholders()).unwrap().into_inner();
+        assert!(!left.contains("Tr0ub4dor") && !left.contains("536221234"), "a name in one part and its value in the next: {left}");
+    }
 }
 
 /// What redaction under these rules leaves of text.

@@ -14,6 +14,8 @@ use super::{
 
 /// Members whose values are words of a protocol or a schema.
 const WORDS: [&str; 5] = ["type", "role", "format", "required", "enum"];
+/// How far behind it may a value begin that the part before names, as `password: '`.
+const GAP: usize = 4;
 /// How far from where two message parts meet a value may be that is split over them, in bytes.
 const REACH: usize = 1024;
 
@@ -221,7 +223,7 @@ impl Redactor {
                     break;
                 }
             }
-            for finding in self.find(&joined).into_iter().filter(|f| f.start < middle && f.end > middle) {
+            for finding in self.find(&joined).into_iter().filter(|f| f.start <= middle + GAP && f.end > middle) {
                 for (i, (number, offset, begins)) in pieces.iter().enumerate() {
                     let ends = pieces.get(i + 1).map_or(joined.len(), |next| next.2);
                     let (start, end) = (finding.start.max(*begins), finding.end.min(ends));
