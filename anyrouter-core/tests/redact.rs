@@ -646,6 +646,12 @@ fn a_value_with_escapes_in_json_within_text_is_spelt_as_where_it_comes_back() {
     let text = "{\n\"messaes Db_pass0xb_\":Z\u{fffd}word \u{fffd}:\0\0ss0xb_\":\0\u{fffd}Z\u{fffd}wocontent\"h{";
     let left = PLAIN.redact(text, &mut placeholders).unwrap().into_inner();
     assert_eq!(placeholders.restore(&left), text);
+    // So does a quote that is part of a value which is found late.
+    let mut placeholders = self::placeholders();
+    let part = |last: &str| format!("{{\"mussagesr\",\"cey\0\0\0 db_'password x\0\0\0\0\0\0\0{last}");
+    let text = format!("{}p\0\0\u{13}.\0r#s {}", part("L1>EyQAx800A77\""), &part("L0>EyQAx8=?'p")[2..]);
+    let left = PLAIN.redact(&text, &mut placeholders).unwrap().into_inner();
+    assert_eq!(placeholders.restore(&left), text);
     // What only looks like an escape is none.
     let mut placeholders = self::placeholders();
     let left = PLAIN.redact(r"login CORP\nick77, password: Tr0ub\nador", &mut placeholders).unwrap().into_inner();

@@ -287,6 +287,26 @@ impl Placeholders {
         self.note_places_from(&mut Strings::default(), cuts, spelt, 0..spelt.len(), reading);
     }
 
+    /// The same for the placeholders of a text that nothing more is taken out of.
+    pub(super) fn note_places_in(&mut self, left: &str) {
+        if !self.values.values().any(|v| needs_escapes(&v.text)) {
+            return;
+        }
+        let mut strings = Strings::default();
+        let mut done = 0;
+        for (start, end) in self.spans(left) {
+            strings.pass(left.get(done..start).unwrap_or_default());
+            let name = left.get(start..end).unwrap_or_default();
+            if let Some(known) = self.values.get_mut(name).filter(|v| needs_escapes(&v.text))
+                && let stood @ (Stood::Escaped(_) | Stood::Bare) = Stood::of(&known.text, strings)
+            {
+                known.stood = stood;
+            }
+            strings.pass_value();
+            done = end;
+        }
+    }
+
     /// The same for a part of a text that goes on, of which `strings` knows what came before.
     pub(super) fn note_places_from<'t>(
         &mut self,

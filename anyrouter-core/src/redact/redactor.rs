@@ -1,7 +1,5 @@
 //! Takes values out of text. (For JSON, see `document`.)
 
-use std::borrow::Cow;
-
 use super::{
     Action, Engine, Finding, Label, Placeholders, Rules,
     placeholder::{Known, TYPED},
@@ -106,16 +104,15 @@ impl Redactor {
 
     /// Text without what is cut, looked through until nothing is found: what stood beside a value may read otherwise without it.
     pub(super) fn take_out(&self, text: &str, cuts: &[Cut], placeholders: &mut Placeholders) -> Result<String, Blocked> {
-        placeholders.note_places(cuts, text, Cow::Borrowed);
         let mut left = splice(text, 0..text.len(), cuts);
         for _ in 0..ROUNDS {
             let more = self.cut_all(&left, &self.find(&left), placeholders)?;
             if more.is_empty() {
                 break;
             }
-            placeholders.note_places(&more, &left, Cow::Borrowed);
             left = splice(&left, 0..left.len(), &more);
         }
+        placeholders.note_places_in(&left);
         Ok(left)
     }
 
