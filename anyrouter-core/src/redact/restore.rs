@@ -180,7 +180,9 @@ impl Placeholders {
                     escape(&restored).into_owned()
                 }
                 _ => {
-                    let place = if depth == 0 { Place::Text } else { Place::Member };
+                    // A member that is a value as a whole has it as it reads.
+                    let is_whole = self.at(&text).is_some_and(|(length, _)| length == text.len());
+                    let place = if depth > 0 && is_whole { Place::Member } else { Place::Text };
                     let restored = self.restore_at(place(Strings::default()), &text);
                     if restored == text {
                         return;
