@@ -2,12 +2,13 @@
 //! pass over the same text, which checks it and keeps nothing.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
 use anyrouter_core::{
     catalog::{Catalog, Document, Prices, Protocol, Usd},
     ids::RequestId,
     wire::{
+        adjust::Adjustments,
         answer::{AnswerNames, Relay, plain},
         anthropic_messages::to_anthropic_messages,
         json::Scanner,
@@ -46,8 +47,9 @@ fn names() -> Box<AnswerNames> {
         prices,
         include_usage: false,
         prompt_estimate: 3,
-        omitted: Vec::new(),
-        notes: Vec::new(),
+        adjusted: Adjustments::default(),
+        protocol: Protocol::OpenaiChat,
+        faults: Arc::default(),
     })
 }
 
@@ -63,9 +65,11 @@ fn requests(c: &mut Criterion) {
         group.bench_function(format!("serde_json, {name}"), |b| b.iter(|| serde_json::from_slice::<IgnoredAny>(black_box(&body)).unwrap()));
         group.bench_function(format!("read, {name}"), |b| b.iter(|| ChatRequest::parse(black_box(body.clone()), 128).unwrap().stream));
         let read = ChatRequest::parse(body.clone(), 128).unwrap();
-        group.bench_function(format!("rewrite, {name}"), |b| b.iter(|| black_box(&read).to_openai_chat("up", true, &mut Vec::new()).len()));
+        group.bench_function(format!("rewrite, {name}"), |b| {
+            b.iter(|| black_box(&read).to_openai_chat(&catalog.endpoints()[0], &mut Adjustments::default()).len())
+        });
         group.bench_function(format!("translate, {name}"), |b| {
-            b.iter(|| to_anthropic_messages(black_box(&read), &catalog.endpoints()[0], &mut Vec::new(), &mut Vec::new()).unwrap().len());
+            b.iter(|| to_anthropic_messages(black_box(&read), &catalog.endpoints()[0], None, &mut Adjustments::default()).unwrap().len());
         });
     }
     group.finish();

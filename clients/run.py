@@ -6,7 +6,7 @@ from pathlib import Path
 import openai, pydantic
 
 sys.path.insert(0, str(Path(__file__).parent))
-import gateway, upstream
+import gateway, transcripts, upstream
 
 TOOLS = [{"type": "function", "function": {"name": "get_weather", "description": "The weather", "parameters": {
     "type": "object", "properties": {"city": {"type": "string"}, "unit": {"type": "string"}}, "required": ["city"]}}}]
@@ -40,7 +40,15 @@ def checks(client, model):
 
     def stream_with_usage():
         chunks = list(ask("hello", stream=True, stream_options={"include_usage": True}))
-        assert chunks[-2].usage.total_tokens == 13 and chunks[-1].choices == [] and chunks[-1].anyrouter_metadata["finishReason"] == "stop"
+        assert chunks[-1].usage.total_tokens == 13 and chunks[-1].choices == [] and chunks[-1].anyrouter_metadata["finishReason"] == "stop"
+        assert all(chunk.usage is None for chunk in chunks[:-1]), "who adds usage up counts it once"
+
+    def stream_helper_reports_usage():
+        for more in ({}, {"stream_options": {"include_usage": True}}):
+            with client.chat.completions.stream(model=model, messages=[{"role": "user", "content": "hello"}], **more) as stream:
+                for _ in stream:
+                    pass
+                assert stream.get_final_completion().usage.total_tokens == 13
 
     def tools_both_ways():
         answer = ask("weather", tools=TOOLS)
@@ -86,7 +94,7 @@ def checks(client, model):
     def models_list():
         assert model in [m.id for m in client.models.list()]
 
-    return [chat, quickstart_stream, stream_with_usage, tools_both_ways, streamed_parallel_tools, structured_output, errors_as_their_own_classes, abort_in_mid_stream, models_list]
+    return [chat, quickstart_stream, stream_with_usage, stream_helper_reports_usage, tools_both_ways, streamed_parallel_tools, structured_output, errors_as_their_own_classes, abort_in_mid_stream, models_list]
 
 
 def main():
@@ -109,6 +117,8 @@ def main():
                     except Exception as e:  # each failure is told, and the next check runs
                         failed += 1
                         print(f"  FAIL  {model} {check.__name__}: {type(e).__name__}: {e}")
+            replayed, wrong = transcripts.replay(client)
+            passed, failed = passed + replayed, failed + wrong
             node = subprocess.run(["node", options.node], env={**os.environ, "BASE_URL": boot["base_url"], "KEY": boot["inference_key"]})
             print(f"\n{passed} passed, {failed} failed")
             sys.exit(1 if failed or node.returncode else 0)

@@ -2,6 +2,8 @@
 import json, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import transcripts
+
 TEXT = ["One ", "two ", "three."]
 ARGUMENTS = {"city": "Paris", "unit": "celsius"}
 STRUCTURED = {"name": "Science fair", "day": "Friday"}
@@ -20,6 +22,8 @@ class Handler(BaseHTTPRequestHandler):
         anthropic = self.path.endswith("/messages")
         last = body["messages"][-1]["content"]
         wish = last if isinstance(last, str) else " ".join(p.get("text") or str(p.get("content", "")) for p in last)
+        if wish.startswith("replay "):
+            return self.recorded(transcripts.FOLDER / wish.removeprefix("replay "))
         if wish.startswith("busy once") and wish not in Handler.busy:
             Handler.busy.add(wish)
             return self.json(429, {"error": {"message": "secret words", "type": "rate_limit_error"}}, {"retry-after": "1"})
@@ -28,6 +32,16 @@ class Handler(BaseHTTPRequestHandler):
         if body.get("stream"):
             return self.stream(self.anthropic(body, wish) if anthropic else self.openai(body, wish), wish)
         self.json(200, self.message(body, wish) if anthropic else self.completion(body, wish))
+
+    def recorded(self, path):
+        """The response of a provider as it was recorded; an error's status is in its name."""
+        status = next((int(part) for part in path.stem.split("-") if part.isdigit() and len(part) == 3), 200) if path.stem.startswith("err-") else 200
+        data = path.read_bytes()
+        self.send_response(status)
+        self.send_header("content-type", "text/event-stream" if path.suffix == ".sse" else "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
     def json(self, status, value, headers={}):
         data = json.dumps(value).encode()

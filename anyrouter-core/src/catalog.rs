@@ -29,7 +29,9 @@
 
 #[cfg(feature = "builtin")]
 mod builtin;
+mod dialect;
 mod document;
+mod faults;
 mod names;
 mod price;
 mod resolve;
@@ -44,10 +46,12 @@ use std::{
 use serde::Serialize;
 
 pub use self::{
+    dialect::{Dialect, ForcedTool, OutputLimit, ReasoningBack, Reasons, Sampling, ThinkingForm},
     document::{
         CatalogError, Document, EndpointEntry, KeySource, ModelEntry, Price, PriceEntry, ProtocolKey, ProviderEntry, SourceEntry,
         TermsEntry, VirtualEntry,
     },
+    faults::{FailureClass, FaultFacts, FaultRow, FaultTable},
     names::{ModelName, Variant, normalise},
     price::{PriceError, Prices, Usd},
     terms::{Fact, Terms, Traffic, Zdr},
@@ -198,9 +202,18 @@ pub struct Endpoint {
     pub stream_usage: bool,
     /// Where price and limits come from, if the catalog says.
     pub source: Option<Arc<str>>,
+    /// The dialects of the protocols in which it answers, as [`addresses`](Self::addresses).
+    #[serde(skip)]
+    pub dialects: Vec<Arc<Dialect>>,
 }
 
 impl Endpoint {
+    /// The facts about what it takes in `protocol`.
+    pub fn dialect(&self, protocol: Protocol) -> Arc<Dialect> {
+        let at = self.addresses.iter().position(|a| a.protocol == protocol);
+        at.and_then(|at| self.dialects.get(at)).cloned().unwrap_or_default()
+    }
+
     /// The address that a request which came in as `inbound` goes to: the same protocol where the provider has it, else OpenAI
     /// chat, else the first that is built.
     pub fn address(&self, inbound: Protocol) -> Option<&Address> {
@@ -239,6 +252,7 @@ pub struct Catalog {
     models: Vec<Model>,
     endpoints: Vec<Endpoint>,
     virtuals: Vec<VirtualModel>,
+    faults: Arc<FaultTable>,
     names: HashMap<String, usize, foldhash::fast::FixedState>,
 }
 
@@ -286,6 +300,11 @@ impl Catalog {
     /// The names that stand for lists of models.
     pub fn virtual_models(&self) -> &[VirtualModel] {
         &self.virtuals
+    }
+
+    /// The meaning of providers' errors.
+    pub fn faults(&self) -> &Arc<FaultTable> {
+        &self.faults
     }
 
     /// The model of this id, alias or bare name, as a place in [`models`](Self::models).

@@ -57,7 +57,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth: 128, answer: 64 << 20, event: 4 << 20, attempts: 8 }
+        Self { depth: 128, answer: 64 << 20, event: 32 << 20, attempts: 8 }
     }
 }
 

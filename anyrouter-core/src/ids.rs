@@ -95,6 +95,11 @@ impl RequestId {
         Some(Self(bytes.try_into().ok()?))
     }
 
+    /// The bare 24 hexadecimal digits.
+    pub fn hex(&self) -> String {
+        self.with_prefix("")
+    }
+
     /// The generation id that carries the same key: `gen-` and 24 hexadecimal digits.
     pub fn generation(&self) -> String {
         self.with_prefix("gen-")

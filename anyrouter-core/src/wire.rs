@@ -4,9 +4,11 @@
 //! Same protocol on both sides: a scan for top-level members, no tree. Sources: OpenAI's API reference (chat completions),
 //! Anthropic's API reference (messages), and the WHATWG HTML standard, section 9.2 (server-sent events).
 
+pub mod adjust;
 pub mod answer;
 pub mod anthropic_messages;
 pub mod error;
+pub mod fault;
 pub mod json;
 pub mod openai_chat;
 pub mod sse;

@@ -5,12 +5,13 @@
 //! shows the difference.
 #![allow(clippy::disallowed_methods, clippy::expect_used, clippy::panic, clippy::unwrap_used)] // transcripts are files
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, sync::Arc};
 
 use anyrouter_core::{
     catalog::{Catalog, Document, Prices, Protocol, Usd},
     ids::RequestId,
     wire::{
+        adjust::Adjustments,
         answer::{AnswerFault, AnswerNames, Relay, plain},
         anthropic_messages::to_anthropic_messages,
         openai_chat::ChatRequest,
@@ -34,8 +35,9 @@ fn names(include_usage: bool) -> Box<AnswerNames> {
         prices,
         include_usage,
         prompt_estimate: 3,
-        omitted: Vec::new(),
-        notes: Vec::new(),
+        adjusted: Adjustments::default(),
+        protocol: Protocol::OpenaiChat,
+        faults: Arc::default(),
     })
 }
 
@@ -202,7 +204,7 @@ proptest! {
         let body = json!({"model": "a/m", "stop": stop, "tool_choice": choice, "messages": [
             {"role": "user", "content": content}, {"role": "assistant", "tool_calls": [{"id": "t", "type": "function", "function": {"name": "f", "arguments": arguments.to_string()}}]}, {"role": "tool", "tool_call_id": "t", "content": "x"}]});
         let request = ChatRequest::parse(Bytes::from(body.to_string()), 64).unwrap();
-        if let Ok(out) = to_anthropic_messages(&request, &catalog.endpoints()[0], &mut Vec::new(), &mut Vec::new()) {
+        if let Ok(out) = to_anthropic_messages(&request, &catalog.endpoints()[0], None, &mut Adjustments::default()) {
             let out: Value = serde_json::from_slice(&out).unwrap();
             let roles: Vec<&str> = out["messages"].as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
             prop_assert!(roles.windows(2).all(|w| w[0] != w[1]), "turns alternate: {roles:?}");

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
-use super::{Fact, Protocol, Terms, Tier, Usd, Zdr, price::PriceError};
+use super::{Dialect, Fact, FaultRow, Protocol, Terms, Tier, Usd, Zdr, price::PriceError};
 
 /// One document. Every member may be left out; what is left out is unknown, or stays as an earlier document has it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Document {
     /// Names that stand for lists of models.
     #[serde(default, rename = "virtual")]
     pub virtuals: Vec<VirtualEntry>,
+    /// The meaning of providers' errors; these rows come before the built-in ones.
+    #[serde(default)]
+    pub fault: Vec<FaultRow>,
     /// The pages that facts were read on, by a short name, so that a page is written once.
     #[serde(default)]
     pub sources: BTreeMap<String, SourceEntry>,
@@ -69,6 +72,9 @@ pub struct ProviderEntry {
     /// Its data terms.
     #[serde(default)]
     pub terms: TermsEntry,
+    /// Facts about what its endpoints take; each replaces the built-in one.
+    #[serde(default)]
+    pub dialect: Dialect,
 }
 
 /// A protocol as a key of a table.
@@ -234,6 +240,9 @@ pub struct EndpointEntry {
     pub protocol: Option<Protocol>,
     /// An address of its own.
     pub base_url: Option<String>,
+    /// Facts about what it takes; each replaces the provider's.
+    #[serde(default)]
+    pub dialect: Dialect,
     /// Where price and limits come from.
     pub source: Option<String>,
 }
@@ -251,6 +260,8 @@ pub struct PriceEntry {
     pub cache_read: Option<Price>,
     /// A million tokens written to the provider's cache.
     pub cache_write: Option<Price>,
+    /// A million tokens written to the provider's cache for an hour; left out: as `cache_write`.
+    pub cache_write_1h: Option<Price>,
     /// A request.
     pub request: Option<Price>,
     /// An image.

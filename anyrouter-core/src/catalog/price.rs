@@ -76,6 +76,8 @@ pub struct Prices {
     pub cache_read: Option<Usd>,
     /// A token of prompt written to the provider's cache.
     pub cache_write: Option<Usd>,
+    /// A token of prompt written to the provider's cache for an hour; left out: as `cache_write`.
+    pub cache_write_1h: Option<Usd>,
     /// A request.
     pub request: Option<Usd>,
     /// An image.

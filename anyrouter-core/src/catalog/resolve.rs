@@ -8,8 +8,8 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Address, Catalog, CatalogError, Document, Endpoint, EndpointEntry, Model, ModelEntry, Prices, Protocol, Provider, ProviderEntry, Terms,
-    Tier, VirtualModel, normalise,
+    Address, Catalog, CatalogError, Dialect, Document, Endpoint, EndpointEntry, FaultRow, FaultTable, Model, ModelEntry, Prices, Protocol,
+    Provider, ProviderEntry, Terms, Tier, VirtualModel, normalise,
 };
 use crate::ids::{ModelId, ProviderSlug, push_hex};
 
@@ -29,6 +29,8 @@ struct Building {
     providers: Vec<ProviderPart>,
     models: Vec<ModelPart>,
     virtuals: Vec<VirtualModel>,
+    /// The last document's come first.
+    faults: Vec<FaultRow>,
 }
 
 struct ProviderPart {
@@ -65,6 +67,7 @@ impl Building {
             }
             self.add_model(entry, document, &path)?;
         }
+        self.faults.splice(0..0, document.fault.iter().cloned());
         for entry in &document.virtuals {
             let models = entry.models.iter().map(|m| m.as_str().into()).collect();
             self.virtuals.retain(|v| v.id.as_str() != entry.id);
@@ -115,6 +118,7 @@ impl Building {
             stream_usage: over.stream_usage.or(under.stream_usage),
             http2: over.http2.or(under.http2),
             terms: under.terms,
+            dialect: under.dialect.overlaid(&over.dialect),
         };
         Ok(())
     }
@@ -172,7 +176,8 @@ impl Building {
                     let problem = format!("no provider `{}`; add a [[provider]] with that slug", e.entry.provider);
                     return Err(invalid(format!("{}.provider", e.path), problem));
                 };
-                endpoints.push(endpoint(e, part, (at, provider), (models.len(), endpoints.len()))?);
+                let of_provider = self.providers.get(at).map(|p| p.entry.dialect.clone()).unwrap_or_default();
+                endpoints.push(endpoint(e, part, (at, provider), &of_provider, (models.len(), endpoints.len()))?);
             }
             let index = models.len();
             models.push(Model {
@@ -206,7 +211,8 @@ impl Building {
             names.entry(endpoint.upstream_model.to_string()).or_insert(endpoint.model_index);
         }
         let version = version(&providers, &models, &endpoints, &self.virtuals)?;
-        Ok(Catalog { version: version.into(), providers, models, endpoints, virtuals: self.virtuals, names })
+        let faults = Arc::new(FaultTable::with(self.faults));
+        Ok(Catalog { version: version.into(), providers, models, endpoints, virtuals: self.virtuals, faults, names })
     }
 }
 
@@ -228,6 +234,7 @@ impl EndpointPart {
                 completion: entry.price.completion.or(under.price.completion),
                 cache_read: entry.price.cache_read.or(under.price.cache_read),
                 cache_write: entry.price.cache_write.or(under.price.cache_write),
+                cache_write_1h: entry.price.cache_write_1h.or(under.price.cache_write_1h),
                 request: entry.price.request.or(under.price.request),
                 image: entry.price.image.or(under.price.image),
                 audio: entry.price.audio.or(under.price.audio),
@@ -239,6 +246,7 @@ impl EndpointPart {
             terms: under.terms,
             protocol: entry.protocol.or(under.protocol),
             base_url: entry.base_url.or(under.base_url),
+            dialect: under.dialect.overlaid(&entry.dialect),
             source: entry.source.or(under.source),
         };
     }
@@ -276,6 +284,7 @@ fn endpoint(
     part: &EndpointPart,
     model: &ModelPart,
     (provider_index, provider): (usize, &Provider),
+    of_provider: &Dialect,
     (model_index, index): (usize, usize),
 ) -> Result<Endpoint, CatalogError> {
     let entry = &part.entry;
@@ -306,7 +315,12 @@ fn endpoint(
     let amount = |at: &'static str, p: &Option<super::document::Price>| {
         p.as_ref().map(super::document::Price::amount).transpose().map_err(|e| price(at, e))
     };
+    let upstream_model = entry.upstream_model.as_deref().unwrap_or(slug);
+    let dialect = |a: &Address| {
+        Arc::new(Dialect::builtin(provider.slug.as_str(), a.protocol, upstream_model).overlaid(of_provider).overlaid(&entry.dialect))
+    };
     Ok(Endpoint {
+        dialects: addresses.iter().map(dialect).collect(),
         id: format!("{}/{}", entry.provider, model.entry.id.replace('/', "-")).into(),
         index,
         provider_index,
@@ -316,7 +330,7 @@ fn endpoint(
         provider_names: provider_names(provider.slug.as_str(), &entry.provider, &provider.name),
         model_index,
         model: ModelId::from(model.entry.id.as_str()),
-        upstream_model: Arc::from(entry.upstream_model.as_deref().unwrap_or(slug)),
+        upstream_model: Arc::from(upstream_model),
         context: entry.context,
         max_output: entry.max_output,
         prices: Prices {
@@ -324,6 +338,7 @@ fn endpoint(
             completion: token("completion", &entry.price.completion)?,
             cache_read: token("cache_read", &entry.price.cache_read)?,
             cache_write: token("cache_write", &entry.price.cache_write)?,
+            cache_write_1h: token("cache_write_1h", &entry.price.cache_write_1h)?,
             request: amount("request", &entry.price.request)?,
             image: amount("image", &entry.price.image)?,
             audio: token("audio", &entry.price.audio)?,

@@ -115,7 +115,7 @@ enum Phase {
 
 impl Streaming {
     fn new(gateway: Arc<Gateway>, begun: Begun) -> Self {
-        let Begun { recorder, endpoint, relay, upstream, out: first, done, deadline, placeholders, .. } = begun;
+        let Begun { recorder, endpoint, relay, upstream, out: first, done, fault, deadline, placeholders, .. } = begun;
         let mut restoring = placeholders.map(Restoring::new);
         let mut out = Vec::new();
         match &mut restoring {
@@ -136,7 +136,9 @@ impl Streaming {
             idle: None,
             deadline,
         };
-        if done {
+        if let Some(fault) = fault {
+            it.fail(&Failure::of_answer(fault, 200));
+        } else if done {
             it.complete();
         }
         it
@@ -391,6 +393,8 @@ fn name(headers: &mut HeaderMap, id: RequestId) {
 fn event_stream(headers: &mut HeaderMap) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // A proxy such as nginx hands each event on at once.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
 }
 
 fn number(headers: &mut HeaderMap, name: &'static str, value: u64) {

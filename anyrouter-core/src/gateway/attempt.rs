@@ -25,9 +25,11 @@ use crate::{
     time::Timestamp,
     usage::Outcome,
     wire::{
-        answer::{AnswerNames, PlainAnswer, Relay, plain},
+        adjust::Adjustments,
+        answer::{AnswerFault, AnswerNames, PlainAnswer, Progress, Relay, plain},
         anthropic_messages,
         error::{ApiError, Failure, FailureClass},
+        fault::{Origin, retry_after},
         openai_chat::{self, ChatRequest, RequestFault},
     },
 };
@@ -63,15 +65,17 @@ pub(super) struct Begun {
     /// What the client gets of the first bytes.
     pub(super) out: Vec<u8>,
     pub(super) done: bool,
+    /// It broke off right behind them.
+    pub(super) fault: Option<AnswerFault>,
     pub(super) headers: HeaderMap,
     pub(super) deadline: Timestamp,
     pub(super) placeholders: Option<Box<Placeholders>>,
 }
 
-/// The longest wait that is passed on from a provider, in seconds.
-const RETRY_AFTER: u64 = 86_400;
 /// The most that is read of an error response, in bytes.
 const ERROR_BODY: usize = 64 << 10;
+/// The most that is held of a stream before the client is given something, in bytes.
+const HELD: usize = 64 << 10;
 
 impl Job {
     /// Tries, and answers. A stream whose upstream is slow is answered before its first event, and tried on within its body.
@@ -128,7 +132,10 @@ impl Job {
                 continue;
             }
             tried += 1;
-            recorder.trying(endpoint, now);
+            let catalog = world.catalog.catalog();
+            let endpoints = catalog.models().get(endpoint.model_index).map(|m| catalog.endpoints_of(m)).unwrap_or_default();
+            let is_only = endpoints.iter().filter(|e| has_credential(e)).count() < 2;
+            recorder.trying(endpoint, is_only, now);
             let attempt =
                 Attempt { gateway: &gateway, world: &world, request: &request, eligible, started: now, deadline, notes: &plan.notes };
             match attempt.run(&recorder).await {
@@ -139,7 +146,7 @@ impl Job {
                     recorder.answered(endpoint, status, now);
                     return Attempted::Plain(recorder, names, answer);
                 }
-                Ok(Success::Stream { relay, upstream, out, done, headers, status }) => {
+                Ok(Success::Stream { relay, upstream, out, done, fault, headers, status }) => {
                     recorder.answered(endpoint, status, now);
                     let endpoint = endpoint.id.clone();
                     return Attempted::Stream(Box::new(Begun {
@@ -149,6 +156,7 @@ impl Job {
                         upstream,
                         out,
                         done,
+                        fault,
                         headers,
                         deadline,
                         placeholders,
@@ -185,7 +193,15 @@ impl Job {
 
 enum Success {
     Plain(Box<AnswerNames>, PlainAnswer, u16),
-    Stream { relay: Relay, upstream: Pin<Box<dyn UpstreamBody>>, out: Vec<u8>, done: bool, headers: HeaderMap, status: u16 },
+    Stream {
+        relay: Relay,
+        upstream: Pin<Box<dyn UpstreamBody>>,
+        out: Vec<u8>,
+        done: bool,
+        fault: Option<AnswerFault>,
+        headers: HeaderMap,
+        status: u16,
+    },
 }
 
 enum Fault {
@@ -223,7 +239,7 @@ impl Attempt<'_> {
     async fn run(self, recorder: &Recorder) -> Result<Success, Fault> {
         let (gateway, endpoint) = (self.gateway, self.eligible.endpoint());
         let address = endpoint.address(INBOUND).ok_or(FailureClass::ModelMissing)?;
-        let mut names = self.names(recorder);
+        let mut names = self.names(recorder, address.protocol);
         let request = self.upstream_request(address, &mut names)?;
         let left = self.deadline.since(self.started);
         let first_byte = within(gateway, gateway.deadlines.first_byte.min(left), async {
@@ -231,7 +247,7 @@ impl Attempt<'_> {
             names.latency_ms = u64::try_from(gateway.ports.clock.now().since(self.started).as_millis()).unwrap_or(u64::MAX);
             let status = response.status.as_u16();
             if !response.status.is_success() {
-                return Err(Fault::Endpoint(read_error(status, response).await));
+                return Err(Fault::Endpoint(read_error(names.origin(), gateway.ports.clock.now(), status, response).await));
             }
             if self.request.stream {
                 self.first_event(address.protocol, names, status, response).await
@@ -244,8 +260,10 @@ impl Attempt<'_> {
             Head::Stream(success) => Ok(success),
             Head::Plain(names, status, response) => {
                 let left = self.deadline.since(gateway.ports.clock.now());
-                let body = within(gateway, left, collect(gateway, response.body, gateway.limits.answer)).await;
-                let body = body.ok_or(FailureClass::Timeout)??.ok_or(FailureClass::BadAnswer)?;
+                let body = within(gateway, left, collect(gateway, Vec::new(), response.body, gateway.limits.answer)).await;
+                let limit = gateway.limits.answer;
+                let too_long = || Fault::Endpoint(Failure::of_answer(AnswerFault::TooLong { limit }, status));
+                let body = body.ok_or(FailureClass::Timeout)??.ok_or_else(too_long)?;
                 match plain(address.protocol, &names, &body) {
                     Ok(answer) => Ok(Success::Plain(names, answer, status)),
                     Err(fault) => Err(Fault::Endpoint(Failure::of_answer(fault, status))),
@@ -254,7 +272,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn names(&self, recorder: &Recorder) -> Box<AnswerNames> {
+    fn names(&self, recorder: &Recorder, protocol: Protocol) -> Box<AnswerNames> {
         let endpoint = self.eligible.endpoint();
         Box::new(AnswerNames {
             id: recorder.id(),
@@ -267,8 +285,9 @@ impl Attempt<'_> {
             prices: endpoint.prices,
             include_usage: self.request.include_usage,
             prompt_estimate: self.request.volume.tokens(),
-            omitted: Vec::new(),
-            notes: self.notes.to_vec(),
+            adjusted: Adjustments { notes: self.notes.to_vec(), ..Adjustments::default() },
+            protocol,
+            faults: self.world.catalog.catalog().faults().clone(),
         })
     }
 
@@ -295,18 +314,24 @@ impl Attempt<'_> {
             if let Some(credential) = credential {
                 headers.insert("x-api-key", secret(credential.expose().clone())?);
             }
-            let body = anthropic_messages::to_anthropic_messages(self.request, endpoint, &mut names.omitted, &mut names.notes);
+            let user = self.request.user.as_deref();
+            let body = anthropic_messages::to_anthropic_messages(self.request, endpoint, user, &mut names.adjusted);
+            if let Ok(betas) = HeaderValue::try_from(names.adjusted.betas.join(","))
+                && !betas.is_empty()
+            {
+                headers.insert("anthropic-beta", betas);
+            }
             (anthropic_messages::path(&address.base_url), vec![body.map_err(Fault::Request)?])
         } else {
             if let Some(credential) = credential {
                 headers.insert(header::AUTHORIZATION, secret(format!("Bearer {}", credential.expose()))?);
             }
-            (openai_chat::PATH, self.request.to_openai_chat(&endpoint.upstream_model, endpoint.stream_usage, &mut names.omitted))
+            (openai_chat::PATH, self.request.to_openai_chat(endpoint, &mut names.adjusted))
         };
         Ok(UpstreamRequest { address: address.clone(), path, headers, body })
     }
 
-    /// Reads until there is an event for the client: before it, another endpoint can still be tried.
+    /// Reads until the client is given something, or more is held than may be: before that, another endpoint can still be tried.
     async fn first_event(
         &self,
         protocol: Protocol,
@@ -315,35 +340,58 @@ impl Attempt<'_> {
         response: UpstreamResponse,
     ) -> Result<Head, Fault> {
         let kind = response.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        if !kind.to_ascii_lowercase().starts_with("text/event-stream") {
+        let mut is_stream = kind.to_ascii_lowercase().starts_with("text/event-stream");
+        let (mut upstream, mut begun) = (response.body, Vec::new());
+        // Some providers give no content type, or another one: what reads as events is events.
+        while !is_stream {
+            match reads_as_events(&begun) {
+                Some(true) => is_stream = true,
+                Some(false) => break,
+                None => match poll_fn(|cx| upstream.as_mut().poll_next(cx)).await {
+                    Some(bytes) => begun.extend_from_slice(&bytes?),
+                    None => break,
+                },
+            }
+        }
+        if !is_stream {
             // A stream was asked for: JSON here is an error in a 200, and anything else is not for the client.
-            let body = collect(self.gateway, response.body, ERROR_BODY).await?.unwrap_or_default();
-            let fault = plain(protocol, &names, &body).map_or_else(|f| f, |_| crate::wire::answer::AnswerFault::NotTheProtocol("a stream"));
+            let body = collect(self.gateway, begun, upstream, ERROR_BODY).await?.unwrap_or_default();
+            let fault = plain(protocol, &names, &body).map_or_else(|f| f, |_| AnswerFault::NotTheProtocol("a stream"));
             return Err(Fault::Endpoint(Failure::of_answer(fault, status)));
         }
         let mut relay = Relay::new(protocol, names, self.gateway.limits.event);
-        let (mut upstream, mut out) = (response.body, Vec::with_capacity(1024));
+        let mut out = Vec::with_capacity(1024);
         loop {
-            let progress = match poll_fn(|cx| upstream.as_mut().poll_next(cx)).await {
-                Some(bytes) => relay.feed(&bytes?, &mut out),
-                None => relay.end(&mut out).map(|()| crate::wire::answer::Progress { answered: true, done: true }),
-            };
-            match progress {
-                Ok(progress) if progress.answered || progress.done => {
-                    return Ok(Head::Stream(Success::Stream {
-                        relay,
-                        upstream,
-                        out,
-                        done: progress.done,
-                        headers: response.headers,
-                        status,
-                    }));
+            let progress = if begun.is_empty() {
+                match poll_fn(|cx| upstream.as_mut().poll_next(cx)).await {
+                    Some(bytes) => relay.feed(&bytes?, &mut out),
+                    None => relay.end(&mut out).map(|()| Progress { answered: true, done: true }),
                 }
-                Ok(_) => out.clear(),
+            } else {
+                relay.feed(&std::mem::take(&mut begun), &mut out)
+            };
+            let (done, fault) = match progress {
+                Ok(progress) => (progress.done, None),
+                Err(fault) if relay.has_given() => (false, Some(fault)),
                 Err(fault) => return Err(Fault::Endpoint(Failure::of_answer(fault, status))),
+            };
+            if done || relay.has_given() || out.len() > HELD {
+                let headers = response.headers;
+                return Ok(Head::Stream(Success::Stream { relay, upstream, out, done, fault, headers, status }));
             }
         }
     }
+}
+
+/// Whether a body reads as server-sent events; none where there is too little of it to tell.
+fn reads_as_events(body: &[u8]) -> Option<bool> {
+    const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    if FIELDS.iter().any(|f| text.starts_with(f)) {
+        return Some(true);
+    }
+    let may_become = FIELDS.iter().any(|f| f.starts_with(text)) || b"\xef\xbb\xbf".starts_with(text);
+    if may_become && body.len() < ERROR_BODY { None } else { Some(false) }
 }
 
 enum Head {
@@ -351,10 +399,9 @@ enum Head {
     Stream(Success),
 }
 
-/// What an error response means.
-async fn read_error(status: u16, response: UpstreamResponse) -> Failure {
-    let retry_after = response.headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse::<f64>().ok());
-    let retry_after = retry_after.filter(|s| *s >= 0.0).map(|s| (s.ceil() as u64).min(RETRY_AFTER));
+/// Reads an error response.
+async fn read_error(origin: Origin<'_>, now: Timestamp, status: u16, response: UpstreamResponse) -> Failure {
+    let asked = retry_after(&response.headers, now);
     let (mut body, mut read) = (response.body, Vec::new());
     while read.len() < ERROR_BODY {
         match poll_fn(|cx| body.as_mut().poll_next(cx)).await {
@@ -362,12 +409,18 @@ async fn read_error(status: u16, response: UpstreamResponse) -> Failure {
             Some(Err(_)) | None => break,
         }
     }
-    Failure::of_response(status, retry_after, &read)
+    let mut failure = Failure::of_error(status, origin.read_body(status, &read));
+    failure.retry_after = failure.retry_after.or(asked);
+    failure
 }
 
-/// The whole of a body; `None` where it has more than `limit` bytes. A body that is idle for too long is a fault.
-async fn collect(gateway: &Gateway, mut body: Pin<Box<dyn UpstreamBody>>, limit: usize) -> Result<Option<Vec<u8>>, Fault> {
-    let mut read: Vec<u8> = Vec::new();
+/// The whole of a body, after what was `read` of it; `None` where it has more than `limit` bytes. A body that is idle for too long is a fault.
+async fn collect(
+    gateway: &Gateway,
+    mut read: Vec<u8>,
+    mut body: Pin<Box<dyn UpstreamBody>>,
+    limit: usize,
+) -> Result<Option<Vec<u8>>, Fault> {
     loop {
         let next = within(gateway, gateway.deadlines.idle, poll_fn(|cx| body.as_mut().poll_next(cx))).await;
         match next.ok_or(FailureClass::Timeout)? {

@@ -1,6 +1,6 @@
 //! The one record of a request, from its slot to its commit.
 
-use std::{sync::Arc, task::Poll, time::Duration};
+use std::{sync::Arc, task::Poll};
 
 use http::Response;
 
@@ -36,6 +36,8 @@ pub(super) struct Recorder {
     prompt_estimate: u64,
     /// When the last attempt began.
     tried_at: Timestamp,
+    /// It was at its model's only endpoint.
+    is_only: bool,
     /// When the first byte of the answer came.
     first_byte: Option<Timestamp>,
     /// Microseconds that were spent waiting for upstreams.
@@ -60,6 +62,7 @@ impl Recorder {
             is_redacted: false,
             prompt_estimate: 0,
             tried_at,
+            is_only: false,
             first_byte: None,
             waited: 0,
             failures: Vec::new(),
@@ -91,8 +94,9 @@ impl Recorder {
     }
 
     /// Notes that an endpoint is being asked.
-    pub(super) fn trying(&mut self, endpoint: &Endpoint, now: Timestamp) {
+    pub(super) fn trying(&mut self, endpoint: &Endpoint, is_only: bool, now: Timestamp) {
         self.tried_at = now;
+        self.is_only = is_only;
         self.record.model = Some(endpoint.model.clone());
         self.record.endpoint = Some(endpoint.id.clone());
         self.record.provider = Some(endpoint.provider.clone());
@@ -102,6 +106,7 @@ impl Recorder {
 
     /// Notes that an endpoint failed, and lets routing learn from it.
     pub(super) fn failed(&mut self, endpoint: &Endpoint, failure: &Failure, since: Timestamp) {
+        let is_only = self.is_only;
         let now = self.now();
         let latency = u64::try_from(now.since(since).as_micros()).unwrap_or(u64::MAX);
         self.waited = self.waited.saturating_add(latency);
@@ -113,8 +118,8 @@ impl Recorder {
         });
         let error_code = failure.code.clone().unwrap_or_else(|| failure.outcome().to_owned());
         self.failures.push(AttemptNote { backend: endpoint.id.to_string(), status: failure.status, error_code, is_final: false });
-        let retry_after = failure.retry_after.map(Duration::from_secs);
-        let seen = if failure.class.is_the_endpoints() { Observation::Failed { retry_after } } else { Observation::Nothing };
+        let retry_after = failure.retry_after;
+        let seen = if failure.class.is_the_endpoints() { Observation::Failed { retry_after, is_only } } else { Observation::Nothing };
         self.gateway.health.observe(&endpoint.id, seen, since, now);
     }
 
@@ -137,8 +142,8 @@ impl Recorder {
         let error_code = failure.code.clone().unwrap_or_else(|| failure.outcome().to_owned());
         self.failures.push(AttemptNote { backend: endpoint.to_string(), status: failure.status, error_code, is_final: true });
         if failure.class.is_the_endpoints() {
-            let retry_after = failure.retry_after.map(Duration::from_secs);
-            self.gateway.health.observe(endpoint, Observation::Failed { retry_after }, self.tried_at, self.now());
+            let seen = Observation::Failed { retry_after: failure.retry_after, is_only: self.is_only };
+            self.gateway.health.observe(endpoint, seen, self.tried_at, self.now());
         }
     }
 

@@ -1,7 +1,7 @@
 //! How endpoints have fared lately: a cooldown that opens on failures of theirs, with half-open probes and backoff, and what was
 //! measured of their speed.
 //!
-//! A failure opens a cooldown of 1 s; each further one in a row doubles it, up to 60 s; a provider's `Retry-After` lengthens it, up to
+//! A failure opens a cooldown of 1 s, and of a model's only endpoint the third in a row does; each further one in a row doubles it, up to 60 s; a provider's `Retry-After` lengthens it, up to
 //! 300 s. Requests that were under way together and fail together are one failure. When it is over, one request at a time is let through; its success closes the cooldown, its failure opens the next.
 //! Measurements are kept for five minutes. An endpoint whose first byte takes four times as long as the quickest candidate's, and
 //! more than a second, goes behind the others for as long as it was measured so within the last minute, and is tried again after. A
@@ -23,6 +23,8 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 /// The longest that a provider can ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(300);
+/// Failures in a row of a model's only endpoint that open no cooldown.
+const BEARABLE: u32 = 2;
 /// A probe that has not ended after this does not keep another from being made.
 const PROBE: Duration = Duration::from_secs(30);
 /// How long measurements count, and how many are kept.
@@ -43,6 +45,8 @@ pub enum Observation {
     Failed {
         /// How long the provider asks to be left alone.
         retry_after: Option<Duration>,
+        /// The model has no other endpoint: a cooldown would keep everybody waiting, and opens only after three failures in a row.
+        is_only: bool,
     },
     /// It showed nothing: the request was at fault, or the client went away.
     Nothing,
@@ -102,7 +106,7 @@ impl Health {
         if state.cooldown(now).is_some() {
             return false;
         }
-        if state.failures > 0 {
+        if state.cooldown_until.is_some() {
             state.probing_since = Some(now);
         }
         true
@@ -124,16 +128,26 @@ impl Health {
                 }
                 keep(&mut state.first_bytes, now, first_byte);
             }
-            Observation::Failed { retry_after } => {
+            Observation::Failed { retry_after, is_only } => {
                 if !is_late {
                     state.failures = state.failures.saturating_add(1);
                 }
-                let backoff = FIRST.saturating_mul(1 << state.failures.saturating_sub(1).min(6)).min(LONGEST);
+                state.failed_at = Some(now);
+                let bearable = if is_only { BEARABLE } else { 0 };
+                let Some(over) = state.failures.checked_sub(bearable + 1) else { return };
+                let backoff = FIRST.saturating_mul(1 << over.min(6)).min(LONGEST);
                 let until = now.after(backoff.max(retry_after.unwrap_or_default().min(LONGEST_ASKED)));
                 state.cooldown_until = Some(state.cooldown_until.map_or(until, |known| known.max(until)));
-                state.failed_at = Some(now);
             }
             Observation::Nothing => {}
+        }
+    }
+
+    /// Forgets that `endpoint` failed: its address or its credential is another one.
+    pub fn forgive(&self, endpoint: &EndpointId) {
+        let mut states = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = states.get_mut(endpoint) {
+            (state.failures, state.failed_at, state.cooldown_until, state.probing_since) = (0, None, None, None);
         }
     }
 
@@ -205,7 +219,7 @@ mod tests {
         Timestamp::from_millis(1_000_000 + seconds * 1000)
     }
 
-    const FAILED: Observation = Observation::Failed { retry_after: None };
+    const FAILED: Observation = Observation::Failed { retry_after: None, is_only: false };
 
     #[test]
     fn cooldown_doubles_and_one_success_closes_it() {
@@ -231,7 +245,7 @@ mod tests {
     fn what_began_before_a_failure_neither_closes_nor_doubles_nor_shortens_the_cooldown() {
         let (health, e) = (Health::default(), endpoint());
         let left = |now| health.view(&e, now).cooldown.map(|d| d.as_secs());
-        health.observe(&e, Observation::Failed { retry_after: Some(Duration::from_secs(10)) }, at(5), at(5));
+        health.observe(&e, Observation::Failed { retry_after: Some(Duration::from_secs(10)), is_only: false }, at(5), at(5));
         for _ in 0..20 {
             health.observe(&e, FAILED, at(4), at(6));
         }
@@ -255,11 +269,28 @@ mod tests {
     }
 
     #[test]
+    fn a_models_only_endpoint_cools_down_after_three_failures_in_a_row() {
+        let (health, e) = (Health::default(), endpoint());
+        let fail = |seconds| health.observe(&e, Observation::Failed { retry_after: None, is_only: true }, at(seconds), at(seconds));
+        fail(0);
+        fail(1);
+        assert!(health.begin(&e, at(2)) && health.begin(&e, at(2)), "everybody is served, and nobody probes");
+        health.observe(&e, Observation::Answered { first_byte: 5 }, at(2), at(2));
+        fail(3);
+        fail(4);
+        assert_eq!(health.cooldown(&e, at(4)), None, "they were not three in a row");
+        fail(5);
+        assert_eq!(health.cooldown(&e, at(5)), Some(Duration::from_secs(1)));
+        health.forgive(&e);
+        assert!(health.begin(&e, at(5)) && health.begin(&e, at(5)));
+    }
+
+    #[test]
     fn retry_after_is_honoured_within_bounds() {
         let (health, e) = (Health::default(), endpoint());
-        health.observe(&e, Observation::Failed { retry_after: Some(Duration::from_secs(7)) }, at(0), at(0));
+        health.observe(&e, Observation::Failed { retry_after: Some(Duration::from_secs(7)), is_only: false }, at(0), at(0));
         assert_eq!(health.view(&e, at(0)).cooldown, Some(Duration::from_secs(7)));
-        health.observe(&e, Observation::Failed { retry_after: Some(Duration::from_secs(99_999)) }, at(0), at(0));
+        health.observe(&e, Observation::Failed { retry_after: Some(Duration::from_secs(99_999)), is_only: false }, at(0), at(0));
         assert_eq!(health.view(&e, at(0)).cooldown, Some(LONGEST_ASKED));
     }
 

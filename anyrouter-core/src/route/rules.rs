@@ -39,7 +39,10 @@ fn hits<'a>(endpoint: &'a Endpoint, request: &'a Request<'_>) -> impl Iterator<I
     let (needs, preferences) = (request.needs, request.preferences);
     let context =
         needs.min_context.filter(|(floor, _)| endpoint.context.is_none_or(|c| c < *floor)).map(|(_, member)| Hit::Context(member));
-    let max_output = endpoint.max_output.filter(|most| needs.max_tokens.is_some_and(|asked| asked > *most)).map(Hit::MaxOutput);
+    // Elsewhere it is lowered to what the endpoint gives.
+    let max_output =
+        endpoint.max_output.filter(|most| preferences.require_parameters && needs.max_tokens.is_some_and(|asked| asked > *most));
+    let max_output = max_output.map(Hit::MaxOutput);
     let parameters = preferences
         .require_parameters
         .then(|| carried(endpoint, request).filter(|(_, carries)| *carries != Some(true)))

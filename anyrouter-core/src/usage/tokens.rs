@@ -15,6 +15,9 @@ pub struct Tokens {
     pub cached: u64,
     /// Of prompt written to the provider's cache.
     pub cache_write: u64,
+    /// Of those written to the provider's cache, the ones that it keeps for an hour.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_write_1h: u64,
     /// Of answer spent on reasoning.
     pub reasoning: u64,
 }
@@ -31,18 +34,29 @@ impl Tokens {
     /// Whether the numbers can be true.
     pub fn is_plausible(&self) -> bool {
         let parts = self.cached.checked_add(self.cache_write).is_some_and(|c| c <= self.prompt);
-        parts && self.reasoning <= self.completion && self.prompt <= Self::ABSURD && self.completion <= Self::ABSURD
+        parts
+            && self.cache_write_1h <= self.cache_write
+            && self.reasoning <= self.completion
+            && self.prompt <= Self::ABSURD
+            && self.completion <= Self::ABSURD
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What `tokens` and one request cost at `prices`; `None` where a price that it needs is not known.
 pub fn cost(prices: &Prices, tokens: &Tokens) -> Option<Usd> {
     let prompt = prices.prompt?;
     let plain = tokens.prompt.saturating_sub(tokens.cached).saturating_sub(tokens.cache_write);
+    let cache_write = prices.cache_write.unwrap_or(prompt);
     let sum = prompt
         .times(plain)
         .plus(prices.cache_read.unwrap_or(prompt).times(tokens.cached))
-        .plus(prices.cache_write.unwrap_or(prompt).times(tokens.cache_write))
+        .plus(cache_write.times(tokens.cache_write.saturating_sub(tokens.cache_write_1h)))
+        .plus(prices.cache_write_1h.unwrap_or(cache_write).times(tokens.cache_write_1h))
         .plus(prices.completion?.times(tokens.completion))
         .plus(prices.request.unwrap_or_default());
     Some(sum)
@@ -72,6 +86,19 @@ mod tests {
     }
 
     #[test]
+    fn a_cache_write_for_an_hour_has_its_own_price() {
+        let tokens = Tokens { prompt: 100, cache_write: 100, cache_write_1h: 60, ..Tokens::default() };
+        let prices = Prices {
+            cache_write: Some(Usd::per_token("0.30").unwrap()),
+            cache_write_1h: Some(Usd::per_token("0.60").unwrap()),
+            ..prices()
+        };
+        assert_eq!(cost(&prices, &tokens).unwrap().to_string(), "0.000048");
+        let unstated = Prices { cache_write_1h: None, ..prices };
+        assert_eq!(cost(&unstated, &tokens).unwrap().to_string(), "0.00003", "left out, it is the other cache write's");
+    }
+
+    #[test]
     fn an_unknown_price_makes_the_cost_unknown() {
         assert_eq!(cost(&Prices::default(), &Tokens::default()), None);
     }
@@ -80,6 +107,6 @@ mod tests {
     fn absurd_numbers_are_not_believed() {
         assert!(!Tokens { prompt: u64::MAX, ..Tokens::default() }.is_plausible());
         assert!(!Tokens { prompt: 1, cached: 2, ..Tokens::default() }.is_plausible());
-        assert!(Tokens { prompt: 2, cached: 1, cache_write: 1, completion: 5, reasoning: 5 }.is_plausible());
+        assert!(Tokens { prompt: 2, cached: 1, cache_write: 1, completion: 5, reasoning: 5, ..Tokens::default() }.is_plausible());
     }
 }

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::json::{push_number, push_string};
+use super::{
+    adjust::Adjustments,
+    fault::{Origin, ProviderError},
+    json::{push_number, push_string},
+};
 use crate::{
-    catalog::{Prices, Protocol, Usd},
+    catalog::{FaultTable, Prices, Protocol, Usd},
     ids::{EndpointId, ModelId, ProviderSlug, RequestId},
     usage::{Tokens, cost},
 };
@@ -34,13 +38,20 @@ pub struct AnswerNames {
     pub include_usage: bool,
     /// What the prompt counts as where the upstream does not say, in tokens.
     pub prompt_estimate: u64,
-    /// Members of the request that could not be translated.
-    pub omitted: Vec<String>,
-    /// What else the caller should know.
-    pub notes: Vec<String>,
+    /// What was changed on the request's way to the provider.
+    pub adjusted: Adjustments,
+    /// The protocol that the provider speaks.
+    pub protocol: Protocol,
+    /// The table that its errors are classified by.
+    pub faults: Arc<FaultTable>,
 }
 
 impl AnswerNames {
+    /// Who answers, for reading its errors.
+    pub fn origin(&self) -> Origin<'_> {
+        Origin { table: &self.faults, provider: self.provider_slug.as_str(), protocol: self.protocol }
+    }
+
     /// What `meter` saw, or an estimate; and whether it is one.
     pub fn tokens(&self, meter: &Meter) -> (Tokens, bool) {
         match meter.tokens {
@@ -75,14 +86,14 @@ impl AnswerNames {
         }
     }
 
-    /// Appends the `anyrouter_metadata` of a plain answer.
-    pub(super) fn push_metadata(&self, out: &mut Vec<u8>) {
+    /// Appends the `anyrouter_metadata` of a plain answer; `omitted` is what its translation left out.
+    pub(super) fn push_metadata(&self, out: &mut Vec<u8>, omitted: &[String]) {
         self.push_metadata_start(out);
-        self.push_metadata_tail(out);
+        self.push_metadata_tail(out, omitted);
     }
 
     /// Appends the `anyrouter_metadata` of a stream.
-    pub(super) fn push_stream_metadata(&self, out: &mut Vec<u8>, meter: &Meter) {
+    pub(super) fn push_stream_metadata(&self, out: &mut Vec<u8>, meter: &Meter, omitted: &[String]) {
         let (t, _) = self.tokens(meter);
         self.push_metadata_start(out);
         push_numbers(out, &[(",\"usage\":{\"inputTokens\":", t.prompt), (",\"outputTokens\":", t.completion)]);
@@ -92,7 +103,7 @@ impl AnswerNames {
             Some(reason) => push_string(out, reason),
             None => out.extend_from_slice(b"null"),
         }
-        self.push_metadata_tail(out);
+        self.push_metadata_tail(out, omitted);
     }
 
     fn push_metadata_start(&self, out: &mut Vec<u8>) {
@@ -101,7 +112,7 @@ impl AnswerNames {
         out.push(b'"');
     }
 
-    fn push_metadata_tail(&self, out: &mut Vec<u8>) {
+    fn push_metadata_tail(&self, out: &mut Vec<u8>, omitted: &[String]) {
         out.extend_from_slice(b",\"model\":");
         push_string(out, self.model.as_str());
         out.extend_from_slice(b",\"upstream\":{\"provider\":");
@@ -110,11 +121,12 @@ impl AnswerNames {
         push_string(out, self.endpoint.as_str());
         push_numbers(out, &[(",\"latencyMs\":", self.latency_ms)]);
         out.push(b'}');
-        for (name, list) in [(&b",\"omitted\":"[..], &self.omitted), (b",\"notes\":", &self.notes)] {
+        let all: Vec<&String> = self.adjusted.omitted.iter().chain(omitted).collect();
+        for (name, list) in [(&b",\"omitted\":"[..], all), (b",\"notes\":", self.adjusted.notes.iter().collect())] {
             if !list.is_empty() {
                 out.extend_from_slice(name);
                 // Writing to a `Vec` cannot fail.
-                let _ = serde_json::to_writer(&mut *out, list);
+                let _ = serde_json::to_writer(&mut *out, &list);
             }
         }
         out.push(b'}');
@@ -145,24 +157,15 @@ impl AnswerNames {
         if self.include_usage { b"[]" } else { b"[{\"index\":0,\"delta\":{},\"finish_reason\":null}]" }
     }
 
-    /// Appends what ends a stream: the usage chunk, unless the upstream sent one, the metadata frame, unless it was sent, and
-    /// `[DONE]`.
-    pub(super) fn push_stream_end(&self, out: &mut Vec<u8>, meter: &Meter) {
-        if meter.tokens.is_none() || !meter.usage_sent {
-            self.push_chunk_start(out);
-            out.extend_from_slice(self.no_choices());
-            out.extend_from_slice(b",\"usage\":");
-            self.push_usage(out, meter);
-            out.extend_from_slice(b"}\n\n");
-        }
-        if !meter.metadata_sent {
-            self.push_chunk_start(out);
-            out.extend_from_slice(self.no_choices());
-            out.extend_from_slice(b",\"anyrouter_metadata\":");
-            self.push_stream_metadata(out, meter);
-            out.extend_from_slice(b"}\n\n");
-        }
-        out.extend_from_slice(b"data: [DONE]\n\n");
+    /// Appends what ends a stream: one chunk with usage and metadata, and `[DONE]`. Common clients take the usage from the last chunk.
+    pub(super) fn push_stream_end(&self, out: &mut Vec<u8>, meter: &Meter, omitted: &[String]) {
+        self.push_chunk_start(out);
+        out.extend_from_slice(self.no_choices());
+        out.extend_from_slice(b",\"usage\":");
+        self.push_usage(out, meter);
+        out.extend_from_slice(b",\"anyrouter_metadata\":");
+        self.push_stream_metadata(out, meter, omitted);
+        out.extend_from_slice(b"}\n\ndata: [DONE]\n\n");
     }
 }
 
@@ -193,8 +196,6 @@ pub struct Meter {
     pub native_finish_reason: Option<String>,
     /// The provider's id of the answer.
     pub upstream_id: Option<String>,
-    pub(super) usage_sent: bool,
-    pub(super) metadata_sent: bool,
 }
 
 /// What an upstream sent that is no answer.
@@ -206,12 +207,7 @@ pub enum AnswerFault {
     NotTheProtocol(&'static str),
     /// It is an error, in a 200 or in the middle of a stream.
     #[error("the provider answered with an error")]
-    Error {
-        /// The provider's code, if it is one.
-        code: Option<String>,
-        /// The provider's type, if it is one.
-        kind: Option<String>,
-    },
+    Error(ProviderError),
     /// It ended before it was complete.
     #[error("the answer broke off")]
     Truncated,
@@ -235,7 +231,7 @@ pub enum Relay {
 /// What became of some bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// There was an event for the client.
+    /// The client was given something: content, a call, reasoning, or the end. From here on the endpoint is committed to.
     pub answered: bool,
     /// The answer is complete.
     pub done: bool,
@@ -272,9 +268,19 @@ impl Relay {
             Err(fault) => return Err(fault),
             Ok(_) => {}
         }
+        // A stream that has given its finish or stop reason is complete, though its last event is missing.
+        let is_finished = match self {
+            Self::OpenaiChat(relay) => relay.is_finished(),
+            Self::AnthropicMessages(relay) => relay.is_finished(),
+        };
+        if is_finished { Ok(()) } else { Err(AnswerFault::Truncated) }
+    }
+
+    /// Whether the client was given something: from then on the endpoint is committed to, however the bytes came.
+    pub fn has_given(&self) -> bool {
         match self {
-            Self::OpenaiChat(relay) if relay.meter().finish_reason.is_some() => Ok(()),
-            _ => Err(AnswerFault::Truncated),
+            Self::OpenaiChat(relay) => relay.has_given(),
+            Self::AnthropicMessages(relay) => relay.has_given(),
         }
     }
 
@@ -299,7 +305,10 @@ impl Relay {
     /// [`Committed`]: crate::usage::Committed
     pub fn last(&self) -> Bytes {
         let mut out = Vec::with_capacity(768);
-        self.names().push_stream_end(&mut out, self.meter());
+        match self {
+            Self::OpenaiChat(relay) => relay.push_end(&mut out),
+            Self::AnthropicMessages(relay) => relay.names().push_stream_end(&mut out, relay.meter(), &[]),
+        }
         out.into()
     }
 }

@@ -3,10 +3,15 @@
 
 mod answer;
 mod messages;
+mod names;
 mod request;
+mod schema;
+mod source;
 mod stream;
 mod thinking;
 mod tools;
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -47,12 +52,22 @@ impl<'de: 'a, 'a> Deserialize<'de> for Spelt<'a> {
     }
 }
 
-/// OpenAI's word for why an answer ended.
-fn finish_reason(stop_reason: &str) -> &'static str {
+/// The client's name of a tool, as JSON.
+fn client_name<'a>(name: Spelt<'a>, adjusted: &crate::wire::adjust::Adjustments) -> Cow<'a, str> {
+    if adjusted.tool_names.is_empty() {
+        return name.get().into();
+    }
+    let Ok(theirs) = serde_json::from_str::<Cow<'_, str>>(name.get()) else { return name.get().into() };
+    let ours = adjusted.tool_name(&theirs);
+    serde_json::to_string(ours).map_or_else(|_| name.get().into(), Into::into)
+}
+
+/// OpenAI's word for a stop reason; calls decide, where there are any.
+fn finish_reason(stop_reason: &str, has_calls: bool) -> &'static str {
     match stop_reason {
         "max_tokens" | "model_context_window_exceeded" => "length",
-        "tool_use" => "tool_calls",
         "refusal" => "content_filter",
+        _ if has_calls => "tool_calls",
         _ => "stop",
     }
 }
@@ -60,38 +75,60 @@ fn finish_reason(stop_reason: &str) -> &'static str {
 /// Usage as Anthropic reports it: `input_tokens` without what the cache read or wrote.
 #[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
 struct Usage {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    cache_read_input_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
+    input_tokens: Option<Count>,
+    output_tokens: Option<Count>,
+    cache_read_input_tokens: Option<Count>,
+    cache_creation_input_tokens: Option<Count>,
+    cache_creation: Option<CacheCreation>,
     output_tokens_details: Option<OutputDetails>,
+}
+
+/// A number of tokens; some relays write floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Count(u64);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = serde_json::Number::deserialize(deserializer)?;
+        let whole = number.as_u64().or_else(|| number.as_f64().filter(|n| *n >= 0.0 && *n < 9e15).map(|n| n as u64));
+        whole.map(Self).ok_or_else(|| serde::de::Error::custom("not a count"))
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
+struct CacheCreation {
+    ephemeral_1h_input_tokens: Option<Count>,
 }
 
 #[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
 struct OutputDetails {
-    thinking_tokens: Option<u64>,
+    thinking_tokens: Option<Count>,
 }
 
 impl Usage {
-    /// With what a later report says in place of what this one did.
+    /// With what a later report says in place of what this one did. A zero says nothing: relays repeat the members without the counts.
     fn updated(self, later: Self) -> Self {
+        let last = |now: Option<Count>, before: Option<Count>| now.filter(|n| n.0 > 0).or(before).or(now);
         Self {
-            input_tokens: later.input_tokens.or(self.input_tokens),
-            output_tokens: later.output_tokens.or(self.output_tokens),
-            cache_read_input_tokens: later.cache_read_input_tokens.or(self.cache_read_input_tokens),
-            cache_creation_input_tokens: later.cache_creation_input_tokens.or(self.cache_creation_input_tokens),
+            input_tokens: last(later.input_tokens, self.input_tokens),
+            output_tokens: last(later.output_tokens, self.output_tokens),
+            cache_read_input_tokens: last(later.cache_read_input_tokens, self.cache_read_input_tokens),
+            cache_creation_input_tokens: last(later.cache_creation_input_tokens, self.cache_creation_input_tokens),
+            cache_creation: later.cache_creation.or(self.cache_creation),
             output_tokens_details: later.output_tokens_details.or(self.output_tokens_details),
         }
     }
 
     fn tokens(self) -> Option<crate::usage::Tokens> {
-        let (cached, cache_write) = (self.cache_read_input_tokens.unwrap_or(0), self.cache_creation_input_tokens.unwrap_or(0));
+        let count = |count: Option<Count>| count.map_or(0, |c| c.0);
+        let (cached, cache_write) = (count(self.cache_read_input_tokens), count(self.cache_creation_input_tokens));
         let tokens = crate::usage::Tokens {
-            prompt: self.input_tokens?.checked_add(cached)?.checked_add(cache_write)?,
-            completion: self.output_tokens?,
+            prompt: self.input_tokens?.0.checked_add(cached)?.checked_add(cache_write)?,
+            completion: self.output_tokens?.0,
             cached,
             cache_write,
-            reasoning: self.output_tokens_details.and_then(|d| d.thinking_tokens).unwrap_or(0),
+            cache_write_1h: count(self.cache_creation.and_then(|c| c.ephemeral_1h_input_tokens)).min(cache_write),
+            reasoning: count(self.output_tokens_details.and_then(|d| d.thinking_tokens)),
         };
         Some(tokens).filter(crate::usage::Tokens::is_plausible)
     }

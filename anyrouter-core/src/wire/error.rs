@@ -2,10 +2,14 @@
 //!
 //! An upstream's message can echo a prompt: what is passed on is its status, code and type, and never its text (P01).
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::{AnswerFault, token_of};
+pub use crate::catalog::FailureClass;
+
+use super::{answer::AnswerFault, fault::ProviderError};
 use crate::{ids::RequestId, policy::Explanation};
 
 /// What kind of error it is: the `type` of the OpenAI shape.
@@ -200,59 +204,10 @@ impl ApiError {
     }
 }
 
-/// What kind of failure an attempt ended in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FailureClass {
-    /// No connection, or it broke.
-    Connection,
-    /// Nothing in time.
-    Timeout,
-    /// The whole took longer than a request may.
-    Deadline,
-    /// 429.
-    RateLimited,
-    /// The operator's quota or credit is used up.
-    Quota,
-    /// 5xx.
-    Server,
-    /// The operator's credential is not good there.
-    Credential,
-    /// The provider does not have the model.
-    ModelMissing,
-    /// What came is no answer.
-    BadAnswer,
-    /// The provider refused the request itself.
-    Rejected,
-}
-
-impl FailureClass {
-    /// As a record writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Connection => "connection_failed",
-            Self::Timeout => "timeout",
-            Self::Deadline => "deadline",
-            Self::RateLimited => "rate_limited",
-            Self::Quota => "quota",
-            Self::Server => "server_error",
-            Self::Credential => "credential",
-            Self::ModelMissing => "model_missing",
-            Self::BadAnswer => "bad_answer",
-            Self::Rejected => "rejected",
-        }
-    }
-
-    /// Another endpoint of the model is tried, and this one cools down. A request that was rejected would be so elsewhere.
-    pub fn is_the_endpoints(self) -> bool {
-        !matches!(self, Self::Rejected | Self::Deadline)
-    }
-}
-
 /// A failed attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What kind.
+    /// The kind of failure.
     pub class: FailureClass,
     /// The provider's status, if it answered.
     pub status: Option<u16>,
@@ -260,38 +215,36 @@ pub struct Failure {
     pub code: Option<String>,
     /// The provider's type, if it is one.
     pub kind: Option<String>,
-    /// Seconds after which the provider asks to be tried again.
-    pub retry_after: Option<u64>,
+    /// The member of the request that the provider names, if it is one.
+    pub param: Option<String>,
+    /// The wait that the provider asks for.
+    pub retry_after: Option<Duration>,
+    /// The bound that the answer went over, in bytes.
+    pub limit: Option<usize>,
 }
 
 impl Failure {
     /// A failure of which nothing but its class is known.
     pub fn new(class: FailureClass) -> Self {
-        Self { class, status: None, code: None, kind: None, retry_after: None }
+        Self { class, status: None, code: None, kind: None, param: None, retry_after: None, limit: None }
     }
 
-    /// What an answer that is none means.
+    /// An answer with this status that is none.
     pub fn of_answer(fault: AnswerFault, status: u16) -> Self {
         match fault {
-            AnswerFault::Error { code, kind } => {
-                let said = status_of(code.as_deref(), kind.as_deref());
-                let class = said.map_or(FailureClass::BadAnswer, |s| class_of(s, code.as_deref(), kind.as_deref(), b""));
-                Self { class, status: Some(said.unwrap_or(status)), code, kind, retry_after: None }
+            AnswerFault::Error(error) => {
+                let status = error.status.unwrap_or(status);
+                Self::of_error(status, error)
             }
+            AnswerFault::TooLong { limit } => Self { status: Some(status), limit: Some(limit), ..Self::new(FailureClass::BadAnswer) },
             _ => Self { status: Some(status), ..Self::new(FailureClass::BadAnswer) },
         }
     }
 
-    /// What an error response means: its status, `Retry-After` in seconds, and its body, of which code and type are read.
-    pub fn of_response(status: u16, retry_after: Option<u64>, body: &[u8]) -> Self {
-        let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        // Some providers answer a list of one.
-        let error = body.get("error").or_else(|| body.pointer("/0/error")).unwrap_or(&Value::Null);
-        let word = |name: &str| error.get(name).and_then(Value::as_str).and_then(token_of);
-        let (code, kind) = (word("code"), word("type").or_else(|| word("status")));
-        let message = error.get("message").and_then(Value::as_str).unwrap_or_default();
-        let class = class_of(status, code.as_deref(), kind.as_deref(), message.as_bytes());
-        Self { class, status: Some(status), code, kind, retry_after }
+    /// An error that a provider sent with this status.
+    pub fn of_error(status: u16, error: ProviderError) -> Self {
+        let ProviderError { class, code, kind, param, retry_after, .. } = error;
+        Self { class, status: Some(status), code, kind, param, retry_after, limit: None }
     }
 
     /// As a record writes it.
@@ -328,23 +281,46 @@ impl Failure {
                 (404, "model_unavailable_upstream", "the provider does not have the model now; ask for another".to_owned())
             }
             FailureClass::BadAnswer => {
-                (502, "upstream_error", "the provider's answer could not be read; try again, or name another model in `models`".to_owned())
+                let what = match self.limit {
+                    Some(limit) => format!("has more than the {limit} bytes that an answer, or one event of a stream, may have"),
+                    None => "could not be read".to_owned(),
+                };
+                (502, "upstream_error", format!("the provider's answer {what}; try again, or name another model in `models`"))
             }
-            FailureClass::Server if matches!(self.status, Some(503 | 529)) => {
-                (503, "overloaded", "the provider is overloaded; try again later".to_owned())
-            }
+            FailureClass::Overloaded => (503, "overloaded", "the provider is overloaded; try again later".to_owned()),
+            FailureClass::Location => (
+                502,
+                "upstream_error",
+                "the provider does not serve the place that the gateway calls from; name another model in `models`, or ask the operator"
+                    .to_owned(),
+            ),
             FailureClass::Server => (502, "upstream_error", "the provider failed; try again, or name another model in `models`".to_owned()),
+            FailureClass::Moderated => {
+                let status = if self.status == Some(403) { 403 } else { 400 };
+                let message = "the provider's moderation refused this request; change what it says, or name another model in `models`";
+                return self.refusal(status, "content_policy_violation", message.to_owned(), endpoint);
+            }
             FailureClass::Rejected => {
                 let status = self.status.filter(|s| matches!(s, 400 | 413 | 415 | 422)).unwrap_or(400);
-                let message = format!("the provider refused the request with status {}; its code says why", self.status.unwrap_or(status));
-                let mut error = ApiError::new(status, self.code.as_deref().unwrap_or("upstream_rejected"), message);
-                error.metadata = self.metadata(endpoint);
-                return error;
+                let at = self.param.as_ref().map(|p| format!(" at `{p}`")).unwrap_or_default();
+                let message =
+                    format!("the provider refused the request{at} with status {}; its code says why", self.status.unwrap_or(status));
+                return self.refusal(status, "upstream_rejected", message, endpoint);
             }
         };
         let mut error = ApiError::new(status, code, message);
         error.metadata = self.metadata(endpoint);
-        error.retry_after = matches!(status, 429 | 503).then(|| self.retry_after.unwrap_or(1));
+        error.retry_after = matches!(status, 429 | 503).then(|| self.retry_after.map_or(1, |wait| whole_seconds(wait).max(1)));
+        error
+    }
+
+    /// A refusal of the request, with the provider's code where it has one.
+    fn refusal(&self, status: u16, code: &str, message: String, endpoint: &str) -> ApiError {
+        // A number says no more than the status.
+        let theirs = self.code.as_deref().filter(|c| !c.bytes().all(|b| b.is_ascii_digit()));
+        let mut error = ApiError::new(status, theirs.unwrap_or(code), message);
+        error.param.clone_from(&self.param);
+        error.metadata = self.metadata(endpoint);
         error
     }
 
@@ -354,44 +330,14 @@ impl Failure {
             ("upstream_status", self.status.map(|s| json!(s))),
             ("provider_code", self.code.as_ref().map(|c| json!(c))),
             ("provider_type", self.kind.as_ref().map(|k| json!(k))),
+            ("provider_param", self.param.as_ref().map(|p| json!(p))),
             ("failure", Some(json!(self.outcome()))),
         ];
         members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 }
 
-/// The status that an error in the body of a 200 speaks of.
-fn status_of(code: Option<&str>, kind: Option<&str>) -> Option<u16> {
-    let by_name = |w: &str| match w {
-        "overloaded_error" | "overloaded" => Some(529),
-        "rate_limit_error" | "rate_limit_exceeded" => Some(429),
-        "api_error" | "server_error" | "internal_server_error" => Some(500),
-        "timeout_error" => Some(504),
-        "authentication_error" | "invalid_api_key" => Some(401),
-        "permission_error" => Some(403),
-        "not_found_error" | "model_not_found" => Some(404),
-        "insufficient_quota" | "billing_error" => Some(402),
-        "invalid_request_error" | "context_length_exceeded" | "content_filter" => Some(400),
-        _ => w.parse().ok().filter(|s| (400..=599).contains(s)),
-    };
-    code.and_then(by_name).or_else(|| kind.and_then(by_name))
-}
-
-fn class_of(status: u16, code: Option<&str>, kind: Option<&str>, message: &[u8]) -> FailureClass {
-    let quota = |w: &str| {
-        matches!(w, "insufficient_quota" | "billing_hard_limit_reached" | "billing_not_active" | "billing_error" | "insufficient_credits")
-    };
-    let says_quota =
-        code.is_some_and(quota) || kind.is_some_and(quota) || memchr::memmem::find(message, b"credit balance is too low").is_some();
-    match status {
-        402 => FailureClass::Quota,
-        400 | 403 | 429 if says_quota => FailureClass::Quota,
-        401 | 403 => FailureClass::Credential,
-        404 => FailureClass::ModelMissing,
-        408 => FailureClass::Timeout,
-        429 => FailureClass::RateLimited,
-        400..=499 => FailureClass::Rejected,
-        500..=599 => FailureClass::Server,
-        _ => FailureClass::BadAnswer,
-    }
+/// A wait in seconds, rounded up.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -77,6 +77,8 @@ pub fn members(text: &[u8], depth: usize) -> Result<Vec<Member>, JsonFault> {
 #[derive(Debug)]
 pub struct Object<'a> {
     text: &'a [u8],
+    /// From its brace to its brace.
+    place: Range<usize>,
     members: SmallVec<[Member; 4]>,
 }
 
@@ -85,6 +87,23 @@ impl<'a> Object<'a> {
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
         let member = self.members.iter().find(|m| m.is(self.text, name))?;
         Some(member.value(self.text)).filter(|v| *v != b"null")
+    }
+
+    /// The object as it is spelt.
+    pub fn raw(&self) -> &'a [u8] {
+        self.text.get(self.place.clone()).unwrap_or_default()
+    }
+
+    /// Its members in order: the name, and name with its quotes and value as they are spelt.
+    pub fn members(&self) -> impl Iterator<Item = (Cow<'a, str>, (&'a [u8], &'a [u8]))> {
+        self.members.iter().map(|m| {
+            let quoted = self.text.get(m.name.clone()).unwrap_or_default();
+            let name = match bare_name(quoted) {
+                Cow::Borrowed(name) => String::from_utf8_lossy(name),
+                Cow::Owned(name) => String::from_utf8_lossy(&name).into_owned().into(),
+            };
+            (name, (quoted, m.value(self.text)))
+        })
     }
 
     /// The first of `names` that stands more than once.
@@ -103,13 +122,13 @@ pub fn objects(text: &[u8], depth: usize) -> Result<Vec<Object<'_>>, JsonFault> 
     let mut out = Vec::new();
     let mut scanner = Scanner::new(text, depth);
     scanner.array(|s| {
-        let mut members = SmallVec::new();
+        let (mut members, start) = (SmallVec::new(), s.position());
         s.object(|s, name| {
             let value = s.value()?;
             members.push(Member::new(text, name.clone(), value));
             Ok(())
         })?;
-        out.push(Object { text, members });
+        out.push(Object { text, place: start..s.position(), members });
         Ok(())
     })?;
     scanner.end()?;

@@ -1,8 +1,11 @@
 //! OpenAI chat completions, in and out. Source: OpenAI API reference, *Chat*; the members beyond it are OpenRouter's.
 
 mod answer;
+mod history;
 mod request;
+mod shape;
 mod stream;
+mod usage;
 
 pub use self::{
     answer::plain,

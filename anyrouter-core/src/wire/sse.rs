@@ -10,6 +10,8 @@ pub struct Event<'a> {
     pub raw: &'a [u8],
     /// The data, its lines joined by LF; `None` where there is none, as in a comment.
     pub data: Option<Cow<'a, [u8]>>,
+    /// The value of its last `event` line, if it has one.
+    pub name: Option<&'a [u8]>,
 }
 
 impl Event<'_> {
@@ -73,7 +75,7 @@ impl Splitter {
         while go_on && let Some(end) = end_of_event(rest, skip) {
             skip = 0;
             let (raw, after) = rest.split_at(end);
-            go_on = each(Event { raw, data: data_of(raw) });
+            go_on = each(Event { raw, data: data_of(raw), name: name_of(raw) });
             rest = after;
         }
         if rest.len() > self.limit {
@@ -121,6 +123,13 @@ fn past_line_end(bytes: &[u8], at: usize) -> usize {
         Some([b'\r', b'\n', ..]) => at + 2,
         _ => at + 1,
     }
+}
+
+fn name_of(raw: &[u8]) -> Option<&[u8]> {
+    // Most streams have no such line, and few have the letters.
+    memchr::memmem::find(raw, b"event")?;
+    let lines = raw.split(|b| matches!(b, b'\n' | b'\r'));
+    lines.filter_map(|line| line.strip_prefix(b"event:")).map(|v| v.strip_prefix(b" ").unwrap_or(v)).next_back()
 }
 
 fn data_of(raw: &[u8]) -> Option<Cow<'_, [u8]>> {

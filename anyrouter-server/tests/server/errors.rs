@@ -134,7 +134,7 @@ fn each_way_to_have_no_endpoint_has_its_code_and_its_explanation() {
         ("lab/clean", json!({"provider": {"max_price": {"prompt": "0.5"}}}), 404, "constraint_filtered", "max_price"),
         ("lab/clean", json!({"min_context": 2000}), 404, "constraint_filtered", "context_length"),
         ("lab/clean[2k]", json!({}), 404, "constraint_filtered", "context_length"),
-        ("lab/clean", json!({"max_tokens": 101}), 404, "constraint_filtered", "context_length"),
+        ("lab/clean", json!({"max_tokens": 101, "require_params": true}), 404, "constraint_filtered", "context_length"),
         ("lab/clean", json!({"provider": {"quantizations": ["bf16"]}}), 404, "constraint_filtered", "quantization"),
         ("lab/clean", json!({"provider": {"only": ["trains"]}}), 404, "constraint_filtered", "allowed_providers"),
         ("lab/clean", json!({"provider": {"ignore": ["CLEAN"]}}), 404, "constraint_filtered", "allowed_providers"),

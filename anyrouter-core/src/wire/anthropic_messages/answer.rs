@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Spelt, Usage, finish_reason};
+use super::{Spelt, Usage, client_name, finish_reason};
 use crate::wire::{
+    adjust::Adjustments,
     answer::{AnswerFault, AnswerNames, Meter, PlainAnswer, push, token_of},
+    fault::is_error,
     json::{push_string, utf8},
 };
 
@@ -23,22 +25,6 @@ struct Answer<'a> {
     stop_reason: Option<Cow<'a, str>>,
     #[serde(default)]
     usage: Usage,
-    #[serde(borrow, default)]
-    error: Option<Error<'a>>,
-}
-
-/// An error as Anthropic writes it; its message stays where it is.
-#[derive(Deserialize)]
-pub(super) struct Error<'a> {
-    #[serde(borrow, rename = "type", default)]
-    pub(super) kind: Option<Cow<'a, str>>,
-}
-
-impl Error<'_> {
-    pub(super) fn fault(&self) -> AnswerFault {
-        let kind = self.kind.as_deref().and_then(token_of);
-        AnswerFault::Error { code: kind.clone(), kind }
-    }
 }
 
 #[derive(Deserialize)]
@@ -64,12 +50,14 @@ struct Block<'a> {
 /// Turns a whole message into an OpenAI chat completion.
 pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
     let wrong = || AnswerFault::NotTheProtocol("an Anthropic message");
-    let answer: Answer<'_> = utf8(body).and_then(|text| serde_json::from_str(text).ok()).ok_or_else(wrong)?;
-    if let Some(error) = &answer.error {
-        return Err(error.fault());
+    let text = utf8(body).ok_or_else(wrong)?;
+    if serde_json::from_str(text).is_ok_and(|v| is_error(&v)) {
+        return Err(AnswerFault::Error(names.origin().read_data(body)));
     }
+    let answer: Answer<'_> = serde_json::from_str(text).map_err(|_| wrong())?;
     let blocks = answer.content.as_ref().filter(|_| answer.kind.as_deref().is_none_or(|k| k == "message")).ok_or_else(wrong)?;
-    let native = answer.stop_reason.as_deref().and_then(token_of);
+    let native = answer.stop_reason.as_deref().filter(|r| !r.is_empty()).and_then(token_of);
+    let has_calls = blocks.iter().any(|b| b.kind == "tool_use");
     let meter = Meter {
         tokens: answer.usage.tokens(),
         text: blocks
@@ -78,7 +66,7 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
             .flatten()
             .map(|t| t.len() as u64)
             .sum(),
-        finish_reason: Some(native.as_deref().map_or("stop", finish_reason).to_owned()),
+        finish_reason: native.as_deref().map(|reason| finish_reason(reason, has_calls).to_owned()),
         native_finish_reason: native,
         upstream_id: answer.id.as_deref().and_then(token_of),
         ..Meter::default()
@@ -93,14 +81,17 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
     out.extend_from_slice(b",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
     push_joined(&mut out, blocks.iter().filter(|b| b.kind == "text").filter_map(|b| b.text));
     out.extend_from_slice(b",\"refusal\":null");
-    push_reasoning(&mut out, blocks);
-    push_tool_calls(&mut out, blocks)?;
+    push_reasoning(&mut out, blocks, &names.adjusted);
+    push_tool_calls(&mut out, blocks, &names.adjusted)?;
     out.extend_from_slice(b"},\"logprobs\":null,\"finish_reason\":");
-    push_string(&mut out, meter.finish_reason.as_deref().unwrap_or("stop"));
+    match &meter.finish_reason {
+        Some(reason) => push_string(&mut out, reason),
+        None => out.extend_from_slice(b"null"),
+    }
     out.extend_from_slice(b"}],\"usage\":");
     names.push_usage(&mut out, &meter);
     out.extend_from_slice(b",\"anyrouter_metadata\":");
-    names.push_metadata(&mut out);
+    names.push_metadata(&mut out, &[]);
     out.push(b'}');
     Ok(PlainAnswer { body: out.into(), meter })
 }
@@ -118,13 +109,15 @@ fn push_joined<'a>(out: &mut Vec<u8>, strings: impl Iterator<Item = Spelt<'a>>) 
     out.extend_from_slice(if out.len() == start { b"null" } else { b"\"" });
 }
 
-fn push_reasoning(out: &mut Vec<u8>, blocks: &[Block<'_>]) {
+fn push_reasoning(out: &mut Vec<u8>, blocks: &[Block<'_>], adjusted: &Adjustments) {
     let mut thoughts = blocks.iter().filter(|b| matches!(&*b.kind, "thinking" | "redacted_thinking")).enumerate().peekable();
     if thoughts.peek().is_none() {
         return;
     }
-    out.extend_from_slice(b",\"reasoning\":");
-    push_joined(out, blocks.iter().filter_map(|b| b.thinking));
+    if !adjusted.hides_reasoning {
+        out.extend_from_slice(b",\"reasoning\":");
+        push_joined(out, blocks.iter().filter_map(|b| b.thinking));
+    }
     out.extend_from_slice(b",\"reasoning_details\":[");
     for (i, block) in thoughts {
         if i > 0 {
@@ -159,13 +152,20 @@ fn raw(value: Option<Spelt<'_>>) -> &str {
     value.map_or("null", Spelt::get)
 }
 
-fn push_tool_calls(out: &mut Vec<u8>, blocks: &[Block<'_>]) -> Result<(), AnswerFault> {
+fn push_tool_calls(out: &mut Vec<u8>, blocks: &[Block<'_>], adjusted: &Adjustments) -> Result<(), AnswerFault> {
     let mut open = false;
     for block in blocks.iter().filter(|b| b.kind == "tool_use") {
         let (Some(id), Some(name)) = (block.id, block.name) else { return Err(AnswerFault::NotTheProtocol("an Anthropic message")) };
         out.extend_from_slice(if open { b"," } else { b",\"tool_calls\":[" });
         open = true;
-        push(out, format_args!("{{\"id\":{},\"type\":\"function\",\"function\":{{\"name\":{},\"arguments\":", id.get(), name.get()));
+        push(
+            out,
+            format_args!(
+                "{{\"id\":{},\"type\":\"function\",\"function\":{{\"name\":{},\"arguments\":",
+                id.get(),
+                client_name(name, adjusted)
+            ),
+        );
         push_string(out, block.input.map_or("{}", RawValue::get));
         out.extend_from_slice(b"}}");
     }

@@ -1,4 +1,7 @@
 //! The messages of a request: turns, parts, pictures and files, tool calls and their results, and earlier thoughts.
+//!
+//! Results of a turn's calls stand first in the one user turn behind it. Text of white space alone is left out. System messages that
+//! begin the conversation are the system prompt; later ones keep their place, since moving them would lose the prompt cache.
 
 use std::borrow::Cow;
 
@@ -6,16 +9,29 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Spelt, push_member,
+    Spelt,
+    names::{ToolIds, tool_name},
+    push_member,
     request::{comma, missing, push_cache_control, push_raw},
+    source::{Source, source},
 };
-use crate::wire::{
-    json::{Object, objects, push_string},
-    openai_chat::{ChatRequest, RequestFault, member_problem},
+use crate::{
+    catalog::Dialect,
+    wire::{
+        adjust::Adjustments,
+        json::{Object, objects, push_string},
+        openai_chat::{ChatRequest, RequestFault, member_problem},
+    },
 };
 
+/// The beta that allows system messages between the others.
+const SYSTEM_ANYWHERE: &str = "mid-conversation-system-2026-04-07";
+
+/// The messages of a request.
+pub(super) struct Conversation<'a>(Vec<Message<'a>>);
+
 /// A message: its members as they are spelt.
-pub(super) struct Message<'a> {
+struct Message<'a> {
     role: Cow<'a, str>,
     object: Object<'a>,
 }
@@ -31,26 +47,49 @@ const OF_A_PART: [&str; 6] = ["type", "text", "refusal", "image_url", "file", "c
 /// The request was scanned before, within its own bound.
 const DEPTH: usize = 512;
 
-/// Reads the messages of a request.
-pub(super) fn messages<'a>(request: &'a ChatRequest) -> Result<Vec<Message<'a>>, RequestFault> {
-    let text = request.raw("messages").ok_or_else(|| missing("messages"))?;
-    let wrong = |at: &str, what: &str| RequestFault::member(at, format!("`{at}` must be {what}"));
-    let objects = objects(text, DEPTH).map_err(|_| wrong("messages", "a list of messages, each an object with a `role`"))?;
-    let read = |(i, object): (usize, Object<'a>)| -> Result<Message<'a>, RequestFault> {
-        let at = || format!("messages[{i}]");
-        if let Some(name) = object.twice(&OF_A_MESSAGE) {
-            let at = at();
-            return Err(RequestFault::member(&at, format!("`{name}` stands twice in `{at}`; send it once")));
-        }
-        let role = object.read("role").ok().flatten().ok_or_else(|| wrong(&format!("{}.role", at()), ROLES))?;
-        Ok(Message { role, object })
-    };
-    objects.into_iter().enumerate().map(read).collect()
-}
-
 const ROLES: &str = "system, developer, user, assistant or tool";
 
+impl<'a> Conversation<'a> {
+    /// Reads the messages of a request.
+    pub(super) fn read(request: &'a ChatRequest) -> Result<Self, RequestFault> {
+        let text = request.raw("messages").ok_or_else(|| missing("messages"))?;
+        let wrong = |at: &str, what: &str| RequestFault::member(at, format!("`{at}` must be {what}"));
+        let objects = objects(text, DEPTH).map_err(|_| wrong("messages", "a list of messages, each an object with a `role`"))?;
+        let read = |(i, object): (usize, Object<'a>)| -> Result<Message<'a>, RequestFault> {
+            let at = || format!("messages[{i}]");
+            if let Some(name) = object.twice(&OF_A_MESSAGE) {
+                let at = at();
+                return Err(RequestFault::member(&at, format!("`{name}` stands twice in `{at}`; send it once")));
+            }
+            let role = object.read("role").ok().flatten().ok_or_else(|| wrong(&format!("{}.role", at()), ROLES))?;
+            Ok(Message { role, object })
+        };
+        objects.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether a turn of the tool loop that is under way has calls and no thoughts that could go back, or a turn is to be gone on with:
+    /// Anthropic refuses both while the model thinks.
+    pub(super) fn lacks_thoughts(&self) -> bool {
+        let loop_begins = self.0.iter().rposition(|m| m.role == "user").map_or(0, |at| at + 1);
+        let turns = self.0.iter().enumerate().skip(loop_begins).filter(|(_, m)| m.role == "assistant");
+        let is_last = |i: usize| i + 1 == self.0.len();
+        turns.into_iter().any(|(i, m)| {
+            let has_calls = m.object.get("tool_calls").is_some_and(|c| c != b"[]");
+            (has_calls || is_last(i)) && !m.has_thoughts()
+        })
+    }
+
+    /// The number of system messages that begin the conversation.
+    fn leading(&self) -> usize {
+        self.0.iter().take_while(|m| m.is_system()).count()
+    }
+}
+
 impl<'a> Message<'a> {
+    fn is_system(&self) -> bool {
+        matches!(&*self.role, "system" | "developer")
+    }
+
     /// A list that is read here; `at` is the message's place.
     fn list<T: Deserialize<'a>>(&self, name: &str, at: &str) -> Result<Vec<T>, RequestFault> {
         let list = self.object.read(name).map_err(|e| {
@@ -58,12 +97,17 @@ impl<'a> Message<'a> {
         });
         Ok(list?.unwrap_or_default())
     }
+
+    fn has_thoughts(&self) -> bool {
+        let details: Vec<ReasoningDetail<'_>> = self.object.read("reasoning_details").ok().flatten().unwrap_or_default();
+        details.iter().any(|d| d.is_ours() && (d.signature.is_some() || d.data.is_some()))
+    }
 }
 
 #[derive(Deserialize)]
 struct ToolCall<'a> {
     #[serde(borrow)]
-    id: Spelt<'a>,
+    id: Cow<'a, str>,
     #[serde(borrow)]
     function: CalledFunction<'a>,
 }
@@ -71,7 +115,7 @@ struct ToolCall<'a> {
 #[derive(Deserialize)]
 struct CalledFunction<'a> {
     #[serde(borrow)]
-    name: Spelt<'a>,
+    name: Cow<'a, str>,
     #[serde(borrow, default)]
     arguments: Option<Cow<'a, str>>,
 }
@@ -86,8 +130,17 @@ struct ReasoningDetail<'a> {
     signature: Option<Spelt<'a>>,
     #[serde(borrow, default)]
     data: Option<Spelt<'a>>,
+    #[serde(borrow, default)]
+    format: Option<Cow<'a, str>>,
     #[serde(default)]
     index: Option<u64>,
+}
+
+impl ReasoningDetail<'_> {
+    /// A proof is good only where it was made.
+    fn is_ours(&self) -> bool {
+        self.format.as_deref().is_none_or(|f| f.starts_with("anthropic"))
+    }
 }
 
 #[derive(Deserialize)]
@@ -105,87 +158,167 @@ struct File<'a> {
     #[serde(borrow, default)]
     file_data: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    filename: Option<Spelt<'a>>,
+    filename: Option<Cow<'a, str>>,
 }
 
-fn is_system(message: &Message<'_>) -> bool {
-    matches!(&*message.role, "system" | "developer")
-}
-
-/// System and developer messages, wherever they stand, become the one system prompt.
-pub(super) fn push_system(out: &mut Vec<u8>, messages: &[Message<'_>], omitted: &mut Vec<String>) -> Result<(), RequestFault> {
-    if !messages.iter().any(is_system) {
-        return Ok(());
-    }
+/// Appends the system prompt: the system messages that begin the conversation, and `instruction`.
+pub(super) fn push_system(
+    out: &mut Vec<u8>,
+    conversation: &Conversation<'_>,
+    instruction: Option<&str>,
+    adjusted: &mut Adjustments,
+) -> Result<(), RequestFault> {
+    let start = out.len();
     push_member(out, b"\"system\"");
     out.push(b'[');
-    for (i, message) in messages.iter().enumerate().filter(|(_, m)| is_system(m)) {
-        push_content(out, message.object.get("content"), message.object.get("cache_control"), &format!("messages[{i}].content"), omitted)?;
+    let empty = out.len();
+    for (i, message) in conversation.0.iter().enumerate().take(conversation.leading()) {
+        push_message_content(out, message, &format!("messages[{i}].content"), adjusted)?;
+    }
+    if let Some(instruction) = instruction {
+        comma(out);
+        out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
+        push_string(out, instruction);
+        out.push(b'}');
+    }
+    if out.len() == empty {
+        out.truncate(start);
+    } else {
+        out.push(b']');
+    }
+    Ok(())
+}
+
+/// A turn: what stands side by side in one role, results first.
+struct Turn {
+    role: &'static str,
+    results: Vec<u8>,
+    blocks: Vec<u8>,
+    /// The places of its messages.
+    messages: Vec<usize>,
+    has_calls: bool,
+}
+
+impl Turn {
+    fn is_empty(&self) -> bool {
+        self.results.len() <= 1 && self.blocks.len() <= 1
+    }
+
+    fn push(&self, out: &mut Vec<u8>) {
+        comma(out);
+        out.extend_from_slice(b"{\"role\":\"");
+        out.extend_from_slice(self.role.as_bytes());
+        out.extend_from_slice(b"\",\"content\":");
+        out.extend_from_slice(&self.results);
+        let blocks = self.blocks.get(1..).unwrap_or_default();
+        if self.results.len() > 1 && !blocks.is_empty() {
+            out.push(b',');
+        }
+        out.extend_from_slice(blocks);
+        out.extend_from_slice(b"]}");
+    }
+}
+
+/// Appends the turns, user and assistant by turns.
+pub(super) fn push_messages(
+    out: &mut Vec<u8>,
+    conversation: &Conversation<'_>,
+    dialect: &Dialect,
+    adjusted: &mut Adjustments,
+) -> Result<(), RequestFault> {
+    let messages = &conversation.0;
+    let mut turns: Vec<Turn> = Vec::new();
+    let mut ids = ToolIds::default();
+    for (i, message) in messages.iter().enumerate().skip(conversation.leading()) {
+        let at = format!("messages[{i}]");
+        let role = match &*message.role {
+            "assistant" => "assistant",
+            "user" | "tool" => "user",
+            "system" | "developer" if dialect.system_anywhere == Some(true) && may_stand(messages, i, &turns) => "system",
+            "system" | "developer" => "user",
+            _ => return Err(RequestFault::member(format!("{at}.role"), format!("`{at}.role` must be {ROLES}"))),
+        };
+        if turns.last().is_none_or(|t| t.role != role) {
+            turns.push(Turn { role, results: vec![b'['], blocks: vec![b'['], messages: Vec::new(), has_calls: false });
+            if role == "assistant" {
+                ids.turn();
+            }
+        }
+        let Some(turn) = turns.last_mut() else { continue };
+        turn.messages.push(i);
+        let is_last = i + 1 == messages.len();
+        match &*message.role {
+            "tool" => push_tool_result(&mut turn.results, message, &at, &mut ids, adjusted)?,
+            "assistant" => turn.has_calls |= push_assistant(&mut turn.blocks, message, &at, is_last, &mut ids, adjusted)?,
+            "user" => push_message_content(&mut turn.blocks, message, &format!("{at}.content"), adjusted)?,
+            _ if role == "system" => {
+                adjusted.betas.push(SYSTEM_ANYWHERE);
+                push_message_content(&mut turn.blocks, message, &format!("{at}.content"), adjusted)?;
+            }
+            _ => push_marked(&mut turn.blocks, message, &format!("{at}.content"), adjusted)?,
+        }
+        // A turn in which nothing is left is none, and its neighbours are one.
+        if turn.is_empty() {
+            turns.pop();
+        }
+    }
+    adjusted.betas.dedup();
+    if dialect.prefill == Some(false)
+        && let Some(last) = turns.pop_if(|t| t.role == "assistant" && !t.has_calls)
+    {
+        for i in last.messages {
+            adjusted.omit(format!("messages[{i}]"));
+        }
+        adjusted.note("the model does not go on with a message of the assistant's, so the last one was left out");
+    }
+    if turns.is_empty() {
+        return Err(RequestFault::member("messages", "`messages` has nothing for the model to answer; send at least one with content"));
+    }
+    push_member(out, b"\"messages\"");
+    out.push(b'[');
+    for turn in &turns {
+        turn.push(out);
     }
     out.push(b']');
     Ok(())
 }
 
-/// Turns, user and assistant by turns: what stands side by side in one role becomes one turn, since all results of parallel tool
-/// calls must come in one.
-pub(super) fn push_messages(out: &mut Vec<u8>, messages: &[Message<'_>], omitted: &mut Vec<String>) -> Result<(), RequestFault> {
-    push_member(out, b"\"messages\"");
-    out.push(b'[');
-    let mut open: Option<&str> = None;
-    for (i, message) in messages.iter().enumerate().filter(|(_, m)| !is_system(m)) {
-        let at = format!("messages[{i}]");
-        let role = match &*message.role {
-            "assistant" => "assistant",
-            "user" | "tool" => "user",
-            _ => {
-                return Err(RequestFault::member(format!("{at}.role"), format!("`{at}.role` must be {ROLES}")));
-            }
-        };
-        let before = out.len();
-        if open != Some(role) {
-            if open.is_some() {
-                out.extend_from_slice(b"]},");
-            }
-            out.extend_from_slice(b"{\"role\":\"");
-            out.extend_from_slice(role.as_bytes());
-            out.extend_from_slice(b"\",\"content\":[");
-        }
-        let start = out.len();
-        match &*message.role {
-            "tool" => push_tool_result(out, message, &at, omitted)?,
-            "assistant" => push_assistant(out, message, &at, omitted)?,
-            _ => push_content(out, message.object.get("content"), message.object.get("cache_control"), &format!("{at}.content"), omitted)?,
-        }
-        if out.len() == start {
-            out.truncate(before);
-        } else {
-            open = Some(role);
-        }
-    }
-    if open.is_none() {
-        return Err(RequestFault::member("messages", "`messages` has nothing for the model to answer; send at least one with content"));
-    }
-    out.extend_from_slice(b"]}]");
-    Ok(())
+/// Whether a system message may stand where it does: behind a user turn, and last or before the assistant's.
+fn may_stand(messages: &[Message<'_>], i: usize, turns: &[Turn]) -> bool {
+    let next = messages.iter().skip(i + 1).find(|m| !m.is_system());
+    turns.last().is_some_and(|t| matches!(t.role, "user" | "system")) && next.is_none_or(|m| m.role == "assistant")
 }
-fn push_tool_result(out: &mut Vec<u8>, message: &Message<'_>, at: &str, omitted: &mut Vec<String>) -> Result<(), RequestFault> {
-    let id = message.object.get("tool_call_id").ok_or_else(|| missing(&format!("{at}.tool_call_id")))?;
-    if !id.starts_with(b"\"") {
-        return Err(RequestFault::member(format!("{at}.tool_call_id"), format!("`{at}.tool_call_id` must be a string")));
-    }
+
+fn push_tool_result(
+    out: &mut Vec<u8>,
+    message: &Message<'_>,
+    at: &str,
+    ids: &mut ToolIds,
+    adjusted: &mut Adjustments,
+) -> Result<(), RequestFault> {
+    let id: Option<Cow<'_, str>> = message
+        .object
+        .read("tool_call_id")
+        .map_err(|_| RequestFault::member(format!("{at}.tool_call_id"), format!("`{at}.tool_call_id` must be a string")))?;
+    let id = id.ok_or_else(|| missing(&format!("{at}.tool_call_id")))?;
     comma(out);
     out.extend_from_slice(b"{\"type\":\"tool_result\",\"tool_use_id\":");
-    out.extend_from_slice(id);
+    push_string(out, &ids.result(&id));
     if let Some(content) = message.object.get("content") {
+        let start = out.len();
         push_member(out, b"\"content\"");
+        let list = out.len();
         if content.starts_with(b"[") {
             out.push(b'[');
-            push_content(out, Some(content), None, &format!("{at}.content"), omitted)?;
+            push_content(out, Some(content), None, &format!("{at}.content"), adjusted)?;
             out.push(b']');
         } else if content.starts_with(b"\"") {
             out.extend_from_slice(content);
         } else {
             return Err(RequestFault::member(format!("{at}.content"), format!("`{at}.content` must be a string or a list of parts")));
+        }
+        if out.get(list..) == Some(b"[]") || is_blank(content) {
+            out.truncate(start);
         }
     }
     push_cache_control(out, message.object.get("cache_control"));
@@ -193,34 +326,63 @@ fn push_tool_result(out: &mut Vec<u8>, message: &Message<'_>, at: &str, omitted:
     Ok(())
 }
 
-fn push_assistant(out: &mut Vec<u8>, message: &Message<'_>, at: &str, omitted: &mut Vec<String>) -> Result<(), RequestFault> {
+/// Appends what the assistant said; whether it called a tool.
+fn push_assistant(
+    out: &mut Vec<u8>,
+    message: &Message<'_>,
+    at: &str,
+    is_last: bool,
+    ids: &mut ToolIds,
+    adjusted: &mut Adjustments,
+) -> Result<bool, RequestFault> {
     push_thoughts(out, &message.list("reasoning_details", at)?);
     let said = message.object.get("content").or(message.object.get("refusal"));
-    push_content(out, said, message.object.get("cache_control"), &format!("{at}.content"), omitted)?;
-    for (j, call) in message.list::<ToolCall<'_>>("tool_calls", at)?.iter().enumerate() {
+    let calls = message.list::<ToolCall<'_>>("tool_calls", at)?;
+    // What the model goes on with must not end in white space.
+    let trimmed = said.filter(|s| is_last && calls.is_empty() && s.starts_with(b"\"")).and_then(trimmed_end);
+    let cache_control = message.object.get("cache_control");
+    push_content(out, trimmed.as_deref().or(said), cache_control, &format!("{at}.content"), adjusted)?;
+    for (j, call) in calls.iter().enumerate() {
         comma(out);
         out.extend_from_slice(b"{\"type\":\"tool_use\",\"id\":");
-        push_spelt(out, call.id);
+        push_string(out, &ids.call(&call.id));
         push_member(out, b"\"name\"");
-        push_spelt(out, call.function.name);
+        push_string(out, &tool_name(&call.function.name, adjusted));
         push_member(out, b"\"input\"");
         let arguments = call.function.arguments.as_deref().map(str::trim).filter(|a| !a.is_empty()).unwrap_or("{}");
         match serde_json::from_str::<&RawValue>(arguments) {
             Ok(object) if object.get().starts_with('{') => push_raw(out, object),
             _ => {
-                omitted.push(format!("{at}.tool_calls[{j}].function.arguments"));
+                adjusted.omit(format!("{at}.tool_calls[{j}].function.arguments"));
                 out.extend_from_slice(b"{}");
             }
         }
         out.push(b'}');
     }
-    Ok(())
+    Ok(!calls.is_empty())
+}
+
+/// A JSON string without the white space at its end; none where it has none.
+fn trimmed_end(quoted: &[u8]) -> Option<Vec<u8>> {
+    let text: Cow<'_, str> = serde_json::from_slice(quoted).ok()?;
+    let trimmed = text.trim_end();
+    (trimmed.len() < text.len()).then(|| {
+        let mut out = Vec::new();
+        push_string(&mut out, trimmed);
+        out
+    })
+}
+
+/// Whether a JSON string is white space alone: such a text is refused.
+fn is_blank(quoted: &[u8]) -> bool {
+    let may_be = quoted.get(1).is_some_and(|b| matches!(b, b' ' | b'\\' | b'"') || !b.is_ascii());
+    may_be && serde_json::from_slice::<Cow<'_, str>>(quoted).is_ok_and(|text| text.trim().is_empty())
 }
 
 /// Thinking goes back only with the signature that vouches for it. A stream gives both in pieces, which bear one index.
 fn push_thoughts(out: &mut Vec<u8>, details: &[ReasoningDetail<'_>]) {
     for pieces in details.chunk_by(|a, b| a.kind == b.kind && a.index.is_some() && a.index == b.index) {
-        let Some(first) = pieces.first() else { continue };
+        let Some(first) = pieces.first().filter(|p| p.is_ours()) else { continue };
         let signature = pieces.iter().find_map(|p| p.signature);
         match (&*first.kind, signature, first.data) {
             ("reasoning.text", Some(signature), _) => {
@@ -245,18 +407,43 @@ fn push_thoughts(out: &mut Vec<u8>, details: &[ReasoningDetail<'_>]) {
         }
     }
 }
+
+fn push_message_content(out: &mut Vec<u8>, message: &Message<'_>, at: &str, adjusted: &mut Adjustments) -> Result<(), RequestFault> {
+    push_content(out, message.object.get("content"), message.object.get("cache_control"), at, adjusted)
+}
+
+/// Appends a system message in the place where it stands, as text of the user's that says what it is.
+fn push_marked(out: &mut Vec<u8>, message: &Message<'_>, at: &str, adjusted: &mut Adjustments) -> Result<(), RequestFault> {
+    let mut blocks = vec![b'['];
+    push_message_content(&mut blocks, message, at, adjusted)?;
+    let inner = blocks.get(1..).unwrap_or_default();
+    if inner.is_empty() {
+        return Ok(());
+    }
+    let mark = |out: &mut Vec<u8>, text: &str| {
+        comma(out);
+        out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
+        push_string(out, text);
+        out.push(b'}');
+    };
+    mark(out, "<system>");
+    comma(out);
+    out.extend_from_slice(inner);
+    mark(out, "</system>");
+    Ok(())
+}
+
 /// Appends content blocks for a string or a list of parts.
 fn push_content(
     out: &mut Vec<u8>,
     content: Option<&[u8]>,
     cache_control: Option<&[u8]>,
     at: &str,
-    omitted: &mut Vec<String>,
+    adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
     let Some(content) = content else { return Ok(()) };
     if content.starts_with(b"\"") {
-        // An empty text block is refused.
-        if content != b"\"\"" {
+        if !is_blank(content) {
             comma(out);
             out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
             out.extend_from_slice(content);
@@ -272,7 +459,7 @@ fn push_content(
             return Err(RequestFault::member(at, format!("`{name}` stands twice in `{at}[{i}]`; send it once")));
         }
         if !push_part(out, &kind, part).map_err(|_| wrong())? {
-            omitted.push(format!("{at}[{i}]"));
+            adjusted.omit(format!("{at}[{i}]"));
         }
     }
     Ok(())
@@ -280,51 +467,44 @@ fn push_content(
 
 /// Appends one part; false where it cannot be translated.
 fn push_part(out: &mut Vec<u8>, kind: &str, part: &Object<'_>) -> serde_json::Result<bool> {
-    match kind {
-        "text" | "refusal" => {
+    let block = match kind {
+        "text" | "refusal" | "input_text" | "output_text" => {
             let text: Option<Spelt<'_>> = part.read("text")?;
             let Some(text) = text.map_or_else(|| part.read("refusal"), |text| Ok(Some(text)))? else { return Ok(false) };
-            if text.get() == "\"\"" {
+            if is_blank(text.get().as_bytes()) {
                 return Ok(true);
             }
             comma(out);
             out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
             push_spelt(out, text);
+            None
         }
         "image_url" => {
             let Some(ImageUrl::Object { url } | ImageUrl::Bare(url)) = part.read("image_url")? else { return Ok(false) };
-            comma(out);
-            out.extend_from_slice(b"{\"type\":\"image\",\"source\":");
-            push_source(out, &url);
+            let Some(source) = source(&url, None, true) else { return Ok(false) };
+            Some((source, None))
         }
         "file" => {
             let Some(File { file_data: Some(data), filename }) = part.read("file")? else { return Ok(false) };
-            comma(out);
-            out.extend_from_slice(b"{\"type\":\"document\",\"source\":");
-            push_source(out, &data);
-            if let Some(name) = filename {
-                push_member(out, b"\"title\"");
-                push_spelt(out, name);
-            }
+            let Some(source) = source(&data, filename.as_deref(), false) else { return Ok(false) };
+            Some((source, filename))
         }
         _ => return Ok(false),
+    };
+    if let Some((source, title)) = block {
+        comma(out);
+        let (start, source, title) = match source {
+            Source::Image(source) => (&b"{\"type\":\"image\",\"source\":"[..], source, None),
+            Source::Document(source) => (&b"{\"type\":\"document\",\"source\":"[..], source, title),
+        };
+        out.extend_from_slice(start);
+        out.extend_from_slice(&source);
+        if let Some(title) = title {
+            push_member(out, b"\"title\"");
+            push_string(out, &title);
+        }
     }
     push_cache_control(out, part.get("cache_control"));
     out.push(b'}');
     Ok(true)
-}
-
-/// A picture or file, as its data or as its address.
-fn push_source(out: &mut Vec<u8>, url: &str) {
-    let data = url.strip_prefix("data:").and_then(|d| d.split_once(";base64,"));
-    out.extend_from_slice(if data.is_some() { b"{\"type\":\"base64\",\"media_type\":" } else { b"{\"type\":\"url\",\"url\":" });
-    match data {
-        Some((media_type, data)) => {
-            push_string(out, media_type.split(';').next().unwrap_or(media_type));
-            push_member(out, b"\"data\"");
-            push_string(out, data);
-        }
-        None => push_string(out, url),
-    }
-    out.push(b'}');
 }

@@ -5,45 +5,48 @@ use bytes::Bytes;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    messages::{messages, push_messages, push_system},
+    messages::{Conversation, push_messages, push_system},
     push_member,
-    thinking::{Thinking, max_tokens, push_thinking, thinking},
+    thinking::{Thinking, instruction, max_tokens, push_thinking, thinking},
     tools::push_tools,
 };
 use crate::{
-    catalog::Endpoint,
+    catalog::{Dialect, Endpoint, Protocol, Sampling},
+    route::GATEWAY_MEMBERS,
     wire::{
+        adjust::Adjustments,
         json::push_string,
         openai_chat::{ChatRequest, RequestFault},
     },
 };
 
-/// Members that Anthropic has no place for.
-const NO_PLACE: [&str; 18] = [
-    "audio",
-    "frequency_penalty",
-    "function_call",
-    "functions",
-    "logit_bias",
-    "logprobs",
-    "min_p",
-    "modalities",
-    "n",
-    "prediction",
-    "presence_penalty",
-    "prompt_cache_key",
-    "repetition_penalty",
-    "seed",
-    "store",
-    "top_a",
-    "top_logprobs",
-    "verbosity",
+/// Members that are translated, or that are not for the provider: all others have no counterpart.
+const TRANSLATED: [&str; 18] = [
+    "max_completion_tokens",
+    "max_tokens",
+    "messages",
+    "model",
+    "parallel_tool_calls",
+    "reasoning",
+    "reasoning_effort",
+    "response_format",
+    "stop",
+    "stream",
+    "stream_options",
+    "temperature",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_p",
+    "user",
+    "include_reasoning",
 ];
 
 /// The members of a request that cannot be translated, before anything is built: what `require_parameters` is asked about.
 pub fn untranslatable(request: &ChatRequest) -> Vec<String> {
-    let mut out: Vec<String> = request.parameters().filter(|p| NO_PLACE.contains(p)).map(ToOwned::to_owned).collect();
-    out.retain(|p| !(p == "n" && request.raw("n") == Some(b"1")));
+    let has_place = |p: &str| TRANSLATED.contains(&p) || GATEWAY_MEMBERS.contains(&p);
+    let mut out: Vec<String> = request.parameters().filter(|p| !has_place(p)).map(ToOwned::to_owned).collect();
+    out.retain(|p| !(p == "n" && request.raw("n") == Some(b"1")) && !(p == "store" && request.raw("store") == Some(b"false")));
     if let Ok(Some(format)) = request.get::<Value>("response_format", "an object")
         && format.get("type").and_then(Value::as_str) == Some("json_object")
     {
@@ -51,26 +54,37 @@ pub fn untranslatable(request: &ChatRequest) -> Vec<String> {
     }
     out
 }
-/// The body for an Anthropic upstream. What could not be translated is named in `omitted`, what was changed in `notes`.
+
+/// The body for an Anthropic upstream. What could not be translated, or was changed, is named in `adjusted`. `user` is the name under
+/// which the provider knows the end user.
 pub fn to_anthropic_messages(
     request: &ChatRequest,
     endpoint: &Endpoint,
-    omitted: &mut Vec<String>,
-    notes: &mut Vec<String>,
+    user: Option<&str>,
+    adjusted: &mut Adjustments,
 ) -> Result<Bytes, RequestFault> {
-    let messages = messages(request)?;
-    omitted.extend(untranslatable(request));
+    let dialect = endpoint.dialect(Protocol::AnthropicMessages);
+    let conversation = Conversation::read(request)?;
+    for name in untranslatable(request) {
+        adjusted.omit(name);
+    }
     let mut out = Vec::with_capacity(request.raw("messages").map_or(0, <[u8]>::len) + 512);
     out.extend_from_slice(b"{\"model\":");
     push_string(&mut out, &endpoint.upstream_model);
-    let thinking = thinking(request, endpoint, omitted);
+    let thinking = thinking(request, endpoint, &dialect, &conversation, adjusted);
     push_member(&mut out, b"\"max_tokens\"");
-    push(&mut out, &json!(max_tokens(request, endpoint, &thinking)));
-    push_system(&mut out, &messages, omitted)?;
-    push_messages(&mut out, &messages, omitted)?;
-    push_tools(&mut out, request, omitted)?;
-    push_sampling(&mut out, request, &thinking, omitted, notes)?;
-    push_thinking(&mut out, request, &thinking)?;
+    push(&mut out, &json!(max_tokens(request, endpoint, thinking, adjusted)));
+    let instruction = instruction(request, &dialect, adjusted)?;
+    push_system(&mut out, &conversation, instruction.as_deref(), adjusted)?;
+    push_messages(&mut out, &conversation, &dialect, adjusted)?;
+    push_tools(&mut out, request, &dialect, adjusted)?;
+    push_sampling(&mut out, request, &dialect, thinking, adjusted)?;
+    push_stop(&mut out, request, adjusted)?;
+    push_thinking(&mut out, request, &dialect, thinking, adjusted)?;
+    if let Some(user) = user {
+        push_member(&mut out, b"\"metadata\"");
+        push(&mut out, &json!({"user_id": user}));
+    }
     if request.stream {
         push_member(&mut out, b"\"stream\"");
         out.extend_from_slice(b"true");
@@ -102,50 +116,89 @@ pub(super) fn push_cache_control(out: &mut Vec<u8>, cache_control: Option<&[u8]>
         out.extend_from_slice(cache);
     }
 }
+
+/// Appends temperature, `top_p` and `top_k`, as far as the model takes them.
 fn push_sampling(
     out: &mut Vec<u8>,
     request: &ChatRequest,
-    thinking: &Thinking,
-    omitted: &mut Vec<String>,
-    notes: &mut Vec<String>,
+    dialect: &Dialect,
+    thinking: Thinking,
+    adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
+    let takes_none = dialect.sampling == Some(Sampling::None);
     // While it thinks, the model takes no other temperature than its own.
-    let thinks = !matches!(thinking, Thinking::Off);
-    if let Some(temperature) = request.get::<f64>("temperature", "a number")? {
-        if thinks && (temperature - 1.0).abs() > f64::EPSILON {
-            omitted.push("temperature".to_owned());
+    let thinks = thinking != Thinking::Off;
+    let temperature = request.get::<f64>("temperature", "a number")?;
+    let mut has_temperature = false;
+    if let Some(temperature) = temperature {
+        let is_default = (temperature - 1.0).abs() < f64::EPSILON;
+        if (thinks || takes_none) && !is_default {
+            adjusted.omit("temperature");
         } else {
             if temperature > 1.0 {
-                notes.push("temperature was lowered to 1, the provider's highest".to_owned());
+                adjusted.note("temperature was lowered to 1, the provider's highest");
             }
+            has_temperature = true;
             push_member(out, b"\"temperature\"");
-            push(out, &json!(temperature.min(1.0)));
+            push(out, &json!(temperature.clamp(0.0, 1.0)));
         }
     }
-    for name in ["top_p", "top_k"] {
-        if let Some(raw) = request.raw(name) {
-            push_member(out, format!("\"{name}\"").as_bytes());
-            out.extend_from_slice(raw);
+    if let Some(top_p) = request.get::<f64>("top_p", "a number")? {
+        // Of both, older models take one.
+        let is_refused = match dialect.sampling {
+            Some(Sampling::None) => top_p < 0.99 || has_temperature,
+            Some(Sampling::One) => has_temperature,
+            _ => false,
+        };
+        if is_refused {
+            if top_p < 1.0 {
+                adjusted.omit("top_p");
+            }
+        } else {
+            push_member(out, b"\"top_p\"");
+            out.extend_from_slice(request.raw("top_p").unwrap_or_default());
         }
     }
-    match request.get::<Value>("stop", "a string or a list of strings")? {
-        Some(Value::String(stop)) => {
-            push_member(out, b"\"stop_sequences\"");
-            push(out, &json!([stop]));
+    if let Some(top_k) = request.raw("top_k") {
+        if takes_none || thinks || top_k == b"0" || top_k.starts_with(b"-") {
+            adjusted.omit("top_k");
+        } else {
+            push_member(out, b"\"top_k\"");
+            out.extend_from_slice(top_k);
         }
-        Some(stops @ Value::Array(_)) => {
-            push_member(out, b"\"stop_sequences\"");
-            push(out, &stops);
-        }
-        Some(_) => return Err(RequestFault::member("stop", "`stop` must be a string or a list of strings")),
-        None => {}
-    }
-    if let Some(user) = request.get::<String>("user", "a string")? {
-        push_member(out, b"\"metadata\"");
-        push(out, &json!({"user_id": user}));
     }
     Ok(())
 }
+
+/// Appends the stop sequences that say something: white space alone is refused.
+fn push_stop(out: &mut Vec<u8>, request: &ChatRequest, adjusted: &mut Adjustments) -> Result<(), RequestFault> {
+    let wrong = || RequestFault::member("stop", "`stop` must be a string or a list of strings");
+    let all = match request.get::<Value>("stop", "a string or a list of strings")? {
+        None => return Ok(()),
+        Some(Value::Array(all)) => all,
+        Some(one @ Value::String(_)) => vec![one],
+        Some(_) => return Err(wrong()),
+    };
+    let mut kept = Vec::new();
+    for stop in &all {
+        match stop {
+            Value::Null => {}
+            Value::String(text) if text.trim().is_empty() => {
+                if !text.is_empty() {
+                    adjusted.omit("stop");
+                }
+            }
+            Value::String(text) => kept.push(text.as_str()),
+            _ => return Err(wrong()),
+        }
+    }
+    if !kept.is_empty() {
+        push_member(out, b"\"stop_sequences\"");
+        push(out, &json!(kept));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,9 +210,9 @@ mod tests {
         );
         let catalog = Catalog::from_documents(&[Document::from_toml(&toml).unwrap()]).unwrap();
         let request = ChatRequest::parse(Bytes::copy_from_slice(text.as_bytes()), 64).unwrap();
-        let (mut omitted, mut notes) = (Vec::new(), Vec::new());
-        let body = to_anthropic_messages(&request, &catalog.endpoints()[0], &mut omitted, &mut notes).unwrap();
-        (serde_json::from_slice(&body).unwrap(), omitted)
+        let mut adjusted = Adjustments::default();
+        let body = to_anthropic_messages(&request, &catalog.endpoints()[0], Some("u"), &mut adjusted).unwrap();
+        (serde_json::from_slice(&body).unwrap(), adjusted.omitted)
     }
 
     #[test]
@@ -182,7 +235,7 @@ mod tests {
             (r#"[{"role":"user","content":""}]"#, "messages"),
         ] {
             let request = ChatRequest::parse(Bytes::from(format!(r#"{{"model":"a/m","messages":{messages}}}"#)), 64).unwrap();
-            let fault = to_anthropic_messages(&request, &catalog.endpoints()[0], &mut Vec::new(), &mut Vec::new()).unwrap_err();
+            let fault = to_anthropic_messages(&request, &catalog.endpoints()[0], None, &mut Adjustments::default()).unwrap_err();
             assert_eq!(fault.param.as_deref(), Some(param), "{messages}: {fault}");
         }
     }
@@ -268,7 +321,8 @@ mod tests {
             r#"{"messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"}}}}"#,
             "",
         );
-        assert_eq!(body["output_config"]["format"], json!({"type": "json_schema", "schema": {"type": "object"}}));
+        let schema = json!({"type": "object", "additionalProperties": false});
+        assert_eq!(body["output_config"]["format"], json!({"type": "json_schema", "schema": schema}));
     }
 
     #[test]
@@ -277,7 +331,7 @@ mod tests {
             ChatRequest::parse(Bytes::from_static(br#"{"messages":[{"role":"user","content":"\u00e9\ud83d\ude00 \"q\""}]}"#), 9).unwrap();
         let toml = "[[provider]]\nslug=\"a\"\nprotocol=\"anthropic_messages\"\nbase_url=\"http://x\"\n[[model]]\nid=\"a/m\"\n[[model.endpoint]]\nprovider=\"a\"";
         let catalog = Catalog::from_documents(&[Document::from_toml(toml).unwrap()]).unwrap();
-        let body = to_anthropic_messages(&request, &catalog.endpoints()[0], &mut Vec::new(), &mut Vec::new()).unwrap();
+        let body = to_anthropic_messages(&request, &catalog.endpoints()[0], None, &mut Adjustments::default()).unwrap();
         assert!(String::from_utf8_lossy(&body).contains(r#""text":"\u00e9\ud83d\ude00 \"q\"""#));
         assert!(String::from_utf8_lossy(&body).contains(r#""max_tokens":4096"#));
     }

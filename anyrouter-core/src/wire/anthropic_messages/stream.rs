@@ -6,13 +6,10 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{
-    Spelt, Usage,
-    answer::{Error, push_reasoning_text},
-    finish_reason,
-};
+use super::{Spelt, Usage, answer::push_reasoning_text, finish_reason};
 use crate::wire::{
     answer::{AnswerFault, AnswerNames, Meter, Progress, push, token_of},
+    fault::is_error,
     sse::Splitter,
 };
 
@@ -35,6 +32,7 @@ struct Machine {
     blocks: Vec<(u64, Block)>,
     tools: usize,
     thoughts: usize,
+    has_given: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +71,6 @@ struct Event<'a> {
     delta: Option<Delta<'a>>,
     #[serde(default)]
     usage: Option<Usage>,
-    #[serde(borrow, default)]
-    error: Option<Error<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -124,7 +120,8 @@ impl StreamTranslator {
         names.push_chunk_start(&mut start);
         start.extend_from_slice(b"[{\"index\":0,\"delta\":");
         let (meter, usage) = (Meter::default(), Usage::default());
-        let machine = Machine { names, meter, usage, start, state: State::Before, blocks: Vec::new(), tools: 0, thoughts: 0 };
+        let machine =
+            Machine { names, meter, usage, start, state: State::Before, blocks: Vec::new(), tools: 0, thoughts: 0, has_given: false };
         Self { splitter: Splitter::new(limit), machine }
     }
 
@@ -134,12 +131,21 @@ impl StreamTranslator {
         let mut fault = None;
         let machine = &mut self.machine;
         let fed = self.splitter.feed(bytes, |event| {
-            let before = out.len();
-            match event.data.as_deref().map_or(Ok(false), |data| machine.event(data, out)) {
-                Ok(done) => progress.done = done,
+            let is_error = event.name == Some(b"error");
+            match event
+                .data
+                .as_deref()
+                .filter(|d| !d.trim_ascii().is_empty())
+                .map_or(Ok(Step::Nothing), |data| if is_error { Err(machine.error(data)) } else { machine.event(data, out) })
+            {
+                Ok(Step::Done) => progress.done = true,
+                Ok(Step::Answered) => {
+                    machine.has_given = true;
+                    progress.answered = true;
+                }
+                Ok(Step::Nothing) => {}
                 Err(e) => fault = Some(e),
             }
-            progress.answered |= out.len() > before;
             fault.is_none() && !progress.done
         });
         match (fault, fed) {
@@ -158,39 +164,66 @@ impl StreamTranslator {
     pub fn names(&self) -> &AnswerNames {
         &self.machine.names
     }
+
+    /// Whether the client was given something.
+    pub fn has_given(&self) -> bool {
+        self.machine.has_given
+    }
+
+    /// Whether the stop reason was given.
+    pub fn is_finished(&self) -> bool {
+        self.machine.state == State::Finished
+    }
+}
+
+/// What an event brought.
+enum Step {
+    /// The client was given something: content, a call, a thought, or the end.
+    Answered,
+    Nothing,
+    /// The message is complete.
+    Done,
 }
 
 impl Machine {
-    /// Takes one event; true when the message is complete.
-    fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<bool, AnswerFault> {
-        let event: Event<'_> = serde_json::from_slice(data).map_err(|_| wrong())?;
+    /// The fault that an error is.
+    fn error(&self, data: &[u8]) -> AnswerFault {
+        AnswerFault::Error(self.names.origin().read_data(data))
+    }
+
+    /// Takes one event.
+    fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<Step, AnswerFault> {
+        let event: Event<'_> = match serde_json::from_slice(data) {
+            Ok(event) => event,
+            Err(_) if serde_json::from_slice(data).is_ok_and(|v| is_error(&v)) => return Err(self.error(data)),
+            Err(_) => return Err(wrong()),
+        };
         if let Some(message) = &event.message {
             self.meter.upstream_id = message.id.as_deref().and_then(token_of);
             self.usage = self.usage.updated(message.usage.unwrap_or_default());
         }
         self.usage = self.usage.updated(event.usage.unwrap_or_default());
+        // Kept up to date, since the last event may be missing.
+        self.meter.tokens = self.usage.tokens();
         match &*event.kind {
             "message_start" => self.open(out)?,
-            "content_block_start" => self.block_start(&event, out)?,
-            "content_block_delta" => self.block_delta(&event, out)?,
+            "content_block_start" => return self.block_start(&event, out),
+            "content_block_delta" => return self.block_delta(&event, out),
             "content_block_stop" => self.block_stop(event.index, out)?,
             "message_delta" => {
-                if let Some(reason) = event.delta.as_ref().and_then(|d| d.stop_reason.as_deref()) {
+                if let Some(reason) = event.delta.as_ref().and_then(|d| d.stop_reason.as_deref()).filter(|r| !r.is_empty()) {
                     self.finish(reason, out)?;
+                    return Ok(Step::Answered);
                 }
             }
             "message_stop" => {
-                if self.state != State::Finished {
-                    self.finish("end_turn", out)?;
-                }
-                self.meter.tokens = self.usage.tokens();
-                return Ok(true);
+                return if self.state == State::Finished { Ok(Step::Done) } else { Err(AnswerFault::Truncated) };
             }
-            "error" => return Err(event.error.as_ref().map_or_else(wrong, Error::fault)),
+            "error" => return Err(self.error(data)),
             // `ping`, and events that are not known yet.
             _ => {}
         }
-        Ok(false)
+        Ok(Step::Nothing)
     }
 
     fn open(&mut self, out: &mut Vec<u8>) -> Result<(), AnswerFault> {
@@ -212,7 +245,7 @@ impl Machine {
         }
         self.open(out)?;
         self.state = State::Finished;
-        let reason_word = finish_reason(reason);
+        let reason_word = finish_reason(reason, self.tools > 0);
         out.extend_from_slice(&self.start);
         push(out, format_args!("{{}},\"finish_reason\":\"{reason_word}\"}}]}}\n\n"));
         self.meter.finish_reason = Some(reason_word.to_owned());
@@ -220,21 +253,25 @@ impl Machine {
         Ok(())
     }
 
-    fn block_start(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<(), AnswerFault> {
+    fn block_start(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Step, AnswerFault> {
         self.open(out)?;
         let block = event.content_block.as_ref().ok_or_else(wrong)?;
         if self.blocks.len() >= OPEN_BLOCKS || self.blocks.iter().any(|(i, _)| *i == event.index) {
             return Err(wrong());
         }
+        let mut gives = true;
         let kind = match &*block.kind {
             "text" => {
-                if let Some(text) = block.text.filter(|t| t.get() != "\"\"") {
+                let text = block.text.filter(|t| t.get() != "\"\"");
+                gives = text.is_some();
+                if let Some(text) = text {
                     self.text(text, out);
                 }
                 Block::Text
             }
             "tool_use" => {
                 let (Some(id), Some(name)) = (block.id, block.name) else { return Err(wrong()) };
+                let name = super::client_name(name, &self.names.adjusted);
                 let nth = self.tools;
                 self.tools += 1;
                 let whole = block.input.map(RawValue::get).filter(|i| i.starts_with('{') && *i != "{}");
@@ -246,7 +283,7 @@ impl Machine {
                     format_args!(
                         "{{\"tool_calls\":[{{\"index\":{nth},\"id\":{},\"type\":\"function\",\"function\":{{\"name\":{},\"arguments\":{}}}}}]}}",
                         id.get(),
-                        name.get(),
+                        name,
                         String::from_utf8_lossy(&arguments)
                     ),
                 );
@@ -266,14 +303,18 @@ impl Machine {
                 }
                 Block::Thinking(nth)
             }
-            _ => Block::Other,
+            _ => {
+                gives = false;
+                Block::Other
+            }
         };
         self.blocks.push((event.index, kind));
-        Ok(())
+        Ok(if gives { Step::Answered } else { Step::Nothing })
     }
 
-    fn block_delta(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<(), AnswerFault> {
+    fn block_delta(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Step, AnswerFault> {
         self.open(out)?;
+        let before = out.len();
         let delta = event.delta.as_ref().ok_or_else(wrong)?;
         let block = self.blocks.iter_mut().find(|(i, _)| *i == event.index).map(|(_, b)| b).ok_or_else(wrong)?;
         match (delta.kind.as_deref(), *block) {
@@ -292,7 +333,11 @@ impl Machine {
                 let mut detail = Vec::new();
                 push_reasoning_text(&mut detail, nth, Some(text), None);
                 let (text, detail) = (text.get(), String::from_utf8_lossy(&detail));
-                self.chunk(out, format_args!("{{\"reasoning\":{text},\"reasoning_details\":[{detail}]}}"));
+                if self.names.adjusted.hides_reasoning {
+                    self.chunk(out, format_args!("{{\"reasoning_details\":[{detail}]}}"));
+                } else {
+                    self.chunk(out, format_args!("{{\"reasoning\":{text},\"reasoning_details\":[{detail}]}}"));
+                }
             }
             (Some("signature_delta"), Block::Thinking(nth)) => {
                 let mut detail = Vec::new();
@@ -304,7 +349,7 @@ impl Machine {
             (_, Block::Text | Block::Other | Block::Thinking(_)) => {}
             (_, Block::Tool(..)) => return Err(wrong()),
         }
-        Ok(())
+        Ok(if out.len() > before { Step::Answered } else { Step::Nothing })
     }
 
     /// A call without arguments is a call with an empty object.
@@ -320,7 +365,9 @@ impl Machine {
 
     fn text(&mut self, text: Spelt<'_>, out: &mut Vec<u8>) {
         self.meter.text += text.get().len().saturating_sub(2) as u64;
-        self.chunk(out, format_args!("{{\"content\":{}}}", text.get()));
+        if text.get() != "\"\"" {
+            self.chunk(out, format_args!("{{\"content\":{}}}", text.get()));
+        }
     }
 
     fn chunk(&self, out: &mut Vec<u8>, delta: std::fmt::Arguments<'_>) {

@@ -1,47 +1,85 @@
-//! How much a model may think: effort and budget as Anthropic has them.
+//! How much a model may think, and the form of its output: effort, budget and schema as Anthropic has them.
 
 use serde_json::{Value, json};
 
-use super::{push_member, request::push};
+use super::{messages::Conversation, push_member, request::push, schema};
 use crate::{
-    catalog::Endpoint,
-    wire::openai_chat::{ChatRequest, RequestFault},
+    catalog::{Dialect, Endpoint, ForcedTool, Sampling, ThinkingForm},
+    wire::{
+        adjust::Adjustments,
+        openai_chat::{ChatRequest, RequestFault},
+    },
 };
 
-/// What an answer may have where neither the request nor the catalog says, in tokens.
+/// The most that an answer may have where neither the request nor the catalog says, in tokens.
 const MAX_TOKENS: u64 = 4096;
 
-/// How the model is asked to think.
+/// The way in which the model is asked to think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Thinking {
     Off,
     Budget(u64),
     Adaptive(Option<&'static str>),
 }
 
-/// The least that a budget may be.
+/// The least that a budget may be, in tokens.
 const LEAST_BUDGET: u64 = 1024;
 
-pub(super) fn thinking(request: &ChatRequest, endpoint: &Endpoint, omitted: &mut Vec<String>) -> Thinking {
+/// Decides whether and how the model thinks. Where the API would refuse it, thinking is left off, and the request goes on.
+pub(super) fn thinking(
+    request: &ChatRequest,
+    endpoint: &Endpoint,
+    dialect: &Dialect,
+    conversation: &Conversation<'_>,
+    adjusted: &mut Adjustments,
+) -> Thinking {
     let effort = request.reasoning.effort.as_deref().filter(|e| *e != "none");
     if effort.is_none() && request.reasoning.max_tokens.is_none() {
         return Thinking::Off;
     }
-    if endpoint.can("reasoning") == Some(false) {
-        omitted.push("reasoning".to_owned());
-        return Thinking::Off;
-    }
-    if endpoint.can("adaptive_thinking") == Some(true) {
-        if request.reasoning.max_tokens.is_some() {
-            omitted.push("reasoning.max_tokens".to_owned());
+    let is_adaptive = match dialect.thinking {
+        Some(form) => form == ThinkingForm::Adaptive,
+        None => endpoint.can("adaptive_thinking") == Some(true),
+    };
+    let mut left_off = |why: &str| {
+        adjusted.omit("reasoning");
+        if !why.is_empty() {
+            adjusted.note(format!("thinking was left off: {why}"));
         }
+        Thinking::Off
+    };
+    if endpoint.can("reasoning") == Some(false) {
+        return left_off("");
+    }
+    let forced = request.raw("tool_choice").is_some_and(|c| c == b"\"required\"" || memchr::memmem::find(c, b"\"function\"").is_some());
+    let is_forced_badly = dialect.forced_tool == Some(ForcedTool::WithoutThinking) || (dialect.forced_tool.is_none() && !is_adaptive);
+    if forced && is_forced_badly && request.raw("tools").is_some() {
+        return left_off("`tool_choice` demands a call, and the model takes no such demand while it thinks");
+    }
+    if dialect.sampling != Some(Sampling::None) {
+        // While it thinks, a model takes `top_p` from 0.95 on, and no `top_k`.
+        let top_p = request.get::<f64>("top_p", "a number").ok().flatten().filter(|p| *p < 0.95);
+        if top_p.is_some() || request.raw("top_k").is_some() {
+            return left_off("`top_p` and `top_k` cannot be set while the model thinks");
+        }
+    }
+    if conversation.lacks_thoughts() {
+        return left_off("an earlier turn of this tool loop came back without its `reasoning_details`");
+    }
+    if is_adaptive {
+        if request.reasoning.max_tokens.is_some() {
+            adjusted.omit("reasoning.max_tokens");
+        }
+        let takes = |level: &str| dialect.efforts.as_ref().is_some_and(|e| e.iter().any(|t| t == level));
         return Thinking::Adaptive(effort.map(|e| match e {
             "minimal" | "low" => "low",
             "medium" => "medium",
+            "xhigh" if takes("xhigh") => "xhigh",
             "xhigh" | "max" => "max",
             _ => "high",
         }));
     }
-    let whole = request.max_tokens.or(endpoint.max_output).unwrap_or(MAX_TOKENS);
+    let whole = asked(request, endpoint).unwrap_or(MAX_TOKENS);
     let share = match effort {
         Some("minimal") => 10,
         Some("low") => 20,
@@ -49,40 +87,87 @@ pub(super) fn thinking(request: &ChatRequest, endpoint: &Endpoint, omitted: &mut
         Some("xhigh" | "max") => 95,
         _ => 50,
     };
-    let most = endpoint.max_output.unwrap_or(u64::from(u32::MAX));
-    Thinking::Budget(request.reasoning.max_tokens.unwrap_or(whole.saturating_mul(share) / 100).min(most).max(LEAST_BUDGET))
+    // The answer needs some room beside the thoughts.
+    let most = endpoint.max_output.unwrap_or(u64::from(u32::MAX)).saturating_sub(LEAST_BUDGET).max(LEAST_BUDGET);
+    let wanted = request.reasoning.max_tokens.unwrap_or(whole.saturating_mul(share) / 100);
+    if wanted > most && request.reasoning.max_tokens.is_some() {
+        adjusted.note(format!("reasoning.max_tokens was lowered from {wanted} to {most}"));
+    }
+    Thinking::Budget(wanted.min(most).max(LEAST_BUDGET))
+}
+
+/// The most tokens that the answer may have: what was asked for, within what the endpoint gives.
+fn asked(request: &ChatRequest, endpoint: &Endpoint) -> Option<u64> {
+    let most = endpoint.max_output;
+    request.max_tokens.map(|n| most.map_or(n, |most| n.min(most))).or(most)
 }
 
 /// `max_tokens` includes the thinking, and must be above its budget.
-pub(super) fn max_tokens(request: &ChatRequest, endpoint: &Endpoint, thinking: &Thinking) -> u64 {
-    let asked = request.max_tokens.or(endpoint.max_output).unwrap_or(MAX_TOKENS);
+pub(super) fn max_tokens(request: &ChatRequest, endpoint: &Endpoint, thinking: Thinking, adjusted: &mut Adjustments) -> u64 {
+    let asked = request.output_limit(endpoint, adjusted).or(endpoint.max_output).unwrap_or(MAX_TOKENS);
     match thinking {
-        Thinking::Budget(budget) if asked <= *budget => budget.saturating_add(asked.min(MAX_TOKENS)),
+        Thinking::Budget(budget) if asked <= budget => {
+            budget.saturating_add(asked.min(MAX_TOKENS)).min(endpoint.max_output.unwrap_or(u64::MAX).max(budget + 1))
+        }
         _ => asked,
     }
 }
 
-pub(super) fn push_thinking(out: &mut Vec<u8>, request: &ChatRequest, thinking: &Thinking) -> Result<(), RequestFault> {
+/// Appends `thinking` and `output_config`.
+pub(super) fn push_thinking(
+    out: &mut Vec<u8>,
+    request: &ChatRequest,
+    dialect: &Dialect,
+    thinking: Thinking,
+    adjusted: &mut Adjustments,
+) -> Result<(), RequestFault> {
     let mut output = serde_json::Map::new();
-    match thinking {
-        Thinking::Off => {}
-        Thinking::Budget(tokens) => {
-            push_member(out, b"\"thinking\"");
-            push(out, &json!({"type": "enabled", "budget_tokens": tokens}));
-        }
+    let mut object = match thinking {
+        Thinking::Off => None,
+        Thinking::Budget(tokens) => Some(json!({"type": "enabled", "budget_tokens": tokens})),
         Thinking::Adaptive(effort) => {
-            push_member(out, b"\"thinking\"");
-            push(out, &json!({"type": "adaptive"}));
             output.extend(effort.map(|e| ("effort".to_owned(), json!(e))));
+            Some(json!({"type": "adaptive"}))
         }
+    };
+    if let Some(object) = &mut object {
+        adjusted.hides_reasoning = request.reasoning.exclude;
+        if request.reasoning.exclude {
+            object["display"] = json!("omitted");
+        } else if dialect.thinking_shown == Some(false) {
+            object["display"] = json!("summarized");
+        }
+        push_member(out, b"\"thinking\"");
+        push(out, object);
     }
     let format: Option<Value> = request.get("response_format", "an object")?;
-    if let Some(schema) = format.as_ref().filter(|f| f["type"] == "json_schema").and_then(|f| f.pointer("/json_schema/schema")) {
-        output.insert("format".to_owned(), json!({"type": "json_schema", "schema": schema}));
+    if let Some(schema) = format.as_ref().filter(|f| f["type"] == "json_schema").and_then(|f| f.pointer("/json_schema/schema"))
+        && dialect.json_schema != Some(false)
+    {
+        output.insert("format".to_owned(), json!({"type": "json_schema", "schema": schema::of_output(schema)}));
     }
     if !output.is_empty() {
         push_member(out, b"\"output_config\"");
         push(out, &Value::Object(output));
     }
     Ok(())
+}
+
+/// An instruction for a format of the output that the endpoint takes only in words; it is named, since nothing enforces it.
+pub(super) fn instruction(request: &ChatRequest, dialect: &Dialect, adjusted: &mut Adjustments) -> Result<Option<String>, RequestFault> {
+    let format: Option<Value> = request.get("response_format", "an object")?;
+    let Some(format) = format else { return Ok(None) };
+    let words = match format.get("type").and_then(Value::as_str) {
+        Some("json_object") => "Respond with one JSON object and nothing else: no text around it, no code fence.".to_owned(),
+        Some("json_schema") if dialect.json_schema == Some(false) => {
+            let schema = format.pointer("/json_schema/schema").cloned().unwrap_or_default();
+            format!(
+                "Respond with one JSON document and nothing else: no text around it, no code fence. It must match this JSON schema: {schema}"
+            )
+        }
+        _ => return Ok(None),
+    };
+    adjusted.omit("response_format");
+    adjusted.note("response_format was sent as an instruction, which nothing enforces");
+    Ok(Some(words))
 }

@@ -6,10 +6,19 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
+    names::tool_name,
     push_member,
     request::{comma, push, push_cache_control, push_raw},
+    schema,
 };
-use crate::wire::openai_chat::{ChatRequest, RequestFault};
+use crate::{
+    catalog::{Dialect, ForcedTool},
+    wire::{
+        adjust::Adjustments,
+        json::push_string,
+        openai_chat::{ChatRequest, RequestFault},
+    },
+};
 
 #[derive(Deserialize)]
 struct Tool<'a> {
@@ -24,7 +33,7 @@ struct Tool<'a> {
 #[derive(Deserialize)]
 struct Function<'a> {
     #[serde(borrow)]
-    name: &'a RawValue,
+    name: Cow<'a, str>,
     #[serde(borrow, default)]
     description: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -32,63 +41,111 @@ struct Function<'a> {
     #[serde(default)]
     strict: Option<bool>,
 }
-pub(super) fn push_tools(out: &mut Vec<u8>, request: &ChatRequest, omitted: &mut Vec<String>) -> Result<(), RequestFault> {
+
+/// Appends `tools` and `tool_choice`.
+pub(super) fn push_tools(
+    out: &mut Vec<u8>,
+    request: &ChatRequest,
+    dialect: &Dialect,
+    adjusted: &mut Adjustments,
+) -> Result<(), RequestFault> {
     let tools: Vec<Tool<'_>> = request.get("tools", "a list of tools")?.unwrap_or_default();
-    if !tools.is_empty() {
-        push_member(out, b"\"tools\"");
-        out.push(b'[');
-        for (i, tool) in tools.iter().enumerate() {
-            let function = tool.function.as_ref().filter(|_| tool.kind.as_deref().is_none_or(|k| k == "function"));
-            let Some(f) = function else {
-                omitted.push(format!("tools[{i}]"));
-                continue;
-            };
-            comma(out);
-            out.extend_from_slice(b"{\"name\":");
-            push_raw(out, f.name);
-            if let Some(description) = f.description {
-                push_member(out, b"\"description\"");
-                push_raw(out, description);
-            }
-            push_member(out, b"\"input_schema\"");
-            match f.parameters.filter(|p| p.get() != "null") {
-                Some(schema) => push_raw(out, schema),
-                None => out.extend_from_slice(b"{\"type\":\"object\",\"properties\":{}}"),
-            }
-            if f.strict == Some(true) {
-                push_member(out, b"\"strict\"");
-                out.extend_from_slice(b"true");
-            }
-            push_cache_control(out, tool.cache_control.map(|c| c.get().as_bytes()));
-            out.push(b'}');
+    let start = out.len();
+    push_member(out, b"\"tools\"");
+    out.push(b'[');
+    let mut count = 0;
+    for (i, tool) in tools.iter().enumerate() {
+        let function = tool.function.as_ref().filter(|_| tool.kind.as_deref().is_none_or(|k| k == "function"));
+        let Some(f) = function else {
+            adjusted.omit(format!("tools[{i}]"));
+            continue;
+        };
+        count += 1;
+        comma(out);
+        out.extend_from_slice(b"{\"name\":");
+        push_string(out, &tool_name(&f.name, adjusted));
+        if let Some(description) = f.description.filter(|d| d.get().starts_with('"')) {
+            push_member(out, b"\"description\"");
+            push_raw(out, description);
         }
-        out.push(b']');
+        push_member(out, b"\"input_schema\"");
+        match f.parameters.filter(|p| p.get() != "null") {
+            Some(schema) => push_schema(out, schema, i, adjusted)?,
+            None => out.extend_from_slice(b"{\"type\":\"object\",\"properties\":{}}"),
+        }
+        if f.strict == Some(true) {
+            push_member(out, b"\"strict\"");
+            out.extend_from_slice(b"true");
+        }
+        push_cache_control(out, tool.cache_control.map(|c| c.get().as_bytes()));
+        out.push(b'}');
     }
+    out.push(b']');
+    if count == 0 {
+        out.truncate(start);
+    }
+    push_choice(out, request, count > 0, dialect, adjusted)
+}
+
+fn push_schema(out: &mut Vec<u8>, schema: &RawValue, i: usize, adjusted: &mut Adjustments) -> Result<(), RequestFault> {
+    let at = format!("tools[{i}].function.parameters");
+    let parsed: Value = serde_json::from_str(schema.get())
+        .map_err(|_| RequestFault::member(&at, format!("`{at}` must be a JSON schema that nests less deeply")))?;
+    match schema::of_tool(&parsed) {
+        None => push_raw(out, schema),
+        Some((changed, is_kept)) => {
+            if !is_kept {
+                adjusted.omit(at);
+            }
+            push(out, &changed);
+        }
+    }
+    Ok(())
+}
+
+fn push_choice(
+    out: &mut Vec<u8>,
+    request: &ChatRequest,
+    has_tools: bool,
+    dialect: &Dialect,
+    adjusted: &mut Adjustments,
+) -> Result<(), RequestFault> {
     let parallel: Option<bool> = request.get("parallel_tool_calls", "true or false")?;
     let choice: Option<Value> = request.get("tool_choice", "a string or an object")?;
-    let mut translated = match choice {
+    let mut translated = match &choice {
         Some(Value::String(s)) => match s.as_str() {
             "auto" => Some(json!({"type": "auto"})),
-            "required" => Some(json!({"type": "any"})),
+            "required" | "any" => Some(json!({"type": "any"})),
             "none" => Some(json!({"type": "none"})),
             _ => return Err(RequestFault::member("tool_choice", "`tool_choice` must be auto, none, required or a function")),
         },
         Some(object) => match object.pointer("/function/name").and_then(Value::as_str) {
-            Some(name) => Some(json!({"type": "tool", "name": name})),
+            Some(name) => Some(json!({"type": "tool", "name": tool_name(name, adjusted)})),
             None => {
-                omitted.push("tool_choice".to_owned());
+                adjusted.omit("tool_choice");
                 None
             }
         },
         None => None,
     };
-    if parallel == Some(false) && !tools.is_empty() {
+    if !has_tools {
+        if choice.is_some_and(|c| c != "none" && c != "auto") {
+            adjusted.omit("tool_choice");
+        }
+        return Ok(());
+    }
+    if dialect.forced_tool == Some(ForcedTool::No) && translated.as_ref().is_some_and(|c| c["type"] == "any" || c["type"] == "tool") {
+        adjusted.omit("tool_choice");
+        adjusted.note("the model cannot be made to call a tool: it may, and need not");
+        translated = None;
+    }
+    if parallel == Some(false) {
         let choice = translated.get_or_insert_with(|| json!({"type": "auto"}));
         if choice.get("type") != Some(&json!("none")) {
             choice["disable_parallel_tool_use"] = json!(true);
         }
     }
-    if let Some(choice) = translated.filter(|_| !tools.is_empty()) {
+    if let Some(choice) = translated {
         push_member(out, b"\"tool_choice\"");
         push(out, &choice);
     }

@@ -4,11 +4,14 @@ use bytes::Bytes;
 use serde::Deserialize;
 use smallvec::SmallVec;
 
+use super::history;
 use crate::{
+    catalog::{Dialect, Endpoint, ForcedTool, OutputLimit, Protocol},
     route::GATEWAY_MEMBERS,
     wire::{
+        adjust::Adjustments,
         anthropic_messages::push_member,
-        json::{Member, Scanner, Volume, push_string, utf8},
+        json::{Member, Scanner, Volume, push_number, push_string, utf8},
     },
 };
 
@@ -106,6 +109,8 @@ pub struct ChatRequest {
     pub session_id: Option<String>,
     /// The client's name of the trace.
     pub trace_id: Option<String>,
+    /// The client's name of its end user.
+    pub user: Option<String>,
     /// It asks for redaction on the way to the provider.
     pub redact: bool,
     /// How much text and how many files messages and tools have.
@@ -146,6 +151,7 @@ impl ChatRequest {
             preset: None,
             session_id: None,
             trace_id: None,
+            user: None,
             redact: false,
             volume,
         };
@@ -171,6 +177,21 @@ impl ChatRequest {
         // The body was checked: this cannot fail, and saves checking each string in it.
         let text = utf8(raw).unwrap_or_default();
         serde_json::from_str(text).map(Some).map_err(|e| RequestFault::member(name, member_problem(name, expected, &e)))
+    }
+
+    /// Reads a member that is a whole number.
+    fn whole(&self, name: &str, expected: &str) -> Result<Option<u64>, RequestFault> {
+        Ok(self.get::<Whole>(name, expected)?.map(|n| n.0))
+    }
+
+    /// The most tokens that the answer may have at `endpoint`: what was asked for, lowered to what the endpoint can do.
+    pub(crate) fn output_limit(&self, endpoint: &Endpoint, adjusted: &mut Adjustments) -> Option<u64> {
+        let asked = self.max_tokens?;
+        let most = endpoint.max_output.filter(|most| asked > *most);
+        if let Some(most) = most {
+            adjusted.note(format!("max_tokens was lowered from {asked} to {most}, the most that the endpoint gives"));
+        }
+        Some(most.unwrap_or(asked))
     }
 
     /// The names of the members that are there and not null.
@@ -200,7 +221,7 @@ impl ChatRequest {
         #[derive(Deserialize)]
         struct Thinking {
             effort: Option<String>,
-            max_tokens: Option<u64>,
+            max_tokens: Option<Whole>,
             exclude: Option<bool>,
             enabled: Option<bool>,
         }
@@ -211,8 +232,8 @@ impl ChatRequest {
         }
         let stream = self.get("stream", "true or false")?.unwrap_or(false);
         let options: Option<StreamOptions> = self.get("stream_options", "an object with `include_usage`")?;
-        let completion: Option<u64> = self.get("max_completion_tokens", "a whole number above 0")?;
-        let max_tokens = completion.or(self.get("max_tokens", "a whole number above 0")?);
+        let completion = self.whole("max_completion_tokens", "a whole number above 0")?;
+        let max_tokens = completion.or(self.whole("max_tokens", "a whole number above 0")?);
         if max_tokens == Some(0) {
             return Err(RequestFault::member("max_tokens", "`max_tokens` must be above 0"));
         }
@@ -222,7 +243,11 @@ impl ChatRequest {
             let by_switch =
                 e.enabled.and_then(|on| (e.effort.is_none() && e.max_tokens.is_none()).then_some(if on { "medium" } else { "none" }));
             let asked = e.effort.or(by_switch.map(ToOwned::to_owned));
-            reasoning = Reasoning { effort: reasoning.effort.or(asked), max_tokens: e.max_tokens, exclude: e.exclude.unwrap_or(false) };
+            reasoning = Reasoning {
+                effort: reasoning.effort.or(asked),
+                max_tokens: e.max_tokens.map(|n| n.0),
+                exclude: e.exclude.unwrap_or(false),
+            };
         }
         let levels = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
         if reasoning.effort.as_deref().is_some_and(|e| !levels.contains(&e)) {
@@ -233,13 +258,14 @@ impl ChatRequest {
         {
             return Err(RequestFault::member("messages", "`messages` must be a list"));
         }
-        let min_context = self.get("min_context", "a whole number")?;
+        let min_context = self.whole("min_context", "a whole number")?;
         let require_params = self.get("require_params", "true or false")?.unwrap_or(false);
         let preset = self.get("preset", "a string")?;
         let session_id: Option<String> = self.get("session_id", "a string")?;
         let trace: Option<Trace> = self.get("trace", "an object")?;
         let _: Option<serde::de::IgnoredAny> = self.get("usage", "an object")?;
         self.redact = self.get("redact_upstream", "true or false")?.unwrap_or(false);
+        self.user = self.get("user", "a string")?;
         self.model = model;
         self.models = models;
         self.stream = stream;
@@ -254,25 +280,46 @@ impl ChatRequest {
         Ok(())
     }
 
-    /// The body for an OpenAI-chat upstream: the model's name replaced, the gateway's own members left out, usage asked for.
-    /// Members that the upstream cannot carry are named in `omitted`. It comes in pieces: a long value is a part of the body that
-    /// came in, and not a copy of it.
-    pub fn to_openai_chat(&self, upstream_model: &str, stream_usage: bool, omitted: &mut Vec<String>) -> Vec<Bytes> {
+    /// The body for an OpenAI-chat upstream: the model's name replaced, the gateway's own members left out, usage asked for, and what
+    /// the endpoint's dialect wants otherwise written so. What it does not take is named in `adjusted`. It comes in pieces: a long
+    /// value is a part of the body that came in, and not a copy of it.
+    pub fn to_openai_chat(&self, endpoint: &Endpoint, adjusted: &mut Adjustments) -> Vec<Bytes> {
+        let dialect = endpoint.dialect(Protocol::OpenaiChat);
         let mut pieces = Vec::with_capacity(3);
         let mut out = Vec::with_capacity(self.body.len().min(LONG) + 256);
         out.push(b'{');
+        let mut limit_written = false;
         for member in &self.members {
             let name = |n: &str| member.is(&self.body, n);
             let value = member.value(&self.body);
-            if name("reasoning") || GATEWAY_MEMBERS.iter().any(|n| name(n)) {
+            if GATEWAY_MEMBERS.iter().any(|n| name(n)) || (name("reasoning") && !dialect.takes("reasoning")) {
                 continue;
             }
-            if name("stream_options") && (!stream_usage || self.stream) {
+            if name("stream_options") && (!endpoint.stream_usage || self.stream) {
                 continue;
             }
-            push_member(&mut out, self.body.get(member.name.clone()).unwrap_or_default());
+            if value != b"null" && self.is_left_out(member, &dialect, adjusted) {
+                continue;
+            }
+            if self.max_tokens.is_some() && (name("max_tokens") || name("max_completion_tokens")) {
+                if !std::mem::replace(&mut limit_written, true) {
+                    self.push_output_limit(&mut out, endpoint, &dialect, adjusted);
+                }
+                continue;
+            }
+            let renamed = dialect.renames.as_ref().and_then(|r| r.iter().find(|(from, _)| name(from)));
+            match renamed {
+                Some((_, to)) => push_member(&mut out, format!("\"{to}\"").as_bytes()),
+                None => push_member(&mut out, self.body.get(member.name.clone()).unwrap_or_default()),
+            }
             if name("model") {
-                push_string(&mut out, upstream_model);
+                push_string(&mut out, &endpoint.upstream_model);
+            } else if let Some(messages) = name("messages").then(|| history::rewritten(value, &dialect, adjusted)).flatten() {
+                out.extend_from_slice(&messages);
+            } else if let (Some(word), true) = (&dialect.required_tool, name("tool_choice") && value == b"\"required\"") {
+                push_string(&mut out, word);
+            } else if let (Some(effort), true) = (&self.reasoning.effort, name("reasoning_effort")) {
+                push_string(&mut out, noted_effort(&dialect, effort, adjusted).unwrap_or(effort));
             } else if value.len() > LONG {
                 pieces.push(std::mem::take(&mut out).into());
                 pieces.push(self.body.slice(member.value.clone()));
@@ -282,22 +329,77 @@ impl ChatRequest {
         }
         if self.raw("model").is_none() && !self.members.iter().any(|m| m.is(&self.body, "model")) {
             push_member(&mut out, b"\"model\"");
-            push_string(&mut out, upstream_model);
+            push_string(&mut out, &endpoint.upstream_model);
         }
-        if let (Some(effort), None) = (&self.reasoning.effort, self.raw("reasoning_effort")) {
-            push_member(&mut out, b"\"reasoning_effort\"");
-            push_string(&mut out, effort);
+        if !dialect.takes("reasoning") {
+            self.push_reasoning_effort(&mut out, &dialect, adjusted);
         }
-        if self.reasoning.max_tokens.is_some() {
-            omitted.push("reasoning.max_tokens".to_owned());
-        }
-        if self.stream && stream_usage {
+        if self.stream && endpoint.stream_usage {
             push_member(&mut out, b"\"stream_options\"");
             self.push_stream_options(&mut out);
         }
         out.push(b'}');
         pieces.push(out.into());
         pieces
+    }
+
+    /// What `reasoning` asks for, as `reasoning_effort`.
+    fn push_reasoning_effort(&self, out: &mut Vec<u8>, dialect: &Dialect, adjusted: &mut Adjustments) {
+        if let (Some(effort), None) = (&self.reasoning.effort, self.raw("reasoning_effort")) {
+            match noted_effort(dialect, effort, adjusted) {
+                Some(effort) => {
+                    push_member(out, b"\"reasoning_effort\"");
+                    push_string(out, effort);
+                }
+                None => adjusted.omit("reasoning"),
+            }
+        }
+        if self.reasoning.max_tokens.is_some() {
+            adjusted.omit("reasoning.max_tokens");
+        }
+        if self.reasoning.exclude {
+            adjusted.omit("reasoning.exclude");
+        }
+    }
+
+    /// Whether a member that says something is not sent, because the endpoint would refuse it; it is named, unless it says nothing that
+    /// the endpoint would not do anyway.
+    fn is_left_out(&self, member: &Member, dialect: &Dialect, adjusted: &mut Adjustments) -> bool {
+        let Some(name) = member.decoded_name(&self.body) else { return false };
+        let (name, value) = (name.as_str(), member.value(&self.body));
+        let has_tools = || self.raw("tools").is_some_and(|t| !is_empty_list(t));
+        let is_default = || matches!(name, "temperature" | "top_p") && matches!(value, b"1" | b"1.0");
+        let left_out = match name {
+            "tools" => is_empty_list(value),
+            "tool_choice" if !has_tools() => true,
+            "tool_choice" if is_forced(value) => match dialect.forced_tool {
+                Some(ForcedTool::No) => true,
+                Some(ForcedTool::WithoutThinking) => self.reasoning.effort.as_deref().is_some_and(|e| e != "none"),
+                _ => false,
+            },
+            "parallel_tool_calls" if !has_tools() => true,
+            "reasoning_effort" => self.reasoning.effort.as_deref().is_some_and(|e| dialect.effort(e).is_none()),
+            _ => OPENROUTERS.contains(&name) && !dialect.takes(name),
+        };
+        if left_out {
+            adjusted.omit(name);
+        } else if dialect.refuses(name, self.reasoning.effort.as_deref()) {
+            if !is_default() {
+                adjusted.omit(name);
+            }
+            return true;
+        }
+        left_out
+    }
+
+    fn push_output_limit(&self, out: &mut Vec<u8>, endpoint: &Endpoint, dialect: &Dialect, adjusted: &mut Adjustments) {
+        let Some(limit) = self.output_limit(endpoint, adjusted) else { return };
+        let is_new_name = match dialect.max_tokens {
+            Some(name) => name == OutputLimit::MaxCompletionTokens,
+            None => self.raw("max_completion_tokens").is_some(),
+        };
+        push_member(out, if is_new_name { b"\"max_completion_tokens\"" } else { b"\"max_tokens\"" });
+        push_number(out, limit);
     }
 
     /// The client's `stream_options`, with `include_usage` set.
@@ -312,6 +414,38 @@ impl ChatRequest {
         }
         push_member(out, b"\"include_usage\"");
         out.extend_from_slice(b"true}");
+    }
+}
+
+/// OpenRouter's own members, which other providers refuse.
+const OPENROUTERS: [&str; 6] = ["include_reasoning", "transforms", "route", "plugins", "debug", "image_config"];
+
+/// The effort that is sent for `asked`, with a note where it is another; none where the endpoint takes none like it.
+fn noted_effort<'a>(dialect: &'a Dialect, asked: &'a str, adjusted: &mut Adjustments) -> Option<&'a str> {
+    let sent = dialect.effort(asked)?;
+    if sent != asked {
+        adjusted.note(format!("reasoning effort {asked} was sent as {sent}, the nearest that the endpoint takes"));
+    }
+    Some(sent)
+}
+
+/// Whether a `tool_choice` demands a call.
+fn is_forced(choice: &[u8]) -> bool {
+    choice == b"\"required\"" || choice.starts_with(b"{")
+}
+
+fn is_empty_list(text: &[u8]) -> bool {
+    matches!(text, [b'[', inner @ .., b']'] if inner.trim_ascii().is_empty())
+}
+
+/// A whole number, which may be written as a float: `100.0`.
+struct Whole(u64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = serde_json::Number::deserialize(deserializer)?;
+        let whole = || number.as_f64().filter(|n| *n >= 0.0 && n.fract() == 0.0 && *n < 9e15).map(|n| n as u64);
+        number.as_u64().or_else(whole).map(Self).ok_or_else(|| serde::de::Error::custom("not a whole number"))
     }
 }
 
@@ -336,13 +470,30 @@ pub(crate) fn member_problem(name: &str, expected: &str, error: &serde_json::Err
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::{Catalog, Document};
 
     fn parse(text: &str) -> Result<ChatRequest, RequestFault> {
         ChatRequest::parse(Bytes::copy_from_slice(text.as_bytes()), 64)
     }
 
+    /// An endpoint whose model is called `up`, of a provider with these members.
+    fn endpoint(members: &str) -> Endpoint {
+        let toml = format!(
+            "[[provider]]\nslug=\"a\"\nprotocol=\"openai_chat\"\nbase_url=\"http://x\"\n{members}\n[[model]]\nid=\"a/m\"\n[[model.endpoint]]\nprovider=\"a\"\nupstream_model=\"up\"\nmax_output=1000"
+        );
+        Catalog::from_documents(&[Document::from_toml(&toml).unwrap()]).unwrap().endpoints()[0].clone()
+    }
+
+    /// What is sent of `text` in a dialect, and what is said of it.
+    fn adjusted(text: &str, dialect: &str) -> (String, Adjustments) {
+        let mut adjusted = Adjustments::default();
+        let sent = parse(text).unwrap().to_openai_chat(&endpoint(&format!("dialect = {{ {dialect} }}")), &mut adjusted);
+        (String::from_utf8(sent.concat()).unwrap(), adjusted)
+    }
+
     fn sent(text: &str, stream_usage: bool) -> String {
-        String::from_utf8(parse(text).unwrap().to_openai_chat("up", stream_usage, &mut Vec::new()).concat()).unwrap()
+        let endpoint = endpoint(&format!("stream_usage = {stream_usage}"));
+        String::from_utf8(parse(text).unwrap().to_openai_chat(&endpoint, &mut Adjustments::default()).concat()).unwrap()
     }
 
     #[test]
@@ -355,7 +506,7 @@ mod tests {
     fn a_long_value_is_passed_on_and_not_copied() {
         let long = "x".repeat(LONG);
         let body = Bytes::from(format!(r#"{{"messages":["{long}"],"model":"m","stream":true}}"#));
-        let pieces = ChatRequest::parse(body.clone(), 64).unwrap().to_openai_chat("up", true, &mut Vec::new());
+        let pieces = ChatRequest::parse(body.clone(), 64).unwrap().to_openai_chat(&endpoint(""), &mut Adjustments::default());
         assert_eq!(
             pieces.concat(),
             format!(r#"{{"messages":["{long}"],"model":"up","stream":true,"stream_options":{{"include_usage":true}}}}"#).as_bytes()
@@ -373,9 +524,62 @@ mod tests {
     #[test]
     fn reasoning_is_written_as_the_provider_knows_it() {
         assert_eq!(sent(r#"{"model":"m","reasoning":{"effort":"low"}}"#, true), r#"{"model":"up","reasoning_effort":"low"}"#);
-        let mut omitted = Vec::new();
-        parse(r#"{"model":"m","reasoning":{"max_tokens":5}}"#).unwrap().to_openai_chat("up", true, &mut omitted);
-        assert_eq!(omitted, ["reasoning.max_tokens"]);
+        assert_eq!(adjusted(r#"{"model":"m","reasoning":{"max_tokens":5}}"#, "").1.omitted, ["reasoning.max_tokens"]);
+    }
+
+    #[test]
+    fn a_request_is_written_in_the_endpoints_dialect_and_what_is_left_out_is_named() {
+        for (text, dialect, expected, omitted) in [
+            (r#"{"max_tokens":9}"#, "max_tokens = \"max_completion_tokens\"", r#"{"max_completion_tokens":9,"model":"up"}"#, &[][..]),
+            (r#"{"max_completion_tokens":9,"max_tokens":8}"#, "max_tokens = \"max_tokens\"", r#"{"max_tokens":9,"model":"up"}"#, &[]),
+            (r#"{"max_tokens":100.0}"#, "", r#"{"max_tokens":100,"model":"up"}"#, &[]),
+            (
+                r#"{"tools":[],"tool_choice":"auto","parallel_tool_calls":true}"#,
+                "",
+                r#"{"model":"up"}"#,
+                &["tools", "tool_choice", "parallel_tool_calls"],
+            ),
+            (
+                r#"{"tools":[1],"tool_choice":"required"}"#,
+                "required_tool = \"any\"",
+                r#"{"tools":[1],"tool_choice":"any","model":"up"}"#,
+                &[],
+            ),
+            (r#"{"tools":[1],"tool_choice":"required"}"#, "forced_tool = \"no\"", r#"{"tools":[1],"model":"up"}"#, &["tool_choice"]),
+            (r#"{"reasoning_effort":"medium"}"#, "efforts = [\"low\", \"high\"]", r#"{"reasoning_effort":"high","model":"up"}"#, &[]),
+            (r#"{"reasoning_effort":"none"}"#, "efforts = [\"low\", \"high\"]", r#"{"model":"up"}"#, &["reasoning_effort"]),
+            (r#"{"seed":1}"#, "renames = { seed = \"random_seed\" }", r#"{"random_seed":1,"model":"up"}"#, &[]),
+            (r#"{"seed":1,"stop":null}"#, "refuses = [\"seed\", \"stop\"]", r#"{"stop":null,"model":"up"}"#, &["seed"]),
+            (
+                r#"{"temperature":1,"top_p":0.5}"#,
+                "reasons = \"always\", refuses_while_reasoning = [\"temperature\", \"top_p\"]",
+                r#"{"model":"up"}"#,
+                &["top_p"],
+            ),
+            (
+                r#"{"include_reasoning":true,"transforms":[],"route":"fallback","plugins":[],"debug":{},"image_config":{}}"#,
+                "takes = [\"transforms\"]",
+                r#"{"transforms":[],"model":"up"}"#,
+                &["include_reasoning", "route", "plugins", "debug", "image_config"],
+            ),
+            (
+                r#"{"reasoning":{"effort":"low","exclude":true}}"#,
+                "takes = [\"reasoning\"]",
+                r#"{"reasoning":{"effort":"low","exclude":true},"model":"up"}"#,
+                &[],
+            ),
+        ] {
+            let (sent, said) = adjusted(text, dialect);
+            assert_eq!(sent, expected, "{text}");
+            assert_eq!(said.omitted, omitted, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_output_limit_above_the_endpoints_is_lowered_with_a_note() {
+        let (sent, said) = adjusted(r#"{"max_tokens":64000}"#, "");
+        assert_eq!(sent, r#"{"max_tokens":1000,"model":"up"}"#);
+        assert_eq!(said.notes, ["max_tokens was lowered from 64000 to 1000, the most that the endpoint gives"]);
     }
 
     #[test]

@@ -1,11 +1,17 @@
-//! A stream from an OpenAI-chat upstream: each event keeps its bytes, but for the values that are ours.
+//! A stream from an OpenAI-chat upstream: each event keeps its bytes, but for the values that are ours and for choices that deviate
+//! from OpenAI's shape.
 
 use std::{borrow::Cow, ops::Range};
 
+use super::{
+    answer::DEPTH,
+    shape::{Choices, Of},
+    usage::{push_usage, read_usage},
+};
 use crate::wire::{
     answer::{AnswerFault, AnswerNames, Meter, Progress, token_of},
-    json::{JsonFault, Scanner, bare_name, push_string, utf8},
-    openai_chat::answer::{DEPTH, error_of, push_usage, read_choices, read_usage},
+    fault::is_error,
+    json::{JsonFault, Scanner, bare_name, members, push_number, push_string, utf8},
     sse::{Event, Splitter},
 };
 
@@ -20,11 +26,18 @@ pub struct StreamRelay {
 struct Rewriter {
     names: Box<AnswerNames>,
     meter: Meter,
+    choices: Choices,
     /// The values that replace the upstream's, as JSON.
     id: Vec<u8>,
     model: Vec<u8>,
     provider: Vec<u8>,
     head: Option<Head>,
+    /// The client was given something: comments go on to it from here on.
+    committed: bool,
+    /// The upstream's usage object, which goes out with the last chunk alone.
+    usage: Option<Vec<u8>>,
+    /// What else the upstream's usage chunk says, as members behind a comma.
+    last_members: Vec<u8>,
 }
 
 impl StreamRelay {
@@ -36,7 +49,19 @@ impl StreamRelay {
             out
         };
         let (id, model, provider) = (json(&names.id.generation()), json(names.model.as_str()), json(&names.provider));
-        Self { splitter: Splitter::new(limit), rewriter: Rewriter { names, meter: Meter::default(), id, model, provider, head: None } }
+        let rewriter = Rewriter {
+            names,
+            meter: Meter::default(),
+            choices: Choices::default(),
+            id,
+            model,
+            provider,
+            head: None,
+            committed: false,
+            usage: None,
+            last_members: Vec::new(),
+        };
+        Self { splitter: Splitter::new(limit), rewriter }
     }
 
     /// Takes bytes from the upstream and appends to `out` what goes to the client.
@@ -69,61 +94,97 @@ impl StreamRelay {
     pub fn names(&self) -> &AnswerNames {
         &self.rewriter.names
     }
+
+    /// Whether the client was given something.
+    pub fn has_given(&self) -> bool {
+        self.rewriter.committed
+    }
+
+    /// Whether every choice has given its finish reason.
+    pub fn is_finished(&self) -> bool {
+        self.rewriter.choices.are_finished()
+    }
+
+    /// Appends the end of the stream: the last chunk, with the upstream's usage and our metadata, and `[DONE]`.
+    pub(in crate::wire) fn push_end(&self, out: &mut Vec<u8>) {
+        let Rewriter { names, meter, choices, usage, last_members, .. } = &self.rewriter;
+        names.push_chunk_start(out);
+        out.extend_from_slice(names.no_choices());
+        out.extend_from_slice(last_members);
+        out.extend_from_slice(b",\"usage\":");
+        push_usage(out, names, meter, usage.as_deref());
+        out.extend_from_slice(b",\"anyrouter_metadata\":");
+        names.push_stream_metadata(out, meter, &choices.omitted);
+        out.extend_from_slice(b"}\n\ndata: [DONE]\n\n");
+    }
 }
 
 enum Step {
+    /// The client was given something.
     Answered,
     Nothing,
     Done,
+}
+
+fn wrong() -> AnswerFault {
+    AnswerFault::NotTheProtocol("an OpenAI chat completion chunk")
 }
 
 impl Rewriter {
     fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Step, AnswerFault> {
         let data = event.data.as_deref().unwrap_or_default();
         if data.trim_ascii() == b"[DONE]" {
-            return Ok(Step::Done);
+            return if self.choices.are_finished() { Ok(Step::Done) } else { Err(AnswerFault::Truncated) };
+        }
+        if event.name == Some(b"error") {
+            return Err(AnswerFault::Error(self.names.origin().read_data(data)));
         }
         // Comments, and what stands beside the data, go on as they came, if a client can read them. An event without data would be read
         // as JSON all the same.
         let is_text = utf8(event.raw).is_some();
         if data.trim_ascii().is_empty() {
-            if is_text && is_comment(event.raw) {
+            if is_text && self.committed && is_comment(event.raw) {
                 out.extend_from_slice(event.raw);
             }
             return Ok(Step::Nothing);
         }
-        match event.data_range().filter(|_| is_text) {
+        let start = out.len();
+        let passed = match event.data_range().filter(|_| is_text) {
             Some(range) => {
-                let start = out.len();
                 out.extend_from_slice(event.raw.get(..range.start).unwrap_or_default());
-                if !self.chunk(data, out).inspect_err(|_| out.truncate(start))? {
-                    out.truncate(start);
-                    return Ok(Step::Nothing);
-                }
+                let passed = self.chunk(data, out);
                 out.extend_from_slice(event.raw.get(range.end..).unwrap_or_default());
+                passed
             }
+            None if utf8(data).is_none() => return Err(wrong()),
             None => {
-                if utf8(data).is_none() {
-                    return Err(AnswerFault::NotTheProtocol("an OpenAI chat completion chunk"));
-                }
                 // Data of several lines: a line end within JSON is white space, and becomes a space.
                 let one_line: Vec<u8> = data.iter().map(|b| if *b == b'\n' { b' ' } else { *b }).collect();
-                let start = out.len();
                 out.extend_from_slice(b"data: ");
-                if !self.chunk(&one_line, out).inspect_err(|_| out.truncate(start))? {
-                    out.truncate(start);
-                    return Ok(Step::Nothing);
-                }
+                let passed = self.chunk(&one_line, out);
                 out.extend_from_slice(b"\n\n");
+                passed
+            }
+        };
+        match passed {
+            Ok(Passed::Gives) => {
+                self.committed = true;
+                Ok(Step::Answered)
+            }
+            Ok(Passed::SaysNothing) => Ok(Step::Nothing),
+            Ok(Passed::IsNotForTheClient) => {
+                out.truncate(start);
+                Ok(Step::Nothing)
+            }
+            Err(fault) => {
+                out.truncate(start);
+                Err(fault)
             }
         }
-        Ok(Step::Answered)
     }
 
-    /// Appends a chunk with our values; false where it is no chunk, as a `ping`. Where it is none or a fault, what was appended is of no
-    /// use.
-    fn chunk(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<bool, AnswerFault> {
-        let wrong = || AnswerFault::NotTheProtocol("an OpenAI chat completion chunk");
+    /// Appends a chunk with our values. Where it is none or a fault, what was appended is of no use.
+    fn chunk(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<Passed, AnswerFault> {
         let start = out.len();
         let mut scanner = Scanner::new(data, DEPTH);
         let head = self.head.take().filter(|h| data.starts_with(&h.theirs));
@@ -147,14 +208,25 @@ impl Rewriter {
         if scanned.and_then(|()| scanner.end()).is_err() {
             return Err(wrong());
         }
-        if let Some(error) = seen.error {
-            return Err(error);
+        if seen.is_error {
+            return Err(AnswerFault::Error(self.names.origin().read_data(data)));
+        }
+        if let Some(fault) = seen.fault {
+            return Err(fault);
         }
         if seen.bad_choices {
             return Err(wrong());
         }
-        if !seen.choices && !seen.usage {
-            return Ok(false);
+        if seen.choices == 0 {
+            // A usage chunk, an opening one without choices, or no chunk at all.
+            let value = || serde_json::from_slice(data).ok().filter(is_error);
+            if !seen.usage && !seen.has_choices && value().is_some() {
+                return Err(AnswerFault::Error(self.names.origin().read_data(data)));
+            }
+            if seen.usage || seen.has_choices {
+                self.keep_members(data);
+            }
+            return Ok(Passed::IsNotForTheClient);
         }
         let close = data.get(..end).and_then(|d| d.iter().rposition(|b| *b == b'}')).unwrap_or(written);
         out.extend_from_slice(data.get(written..close).unwrap_or_default());
@@ -168,13 +240,43 @@ impl Rewriter {
                 out.extend_from_slice(value);
             }
         }
-        if !seen.choices {
-            out.extend_from_slice(b",\"choices\":");
-            out.extend_from_slice(self.names.no_choices());
+        if !present.object {
+            out.extend_from_slice(b",\"object\":\"chat.completion.chunk\"");
+        }
+        if !present.created {
+            out.extend_from_slice(b",\"created\":");
+            push_number(out, self.names.created);
         }
         out.extend_from_slice(data.get(close..).unwrap_or_default());
-        Ok(true)
+        Ok(if seen.gives { Passed::Gives } else { Passed::SaysNothing })
     }
+
+    /// Keeps what a chunk without choices says beside its usage: it goes out with the last chunk.
+    fn keep_members(&mut self, data: &[u8]) {
+        const OURS: [&str; 9] =
+            ["id", "object", "created", "model", "provider", "choices", "usage", "anyrouter_metadata", "prompt_filter_results"];
+        self.last_members.clear();
+        for member in members(data, DEPTH).unwrap_or_default() {
+            let name = member.decoded_name(data).unwrap_or_default();
+            if !OURS.contains(&name.as_str()) && self.last_members.len() < KEPT {
+                self.last_members.push(b',');
+                self.last_members.extend_from_slice(data.get(member.name.start..member.value.end).unwrap_or_default());
+            }
+        }
+    }
+}
+
+/// The most that is kept of a usage chunk's other members, in bytes, but for the last of them.
+const KEPT: usize = 16 << 10;
+
+/// What a chunk is to the client.
+enum Passed {
+    /// It gives something: content, a call, reasoning, or the end.
+    Gives,
+    /// It opens a choice, or says nothing.
+    SaysNothing,
+    /// It is a usage chunk, which goes out with the last one, or no chunk, as a `ping`.
+    IsNotForTheClient,
 }
 
 /// What the chunks of a stream begin with, up to the value of `choices`: it is the same in nearly all of them.
@@ -185,10 +287,12 @@ struct Head {
     present: Present,
 }
 
-/// Which of our members the upstream wrote too.
+/// The members of ours that the upstream wrote too.
 #[derive(Clone, Copy, Debug, Default)]
 struct Present {
     id: bool,
+    object: bool,
+    created: bool,
     model: bool,
     provider: bool,
 }
@@ -214,10 +318,15 @@ struct Chunk<'a> {
 
 #[derive(Default)]
 struct Seen {
-    choices: bool,
+    /// The number of choices.
+    choices: usize,
+    /// There is a list of choices, empty or not.
+    has_choices: bool,
     bad_choices: bool,
     usage: bool,
-    error: Option<AnswerFault>,
+    gives: bool,
+    is_error: bool,
+    fault: Option<AnswerFault>,
 }
 
 impl Chunk<'_> {
@@ -245,6 +354,25 @@ impl Chunk<'_> {
                 self.out.extend_from_slice(&self.rewriter.id);
                 self.written = value.end;
             }
+            b"object" => {
+                self.present.object = true;
+                if text == b"\"error\"" {
+                    self.is_plain = false;
+                    self.seen.is_error = true;
+                } else if text != b"\"chat.completion.chunk\"" {
+                    self.copy_up_to(value.start);
+                    self.out.extend_from_slice(b"\"chat.completion.chunk\"");
+                    self.written = value.end;
+                }
+            }
+            b"created" => {
+                self.present.created = true;
+                if !text.iter().all(u8::is_ascii_digit) {
+                    self.copy_up_to(value.start);
+                    push_number(self.out, self.rewriter.names.created);
+                    self.written = value.end;
+                }
+            }
             b"model" => {
                 self.present.model = true;
                 self.copy_up_to(value.start);
@@ -257,54 +385,69 @@ impl Chunk<'_> {
                 self.out.extend_from_slice(&self.rewriter.provider);
                 self.written = value.end;
             }
+            // Usage goes out once, with the last chunk: clients add up what they see.
             b"usage" if text != b"null" => {
                 self.is_plain = false;
                 self.seen.usage = true;
+                self.usage(text);
                 self.copy_up_to(value.start);
-                let meter = &mut self.rewriter.meter;
-                if let Some(tokens) = read_usage(text) {
-                    meter.tokens = Some(tokens);
-                    meter.usage_sent = true;
-                    push_usage(self.out, &self.rewriter.names, &self.rewriter.meter, text);
-                } else {
-                    // What cannot be read is not passed on as if it were: an estimate follows at the end.
-                    self.out.extend_from_slice(b"null");
-                }
+                self.out.extend_from_slice(b"null");
                 self.written = value.end;
+            }
+            b"x_groq" => {
+                self.is_plain = false;
+                let usage = members(text, DEPTH).ok().and_then(|m| m.into_iter().find(|m| m.is(text, "usage")));
+                if let Some(usage) = usage.filter(|_| !self.seen.usage) {
+                    self.usage(usage.value(text));
+                }
             }
             b"anyrouter_metadata" => {
                 self.is_plain = false;
-                self.rewriter.meter.metadata_sent = true;
                 self.copy_up_to(value.start);
-                self.rewriter.names.push_stream_metadata(self.out, &self.rewriter.meter);
+                self.out.extend_from_slice(b"null");
                 self.written = value.end;
             }
             b"error" if text != b"null" => {
                 self.is_plain = false;
-                self.seen.error = Some(error_of(text));
+                self.seen.is_error = true;
             }
             _ => {}
         }
         Ok(())
     }
 
+    /// Remembers a usage object; the last that can be read counts.
+    fn usage(&mut self, text: &[u8]) {
+        if let Some(tokens) = read_usage(text) {
+            self.rewriter.meter.tokens = Some(tokens);
+            self.rewriter.usage = Some(text.to_vec());
+        }
+    }
+
     /// At the value of `choices`.
     fn choices(&mut self, s: &mut Scanner<'_>) -> Result<(), JsonFault> {
-        self.seen.choices = true;
         let start = s.position();
-        let is_list = s.peek() == Some(b'[');
-        if is_list {
-            read_choices(s, self.data, b"delta", &mut self.rewriter.meter)?;
-        } else {
-            s.value()?;
+        if s.peek() != Some(b'[') {
+            let value = s.value()?;
+            let is_null = self.data.get(value) == Some(b"null");
+            self.seen.has_choices |= is_null;
+            self.seen.bad_choices |= !is_null;
+            return Ok(());
         }
-        let text = self.data.get(start..s.position()).unwrap_or_default();
-        self.seen.bad_choices |= !is_list && text != b"null";
-        if text == b"null" || (!self.rewriter.names.include_usage && is_empty_list(text)) {
+        self.seen.has_choices = true;
+        let rewriter = &mut *self.rewriter;
+        let read = rewriter.choices.read(s, self.data, Of::Delta, &rewriter.names, &mut rewriter.meter)?;
+        self.seen.choices += read.count;
+        self.seen.gives |= read.gives;
+        if let Some(usage) = read.usage {
+            self.usage(self.data.get(usage).unwrap_or_default());
+        }
+        if let Some(repaired) = read.repaired {
             self.copy_up_to(start);
-            self.out.extend_from_slice(self.rewriter.names.no_choices());
+            self.out.extend_from_slice(&repaired);
             self.written = s.position();
         }
+        self.seen.fault = self.seen.fault.take().or(read.fault);
         Ok(())
     }
 
@@ -314,19 +457,20 @@ impl Chunk<'_> {
     }
 }
 
-fn is_empty_list(text: &[u8]) -> bool {
-    matches!(text, [b'[', inner @ .., b']'] if inner.trim_ascii().is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{catalog::Prices, ids::RequestId};
+    use std::sync::Arc;
 
-    /// The chunks that a client gets for these.
-    fn relayed(chunks: &[&str]) -> Vec<Value> {
+    use crate::{
+        catalog::{Prices, Protocol},
+        ids::RequestId,
+        wire::adjust::Adjustments,
+    };
+
+    fn relay() -> StreamRelay {
         let names = AnswerNames {
             id: RequestId::parse("req_000000000000000000000000").unwrap(),
             model: "lab/x".into(),
@@ -338,10 +482,16 @@ mod tests {
             prices: Prices::default(),
             include_usage: true,
             prompt_estimate: 3,
-            omitted: Vec::new(),
-            notes: Vec::new(),
+            adjusted: Adjustments::default(),
+            protocol: Protocol::OpenaiChat,
+            faults: Arc::default(),
         };
-        let (mut relay, mut out) = (StreamRelay::new(Box::new(names), 1 << 20), Vec::new());
+        StreamRelay::new(Box::new(names), 1 << 20)
+    }
+
+    /// The chunks that a client gets for these.
+    fn relayed(chunks: &[&str]) -> Vec<Value> {
+        let (mut relay, mut out) = (relay(), Vec::new());
         for chunk in chunks {
             relay.feed(format!("data: {chunk}\n\n").as_bytes(), &mut out).unwrap();
         }
@@ -358,26 +508,157 @@ mod tests {
         chunks.push(format!("{alike}{}", tails[0]));
         let seen = relayed(&chunks.iter().map(String::as_str).collect::<Vec<_>>());
         let said: Vec<&Value> = seen.iter().map(|c| &c["choices"][0]["delta"]["content"]).collect();
-        assert_eq!(said, [&json!("a"), &json!("b"), &Value::Null, &Value::Null, &json!("c"), &json!("a")]);
+        assert_eq!(said, [&json!("a"), &json!("b"), &json!("c"), &json!("a")], "a chunk without choices is not for the client");
         assert!(seen.iter().all(|c| c["id"] == "gen-000000000000000000000000" && c["n"] == 1 && c["model"] == "lab/x"), "{seen:?}");
         assert_eq!(seen[1]["x"], 2);
     }
 
-    #[test]
-    fn usage_that_cannot_be_read_is_not_passed_on_and_no_cost_but_ours_is() {
-        let seen = relayed(&[
-            r#"{"choices":[],"usage":{"prompt_tokens":1.5,"cost":9}}"#,
-            r#"{"choices":[],"usage":{"cost":8,"prompt_tokens":1,"completion_tokens":1,"cost":7}}"#,
-        ]);
-        assert_eq!(seen[0]["usage"], Value::Null);
-        assert_eq!(seen[1]["usage"]["cost"], Value::Null, "the price is not known");
+    /// The last chunk that a client gets for these.
+    fn last(chunks: &[&str]) -> Value {
+        let (mut relay, mut out) = (relay(), Vec::new());
+        for chunk in chunks {
+            relay.feed(format!("data: {chunk}\n\n").as_bytes(), &mut out).unwrap();
+        }
+        let mut end = Vec::new();
+        relay.push_end(&mut end);
+        let text = String::from_utf8(end).unwrap();
+        serde_json::from_str(text.strip_prefix("data: ").unwrap().strip_suffix("\n\ndata: [DONE]\n\n").unwrap()).unwrap()
     }
 
     #[test]
-    fn names_that_are_spelt_with_escapes_are_the_same_names() {
-        let mut relay_meter = Meter::default();
-        let text = br#"[{"d\u0065lta":{"cont\u0065nt":"abcd"},"finish_re\u0061son":"stop"}]"#;
-        read_choices(&mut Scanner::new(text, 16), text, b"delta", &mut relay_meter).unwrap();
-        assert_eq!((relay_meter.text, relay_meter.finish_reason.as_deref()), (4, Some("stop")));
+    fn usage_goes_out_once_with_the_last_chunk_and_no_cost_but_ours() {
+        let content = r#"{"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
+        let ending =
+            r#"{"choices":[],"service_tier":"flex","usage":{"cost":8,"prompt_tokens":3,"completion_tokens":1,"total_tokens":4,"cost":7}}"#;
+        assert!(relayed(&[content, ending]).iter().all(|c| c["usage"].is_null()));
+        let end = last(&[content, ending]);
+        assert_eq!(end["usage"]["prompt_tokens"], 3, "the last one counts");
+        assert_eq!(end["usage"]["cost"], Value::Null, "the price is not known");
+        assert_eq!(end["service_tier"], "flex");
+        assert_eq!(end["anyrouter_metadata"]["usage"]["totalTokens"], 4);
+        assert_eq!(
+            last(&[r#"{"choices":[],"usage":{"prompt_tokens":1.5}}"#])["usage"]["estimated"],
+            true,
+            "what cannot be read is estimated"
+        );
+        assert_eq!(
+            last(&[r#"{"choices":[{"delta":{}}],"x_groq":{"usage":{"prompt_tokens":5,"completion_tokens":2}}}"#])["usage"]["prompt_tokens"],
+            5
+        );
+        assert_eq!(last(&[r#"{"choices":[{"delta":{},"usage":{"prompt_tokens":5,"completion_tokens":2}}]}"#])["usage"]["prompt_tokens"], 5);
+    }
+
+    /// The faults of these chunks.
+    fn fault(chunks: &[&str]) -> Option<AnswerFault> {
+        let (mut relay, mut out) = (relay(), Vec::new());
+        chunks.iter().find_map(|chunk| relay.feed(format!("{chunk}\n\n").as_bytes(), &mut out).err())
+    }
+
+    #[test]
+    fn errors_in_every_shape_and_ends_before_the_finish_reason_are_faults() {
+        let half = r#"data: {"choices":[{"index":0,"delta":{"content":"a"}}]}"#;
+        for chunk in [
+            r#"data: {"error":{"message":"m"}}"#,
+            r#"data: {"error":"m"}"#,
+            r#"data: {"object":"error","message":"m","code":429}"#,
+            r#"data: {"detail":"m"}"#,
+            "event: error\ndata: {\"message\":\"m\"}",
+            "event: error\ndata: no JSON",
+            r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"error"}]}"#,
+            r#"data: {"choices":[{"index":0,"delta":{},"error":{"code":502}}]}"#,
+            r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}"#,
+        ] {
+            assert!(matches!(fault(&[half, chunk]), Some(AnswerFault::Error(_))), "{chunk}");
+        }
+        assert_eq!(fault(&["data: [DONE]"]), Some(AnswerFault::Truncated));
+        assert_eq!(fault(&[half, "data: [DONE]"]), Some(AnswerFault::Truncated));
+        let two = r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"},{"index":1,"delta":{"content":"b"}}]}"#;
+        assert_eq!(fault(&[two, "data: [DONE]"]), Some(AnswerFault::Truncated), "one of two choices has not ended");
+        assert_eq!(fault(&[half, r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#, "data: [DONE]"]), None);
+    }
+
+    #[test]
+    fn nothing_is_given_before_content_a_call_reasoning_or_the_end() {
+        let gives = |chunk: &str| relay().feed(format!("data: {chunk}\n\n").as_bytes(), &mut Vec::new()).unwrap().answered;
+        for chunk in [
+            r#"{"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
+            r#"{"choices":[{"delta":{"role":"assistant","content":null,"reasoning_content":""}}]}"#,
+            r#"{"choices":[],"id":"","model":"","prompt_filter_results":[{"prompt_index":0}]}"#,
+            r#"{"choices":[{"delta":{"role":"assistant"},"finish_reason":""}]}"#,
+        ] {
+            assert!(!gives(chunk), "{chunk}");
+        }
+        for chunk in [
+            r#"{"choices":[{"delta":{"content":" "}}]}"#,
+            r#"{"choices":[{"delta":{"reasoning":"r"}}]}"#,
+            r#"{"choices":[{"delta":{"reasoning_details":[{}]}}]}"#,
+            r#"{"choices":[{"delta":{"refusal":"r"}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":""}}]}}]}"#,
+            r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#,
+        ] {
+            assert!(gives(chunk), "{chunk}");
+        }
+    }
+
+    /// What the choices of these chunks become.
+    fn deltas(choices: &[Value]) -> Vec<Value> {
+        let chunks: Vec<String> = choices.iter().map(|c| json!({"choices": [c]}).to_string()).collect();
+        let mut seen = relayed(&chunks.iter().map(String::as_str).collect::<Vec<_>>());
+        seen.iter_mut().map(|c| c["choices"][0].take()).collect()
+    }
+
+    #[test]
+    fn calls_get_an_index_and_two_ids_on_one_index_are_two_calls() {
+        let call = |index: Value, id: &str, name: &str, arguments: Value| {
+            let mut call = json!({"type": "function", "function": {"arguments": arguments}});
+            if !index.is_null() {
+                call["index"] = index;
+            }
+            if !id.is_empty() {
+                call["id"] = json!(id);
+            }
+            if !name.is_empty() {
+                call["function"]["name"] = json!(name);
+            }
+            json!({"index": 0, "delta": {"tool_calls": [call]}})
+        };
+        let seen = deltas(&[
+            call(json!(1), "a", "f", json!("{")),
+            call(json!(1), "a", "", json!("}")),
+            call(json!(1), "b", "g", json!({"x": 1})),
+            call(Value::Null, "c", "h", json!("")),
+            call(Value::Null, "", "", json!("[1")),
+            call(Value::Null, "", "k", json!("2")),
+            json!({"index": 0, "delta": {}, "finish_reason": "stop"}),
+        ]);
+        let calls: Vec<&Value> = seen.iter().map(|c| &c["delta"]["tool_calls"][0]).collect();
+        assert_eq!(calls.iter().take(6).map(|c| c["index"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 0, 1, 2, 2, 3]);
+        assert_eq!(calls[2]["function"]["arguments"], "{\"x\":1}");
+        assert!(calls[5]["id"].as_str().unwrap().starts_with("call_"), "a call without an id gets one");
+        assert_eq!(seen[6]["finish_reason"], "tool_calls", "calls decide");
+        let none = deltas(&[json!({"index": 0, "delta": {"content": "{}"}, "finish_reason": "tool_calls"})]);
+        assert_eq!(none[0]["finish_reason"], "stop", "and there are none here");
+        let empty = deltas(&[call(json!(0), "a", "f", json!("")), json!({"index": 0, "delta": {}, "finish_reason": "tool_calls"})]);
+        assert_eq!(
+            empty[1]["delta"]["tool_calls"],
+            json!([{"index": 0, "function": {"arguments": "{}"}}]),
+            "no arguments are an empty object"
+        );
+    }
+
+    #[test]
+    fn content_is_a_string_and_reasoning_is_in_reasoning() {
+        let seen = deltas(&[
+            json!({"index": 0, "delta": {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}}),
+            json!({"index": 0, "delta": {"content": [{"type": "thinking", "thinking": "m"}, {"type": "text", "text": "a"}, {"type": "reference", "ids": [1]}]}}),
+            json!({"index": 0, "delta": {"content": null, "reasoning_content": "r"}}),
+            json!({"index": 0, "delta": {"annotations": [{"type": "url_citation"}, {"type": "url_citation"}]}}),
+            json!({"index": 0, "delta": {"annotations": [{"type": "url_citation"}], "tool_calls": null}}),
+        ]);
+        assert_eq!(seen[0]["delta"], json!({"reasoning": "hm"}));
+        assert_eq!(seen[1]["delta"], json!({"content": "a", "reasoning": "m"}));
+        assert_eq!(seen[2]["delta"], json!({"content": null, "reasoning": "r"}));
+        assert_eq!(seen[3]["delta"]["annotations"][1]["index"], 1);
+        assert_eq!(seen[4]["delta"], json!({"annotations": [{"type": "url_citation", "index": 2}]}));
     }
 }

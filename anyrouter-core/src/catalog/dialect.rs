@@ -1,0 +1,321 @@
+//! Facts about what an endpoint takes, beyond what its protocol says: data in `catalog/dialects.toml`, each row with its source.
+//!
+//! A fact that nobody states is unknown and changes nothing: a request is written as it came.
+
+use std::{collections::BTreeMap, sync::OnceLock};
+
+use serde::{Deserialize, Serialize};
+
+use super::Protocol;
+
+/// The dialect of an endpoint. Each fact is unknown where it is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Dialect {
+    /// It knows the role `developer`; where not, such messages have the role `system`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub developer_role: Option<bool>,
+    /// The name of the output limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<OutputLimit>,
+    /// The member of an assistant message in which reasoning goes back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_back: Option<ReasoningBack>,
+    /// The efforts that it takes, of `none minimal low medium high xhigh max`; another one is sent as the nearest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub efforts: Option<Vec<String>>,
+    /// How much of `temperature`, `top_p` and `top_k` it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<Sampling>,
+    /// Whether it reasons without being asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasons: Option<Reasons>,
+    /// Members of the request that it refuses while it reasons.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refuses_while_reasoning: Option<Vec<String>>,
+    /// Members of the request that it refuses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refuses: Option<Vec<String>>,
+    /// Members beyond the protocol that it takes: OpenRouter's own, which others refuse.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub takes: Option<Vec<String>>,
+    /// Other names of members of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renames: Option<BTreeMap<String, String>>,
+    /// Whether a tool call can be forced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forced_tool: Option<ForcedTool>,
+    /// Its word for `tool_choice: "required"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub required_tool: Option<String>,
+    /// It goes on with a last message of the assistant's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefill: Option<bool>,
+    /// It takes system messages between the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_anywhere: Option<bool>,
+    /// The form in which thinking is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<ThinkingForm>,
+    /// It shows its thinking without being asked to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking_shown: Option<bool>,
+    /// It takes a JSON schema for its output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json_schema: Option<bool>,
+}
+
+/// The name of the output limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // each is the member's name
+pub enum OutputLimit {
+    MaxTokens,
+    MaxCompletionTokens,
+}
+
+/// The member of an assistant message in which reasoning goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasoningBack {
+    /// It takes none back.
+    None,
+    /// `reasoning`.
+    Reasoning,
+    /// `reasoning_content`.
+    ReasoningContent,
+    /// `reasoning` and `reasoning_details`, as OpenRouter has them.
+    ReasoningDetails,
+    /// `<think>…</think>` before the content.
+    ThinkTags,
+}
+
+/// How much of the sampling members is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sampling {
+    /// All of them.
+    All,
+    /// `temperature` or `top_p`.
+    One,
+    /// None that differs from the default.
+    None,
+}
+
+/// When a model reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // each is its own name
+pub enum Reasons {
+    Always,
+    ByDefault,
+    OnRequest,
+    Never,
+}
+
+/// Whether a tool call can be forced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForcedTool {
+    /// Always.
+    Yes,
+    /// Only while it does not think.
+    WithoutThinking,
+    /// Never.
+    No,
+}
+
+/// The form in which thinking is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThinkingForm {
+    /// A number of tokens.
+    Budget,
+    /// An effort.
+    Adaptive,
+}
+
+macro_rules! overlaid {
+    ($under:expr, $over:expr, $($fact:ident),+ $(,)?) => {
+        Dialect { $($fact: $over.$fact.clone().or_else(|| $under.$fact.clone())),+ }
+    };
+}
+
+impl Dialect {
+    /// This, with the facts that `over` states in place of its own.
+    pub fn overlaid(&self, over: &Self) -> Self {
+        overlaid!(
+            self,
+            over,
+            developer_role,
+            max_tokens,
+            reasoning_back,
+            efforts,
+            sampling,
+            reasons,
+            refuses_while_reasoning,
+            refuses,
+            takes,
+            renames,
+            forced_tool,
+            required_tool,
+            prefill,
+            system_anywhere,
+            thinking,
+            thinking_shown,
+            json_schema
+        )
+    }
+
+    /// The built-in facts of a provider's model in a protocol.
+    pub fn builtin(provider: &str, protocol: Protocol, upstream_model: &str) -> Self {
+        let model = upstream_model.to_ascii_lowercase().replace('.', "-");
+        let mut it = Self::default();
+        for row in rows().iter().filter(|r| r.matches(provider, protocol, &model)) {
+            it = it.overlaid(&row.facts);
+        }
+        it
+    }
+
+    /// Whether it takes a member that is OpenRouter's own.
+    pub fn takes(&self, member: &str) -> bool {
+        self.takes.as_ref().is_some_and(|t| t.iter().any(|m| m == member))
+    }
+
+    /// Whether it is known to refuse a member of a request that asks for this effort.
+    pub fn refuses(&self, member: &str, effort: Option<&str>) -> bool {
+        let is_in = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|l| l.iter().any(|m| m == member));
+        let reasons = match self.reasons {
+            Some(Reasons::Always) => true,
+            Some(Reasons::ByDefault) => effort != Some("none"),
+            Some(Reasons::OnRequest) => effort.is_some_and(|e| e != "none"),
+            Some(Reasons::Never) | None => false,
+        };
+        is_in(&self.refuses) || (reasons && is_in(&self.refuses_while_reasoning))
+    }
+
+    /// The effort that is sent for `asked`: the nearest that it takes, the higher one of two; none where it takes no effort like it.
+    pub fn effort<'a>(&'a self, asked: &'a str) -> Option<&'a str> {
+        const LEVELS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+        let Some(taken) = &self.efforts else { return Some(asked) };
+        let rank = |level: &str| LEVELS.iter().position(|l| *l == level);
+        let wanted = rank(asked)?;
+        if asked == "none" && !taken.iter().any(|t| t == "none") {
+            return None;
+        }
+        taken
+            .iter()
+            .filter_map(|t| Some((t.as_str(), rank(t)?)))
+            .filter(|(t, _)| *t != "none" || asked == "none")
+            .min_by_key(|(_, rank)| (rank.abs_diff(wanted), std::cmp::Reverse(*rank)))
+            .map(|(t, _)| t)
+    }
+}
+
+/// A row of the table.
+#[derive(Debug)]
+struct Row {
+    place: Place,
+    facts: Dialect,
+}
+
+/// The endpoints that a row holds for.
+#[derive(Debug, Deserialize)]
+struct Place {
+    protocol: Protocol,
+    #[serde(default)]
+    providers: Vec<String>,
+    #[serde(default)]
+    models: Vec<String>,
+    #[cfg_attr(not(test), allow(dead_code))] // for who reads the table
+    source: String,
+}
+
+impl Row {
+    fn matches(&self, provider: &str, protocol: Protocol, model: &str) -> bool {
+        let Place { protocol: own, providers, models, .. } = &self.place;
+        *own == protocol
+            && (providers.is_empty() || providers.iter().any(|p| p == provider))
+            && (models.is_empty() || models.iter().any(|part| has_part(model, part)))
+    }
+}
+
+/// Whether `name` has `part` at the beginning of a word, and no digit goes on with it.
+fn has_part(name: &str, part: &str) -> bool {
+    name.match_indices(part).any(|(at, _)| {
+        let before = name.get(..at).and_then(|b| b.bytes().next_back());
+        let after = name.get(at + part.len()..).and_then(|a| a.bytes().next());
+        before.is_none_or(|b| !b.is_ascii_alphanumeric())
+            && (part.ends_with(|c: char| !c.is_ascii_digit()) || after.is_none_or(|a| !a.is_ascii_digit()))
+    })
+}
+
+fn rows() -> &'static [Row] {
+    #[derive(Deserialize)]
+    struct File {
+        dialect: Vec<toml::Table>,
+    }
+    static ROWS: OnceLock<Vec<Row>> = OnceLock::new();
+    // A test reads the file; a row that cannot be read would leave its facts unknown.
+    ROWS.get_or_init(|| {
+        let file = toml::from_str::<File>(include_str!("../../catalog/dialects.toml")).map(|f| f.dialect).unwrap_or_default();
+        file.into_iter().filter_map(row).collect()
+    })
+}
+
+/// A row: its place, and the other members as its facts.
+fn row(mut table: toml::Table) -> Option<Row> {
+    let mut place = toml::Table::new();
+    for name in ["protocol", "providers", "models", "source"] {
+        if let Some(value) = table.remove(name) {
+            place.insert(name.to_owned(), value);
+        }
+    }
+    Some(Row { place: place.try_into().ok()?, facts: table.try_into().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_table_reads_and_states_a_fact_with_its_source() {
+        let written = include_str!("../../catalog/dialects.toml").matches("[[dialect]]").count();
+        assert_eq!(rows().len(), written, "a row that cannot be read is left out");
+        assert!(rows().iter().all(|r| !r.place.source.is_empty() && r.facts != Dialect::default()));
+    }
+
+    #[test]
+    fn a_models_facts_are_found_under_every_spelling_of_its_name() {
+        for name in ["claude-opus-4-8", "claude-opus-4.8", "anthropic.claude-opus-4-8-v1:0", "claude-opus-4-8-20260501"] {
+            let dialect = Dialect::builtin("p", Protocol::AnthropicMessages, name);
+            assert_eq!(
+                (dialect.sampling, dialect.prefill, dialect.system_anywhere),
+                (Some(Sampling::None), Some(false), Some(true)),
+                "{name}"
+            );
+        }
+        assert_eq!(Dialect::builtin("p", Protocol::AnthropicMessages, "claude-haiku-4-5").sampling, Some(Sampling::One));
+        assert_eq!(Dialect::builtin("openai", Protocol::OpenaiChat, "gpt-5.4").reasons, Some(Reasons::OnRequest));
+        assert_eq!(Dialect::builtin("openai", Protocol::OpenaiChat, "gpt-51").reasons, None);
+        assert_eq!(Dialect::builtin("somebody", Protocol::OpenaiChat, "gpt-5"), Dialect::default());
+    }
+
+    #[test]
+    fn an_effort_that_is_not_taken_is_sent_as_the_nearest() {
+        let dialect = Dialect { efforts: Some(["low", "high", "max"].map(Into::into).to_vec()), ..Dialect::default() };
+        let sent = ["none", "minimal", "low", "medium", "high", "xhigh", "max"].map(|e| dialect.effort(e));
+        assert_eq!(sent, [None, Some("low"), Some("low"), Some("high"), Some("high"), Some("max"), Some("max")]);
+        assert_eq!(Dialect::default().effort("minimal"), Some("minimal"));
+    }
+
+    #[test]
+    fn what_is_refused_can_depend_on_whether_the_model_reasons() {
+        let of = |model| Dialect::builtin("openai", Protocol::OpenaiChat, model);
+        assert!(of("gpt-5-mini").refuses("temperature", None));
+        assert!(!of("gpt-5.2").refuses("temperature", None) && of("gpt-5.2").refuses("temperature", Some("low")));
+        assert!(of("gpt-5.6").refuses("top_p", None) && !of("gpt-5.6").refuses("top_p", Some("none")));
+        assert!(!of("gpt-5-chat-latest").refuses("temperature", None));
+    }
+}

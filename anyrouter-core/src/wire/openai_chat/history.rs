@@ -1,0 +1,173 @@
+//! Earlier messages of a request, written as an endpoint's dialect wants them: the role `developer`, and reasoning that goes back.
+
+use std::borrow::Cow;
+
+use super::answer::DEPTH;
+use crate::{
+    catalog::{Dialect, ReasoningBack},
+    wire::{
+        adjust::Adjustments,
+        anthropic_messages::push_member,
+        json::{Object, objects, push_string},
+    },
+};
+
+/// Members of an assistant message that hold reasoning.
+const REASONING: [&str; 3] = ["reasoning", "reasoning_content", "reasoning_details"];
+
+/// The list of messages as the endpoint wants it; none where it may stay as it is.
+pub(super) fn rewritten(messages: &[u8], dialect: &Dialect, adjusted: &mut Adjustments) -> Option<Vec<u8>> {
+    if dialect.developer_role != Some(false) && dialect.reasoning_back.is_none() {
+        return None;
+    }
+    // What is no list of objects is the provider's to judge.
+    let objects = objects(messages, DEPTH).ok()?;
+    if !objects.iter().any(|m| needs_change(m, dialect)) {
+        return None;
+    }
+    let mut out = Vec::with_capacity(messages.len());
+    out.push(b'[');
+    for (i, message) in objects.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        if needs_change(message, dialect) {
+            push_message(&mut out, message, i, dialect, adjusted);
+        } else {
+            out.extend_from_slice(message.raw());
+        }
+    }
+    out.push(b']');
+    Some(out)
+}
+
+fn role<'a>(message: &Object<'a>) -> Option<Cow<'a, str>> {
+    message.read("role").ok().flatten()
+}
+
+fn needs_change(message: &Object<'_>, dialect: &Dialect) -> bool {
+    match role(message).as_deref() {
+        Some("developer") => dialect.developer_role == Some(false),
+        Some("assistant") => match dialect.reasoning_back {
+            None => false,
+            Some(ReasoningBack::ReasoningContent) if message.get("tool_calls").is_some() => {
+                message.get("reasoning_content").is_none() || has_reasoning(message)
+            }
+            Some(ReasoningBack::ReasoningDetails) => message.get("reasoning_content").is_some(),
+            Some(_) => has_reasoning(message),
+        },
+        _ => false,
+    }
+}
+
+fn has_reasoning(message: &Object<'_>) -> bool {
+    REASONING.iter().any(|name| message.get(name).is_some())
+}
+
+fn push_message(out: &mut Vec<u8>, message: &Object<'_>, i: usize, dialect: &Dialect, adjusted: &mut Adjustments) {
+    let is_assistant = role(message).as_deref() == Some("assistant");
+    let thoughts = if is_assistant { thoughts(message) } else { None };
+    let back = dialect.reasoning_back.filter(|_| is_assistant);
+    out.push(b'{');
+    for (name, member) in message.members() {
+        if back.is_some() && REASONING.contains(&&*name) {
+            // `reasoning_details` have a place of their own at OpenRouter alone.
+            let is_kept = back == Some(ReasoningBack::ReasoningDetails) && name != "reasoning_content";
+            if is_kept {
+                push_member(out, member.0);
+                out.extend_from_slice(member.1);
+            } else if back == Some(ReasoningBack::None) && member.1 != b"null" {
+                adjusted.omit(format!("messages[{i}].{name}"));
+            }
+            continue;
+        }
+        push_member(out, member.0);
+        match (&*name, back) {
+            ("role", _) if !is_assistant => out.extend_from_slice(b"\"system\""),
+            ("content", Some(ReasoningBack::ThinkTags)) => push_behind_thoughts(out, member.1, thoughts.as_deref()),
+            _ => out.extend_from_slice(member.1),
+        }
+    }
+    let member: Option<&[u8]> = match back {
+        Some(ReasoningBack::Reasoning) => Some(b"\"reasoning\""),
+        Some(ReasoningBack::ReasoningContent) => Some(b"\"reasoning_content\""),
+        Some(ReasoningBack::ReasoningDetails) if message.get("reasoning").is_none() => Some(b"\"reasoning\""),
+        _ => None,
+    };
+    // DeepSeek wants the member on a turn with calls, though it be empty.
+    let wants_empty = back == Some(ReasoningBack::ReasoningContent) && message.get("tool_calls").is_some();
+    if let (Some(member), Some(text)) = (member, thoughts.or_else(|| wants_empty.then(String::new))) {
+        push_member(out, member);
+        push_string(out, &text);
+    }
+    out.push(b'}');
+}
+
+/// The text of a message's reasoning, whichever member has it.
+fn thoughts(message: &Object<'_>) -> Option<String> {
+    let text = |name: &str| message.read::<Cow<'_, str>>(name).ok().flatten().map(Cow::into_owned);
+    text("reasoning_content").or_else(|| text("reasoning")).or_else(|| {
+        let details: Vec<serde_json::Value> = message.read("reasoning_details").ok().flatten()?;
+        let text: String = details.iter().filter_map(|d| d.get("text").and_then(|t| t.as_str())).collect();
+        (!text.is_empty()).then_some(text)
+    })
+}
+
+/// A content with the thoughts before it, as `<think>…</think>`.
+fn push_behind_thoughts(out: &mut Vec<u8>, content: &[u8], thoughts: Option<&str>) {
+    let text = serde_json::from_slice::<Option<Cow<'_, str>>>(content);
+    match (thoughts, text) {
+        (Some(thoughts), Ok(text)) => push_string(out, &format!("<think>{thoughts}</think>{}", text.unwrap_or_default())),
+        _ => out.extend_from_slice(content),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(messages: &str, dialect: &str) -> (Option<String>, Vec<String>) {
+        let mut adjusted = Adjustments::default();
+        let sent = rewritten(messages.as_bytes(), &toml::from_str(dialect).unwrap(), &mut adjusted);
+        (sent.map(|s| String::from_utf8(s).unwrap()), adjusted.omitted)
+    }
+
+    #[test]
+    fn the_developer_role_becomes_system_where_it_is_not_known() {
+        let messages = r#"[{"role":"dev\u0065loper", "content":"x"},{"role":"user","content":"h\u00e9 "}]"#;
+        assert_eq!(
+            sent(messages, "developer_role = false").0.unwrap(),
+            r#"[{"role":"system","content":"x"},{"role":"user","content":"h\u00e9 "}]"#
+        );
+        assert_eq!(sent(messages, "developer_role = true").0, None);
+        assert_eq!(sent(r#"[{"role":"user","content":"developer"}]"#, "developer_role = false").0, None);
+    }
+
+    #[test]
+    fn reasoning_goes_back_in_the_member_that_the_provider_wants() {
+        let ours = r#"[{"role":"assistant","content":"a","reasoning":"r","reasoning_details":[{"text":"r"}]}]"#;
+        for (back, expected) in [
+            ("reasoning_content", r#"[{"role":"assistant","content":"a","reasoning_content":"r"}]"#),
+            ("reasoning", r#"[{"role":"assistant","content":"a","reasoning":"r"}]"#),
+            ("think_tags", r#"[{"role":"assistant","content":"<think>r</think>a"}]"#),
+            ("none", r#"[{"role":"assistant","content":"a"}]"#),
+        ] {
+            let (sent, omitted) = sent(ours, &format!("reasoning_back = \"{back}\""));
+            assert_eq!(sent.as_deref(), Some(expected), "{back}");
+            assert_eq!(omitted.len(), if back == "none" { 2 } else { 0 }, "{back}: {omitted:?}");
+        }
+        assert_eq!(sent(ours, "reasoning_back = \"reasoning_details\"").0, None);
+        let theirs = r#"[{"role":"assistant","content":"a","reasoning_content":"r"}]"#;
+        assert_eq!(
+            sent(theirs, "reasoning_back = \"reasoning_details\"").0.unwrap(),
+            r#"[{"role":"assistant","content":"a","reasoning":"r"}]"#
+        );
+    }
+
+    #[test]
+    fn a_turn_with_calls_has_reasoning_content_though_it_be_empty() {
+        let messages = r#"[{"role":"assistant","content":null,"tool_calls":[]}]"#;
+        let (sent, _) = sent(messages, "reasoning_back = \"reasoning_content\"");
+        assert_eq!(sent.unwrap(), r#"[{"role":"assistant","content":null,"tool_calls":[],"reasoning_content":""}]"#);
+    }
+}

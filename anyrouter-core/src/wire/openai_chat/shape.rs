@@ -1,0 +1,467 @@
+//! Deviations of compatible providers from OpenAI's shape of a choice, and their repair.
+//!
+//! A choice that conforms is passed on byte for byte. The others are written anew: tool calls get an `index`, an `id` and `arguments`
+//! that are a string; `content` that is a list becomes a string, and its thinking parts become `reasoning`; `reasoning_content`
+//! becomes `reasoning`; the finish reason is one of OpenAI's words, and `tool_calls` when there are calls. A finish reason is never
+//! invented. The table of deviations and their sources is in docs/providers.md.
+
+use std::{borrow::Cow, ops::Range};
+
+use serde_json::{Map, Value, json};
+use smallvec::SmallVec;
+
+use crate::{
+    catalog::FailureClass,
+    wire::{
+        answer::{AnswerFault, AnswerNames, Meter, token_of},
+        fault::ProviderError,
+        json::{JsonFault, Scanner, bare_name},
+    },
+};
+
+/// The most choices and calls that a response may have.
+const CHOICES: usize = 128;
+const CALLS: usize = 1024;
+
+/// The member of a choice that holds what the model says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// A whole response.
+    Message,
+    /// A chunk of a stream.
+    Delta,
+}
+
+impl Of {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Delta => "delta",
+        }
+    }
+}
+
+/// The choices of a response so far.
+#[derive(Debug, Default)]
+pub(super) struct Choices {
+    seen: Vec<Choice>,
+    /// Kinds of content that were left out, for `omitted`.
+    pub(super) omitted: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Choice {
+    index: u64,
+    finished: bool,
+    calls: Vec<Call>,
+    /// The deprecated form of a call was seen.
+    function_call: bool,
+    annotations: usize,
+}
+
+/// A tool call: its position is the index that the client sees.
+#[derive(Debug)]
+struct Call {
+    theirs: Option<u64>,
+    id: Option<String>,
+    has_arguments: bool,
+}
+
+/// One list of choices, as it was read.
+#[derive(Debug, Default)]
+pub(super) struct ReadChoices {
+    /// The number of choices.
+    pub(super) count: usize,
+    /// One of them gives the client something: content, a call, reasoning, or the end.
+    pub(super) gives: bool,
+    /// The list as it should be, where it deviates.
+    pub(super) repaired: Option<Vec<u8>>,
+    /// A choice that is an error.
+    pub(super) fault: Option<AnswerFault>,
+    /// The place of a usage object inside a choice.
+    pub(super) usage: Option<Range<usize>>,
+}
+
+/// A choice as it was scanned: places in the text, and what is unusual about it.
+#[derive(Default)]
+struct Scanned {
+    index: Option<Range<usize>>,
+    finish: Option<Range<usize>>,
+    calls: Option<Range<usize>>,
+    annotations: Option<Range<usize>>,
+    error: Option<Range<usize>>,
+    usage: Option<Range<usize>>,
+    has_message: bool,
+    function_call: bool,
+    gives: bool,
+    deviates: bool,
+}
+
+impl Choices {
+    /// Reads the list of choices at which `scanner` stands in `text`, and counts its text.
+    pub(super) fn read(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        text: &[u8],
+        of: Of,
+        names: &AnswerNames,
+        meter: &mut Meter,
+    ) -> Result<ReadChoices, JsonFault> {
+        let start = scanner.position();
+        let mut all: SmallVec<[Scanned; 1]> = SmallVec::new();
+        scanner.array(|s| {
+            // What stands in the list may be anything; objects are read.
+            if s.peek() == Some(b'{') {
+                all.push(scan(s, text, of)?);
+            }
+            Ok(())
+        })?;
+        meter.text += std::mem::take(scanner.volume_mut()).text;
+        let mut read = ReadChoices { count: all.len(), ..ReadChoices::default() };
+        let mut plans: SmallVec<[Plan; 1]> = SmallVec::new();
+        for scanned in &all {
+            match self.plan(scanned, text, of, names, meter) {
+                Ok(plan) => {
+                    read.gives |= scanned.gives || plan.finish_says_something;
+                    plans.push(plan);
+                }
+                Err(fault) => read.fault = Some(fault),
+            }
+            read.usage = scanned.usage.clone().or(read.usage);
+        }
+        if read.fault.is_none() && plans.iter().any(|p| p.deviates) {
+            let list = serde_json::from_slice::<Vec<Value>>(text.get(start..scanner.position()).unwrap_or_default());
+            match list {
+                Ok(list) => {
+                    let objects = list.into_iter().filter(Value::is_object);
+                    let repaired: Vec<Value> = objects.zip(&plans).map(|(choice, plan)| self.repair(choice, plan, of)).collect();
+                    read.repaired = serde_json::to_vec(&repaired).ok();
+                }
+                Err(_) => read.fault = Some(AnswerFault::NotTheProtocol("an OpenAI chat completion")),
+            }
+        }
+        Ok(read)
+    }
+
+    /// Whether there was a choice, and each that began has ended.
+    pub(super) fn are_finished(&self) -> bool {
+        !self.seen.is_empty() && self.seen.iter().all(|c| c.finished)
+    }
+
+    /// Decides what is written for a choice, and remembers what it brought.
+    fn plan(&mut self, scanned: &Scanned, text: &[u8], of: Of, names: &AnswerNames, meter: &mut Meter) -> Result<Plan, AnswerFault> {
+        let wrong = || AnswerFault::NotTheProtocol("an OpenAI chat completion");
+        let slice = |range: &Range<usize>| text.get(range.clone()).unwrap_or_default();
+        if let Some(error) = &scanned.error {
+            return Err(AnswerFault::Error(names.origin().read_data(slice(error))));
+        }
+        if of == Of::Message && !scanned.has_message {
+            return Err(wrong());
+        }
+        let index = scanned.index.as_ref().and_then(|r| std::str::from_utf8(slice(r)).ok()?.parse().ok());
+        let index_deviates = scanned.index.is_some() && index.is_none();
+        let index: u64 = index.unwrap_or(0);
+        let at = match self.seen.iter().position(|c| c.index == index) {
+            Some(at) => at,
+            None if self.seen.len() < CHOICES => {
+                self.seen.push(Choice { index, ..Choice::default() });
+                self.seen.len() - 1
+            }
+            None => return Err(wrong()),
+        };
+        let choice = self.seen.get_mut(at).ok_or_else(wrong)?;
+        choice.function_call |= scanned.function_call;
+        let mut plan = Plan { index, deviates: scanned.deviates || index_deviates, ..Plan::default() };
+        if let Some(range) = &scanned.calls {
+            let calls: Vec<Value> = serde_json::from_slice(slice(range)).map_err(|_| wrong())?;
+            for (position, call) in calls.iter().enumerate() {
+                let planned = choice.call(call, calls.len(), position, of, names).ok_or_else(wrong)?;
+                plan.deviates |= planned.deviates;
+                plan.calls.push(planned);
+            }
+        }
+        if let Some(range) = scanned.annotations.as_ref().filter(|_| of == Of::Delta) {
+            let annotations: Vec<Value> = serde_json::from_slice(slice(range)).map_err(|_| wrong())?;
+            plan.first_annotation = choice.annotations;
+            plan.deviates |= annotations.iter().any(|a| a.get("index").is_none());
+            choice.annotations += annotations.len();
+        }
+        let said = scanned.finish.as_ref().and_then(|r| serde_json::from_slice::<Cow<'_, str>>(slice(r)).ok());
+        let is_word = said.as_ref().is_some_and(|s| !s.is_empty());
+        plan.deviates |= scanned.finish.is_some() && !is_word;
+        if let Some(said) = said.filter(|_| is_word) {
+            let Some(word) = finish_word(&said, !choice.calls.is_empty(), choice.function_call) else {
+                let error = ProviderError { class: FailureClass::Server, code: token_of(&said), ..ProviderError::default() };
+                return Err(AnswerFault::Error(error));
+            };
+            plan.deviates |= word != said || choice.finished;
+            // A provider that ends twice, as with its usage, ends once for the client.
+            if !choice.finished {
+                plan.finish = Some(word);
+                meter.native_finish_reason = token_of(&said);
+                meter.finish_reason = Some(word.to_owned());
+                plan.without_arguments = choice.calls.iter().enumerate().filter(|(_, c)| !c.has_arguments).map(|(i, _)| i).collect();
+                plan.deviates |= !plan.without_arguments.is_empty();
+            }
+            choice.finished = true;
+            plan.finish_says_something = true;
+        }
+        Ok(plan)
+    }
+
+    /// Writes a choice as it should be.
+    fn repair(&mut self, mut choice: Value, plan: &Plan, of: Of) -> Value {
+        let Some(object) = choice.as_object_mut() else { return choice };
+        object.insert("index".to_owned(), json!(plan.index));
+        object.remove("usage");
+        object.insert("finish_reason".to_owned(), json!(plan.finish));
+        if let Some(message) = object.entry(of.name()).or_insert_with(|| json!({})).as_object_mut() {
+            self.repair_message(message, plan, of);
+        }
+        choice
+    }
+
+    fn repair_message(&mut self, message: &mut Map<String, Value>, plan: &Plan, of: Of) {
+        if let Some(Value::Array(parts)) = message.get_mut("content") {
+            let (text, thoughts) = self.joined(&std::mem::take(parts));
+            match text {
+                Some(text) => message.insert("content".to_owned(), text.into()),
+                None if of == Of::Message => message.insert("content".to_owned(), Value::Null),
+                None => message.remove("content"),
+            };
+            if !thoughts.is_empty() {
+                message.insert("reasoning".to_owned(), thoughts.into());
+            }
+        }
+        // The place of the member stays; of two, the one that says something.
+        if let Some(theirs) = message.remove("reasoning_content")
+            && message.get("reasoning").is_none_or(Value::is_null)
+            && (!theirs.is_null() || of == Of::Message)
+        {
+            message.insert("reasoning".to_owned(), theirs);
+        }
+        if let Some(Value::Array(annotations)) = message.get_mut("annotations").filter(|_| of == Of::Delta) {
+            for (i, annotation) in annotations.iter_mut().enumerate() {
+                if let Some(annotation) = annotation.as_object_mut().filter(|a| !a.contains_key("index")) {
+                    annotation.insert("index".to_owned(), json!(plan.first_annotation + i));
+                }
+            }
+        }
+        match message.get_mut("tool_calls") {
+            Some(Value::Array(calls)) => {
+                for (call, planned) in calls.iter_mut().zip(&plan.calls) {
+                    planned.repair(call, of);
+                }
+            }
+            Some(Value::Null) if of == Of::Delta => {
+                message.remove("tool_calls");
+            }
+            _ => {}
+        }
+        if of == Of::Delta && !plan.without_arguments.is_empty() {
+            let calls = message.entry("tool_calls").or_insert_with(|| json!([]));
+            if let Some(calls) = calls.as_array_mut() {
+                for index in &plan.without_arguments {
+                    match calls.iter_mut().find(|c| c["index"] == json!(index)) {
+                        Some(call) => call["function"]["arguments"] = "{}".into(),
+                        None => calls.push(json!({"index": index, "function": {"arguments": "{}"}})),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The text and the thoughts of a list of content parts.
+    fn joined(&mut self, parts: &[Value]) -> (Option<String>, String) {
+        let (mut text, mut thoughts) = (None::<String>, String::new());
+        for part in parts {
+            match part.get("type").and_then(Value::as_str) {
+                Some("text" | "output_text") | None => {
+                    if let Some(piece) = part.get("text").and_then(Value::as_str).or_else(|| part.as_str()) {
+                        text.get_or_insert_default().push_str(piece);
+                    }
+                }
+                Some("thinking" | "reasoning") => match part.get("thinking").or_else(|| part.get("text")) {
+                    Some(Value::String(piece)) => thoughts.push_str(piece),
+                    Some(Value::Array(pieces)) => {
+                        thoughts.extend(pieces.iter().filter_map(|p| p.get("text").and_then(Value::as_str)));
+                    }
+                    _ => {}
+                },
+                Some(other) => {
+                    let name = format!("choices.content.{}", token_of(other).as_deref().unwrap_or("part"));
+                    if !self.omitted.contains(&name) && self.omitted.len() < 16 {
+                        self.omitted.push(name);
+                    }
+                }
+            }
+        }
+        (text, thoughts)
+    }
+}
+
+/// What is written for a choice.
+#[derive(Default)]
+struct Plan {
+    index: u64,
+    calls: SmallVec<[PlannedCall; 2]>,
+    first_annotation: usize,
+    finish: Option<&'static str>,
+    finish_says_something: bool,
+    /// Calls that end without arguments, by their index: they have none, which is `{}`.
+    without_arguments: SmallVec<[usize; 2]>,
+    deviates: bool,
+}
+
+struct PlannedCall {
+    index: usize,
+    /// The id, where the piece must bring one and does not.
+    id: Option<String>,
+    is_first: bool,
+    deviates: bool,
+}
+
+impl Choice {
+    /// The call that a piece belongs to; none where there are too many.
+    fn call(&mut self, piece: &Value, pieces: usize, position: usize, of: Of, names: &AnswerNames) -> Option<PlannedCall> {
+        fn text(value: Option<&Value>) -> Option<&str> {
+            value.and_then(Value::as_str).filter(|t| !t.is_empty())
+        }
+        let theirs = piece.get("index").and_then(Value::as_u64);
+        let id = text(piece.get("id"));
+        let name = text(piece.pointer("/function/name")).or_else(|| text(piece.pointer("/custom/name")));
+        let known = match (theirs, id) {
+            _ if of == Of::Message => None,
+            // A second id on one index is a second call, if it brings a name.
+            (Some(theirs), id) => self.calls.iter().rposition(|c| c.theirs == Some(theirs)).filter(|at| {
+                let own = self.calls.get(*at).and_then(|c| c.id.as_deref());
+                name.is_none() || id.is_none() || own.is_none() || own == id
+            }),
+            (None, Some(id)) => self.calls.iter().rposition(|c| c.id.as_deref() == Some(id)),
+            (None, None) if name.is_some() => None,
+            // Pieces without index or id go on with the last call, or stand in the order of the calls.
+            (None, None) => {
+                Some(if pieces > 1 { position } else { self.calls.len().saturating_sub(1) }).filter(|at| *at < self.calls.len())
+            }
+        };
+        let arguments = piece.pointer("/function/arguments");
+        let is_custom = piece.get("custom").is_some();
+        let brings = is_custom || arguments.is_some_and(|a| !a.is_null() && a.as_str() != Some(""));
+        let is_first = known.is_none();
+        let index = known.unwrap_or(self.calls.len());
+        let mut made = None;
+        if is_first {
+            if self.calls.len() >= CALLS {
+                return None;
+            }
+            made = id.is_none().then(|| format!("call_{}_{}", names.id.hex(), self.calls.len()));
+            let id = id.map(ToOwned::to_owned).or_else(|| made.clone());
+            self.calls.push(Call { theirs, id, has_arguments: false });
+        }
+        let call = self.calls.get_mut(index)?;
+        call.has_arguments |= brings;
+        let arguments_deviate = match of {
+            Of::Message => !is_custom && arguments.and_then(Value::as_str).is_none_or(str::is_empty),
+            Of::Delta => arguments.is_some_and(|a| !a.is_string()),
+        };
+        // A whole response's calls have no index in OpenAI's shape.
+        let index_deviates = of == Of::Delta && theirs != Some(index as u64);
+        let deviates = made.is_some() || arguments_deviate || index_deviates || (is_first && piece.get("type").is_none());
+        if of == Of::Message {
+            call.has_arguments = true;
+        }
+        Some(PlannedCall { index, id: made, is_first, deviates })
+    }
+}
+
+impl PlannedCall {
+    fn repair(&self, call: &mut Value, of: Of) {
+        let Some(call) = call.as_object_mut() else { return };
+        if of == Of::Delta || call.contains_key("index") {
+            call.insert("index".to_owned(), json!(self.index));
+        }
+        if let Some(id) = &self.id {
+            call.insert("id".to_owned(), json!(id));
+        }
+        if self.is_first && !call.contains_key("type") {
+            call.insert("type".to_owned(), json!("function"));
+        }
+        let Some(function) = call.get_mut("function").and_then(Value::as_object_mut) else { return };
+        match function.get_mut("arguments") {
+            Some(Value::String(text)) if text.is_empty() && of == Of::Message => "{}".clone_into(text),
+            Some(Value::String(_)) => {}
+            Some(Value::Null) if of == Of::Delta => {
+                function.remove("arguments");
+            }
+            Some(Value::Null) | None if of == Of::Message => {
+                function.insert("arguments".to_owned(), json!("{}"));
+            }
+            Some(other) => *other = other.to_string().into(),
+            None => {}
+        }
+    }
+}
+
+/// OpenAI's word for a provider's finish reason; none where it says that the response failed.
+fn finish_word(said: &str, has_calls: bool, function_call: bool) -> Option<&'static str> {
+    Some(match said {
+        "error" | "insufficient_system_resource" => return None,
+        "length" | "model_length" | "max_tokens" | "MAX_TOKENS" => "length",
+        "content_filter" | "SAFETY" | "RECITATION" | "refusal" => "content_filter",
+        "function_call" => "function_call",
+        // Decided by whether there are calls: some end with `stop` after them, and some with `tool_calls` after none.
+        _ if has_calls => "tool_calls",
+        "tool_calls" if function_call => "tool_calls",
+        _ => "stop",
+    })
+}
+
+/// Goes over one choice.
+fn scan(s: &mut Scanner<'_>, text: &[u8], of: Of) -> Result<Scanned, JsonFault> {
+    let mut it = Scanned::default();
+    let bare = |name: &Range<usize>| bare_name(text.get(name.clone()).unwrap_or_default());
+    let is_null = |value: &Range<usize>| text.get(value.clone()) == Some(b"null");
+    s.object(|s, name| {
+        let name = bare(name);
+        if *name == *of.name().as_bytes() && s.peek() == Some(b'{') {
+            it.has_message = true;
+            return s.object(|s, name| {
+                let name = bare(name);
+                s.count(matches!(&*name, b"content" | b"reasoning" | b"reasoning_content" | b"refusal" | b"tool_calls"));
+                let value = s.value()?;
+                s.count(false);
+                let said = text.get(value.clone()).unwrap_or_default();
+                let says = !matches!(said, b"null" | b"\"\"" | b"[]" | b"{}");
+                match &*name {
+                    b"content" => it.deviates |= said.starts_with(b"["),
+                    b"reasoning_content" => it.deviates = true,
+                    b"tool_calls" if says => it.calls = Some(value),
+                    b"tool_calls" => it.deviates |= said == b"null" && of == Of::Delta,
+                    b"function_call" => it.function_call |= says,
+                    b"annotations" if says => it.annotations = Some(value),
+                    b"reasoning" | b"reasoning_details" | b"refusal" | b"audio" | b"images" => {}
+                    _ => return Ok(()),
+                }
+                it.gives |= says;
+                Ok(())
+            });
+        }
+        let value = s.value()?;
+        if is_null(&value) {
+            return Ok(());
+        }
+        match &*name {
+            b"index" => it.index = Some(value),
+            b"finish_reason" => it.finish = Some(value),
+            b"error" => it.error = Some(value),
+            b"usage" => {
+                it.deviates = true;
+                it.usage = Some(value);
+            }
+            // Together repeats the text beside the delta.
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(it)
+}
