@@ -15,7 +15,7 @@ use std::{
 
 use anyrouter_core::{
     account::{Redaction, World},
-    catalog::{self, Catalog, CatalogError, Document, ModelEntry, ProviderEntry, SourceEntry, VirtualEntry},
+    catalog::{self, Catalog, CatalogError, Document, FaultRow, ModelEntry, ProviderEntry, SourceEntry, VirtualEntry},
     gateway,
     policy::{CompiledCatalog, Settings, SettingsPatch},
     redact::{PlaceholderKey, Rules},
@@ -58,6 +58,7 @@ struct File {
     model: Vec<ModelEntry>,
     #[serde(rename = "virtual")]
     virtuals: Vec<VirtualEntry>,
+    fault: Vec<FaultRow>,
     sources: BTreeMap<String, SourceEntry>,
     privacy: SettingsPatch,
     account_defaults: SettingsPatch,
@@ -236,6 +237,7 @@ impl Config {
             let mut document = Document::default();
             (document.provider, document.model) = (file.provider.clone(), file.model.clone());
             (document.virtuals, document.sources) = (file.virtuals.clone(), file.sources.clone());
+            document.fault.clone_from(&file.fault);
             document
         };
         let mut documents: Vec<Document> = if builtin { vec![known] } else { Vec::new() };

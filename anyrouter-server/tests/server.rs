@@ -26,6 +26,8 @@ mod faults;
 mod machine;
 #[path = "server/network.rs"]
 mod network;
+#[path = "server/providers.rs"]
+mod providers;
 #[path = "server/redaction.rs"]
 mod redaction;
 #[path = "server/routing.rs"]
