@@ -52,7 +52,7 @@ pub use self::{
         TermsEntry, VirtualEntry,
     },
     faults::{FailureClass, FaultFacts, FaultRow, FaultTable},
-    names::{ModelName, Variant, normalise},
+    names::{ModelName, NamedProvider, Variant, normalise},
     price::{PriceError, Prices, Usd},
     terms::{Fact, Terms, Traffic, Zdr},
 };
@@ -254,6 +254,8 @@ pub struct Catalog {
     virtuals: Vec<VirtualModel>,
     faults: Arc<FaultTable>,
     names: HashMap<String, usize, foldhash::fast::FixedState>,
+    /// The same names, as spellings are compared.
+    spellings: HashMap<String, usize, foldhash::fast::FixedState>,
 }
 
 impl Catalog {
@@ -305,10 +307,5 @@ impl Catalog {
     /// The meaning of providers' errors.
     pub fn faults(&self) -> &Arc<FaultTable> {
         &self.faults
-    }
-
-    /// The model of this id, alias or bare name, as a place in [`models`](Self::models).
-    pub fn find(&self, name: &str) -> Option<usize> {
-        self.names.get(name).copied().or_else(|| self.names.get(&name.to_ascii_lowercase()).copied())
     }
 }

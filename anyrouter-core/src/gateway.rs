@@ -7,6 +7,7 @@
 mod answer;
 mod attempt;
 mod authenticate;
+mod identifiers;
 mod recorder;
 mod redaction;
 mod refusal;
@@ -24,6 +25,7 @@ use http::Response;
 pub use self::{
     answer::AnswerBody,
     authenticate::{Authenticated, authenticate, ip_in},
+    identifiers::{Identifiers, check_given_name, is_control},
     redaction::is_structure,
 };
 use self::{answer::respond_error, attempt::Job, recorder::Recorder};
@@ -184,7 +186,9 @@ impl Gateway {
         let Ok(mut recorder) = Recorder::open(self.clone(), opening).await else {
             return respond_error(id, &storage_unavailable());
         };
-        recorder.record.session_id = head.session_id.as_deref().map(cut);
+        let world = self.world();
+        let identifiers = Identifiers::new(world.redaction.as_ref().map(|r| &r.key), caller.key.account.as_str());
+        recorder.session(&identifiers, head.session_id.as_deref());
         if let Some(limit) = caller.key.requests_per_minute {
             let room = self.ports.limiter.request(&caller.key.hash, limit).await;
             recorder.room = Some(room);
@@ -200,9 +204,9 @@ impl Gateway {
             Ok(request) => request,
             Err(error) => return recorder.refuse(Outcome::Invalid, error).await,
         };
-        recorder.asked(&request);
-        recorder.trace_id = request.trace_id.clone().or_else(|| head.trace_id.clone());
-        let world = self.world();
+        recorder.asked(&request, &identifiers);
+        let trace = request.trace_id.as_deref().or(head.trace_id.as_deref());
+        recorder.trace_id = trace.and_then(|id| identifiers.id(id)).map(std::borrow::Cow::into_owned);
         let redaction::Upstream { request, is_redacted, placeholders } =
             match redaction::upstream(&caller, &world, &head, request, self.limits.depth) {
                 Ok(redacted) => redacted,
@@ -212,13 +216,17 @@ impl Gateway {
         if let Some(placeholders) = &placeholders {
             recorder.record.redacted.clone_from(placeholders.counts());
         }
-        let targets = match targets::resolve(&request, &world, head.pin.as_deref()) {
+        let user = request.user.as_deref().and_then(|u| identifiers.user(u));
+        let targets = match targets::resolve(&request, &world, head.pin.as_deref(), &identifiers) {
             Ok(targets) => targets,
             Err(error) => {
                 let outcome = if error.status == 404 { Outcome::Refused } else { Outcome::Invalid };
                 return recorder.refuse(outcome, error).await;
             }
         };
+        if let Some(error) = targets.misspelt() {
+            return recorder.refuse(Outcome::Invalid, error).await;
+        }
         if let Some(limit) = caller.key.tokens_per_minute
             && let Err((outcome, error)) = self.reserve(&mut recorder, &caller.key.hash, limit, &request).await
         {
@@ -227,19 +235,22 @@ impl Gateway {
         let layers = caller.layers(&world);
         recorder.record.policy = Some(layers.fingerprint().clone());
         recorder.record.catalog = Some(world.catalog.catalog().version().clone());
-        Box::new(Job { gateway: self.clone(), world, layers, request, targets, placeholders, recorder }).answer().await
+        Box::new(Job { gateway: self.clone(), world, layers, request, targets, user, placeholders, recorder }).answer().await
     }
 
     /// Explains how a request would be routed. Nothing is sent.
     pub fn explain(&self, caller: &crate::account::Caller, body: Bytes, pin: Option<&str>) -> Result<Explanation, ApiError> {
         let request = ChatRequest::parse(body, self.limits.depth).map_err(invalid)?;
         let world = self.world();
-        let targets = targets::resolve(&request, &world, pin)?;
+        let identifiers = Identifiers::new(world.redaction.as_ref().map(|r| &r.key), caller.key.account.as_str());
+        let targets = targets::resolve(&request, &world, pin, &identifiers)?;
         let layers = caller.layers(&world);
         let decisions = targets.decisions(&layers);
         let has_credential = |e: &Endpoint| self.has_credential(&world, e);
         let routing = targets.routing(self, &has_credential, RequestId::first_at(self.ports.clock.now()));
-        Ok(crate::route::explain(&targets.asked, &decisions, &routing, world.catalog.catalog().version()))
+        let mut explanation = crate::route::explain(&targets.asked, &decisions, &routing, world.catalog.catalog().version());
+        explanation.warnings = targets.unknown.iter().map(targets::UnknownProvider::warning).collect();
+        Ok(explanation)
     }
 
     fn has_credential(&self, world: &World, endpoint: &Endpoint) -> bool {
@@ -280,11 +291,6 @@ impl Gateway {
 
 /// The protocol that requests come in.
 const INBOUND: Protocol = Protocol::OpenaiChat;
-
-/// The longest name that is recorded.
-fn cut(text: &str) -> String {
-    text.chars().take(256).collect()
-}
 
 fn invalid(fault: RequestFault) -> ApiError {
     let mut error = ApiError::new(400, fault.code, fault.problem);

@@ -29,6 +29,7 @@ use axum::{
 };
 use serde_json::Value;
 
+pub(crate) use self::privacy::{unknown_provider, unknown_providers, without_effect};
 use self::openapi::{Access, Data, Operation, Routes};
 use crate::{
     config::without_values,

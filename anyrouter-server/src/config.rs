@@ -23,7 +23,10 @@ use anyrouter_core::{
 use serde::Deserialize;
 
 pub use self::keys::ProviderKeys;
-use crate::journal::Durability;
+use crate::{
+    api::{unknown_provider, unknown_providers, without_effect},
+    journal::Durability,
+};
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -265,8 +268,22 @@ impl Config {
             _ => return Err(invalid("tls", &"`cert` and `key` are needed together")),
         };
         let privacy = file.privacy.overlaid(environment.privacy);
-        if privacy.log_bodies == Some(true) {
-            return Err(invalid("privacy", &"this server does not store bodies yet; leave `log_bodies` out"));
+        for (table, patch) in [("privacy", &privacy), ("account_defaults", &file.account_defaults)] {
+            let at = |key: &str| match &sources.file {
+                Some(path) => locate::place(path, &text, &format!("{table}.{key}")),
+                None => table.to_owned(),
+            };
+            if let Some((setting, why)) = without_effect(patch) {
+                let problem = format!("{table}.{setting}: it has no effect yet, because {why}; leave it out");
+                return Err(ConfigError::Invalid { place: at(setting), problem });
+            }
+            for (list, i, name, near) in unknown_providers(patch, &catalog) {
+                let problem = unknown_provider(&format!("{table}.{list}"), &name, near);
+                if near.is_some() {
+                    return Err(ConfigError::Invalid { place: at(&format!("{list}[{i}]")), problem });
+                }
+                warnings.push(problem);
+            }
         }
         let rules = privacy.redaction_rules.iter().flatten().chain(file.redact.rules.iter().flatten()).cloned().collect::<Vec<_>>();
         let redaction_rules = Rules::parse(&rules).map_err(|e| invalid("redact.rules", &e))?;

@@ -231,7 +231,7 @@ where
     let too_large = || {
         ApiError::new(
             413,
-            "request_too_large",
+            "body_too_large",
             format!("the body has more than {limit} bytes; send less, or ask the operator to raise limits.body"),
         )
     };

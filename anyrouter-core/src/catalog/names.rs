@@ -31,6 +31,7 @@ pub struct ModelName<'a> {
 impl<'a> ModelName<'a> {
     /// Takes `name` apart. A name that the catalog has as it stands is not taken apart.
     pub fn parse(name: &'a str, catalog: &Catalog) -> Self {
+        let name = name.trim();
         let mut it = Self { base: name, variant: None, min_context: None, preset: None };
         if catalog.find(name).is_some() {
             return it;
@@ -99,6 +100,39 @@ impl Catalog {
     }
 }
 
+/// What a name in a provider list means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamedProvider<'a> {
+    /// A provider of the catalog.
+    Known,
+    /// None, and it reads like a misspelling of this one.
+    Near(&'a str),
+    /// None.
+    Unknown,
+}
+
+impl Catalog {
+    /// Looks a name of a provider list up.
+    pub fn named_provider(&self, name: &str) -> NamedProvider<'_> {
+        let wanted = normalise(name);
+        let wanted = wanted.trim_matches('/');
+        let is_known = self.providers().iter().any(|p| normalise(p.slug.as_str()) == wanted || normalise(&p.name) == wanted)
+            || self.endpoints().iter().any(|e| e.provider_names.contains(wanted));
+        if is_known {
+            return NamedProvider::Known;
+        }
+        let length = wanted.chars().count();
+        let near = self.providers().iter().flat_map(|p| {
+            [p.slug.as_str(), &p.name].map(|name| (edit_distance(wanted, &normalise(name)), p.slug.as_str()))
+        });
+        // A short name has many neighbours.
+        match near.min().filter(|(distance, _)| *distance <= 2 && *distance < length.div_ceil(2)) {
+            Some((_, slug)) => NamedProvider::Near(slug),
+            None => NamedProvider::Unknown,
+        }
+    }
+}
+
 /// A provider's name as it is compared: letters and digits in lower case, and `/`.
 pub fn normalise(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric() || *c == '/').flat_map(char::to_lowercase).collect()
@@ -113,23 +147,79 @@ fn tokens(suffix: &str) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(unit)
 }
 
-/// Levenshtein's distance, of names cut at 80 characters.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(80).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(80).enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, y) in row.iter_mut().skip(1).zip(&b) {
-            let here = (diagonal + usize::from(x != *y)).min(left + 1).min(*cell + 1);
-            diagonal = std::mem::replace(cell, here);
-            left = here;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
+/// A name as spellings of it are compared: in lower case, its points as hyphens, without OpenRouter's `~`.
+pub(super) fn spelling(name: &str) -> String {
+    name.trim().trim_start_matches('~').to_ascii_lowercase().replace('.', "-")
+}
+
+/// A name without the date that it ends in: `-20250929`, `-2025-09-29`.
+fn undated(name: &str) -> Option<&str> {
+    let is_year = |text: &str| text.len() == 4 && text.starts_with("20");
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let (rest, last) = name.rsplit_once('-')?;
+    if last.len() == 8 && digits(last) && last.starts_with("20") {
+        return Some(rest);
     }
-    row.last().copied().unwrap_or_default()
+    let (rest, month) = rest.rsplit_once('-')?;
+    let (rest, year) = rest.rsplit_once('-')?;
+    let is_date = last.len() == 2 && month.len() == 2 && is_year(year) && [last, month, year].into_iter().all(digits);
+    is_date.then_some(rest)
+}
+
+/// The version of `name` in the family `stem`: the numbers behind it; none where something else stands there.
+fn version(name: &str, stem: &str) -> Option<Vec<u64>> {
+    let rest = name.strip_prefix(stem)?.strip_prefix('-')?;
+    rest.split('-').map(|part| part.parse().ok()).collect()
+}
+
+impl Catalog {
+    /// The model of this id, alias or bare name, as a place in [`models`](Self::models). Other spellings of it find it too:
+    /// OpenRouter's (`claude-sonnet-4.6` for `claude-sonnet-4-6`), dated names, and `…-latest`, which is the newest of its family.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        let known = |name: &str| self.spellings.get(name).copied();
+        let name = name.trim();
+        let exact = self.names.get(name).copied();
+        exact.or_else(|| {
+            let spelt = spelling(name);
+            let dated = || undated(&spelt).and_then(known);
+            known(&spelt).or_else(dated).or_else(|| {
+                let stem = spelt.strip_suffix("-latest")?;
+                known(stem).or_else(|| self.newest(stem))
+            })
+        })
+    }
+
+    /// The model of a family with the highest version.
+    fn newest(&self, stem: &str) -> Option<usize> {
+        let of_family = |(name, model): (&String, &usize)| Some((version(name, stem)?, std::cmp::Reverse(*model)));
+        // A date is a version only where there is no other.
+        let is_date = |v: &[u64]| v.iter().any(|n| *n >= 1_000_000);
+        let all: Vec<_> = self.spellings.iter().filter_map(of_family).collect();
+        let best = all.iter().filter(|(v, _)| !is_date(v)).max().or_else(|| all.iter().max());
+        best.map(|(_, model)| model.0)
+    }
+}
+
+/// The number of insertions, deletions, replacements and swaps of neighbours (optimal string alignment), of names cut at 80
+/// characters.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(80).collect(), b.chars().take(80).collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let at = |row: usize, column: usize| rows.get(row).and_then(|r| r.get(column)).copied().unwrap_or(usize::MAX / 2);
+            let left = row.last().copied().unwrap_or_default();
+            let mut least = (at(i, j) + usize::from(x != y)).min(at(i, j + 1) + 1).min(left + 1);
+            let is_swap = i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x);
+            if is_swap {
+                least = least.min(at(i - 1, j - 1) + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows.last().and_then(|r| r.last()).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -168,10 +258,55 @@ mod tests {
     }
 
     #[test]
+    fn other_spellings_of_a_name_find_its_model() {
+        let models: String = ["claude-sonnet-4-5", "claude-sonnet-4-6", "claude-sonnet-10", "claude-sonnet-mini-11", "gpt-4.1"]
+            .iter()
+            .map(|m| format!("[[model]]\nid = \"lab/{m}\"\n[[model.endpoint]]\nprovider = \"p\"\n"))
+            .collect();
+        let toml = format!("[[provider]]\nslug = \"p\"\nprotocol = \"openai_chat\"\nbase_url = \"http://x\"\n{models}");
+        let catalog = Catalog::from_documents(&[Document::from_toml(&toml).unwrap()]).unwrap();
+        let found = |name: &str| catalog.find(name).map(|i| catalog.models()[i].id.as_str().trim_start_matches("lab/").to_owned());
+        for (name, model) in [
+            ("lab/claude-sonnet-4.6", "claude-sonnet-4-6"),
+            ("claude-sonnet-4.6", "claude-sonnet-4-6"),
+            ("Lab/Claude-Sonnet-4-6 ", "claude-sonnet-4-6"),
+            ("lab/claude-sonnet-4-5-20250929", "claude-sonnet-4-5"),
+            ("claude-sonnet-4.5-2025-09-29", "claude-sonnet-4-5"),
+            ("claude-sonnet-4.5-latest", "claude-sonnet-4-5"),
+            ("~lab/claude-sonnet-latest", "claude-sonnet-10"),
+            ("claude-sonnet-latest", "claude-sonnet-10"),
+            ("gpt-4-1", "gpt-4.1"),
+        ] {
+            assert_eq!(found(name).as_deref(), Some(model), "{name}");
+        }
+        for name in ["claude-opus-latest", "claude-sonnet-4-7", "latest", "-latest", "claude-sonnet-4-6-1234"] {
+            assert_eq!(found(name), None, "{name}");
+        }
+    }
+
+    #[test]
     fn a_misspelt_name_finds_its_neighbour() {
         assert_eq!(catalog().near("lab/smal"), ["lab/small"]);
         assert_eq!(catalog().near("smll"), ["lab/small"]);
         assert!(catalog().near("entirely-else").is_empty());
+    }
+
+    #[test]
+    fn a_misspelt_provider_is_told_from_an_unknown_one() {
+        let toml = "[[provider]]\nslug = \"groq\"\nname = \"Groq\"\n[[provider]]\nslug = \"z-ai\"\nname = \"Z.AI\"\n[[provider]]\nslug = \"deepinfra\"\nname = \"DeepInfra\"";
+        let catalog = Catalog::from_documents(&[Document::from_toml(toml).unwrap()]).unwrap();
+        for (name, expected) in [
+            ("Groq", NamedProvider::Known),
+            ("Z.AI", NamedProvider::Known),
+            ("gorq", NamedProvider::Near("groq")),
+            ("grok", NamedProvider::Near("groq")),
+            ("deep-infr", NamedProvider::Near("deepinfra")),
+            ("some-provider", NamedProvider::Unknown),
+            ("x", NamedProvider::Unknown),
+            ("", NamedProvider::Unknown),
+        ] {
+            assert_eq!(catalog.named_provider(name), expected, "{name}");
+        }
     }
 
     #[test]

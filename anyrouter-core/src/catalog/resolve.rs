@@ -211,8 +211,15 @@ impl Building {
             names.entry(endpoint.upstream_model.to_string()).or_insert(endpoint.model_index);
         }
         let version = version(&providers, &models, &endpoints, &self.virtuals)?;
+        // Of two names that are spelt alike, the first model's counts.
+        let mut ordered: Vec<(&String, &usize)> = names.iter().collect();
+        ordered.sort_by_key(|(name, model)| (**model, *name));
+        let mut spellings = HashMap::default();
+        for (name, model) in ordered {
+            spellings.entry(super::names::spelling(name)).or_insert(*model);
+        }
         let faults = Arc::new(FaultTable::with(self.faults));
-        Ok(Catalog { version: version.into(), providers, models, endpoints, virtuals: self.virtuals, faults, names })
+        Ok(Catalog { version: version.into(), providers, models, endpoints, virtuals: self.virtuals, faults, names, spellings })
     }
 }
 

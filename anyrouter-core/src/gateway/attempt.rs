@@ -12,7 +12,7 @@ use super::{
     redaction::restore_whole,
     refusal::{cooldown_seconds, refusal},
     storage_unavailable,
-    targets::Targets,
+    targets::{Targets, UnknownProvider},
 };
 use crate::{
     account::World,
@@ -41,6 +41,8 @@ pub(super) struct Job {
     pub(super) layers: Arc<CompiledLayers>,
     pub(super) request: ChatRequest,
     pub(super) targets: Targets,
+    /// The name under which a provider of another protocol knows the end user.
+    pub(super) user: Option<String>,
     /// What the request's placeholders stand for.
     pub(super) placeholders: Option<Box<Placeholders>>,
     pub(super) recorder: Box<Recorder>,
@@ -112,11 +114,12 @@ impl Job {
     }
 
     async fn attempt(self: Box<Self>) -> Attempted {
-        let Self { gateway, world, layers, request, targets, placeholders, mut recorder } = *self;
+        let Self { gateway, world, layers, request, targets, user, placeholders, mut recorder } = *self;
         let decisions = targets.decisions(&layers);
         let has_credential = |e: &Endpoint| gateway.has_credential(&world, e);
         let routing = targets.routing(&gateway, &has_credential, recorder.id());
-        let plan = route::plan(&decisions, &routing);
+        let mut plan = route::plan(&decisions, &routing);
+        plan.notes.extend(targets.unknown.iter().map(UnknownProvider::warning));
         let deadline = recorder.record.created_at.after(gateway.deadlines.whole);
         let mut last: Option<(Failure, String)> = None;
         let mut rejected_by = None;
@@ -137,7 +140,7 @@ impl Job {
             let is_only = endpoints.iter().filter(|e| has_credential(e)).count() < 2;
             recorder.trying(endpoint, is_only, now);
             let attempt =
-                Attempt { gateway: &gateway, world: &world, request: &request, eligible, started: now, deadline, notes: &plan.notes };
+                Attempt { gateway: &gateway, world: &world, request: &request, user: user.as_deref(), eligible, started: now, deadline, notes: &plan.notes };
             match attempt.run(&recorder).await {
                 Ok(Success::Plain(names, mut answer, status)) => {
                     if let Some(placeholders) = &placeholders {
@@ -229,6 +232,7 @@ struct Attempt<'a> {
     gateway: &'a Gateway,
     world: &'a World,
     request: &'a ChatRequest,
+    user: Option<&'a str>,
     eligible: Eligible<'a>,
     started: Timestamp,
     deadline: Timestamp,
@@ -314,8 +318,7 @@ impl Attempt<'_> {
             if let Some(credential) = credential {
                 headers.insert("x-api-key", secret(credential.expose().clone())?);
             }
-            let user = self.request.user.as_deref();
-            let body = anthropic_messages::to_anthropic_messages(self.request, endpoint, user, &mut names.adjusted);
+            let body = anthropic_messages::to_anthropic_messages(self.request, endpoint, self.user, &mut names.adjusted);
             if let Ok(betas) = HeaderValue::try_from(names.adjusted.betas.join(","))
                 && !betas.is_empty()
             {

@@ -1,10 +1,10 @@
 //! The one record of a request, from its slot to its commit.
 
-use std::{sync::Arc, task::Poll};
+use std::{borrow::Cow, sync::Arc, task::Poll};
 
 use http::Response;
 
-use super::{AnswerBody, Gateway, answer::error_response, cut, storage_unavailable};
+use super::{AnswerBody, Gateway, Identifiers, answer::error_response, storage_unavailable};
 use crate::{
     catalog::{Endpoint, Usd},
     ids::{EndpointId, RequestId},
@@ -81,14 +81,19 @@ impl Recorder {
         self.gateway.ports.clock.now()
     }
 
+    /// Notes the client's name of the session.
+    pub(super) fn session(&mut self, identifiers: &Identifiers, id: Option<&str>) {
+        if let Some(id) = id {
+            self.record.session_id = identifiers.id(id).map(Cow::into_owned);
+        }
+    }
+
     /// Notes what was asked for.
-    pub(super) fn asked(&mut self, request: &ChatRequest) {
-        let model = request.model.as_ref().or(request.models.first()).map(|m| cut(m));
+    pub(super) fn asked(&mut self, request: &ChatRequest, identifiers: &Identifiers) {
+        let model = request.model.as_ref().or(request.models.first()).map(|m| identifiers.model(m).into_owned());
         self.record.model_requested.clone_from(&model);
         self.record.streamed = request.stream;
-        if let Some(session) = &request.session_id {
-            self.record.session_id = Some(cut(session));
-        }
+        self.session(identifiers, request.session_id.as_deref());
         self.prompt_estimate = request.volume.tokens();
         self.slot.note(|o| o.model_requested = model);
     }

@@ -1,9 +1,9 @@
 //! What a request asks for: its models, each with the restriction that came with its name, and how it wants to be served.
 
-use super::{Gateway, INBOUND, invalid};
+use super::{Gateway, INBOUND, Identifiers, invalid};
 use crate::{
     account::World,
-    catalog::{Catalog, Endpoint, ModelName, Variant},
+    catalog::{Catalog, Endpoint, ModelName, NamedProvider, Variant},
     ids::RequestId,
     policy::{CompiledLayers, Decision, Layer, ProviderPattern, Restriction, evaluate},
     route::{Needs, Preferences, ProviderObject, Request, Sort},
@@ -19,15 +19,41 @@ const NO_PRESETS: &str = "this server has no presets; name a model, and send wha
 /// What a request asks for.
 #[derive(Debug)]
 pub(super) struct Targets {
-    /// The model as it was asked for.
+    /// The model as it was asked for, as it may be shown.
     pub(super) asked: String,
     /// The models in order, as places in the catalog's models, with the request's layer.
     pub(super) models: Vec<(usize, [(Layer, Restriction); 1])>,
     pub(super) preferences: Preferences,
     pub(super) needs: Needs,
+    /// Names that no provider here has.
+    pub(super) unknown: Vec<UnknownProvider>,
+}
+
+/// A name of a request's provider list that no provider here has.
+#[derive(Debug)]
+pub(super) struct UnknownProvider {
+    param: &'static str,
+    /// As it may be shown.
+    name: String,
+    /// The provider that it reads like.
+    near: Option<String>,
+}
+
+impl UnknownProvider {
+    pub(super) fn warning(&self) -> String {
+        let hint = self.near.as_ref().map_or_else(|| "GET /api/v1/providers lists them".to_owned(), |near| format!("did you mean `{near}`?"));
+        format!("`{}` names `{}`, and no provider here is called so; {hint}", self.param, self.name)
+    }
 }
 
 impl Targets {
+    /// The error for a list that restricts and that is most likely misspelt: it would not restrict as is meant.
+    pub(super) fn misspelt(&self) -> Option<ApiError> {
+        let restricts = |u: &&UnknownProvider| u.near.is_some() && u.param != "provider.order";
+        let unknown = self.unknown.iter().find(restricts)?;
+        Some(invalid(RequestFault::member(unknown.param, unknown.warning())))
+    }
+
     /// What the policy says of each model.
     pub(super) fn decisions<'a>(&'a self, layers: &'a CompiledLayers) -> Vec<Decision<'a>> {
         self.models.iter().map(|(model, request)| evaluate(layers, request, *model)).collect()
@@ -53,12 +79,18 @@ impl Targets {
 }
 
 /// Resolves the names and the wishes of a request.
-pub(super) fn resolve(request: &ChatRequest, world: &World, pin: Option<&str>) -> Result<Targets, ApiError> {
+pub(super) fn resolve(
+    request: &ChatRequest,
+    world: &World,
+    pin: Option<&str>,
+    identifiers: &Identifiers,
+) -> Result<Targets, ApiError> {
     let catalog = world.catalog.catalog();
     if request.preset.is_some() {
         return Err(invalid(RequestFault::member("preset", NO_PRESETS)));
     }
     let object: ProviderObject = request.get("provider", "an object of routing preferences").map_err(invalid)?.unwrap_or_default();
+    let unknown = unknown_providers(&object, pin, catalog, identifiers);
     let mut preferences = Preferences::from_object(object).map_err(|(param, problem)| invalid(RequestFault::member(param, problem)))?;
     preferences.require_parameters |= request.require_params;
     preferences.pin = pin.map(ProviderPattern::new);
@@ -70,7 +102,7 @@ pub(super) fn resolve(request: &ChatRequest, world: &World, pin: Option<&str>) -
         return Err(invalid(RequestFault::member("messages", "`messages` is missing")));
     }
     let mut targets = Targets {
-        asked: (*first).to_owned(),
+        asked: identifiers.model(first).into_owned(),
         models: Vec::new(),
         needs: Needs {
             min_context: request.min_context.map(|n| (n, "min_context")),
@@ -80,11 +112,28 @@ pub(super) fn resolve(request: &ChatRequest, world: &World, pin: Option<&str>) -
             not_in_anthropic: untranslatable(request),
         },
         preferences,
+        unknown,
     };
     for name in &names {
         targets.add(name, catalog)?;
     }
-    if targets.models.is_empty() { Err(not_found(&names, catalog)) } else { Ok(targets) }
+    if targets.models.is_empty() { Err(not_found(&names, catalog, identifiers)) } else { Ok(targets) }
+}
+
+fn unknown_providers(object: &ProviderObject, pin: Option<&str>, catalog: &Catalog, identifiers: &Identifiers) -> Vec<UnknownProvider> {
+    let lists = [("provider.only", &object.only), ("provider.ignore", &object.ignore), ("provider.order", &object.order)];
+    let all = lists.iter().flat_map(|(param, list)| list.iter().flatten().map(|name| (*param, name.as_str())));
+    all.chain(pin.map(|name| ("X-AnyRouter-Provider", name)))
+        .filter_map(|(param, name)| {
+            let near = match catalog.named_provider(name) {
+                NamedProvider::Known => return None,
+                NamedProvider::Near(slug) => Some(slug.to_owned()),
+                NamedProvider::Unknown => None,
+            };
+            Some(UnknownProvider { param, name: identifiers.model(name).into_owned(), near })
+        })
+        .take(16)
+        .collect()
 }
 
 impl Targets {
@@ -122,18 +171,17 @@ impl Targets {
     }
 }
 
-fn not_found(names: &[&str], catalog: &Catalog) -> ApiError {
+fn not_found(names: &[&str], catalog: &Catalog, identifiers: &Identifiers) -> ApiError {
     let asked = names.first().copied().unwrap_or_default();
     let near = catalog.near(asked);
     let hint =
         if near.is_empty() { "GET /api/v1/models lists what there is".to_owned() } else { format!("did you mean {}?", near.join(", ")) };
-    // The name is metadata; it is cut, so that a prompt in its place is not repeated.
-    let shown: String = asked.chars().take(80).filter(|c| !c.is_control()).collect();
+    let shown = identifiers.model(asked);
     let mut error = ApiError::new(404, "model_not_found", format!("no model `{shown}`: {hint}"));
     error.param = Some("model".to_owned());
     error.availability = Some(Box::new(Availability {
         code: "model_not_found",
-        requested_models: names.iter().map(|n| super::cut(n)).collect(),
+        requested_models: names.iter().map(|n| identifiers.model(n).into_owned()).collect(),
         docs_url: "/docs/errors.md",
         ..Availability::default()
     }));

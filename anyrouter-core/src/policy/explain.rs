@@ -200,6 +200,9 @@ pub struct Explanation {
     pub excluded: Vec<Excluded>,
     /// The smallest changes that would admit some of it.
     pub relax: Vec<Relaxation>,
+    /// Names that no provider here has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Paid terms may speak of this traffic, and may permit training.

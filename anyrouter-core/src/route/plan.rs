@@ -123,6 +123,7 @@ pub fn explain(model: &str, decisions: &[Decision<'_>], request: &Request<'_>, c
         eligible: plan.candidates.iter().enumerate().map(position).collect(),
         relax: relaxations(&excluded),
         excluded,
+        warnings: Vec::new(),
     }
 }
 

@@ -63,7 +63,7 @@ pub struct Record {
     /// Where it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip: Option<IpAddr>,
-    /// The model as it was asked for, cut at 256 characters.
+    /// The model as it was asked for; a hash where that is not the name of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_requested: Option<String>,
     /// The model that answered, or was asked last.
@@ -125,7 +125,7 @@ pub struct Record {
     /// The truncated cache key; none as long as there is no cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_key: Option<String>,
-    /// The client's own name of the session, cut at 256 characters.
+    /// The client's own name of the session; a hash where it does not read like an id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
 }

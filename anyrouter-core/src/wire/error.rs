@@ -42,7 +42,7 @@ impl ErrorKind {
             408 | 504 => Self::TimeoutError,
             409 => Self::Conflict,
             410 => Self::Gone,
-            413 => Self::RequestTooLarge,
+            413 | 414 | 431 => Self::RequestTooLarge,
             429 => Self::RateLimitError,
             400..=499 => Self::InvalidRequestError,
             _ => Self::ApiError,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyrouter_core::{
     account::{Caller, KeyRecord},
+    gateway::check_given_name,
     ids::AccountId,
     key::{KeyHash, KeyKind, Scope},
     policy::SettingsPatch,
@@ -246,8 +247,11 @@ impl Options {
             error.param = Some(param.to_owned());
             Err(error)
         };
-        if self.name.as_ref().is_some_and(|n| n.trim().is_empty() || n.chars().count() > 128) {
-            return wrong("name", "`name` must have from 1 to 128 characters".to_owned());
+        for (param, name) in [("name", &self.name), ("label", &self.label)] {
+            name.as_ref().map_or(Ok(()), |n| check_given_name(param, n))?;
+        }
+        for (param, names) in [("allowed_models", &self.allowed_models), ("allowed_endpoints", &self.allowed_endpoints)] {
+            names.iter().flatten().flatten().try_for_each(|n| check_given_name(param, n))?;
         }
         if self.limit.as_ref().is_some_and(|l| !l.is_null()) || self.limit_reset.as_ref().is_some_and(|l| !l.is_null()) {
             return wrong("limit", "this server has no budgets yet, and does not take a limit that it would not keep".to_owned());
@@ -258,10 +262,9 @@ impl Options {
             return wrong("expires_at", "`expires_at` must be a date and time, as 2027-01-31T12:00:00Z".to_owned());
         }
         if let Some(Some(ranges)) = &self.allowed_ips
-            && let Some(bad) = ranges.iter().find(|r| !is_range(r))
+            && let Some(bad) = ranges.iter().position(|r| !is_range(r))
         {
-            let shown: String = bad.chars().take(45).collect();
-            return wrong("allowed_ips", format!("`{shown}` is no address; 10.0.0.1 or 10.0.0.0/8 is"));
+            return wrong("allowed_ips", format!("`allowed_ips[{bad}]` is no address; 10.0.0.1 or 10.0.0.0/8 is"));
         }
         if self.requests_per_minute == Some(Some(0)) || self.tokens_per_minute == Some(Some(0)) {
             return wrong("requests_per_minute", "a limit of 0 would refuse everything; set `disabled` to true instead".to_owned());
@@ -367,5 +370,5 @@ pub(super) async fn reveal(
 ) -> Answer {
     let caller = caller(&server, &headers, ip, &READ).await?;
     find(&server, &caller, &hash, false).await?;
-    Err(ApiError::new(409, "key_is_hashed", "keys are stored as hashes and cannot be revealed; make a new one").into())
+    Err(ApiError::new(409, "cannot_reveal", "keys are stored as hashes and cannot be revealed; make a new one").into())
 }

@@ -1,10 +1,10 @@
 //! Privacy settings, and the explanation of what they do.
 
 use anyrouter_core::{
-    catalog::Catalog,
-    gateway::is_structure,
+    catalog::{Catalog, NamedProvider},
+    gateway::{check_given_name, is_structure},
     key::Scope,
-    policy::{ProviderPattern, Settings, SettingsPatch},
+    policy::{Settings, SettingsPatch},
     redact::{Finding, Placeholders, Rules},
     wire::error::ApiError,
 };
@@ -42,18 +42,26 @@ pub(super) struct Changed {
 
 /// Names in provider lists that no provider here has: they are kept, since one may come, but may well be misspelt.
 fn nobodys_names(patch: &SettingsPatch, catalog: &Catalog) -> Vec<String> {
+    unknown_providers(patch, catalog).into_iter().map(|(list, _, name, near)| unknown_provider(list, &name, near)).collect()
+}
+
+/// The names in a patch's provider lists that no provider here has: the list, the place in it, the name, and the provider that it reads
+/// like.
+pub(crate) fn unknown_providers<'a>(patch: &SettingsPatch, catalog: &'a Catalog) -> Vec<(&'static str, usize, String, Option<&'a str>)> {
     let lists = [("block", patch.block.as_ref()), ("allow", patch.allow.as_ref().and_then(Option::as_ref))];
-    let mut out = Vec::new();
-    for (list, names) in lists {
-        for name in names.into_iter().flatten() {
-            let pattern = ProviderPattern::new(name);
-            if !catalog.endpoints().iter().any(|e| pattern.matches(e)) {
-                let shown: String = name.chars().take(64).collect();
-                out.push(format!("`{list}` names `{shown}`, and no provider here is called so; GET /api/v1/providers lists them"));
-            }
-        }
-    }
-    out
+    let all = lists.iter().flat_map(|(list, names)| names.iter().flat_map(|n| n.iter()).enumerate().map(|(i, name)| (*list, i, name)));
+    all.filter_map(|(list, i, name)| match catalog.named_provider(name) {
+        NamedProvider::Known => None,
+        NamedProvider::Near(near) => Some((list, i, name.clone(), Some(near))),
+        NamedProvider::Unknown => Some((list, i, name.clone(), None)),
+    })
+    .collect()
+}
+
+/// Says that no provider is called so.
+pub(crate) fn unknown_provider(list: &str, name: &str, near: Option<&str>) -> String {
+    let hint = near.map_or_else(|| "GET /api/v1/providers lists them".to_owned(), |near| format!("did you mean `{near}`?"));
+    format!("`{list}` names `{name}`, and no provider here is called so; {hint}")
 }
 
 /// Refuses what could not be kept.
@@ -63,20 +71,36 @@ pub(super) fn check(patch: &SettingsPatch) -> Result<(), ApiError> {
         error.param = Some(param.to_owned());
         Err(error)
     };
-    if patch.metadata_retention_days.is_some_and(|d| !(30..=90).contains(&d)) {
-        return wrong("metadata_retention_days", "`metadata_retention_days` must be from 30 to 90");
+    // A setting that does nothing would be a promise that is not kept.
+    if let Some((setting, why)) = without_effect(patch) {
+        return wrong(setting, &format!("`{setting}` has no effect yet, because {why}; leave it out"));
     }
-    if patch.body_retention_days.is_some_and(|d| !(1..=365).contains(&d)) {
-        return wrong("body_retention_days", "`body_retention_days` must be from 1 to 365");
-    }
-    // A switch that does nothing would be a promise that is not kept.
-    if patch.log_bodies == Some(true) {
-        return wrong("log_bodies", "this server does not store bodies yet; `log_bodies` must stay false");
+    let names = [("block", patch.block.as_ref()), ("allow", patch.allow.as_ref().and_then(Option::as_ref))];
+    let models = [("block_models", patch.block_models.as_ref()), ("allow_models", patch.allow_models.as_ref().and_then(Option::as_ref))];
+    for (list, names) in names.into_iter().chain(models) {
+        names.into_iter().flat_map(|n| n.iter()).try_for_each(|name| check_given_name(list, name))?;
     }
     if let Err(fault) = Rules::parse(patch.redaction_rules.as_deref().unwrap_or_default()) {
         return wrong("redaction_rules", &format!("`redaction_rules`: {fault}"));
     }
     Ok(())
+}
+
+/// A setting that differs from its default and that nothing reads yet, and why.
+pub(crate) fn without_effect(patch: &SettingsPatch) -> Option<(&'static str, &'static str)> {
+    let defaults = Settings::default();
+    let bodies = "this server does not store bodies";
+    let differs = [
+        ("log_bodies", patch.log_bodies.is_some_and(|v| v != defaults.log_bodies), bodies),
+        ("body_retention_days", patch.body_retention_days.is_some_and(|v| v != defaults.body_retention_days), bodies),
+        ("redact_stored", patch.redact_stored.is_some_and(|v| v != defaults.redact_stored), bodies),
+        (
+            "metadata_retention_days",
+            patch.metadata_retention_days.is_some_and(|v| v != defaults.metadata_retention_days),
+            "this server does not delete usage records by age",
+        ),
+    ];
+    differs.into_iter().find(|(_, differs, _)| *differs).map(|(setting, _, why)| (setting, why))
 }
 
 /// Text or a JSON document to try the calling account's redaction rules on.

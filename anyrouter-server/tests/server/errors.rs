@@ -42,7 +42,7 @@ fn a_body_that_is_no_request_is_a_400_with_its_record() {
         assert_eq!(error["type"], "invalid_request_error");
     }
     let (status, error) = send(&server, vec![b' '; 100_001]);
-    assert_eq!((status, &error["code"], &error["type"]), (413, &json!("request_too_large"), &json!("request_too_large")));
+    assert_eq!((status, &error["code"], &error["type"]), (413, &json!("body_too_large"), &json!("request_too_large")));
     assert!(upstream.seen().is_empty());
 }
 

@@ -1,0 +1,147 @@
+//! Strings that a client sends and that are stored or shown: names of models, ids, names that a person gives. Each kind is checked by
+//! its own grammar, here and nowhere else, so that a prompt or a key in their place is neither stored nor repeated (P01, P07).
+
+use std::borrow::Cow;
+
+use crate::{
+    redact::{Engine, Kind, Label, PlaceholderKey},
+    wire::error::ApiError,
+};
+
+/// The longest name of a model that is kept, in bytes.
+const MODEL: usize = 128;
+/// The longest id that is kept, in bytes.
+const ID: usize = 256;
+/// The longest name that a person may give, in characters.
+const GIVEN: usize = 100;
+
+/// The checks for one account: what is not kept becomes a hash under the account's key, or nothing where the instance has no key.
+#[derive(Debug)]
+pub struct Identifiers(Option<PlaceholderKey>);
+
+impl Identifiers {
+    /// Checks for an account, with its key below the instance's.
+    pub fn new(instance: Option<&PlaceholderKey>, account: &str) -> Self {
+        Self(instance.map(|key| key.derive(account, None)))
+    }
+
+    /// A model's name as it is stored and shown: as it is if it fits a catalog's grammar and is no key; else its length and a hash.
+    pub fn model<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:@/~+[]-".contains(&b);
+        let fits = !name.is_empty() && name.len() <= MODEL && name.bytes().all(legal);
+        if fits && !holds_secret(name) {
+            return name.into();
+        }
+        let length = name.len();
+        match self.hashed("model", name) {
+            Some(hash) => format!("not-a-model:{length}-bytes:{hash}").into(),
+            None => format!("not-a-model:{length}-bytes").into(),
+        }
+    }
+
+    /// An id of a session, a trace or an app: as it is if it reads like one and holds nothing of a person's; else a hash.
+    pub fn id<'a>(&self, id: &'a str) -> Option<Cow<'a, str>> {
+        let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:@/-".contains(&b);
+        let fits = !id.is_empty() && id.len() <= ID && id.bytes().all(legal);
+        if fits && !looks_like_a_key(id) && Engine::builtin().find(id).is_empty() {
+            return Some(id.into());
+        }
+        self.hashed("id", id).map(Into::into)
+    }
+
+    /// The client's name of its end user: always a hash.
+    pub fn user(&self, user: &str) -> Option<String> {
+        self.hashed("user", user)
+    }
+
+    fn hashed(&self, kind: &str, text: &str) -> Option<String> {
+        self.0.as_ref().map(|key| key.hash(kind, text))
+    }
+}
+
+/// A name that a person gives, to a key or a preset: as given, if it is no key and holds nothing that a terminal would obey. `param` is
+/// the member that holds it.
+pub fn check_given_name(param: &str, name: &str) -> Result<(), ApiError> {
+    let problem = if name.trim().is_empty() || name.chars().count() > GIVEN {
+        format!("`{param}` must have from 1 to {GIVEN} characters")
+    } else if name.chars().any(is_control) {
+        format!("`{param}` has control characters; send plain text")
+    } else if holds_secret(name) {
+        format!("`{param}` reads like a key; a name must not be a secret")
+    } else {
+        return Ok(());
+    };
+    let mut error = ApiError::new(400, "invalid_parameter", problem);
+    error.param = Some(param.to_owned());
+    Err(error)
+}
+
+/// Whether a terminal or a page could obey a character instead of showing it: control characters, and those that change the
+/// direction of text or are not seen.
+pub fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Whether a text is or holds a key or another secret.
+fn holds_secret(text: &str) -> bool {
+    let secret = |label: &Label| {
+        matches!(label, Label::Known(Kind::Secret | Kind::PrivateKey | Kind::Jwt | Kind::Password | Kind::CreditCard | Kind::Email))
+    };
+    looks_like_a_key(text) || Engine::builtin().find(text).iter().any(|f| secret(&f.label))
+}
+
+/// Whether a text holds something in the form of a key: `sk-…`, `ak_…`, and the like with 16 characters or more behind them.
+fn looks_like_a_key(text: &str) -> bool {
+    const BEGINNINGS: [&str; 6] = ["sk-", "sk_", "ak_", "ak-", "pk_", "rk_"];
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))).any(|word| {
+        let behind = BEGINNINGS.iter().find_map(|b| word.get(..b.len()).filter(|w| w.eq_ignore_ascii_case(b)).and(word.get(b.len()..)));
+        behind.is_some_and(|rest| rest.len() >= 16 && rest.bytes().any(|b| b.is_ascii_digit()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identifiers() -> Identifiers {
+        Identifiers::new(Some(&PlaceholderKey::from_bytes([3; 32])), "account")
+    }
+
+    const KEY: &str = "sk-ar-v1-0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn a_models_name_is_kept_and_a_prompt_or_a_key_in_its_place_is_not() {
+        for name in ["anthropic/claude-sonnet-4.6", "@preset/mine", "~openai/gpt-latest", "lab/x[1m]", "meta-llama/Llama-3.3-70B:free"] {
+            assert_eq!(identifiers().model(name), name);
+        }
+        for name in ["tell me a story", KEY, "ak_0123456789abcdef0123456789abcdef", "", &"x".repeat(129), "größe", "a\u{1b}[31m", "jane@example.com"] {
+            let kept = identifiers().model(name);
+            assert!(kept.starts_with(&format!("not-a-model:{}-bytes:", name.len())), "{name}: {kept}");
+            assert_eq!(identifiers().model(name), kept, "the same each time");
+        }
+    }
+
+    #[test]
+    fn an_id_is_kept_unless_it_holds_something_of_a_persons() {
+        for id in ["session-42", "7f3c1e0a-3c7b-4d1e-9f00-1b2c3d4e5f60", "user:4711/chat@2"] {
+            assert_eq!(identifiers().id(id).unwrap(), id);
+        }
+        for id in ["jane@example.com", KEY, "what I said", "a\nb", &"x".repeat(257), "4111111111111111"] {
+            let kept = identifiers().id(id).unwrap();
+            assert!(kept.starts_with("id_") && kept.len() == 15, "{id}: {kept}");
+        }
+        assert_eq!(Identifiers::new(None, "a").id("what I said"), None);
+        assert!(identifiers().user("u1").unwrap().starts_with("user_"));
+        assert_ne!(identifiers().user("u"), Identifiers::new(Some(&PlaceholderKey::from_bytes([3; 32])), "other").user("u"));
+    }
+
+    #[test]
+    fn a_given_name_is_text_and_no_key() {
+        for name in ["my laptop", "Büro 2 — CI", "日本語"] {
+            assert!(check_given_name("name", name).is_ok(), "{name}");
+        }
+        for name in ["", " ", "a\u{1b}[2J", "a\u{202e}b", "a\nb", KEY, &"x".repeat(101)] {
+            assert_eq!(check_given_name("name", name).unwrap_err().param.as_deref(), Some("name"), "{name}");
+        }
+    }
+}
