@@ -8,6 +8,7 @@ mod answer;
 mod attempt;
 mod authenticate;
 mod identifiers;
+mod load;
 mod recorder;
 mod redaction;
 mod refusal;
@@ -26,13 +27,14 @@ pub use self::{
     answer::AnswerBody,
     authenticate::{Authenticated, authenticate, ip_in},
     identifiers::{Identifiers, check_given_name, is_control},
+    load::{Budget, Held, Take},
     redaction::is_structure,
 };
-use self::{answer::respond_error, attempt::Job, recorder::Recorder};
+use self::{answer::respond_error, attempt::Job, load::UnderWay, recorder::Recorder};
 use crate::{
     account::World,
     catalog::{Endpoint, Protocol},
-    ids::RequestId,
+    ids::{AccountId, RequestId},
     key::{KeyHash, Scope},
     policy::Explanation,
     ports::{Clock, Credentials, Directory, Limiter, Randomness, Upstream, UsageLog},
@@ -55,11 +57,17 @@ pub struct Limits {
     pub event: usize,
     /// Attempts for a request.
     pub attempts: usize,
+    /// Bytes that all bodies may hold together.
+    pub memory: usize,
+    /// Requests of one key that are under way at once.
+    pub requests_per_key: usize,
+    /// Requests of one account that are under way at once.
+    pub requests_per_account: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth: 128, answer: 64 << 20, event: 32 << 20, attempts: 8 }
+        Self { depth: 128, answer: 64 << 20, event: 32 << 20, attempts: 8, memory: 1 << 30, requests_per_key: 4000, requests_per_account: 8000 }
     }
 }
 
@@ -74,12 +82,14 @@ pub struct Deadlines {
     pub whole: Duration,
     /// Without a byte before a comment is sent to the client, and between comments.
     pub comment: Duration,
+    /// For room in memory for a body.
+    pub memory: Duration,
 }
 
 impl Default for Deadlines {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { first_byte: seconds(300), idle: seconds(120), whole: seconds(1800), comment: seconds(10) }
+        Self { first_byte: seconds(300), idle: seconds(120), whole: seconds(1800), comment: seconds(10), memory: seconds(10) }
     }
 }
 
@@ -110,6 +120,9 @@ pub struct Gateway {
     deadlines: Deadlines,
     world: RwLock<Arc<World>>,
     health: Health,
+    budget: Arc<Budget>,
+    keys: Arc<UnderWay<KeyHash>>,
+    accounts: Arc<UnderWay<AccountId>>,
     /// What the answers of keys with a limit on tokens took lately.
     answers: Mutex<HashMap<KeyHash, u64>>,
 }
@@ -136,7 +149,17 @@ pub struct Head {
 impl Gateway {
     /// A gateway over these ports.
     pub fn new(ports: Ports, world: World, limits: Limits, deadlines: Deadlines) -> Self {
-        Self { ports, limits, deadlines, world: RwLock::new(Arc::new(world)), health: Health::default(), answers: Mutex::default() }
+        Self {
+            ports,
+            limits,
+            deadlines,
+            world: RwLock::new(Arc::new(world)),
+            health: Health::default(),
+            budget: Budget::new(limits.memory),
+            keys: UnderWay::new(limits.requests_per_key),
+            accounts: UnderWay::new(limits.requests_per_account),
+            answers: Mutex::default(),
+        }
     }
 
     /// The ports.
@@ -159,6 +182,11 @@ impl Gateway {
         &self.health
     }
 
+    /// The budget that all bodies share.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
     /// A new request id.
     pub fn request_id(&self) -> RequestId {
         let mut random = [0; 6];
@@ -172,7 +200,7 @@ impl Gateway {
         let id = self.request_id();
         let caller = match authenticate(&self.ports, &head, started).await.and_then(|a| a.with_scope(Scope::Inference)) {
             Ok(caller) => caller,
-            Err(error) => return respond_error(id, &error),
+            Err(error) => return not_accepted(respond_error(id, &error)),
         };
         let opening = Opening {
             id,
@@ -184,11 +212,15 @@ impl Gateway {
             endpoint: None,
         };
         let Ok(mut recorder) = Recorder::open(self.clone(), opening).await else {
-            return respond_error(id, &storage_unavailable());
+            return not_accepted(respond_error(id, &storage_unavailable()));
         };
         let world = self.world();
         let identifiers = Identifiers::new(world.redaction.as_ref().map(|r| &r.key), caller.key.account.as_str());
         recorder.session(&identifiers, head.session_id.as_deref());
+        let Some(under_way) = self.keys.enter(&caller.key.hash).zip(self.accounts.enter(&caller.key.account)) else {
+            return recorder.refuse(Outcome::RateLimited, too_many_at_once()).await;
+        };
+        recorder.under_way = Some(under_way);
         if let Some(limit) = caller.key.requests_per_minute {
             let room = self.ports.limiter.request(&caller.key.hash, limit).await;
             recorder.room = Some(room);
@@ -202,7 +234,10 @@ impl Gateway {
         };
         let request = match request {
             Ok(request) => request,
-            Err(error) => return recorder.refuse(Outcome::Invalid, error).await,
+            Err(error) => {
+                let outcome = if error.status >= 500 { Outcome::Refused } else { Outcome::Invalid };
+                return recorder.refuse(outcome, error).await;
+            }
         };
         recorder.asked(&request, &identifiers);
         let trace = request.trace_id.as_deref().or(head.trace_id.as_deref());
@@ -289,6 +324,15 @@ impl Gateway {
     }
 }
 
+/// An extension of responses to requests that were refused before they were accepted: these have no record.
+#[derive(Clone, Copy, Debug)]
+pub struct NotAccepted;
+
+fn not_accepted(mut response: Response<AnswerBody>) -> Response<AnswerBody> {
+    response.extensions_mut().insert(NotAccepted);
+    response
+}
+
 /// The protocol that requests come in.
 const INBOUND: Protocol = Protocol::OpenaiChat;
 
@@ -304,6 +348,21 @@ fn storage_unavailable() -> ApiError {
         "storage_unavailable",
         "usage records cannot be written now, so nothing was sent; /readyz says why; try again later",
     );
+    error.retry_after = Some(1);
+    error
+}
+
+/// The error for a request whose body does not fit into memory in time.
+pub fn no_memory() -> ApiError {
+    let message = "the server has no memory for this body now; send it again after Retry-After, or send less";
+    let mut error = ApiError::new(503, "overloaded", message);
+    error.retry_after = Some(2);
+    error
+}
+
+fn too_many_at_once() -> ApiError {
+    let message = "the key or its account has too many requests under way; wait for some of them to end";
+    let mut error = ApiError::new(429, "rate_limited", message);
     error.retry_after = Some(1);
     error
 }

@@ -174,12 +174,12 @@ fn routes() -> Routes {
                 .answers::<keys::NewKey<'_>>(201),
         )
         .on(get, "/keys/{hash}", keys::read, of_key("getKey", read_keys, "One key."))
-        .on(patch, "/keys/{hash}", keys::change, of_key("changeKey", write_keys, "Changes a key.").body::<keys::Options>())
+        .on(patch, "/keys/{hash}", keys::change, of_key("changeKey", write_keys, "Changes a key.").query::<keys::Force>().body::<keys::Options>())
         .on(
             delete,
             "/keys/{hash}",
             keys::revoke,
-            Operation::new("revokeKey", write_keys, "Revokes a key for good.").answers::<keys::Revoked>(200),
+            Operation::new("revokeKey", write_keys, "Revokes a key for good.").query::<keys::Force>().answers::<keys::Revoked>(200),
         )
         .on(
             post,
@@ -211,7 +211,9 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
         .route("/healthz", get(status::healthz))
         .route("/readyz", get(status::readyz))
         .route("/metrics", get(status::metrics))
-        .route("/docs", get(docs::index))
+        .route("/", get(docs::home))
+        .route("/api", get(docs::front))
+        .route("/docs", get(docs::home))
         .route("/docs/index.json", get(docs::index))
         .route("/docs/{page}", get(docs::page))
         .route("/docs.md", get(docs::front))
@@ -223,12 +225,17 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
         .with_state(server)
 }
 
+/// Metrics alone, for the listener that they have of their own.
+pub(crate) fn metrics_router(server: Arc<Server>) -> Router {
+    Router::new().route("/metrics", get(status::metrics_alone)).with_state(server)
+}
+
 /// Gives each answer its request id, and answers what browsers ask first.
 async fn named(State(server): Shared, request: Request, next: Next) -> Response {
     let id = server.gateway.request_id();
     let mut response = if request.method() == Method::OPTIONS { preflight() } else { next.run(request).await };
     if let Some(error) = response.extensions_mut().remove::<Error>() {
-        if matches!(error.0.status, 401 | 403) {
+        if matches!(error.0.status, 401 | 403 | 503) {
             server.observer.refused(error.0.status);
         }
         response = render(&error.0, &id.to_string());
@@ -273,10 +280,13 @@ impl IntoResponse for Error {
     }
 }
 
-fn render(error: &ApiError, id: &str) -> Response {
+pub(crate) fn render(error: &ApiError, id: &str) -> Response {
     let mut response = Response::new(Body::from(error.to_openai(id).to_string()));
     *response.status_mut() = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(value) = HeaderValue::try_from(id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
     if let Some(seconds) = error.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

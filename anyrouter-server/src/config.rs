@@ -1,8 +1,10 @@
 //! Settings: command line over environment over file. An error names the file, the line and the key, and the server does not start.
 
+mod certificate;
 mod environment;
 mod keys;
 mod locate;
+mod memory;
 
 use std::{
     collections::BTreeMap,
@@ -15,10 +17,11 @@ use std::{
 
 use anyrouter_core::{
     account::{Redaction, World},
-    catalog::{self, Catalog, CatalogError, Document, FaultRow, ModelEntry, ProviderEntry, SourceEntry, VirtualEntry},
+    catalog::{self, Catalog, CatalogError, Document, FaultRow, KeySource, ModelEntry, ProviderEntry, SourceEntry, VirtualEntry},
     gateway,
     policy::{CompiledCatalog, Settings, SettingsPatch},
     redact::{PlaceholderKey, Rules},
+    secret::Secret,
 };
 use serde::Deserialize;
 
@@ -69,7 +72,15 @@ struct File {
     tls: Tls,
     limits: Limits,
     deadlines: Deadlines,
+    metrics: Metrics,
     log: Log,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Metrics {
+    listen: Option<SocketAddr>,
+    token: Option<KeySource>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -107,6 +118,9 @@ struct Limits {
     answer: Option<usize>,
     event: Option<usize>,
     attempts: Option<usize>,
+    memory: Option<usize>,
+    requests_per_key: Option<usize>,
+    requests_per_account: Option<usize>,
     trusted_proxies: Option<Vec<String>>,
 }
 
@@ -119,6 +133,7 @@ struct Deadlines {
     whole: Option<f64>,
     comment: Option<f64>,
     body: Option<f64>,
+    memory: Option<f64>,
     drain: Option<f64>,
 }
 
@@ -205,6 +220,10 @@ pub struct Config {
     pub body_deadline: Duration,
     /// How long streams may go on once the server was told to stop.
     pub drain_deadline: Duration,
+    /// Where metrics have a listener of their own.
+    pub metrics_listen: Option<SocketAddr>,
+    /// What is asked for metrics must bear this token.
+    pub metrics_token: Option<Arc<Secret<String>>>,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Which log lines there are.
@@ -299,6 +318,13 @@ impl Config {
         if let Some(bad) = trusted_proxies.iter().find(|r| !is_range(r)) {
             return Err(invalid("limits.trusted_proxies", &format!("`{bad}` is no address; 10.0.0.1 or 10.0.0.0/8 is")));
         }
+        let token = match (sources.environment.get("ANYROUTER_METRICS_TOKEN"), &file.metrics.token) {
+            (Some(token), _) => Some(Secret::new(token.clone())),
+            (None, Some(source)) => Some(keys::read_source(source, &sources.environment).map_err(|e| invalid("metrics.token", &e))?),
+            (None, None) => None,
+        };
+        let metrics_token = token.map(Arc::new);
+        warnings.extend(tls.iter().filter_map(|(cert, _)| certificate::warning(cert)));
         Ok(Self {
             listen: sources.listen.or(environment.listen).or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8787))),
             data_dir: sources.data_dir.clone().or(environment.data_dir).or(file.data_dir).unwrap_or_else(|| "anyrouter-data".into()),
@@ -314,6 +340,19 @@ impl Config {
                 answer: within("answer", over.answer.or(base_limits.answer), limits.answer, 1024..=1 << 32)?,
                 event: within("event", over.event.or(base_limits.event), limits.event, 1024..=1 << 30)?,
                 attempts: within("attempts", over.attempts.or(base_limits.attempts), limits.attempts, 1..=64)?,
+                memory: within("memory", over.memory.or(base_limits.memory), memory::share(), 1 << 20..=1 << 42)?,
+                requests_per_key: within(
+                    "requests_per_key",
+                    over.requests_per_key.or(base_limits.requests_per_key),
+                    limits.requests_per_key,
+                    1..=1_000_000,
+                )?,
+                requests_per_account: within(
+                    "requests_per_account",
+                    over.requests_per_account.or(base_limits.requests_per_account),
+                    limits.requests_per_account,
+                    1..=1_000_000,
+                )?,
             },
             body_limit: within("body", over.body.or(base_limits.body), 32 << 20, 1024..=1 << 32)?,
             connections: within("connections", over.connections.or(base_limits.connections), 10_000, 1..=1_000_000)?,
@@ -324,10 +363,13 @@ impl Config {
                 idle: seconds("idle", e.idle.or(d.idle), base.idle)?,
                 whole: seconds("whole", e.whole.or(d.whole), base.whole)?,
                 comment: seconds("comment", e.comment.or(d.comment), base.comment)?,
+                memory: seconds("memory", e.memory.or(d.memory), base.memory)?,
             },
             connect_deadline: seconds("connect", e.connect.or(d.connect), Duration::from_secs(10))?,
             body_deadline: seconds("body", e.body.or(d.body), Duration::from_secs(60))?,
             drain_deadline: seconds("drain", e.drain.or(d.drain), Duration::from_secs(30))?,
+            metrics_listen: environment.metrics.listen.or(file.metrics.listen),
+            metrics_token,
             log_format: sources.log_format.or(environment.log.format).or(file.log.format).unwrap_or_default(),
             log_level: environment.log.level.or(file.log.level).unwrap_or_default(),
             has_file: sources.file.is_some(),

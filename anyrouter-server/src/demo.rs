@@ -23,18 +23,101 @@ pub(crate) fn answer(body: &[u8]) -> UpstreamResponse {
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let stream = request["stream"] == true;
     let answer = Answer::to(&request);
-    let body = if stream { answer.events() } else { vec![Bytes::from(answer.whole().to_string())] };
+    let body: Pin<Box<dyn UpstreamBody>> =
+        if stream { Box::pin(Events::new(answer)) } else { Box::pin(Whole(Some(answer.whole().to_string().into()))) };
     let mut headers = HeaderMap::new();
     let kind = if stream { "text/event-stream" } else { "application/json" };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    UpstreamResponse { status: StatusCode::OK, headers, body: Box::pin(Pieces(body.into_iter())) }
+    UpstreamResponse { status: StatusCode::OK, headers, body }
 }
 
-struct Pieces(std::vec::IntoIter<Bytes>);
+struct Whole(Option<Bytes>);
 
-impl UpstreamBody for Pieces {
+impl UpstreamBody for Whole {
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
-        Poll::Ready(self.0.next().map(Ok))
+        Poll::Ready(self.0.take().map(Ok))
+    }
+}
+
+/// A stream whose events are made when they are asked for: who does not read holds the answer alone.
+struct Events {
+    answer: Answer,
+    step: Step,
+}
+
+enum Step {
+    Role,
+    /// The text from this byte on.
+    Text(usize),
+    Call,
+    /// The arguments from this byte on.
+    Arguments(usize),
+    Finish,
+    Usage,
+    Done,
+    Ended,
+}
+
+impl Events {
+    fn new(answer: Answer) -> Self {
+        Self { answer, step: Step::Role }
+    }
+
+    fn event(&mut self) -> Option<Bytes> {
+        let Self { answer, step } = self;
+        let chunk = |choices: Value| {
+            let (created, model) = (answer.created, &answer.model);
+            json!({"id": "chatcmpl-demo", "object": "chat.completion.chunk", "created": created, "model": model, "choices": choices})
+        };
+        let delta = |delta: Value, finish: Value| chunk(json!([{"index": 0, "delta": delta, "finish_reason": finish}]));
+        let (event, next) = loop {
+            match *step {
+                Step::Role => break (delta(json!({"role": "assistant", "content": ""}), Value::Null), Step::Text(0)),
+                Step::Text(at) => {
+                    let Some(word) = answer.text.get(at..).and_then(|rest| rest.split_inclusive(' ').next()) else {
+                        *step = Step::Call;
+                        continue;
+                    };
+                    break (delta(json!({"content": word}), Value::Null), Step::Text(at + word.len()));
+                }
+                Step::Call => {
+                    let Some((name, _)) = &answer.call else {
+                        *step = Step::Finish;
+                        continue;
+                    };
+                    let head = json!({"index": 0, "id": "call_demo_1", "type": "function", "function": {"name": name, "arguments": ""}});
+                    break (delta(json!({"tool_calls": [head]}), Value::Null), Step::Arguments(0));
+                }
+                Step::Arguments(at) => {
+                    let arguments = answer.call.as_ref().map_or("", |(_, arguments)| arguments);
+                    let Some(piece) = arguments.get(at..).and_then(|rest| rest.split_inclusive(',').next()) else {
+                        *step = Step::Finish;
+                        continue;
+                    };
+                    let call = json!([{"index": 0, "function": {"arguments": piece}}]);
+                    break (delta(json!({"tool_calls": call}), Value::Null), Step::Arguments(at + piece.len()));
+                }
+                Step::Finish => break (delta(json!({}), json!(answer.finish())), Step::Usage),
+                Step::Usage => {
+                    let mut usage = chunk(json!([]));
+                    usage["usage"] = answer.usage.clone();
+                    break (usage, Step::Done);
+                }
+                Step::Done => {
+                    *step = Step::Ended;
+                    return Some(Bytes::from_static(b"data: [DONE]\n\n"));
+                }
+                Step::Ended => return None,
+            }
+        };
+        self.step = next;
+        Some(format!("data: {event}\n\n").into())
+    }
+}
+
+impl UpstreamBody for Events {
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+        Poll::Ready(self.event().map(Ok))
     }
 }
 
@@ -83,28 +166,6 @@ impl Answer {
         }
         json!({"id": "chatcmpl-demo", "object": "chat.completion", "created": self.created, "model": self.model,
                "choices": [{"index": 0, "message": message, "finish_reason": self.finish()}], "usage": self.usage})
-    }
-
-    fn events(&self) -> Vec<Bytes> {
-        let chunk = |delta: Value, finish: Value| {
-            let choices = json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
-            let chunk = json!({"id": "chatcmpl-demo", "object": "chat.completion.chunk", "created": self.created, "model": self.model, "choices": choices});
-            Bytes::from(format!("data: {chunk}\n\n"))
-        };
-        let mut out = vec![chunk(json!({"role": "assistant", "content": ""}), Value::Null)];
-        out.extend(self.text.split_inclusive(' ').map(|word| chunk(json!({"content": word}), Value::Null)));
-        if let Some((name, arguments)) = &self.call {
-            let head = json!({"index": 0, "id": "call_demo_1", "type": "function", "function": {"name": name, "arguments": ""}});
-            out.push(chunk(json!({"tool_calls": [head]}), Value::Null));
-            for piece in arguments.split_inclusive(',') {
-                out.push(chunk(json!({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}), Value::Null));
-            }
-        }
-        out.push(chunk(json!({}), json!(self.finish())));
-        let usage = json!({"id": "chatcmpl-demo", "object": "chat.completion.chunk", "created": self.created, "model": self.model, "choices": [], "usage": self.usage});
-        out.push(format!("data: {usage}\n\n").into());
-        out.push("data: [DONE]\n\n".into());
-        out
     }
 }
 

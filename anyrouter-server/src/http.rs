@@ -5,20 +5,21 @@ use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     task::{Context, Poll},
     time::Duration,
 };
 
 use anyrouter_core::{
-    gateway::{AnswerBody, Head, ip_in},
+    gateway::{AnswerBody, Head, Held, NotAccepted, ip_in, no_memory},
+    key::ApiKey,
     secret::Secret,
     wire::error::ApiError,
 };
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use http_body_util::{BodyExt, Either, Limited};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri::PathAndQuery};
+use http_body_util::{BodyExt, Either};
 use hyper::{
     body::{Body as _, Frame, Incoming, SizeHint},
     server::conn::{http1, http2},
@@ -35,9 +36,17 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-use crate::{api, quiet::Quietly, server::Server};
+use crate::{
+    api,
+    quiet::Quietly,
+    server::Server,
+    strict::{RawHead, Strict},
+};
 
 type Answer = Response<Either<AnswerBody, Body>>;
+
+/// The listener's TLS, as of the last configuration.
+pub(crate) type SharedTls = Arc<RwLock<TlsAcceptor>>;
 
 /// How long a request's head may take.
 const HEAD: Duration = Duration::from_secs(30);
@@ -53,7 +62,7 @@ const DISCARD: Duration = Duration::from_millis(100);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Serves until `stop` is done, then lets what is under way finish until the drain deadline.
-pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, tls: Option<TlsAcceptor>, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, tls: Option<SharedTls>, stop: impl Future<Output = ()>) {
     let router = api::router(server.clone());
     let permits = Arc::new(Semaphore::new(server.config().connections));
     let graceful = GracefulShutdown::new();
@@ -77,18 +86,21 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, tls: Optio
         };
         let _ = stream.set_nodelay(true);
         let (server, router) = (server.clone(), router.clone());
-        let service = service_fn(move |request| answer(server.clone(), router.clone(), peer, request));
-        let ((http1, http2), watcher, tls, mut stopping) = (builders.clone(), graceful.watcher(), tls.clone(), stopping.subscribe());
+        let raw = Arc::new(RawHead::new(server.clone()));
+        let expected = raw.clone();
+        let service = service_fn(move |request| answer(server.clone(), router.clone(), peer, expected.clone(), request));
+        let tls = tls.as_ref().map(|tls| tls.read().unwrap_or_else(PoisonError::into_inner).clone());
+        let ((http1, http2), watcher, mut stopping) = (builders.clone(), graceful.watcher(), stopping.subscribe());
         tokio::spawn(Quietly::new(async move {
             let _permit = permit;
             // A connection that fails concerns its client alone. What few connections need is in boxes, so that the others are small.
             if let Some(tls) = tls {
                 let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, Box::pin(tls.accept(stream))).await else { return };
                 let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                let io = TokioIo::new(stream);
                 let _ = if is_http2 {
-                    Box::pin(watcher.watch(http2.serve_connection(io, service))).await
+                    Box::pin(watcher.watch(http2.serve_connection(TokioIo::new(stream), service))).await
                 } else {
+                    let io = TokioIo::new(Strict::new(stream, raw));
                     Box::pin(watcher.watch(http1.serve_connection(io, service))).await
                 };
                 return;
@@ -105,7 +117,7 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, tls: Optio
                     let _ = Box::pin(watcher.watch(http2.serve_connection(TokioIo::new(stream), service))).await;
                 }
                 Some(false) => {
-                    let _ = watcher.watch(http1.serve_connection(TokioIo::new(stream), service)).await;
+                    let _ = watcher.watch(http1.serve_connection(TokioIo::new(Strict::new(stream, raw)), service)).await;
                 }
                 None => {}
             }
@@ -132,34 +144,104 @@ async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
     Ok(false)
 }
 
-async fn answer(server: Arc<Server>, router: axum::Router, peer: SocketAddr, request: Request<Incoming>) -> Result<Answer, Infallible> {
+async fn answer(
+    server: Arc<Server>,
+    router: axum::Router,
+    peer: SocketAddr,
+    raw: Arc<RawHead>,
+    mut request: Request<Incoming>,
+) -> Result<Answer, Infallible> {
     let ip = client_ip(peer.ip(), request.headers(), &server);
+    one_slash(request.uri_mut());
     let chat = matches!(request.uri().path(), "/api/v1/chat/completions" | "/v1/chat/completions");
+    // Pages of any origin may use the API, and nothing else.
+    let is_shared = is_api(request.uri().path());
     let rest = Rest::of(&request);
+    let length = length_on_the_wire(request.headers());
+    let host_is_good = request.version() == Version::HTTP_2 || one_host(&request);
     let (parts, body) = request.into_parts();
     let lent = Lent(Arc::new(Mutex::new(body)));
     let request = Request::from_parts(parts, lent.clone());
-    let mut response = if chat && request.method() == Method::POST {
+    let mut response = if !host_is_good {
+        let message = "the request must have one `Host` header; send the name of this server";
+        let error = ApiError::new(400, "invalid_host", message);
+        server.observer.refused(400);
+        api::render(&error, &server.gateway.request_id().to_string()).map(Either::Right)
+    } else if chat && request.method() == Method::POST {
         let (parts, body) = request.into_parts();
         let head = head(&parts.headers, ip, "chat/completions");
         // In a box, since the connection keeps room for what is awaited here as long as it is open.
         let response = Box::pin(server.gateway.chat(head, read_body(&server, &parts.headers, body))).await;
-        if matches!(response.status().as_u16(), 401 | 403) {
+        if response.extensions().get::<NotAccepted>().is_some() {
             server.observer.refused(response.status().as_u16());
         }
         response.map(Either::Left)
     } else {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ClientIp(ip));
+        request.extensions_mut().insert(Peer(peer.ip()));
         let response = router.oneshot(request).await.unwrap_or_else(|e| match e {});
         response.map(Either::Right)
     };
-    if !lent.spent(rest).await {
+    if lent.spent(rest).await {
+        raw.next(length);
+    } else {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    share(response.headers_mut());
+    if is_shared {
+        share(response.headers_mut());
+    }
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Ok(response)
 }
+
+/// Whether a path is the API's.
+fn is_api(path: &str) -> bool {
+    path == "/api" || ["/api/", "/v1/", "/docs", "/llms"].iter().any(|p| path.starts_with(p))
+}
+
+/// Takes several slashes in a row for one.
+fn one_slash(uri: &mut Uri) {
+    if memchr::memmem::find(uri.path().as_bytes(), b"//").is_none() {
+        return;
+    }
+    let mut path = String::with_capacity(uri.path().len());
+    for c in uri.path().chars() {
+        if c != '/' || !path.ends_with('/') {
+            path.push(c);
+        }
+    }
+    if let Some(query) = uri.query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    let mut parts = std::mem::take(uri).into_parts();
+    if let Ok(better) = PathAndQuery::try_from(path) {
+        parts.path_and_query = Some(better);
+    }
+    *uri = Uri::from_parts(parts).unwrap_or_default();
+}
+
+/// The bytes of a body as they are sent, where the head says so.
+fn length_on_the_wire(headers: &HeaderMap) -> Option<u64> {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        return None;
+    }
+    headers.get(header::CONTENT_LENGTH).map_or(Some(0), |v| v.to_str().ok()?.parse().ok())
+}
+
+/// Whether a request of HTTP/1 names its host once (RFC 9112, 3.2). One of HTTP/1.0 need not.
+fn one_host<B>(request: &Request<B>) -> bool {
+    match request.headers().get_all(header::HOST).iter().count() {
+        1 => true,
+        0 => request.version() == Version::HTTP_10,
+        _ => false,
+    }
+}
+
+/// The address of the connection's other end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Where a request came from.
 #[derive(Clone, Copy, Debug)]
@@ -187,11 +269,13 @@ fn pin(headers: &HeaderMap) -> Option<String> {
 }
 
 fn key(headers: &HeaderMap) -> Option<Secret<String>> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| {
-        let (scheme, rest) = v.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim).filter(|v| !v.is_empty());
+    let bearer = text("authorization").and_then(|v| match v.split_once(' ') {
+        Some((scheme, rest)) => scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim()),
+        // Some clients send the key alone.
+        None => Some(v).filter(|v| !v.eq_ignore_ascii_case("bearer")),
     });
-    let sent = bearer.or_else(|| headers.get("x-api-key")?.to_str().ok())?;
+    let sent = bearer.or_else(|| text("x-api-key")).or_else(|| text("api-key"))?;
     Some(Secret::new(sent.to_owned()))
 }
 
@@ -220,7 +304,12 @@ fn address_of(hop: &str) -> Option<IpAddr> {
     bare().or_else(|| hop.parse::<SocketAddr>().ok().map(|a| a.ip()))
 }
 
-/// Reads a body within its bounds.
+/// Memory that a body takes for each byte of it: as it came, as it is read and as it leaves.
+const WEIGHT: usize = 3;
+/// The first step of a body whose length is not known, in bytes.
+const STEP: usize = 64 << 10;
+
+/// Reads a body within its bounds, once there is memory for it.
 pub(crate) async fn read_body<B>(server: &Server, headers: &HeaderMap, body: B) -> Result<Bytes, ApiError>
 where
     B: http_body::Body<Data = Bytes>,
@@ -244,12 +333,46 @@ where
     if length.is_some_and(|l| l > limit) {
         return Err(too_large());
     }
-    match tokio::time::timeout(config.body_deadline, Limited::new(body, limit).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(ApiError::new(400, "invalid_json", "the body broke off; send it whole")),
-        Err(_) => Err(ApiError::new(408, "request_timeout", "the body did not come in time; send it without pauses")),
+    // Whoever gets here has a key that is good.
+    let key = key(headers).and_then(|k| ApiKey::parse(k.expose())).map(|k| k.hash());
+    let take = async |bytes: usize| -> Result<Option<Held>, ApiError> {
+        let Some(key) = key.filter(|_| bytes > 0) else { return Ok(None) };
+        let take = server.gateway.budget().take(key, bytes.saturating_mul(WEIGHT));
+        tokio::time::timeout(config.deadlines.memory, take).await.map(Some).map_err(|_| no_memory())
+    };
+    let room = length.unwrap_or(STEP).min(limit);
+    let mut held = take(room).await?;
+    let mut read = Vec::with_capacity(room);
+    let mut body = std::pin::pin!(body);
+    let whole = async {
+        while let Some(frame) = body.as_mut().frame().await {
+            let frame = frame.map_err(|_| ApiError::new(400, "invalid_json", "the body broke off; send it whole"))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if read.len() + data.len() > limit {
+                return Err(too_large());
+            }
+            if read.len() + data.len() > read.capacity() {
+                let more = (read.capacity() * 2).max(read.len() + data.len()).min(limit) - read.capacity();
+                match (&mut held, take(more).await?) {
+                    (Some(held), Some(more)) => held.join(more),
+                    (held, more) => *held = more,
+                }
+                read.reserve_exact(more);
+            }
+            read.extend_from_slice(&data);
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(config.body_deadline, whole).await {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => return Err(e),
+        Err(_) => return Err(ApiError::new(408, "request_timeout", "the body did not come in time; send it without pauses")),
     }
+    // The bytes count as long as anybody has a part of them.
+    Ok(match held {
+        Some(held) => held.keep(read),
+        None => read.into(),
+    })
 }
 
 /// A body that is lent to whoever answers: what they leave of it is seen to afterwards.
@@ -329,7 +452,6 @@ fn share(headers: &mut HeaderMap) {
         X-AnyRouter-Trace-Id, X-AnyRouter-Overhead-Ms, X-AnyRouter-Redacted";
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
-    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
 }
 
 /// Answers a browser's question whether it may ask.

@@ -13,6 +13,7 @@ mod http;
 mod observe;
 mod quiet;
 mod startup;
+mod strict;
 mod upstream;
 
 pub use self::{startup::Bootstrap, upstream::HttpUpstream};

@@ -35,6 +35,9 @@ struct Args {
     /// Make another inference and management key for the first account, print them and exit: for when they are lost.
     #[arg(long)]
     new_keys: bool,
+    /// With --new-keys: revoke every other key of that account.
+    #[arg(long, requires = "new_keys")]
+    revoke_old: bool,
     /// Check the configuration and exit.
     #[arg(long)]
     check: bool,
@@ -72,7 +75,7 @@ fn main() -> ExitCode {
         Err(e) => return fail(&e),
     };
     if args.new_keys {
-        return match runtime.block_on(server::new_keys(&config)) {
+        return match runtime.block_on(server::new_keys(&config, args.revoke_old)) {
             Ok(text) => {
                 println!("{text}");
                 ExitCode::SUCCESS

@@ -2,14 +2,14 @@
 //! account, a key or an address; labels are providers and outcomes, which are few (P01, P02).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fmt::Write as _,
     io::Write as _,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyrouter_core::{
@@ -38,6 +38,8 @@ pub(crate) struct Observer {
     lines: Arc<Lines>,
     metrics: Mutex<BTreeMap<(&'static str, Option<ProviderSlug>), Totals>>,
     refused: Mutex<BTreeMap<u16, u64>>,
+    /// When something was last said, and how often it came since.
+    told: Mutex<HashMap<String, (Instant, u64)>>,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +69,17 @@ struct Totals {
     latency_sum: f64,
 }
 
+/// The time between two lines about the same thing, and the most things that are kept in mind.
+const AGAIN: Duration = Duration::from_secs(60);
+const SUBJECTS: usize = 1000;
+
+/// Now, as log lines write it.
+fn now() -> String {
+    use std::time::{SystemTime, UNIX_EPOCH};
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    anyrouter_core::time::Timestamp::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX)).to_string()
+}
+
 /// Upper edges of the latency buckets, in seconds.
 const BUCKETS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0];
 
@@ -87,7 +100,7 @@ impl Observer {
                 theirs.write();
             }
         })?;
-        Ok(Self { format, level, lines, metrics: Mutex::default(), refused: Mutex::default() })
+        Ok(Self { format, level, lines, metrics: Mutex::default(), refused: Mutex::default(), told: Mutex::default() })
     }
 
     /// A request that was accepted has ended.
@@ -107,6 +120,7 @@ impl Observer {
                 *count += 1;
             }
         }
+        self.attempts(record);
         if self.level > LogLevel::Warn || record.outcome != Outcome::Ok {
             self.line(&self.format_record(record, outcome));
         }
@@ -119,10 +133,51 @@ impl Observer {
 
     /// Something that the operator should know.
     pub(crate) fn note(&self, level: &str, message: &str) {
+        let time = now();
         self.line(&match self.format {
-            LogFormat::Text => format!("{level} {message}\n"),
-            LogFormat::Json => format!("{}\n", json!({"level": level, "message": message})),
+            LogFormat::Text => format!("{time} {level} {message}\n"),
+            LogFormat::Json => format!("{}\n", json!({"level": level, "time": time, "message": message})),
         });
+    }
+
+    /// The same, once a minute for each `subject`, with how often it came meanwhile.
+    pub(crate) fn note_often(&self, level: &str, subject: &str, message: &str) {
+        let left_out = {
+            let mut told = lock(&self.told);
+            let now = Instant::now();
+            match told.get_mut(subject) {
+                Some((at, count)) if now.duration_since(*at) < AGAIN => {
+                    *count += 1;
+                    return;
+                }
+                _ => {}
+            }
+            if told.len() >= SUBJECTS {
+                told.retain(|_, (at, _)| now.duration_since(*at) < AGAIN);
+            }
+            told.insert(subject.to_owned(), (now, 0)).map_or(0, |(_, count)| count)
+        };
+        match left_out {
+            0 => self.note(level, message),
+            n => self.note(level, &format!("{message} (and {n} times since it was last said)")),
+        }
+    }
+
+    /// Failures of an attempt that the operator can mend: they are told in words.
+    fn attempts(&self, record: &Record) {
+        for attempt in &record.attempts {
+            let endpoint = attempt.endpoint.as_str();
+            let provider = endpoint.split('/').next().unwrap_or_default();
+            let status = attempt.http_status.map(|s| format!(" with status {s}")).unwrap_or_default();
+            let said = match &*attempt.outcome {
+                "credential" => format!("provider `{provider}` refused the operator's key{status}; give it another one and send SIGHUP"),
+                "quota" => format!("provider `{provider}` says{status} that the operator's quota or credit is used up"),
+                "location" => format!("provider `{provider}` refused{status} the place that this server calls from"),
+                "model_missing" => format!("provider `{provider}` does not have the model of endpoint `{endpoint}`{status}"),
+                _ => continue,
+            };
+            self.note_often("warn", &format!("{}:{provider}", attempt.outcome), &said);
+        }
     }
 
     fn format_record(&self, r: &Record, outcome: &str) -> String {
@@ -173,8 +228,13 @@ impl Observer {
         self.lines.write();
     }
 
-    /// Metrics in Prometheus' text format.
-    pub(crate) fn metrics(&self, open: usize) -> String {
+    /// How many requests were refused with this status before they were accepted.
+    pub(crate) fn refused_so_far(&self, status: u16) -> u64 {
+        lock(&self.refused).get(&status).copied().unwrap_or(0)
+    }
+
+    /// Metrics in Prometheus' text format: with the requests under way, and the bytes of bodies that are held, may be held, and wait.
+    pub(crate) fn metrics(&self, open: usize, (held, limit, waiting): (usize, usize, usize)) -> String {
         let mut out = String::new();
         let metrics = lock(&self.metrics).clone();
         let mut family = |name: &str, kind: &str, help: &str, value: &dyn Fn(&Totals) -> String| {
@@ -211,6 +271,13 @@ impl Observer {
             out,
             "# HELP anyrouter_open_requests Requests under way.\n# TYPE anyrouter_open_requests gauge\nanyrouter_open_requests {open}"
         );
+        for (name, help, value) in [
+            ("anyrouter_body_bytes", "Memory that bodies hold.", held),
+            ("anyrouter_body_bytes_limit", "Memory that bodies may hold.", limit),
+            ("anyrouter_bodies_waiting", "Bodies that wait for memory.", waiting),
+        ] {
+            let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
+        }
         let dropped = self.lines.dropped.load(Ordering::Relaxed);
         let _ = writeln!(
             out,

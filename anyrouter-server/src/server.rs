@@ -15,7 +15,7 @@ use anyrouter_core::{
     catalog::Provider,
     gateway::{Gateway, Ports},
     ports::{Clock, Credentials, Randomness as _, memory::MemoryLimiter},
-    redact::PlaceholderKey,
+    redact::{PlaceholderKey, Redactor},
     secret::Secret,
 };
 use tokio::{
@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::{
     clock::{SystemClock, SystemRandomness},
     config::{Config, ConfigError, ProviderKeys, Sources},
-    http,
+    http::{self, SharedTls},
     journal::{JournalLog, Options},
     observe::Observer,
     startup,
@@ -81,6 +81,8 @@ pub struct Server {
     keys: Arc<Keys>,
     placeholder_key: PlaceholderKey,
     config: RwLock<Arc<Config>>,
+    /// The listener's TLS, where it has a certificate.
+    tls: Option<SharedTls>,
     worlds: AtomicU64,
 }
 
@@ -128,7 +130,11 @@ impl Server {
             .map_err(|e| StartError::Storage(e.to_string()))?;
         let log = Arc::new(log);
         let keys = Arc::new(Keys(RwLock::new(Arc::new(config.keys.clone()))));
-        let upstream = HttpUpstream::new(config.connect_deadline).map_err(|e| StartError::Tls(e.to_string()))?;
+        let told = observer.clone();
+        let report = move |host: &str, reason: &str| {
+            told.note_often("warn", &format!("connect:{host}"), &format!("provider at {host} cannot be reached: {reason}"));
+        };
+        let upstream = HttpUpstream::new(config.connect_deadline, report).map_err(|e| StartError::Tls(e.to_string()))?;
         let ports = Ports {
             clock: clock.clone(),
             randomness: Arc::new(SystemRandomness),
@@ -145,8 +151,10 @@ impl Server {
             config.limits,
             config.deadlines,
         ));
+        let tls = config.tls.as_ref().map(|(cert, key)| acceptor(cert, key)).transpose()?;
         Ok(Self {
             gateway,
+            tls: tls.map(|tls| Arc::new(RwLock::new(tls))),
             database,
             log,
             observer,
@@ -165,19 +173,73 @@ impl Server {
                 for warning in &config.warnings {
                     self.observer.note("warn", warning);
                 }
+                if let Err(e) = self.reload_tls(&config) {
+                    self.observer.note("error", &format!("the certificate was not read again, and the one of before stays: {e}"));
+                }
+                self.forgive(&config);
                 // The keys first: those of before still serve whoever began before.
                 let keys = config.keys.clone().in_place_of(&self.keys.now());
                 *self.keys.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
                 let world = config.world(self.worlds.fetch_add(1, Ordering::Relaxed));
                 self.gateway.set_world(world.with_redaction(config.redaction(self.placeholder_key.clone())));
                 let message = format!(
-                    "configuration read again: catalog {}; [limits], [deadlines], [tls] and [usage] hold from the next start on",
+                    "configuration read again: catalog {}; [limits], [deadlines], [metrics] listen and [usage] hold from the next start on",
                     config.catalog.version()
                 );
                 *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
                 self.observer.note("info", &message);
             }
             Err(e) => self.observer.note("error", &format!("the configuration was not read again, and nothing changed: {e}")),
+        }
+    }
+
+    /// Reads certificate and key again: connections that begin from now on get the new one.
+    fn reload_tls(&self, config: &Config) -> Result<(), StartError> {
+        let (Some(tls), Some((cert, key))) = (&self.tls, &config.tls) else { return Ok(()) };
+        let new = acceptor(cert, key)?;
+        *tls.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
+    }
+
+    /// Ends the cooldown of endpoints whose address or key is another one now: what failed may have been repaired.
+    fn forgive(&self, config: &Config) {
+        let (before, keys) = (self.config(), self.keys.now());
+        for endpoint in config.catalog.endpoints() {
+            let known = before.catalog.endpoint(endpoint.id.as_str());
+            let same_address = known.is_some_and(|k| k.addresses == endpoint.addresses);
+            let provider = config.catalog.providers().get(endpoint.provider_index);
+            if !same_address || !provider.is_some_and(|p| keys.agrees(&config.keys, p)) {
+                self.gateway.health().forgive(&endpoint.id);
+            }
+        }
+    }
+
+    /// Tells of storage that cannot be used: at once, every minute while it lasts, and when it is over.
+    async fn watch_storage(&self) {
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(500));
+        let mut since: Option<(std::time::Instant, u64)> = None;
+        loop {
+            ticks.tick().await;
+            let trouble = self.log.trouble().map(|t| format!("the usage journal cannot be written: {t}"));
+            let trouble = trouble.or_else(|| self.log.import_trouble().map(|t| format!("the database does not take usage records: {t}")));
+            let refused = self.observer.refused_so_far(503);
+            match (trouble, since) {
+                (Some(trouble), began) => {
+                    let (_, before) = *since.get_or_insert((std::time::Instant::now(), refused));
+                    let count = refused - before;
+                    let message = format!("{trouble}; {count} requests were refused for it so far; free the disk, or see /readyz");
+                    if began.is_none() {
+                        self.observer.note("error", &message);
+                    } else {
+                        self.observer.note_often("error", "storage", &message);
+                    }
+                }
+                (None, Some((_, before))) => {
+                    since = None;
+                    self.observer.note("info", &format!("storage can be used again; {} requests were refused meanwhile", refused - before));
+                }
+                (None, None) => {}
+            }
         }
     }
 }
@@ -193,14 +255,20 @@ const SIGXFSZ: i32 = 25;
 /// Runs a server until it is told to stop (SIGTERM, SIGINT). SIGHUP reads the configuration again.
 pub async fn run(config: Config, sources: Sources, bootstrap_file: Option<PathBuf>) -> Result<(), StartError> {
     let _lock = lock_data_dir(&config)?;
-    let tls = config.tls.as_ref().map(|(cert, key)| acceptor(cert, key)).transpose()?;
+    let has_tls = config.tls.is_some();
     let observer = Observer::start(config.log_format, config.log_level).map_err(|e| StartError::Storage(e.to_string()))?;
     let address = config.listen;
     let warnings = config.warnings.clone();
     let server = Arc::new(Server::open(config, Arc::new(observer))?);
+    // It takes some milliseconds, and no request should wait for it.
+    std::thread::spawn(|| drop(Redactor::default().find("")));
     let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+    let metrics = match server.config().metrics_listen {
+        Some(address) => Some(TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?),
+        None => None,
+    };
     let address = listener.local_addr().unwrap_or(address);
-    let base_url = format!("{}://{address}/api/v1", if tls.is_some() { "https" } else { "http" });
+    let base_url = format!("{}://{address}/api/v1", if has_tls { "https" } else { "http" });
     let config = server.config();
     let bootstrap = startup::bootstrap(&server.database, &config, server.clock(), |bootstrap| match &bootstrap_file {
         Some(path) => bootstrap.write(path, &base_url).map_err(|source| StartError::Bootstrap { path: path.clone(), source }),
@@ -245,20 +313,45 @@ pub async fn run(config: Config, sources: Sources, bootstrap_file: Option<PathBu
         }
         for_signals.observer.note("info", "stopping: streams may finish");
     };
-    http::serve(server.clone(), listener, tls, stop).await;
+    let watching = tokio::spawn({
+        let server = server.clone();
+        async move { server.watch_storage().await }
+    });
+    let exposing = metrics.map(|listener| {
+        let router = crate::api::metrics_router(server.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await })
+    });
+    http::serve(server.clone(), listener, server.tls.clone(), stop).await;
+    watching.abort();
+    if let Some(exposing) = exposing {
+        exposing.abort();
+    }
     let log = server.log.clone();
     let _ = tokio::task::spawn_blocking(move || log.close()).await;
     server.observer.flush();
     Ok(())
 }
 
-/// Makes another inference and management key for the first account, and gives them as text. The server must not be running.
-pub async fn new_keys(config: &Config) -> Result<String, StartError> {
+/// Makes another inference and management key for the first account, and gives them as text; where `revoke_old` says so, every other key
+/// of the account is revoked. The server must not be running.
+pub async fn new_keys(config: &Config, revoke_old: bool) -> Result<String, StartError> {
     let _lock = lock_data_dir(config)?;
     let (database, _) = Database::open(&config.data_dir)?;
-    startup::new_keys(&database, &SystemClock::new()).await?.map(|keys| keys.text()).ok_or_else(|| {
+    let none = || {
         StartError::Storage(format!("{}: there is no account yet; start the server, and it makes one", config.data_dir.display()))
-    })
+    };
+    let old = match database.first_account().await? {
+        Some(account) if revoke_old => database.keys(account.id).await?,
+        _ => Vec::new(),
+    };
+    let keys = startup::new_keys(&database, &SystemClock::new()).await?.ok_or_else(none)?;
+    let mut revoked = 0;
+    for old in old.iter().filter(|k| !k.record.revoked) {
+        database.change_key(old.record.hash, |record| record.revoked = true).await?;
+        revoked += 1;
+    }
+    let said = if revoke_old { format!("\n{revoked} older keys were revoked.\n") } else { String::new() };
+    Ok(format!("{}{said}", keys.text()))
 }
 
 /// One server on a data folder: a second would import the first one's journal under its feet.

@@ -41,25 +41,46 @@ const TARGETS: usize = 4096;
 const REST: usize = 64 << 10;
 const REST_TIME: Duration = Duration::from_secs(1);
 
+/// Told of a host that cannot be reached, and why.
+type Report = Arc<dyn Fn(&str, &str) + Send + Sync>;
+
 /// The client.
-#[derive(Debug)]
 pub struct HttpUpstream {
+    report: Report,
     pool: Arc<Pool>,
     shared: SharedConnections,
     targets: RwLock<HashMap<(Arc<str>, &'static str), (Arc<Origin>, Uri), foldhash::fast::FixedState>>,
 }
 
+impl std::fmt::Debug for HttpUpstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpUpstream").finish_non_exhaustive()
+    }
+}
+
 impl HttpUpstream {
-    /// A client that gives a connection this long to be made.
-    pub fn new(connect_deadline: Duration) -> Result<Self, rustls::Error> {
+    /// A client that gives a connection this long to be made. `report` is told of hosts that cannot be reached.
+    pub fn new(connect_deadline: Duration, report: impl Fn(&str, &str) + Send + Sync + 'static) -> Result<Self, rustls::Error> {
         let (pool, shared) = (Arc::new(Pool::new(connect_deadline)?), SharedConnections::new(connect_deadline)?);
-        Ok(Self { pool, shared, targets: RwLock::default() })
+        Ok(Self { report: Arc::new(report), pool, shared, targets: RwLock::default() })
     }
 }
 
 #[async_trait]
 impl Upstream for HttpUpstream {
-    async fn send(&self, _to: Eligible<'_>, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+    async fn send(&self, to: Eligible<'_>, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+        let base = request.address.base_url.clone();
+        let sent = self.send_to(to, request).await;
+        if let Err(UpstreamError::Connect(reason)) = &sent {
+            let host = base.split_once("://").map_or(&*base, |(_, rest)| rest).split('/').next().unwrap_or_default();
+            (self.report)(host, reason);
+        }
+        sent
+    }
+}
+
+impl HttpUpstream {
+    async fn send_to(&self, _to: Eligible<'_>, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
         if request.address.base_url.starts_with("demo:") {
             return Ok(demo::answer(&request.body.concat()));
         }

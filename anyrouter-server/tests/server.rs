@@ -22,6 +22,8 @@ mod crash;
 mod errors;
 #[path = "server/faults.rs"]
 mod faults;
+#[path = "server/intake.rs"]
+mod intake;
 #[path = "server/machine.rs"]
 mod machine;
 #[path = "server/network.rs"]

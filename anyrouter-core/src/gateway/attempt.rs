@@ -6,8 +6,9 @@ use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
 use http::{HeaderMap, HeaderValue, Response, header};
 
 use super::{
-    AnswerBody, Gateway, INBOUND,
+    AnswerBody, Gateway, Held, INBOUND,
     answer::{Waiting, common, plain_response, stream_response},
+    no_memory,
     recorder::Recorder,
     redaction::restore_whole,
     refusal::{cooldown_seconds, refusal},
@@ -18,6 +19,7 @@ use crate::{
     account::World,
     catalog::{Address, Endpoint, Protocol},
     ids::EndpointId,
+    key::KeyHash,
     policy::{CompiledLayers, Eligible},
     ports::{UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
     redact::Placeholders,
@@ -142,9 +144,12 @@ impl Job {
             let attempt =
                 Attempt { gateway: &gateway, world: &world, request: &request, user: user.as_deref(), eligible, started: now, deadline, notes: &plan.notes };
             match attempt.run(&recorder).await {
-                Ok(Success::Plain(names, mut answer, status)) => {
+                Ok(Success::Plain(names, mut answer, held, status)) => {
                     if let Some(placeholders) = &placeholders {
                         answer.body = restore_whole(placeholders, &answer.body);
+                    }
+                    if let Some(held) = held {
+                        answer.body = held.keep(answer.body);
                     }
                     recorder.answered(endpoint, status, now);
                     return Attempted::Plain(recorder, names, answer);
@@ -168,6 +173,10 @@ impl Job {
                 Err(Fault::Request(fault)) => {
                     gateway.health.observe(&endpoint.id, route::Observation::Nothing, now, recorder.now());
                     return Attempted::Failed(recorder, Outcome::Invalid, super::invalid(fault));
+                }
+                Err(Fault::NoMemory) => {
+                    gateway.health.observe(&endpoint.id, route::Observation::Nothing, now, recorder.now());
+                    return Attempted::Failed(recorder, Outcome::Refused, no_memory());
                 }
                 Err(Fault::Endpoint(failure)) => {
                     recorder.failed(endpoint, &failure, now);
@@ -195,7 +204,7 @@ impl Job {
 }
 
 enum Success {
-    Plain(Box<AnswerNames>, PlainAnswer, u16),
+    Plain(Box<AnswerNames>, PlainAnswer, Option<Held>, u16),
     Stream {
         relay: Relay,
         upstream: Pin<Box<dyn UpstreamBody>>,
@@ -210,6 +219,8 @@ enum Success {
 enum Fault {
     /// The request cannot be sent to any endpoint.
     Request(RequestFault),
+    /// There is no memory for the answer.
+    NoMemory,
     Endpoint(Failure),
 }
 
@@ -264,12 +275,13 @@ impl Attempt<'_> {
             Head::Stream(success) => Ok(success),
             Head::Plain(names, status, response) => {
                 let left = self.deadline.since(gateway.ports.clock.now());
-                let body = within(gateway, left, collect(gateway, Vec::new(), response.body, gateway.limits.answer)).await;
+                let key = recorder.record.key_hash;
+                let body = within(gateway, left, collect(gateway, Some(key), Vec::new(), response.body, gateway.limits.answer)).await;
                 let limit = gateway.limits.answer;
                 let too_long = || Fault::Endpoint(Failure::of_answer(AnswerFault::TooLong { limit }, status));
-                let body = body.ok_or(FailureClass::Timeout)??.ok_or_else(too_long)?;
+                let (body, held) = body.ok_or(FailureClass::Timeout)??.ok_or_else(too_long)?;
                 match plain(address.protocol, &names, &body) {
-                    Ok(answer) => Ok(Success::Plain(names, answer, status)),
+                    Ok(answer) => Ok(Success::Plain(names, answer, held, status)),
                     Err(fault) => Err(Fault::Endpoint(Failure::of_answer(fault, status))),
                 }
             }
@@ -358,7 +370,7 @@ impl Attempt<'_> {
         }
         if !is_stream {
             // A stream was asked for: JSON here is an error in a 200, and anything else is not for the client.
-            let body = collect(self.gateway, begun, upstream, ERROR_BODY).await?.unwrap_or_default();
+            let (body, _) = collect(self.gateway, None, begun, upstream, ERROR_BODY).await?.unwrap_or_default();
             let fault = plain(protocol, &names, &body).map_or_else(|f| f, |_| AnswerFault::NotTheProtocol("a stream"));
             return Err(Fault::Endpoint(Failure::of_answer(fault, status)));
         }
@@ -417,24 +429,39 @@ async fn read_error(origin: Origin<'_>, now: Timestamp, status: u16, response: U
     failure
 }
 
-/// The whole of a body, after what was `read` of it; `None` where it has more than `limit` bytes. A body that is idle for too long is a fault.
+/// The whole of a body, after what was `read` of it; `None` where it has more than `limit` bytes. A body that is idle for too long is a
+/// fault. It counts in the memory of `key`, where one is given, until what is given beside it is dropped.
 async fn collect(
     gateway: &Gateway,
+    key: Option<KeyHash>,
     mut read: Vec<u8>,
     mut body: Pin<Box<dyn UpstreamBody>>,
     limit: usize,
-) -> Result<Option<Vec<u8>>, Fault> {
+) -> Result<Option<(Vec<u8>, Option<Held>)>, Fault> {
+    let mut held: Option<Held> = None;
     loop {
         let next = within(gateway, gateway.deadlines.idle, poll_fn(|cx| body.as_mut().poll_next(cx))).await;
         match next.ok_or(FailureClass::Timeout)? {
             Some(bytes) => read.extend_from_slice(&bytes?),
-            None => return Ok(Some(read)),
+            None => return Ok(Some((read, held))),
         }
         if read.len() > limit {
             return Ok(None);
         }
+        let counted = held.as_ref().map_or(SMALL, Held::bytes);
+        if let Some(key) = key.filter(|_| read.capacity() > counted) {
+            let more = gateway.budget.take(key, read.capacity().saturating_sub(held.as_ref().map_or(0, Held::bytes)));
+            let more = within(gateway, gateway.deadlines.memory, more).await.ok_or(Fault::NoMemory)?;
+            match &mut held {
+                Some(held) => held.join(more),
+                None => held = Some(more),
+            }
+        }
     }
 }
+
+/// An answer of fewer bytes is not counted.
+const SMALL: usize = 64 << 10;
 
 /// What `future` gives, if it does so in time. The timer is made only when there is something to wait for.
 async fn within<T>(gateway: &Gateway, after: Duration, future: impl Future<Output = T>) -> Option<T> {

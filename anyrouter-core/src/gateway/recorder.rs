@@ -4,10 +4,11 @@ use std::{borrow::Cow, sync::Arc, task::Poll};
 
 use http::Response;
 
-use super::{AnswerBody, Gateway, Identifiers, answer::error_response, storage_unavailable};
+use super::{AnswerBody, Gateway, Identifiers, answer::error_response, load::Entered, storage_unavailable};
 use crate::{
     catalog::{Endpoint, Usd},
-    ids::{EndpointId, RequestId},
+    ids::{AccountId, EndpointId, RequestId},
+    key::KeyHash,
     ports::{LogError, Reservation, Room},
     route::Observation,
     time::Timestamp,
@@ -29,6 +30,8 @@ pub(super) struct Recorder {
     pub(super) record: Record,
     pub(super) room: Option<Room>,
     pub(super) reservation: Option<Reservation>,
+    /// The request counts as under way until this is dropped.
+    pub(super) under_way: Option<(Entered<KeyHash>, Entered<AccountId>)>,
     pub(super) trace_id: Option<String>,
     /// What the provider sees was looked through, as somebody asked for.
     pub(super) is_redacted: bool,
@@ -58,6 +61,7 @@ impl Recorder {
             record,
             room: None,
             reservation: None,
+            under_way: None,
             trace_id: None,
             is_redacted: false,
             prompt_estimate: 0,

@@ -25,6 +25,38 @@ pub(super) async fn index() -> Answer {
     json(&json!({"pages": pages}))
 }
 
+/// A page for people who look at the address with a browser: what this is, and where to go. It has no script and asks nobody else.
+pub(super) async fn home() -> Response {
+    let mut pages = String::new();
+    for (name, about, _) in PAGES {
+        pages.push_str(&format!("<li><a href=\"/docs/{name}.md\">{about}</a></li>\n"));
+    }
+    let html = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>AnyRouter</title>\n<style>{STYLE}</style>\n</head>\n\
+         <body>\n<main>\n<h1>AnyRouter</h1>\n<p>One endpoint in front of every LLM provider, with a privacy policy that it cannot break.</p>\n\
+         <h2>Use it</h2>\n<p>Point a client of OpenAI's chat completions at <code>/api/v1</code> on this server, with a key of this server's:</p>\n\
+         <pre>curl /api/v1/chat/completions \\\n  -H \"Authorization: Bearer $ANYROUTER_API_KEY\" \\\n  -H \"Content-Type: application/json\" \\\n  \
+         -d '{{\"model\": \"demo/story\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}}'</pre>\n\
+         <h2>Read on</h2>\n<ul>\n{pages}<li><a href=\"/api/v1/models\">The models, as JSON</a></li>\n\
+         <li><a href=\"/api/v1/openapi.json\">The API, as OpenAPI 3.1</a></li>\n<li><a href=\"/readyz\">Whether the server is ready</a></li>\n\
+         </ul>\n</main>\n</body>\n</html>\n"
+    );
+    let mut response = html.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    );
+    response
+}
+
+const STYLE: &str = "body{margin:0;font:16px/1.6 system-ui,sans-serif;color:#1d2330;background:#f6f7f9}main{max-width:42rem;margin:3rem auto;\
+padding:2rem 2.5rem;background:#fff;border:1px solid #e2e5ea;border-radius:8px}h1{margin-top:0}pre{overflow-x:auto;padding:1rem;background:#f1f3f6;\
+border-radius:6px;font-size:13px}a{color:#1a56c4}@media (prefers-color-scheme:dark){body{color:#dfe3ea;background:#14171c}main{background:#1c2027;\
+border-color:#2c323c}pre{background:#14171c}a{color:#84adff}}";
+
 /// The pages, for people.
 pub(super) async fn front() -> Response {
     let mut out =

@@ -14,7 +14,7 @@ use anyrouter_core::{
 use axum::{
     Extension,
     body::Body,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::{HeaderMap, StatusCode},
 };
 use schemars::JsonSchema;
@@ -303,6 +303,30 @@ impl Options {
     }
 }
 
+/// `?force=true`: though it be the last.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Force {
+    /// Do it though no management key would be left.
+    #[serde(default)]
+    force: bool,
+}
+
+/// Refuses to take an account's last management key away: without one nobody can make another.
+async fn keep_one_management_key(server: &Server, row: &KeyRow, force: bool) -> Result<(), Error> {
+    if force || row.record.kind != KeyKind::Management {
+        return Ok(());
+    }
+    let now = server.clock().now();
+    let keys = server.database.keys(row.record.account.clone()).await?;
+    let others = keys.iter().map(|k| &k.record).filter(|k| k.kind == KeyKind::Management && k.hash != row.record.hash);
+    if others.into_iter().any(|k| k.check(now).is_ok()) {
+        return Ok(());
+    }
+    let message = "this is the account's last management key, and without one no key can be made; make another first, or add ?force=true";
+    Err(ApiError::new(409, "last_management_key", message).into())
+}
+
 pub(super) async fn create(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, sent: Body) -> Answer {
     let caller = caller(&server, &headers, ip, &WRITE).await?;
     let options: Options = body(&server, &headers, sent).await?;
@@ -337,6 +361,7 @@ pub(super) async fn change(
     Extension(ip): Extension<ClientIp>,
     headers: HeaderMap,
     Path(hash): Path<String>,
+    Query(Force { force }): Query<Force>,
     sent: Body,
 ) -> Answer {
     let caller = caller(&server, &headers, ip, &WRITE).await?;
@@ -346,6 +371,9 @@ pub(super) async fn change(
         return Err(ApiError::new(400, "invalid_parameter", "a key's `type` cannot be changed; make another key").into());
     }
     options.check(&caller, row.record.kind)?;
+    if options.disabled == Some(true) {
+        keep_one_management_key(&server, &row, force).await?;
+    }
     let record = server.database.change_key(row.record.hash, |record| options.apply(record)).await?.ok_or_else(missing)?;
     json(&Data { data: Key::of(&KeyRow { record, ..row }) })
 }
@@ -355,9 +383,11 @@ pub(super) async fn revoke(
     Extension(ip): Extension<ClientIp>,
     headers: HeaderMap,
     Path(hash): Path<String>,
+    Query(Force { force }): Query<Force>,
 ) -> Answer {
     let caller = caller(&server, &headers, ip, &WRITE).await?;
     let row = find(&server, &caller, &hash, true).await?;
+    keep_one_management_key(&server, &row, force).await?;
     server.database.change_key(row.record.hash, |record| record.revoked = true).await?.ok_or_else(missing)?;
     json(&Revoked { deleted: true, hash: row.record.hash })
 }

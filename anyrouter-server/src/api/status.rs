@@ -1,17 +1,21 @@
 //! Is it alive, is it ready, how does it fare.
 
+use std::{collections::BTreeMap, net::IpAddr};
+
+use anyrouter_core::secret::Secret;
 use axum::{
+    Extension,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use subtle::ConstantTimeEq as _;
 
 use super::{Answer, Shared, json_with};
-use crate::server::Server;
+use crate::{http::Peer, server::Server};
 
 /// The process answers.
 pub(super) async fn healthz() -> &'static str {
@@ -79,9 +83,46 @@ pub(super) async fn health(State(server): Shared) -> Answer {
     json_with(status, &HealthAnswer { status: if good { "ok" } else { "degraded" }, components })
 }
 
-pub(super) async fn metrics(State(server): Shared) -> Response {
-    let text = server.observer.metrics(server.log.open_slots());
+/// Metrics for Prometheus. On the main listener they are for who bears the operator's token; without a token, for programs on this
+/// machine alone, and nowhere if they have a listener of their own.
+pub(super) async fn metrics(State(server): Shared, Extension(peer): Extension<Peer>, headers: HeaderMap) -> Answer {
+    let config = server.config();
+    let may_see = match &config.metrics_token {
+        Some(token) => bears(&headers, token),
+        None => config.metrics_listen.is_none() && is_local(peer.0, &headers),
+    };
+    if may_see { Ok(exposition(&server)) } else { super::not_found().await }
+}
+
+/// The same, on the listener that metrics have of their own.
+pub(crate) async fn metrics_alone(State(server): Shared, headers: HeaderMap) -> Response {
+    match &server.config().metrics_token {
+        Some(token) if !bears(&headers, token) => StatusCode::NOT_FOUND.into_response(),
+        _ => exposition(&server),
+    }
+}
+
+fn exposition(server: &Server) -> Response {
+    let budget = server.gateway.budget();
+    let text = server.observer.metrics(server.log.open_slots(), (budget.used(), budget.limit(), budget.waiting()));
     let mut response = text.into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     response
+}
+
+fn bears(headers: &HeaderMap, token: &Secret<String>) -> bool {
+    let sent = headers.get(header::AUTHORIZATION).and_then(|v| v.as_bytes().strip_prefix(b"Bearer "));
+    sent.is_some_and(|sent| sent.ct_eq(token.expose().as_bytes()).into())
+}
+
+/// Whether a request comes from a program on this machine that asked for this machine: no proxy stands between, and no page of another
+/// name that resolves to it.
+fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
+    const FORWARDED: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).and_then(|h| h.parse::<http::uri::Authority>().ok());
+    let is_this_machine = host.is_some_and(|h| {
+        let name = h.host().trim_start_matches('[').trim_end_matches(']');
+        name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    });
+    peer.to_canonical().is_loopback() && is_this_machine && !FORWARDED.iter().any(|name| headers.contains_key(*name))
 }

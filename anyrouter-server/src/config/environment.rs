@@ -8,10 +8,17 @@ use toml::{Table, Value};
 
 use super::{ConfigError, File, without_values};
 
-const SECTIONS: [&str; 8] = ["usage", "catalog", "privacy", "account_defaults", "tls", "limits", "deadlines", "log"];
+const SECTIONS: [&str; 9] = ["usage", "catalog", "privacy", "account_defaults", "tls", "limits", "deadlines", "metrics", "log"];
 /// Variables that other programs, or the command line, read.
-const OTHERS: [&str; 5] =
-    ["ANYROUTER_CONFIG", "ANYROUTER_BOOTSTRAP_FILE", "ANYROUTER_API_KEY", "ANYROUTER_BASE_URL", "ANYROUTER_MANAGEMENT_KEY"];
+const OTHERS: [&str; 7] = [
+    "ANYROUTER_CONFIG",
+    "ANYROUTER_BOOTSTRAP_FILE",
+    "ANYROUTER_API_KEY",
+    "ANYROUTER_BASE_URL",
+    "ANYROUTER_CA_FILE",
+    "ANYROUTER_MANAGEMENT_KEY",
+    "ANYROUTER_METRICS_TOKEN",
+];
 /// Settings that are text, whatever they look like.
 const TEXT: [&str; 13] =
     ["listen", "data_dir", "durability", "cert", "key", "format", "level", "name", "protocol", "base_url", "tier", "source", "checked"];

@@ -75,7 +75,29 @@ impl ProviderKeys {
     }
 }
 
+/// Reads a secret of the operator's own.
+pub(super) fn read_source(source: &KeySource, environment: &BTreeMap<String, String>) -> Result<Secret<String>, String> {
+    match source {
+        KeySource::Env(variable) => match environment.get(variable).filter(|v| !v.is_empty()) {
+            Some(value) => Ok(Secret::new(value.clone())),
+            None => Err(format!("the environment variable {variable} is not set")),
+        },
+        KeySource::File(path) => match std::fs::read_to_string(path) {
+            Ok(text) if !text.trim().is_empty() => Ok(Secret::new(text.trim().to_owned())),
+            Ok(_) => Err(format!("{}: the file is empty", path.display())),
+            Err(e) => Err(format!("{}: {e}", path.display())),
+        },
+        _ => Err("this kind of source is not known".to_owned()),
+    }
+}
+
 impl ProviderKeys {
+    /// Whether a provider has the same key here as there.
+    pub(crate) fn agrees(&self, other: &Self, provider: &Provider) -> bool {
+        let key = |keys: &Self| keys.keys.get(provider.slug.as_str()).map(|(_, key)| key.expose().clone());
+        key(self) == key(other)
+    }
+
     /// With the keys of before for those that have another one now, at another address. One that has none now has none.
     pub(crate) fn in_place_of(mut self, before: &Self) -> Self {
         let moved = before.keys.iter().filter(|(slug, (addresses, _))| self.keys.get(*slug).is_some_and(|(now, _)| now != addresses));

@@ -14,6 +14,9 @@ const HEADER: usize = 8;
 /// No payload is larger; a length above this is damage.
 const LARGEST: usize = 1 << 20;
 
+/// More than most records have.
+const PADDING: usize = 4096;
+
 const OPEN: u8 = b'o';
 const RECORD: u8 = b'r';
 
@@ -37,6 +40,12 @@ impl Frame {
             out.extend_from_slice(&(account.len() as u16).to_le_bytes());
             out.extend_from_slice(account);
         })
+    }
+
+    /// What says nothing: it shows whether a disk that was full takes a record again. Readers pass it over.
+    pub fn padding() -> serde_json::Result<Self> {
+        let id = RequestId::from_bytes(&[0; 12]).ok_or_else(|| serde::de::Error::custom("no id"))?;
+        Self::new(OPEN, id, &" ".repeat(PADDING), |_| {})
     }
 
     fn new(kind: u8, id: RequestId, value: &impl serde::Serialize, head: impl FnOnce(&mut Vec<u8>)) -> serde_json::Result<Self> {

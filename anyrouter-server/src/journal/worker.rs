@@ -27,8 +27,8 @@ const OPEN_ENTRY: Duration = Duration::from_millis(10);
 const TICK: Duration = Duration::from_millis(5);
 /// How long it goes on looking when there is nothing more to do: to wake it costs a request more than a look does.
 const LINGER: Duration = Duration::from_millis(100);
-/// How often a segment that cannot be written is left for a new one.
-const LEAVE_BROKEN: Duration = Duration::from_secs(1);
+/// The time between two attempts to write while the journal cannot be written.
+const BROKEN: Duration = Duration::from_millis(100);
 /// How long records wait to be imported together.
 const IMPORT: Duration = Duration::from_millis(200);
 
@@ -74,7 +74,7 @@ fn records<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<RecordEntry<'a>>
 }
 
 pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
-    let run = move || Worker { shared, carrying: None, last_left: None, woken: Instant::now() }.run();
+    let run = move || Worker { shared, carrying: None, has_left: false, woken: Instant::now() }.run();
     std::thread::Builder::new().name("usage-journal".to_owned()).spawn(run)
 }
 
@@ -82,8 +82,8 @@ struct Worker {
     shared: Arc<Shared>,
     /// The beginning of a segment that the open entries are being written to anew.
     carrying: Option<Position>,
-    /// When a segment was last left because it could not be written.
-    last_left: Option<Instant>,
+    /// A segment was left because it could not be written, and nothing was written since.
+    has_left: bool,
     /// When there was last nothing to do, and then something.
     woken: Instant,
 }
@@ -125,7 +125,8 @@ impl Worker {
             self.woken = Instant::now();
             return;
         }
-        drop(shared.work.wait_timeout(idle, TICK));
+        let pause = if shared.is_broken.load(Ordering::SeqCst) { BROKEN } else { TICK };
+        drop(shared.work.wait_timeout(idle, pause));
     }
 
     /// Writes what could not be written before, or (`async`) was left to this thread.
@@ -140,11 +141,11 @@ impl Worker {
             shared.give_back(record.id);
         }
         if shared.is_broken.load(Ordering::SeqCst) {
-            // Writable again? A probe says so: an open entry of a request, or nothing but the attempt to begin a new segment.
+            // Writable again? A probe says so: an open entry of a request, or padding.
             let probe = lock(&shared.open).values().next().map(|t| t.open.opening());
             let works = match probe {
                 Some(opening) => self.append_somewhere(|| Frame::open(&opening)),
-                None => self.rotate(),
+                None => self.append_somewhere(Frame::padding),
             };
             if works {
                 *lock(&shared.broken) = None;
@@ -153,17 +154,16 @@ impl Worker {
         }
     }
 
-    /// Appends a frame; to a new segment where this one does not take it, since the error may be this file's alone. That is tried once a
-    /// second at most: on a full disk it will not help.
+    /// Appends a frame; to a new segment where this one does not take it, since the error may be this file's alone. That is tried once:
+    /// on a full disk it does not help, and each new segment would be one more file.
     fn append_somewhere(&mut self, frame: impl Fn() -> serde_json::Result<Frame>) -> bool {
-        if self.shared.append(frame()).is_ok() {
-            return true;
+        let mut written = self.shared.append(frame()).is_ok();
+        if !written && !self.has_left {
+            self.has_left = self.rotate();
+            written = self.has_left && self.shared.append(frame()).is_ok();
         }
-        if self.last_left.is_some_and(|at| at.elapsed() < LEAVE_BROKEN) {
-            return false;
-        }
-        self.last_left = Some(Instant::now());
-        self.rotate() && self.shared.append(frame()).is_ok()
+        self.has_left &= !written;
+        written
     }
 
     fn write_open_entries(&mut self) {

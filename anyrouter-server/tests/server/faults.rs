@@ -305,7 +305,7 @@ fn a_client_that_is_gone_before_the_answer_leaves_a_record_and_cools_nothing_dow
 
 impl Server {
     /// Memory that it holds, in KB.
-    fn memory_kb(&self) -> u64 {
+    pub(crate) fn memory_kb(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok()).unwrap()
     }

@@ -53,6 +53,12 @@ impl Setup {
         self
     }
 
+    /// With the provider that answers in the server's own process, as `echo`.
+    pub(crate) fn start_with_demo(mut self) -> Server {
+        self.toml += &format!("[[provider]]\nslug = \"echo\"\nprotocol = \"openai_chat\"\nbase_url = \"demo:\"\n{CLEAN}\n");
+        self.start()
+    }
+
     pub(crate) fn start(self) -> Server {
         Server::start_in(tempfile::tempdir().unwrap(), &self.toml, &self.env)
     }
