@@ -12,6 +12,7 @@ mod load;
 mod recorder;
 mod redaction;
 mod refusal;
+mod signed;
 mod targets;
 
 use std::{
@@ -67,7 +68,15 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth: 128, answer: 64 << 20, event: 32 << 20, attempts: 8, memory: 1 << 30, requests_per_key: 4000, requests_per_account: 8000 }
+        Self {
+            depth: 128,
+            answer: 64 << 20,
+            event: 32 << 20,
+            attempts: 8,
+            memory: 1 << 30,
+            requests_per_key: 4000,
+            requests_per_account: 8000,
+        }
     }
 }
 
@@ -242,14 +251,14 @@ impl Gateway {
         recorder.asked(&request, &identifiers);
         let trace = request.trace_id.as_deref().or(head.trace_id.as_deref());
         recorder.trace_id = trace.and_then(|id| identifiers.id(id)).map(std::borrow::Cow::into_owned);
-        let redaction::Upstream { request, is_redacted, placeholders } =
+        let redaction::Upstream { request, is_redacted, way_back } =
             match redaction::upstream(&caller, &world, &head, request, self.limits.depth) {
                 Ok(redacted) => redacted,
                 Err(error) => return recorder.refuse(Outcome::Refused, error).await,
             };
         recorder.is_redacted = is_redacted;
-        if let Some(placeholders) = &placeholders {
-            recorder.record.redacted.clone_from(placeholders.counts());
+        if let Some(way_back) = &way_back {
+            recorder.record.redacted.clone_from(way_back.counts());
         }
         let user = request.user.as_deref().and_then(|u| identifiers.user(u));
         let targets = match targets::resolve(&request, &world, head.pin.as_deref(), &identifiers) {
@@ -270,7 +279,7 @@ impl Gateway {
         let layers = caller.layers(&world);
         recorder.record.policy = Some(layers.fingerprint().clone());
         recorder.record.catalog = Some(world.catalog.catalog().version().clone());
-        Box::new(Job { gateway: self.clone(), world, layers, request, targets, user, placeholders, recorder }).answer().await
+        Box::new(Job { gateway: self.clone(), world, layers, request, targets, user, way_back, recorder }).answer().await
     }
 
     /// Explains how a request would be routed. Nothing is sent.

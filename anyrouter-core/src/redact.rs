@@ -59,12 +59,15 @@ mod restore;
 mod rules;
 mod scan;
 mod secrets;
+mod spelling;
 mod stream;
 mod strings;
 mod table;
+mod urls;
 mod view;
 mod vocabulary;
 
+pub(crate) use self::placeholder::SealedText;
 pub use self::{
     engine::{CONFIDENT, Engine},
     json::Step,

@@ -29,8 +29,8 @@ use axum::{
 };
 use serde_json::Value;
 
-pub(crate) use self::privacy::{unknown_provider, unknown_providers, without_effect};
 use self::openapi::{Access, Data, Operation, Routes};
+pub(crate) use self::privacy::{unknown_provider, unknown_providers, without_effect};
 use crate::{
     config::without_values,
     http::{ClientIp, head, preflight, read_body},
@@ -174,7 +174,12 @@ fn routes() -> Routes {
                 .answers::<keys::NewKey<'_>>(201),
         )
         .on(get, "/keys/{hash}", keys::read, of_key("getKey", read_keys, "One key."))
-        .on(patch, "/keys/{hash}", keys::change, of_key("changeKey", write_keys, "Changes a key.").query::<keys::Force>().body::<keys::Options>())
+        .on(
+            patch,
+            "/keys/{hash}",
+            keys::change,
+            of_key("changeKey", write_keys, "Changes a key.").query::<keys::Force>().body::<keys::Options>(),
+        )
         .on(
             delete,
             "/keys/{hash}",

@@ -337,9 +337,8 @@ pub async fn run(config: Config, sources: Sources, bootstrap_file: Option<PathBu
 pub async fn new_keys(config: &Config, revoke_old: bool) -> Result<String, StartError> {
     let _lock = lock_data_dir(config)?;
     let (database, _) = Database::open(&config.data_dir)?;
-    let none = || {
-        StartError::Storage(format!("{}: there is no account yet; start the server, and it makes one", config.data_dir.display()))
-    };
+    let none =
+        || StartError::Storage(format!("{}: there is no account yet; start the server, and it makes one", config.data_dir.display()));
     let old = match database.first_account().await? {
         Some(account) if revoke_old => database.keys(account.id).await?,
         _ => Vec::new(),

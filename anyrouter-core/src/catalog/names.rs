@@ -122,9 +122,10 @@ impl Catalog {
             return NamedProvider::Known;
         }
         let length = wanted.chars().count();
-        let near = self.providers().iter().flat_map(|p| {
-            [p.slug.as_str(), &p.name].map(|name| (edit_distance(wanted, &normalise(name)), p.slug.as_str()))
-        });
+        let near = self
+            .providers()
+            .iter()
+            .flat_map(|p| [p.slug.as_str(), &p.name].map(|name| (edit_distance(wanted, &normalise(name)), p.slug.as_str())));
         // A short name has many neighbours.
         match near.min().filter(|(distance, _)| *distance <= 2 && *distance < length.div_ceil(2)) {
             Some((_, slug)) => NamedProvider::Near(slug),

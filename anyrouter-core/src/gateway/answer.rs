@@ -97,7 +97,7 @@ struct Streaming {
     relay: Relay,
     upstream: Option<Pin<Box<dyn UpstreamBody>>>,
     out: Vec<u8>,
-    /// What the request's placeholders stand for, where there are any.
+    /// What the answer of a redacted request gets back.
     restoring: Option<Restoring>,
     phase: Phase,
     /// When the last byte came. The timer is moved only when it is done.
@@ -115,8 +115,8 @@ enum Phase {
 
 impl Streaming {
     fn new(gateway: Arc<Gateway>, begun: Begun) -> Self {
-        let Begun { recorder, endpoint, relay, upstream, out: first, done, fault, deadline, placeholders, .. } = begun;
-        let mut restoring = placeholders.map(Restoring::new);
+        let Begun { recorder, endpoint, relay, upstream, out: first, done, fault, deadline, way_back, .. } = begun;
+        let mut restoring = way_back.map(Restoring::new);
         let mut out = Vec::new();
         match &mut restoring {
             Some(restoring) => restoring.push(&first, &mut out),
@@ -233,7 +233,7 @@ impl Streaming {
 
     /// What was held back to be restored goes out.
     fn release_held(&mut self) {
-        if let Some(mut restoring) = self.restoring.take() {
+        if let Some(restoring) = self.restoring.take() {
             restoring.finish(&mut self.out);
         }
     }

@@ -10,7 +10,7 @@ use super::{
     answer::{Waiting, common, plain_response, stream_response},
     no_memory,
     recorder::Recorder,
-    redaction::restore_whole,
+    redaction::{WayBack, restore_whole},
     refusal::{cooldown_seconds, refusal},
     storage_unavailable,
     targets::{Targets, UnknownProvider},
@@ -22,7 +22,6 @@ use crate::{
     key::KeyHash,
     policy::{CompiledLayers, Eligible},
     ports::{UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
-    redact::Placeholders,
     route::{self, Candidate},
     time::Timestamp,
     usage::Outcome,
@@ -45,8 +44,8 @@ pub(super) struct Job {
     pub(super) targets: Targets,
     /// The name under which a provider of another protocol knows the end user.
     pub(super) user: Option<String>,
-    /// What the request's placeholders stand for.
-    pub(super) placeholders: Option<Box<Placeholders>>,
+    /// What the answer of a redacted request gets back.
+    pub(super) way_back: Option<Box<WayBack>>,
     pub(super) recorder: Box<Recorder>,
 }
 
@@ -73,7 +72,7 @@ pub(super) struct Begun {
     pub(super) fault: Option<AnswerFault>,
     pub(super) headers: HeaderMap,
     pub(super) deadline: Timestamp,
-    pub(super) placeholders: Option<Box<Placeholders>>,
+    pub(super) way_back: Option<Box<WayBack>>,
 }
 
 /// The most that is read of an error response, in bytes.
@@ -116,7 +115,7 @@ impl Job {
     }
 
     async fn attempt(self: Box<Self>) -> Attempted {
-        let Self { gateway, world, layers, request, targets, user, placeholders, mut recorder } = *self;
+        let Self { gateway, world, layers, request, targets, user, way_back, mut recorder } = *self;
         let decisions = targets.decisions(&layers);
         let has_credential = |e: &Endpoint| gateway.has_credential(&world, e);
         let routing = targets.routing(&gateway, &has_credential, recorder.id());
@@ -141,12 +140,20 @@ impl Job {
             let endpoints = catalog.models().get(endpoint.model_index).map(|m| catalog.endpoints_of(m)).unwrap_or_default();
             let is_only = endpoints.iter().filter(|e| has_credential(e)).count() < 2;
             recorder.trying(endpoint, is_only, now);
-            let attempt =
-                Attempt { gateway: &gateway, world: &world, request: &request, user: user.as_deref(), eligible, started: now, deadline, notes: &plan.notes };
+            let attempt = Attempt {
+                gateway: &gateway,
+                world: &world,
+                request: &request,
+                user: user.as_deref(),
+                eligible,
+                started: now,
+                deadline,
+                notes: &plan.notes,
+            };
             match attempt.run(&recorder).await {
                 Ok(Success::Plain(names, mut answer, held, status)) => {
-                    if let Some(placeholders) = &placeholders {
-                        answer.body = restore_whole(placeholders, &answer.body);
+                    if let Some(way_back) = &way_back {
+                        answer.body = restore_whole(way_back, &answer.body);
                     }
                     if let Some(held) = held {
                         answer.body = held.keep(answer.body);
@@ -167,7 +174,7 @@ impl Job {
                         fault,
                         headers,
                         deadline,
-                        placeholders,
+                        way_back,
                     }));
                 }
                 Err(Fault::Request(fault)) => {

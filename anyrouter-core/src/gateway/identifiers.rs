@@ -114,7 +114,16 @@ mod tests {
         for name in ["anthropic/claude-sonnet-4.6", "@preset/mine", "~openai/gpt-latest", "lab/x[1m]", "meta-llama/Llama-3.3-70B:free"] {
             assert_eq!(identifiers().model(name), name);
         }
-        for name in ["tell me a story", KEY, "ak_0123456789abcdef0123456789abcdef", "", &"x".repeat(129), "größe", "a\u{1b}[31m", "jane@example.com"] {
+        for name in [
+            "tell me a story",
+            KEY,
+            "ak_0123456789abcdef0123456789abcdef",
+            "",
+            &"x".repeat(129),
+            "größe",
+            "a\u{1b}[31m",
+            "jane@example.com",
+        ] {
             let kept = identifiers().model(name);
             assert!(kept.starts_with(&format!("not-a-model:{}-bytes:", name.len())), "{name}: {kept}");
             assert_eq!(identifiers().model(name), kept, "the same each time");

@@ -8,11 +8,18 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{Head, invalid};
+use super::{
+    Head, invalid,
+    signed::{self, Signed},
+};
 use crate::{
     account::{Caller, World},
-    redact::{Placeholders, Restorer, Step, Within},
-    wire::{error::ApiError, openai_chat::ChatRequest},
+    redact::{PlaceholderKey, Placeholders, Restorer, Step, Within},
+    wire::{
+        error::ApiError,
+        openai_chat::ChatRequest,
+        sse::{Event, Splitter},
+    },
 };
 
 /// A body of more bytes is heavy work.
@@ -33,13 +40,16 @@ const MEMBERS: [&str; 70] = [
     "tool_calls", "tool_choice", "tools", "top_a", "top_k", "top_logprobs", "top_p", "transforms", "type", "url", "usage", "user",
 ];
 
-/// Whether a leaf of a chat request is the gateway's or the protocol's own, as a model, a role, a type, a tool's name or the name of a
-/// member, and reads like one: such are never redacted.
+/// Whether a leaf of a chat request is the gateway's or the protocol's own, as a model, a role, a type, a tool's name, the name of a member or
+/// a provider's proof, and reads like one: such are never redacted.
 pub fn is_structure(path: &[Step<'_>], content: &str) -> bool {
     // A member's name is the last step of its own path.
     let is_protocol =
         |step: &Step<'_>| matches!(step, Step::Item(_)) || matches!(step, Step::Member(name) if MEMBERS.binary_search(name).is_ok());
     if path.last() == Some(&Step::Member(content)) && path.iter().all(is_protocol) {
+        return true;
+    }
+    if signed::is_proof(path, content) {
         return true;
     }
     let is_word = content.len() <= 128 && content.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:/-*~".contains(&b));
@@ -63,15 +73,30 @@ pub(super) struct Upstream {
     pub(super) request: ChatRequest,
     /// Somebody asked for redaction, and it was done.
     pub(super) is_redacted: bool,
-    /// What was taken out, where that is anything.
-    pub(super) placeholders: Option<Box<Placeholders>>,
+    /// What its answer gets back, where it was redacted.
+    pub(super) way_back: Option<Box<WayBack>>,
+}
+
+/// What a redacted request's answer gets back.
+pub(super) struct WayBack {
+    /// What was taken out.
+    placeholders: Placeholders,
+    /// The account's key, which seals what a provider signed.
+    key: PlaceholderKey,
+}
+
+impl WayBack {
+    /// How many values were taken out, by label.
+    pub(super) const fn counts(&self) -> &BTreeMap<String, u64> {
+        self.placeholders.counts()
+    }
 }
 
 /// The request as the provider may see it; as it is, where nobody asked for redaction.
 pub(super) fn upstream(caller: &Caller, world: &World, head: &Head, request: ChatRequest, depth: usize) -> Result<Upstream, ApiError> {
     let asked = head.redact || request.redact || world.redaction.as_ref().is_some_and(|r| r.upstream);
     if !asked && !caller.redacts_upstream() {
-        return Ok(Upstream { request, is_redacted: false, placeholders: None });
+        return Ok(Upstream { request, is_redacted: false, way_back: None });
     }
     let unavailable = || {
         ApiError::new(
@@ -83,10 +108,14 @@ pub(super) fn upstream(caller: &Caller, world: &World, head: &Head, request: Cha
     let redaction = world.redaction.as_ref().ok_or_else(unavailable)?;
     let redactor = caller.redactor(world).map_err(|_| unavailable())?;
     let session = request.session_id.as_deref().or(head.session_id.as_deref());
+    let key = redaction.key.derive(caller.key.account.as_str(), None);
     let mut placeholders = Placeholders::new(redaction.key.derive(caller.key.account.as_str(), session));
-    let body = std::str::from_utf8(request.body()).map_err(|_| unavailable())?;
+    let sent = std::str::from_utf8(request.body()).map_err(|_| unavailable())?;
+    let opened = signed::open(&key, sent);
+    let (body, relayed) = opened.as_ref().map_or((sent, None), |(body, relayed)| (body.as_str(), Some(relayed)));
+    let keep = |path: &[Step<'_>], content: &str| is_structure(path, content) || relayed.is_some_and(|r| r.has(path));
     let mut redacted = None;
-    let mut work = || redacted = Some(redactor.redact_json(body, is_structure, &mut placeholders));
+    let mut work = || redacted = Some(redactor.redact_json(body, keep, &mut placeholders));
     if body.len() > HEAVY {
         (redaction.heavy)(&mut work);
     } else {
@@ -97,19 +126,23 @@ pub(super) fn upstream(caller: &Caller, world: &World, head: &Head, request: Cha
         error.param = Some("messages".to_owned());
         error
     })?;
-    if placeholders.counts().is_empty() {
-        return Ok(Upstream { request, is_redacted: true, placeholders: None });
-    }
-    let request = ChatRequest::parse(redacted.into_inner().into(), depth).map_err(invalid)?;
-    Ok(Upstream { request, is_redacted: true, placeholders: Some(Box::new(placeholders)) })
+    let is_changed = opened.is_some() || !placeholders.counts().is_empty();
+    let request = if is_changed { ChatRequest::parse(redacted.into_inner().into(), depth).map_err(invalid)? } else { request };
+    Ok(Upstream { request, is_redacted: true, way_back: Some(Box::new(WayBack { placeholders, key })) })
 }
 
 /// A whole answer with its values.
-pub(super) fn restore_whole(placeholders: &Placeholders, body: &Bytes) -> Bytes {
-    match std::str::from_utf8(body) {
-        Ok(text) if placeholders.may_be_in(text) => placeholders.restore_answer(text).into(),
-        _ => body.clone(),
+pub(super) fn restore_whole(way_back: &WayBack, body: &Bytes) -> Bytes {
+    let Ok(text) = std::str::from_utf8(body) else { return body.clone() };
+    let restored = way_back.placeholders.may_be_in(text).then(|| way_back.placeholders.restore_answer(text));
+    if memchr::memmem::find(body, b"\"signature\"").is_some()
+        && let Ok(written) = serde_json::from_str::<Value>(text)
+        && let Ok(mut value) = serde_json::from_str::<Value>(restored.as_deref().unwrap_or(text))
+    {
+        signed::keep_signed(&way_back.key, &written, &mut value);
+        return value.to_string().into();
     }
+    restored.map_or_else(|| body.clone(), Bytes::from)
 }
 
 /// Where in a choice a text flows.
@@ -139,46 +172,54 @@ const TEXTS: [&str; 4] = ["content", "reasoning", "reasoning_content", "refusal"
 /// A stream on its way to the client: events in the client's protocol in, the same with their values out. It holds back at most what a
 /// placeholder may take, for each text that flows.
 pub(super) struct Restoring {
-    placeholders: Box<Placeholders>,
+    way_back: Box<WayBack>,
     flowing: BTreeMap<(u64, Field), Restorer>,
+    /// Texts that the provider signs, by choice and index.
+    signed: BTreeMap<(u64, u64), Signed>,
     /// The last chunk that had choices, to make others like it.
     like: Option<Map<String, Value>>,
-    partial: Vec<u8>,
+    events: Splitter,
 }
 
 impl Restoring {
-    pub(super) fn new(placeholders: Box<Placeholders>) -> Self {
-        Self { placeholders, flowing: BTreeMap::new(), like: None, partial: Vec::new() }
+    pub(super) fn new(way_back: Box<WayBack>) -> Self {
+        // The relay that is before it bounds its events.
+        let events = Splitter::new(usize::MAX);
+        Self { way_back, flowing: BTreeMap::new(), signed: BTreeMap::new(), like: None, events }
     }
 
     /// Takes events, whole or in part, and appends to `out` those that are whole.
     pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        let mut partial = std::mem::take(&mut self.partial);
-        partial.extend_from_slice(bytes);
-        let mut done = 0;
-        while let Some(end) = memchr::memmem::find(partial.get(done..).unwrap_or_default(), b"\n\n") {
-            self.event(partial.get(done..done + end + 2).unwrap_or_default(), out);
-            done += end + 2;
-        }
-        partial.drain(..done);
-        self.partial = partial;
+        let mut events = std::mem::replace(&mut self.events, Splitter::new(usize::MAX));
+        // No event is too long.
+        let _ = events.feed(bytes, |event| {
+            self.event(&event, out);
+            true
+        });
+        self.events = events;
     }
 
     /// The answer has ended: what was held back goes out before its end.
-    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
-        let choices: Vec<u64> = self.flowing.keys().map(|(choice, _)| *choice).collect();
+    pub(super) fn finish(mut self, out: &mut Vec<u8>) {
+        self.flush_all(out);
+        out.append(&mut self.events.into_rest());
+    }
+
+    fn flush_all(&mut self, out: &mut Vec<u8>) {
+        let choices: std::collections::BTreeSet<u64> = self.flowing.keys().map(|(choice, _)| *choice).collect();
         for choice in choices {
             let mut delta = Map::new();
             self.flush(choice, &mut delta);
             self.push_chunk(choice, delta, out);
         }
-        out.append(&mut self.partial);
     }
 
-    fn event(&mut self, event: &[u8], out: &mut Vec<u8>) {
-        let chunk = event.strip_prefix(b"data: ").and_then(|data| serde_json::from_slice::<Map<String, Value>>(data).ok());
+    fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        let data = event.data.as_deref().unwrap_or_default();
+        let may_change = !self.way_back.placeholders.is_empty() || memchr::memmem::find(data, b"\"reasoning_details\"").is_some();
+        let chunk = Some(data).filter(|_| may_change).and_then(|data| serde_json::from_slice::<Map<String, Value>>(data).ok());
         let Some(mut chunk) = chunk.filter(|c| c.get("choices").is_some_and(Value::is_array)) else {
-            out.extend_from_slice(event);
+            out.extend_from_slice(event.raw);
             return;
         };
         let mut before = Vec::new();
@@ -213,6 +254,13 @@ impl Restoring {
         self.like = Some(like);
         for (index, held) in before {
             self.push_chunk(index, held, out);
+        }
+        // Its other lines, as `event` and comments, stay with it.
+        for line in event.raw.split(|b| matches!(b, b'\n' | b'\r')) {
+            if !line.is_empty() && line != b"data" && !line.starts_with(b"data:") {
+                out.extend_from_slice(line);
+                out.push(b'\n');
+            }
         }
         push_event(&Value::Object(chunk), out);
     }
@@ -261,10 +309,23 @@ impl Restoring {
         }
         for detail in delta.get_mut("reasoning_details").and_then(Value::as_array_mut).into_iter().flatten() {
             let index = detail.get("index").and_then(Value::as_u64).unwrap_or(0);
-            for name in ["text", "summary"] {
-                if let Some(Value::String(text)) = detail.get_mut(name) {
+            let Some(detail) = detail.as_object_mut() else { continue };
+            let key = &self.way_back.key;
+            self.signed.entry((choice, index)).or_insert_with(|| Signed::new(key)).push(detail);
+            if !signed::is_signed(detail) {
+                for name in ["text", "summary"] {
+                    let Some(Value::String(text)) = detail.get_mut(name) else { continue };
+                    let written = text.clone();
                     self.piece(choice, Field::Detail(index, name), text, Within::Text);
+                    if *text != written
+                        && let Some(signed) = self.signed.get_mut(&(choice, index))
+                    {
+                        signed.alter();
+                    }
                 }
+            }
+            if let Some(signed) = self.signed.get(&(choice, index)) {
+                signed.seal(detail);
             }
         }
     }
@@ -277,7 +338,7 @@ impl Restoring {
             || text.trim() == "{";
         let within = if is_document { Within::Json } else { within };
         let restorer = self.flowing.entry((choice, field)).or_insert_with(|| Restorer::new(within));
-        restorer.push(&self.placeholders, text, &mut restored);
+        restorer.push(&self.way_back.placeholders, text, &mut restored);
         *text = restored;
     }
 
@@ -285,7 +346,7 @@ impl Restoring {
     fn flush(&mut self, choice: u64, delta: &mut Map<String, Value>) {
         for ((_, field), restorer) in self.flowing.iter_mut().filter(|((c, _), _)| *c == choice) {
             let mut text = String::new();
-            restorer.finish(&self.placeholders, &mut text);
+            restorer.finish(&self.way_back.placeholders, &mut text);
             if text.is_empty() {
                 continue;
             }
@@ -344,7 +405,11 @@ fn push_event(chunk: &Value, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redact::{PlaceholderKey, Redactor};
+    use crate::redact::Redactor;
+
+    fn way_back(placeholders: Placeholders) -> Box<WayBack> {
+        Box::new(WayBack { placeholders, key: PlaceholderKey::from_bytes([4; 32]) })
+    }
 
     #[test]
     fn the_names_of_members_are_in_order() {
@@ -359,7 +424,7 @@ mod tests {
         for size in 1..left.len() {
             let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
             Redactor::default().redact(text, &mut placeholders).unwrap();
-            let mut restoring = Restoring::new(Box::new(placeholders));
+            let mut restoring = Restoring::new(way_back(placeholders));
             let mut out = Vec::new();
             let letters: Vec<char> = left.chars().collect();
             for piece in letters.chunks(size) {
@@ -391,8 +456,8 @@ mod tests {
         ];
         let pointers = ["/content/0/text", "/content/0/thinking/0/text", "/audio/transcript"];
         for (shape, pointer) in shapes.into_iter().zip(pointers) {
-            let mut restoring = Restoring::new(Box::new(Placeholders::new(PlaceholderKey::from_bytes([3; 32]))));
-            Redactor::default().redact("jane@example.com", &mut restoring.placeholders).unwrap();
+            let mut restoring = Restoring::new(way_back(Placeholders::new(PlaceholderKey::from_bytes([3; 32]))));
+            Redactor::default().redact("jane@example.com", &mut restoring.way_back.placeholders).unwrap();
             let mut out = Vec::new();
             for text in [first, second, " or E"] {
                 let chunk = serde_json::json!({"choices": [{"index": 0, "delta": shape(text), "finish_reason": null}]});
@@ -410,7 +475,7 @@ mod tests {
     fn restored(secret: &str, deltas: impl Fn(&str) -> Vec<Value>) -> Vec<Value> {
         let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
         let left = Redactor::default().redact(secret, &mut placeholders).unwrap().into_inner();
-        let mut restoring = Restoring::new(Box::new(placeholders));
+        let mut restoring = Restoring::new(way_back(placeholders));
         let mut out = Vec::new();
         let deltas = deltas(&left);
         for (i, delta) in deltas.iter().enumerate() {
@@ -463,7 +528,7 @@ mod tests {
         for last in [r#"{"index":0,"delta":{"content":"B EM"},"finish_reason":"stop"}"#, r#"{"index":0,"finish_reason":"stop"}"#] {
             let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
             Redactor::default().redact("jane@example.com", &mut placeholders).unwrap();
-            let mut restoring = Restoring::new(Box::new(placeholders));
+            let mut restoring = Restoring::new(way_back(placeholders));
             let mut out = Vec::new();
             restoring.push(br#"data: {"choices":[{"index":0,"delta":{"content":"A E"},"finish_reason":null}]}"#, &mut out);
             restoring.push(format!("\n\ndata: {{\"choices\":[{last}]}}\n\n").as_bytes(), &mut out);
@@ -476,6 +541,75 @@ mod tests {
             assert_eq!(text, if last.contains("delta") { "A EB EM" } else { "A E" });
             assert_eq!(events.last().unwrap()["choices"][0]["finish_reason"], "stop");
         }
+    }
+
+    #[test]
+    fn every_legal_framing_is_restored() {
+        let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
+        let left = Redactor::default().redact("jane@example.com", &mut placeholders).unwrap().into_inner();
+        let chunk = serde_json::json!({"choices": [{"index": 0, "delta": {"content": format!("to {left}.")}}]});
+        for event in [
+            format!("data: {chunk}\r\n\r\n"),
+            format!("data: {chunk}\r\r"),
+            format!("data:{chunk}\n\n"),
+            format!("event: message\nid: 7\nretry: 10\ndata: {chunk}\n\n"),
+            format!(": keep-alive\ndata: {chunk}\n\n"),
+            format!("data: {chunk}\nid: 7\n\n"),
+            format!("\n\n\ndata: {chunk}\n\n"),
+            format!("\u{feff}data: {chunk}\n\n"),
+        ] {
+            let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
+            Redactor::default().redact("jane@example.com", &mut placeholders).unwrap();
+            let mut restoring = Restoring::new(way_back(placeholders));
+            let mut out = Vec::new();
+            for byte in event.as_bytes() {
+                restoring.push(&[*byte], &mut out);
+            }
+            let out = String::from_utf8(out).unwrap();
+            assert!(out.contains("to jane@example.com."), "{event:?} at once gives {out:?}");
+            for line in ["event: message", "id: 7", "retry: 10", ": keep-alive"].into_iter().filter(|l| event.contains(l)) {
+                assert!(out.contains(&format!("{line}\n")), "{event:?} keeps its other lines: {out:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_signed_thought_is_given_as_it_was_signed_and_sealed() {
+        let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
+        let left = Redactor::default().redact("jane@example.com", &mut placeholders).unwrap().into_inner();
+        let mut restoring = Restoring::new(way_back(placeholders));
+        let mut out = Vec::new();
+        let detail = |text: &str| serde_json::json!({"type": "reasoning.text", "text": text, "format": "anthropic-claude-v1", "index": 0});
+        let proof = serde_json::json!({"type": "reasoning.text", "signature": "c2ln", "format": "anthropic-claude-v1", "index": 0});
+        let (head, tail) = left.split_at(7);
+        let mut given = Vec::new();
+        for detail in [detail(head), detail(tail), proof] {
+            let chunk =
+                serde_json::json!({"choices": [{"index": 0, "delta": {"reasoning": detail["text"], "reasoning_details": [detail]}}]});
+            restoring.push(format!("data: {chunk}\n\n").as_bytes(), &mut out);
+        }
+        restoring.finish(&mut out);
+        let mut reasoning = String::new();
+        for event in
+            String::from_utf8(out).unwrap().split("\n\n").filter_map(|e| serde_json::from_str::<Value>(e.strip_prefix("data: ")?).ok())
+        {
+            let delta = &event["choices"][0]["delta"];
+            reasoning.push_str(delta["reasoning"].as_str().unwrap_or_default());
+            given.extend(delta["reasoning_details"].as_array().cloned().unwrap_or_default());
+        }
+        assert_eq!(reasoning, "jane@example.com", "what people read has its values");
+        let text: String = given.iter().filter_map(|d| d["text"].as_str()).collect();
+        assert_eq!(text, left);
+        let body = serde_json::json!({"messages": [{"role": "assistant", "reasoning_details": given}]}).to_string();
+        let (body, relayed) = signed::open(&PlaceholderKey::from_bytes([4; 32]), &body).unwrap();
+        assert!(relayed.has(&[
+            Step::Member("messages"),
+            Step::Item(0),
+            Step::Member("reasoning_details"),
+            Step::Item(0),
+            Step::Member("text")
+        ]));
+        assert!(body.contains("c2ln") && !body.contains("relayed_"), "{body}");
     }
 
     #[test]

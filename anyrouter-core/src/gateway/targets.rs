@@ -41,7 +41,8 @@ pub(super) struct UnknownProvider {
 
 impl UnknownProvider {
     pub(super) fn warning(&self) -> String {
-        let hint = self.near.as_ref().map_or_else(|| "GET /api/v1/providers lists them".to_owned(), |near| format!("did you mean `{near}`?"));
+        let hint =
+            self.near.as_ref().map_or_else(|| "GET /api/v1/providers lists them".to_owned(), |near| format!("did you mean `{near}`?"));
         format!("`{}` names `{}`, and no provider here is called so; {hint}", self.param, self.name)
     }
 }
@@ -79,12 +80,7 @@ impl Targets {
 }
 
 /// Resolves the names and the wishes of a request.
-pub(super) fn resolve(
-    request: &ChatRequest,
-    world: &World,
-    pin: Option<&str>,
-    identifiers: &Identifiers,
-) -> Result<Targets, ApiError> {
+pub(super) fn resolve(request: &ChatRequest, world: &World, pin: Option<&str>, identifiers: &Identifiers) -> Result<Targets, ApiError> {
     let catalog = world.catalog.catalog();
     if request.preset.is_some() {
         return Err(invalid(RequestFault::member("preset", NO_PRESETS)));

@@ -22,7 +22,9 @@ use super::{
     Finding, Kind, Label,
     json::escape,
     redactor::Cut,
+    spelling::{Spelt, Whole, spelt},
     strings::{Stood, Strings, needs_escapes},
+    urls::{self, Urls},
 };
 
 /// The key of an account's, or a session's, placeholders.
@@ -38,7 +40,7 @@ impl std::fmt::Debug for PlaceholderKey {
 /// Characters of an identifier: digits and small letters without `i`, `l`, `o`, `u` (Crockford's Base32).
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// Whether a byte is one of them, or its capital.
-fn is_id(byte: u8) -> bool {
+pub(crate) fn is_id(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() && !matches!(byte | 0x20, b'i' | b'l' | b'o' | b'u')
 }
 
@@ -65,6 +67,14 @@ impl PlaceholderKey {
         }
     }
 
+    /// The beginning of a seal: a keyed hash of a text, which may come in pieces, and of what vouches for it.
+    pub(crate) fn seal(&self) -> SealedText {
+        SealedText(self.keyed().map(|mut keyed| {
+            keyed.update(b"seal");
+            keyed
+        }))
+    }
+
     /// A MAC over parts, each behind its length, so that no two lists of parts are the same bytes.
     fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         self.keyed().map_or([0; 32], |keyed| mac(keyed, parts))
@@ -78,6 +88,34 @@ impl PlaceholderKey {
     /// A keyed hash that takes a value's place for good: stable under this key, and restored by nobody.
     pub(crate) fn hash(&self, label: &str, value: &str) -> String {
         self.keyed().map(|keyed| placeholder(keyed, "hash", label, value)).unwrap_or_default()
+    }
+}
+
+/// A text that is being sealed.
+#[derive(Clone)]
+pub(crate) struct SealedText(Option<Hmac<Sha256>>);
+
+impl SealedText {
+    /// The next piece of the text.
+    pub(crate) fn push(&mut self, text: &str) {
+        if let Some(keyed) = &mut self.0 {
+            keyed.update(text.as_bytes());
+        }
+    }
+
+    /// The seal of the text with its proof: 128 bits in hexadecimal; empty without a key.
+    pub(crate) fn finish(self, proof: &str) -> String {
+        let Some(mut keyed) = self.0 else { return String::new() };
+        // No text has this byte.
+        keyed.update(&[0xff]);
+        keyed.update(proof.as_bytes());
+        keyed.finalize().into_bytes().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether this is the seal; compared in constant time.
+    pub(crate) fn is(self, proof: &str, seal: &str) -> bool {
+        let expected = self.finish(proof);
+        !expected.is_empty() && bool::from(subtle::ConstantTimeEq::ct_eq(expected.as_bytes(), seal.as_bytes()))
     }
 }
 
@@ -106,6 +144,8 @@ pub(crate) struct Value {
     pub(crate) text: Zeroizing<String>,
     /// How it stood in JSON that is part of a text.
     stood: Stood,
+    /// It stood in a URL's query as it is.
+    is_in_query: bool,
     /// It was a number in JSON.
     pub(crate) is_number: bool,
 }
@@ -116,9 +156,47 @@ impl Value {
         if let Stood::Escaped(reading) = &self.stood { reading } else { &self.text }
     }
 
+    /// As it is spelt in a URL's query.
+    pub(crate) fn in_query(&self) -> Cow<'_, str> {
+        if self.is_in_query { Cow::Borrowed(&self.text) } else { urls::encode(self.reading()) }
+    }
+
     /// As it is spelt in a string of JSON that is part of a text: as it stood there, if it did.
     pub(crate) fn in_string(&self) -> Cow<'_, str> {
         if self.stood == Stood::Elsewhere { escape(&self.text) } else { Cow::Borrowed(&self.text) }
+    }
+}
+
+/// Whether the place where a value stands says how it is spelt.
+fn is_spelt_by_place(value: &str) -> bool {
+    needs_escapes(value) || urls::needs_encoding(value)
+}
+
+/// What is known of a place from the text before it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Passed {
+    strings: Strings,
+    urls: Urls,
+}
+
+impl Passed {
+    fn pass(&mut self, text: &str) {
+        self.strings.pass(text);
+        self.urls.pass(text);
+    }
+
+    fn pass_value(&mut self) {
+        self.strings.pass_value();
+    }
+
+    /// Notes how a value stands here.
+    fn note(&self, known: &mut Value) {
+        known.is_in_query |= self.urls.is_in_query();
+        if needs_escapes(&known.text)
+            && let stood @ (Stood::Escaped(_) | Stood::Bare) = Stood::of(&known.text, self.strings)
+        {
+            known.stood = stood;
+        }
     }
 }
 
@@ -149,6 +227,9 @@ pub struct Revealed {
     /// It stood there without the escapes that JSON has for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_bare: bool,
+    /// It stood in a URL's query as it is, and is not encoded there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_in_query: bool,
     /// It was a number in JSON, and becomes one again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_number: bool,
@@ -205,7 +286,7 @@ impl Placeholders {
     }
 
     /// How many values were taken out, by label. Nothing in it tells what they were.
-    pub fn counts(&self) -> &BTreeMap<String, u64> {
+    pub const fn counts(&self) -> &BTreeMap<String, u64> {
         &self.counts
     }
 
@@ -215,6 +296,7 @@ impl Placeholders {
             value: value.text.to_string(),
             reading: if let Stood::Escaped(reading) = &value.stood { Some(reading.to_string()) } else { None },
             is_bare: value.stood == Stood::Bare,
+            is_in_query: value.is_in_query,
             is_number: value.is_number,
         };
         self.values.iter().map(|(placeholder, value)| (placeholder.clone(), revealed(value))).collect()
@@ -223,7 +305,7 @@ impl Placeholders {
     /// What was revealed, to be restored elsewhere. Names that are no placeholders are passed over.
     pub fn from_revealed(revealed: BTreeMap<String, Revealed>) -> Self {
         let mut it = Self::new(PlaceholderKey::from_bytes([0; 32]));
-        for (placeholder, Revealed { value, reading, is_bare, is_number }) in revealed {
+        for (placeholder, Revealed { value, reading, is_bare, is_in_query, is_number }) in revealed {
             let Some((label, _)) = placeholder.rsplit_once('_').filter(|(_, id)| id.len() == ID && id.bytes().all(is_id)) else { continue };
             it.add_label(label);
             let stood = match reading {
@@ -231,7 +313,7 @@ impl Placeholders {
                 None if is_bare => Stood::Bare,
                 None => Stood::Elsewhere,
             };
-            it.values.insert(placeholder, Value { text: Zeroizing::new(value), stood, is_number });
+            it.values.insert(placeholder, Value { text: Zeroizing::new(value), stood, is_in_query, is_number });
         }
         it
     }
@@ -271,7 +353,8 @@ impl Placeholders {
             known.placeholder = Some(placeholder.clone());
         }
         if !self.values.contains_key(&placeholder) {
-            self.values.insert(placeholder.clone(), Value { text: Zeroizing::new(value.to_owned()), stood: Stood::Elsewhere, is_number });
+            let value = Value { text: Zeroizing::new(value.to_owned()), stood: Stood::Elsewhere, is_in_query: false, is_number };
+            self.values.insert(placeholder.clone(), value);
             self.add_label(label);
         }
         placeholder
@@ -281,36 +364,33 @@ impl Placeholders {
     /// which `reading` tells how a part reads.
     pub(super) fn note_places<'t>(&mut self, cuts: &[Cut], spelt: &'t str, reading: impl Fn(&'t str) -> Cow<'t, str>) {
         let part = |start: usize, end: usize| spelt.get(start..end).unwrap_or_default();
-        if !cuts.iter().any(|c| needs_escapes(part(c.start, c.end))) {
+        if !cuts.iter().any(|c| is_spelt_by_place(part(c.start, c.end))) {
             return;
         }
-        self.note_places_from(&mut Strings::default(), cuts, spelt, 0..spelt.len(), reading);
+        self.note_places_from(&mut Passed::default(), cuts, spelt, 0..spelt.len(), reading);
     }
 
     /// The same for the placeholders of a text that nothing more is taken out of.
     pub(super) fn note_places_in(&mut self, left: &str) {
-        if !self.values.values().any(|v| needs_escapes(&v.text)) {
+        if !self.values.values().any(|v| is_spelt_by_place(&v.text)) {
             return;
         }
-        let mut strings = Strings::default();
+        let mut place = Passed::default();
         let mut done = 0;
         for (start, end) in self.spans(left) {
-            strings.pass(left.get(done..start).unwrap_or_default());
-            let name = left.get(start..end).unwrap_or_default();
-            if let Some(known) = self.values.get_mut(name).filter(|v| needs_escapes(&v.text))
-                && let stood @ (Stood::Escaped(_) | Stood::Bare) = Stood::of(&known.text, strings)
-            {
-                known.stood = stood;
+            place.pass(left.get(done..start).unwrap_or_default());
+            if let Some(known) = self.values.get_mut(left.get(start..end).unwrap_or_default()) {
+                place.note(known);
             }
-            strings.pass_value();
+            place.pass_value();
             done = end;
         }
     }
 
-    /// The same for a part of a text that goes on, of which `strings` knows what came before.
+    /// The same for a part of a text that goes on, of which `place` knows what came before.
     pub(super) fn note_places_from<'t>(
         &mut self,
-        strings: &mut Strings,
+        place: &mut Passed,
         cuts: &[Cut],
         spelt: &'t str,
         range: Range<usize>,
@@ -319,26 +399,21 @@ impl Placeholders {
         let part = |start: usize, end: usize| spelt.get(start..end).unwrap_or_default();
         let mut done = range.start;
         for cut in cuts {
-            strings.pass(&reading(part(done, cut.start)));
-            let value = reading(part(cut.start, cut.end));
-            if needs_escapes(&value)
-                && let Some(known) = self.values.get_mut(&cut.by)
-                && let stood @ (Stood::Escaped(_) | Stood::Bare) = Stood::of(&value, *strings)
-            {
-                known.stood = stood;
+            place.pass(&reading(part(done, cut.start)));
+            if let Some(known) = self.values.get_mut(&cut.by) {
+                place.note(known);
             }
-            strings.pass_value();
+            place.pass_value();
             done = cut.end;
         }
-        strings.pass(&reading(part(done, range.end)));
+        place.pass(&reading(part(done, range.end)));
     }
 
-    /// The placeholder at the beginning of `text`, in any case, as models write it: its length, and its value.
-    pub(crate) fn at(&self, text: &str) -> Option<(usize, &Value)> {
+    /// The placeholder at the beginning of `text`, as models spell it, and its value.
+    pub(crate) fn at(&self, text: &str) -> Option<(Whole, &Value)> {
         self.labels.iter().find_map(|label| {
-            let Spelt::Whole(length) = spelt(text.as_bytes(), label) else { return None };
-            let id = text.get(length - ID..length)?.to_ascii_lowercase();
-            Some((length, self.values.get(&format!("{label}_{id}"))?))
+            let Spelt::Whole(whole) = spelt(text, label) else { return None };
+            Some((whole, self.values.get(&format!("{label}_{}", std::str::from_utf8(&whole.id).ok()?))?))
         })
     }
 
@@ -364,30 +439,25 @@ impl Placeholders {
 
     /// Where in `text` placeholders stand that would be restored.
     pub(crate) fn spans(&self, text: &str) -> Vec<(usize, usize)> {
-        let bytes = text.as_bytes();
         let mut spans: Vec<(usize, usize)> = Vec::new();
         if !self.may_be_in(text) {
             return spans;
         }
-        for joint in memchr::memchr3_iter(b'_', b'-', b' ', bytes) {
-            let id = bytes.get(joint + 1..joint + 1 + ID).unwrap_or_default();
-            if id.len() < ID || !id.iter().all(|b| is_id(*b)) {
-                continue;
-            }
-            let end = bytes.get(joint).map_or(joint, |byte| before_escapes(bytes, joint, *byte));
-            let found = self.labels.iter().find_map(|label| {
-                let start = label_before(bytes, end, label)?;
-                let (length, _) = text.get(start..).and_then(|t| self.at(t))?;
-                Some((start, start + length))
-            });
-            if let Some(span) = found.filter(|s| spans.last().is_none_or(|l| l.1 <= s.0)) {
-                spans.push(span);
+        let mut at = 0;
+        while let Some(byte) = text.as_bytes().get(at) {
+            let begins = self.labels.iter().any(|l| l.as_bytes().first().is_some_and(|f| f.eq_ignore_ascii_case(byte)));
+            match text.get(at..).filter(|_| begins).and_then(|rest| self.at(rest)) {
+                Some((whole, _)) => {
+                    spans.push((at, at + whole.length));
+                    at += whole.length;
+                }
+                None => at += 1,
             }
         }
         spans
     }
 
-    /// Whether one may stand in `text`: the first word of a label does, in any case, or an escape that may spell one.
+    /// Whether one may stand in `text`: the first word of a label does, in any case, an escape that may spell one, or what is not seen.
     pub(crate) fn may_be_in(&self, text: &str) -> bool {
         let bytes = text.as_bytes();
         let stands = |label: &String| {
@@ -396,12 +466,14 @@ impl Placeholders {
             let begins = memchr::memchr2_iter(first, first.to_ascii_lowercase(), bytes);
             begins.into_iter().any(|at| bytes.get(at..at + label.len()).is_some_and(|t| t.eq_ignore_ascii_case(label.as_bytes())))
         };
-        self.labels.iter().any(stands) || memchr::memmem::find(bytes, b"\\u00").is_some()
+        self.labels.iter().any(stands)
+            || !self.labels.is_empty()
+                && (memchr::memchr3(0xc2, 0xe2, 0xef, bytes).is_some() || memchr::memmem::find(bytes, b"\\u").is_some())
     }
 
     /// Whether `text` may be the beginning of a placeholder that goes on behind it.
     pub(crate) fn may_begin(&self, text: &str) -> bool {
-        self.labels.iter().any(|label| spelt(text.as_bytes(), label) == Spelt::Beginning)
+        self.labels.iter().any(|label| spelt(text, label) == Spelt::Beginning)
     }
 }
 
@@ -448,61 +520,6 @@ impl Known {
             Search::Many(values) => values.find_iter(text).filter_map(|m| finding(m.pattern().as_usize(), m.start(), m.end())).collect(),
         }
     }
-}
-
-/// The longest placeholder in bytes, its `\_` and the quotes of a number's included: what a stream holds back at most.
-pub(crate) const LONGEST: usize = LONGEST_LABEL + 2 + ID + 2;
-/// Backslashes that may stand before a `_`: one in Markdown, doubled with each document in a string.
-const ESCAPES: usize = 4;
-
-/// What begins like a placeholder.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Spelt {
-    /// One of so many bytes.
-    Whole(usize),
-    /// All that there is may be the beginning of one.
-    Beginning,
-    /// Something else.
-    Other,
-}
-
-/// How `text` begins: as a placeholder with this label, in any case, each `_` of it as models write it: `\_` as in Markdown, `-`, or a space.
-fn spelt(text: &[u8], label: &str) -> Spelt {
-    let mut at = 0;
-    for expected in label.bytes().chain([b'_']) {
-        let rest = text.get(at..).unwrap_or_default();
-        let escapes = rest.iter().take(ESCAPES).take_while(|b| expected == b'_' && **b == b'\\').count();
-        at += escapes + 1;
-        match rest.get(escapes) {
-            None => return Spelt::Beginning,
-            Some(b'-' | b' ') if expected == b'_' && escapes == 0 => {}
-            Some(b) if b.eq_ignore_ascii_case(&expected) => {}
-            Some(_) => return Spelt::Other,
-        }
-    }
-    let rest = text.get(at..).unwrap_or_default();
-    match rest.iter().take(ID).take_while(|b| is_id(**b)).count() {
-        ID => Spelt::Whole(at + ID),
-        n if n == rest.len() => Spelt::Beginning,
-        _ => Spelt::Other,
-    }
-}
-
-/// Where a label begins that ends before `end`, spelt as above.
-fn label_before(bytes: &[u8], end: usize, label: &str) -> Option<usize> {
-    let before = bytes.get(..end)?;
-    label.bytes().rev().try_fold(end, |end, expected| {
-        let at = end.checked_sub(1)?;
-        let byte = *before.get(at)?;
-        let is_same = byte.eq_ignore_ascii_case(&expected) || expected == b'_' && matches!(byte, b'-' | b' ');
-        is_same.then(|| if expected == b'_' { before_escapes(before, at, byte) } else { at })
-    })
-}
-
-/// Where the backslashes before this byte begin, if it is a `_`.
-fn before_escapes(bytes: &[u8], at: usize, byte: u8) -> usize {
-    let before = bytes.get(..at).unwrap_or_default();
-    at - before.iter().rev().take(ESCAPES).take_while(|b| byte == b'_' && **b == b'\\').count()
 }
 
 /// Where text has the form of a placeholder with one of the labels that there are. It is never taken for a value.

@@ -1,15 +1,17 @@
 //! The way back: placeholders in answers become the values that they stand for, in whole text, in JSON, and in streams at whatever split.
 //!
-//! A placeholder is known again in capitals or small letters, with `\_`, `-` or a space for each `_`. One that is cut, or whose
-//! label a model translated, is left as it is: what stays hidden by mistake does no harm. One that the client typed itself is restored only
-//! where it is one of this request's.
+//! A placeholder is known again in the spellings that models have for it (see `spelling`). One that is cut, or whose label a model
+//! translated, is left as it is: what stays hidden by mistake does no harm. One that the client typed itself is restored only where it is
+//! one of this request's. A value comes back as its place asks: escaped in a string of JSON, percent-encoded in a URL's query.
 
 use std::borrow::Cow;
 
 use super::{
     json::{LeafKind, NESTED, escape, looks_like_json, unescape, walk},
-    placeholder::{LONGEST, Placeholders, Value},
+    placeholder::{Placeholders, Value},
+    spelling::LONGEST,
     strings::Strings,
+    urls::Urls,
 };
 
 /// What the text that is restored is part of.
@@ -21,17 +23,23 @@ pub enum Within {
     Json,
 }
 
-/// Restores a stream of text, piece by piece. It holds back what may be the beginning of a placeholder, until a piece decides: at most the
-/// length of the longest one, which is 46 bytes for a label of 32, and two more in JSON, where a number's placeholder stands in quotes.
+/// Restores a stream of text, piece by piece. It holds back what may be the beginning of a placeholder, until a piece decides: at most 176
+/// bytes, the longest spelling of the longest one.
 #[derive(Debug)]
 pub struct Restorer {
     held: String,
     place: Place,
 }
 
-/// Where in a text that is restored.
+/// Where in a text that is restored: what it is part of, and what came before.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+struct Place {
+    kind: PlaceKind,
+    urls: Urls,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum PlaceKind {
     /// In text, which may have JSON in it.
     Text(Strings),
     /// The same, where the text is a string of a document and spells nothing of its own.
@@ -41,27 +49,35 @@ enum Place {
 }
 
 impl Place {
+    fn new(kind: PlaceKind) -> Self {
+        Self { kind, urls: Urls::default() }
+    }
+
     fn pass(&mut self, text: &str) {
-        match self {
-            Self::Text(strings) | Self::Member(strings) => strings.pass(text),
-            Self::Json(quotes) => quotes.pass(text),
+        self.urls.pass(text);
+        match &mut self.kind {
+            PlaceKind::Text(strings) | PlaceKind::Member(strings) => strings.pass(text),
+            PlaceKind::Json(quotes) => quotes.pass(text),
         }
     }
 
     fn pass_value(&mut self) {
-        if let Self::Text(strings) | Self::Member(strings) = self {
+        if let PlaceKind::Text(strings) | PlaceKind::Member(strings) = &mut self.kind {
             strings.pass_value();
         }
     }
 
     /// A value as it is spelt here.
     fn spell<'a>(&self, value: &'a Value) -> Cow<'a, str> {
-        match self {
-            Self::Text(strings) | Self::Member(strings) if strings.is_within() => value.in_string(),
-            Self::Text(_) => Cow::Borrowed(&value.text),
-            Self::Member(_) => Cow::Borrowed(value.reading()),
-            Self::Json(quotes) => {
-                (0..=quotes.depth()).fold(Cow::Borrowed(value.reading()), |text, _| Cow::Owned(escape(&text).into_owned()))
+        let is_in_query = self.urls.is_in_query();
+        match self.kind {
+            PlaceKind::Text(_) | PlaceKind::Member(_) if is_in_query => value.in_query(),
+            PlaceKind::Text(strings) | PlaceKind::Member(strings) if strings.is_within() => value.in_string(),
+            PlaceKind::Text(_) => Cow::Borrowed(&value.text),
+            PlaceKind::Member(_) => Cow::Borrowed(value.reading()),
+            PlaceKind::Json(quotes) => {
+                let plain = if is_in_query { value.in_query() } else { Cow::Borrowed(value.reading()) };
+                (0..=quotes.depth()).fold(plain, |text, _| Cow::Owned(escape(&text).into_owned()))
             }
         }
     }
@@ -103,10 +119,10 @@ impl Restorer {
     /// A restorer at the beginning of a text.
     pub fn new(within: Within) -> Self {
         let place = match within {
-            Within::Text => Place::Text(Strings::default()),
-            Within::Json => Place::Json(Quotes::default()),
+            Within::Text => PlaceKind::Text(Strings::default()),
+            Within::Json => PlaceKind::Json(Quotes::default()),
         };
-        Self { held: String::new(), place }
+        Self { held: String::new(), place: Place::new(place) }
     }
 
     /// Takes the next piece, and appends to `out` what is sure.
@@ -138,7 +154,7 @@ impl Restorer {
 impl Placeholders {
     /// Restores whole text.
     pub fn restore(&self, text: &str) -> String {
-        self.restore_at(Place::Text(Strings::default()), text)
+        self.restore_at(Place::new(PlaceKind::Text(Strings::default())), text)
     }
 
     fn restore_at(&self, mut place: Place, text: &str) -> String {
@@ -168,7 +184,7 @@ impl Placeholders {
             let text = unescape(content);
             let (mut from, mut to) = (leaf.range.start, leaf.range.end);
             let restored = match self.at(&text) {
-                Some((length, value)) if numbers && length == text.len() && value.is_number && leaf.kind == LeafKind::String => {
+                Some((whole, value)) if numbers && whole.length == text.len() && value.is_number && leaf.kind == LeafKind::String => {
                     (from, to) = (from - 1, to + 1);
                     value.text.to_string()
                 }
@@ -181,9 +197,9 @@ impl Placeholders {
                 }
                 _ => {
                     // A member that is a value as a whole has it as it reads.
-                    let is_whole = self.at(&text).is_some_and(|(length, _)| length == text.len());
-                    let place = if depth > 0 && is_whole { Place::Member } else { Place::Text };
-                    let restored = self.restore_at(place(Strings::default()), &text);
+                    let is_whole = self.at(&text).is_some_and(|(whole, _)| whole.length == text.len());
+                    let kind = if depth > 0 && is_whole { PlaceKind::Member } else { PlaceKind::Text };
+                    let restored = self.restore_at(Place::new(kind(Strings::default())), &text);
                     if restored == text {
                         return;
                     }
@@ -208,7 +224,7 @@ fn restore_up_to(placeholders: &Placeholders, text: &str, place: &mut Place, end
         out.push_str(text);
         return text.len();
     }
-    let is_json = matches!(place, Place::Json(_));
+    let is_json = matches!(place.kind, PlaceKind::Json(_));
     let mut copied = 0;
     let mut at = 0;
     let bytes = text.as_bytes();
@@ -220,7 +236,8 @@ fn restore_up_to(placeholders: &Placeholders, text: &str, place: &mut Place, end
         // Before a number's placeholder in JSON stands a quote that goes with it.
         let quoted = is_json && rest.starts_with('"');
         let body = if quoted { rest.get(1..).unwrap_or_default() } else { rest };
-        if let Some((length, value)) = placeholders.at(body) {
+        if let Some((whole, value)) = placeholders.at(body) {
+            let length = whole.length;
             let close = bytes.get(at + usize::from(quoted) + length);
             if quoted && value.is_number {
                 if close.is_none() && !ended {
@@ -240,7 +257,11 @@ fn restore_up_to(placeholders: &Placeholders, text: &str, place: &mut Place, end
                 let passed = text.get(copied..at).unwrap_or_default();
                 place.pass(passed);
                 out.push_str(passed);
+                // Markdown's marks go around the value.
+                let marks = |(start, end)| body.get(start..end).unwrap_or_default();
+                out.push_str(marks(whole.opening));
                 out.push_str(&place.spell(value));
+                out.push_str(marks(whole.closing));
                 place.pass_value();
                 at += length;
                 copied = at;
@@ -256,4 +277,55 @@ fn restore_up_to(placeholders: &Placeholders, text: &str, place: &mut Place, end
     place.pass(passed);
     out.push_str(passed);
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::{PlaceholderKey, Redactor};
+
+    fn redacted(text: &str) -> (String, Placeholders) {
+        let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
+        let left = Redactor::default().redact(text, &mut placeholders).unwrap().into_inner();
+        (left, placeholders)
+    }
+
+    #[test]
+    fn what_models_rewrite_is_restored() {
+        let (left, placeholders) = redacted("jane@example.com");
+        let (label, id) = left.split_once('_').unwrap();
+        for (rewritten, restored) in [
+            (format!("{label}\u{2011}{id}"), "jane@example.com"),
+            (format!("{label}{id}"), "jane@example.com"),
+            (format!("**{label}**_{id}"), "**jane@example.com**"),
+            (format!("{label}_**{id}**"), "**jane@example.com**"),
+            (format!("{label}%5F{id}"), "jane@example.com"),
+            (format!("{label}&#95;{id}!"), "jane@example.com!"),
+            (format!("E\u{200b}MAIL_{id}"), "jane@example.com"),
+            (format!("{label}_\n{id}"), "jane@example.com"),
+            (format!("<https://x.example/?to={left}&b=1>"), "<https://x.example/?to=jane%40example.com&b=1>"),
+            (format!("https://x.example/{left}"), "https://x.example/jane@example.com"),
+        ] {
+            assert_eq!(placeholders.restore(&rewritten), restored, "{rewritten:?}");
+            for cut in (0..rewritten.len()).filter(|i| rewritten.is_char_boundary(*i)) {
+                let mut restorer = Restorer::new(Within::Text);
+                let mut out = String::new();
+                restorer.push(&placeholders, &rewritten[..cut], &mut out);
+                restorer.push(&placeholders, &rewritten[cut..], &mut out);
+                restorer.finish(&placeholders, &mut out);
+                assert_eq!(out, restored, "{rewritten:?} cut at {cut}");
+            }
+            let json = serde_json::json!({ "content": rewritten }).to_string();
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&placeholders.restore_answer(&json)).unwrap()["content"], restored);
+        }
+    }
+
+    #[test]
+    fn a_value_that_stood_in_a_query_comes_back_as_it_stood() {
+        for text in ["https://x.example/?to=jane@example.com", "https://x.example/?to=jane%40example.com&a=1"] {
+            let (left, placeholders) = redacted(text);
+            assert_ne!(left, text);
+            assert_eq!(placeholders.restore(&left), text);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Blocked, Placeholders, Redactor, redactor::splice, strings::Strings};
+use super::{Blocked, Placeholders, Redactor, placeholder::Passed, redactor::splice};
 
 /// What a stream holds back before it decides, in bytes: the longest value, and what is read behind one.
 pub const HOLD: usize = 9 * 1024;
@@ -22,7 +22,7 @@ pub struct StreamRedactor<'a> {
     /// The buffer was written up to here.
     written: usize,
     /// What is known of what was written.
-    strings: Strings,
+    place: Passed,
     /// So long it was when no place to cut it was found.
     tried: usize,
 }
@@ -30,7 +30,7 @@ pub struct StreamRedactor<'a> {
 impl<'a> StreamRedactor<'a> {
     /// At the beginning of a text.
     pub fn new(redactor: &'a Redactor) -> Self {
-        Self { redactor, buffer: String::new(), written: 0, strings: Strings::default(), tried: 0 }
+        Self { redactor, buffer: String::new(), written: 0, place: Passed::default(), tried: 0 }
     }
 
     /// Takes the next piece, and appends to `out` what is sure.
@@ -72,7 +72,7 @@ impl<'a> StreamRedactor<'a> {
         };
         let within: Vec<_> = found.into_iter().filter(|f| f.start >= self.written && f.end <= cut).collect();
         let cuts = self.redactor.cut_all(&self.buffer, &within, placeholders)?;
-        placeholders.note_places_from(&mut self.strings, &cuts, &self.buffer, self.written..cut, Cow::Borrowed);
+        placeholders.note_places_from(&mut self.place, &cuts, &self.buffer, self.written..cut, Cow::Borrowed);
         out.push_str(&splice(&self.buffer, self.written..cut, &cuts));
         let keep = cut.saturating_sub(CONTEXT);
         let keep = (keep..=cut).find(|at| self.buffer.is_char_boundary(*at)).unwrap_or(cut);

@@ -95,6 +95,11 @@ impl Splitter {
         Ok(())
     }
 
+    /// What was begun and never finished.
+    pub fn into_rest(self) -> Vec<u8> {
+        self.held
+    }
+
     /// Whether an event was begun and not finished.
     pub fn is_within(&self) -> bool {
         self.held.iter().any(|b| !matches!(b, b'\r' | b'\n'))

@@ -335,7 +335,8 @@ fn what_is_not_there_is_a_404_in_the_contracts_shape() {
     assert_eq!(server.request("POST", "/images/generations").json(&json!({})).send().unwrap().status(), 410);
     assert_eq!(server.request("DELETE", "/models").send().unwrap().status(), 405);
     let root = server.base.replace("/api/v1", "");
-    for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/metrics", 200), ("/v1/models", 200), ("/api/v1/health", 200), ("/", 200), ("/x", 404)]
+    for (path, status) in
+        [("/healthz", 200), ("/readyz", 200), ("/metrics", 200), ("/v1/models", 200), ("/api/v1/health", 200), ("/", 200), ("/x", 404)]
     {
         assert_eq!(server.http.get(format!("{root}{path}")).send().unwrap().status(), status, "{path}");
     }

@@ -206,7 +206,10 @@ fn one_key_does_not_exhaust_the_memory_and_another_key_is_served_meanwhile() {
 
     // Bodies of 30 MB that are held open: what does not fit is told so, with a time.
     let head = |length: usize| {
-        format!("POST /api/v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: {length}\r\n\r\n", server.key)
+        format!(
+            "POST /api/v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: {length}\r\n\r\n",
+            server.key
+        )
     };
     let piece = vec![b' '; 4 << 20];
     let held: Vec<TcpStream> = (0..20)

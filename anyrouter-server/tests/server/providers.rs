@@ -38,8 +38,21 @@ fn a_stream_that_fails_before_it_gave_anything_is_answered_by_another_endpoint()
         ("openai_chat", vec![ROLE, r#"data: {"error":{"message":"secret","code":503}}"#]),
         ("openai_chat", vec![azure, ROLE, r#"data: {"error":{"message":"secret"}}"#]),
         ("openai_chat", vec![ROLE]),
-        ("anthropic_messages", vec![r#"data: {"type":"message_start","message":{"id":"m"}}"#, r#"data: {"type":"error","error":{"type":"overloaded_error","message":"secret"}}"#]),
-        ("anthropic_messages", vec![r#"data: {"type":"message_start","message":{"id":"m"}}"#, "event: ping\ndata: {\"type\":\"ping\"}", r#"data: {"type":"message_stop"}"#]),
+        (
+            "anthropic_messages",
+            vec![
+                r#"data: {"type":"message_start","message":{"id":"m"}}"#,
+                r#"data: {"type":"error","error":{"type":"overloaded_error","message":"secret"}}"#,
+            ],
+        ),
+        (
+            "anthropic_messages",
+            vec![
+                r#"data: {"type":"message_start","message":{"id":"m"}}"#,
+                "event: ping\ndata: {\"type\":\"ping\"}",
+                r#"data: {"type":"message_stop"}"#,
+            ],
+        ),
     ] {
         let upstream = Upstream::start();
         upstream.on("f", vec![sse(&events)]);
@@ -131,20 +144,45 @@ fn a_plain_200_without_a_choice_or_with_an_error_is_answered_by_another_endpoint
 #[test]
 fn what_is_the_providers_is_tried_elsewhere_and_what_is_the_requests_is_not() {
     for (protocol, status, body, elsewhere) in [
-        ("openai_chat", 400, json!([{"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "API key not valid. Please pass a valid API key.", "details": [{"reason": "API_KEY_INVALID"}]}}]), true),
+        (
+            "openai_chat",
+            400,
+            json!([{"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "API key not valid. Please pass a valid API key.", "details": [{"reason": "API_KEY_INVALID"}]}}]),
+            true,
+        ),
         ("openai_chat", 400, json!({"code": "invalid-argument", "error": "Incorrect API key provided. You can obtain one"}), true),
-        ("openai_chat", 400, json!({"error": {"code": 400, "status": "FAILED_PRECONDITION", "message": "User location is not supported for the API use."}}), true),
+        (
+            "openai_chat",
+            400,
+            json!({"error": {"code": 400, "status": "FAILED_PRECONDITION", "message": "User location is not supported for the API use."}}),
+            true,
+        ),
         ("openai_chat", 403, json!({"error": {"code": "unsupported_country_region_territory", "type": "request_forbidden"}}), true),
         ("openai_chat", 498, json!({"error": {"code": "capacity_exceeded"}}), true),
         ("openai_chat", 413, json!({"error": {"type": "tokens", "code": "rate_limit_exceeded"}}), true),
         ("openai_chat", 424, json!({}), true),
         ("openai_chat", 524, json!({}), true),
         ("anthropic_messages", 529, json!({"type": "error", "error": {"type": "overloaded_error"}}), true),
-        ("anthropic_messages", 400, json!({"type": "error", "error": {"type": "invalid_request_error", "message": "You have reached your specified API usage limits. You will regain access on"}}), true),
+        (
+            "anthropic_messages",
+            400,
+            json!({"type": "error", "error": {"type": "invalid_request_error", "message": "You have reached your specified API usage limits. You will regain access on"}}),
+            true,
+        ),
         ("openai_chat", 400, json!({"error": {"code": "context_length_exceeded", "type": "invalid_request_error"}}), false),
-        ("openai_chat", 403, json!({"error": {"code": 403, "message": "flagged", "metadata": {"reasons": ["x"], "flagged_input": "Hello"}}}), false),
+        (
+            "openai_chat",
+            403,
+            json!({"error": {"code": 403, "message": "flagged", "metadata": {"reasons": ["x"], "flagged_input": "Hello"}}}),
+            false,
+        ),
         ("openai_chat", 400, json!({"error": {"code": "content_filter"}}), false),
-        ("openai_chat", 422, json!({"detail": [{"loc": ["body", "messages"], "type": "missing", "msg": "Field required", "input": "Hello"}]}), false),
+        (
+            "openai_chat",
+            422,
+            json!({"detail": [{"loc": ["body", "messages"], "type": "missing", "msg": "Field required", "input": "Hello"}]}),
+            false,
+        ),
     ] {
         let upstream = Upstream::start();
         upstream.on("f", vec![Act::Json(status, body.clone())]);
@@ -200,7 +238,11 @@ fn a_providers_wait_is_passed_on_in_every_form() {
         (vec![("retry-after-ms", "2500")], json!({}), 3),
         (vec![("retry-after", date)], json!({}), 86_400),
         (vec![("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "1m5s")], json!({}), 65),
-        (vec![], json!({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "48s"}]}}), 48),
+        (
+            vec![],
+            json!({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "48s"}]}}),
+            48,
+        ),
     ] {
         let upstream = Upstream::start();
         upstream.on("o", vec![Act::With(429, headers.clone(), body.to_string())]);
@@ -266,7 +308,12 @@ fn an_operators_own_facts_about_dialects_and_errors_come_first() {
     upstream.on("o", vec![Act::Json(418, json!({"error": {"code": "teapot"}})), Act::Json(200, completion("x"))]);
     let server = Setup::new()
         .more("[[fault]]\nclass = \"overloaded\"\nstatus = [418]\nwords = [\"teapot\"]\nsource = \"its manual\"\n")
-        .provider("own", "openai_chat", &upstream, &format!("dialect = {{ developer_role = false, max_tokens = \"max_completion_tokens\" }}\n{CLEAN}"))
+        .provider(
+            "own",
+            "openai_chat",
+            &upstream,
+            &format!("dialect = {{ developer_role = false, max_tokens = \"max_completion_tokens\" }}\n{CLEAN}"),
+        )
         .model("lab/x", &[("own", "o", "")])
         .start();
     assert_eq!(server.chat("lab/x", json!({})).status(), 503);

@@ -383,7 +383,7 @@ fn is_blank(quoted: &[u8]) -> bool {
 fn push_thoughts(out: &mut Vec<u8>, details: &[ReasoningDetail<'_>]) {
     for pieces in details.chunk_by(|a, b| a.kind == b.kind && a.index.is_some() && a.index == b.index) {
         let Some(first) = pieces.first().filter(|p| p.is_ours()) else { continue };
-        let signature = pieces.iter().find_map(|p| p.signature);
+        let signature = pieces.iter().find_map(|p| p.signature).filter(|s| s.get() != "\"\"");
         match (&*first.kind, signature, first.data) {
             ("reasoning.text", Some(signature), _) => {
                 comma(out);

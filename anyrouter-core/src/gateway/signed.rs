@@ -1,0 +1,261 @@
+//! Reasoning that a provider signed. It must come back to the provider byte for byte, so redaction leaves it alone both ways: the client
+//! sees its placeholders, and beside the provider's proof a seal, a keyed hash of both, that tells on the way back that this gateway
+//! relayed exactly this. Whoever signs a text himself gets it redacted, and its proof dropped.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use crate::redact::{PlaceholderKey, SealedText, Step};
+
+/// Members of a message whose entries may be signed.
+const LISTS: [&str; 3] = ["reasoning_details", "content", "thinking_blocks"];
+/// Members of such an entry that are its text.
+const TEXTS: [&str; 3] = ["text", "thinking", "summary"];
+/// Members that only the provider can read, wherever they stand in a message.
+const PROOFS: [&str; 7] =
+    ["data", "encrypted_content", "reasoning_opaque", "signature", "thoughtSignature", "thought_signature", "thought_signatures"];
+/// What may stand around them.
+const AROUND: [&str; 9] = [
+    "content",
+    "extra_content",
+    "function",
+    "google",
+    "provider_specific_fields",
+    "reasoning",
+    "reasoning_details",
+    "thinking_blocks",
+    "tool_calls",
+];
+/// What a seal begins with.
+const SEAL: &str = "relayed_";
+
+/// Whether this is what only a provider can read: never text that a person wrote.
+pub(super) fn is_proof(path: &[Step<'_>], content: &str) -> bool {
+    let [Step::Member("messages"), Step::Item(_), around @ .., Step::Member(last)] = path else { return false };
+    // Sound and files have their data deeper, under names that are not listed.
+    PROOFS.contains(last)
+        && around.iter().all(|step| match step {
+            Step::Item(_) => true,
+            Step::Member(name) => AROUND.contains(name),
+        })
+        && content.bytes().any(|b| b.is_ascii_alphabetic())
+        && content.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-.:~\\".contains(&b))
+}
+
+/// Whether an entry of an answer is signed, or will be once it is whole.
+pub(super) fn is_signed(entry: &Map<String, Value>) -> bool {
+    proof(entry).is_some() || entry.get("format").and_then(Value::as_str).is_some_and(|f| f.starts_with("anthropic"))
+}
+
+fn proof(entry: &Map<String, Value>) -> Option<&str> {
+    entry.get("signature").and_then(Value::as_str).filter(|s| !s.is_empty())
+}
+
+fn texts(entry: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    TEXTS.iter().filter_map(|name| entry.get(*name).and_then(Value::as_str))
+}
+
+/// A signed text that comes in pieces.
+pub(super) struct Signed {
+    sealed: SealedText,
+    /// The client saw it otherwise than the provider wrote it: it is no longer what was signed.
+    is_altered: bool,
+}
+
+impl Signed {
+    pub(super) fn new(key: &PlaceholderKey) -> Self {
+        Self { sealed: key.seal(), is_altered: false }
+    }
+
+    /// Takes in an entry's text as the provider wrote it.
+    pub(super) fn push(&mut self, entry: &Map<String, Value>) {
+        for text in texts(entry) {
+            self.sealed.push(text);
+        }
+    }
+
+    pub(super) const fn alter(&mut self) {
+        self.is_altered = true;
+    }
+
+    /// Puts the seal beside the proof, if the entry has it. It stands in `id`, which clients keep, behind the provider's own.
+    pub(super) fn seal(&self, entry: &mut Map<String, Value>) {
+        let Some(proof) = proof(entry).filter(|_| !self.is_altered) else { return };
+        let id = entry.get("id").and_then(Value::as_str).unwrap_or_default();
+        let sealed = format!("{id}{SEAL}{}", self.sealed.clone().finish(proof));
+        entry.insert("id".to_owned(), sealed.into());
+    }
+}
+
+/// Leaves the signed texts of a whole answer as the provider wrote them, and seals them.
+pub(super) fn keep_signed(key: &PlaceholderKey, written: &Value, restored: &mut Value) {
+    let count = written.get("choices").and_then(Value::as_array).map_or(0, Vec::len);
+    for choice in 0..count {
+        for list in LISTS {
+            let pointer = format!("/choices/{choice}/message/{list}");
+            let Some(Value::Array(written)) = written.pointer(&pointer) else { continue };
+            let Some(Value::Array(restored)) = restored.pointer_mut(&pointer) else { continue };
+            for (written, restored) in written.iter().zip(restored) {
+                if let (Value::Object(entry), true) = (written, written.as_object().is_some_and(|e| proof(e).is_some())) {
+                    let mut entry = entry.clone();
+                    let mut signed = Signed::new(key);
+                    signed.push(&entry);
+                    signed.seal(&mut entry);
+                    *restored = Value::Object(entry);
+                }
+            }
+        }
+    }
+}
+
+/// The texts of a request that this gateway relayed with their proofs.
+#[derive(Default)]
+pub(super) struct Relayed(BTreeSet<(usize, &'static str, usize)>);
+
+impl Relayed {
+    /// Whether a leaf is such a text.
+    pub(super) fn has(&self, path: &[Step<'_>]) -> bool {
+        let [Step::Member("messages"), Step::Item(message), Step::Member(list), Step::Item(entry), Step::Member(text)] = path else {
+            return false;
+        };
+        TEXTS.contains(text) && self.0.iter().any(|at| *at == (*message, *list, *entry))
+    }
+}
+
+/// Tells the signed texts of a request that were relayed from all others, which lose their proofs. The seals are taken off. Returns nothing
+/// where there is no proof: the body stays as it is.
+pub(super) fn open(key: &PlaceholderKey, body: &str) -> Option<(String, Relayed)> {
+    memchr::memmem::find(body.as_bytes(), b"\"signature\"")?;
+    let mut document: Value = serde_json::from_str(body).ok()?;
+    let mut relayed = Relayed::default();
+    let mut is_any = false;
+    let messages = document.get_mut("messages").and_then(Value::as_array_mut)?;
+    for (m, message) in messages.iter_mut().enumerate() {
+        for list in LISTS {
+            let Some(entries) = message.get_mut(list).and_then(Value::as_array_mut) else { continue };
+            let mut done = 0;
+            // A stream gave a text in pieces, which bear one index.
+            for length in entries.chunk_by(are_pieces).map(<[Value]>::len).collect::<Vec<_>>() {
+                let pieces = entries.get_mut(done..done + length).unwrap_or_default();
+                is_any |= open_pieces(key, pieces).is_some_and(|is_relayed| {
+                    relayed.0.extend((done..done + length).filter(|_| is_relayed).map(|entry| (m, list, entry)));
+                    true
+                });
+                done += length;
+            }
+        }
+    }
+    is_any.then(|| (document.to_string(), relayed))
+}
+
+fn are_pieces(a: &Value, b: &Value) -> bool {
+    let index = |entry: &Value| entry.get("index").and_then(Value::as_u64);
+    a.get("type") == b.get("type") && index(a).is_some() && index(a) == index(b)
+}
+
+/// Whether the pieces of a text were relayed with their proof; nothing, where they have none.
+fn open_pieces(key: &PlaceholderKey, pieces: &mut [Value]) -> Option<bool> {
+    let objects = || pieces.iter().filter_map(Value::as_object);
+    let proof = objects().find_map(proof)?;
+    let mut sealed = key.seal();
+    let mut is_empty = true;
+    for text in objects().flat_map(texts) {
+        is_empty &= text.is_empty();
+        sealed.push(text);
+    }
+    let is_seal = |entry: &Map<String, Value>| {
+        let id = entry.get("id").and_then(Value::as_str)?;
+        let seal = id.rsplit_once(SEAL)?.1;
+        Some(sealed.clone().is(proof, seal))
+    };
+    // A proof without a text vouches for what was left out.
+    let is_relayed = is_empty || objects().filter_map(is_seal).any(|is| is);
+    for entry in pieces.iter_mut().filter_map(Value::as_object_mut) {
+        if let Some((id, _)) = entry.get("id").and_then(Value::as_str).and_then(|id| id.rsplit_once(SEAL)) {
+            let id = id.to_owned();
+            if id.is_empty() {
+                entry.shift_remove("id");
+            } else {
+                entry.insert("id".to_owned(), id.into());
+            }
+        }
+        if !is_relayed {
+            entry.shift_remove("signature");
+        }
+    }
+    Some(is_relayed)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn key() -> PlaceholderKey {
+        PlaceholderKey::from_bytes([5; 32])
+    }
+
+    fn sent_back(details: &Value) -> (Value, Relayed) {
+        let body = json!({"messages": [{"role": "user"}, {"role": "assistant", "reasoning_details": details}]}).to_string();
+        let (body, relayed) = open(&key(), &body).unwrap();
+        (serde_json::from_str::<Value>(&body).unwrap()["messages"][1]["reasoning_details"].clone(), relayed)
+    }
+
+    fn is_kept(relayed: &Relayed, entry: usize) -> bool {
+        let list = Step::Member("reasoning_details");
+        relayed.has(&[Step::Member("messages"), Step::Item(1), list, Step::Item(entry), Step::Member("text")])
+    }
+
+    #[test]
+    fn a_signed_text_that_was_relayed_is_known_again() {
+        let entry = json!({"type": "reasoning.text", "text": "Mail EMAIL_1", "signature": "c2ln", "index": 0});
+        let answer = json!({"choices": [{"message": {"reasoning_details": [entry]}}]});
+        let mut restored = json!({"choices": [{"message": {"reasoning_details": [{"text": "Mail jane@example.com"}]}}]});
+        keep_signed(&key(), &answer, &mut restored);
+        let given = restored.pointer("/choices/0/message/reasoning_details").unwrap().clone();
+        assert_eq!(given[0]["text"], "Mail EMAIL_1", "the client sees what the provider signed");
+        let (sent, relayed) = sent_back(&given);
+        assert_eq!(sent, json!([entry]), "and it goes back as it was");
+        assert!(is_kept(&relayed, 0));
+    }
+
+    #[test]
+    fn a_text_in_pieces_is_known_by_all_of_it() {
+        let mut signed = Signed::new(&key());
+        let piece = |text: &str| json!({"type": "reasoning.text", "text": text, "index": 0});
+        for text in ["Let me", " see"] {
+            signed.push(piece(text).as_object().unwrap());
+        }
+        let mut last = json!({"type": "reasoning.text", "signature": "c2ln", "index": 0});
+        signed.seal(last.as_object_mut().unwrap());
+        let (_, relayed) = sent_back(&json!([piece("Let me"), piece(" see"), last]));
+        assert!(is_kept(&relayed, 0) && is_kept(&relayed, 1));
+        let (sent, relayed) = sent_back(&json!([piece("Let me"), piece(" be"), last]));
+        assert!(!is_kept(&relayed, 0), "another text is not what was signed");
+        assert!(sent.as_array().unwrap().iter().all(|e| e.get("signature").is_none()), "{sent}");
+    }
+
+    #[test]
+    fn a_proof_that_somebody_made_up_vouches_for_nothing() {
+        for id in [json!(null), json!("relayed_"), json!("relayed_00000000000000000000000000000000")] {
+            let (sent, relayed) = sent_back(&json!([{"type": "reasoning.text", "text": "x", "signature": "forged", "id": id}]));
+            assert!(!is_kept(&relayed, 0) && sent[0].get("signature").is_none(), "{sent}");
+        }
+    }
+
+    #[test]
+    fn what_only_the_provider_reads_is_told_from_what_a_person_wrote() {
+        use Step::{Item, Member};
+        let of = |rest: &[Step<'static>], content: &str| is_proof(&[&[Member("messages"), Item(1)], rest].concat(), content);
+        let google = [Member("tool_calls"), Item(0), Member("extra_content"), Member("google"), Member("thought_signature")];
+        assert!(of(&google, "CpcBAb4+9vv="));
+        assert!(of(&[Member("content"), Item(0), Member("data")], "EmwKAhgB"));
+        assert!(of(&[Member("reasoning_details"), Item(0), Member("signature")], "sk-ErUB"));
+        assert!(!of(&[Member("reasoning_details"), Item(0), Member("signature")], "jane@example.com"));
+        assert!(!of(&[Member("reasoning_details"), Item(0), Member("signature")], "4111111111111111"));
+        assert!(!of(&[Member("content"), Item(0), Member("input_audio"), Member("data")], "EmwKAhgB"));
+        assert!(!is_proof(&[Member("metadata"), Member("signature")], "EmwKAhgB"));
+    }
+}
