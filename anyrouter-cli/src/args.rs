@@ -96,6 +96,17 @@ pub(crate) struct Redact {
     /// `json` value as it is written in its line.
     #[arg(long)]
     pub(crate) spans: bool,
+    /// How --spans and --score read a line's `text`: by itself, or as the message of a chat request, which is how the gateway sees it. Both
+    /// find the same.
+    #[arg(long = "as", value_enum, default_value_t = As::Text)]
+    pub(crate) read_as: As,
+}
+
+/// How a line's text is read.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum As {
+    Text,
+    Chat,
 }
 
 #[derive(Arguments)]

@@ -13,7 +13,7 @@ use anyrouter_server::clock::SystemRandomness;
 use serde_json::{Value, json, value::RawValue};
 
 use crate::{
-    args::{Format, Redact},
+    args::{As, Format, Redact},
     client::Failure,
     follow::follow,
     score,
@@ -22,11 +22,11 @@ use crate::{
 /// Redacts standard input.
 pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
     if let Some(path) = &args.score {
-        return score::score(&Redactor::new(rules(&args)?), path, as_json);
+        return score::score(&Redactor::new(rules(&args)?), path, args.read_as, as_json);
     }
     let redactor = Redactor::new(rules(&args)?);
     if args.spans {
-        return spans(&redactor);
+        return spans(&redactor, args.read_as);
     }
     if args.map.is_some() && args.action.as_deref().is_some_and(|a| a != "placeholder") {
         return Err(Failure::Use("--map keeps what placeholders stand for, and with this --action there are none".to_owned()));
@@ -120,7 +120,7 @@ fn write_map(path: &std::path::Path, text: &str) -> Result<(), Failure> {
 }
 
 /// A line of JSON for each line of JSON.
-fn spans(redactor: &Redactor) -> Result<(), Failure> {
+fn spans(redactor: &Redactor, read_as: As) -> Result<(), Failure> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let bad = |e: &dyn std::fmt::Display| Failure::Use(format!("standard input, line {}: {e}", number + 1));
@@ -129,7 +129,7 @@ fn spans(redactor: &Redactor) -> Result<(), Failure> {
             continue;
         }
         let row: Row<'_> = serde_json::from_str(&line).map_err(|_| bad(&"it must be an object with `text`, a string, or `json`"))?;
-        let found = row.found(redactor).ok_or_else(|| bad(&"it has neither `text` nor `json`"))?;
+        let found = row.found(redactor, read_as).ok_or_else(|| bad(&"it has neither `text` nor `json`"))?;
         writeln!(out, "{}", json!({"id": row.id, "spans": found})).map_err(|e| bad(&e))?;
     }
     out.flush().map_err(|e| Failure::Use(format!("standard output: {e}")))
@@ -158,9 +158,9 @@ pub(crate) struct Span {
 
 impl Row<'_> {
     /// What is in its `text`, or in its `json`.
-    pub(crate) fn found(&self, redactor: &Redactor) -> Option<Vec<Finding>> {
+    pub(crate) fn found(&self, redactor: &Redactor, read_as: As) -> Option<Vec<Finding>> {
         if let Some(text) = &self.text {
-            return Some(redactor.find(text));
+            return Some(if read_as == As::Chat { find_in_chat(redactor, text) } else { redactor.find(text) });
         }
         let document = self.json?.get();
         match serde_json::from_str::<String>(document) {
@@ -168,6 +168,22 @@ impl Row<'_> {
             Err(_) => Some(redactor.find_json(document)),
         }
     }
+}
+
+/// What is in a text that is the message of a chat request, by places in the text.
+fn find_in_chat(redactor: &Redactor, text: &str) -> Vec<Finding> {
+    const HEAD: &str = r#"{"messages":[{"role":"user","content":""#;
+    let body = format!("{}{}}}]}}", &HEAD[..HEAD.len() - 1], json!(text));
+    let place = |at: usize| {
+        let before = body.get(HEAD.len()..at).unwrap_or_default();
+        serde_json::from_str::<String>(&format!("\"{before}\"")).map_or(0, |before| before.len())
+    };
+    let found = redactor.find_json(&body).into_iter().filter(|f| f.start >= HEAD.len());
+    let in_text = |mut finding: Finding| {
+        (finding.start, finding.end) = (place(finding.start), place(finding.end));
+        finding
+    };
+    found.map(in_text).collect()
 }
 
 /// The text with what was found in colour, and why below it.

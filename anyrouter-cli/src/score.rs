@@ -6,6 +6,7 @@ use anyrouter_core::redact::{Finding, Redactor};
 use serde_json::{Value, json};
 
 use crate::{
+    args::As,
     client::Failure,
     redact::{Row, Span},
     table::print_table,
@@ -44,13 +45,13 @@ fn family(label: &str) -> &str {
 }
 
 /// Scores the corpus in `path`: JSON lines as `--spans` reads them, with `spans` of their own.
-pub(crate) fn score(redactor: &Redactor, path: &Path, as_json: bool) -> Result<(), Failure> {
+pub(crate) fn score(redactor: &Redactor, path: &Path, read_as: As, as_json: bool) -> Result<(), Failure> {
     let wrong = |problem: &dyn std::fmt::Display| Failure::Use(format!("{}: {problem}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
     let mut counts: BTreeMap<String, Count> = BTreeMap::new();
     for (number, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
         let row: Row<'_> = serde_json::from_str(line).map_err(|e| wrong(&format!("line {}: {e}", number + 1)))?;
-        let found = row.found(redactor).ok_or_else(|| wrong(&format!("line {} has neither `text` nor `json`", number + 1)))?;
+        let found = row.found(redactor, read_as).ok_or_else(|| wrong(&format!("line {} has neither `text` nor `json`", number + 1)))?;
         let spans = row.spans.ok_or_else(|| wrong(&format!("line {} has no `spans` of {{start, end, label}}", number + 1)))?;
         compare(&spans, &found, &mut counts);
     }

@@ -48,6 +48,7 @@
 //! by are files in `redact/`, each with its sources. (In this project's terms it keeps P10, and the half of P01 that concerns providers.)
 #![allow(rustdoc::private_intra_doc_links)] // the rooms of this house
 
+mod captions;
 mod detect;
 mod document;
 mod engine;

@@ -38,9 +38,10 @@ use tower::ServiceExt as _;
 
 use crate::{
     api,
+    patient::Patient,
     quiet::Quietly,
     server::Server,
-    strict::{RawHead, Strict},
+    strict::{Refusals, Strict},
 };
 
 type Answer = Response<Either<AnswerBody, Body>>;
@@ -86,9 +87,9 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, tls: Optio
         };
         let _ = stream.set_nodelay(true);
         let (server, router) = (server.clone(), router.clone());
-        let raw = Arc::new(RawHead::new(server.clone()));
-        let expected = raw.clone();
-        let service = service_fn(move |request| answer(server.clone(), router.clone(), peer, expected.clone(), request));
+        let refusals = Arc::new(Refusals::new(server.clone()));
+        let patience = server.config().deadlines.idle;
+        let service = service_fn(move |request| answer(server.clone(), router.clone(), peer, request));
         let tls = tls.as_ref().map(|tls| tls.read().unwrap_or_else(PoisonError::into_inner).clone());
         let ((http1, http2), watcher, mut stopping) = (builders.clone(), graceful.watcher(), stopping.subscribe());
         tokio::spawn(Quietly::new(async move {
@@ -98,9 +99,9 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, tls: Optio
                 let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, Box::pin(tls.accept(stream))).await else { return };
                 let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 let _ = if is_http2 {
-                    Box::pin(watcher.watch(http2.serve_connection(TokioIo::new(stream), service))).await
+                    Box::pin(watcher.watch(http2.serve_connection(TokioIo::new(Patient::new(stream, patience)), service))).await
                 } else {
-                    let io = TokioIo::new(Strict::new(stream, raw));
+                    let io = TokioIo::new(Strict::new(Patient::new(stream, patience), refusals));
                     Box::pin(watcher.watch(http1.serve_connection(io, service))).await
                 };
                 return;
@@ -114,10 +115,12 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, tls: Optio
             });
             match is_http2.await {
                 Some(true) => {
-                    let _ = Box::pin(watcher.watch(http2.serve_connection(TokioIo::new(stream), service))).await;
+                    let _ = Box::pin(watcher.watch(http2.serve_connection(TokioIo::new(Patient::new(stream, patience)), service))).await;
                 }
                 Some(false) => {
-                    let _ = watcher.watch(http1.serve_connection(TokioIo::new(Strict::new(stream, raw)), service)).await;
+                    let _ = watcher
+                        .watch(http1.serve_connection(TokioIo::new(Strict::new(Patient::new(stream, patience), refusals)), service))
+                        .await;
                 }
                 None => {}
             }
@@ -144,20 +147,13 @@ async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
     Ok(false)
 }
 
-async fn answer(
-    server: Arc<Server>,
-    router: axum::Router,
-    peer: SocketAddr,
-    raw: Arc<RawHead>,
-    mut request: Request<Incoming>,
-) -> Result<Answer, Infallible> {
+async fn answer(server: Arc<Server>, router: axum::Router, peer: SocketAddr, mut request: Request<Incoming>) -> Result<Answer, Infallible> {
     let ip = client_ip(peer.ip(), request.headers(), &server);
     one_slash(request.uri_mut());
     let chat = matches!(request.uri().path(), "/api/v1/chat/completions" | "/v1/chat/completions");
     // Pages of any origin may use the API, and nothing else.
     let is_shared = is_api(request.uri().path());
     let rest = Rest::of(&request);
-    let length = length_on_the_wire(request.headers());
     let host_is_good = request.version() == Version::HTTP_2 || one_host(&request);
     let (parts, body) = request.into_parts();
     let lent = Lent(Arc::new(Mutex::new(body)));
@@ -183,9 +179,7 @@ async fn answer(
         let response = router.oneshot(request).await.unwrap_or_else(|e| match e {});
         response.map(Either::Right)
     };
-    if lent.spent(rest).await {
-        raw.next(length);
-    } else {
+    if !lent.spent(rest).await {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if is_shared {
@@ -222,18 +216,13 @@ fn one_slash(uri: &mut Uri) {
     *uri = Uri::from_parts(parts).unwrap_or_default();
 }
 
-/// The bytes of a body as they are sent, where the head says so.
-fn length_on_the_wire(headers: &HeaderMap) -> Option<u64> {
-    if headers.contains_key(header::TRANSFER_ENCODING) {
-        return None;
-    }
-    headers.get(header::CONTENT_LENGTH).map_or(Some(0), |v| v.to_str().ok()?.parse().ok())
-}
-
 /// Whether a request of HTTP/1 names its host once (RFC 9112, 3.2). One of HTTP/1.0 need not.
 fn one_host<B>(request: &Request<B>) -> bool {
-    match request.headers().get_all(header::HOST).iter().count() {
-        1 => true,
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let first = hosts.next();
+    let is_name = |host: &HeaderValue| host.to_str().is_ok_and(|h| h.parse::<http::uri::Authority>().is_ok());
+    match first.map_or(0, |_| 1 + hosts.count()) {
+        1 => first.is_some_and(is_name),
         0 => request.version() == Version::HTTP_10,
         _ => false,
     }
@@ -335,13 +324,16 @@ where
     }
     // Whoever gets here has a key that is good.
     let key = key(headers).and_then(|k| ApiKey::parse(k.expose())).map(|k| k.hash());
-    let take = async |bytes: usize| -> Result<Option<Held>, ApiError> {
+    let take = async |bytes: usize, held: &Option<Held>| -> Result<Option<Held>, ApiError> {
         let Some(key) = key.filter(|_| bytes > 0) else { return Ok(None) };
-        let take = server.gateway.budget().take(key, bytes.saturating_mul(WEIGHT));
+        let already = held.as_ref().map_or(0, Held::bytes);
+        let take = server.gateway.budget().take_more(key, already, bytes.saturating_mul(WEIGHT));
         tokio::time::timeout(config.deadlines.memory, take).await.map(Some).map_err(|_| no_memory())
     };
     let room = length.unwrap_or(STEP).min(limit);
-    let mut held = take(room).await?;
+    // A promise of many bytes takes no room: that goes to who begins to send them.
+    let mut held = if room <= STEP { take(room, &None).await? } else { None };
+    let room = room.min(STEP);
     let mut read = Vec::with_capacity(room);
     let mut body = std::pin::pin!(body);
     let whole = async {
@@ -352,12 +344,13 @@ where
                 return Err(too_large());
             }
             if read.len() + data.len() > read.capacity() {
-                let more = (read.capacity() * 2).max(read.len() + data.len()).min(limit) - read.capacity();
-                match (&mut held, take(more).await?) {
+                let needed = length.unwrap_or(read.capacity() * 2).max(read.len() + data.len()).min(limit);
+                let more_held = take(needed - held.as_ref().map_or(0, Held::bytes) / WEIGHT, &held).await?;
+                match (&mut held, more_held) {
                     (Some(held), Some(more)) => held.join(more),
                     (held, more) => *held = more,
                 }
-                read.reserve_exact(more);
+                read.reserve_exact(needed - read.len());
             }
             read.extend_from_slice(&data);
         }

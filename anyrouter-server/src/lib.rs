@@ -11,6 +11,7 @@ mod api;
 mod demo;
 mod http;
 mod observe;
+mod patient;
 mod quiet;
 mod startup;
 mod strict;

@@ -6,37 +6,24 @@
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use anyrouter_core::wire::error::ApiError;
+use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::server::Server;
 
-/// Whether the next bytes of a connection are a request's head.
-pub(crate) struct RawHead {
-    is_next: AtomicBool,
-    /// Bytes that were read behind the last head.
-    beyond: AtomicU64,
+/// Makes the responses to what the parser refuses.
+pub(crate) struct Refusals {
     server: Arc<Server>,
 }
 
-impl RawHead {
+impl Refusals {
     pub(crate) fn new(server: Arc<Server>) -> Self {
-        Self { is_next: AtomicBool::new(true), beyond: AtomicU64::new(0), server }
-    }
-
-    /// A request has been read to its end; its body had this many bytes on the wire, where that is known. Only where no byte behind it
-    /// has been read is the next one surely a head's first. Elsewhere the connection's later heads are not looked at.
-    pub(crate) fn next(&self, body: Option<u64>) {
-        if body == Some(self.beyond.load(Ordering::Relaxed)) {
-            self.is_next.store(true, Ordering::Relaxed);
-        }
+        Self { server }
     }
 
     /// The whole response in place of the parser's own, with this status.
@@ -59,53 +46,125 @@ impl RawHead {
     }
 }
 
+/// What the next bytes of a connection are (RFC 9112, 2.1 and 7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// A request's head.
+    Head,
+    /// So many bytes of its body.
+    Body(u64),
+    /// The line with a chunk's size.
+    Size,
+    /// So many bytes of a chunk, with the line end behind it.
+    Chunk(u64),
+    /// The lines behind the last chunk.
+    Trailer,
+}
+
 /// A connection, looked at.
 pub(crate) struct Strict<T> {
     inner: T,
-    head: Arc<RawHead>,
-    /// The last byte of a head that is not complete.
+    refusals: Arc<Refusals>,
+    next: Next,
+    /// The beginning of a line that is not complete, and how long it is so far.
+    line: SmallVec<[u8; 64]>,
+    length: usize,
     last: u8,
-    /// Bytes of its line that is not complete.
-    line: usize,
-    /// It has a line that is.
+    /// The head has a line that is complete.
     has_line: bool,
+    /// What it says of the body.
+    body: u64,
+    is_chunked: bool,
     /// What is written in place of the parser's own response, and how much of it was.
     refusal: Option<(Vec<u8>, usize)>,
 }
 
 impl<T> Strict<T> {
-    pub(crate) fn new(inner: T, head: Arc<RawHead>) -> Self {
-        Self { inner, head, last: 0, line: 0, has_line: false, refusal: None }
+    pub(crate) fn new(inner: T, refusals: Arc<Refusals>) -> Self {
+        Self {
+            inner,
+            refusals,
+            next: Next::Head,
+            line: SmallVec::new(),
+            length: 0,
+            last: 0,
+            has_line: false,
+            body: 0,
+            is_chunked: false,
+            refusal: None,
+        }
     }
 
     /// Looks at bytes that were read. A line end without its CR becomes a byte that no head may have: the parser refuses it.
     fn look(&mut self, bytes: &mut [u8]) {
-        if !self.head.is_next.load(Ordering::Relaxed) {
-            self.head.beyond.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            return;
-        }
-        let mut start = 0;
-        while let Some(at) = bytes.get(start..).and_then(|rest| memchr::memchr(b'\n', rest)).map(|i| start + i) {
-            let before = at.checked_sub(1).and_then(|i| bytes.get(i)).copied().unwrap_or(self.last);
-            if before != b'\r' {
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = bytes.len() - at;
+            if let Next::Body(left) | Next::Chunk(left) = &mut self.next {
+                let passed = rest.min(usize::try_from(*left).unwrap_or(rest));
+                *left -= passed as u64;
+                at += passed;
+                match self.next {
+                    Next::Body(0) => self.next = Next::Head,
+                    Next::Chunk(0) => self.next = Next::Size,
+                    _ => {}
+                }
+                continue;
+            }
+            let part = bytes.get(at..).unwrap_or_default();
+            let end = memchr::memchr(b'\n', part);
+            let part = part.get(..end.unwrap_or(rest)).unwrap_or_default();
+            let room = self.line.inline_size().saturating_sub(self.line.len());
+            self.line.extend_from_slice(part.get(..part.len().min(room)).unwrap_or_default());
+            self.length += part.len();
+            self.last = part.last().copied().unwrap_or(self.last);
+            at += part.len();
+            if end.is_none() {
+                return;
+            }
+            let is_bare = self.length == 0 || self.last != b'\r';
+            if is_bare && self.next == Next::Head {
                 if let Some(byte) = bytes.get_mut(at) {
                     *byte = 0;
                 }
                 return;
             }
-            let is_empty = self.line + (at - start) == 1;
-            (self.line, start) = (0, at + 1);
-            // An empty line ends the head; those before its first line are passed over.
-            if is_empty && self.has_line {
-                self.has_line = false;
-                self.head.beyond.store((bytes.len() - start) as u64, Ordering::Relaxed);
-                self.head.is_next.store(false, Ordering::Relaxed);
-                return;
-            }
-            self.has_line |= !is_empty;
+            at += 1;
+            self.end_line(self.length - usize::from(!is_bare));
         }
-        self.line += bytes.len() - start;
-        self.last = bytes.last().copied().unwrap_or(self.last);
+    }
+
+    /// A line is complete; it has this many bytes before its end.
+    fn end_line(&mut self, length: usize) {
+        let line = std::mem::take(&mut self.line);
+        let text = line.get(..length.min(line.len())).unwrap_or_default();
+        (self.length, self.last) = (0, 0);
+        match self.next {
+            // An empty line ends the head; those before its first line are passed over.
+            Next::Head if length == 0 && self.has_line => {
+                let (body, is_chunked) = (std::mem::take(&mut self.body), std::mem::take(&mut self.is_chunked));
+                self.has_line = false;
+                self.next = match body {
+                    _ if is_chunked => Next::Size,
+                    0 => Next::Head,
+                    body => Next::Body(body),
+                };
+            }
+            Next::Head => {
+                self.has_line |= length > 0;
+                if let Some(length) = value_of(text, b"content-length:") {
+                    self.body = std::str::from_utf8(length).ok().and_then(|l| l.trim().parse().ok()).unwrap_or(0);
+                }
+                self.is_chunked |= value_of(text, b"transfer-encoding:").is_some();
+            }
+            Next::Size => {
+                let digits = text.split(|b| !b.is_ascii_hexdigit()).next().unwrap_or_default();
+                let size = std::str::from_utf8(digits).ok().and_then(|d| u64::from_str_radix(d, 16).ok()).unwrap_or(0);
+                self.next = if size == 0 { Next::Trailer } else { Next::Chunk(size.saturating_add(2)) };
+            }
+            Next::Trailer if length == 0 => self.next = Next::Head,
+            Next::Trailer | Next::Body(_) | Next::Chunk(_) => {}
+        }
     }
 
     /// The parser's own response, which has no body and none of our headers: its status.
@@ -120,6 +179,12 @@ impl<T> Strict<T> {
         let is_ours = memchr::memmem::find(bytes, b"x-request-id").is_some();
         (bytes.ends_with(b"\r\n\r\n") && !is_ours).then_some(status)
     }
+}
+
+/// The value of a line of a head, if its name is this.
+fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (head, value) = line.split_at_checked(name.len())?;
+    head.eq_ignore_ascii_case(name).then_some(value)
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Strict<T> {
@@ -157,7 +222,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Strict<T> {
         if self.refusal.is_none()
             && let Some(status) = Self::refused(bytes)
         {
-            self.refusal = Some((self.head.refusal(status), 0));
+            self.refusal = Some((self.refusals.refusal(status), 0));
         }
         if self.refusal.is_some() {
             return self.poll_refusal(cx, bytes.len());

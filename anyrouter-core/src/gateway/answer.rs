@@ -156,6 +156,10 @@ impl Streaming {
                     Poll::Pending if !self.out.is_empty() => return Poll::Ready(Some(self.flush())),
                     Poll::Pending => {
                         if self.poll_idle(cx).is_ready() {
+                            if self.relay.is_finished() {
+                                self.complete();
+                                continue;
+                            }
                             // Silence is the endpoint's; that the whole took too long may be anybody's.
                             let is_over = self.recorder.now() >= self.deadline;
                             self.fail(&Failure::new(if is_over { FailureClass::Deadline } else { FailureClass::Timeout }));
@@ -204,8 +208,11 @@ impl Streaming {
             Some(Ok(bytes)) => match self.feed(&bytes) {
                 Ok(progress) if progress.done => self.complete(),
                 Ok(_) => {}
+                // Behind the finish reason nothing is missed, unless an error says otherwise.
+                Err(AnswerFault::NotTheProtocol(_)) if self.relay.is_finished() => self.complete(),
                 Err(fault) => self.fail(&Failure::of_answer(fault, 200)),
             },
+            Some(Err(_)) if self.relay.is_finished() => self.complete(),
             Some(Err(_)) => self.fail(&Failure::new(FailureClass::Connection)),
             None => match self.end() {
                 Ok(()) => self.complete(),

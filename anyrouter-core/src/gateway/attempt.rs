@@ -324,6 +324,8 @@ impl Attempt<'_> {
         }
         let mut headers = HeaderMap::with_capacity(6);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // Some providers compress errors unasked unless they are told not to.
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("anyrouter/", env!("CARGO_PKG_VERSION"))));
         headers
             .insert(header::ACCEPT, HeaderValue::from_static(if self.request.stream { "text/event-stream" } else { "application/json" }));
@@ -362,16 +364,21 @@ impl Attempt<'_> {
         response: UpstreamResponse,
     ) -> Result<Head, Fault> {
         let kind = response.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let mut is_stream = kind.to_ascii_lowercase().starts_with("text/event-stream");
+        let is_called_stream = kind.to_ascii_lowercase().starts_with("text/event-stream");
         let (mut upstream, mut begun) = (response.body, Vec::new());
-        // Some providers give no content type, or another one: what reads as events is events.
+        let mut is_stream = false;
+        // Some providers give no content type, or another one, and errors in JSON as events: what a body reads as is what it is.
         while !is_stream {
             match reads_as_events(&begun) {
                 Some(true) => is_stream = true,
+                Some(false) if is_called_stream && !begun.trim_ascii_start().starts_with(b"{") => is_stream = true,
                 Some(false) => break,
                 None => match poll_fn(|cx| upstream.as_mut().poll_next(cx)).await {
                     Some(bytes) => begun.extend_from_slice(&bytes?),
-                    None => break,
+                    None => {
+                        is_stream = is_called_stream;
+                        break;
+                    }
                 },
             }
         }
@@ -457,7 +464,8 @@ async fn collect(
         }
         let counted = held.as_ref().map_or(SMALL, Held::bytes);
         if let Some(key) = key.filter(|_| read.capacity() > counted) {
-            let more = gateway.budget.take(key, read.capacity().saturating_sub(held.as_ref().map_or(0, Held::bytes)));
+            let already = held.as_ref().map_or(0, Held::bytes);
+            let more = gateway.budget.take_more(key, already, read.capacity().saturating_sub(already));
             let more = within(gateway, gateway.deadlines.memory, more).await.ok_or(Fault::NoMemory)?;
             match &mut held {
                 Some(held) => held.join(more),

@@ -90,13 +90,19 @@ fn holds_secret(text: &str) -> bool {
     looks_like_a_key(text) || Engine::builtin().find(text).iter().any(|f| secret(&f.label))
 }
 
-/// Whether a text holds something in the form of a key: `sk-…`, `ak_…`, and the like with 16 characters or more behind them.
+/// Whether a text holds something in the form of a key: `sk-…`, `ak_…`, and the like with 16 characters or more behind them, wherever in a
+/// word it begins.
 fn looks_like_a_key(text: &str) -> bool {
     const BEGINNINGS: [&str; 6] = ["sk-", "sk_", "ak_", "ak-", "pk_", "rk_"];
-    text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))).any(|word| {
-        let behind = BEGINNINGS.iter().find_map(|b| word.get(..b.len()).filter(|w| w.eq_ignore_ascii_case(b)).and(word.get(b.len()..)));
-        behind.is_some_and(|rest| rest.len() >= 16 && rest.bytes().any(|b| b.is_ascii_digit()))
-    })
+    let lower = text.to_ascii_lowercase();
+    let is_key = |at: usize| {
+        let rest = lower.get(at..).unwrap_or_default();
+        let length = rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')).count();
+        // Words that a name joins by hyphens, as `desk-lamp-with-usb-c`, have no run as long as a secret's.
+        let runs = rest.get(..length).unwrap_or_default().split(['-', '_']);
+        length >= 16 && runs.into_iter().any(|run| run.len() >= 12 && run.bytes().any(|b| b.is_ascii_digit()))
+    };
+    BEGINNINGS.iter().any(|begin| lower.match_indices(begin).any(|(at, _)| is_key(at + begin.len())))
 }
 
 #[cfg(test)]
@@ -118,6 +124,8 @@ mod tests {
             "tell me a story",
             KEY,
             "ak_0123456789abcdef0123456789abcdef",
+            &format!("x{KEY}"),
+            &format!("my_{KEY}"),
             "",
             &"x".repeat(129),
             "größe",
@@ -135,7 +143,17 @@ mod tests {
         for id in ["session-42", "7f3c1e0a-3c7b-4d1e-9f00-1b2c3d4e5f60", "user:4711/chat@2"] {
             assert_eq!(identifiers().id(id).unwrap(), id);
         }
-        for id in ["jane@example.com", KEY, "what I said", "a\nb", &"x".repeat(257), "4111111111111111"] {
+        for id in [
+            "jane@example.com",
+            &format!("session-{KEY}"),
+            &format!("s{KEY}"),
+            "user_ak_0123456789abcdef0123456789abcdef",
+            KEY,
+            "what I said",
+            "a\nb",
+            &"x".repeat(257),
+            "4111111111111111",
+        ] {
             let kept = identifiers().id(id).unwrap();
             assert!(kept.starts_with("id_") && kept.len() == 15, "{id}: {kept}");
         }

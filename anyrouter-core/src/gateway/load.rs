@@ -36,6 +36,7 @@ struct Waiting {
     ticket: u64,
     key: KeyHash,
     bytes: usize,
+    already: usize,
     waker: Waker,
     admitted: bool,
 }
@@ -45,11 +46,11 @@ impl State {
         self.by_key.get(key).copied().unwrap_or(0)
     }
 
-    fn fits(&self, limit: usize, key: &KeyHash, bytes: usize) -> bool {
+    fn fits(&self, limit: usize, key: &KeyHash, bytes: usize, already: usize) -> bool {
         let own = self.of(key);
-        // What is larger than a key's share goes alone.
-        let within_share = own == 0 || own.saturating_add(bytes) <= limit / 2;
-        let within_all = self.used == 0 || self.used.saturating_add(bytes) <= limit;
+        // What is larger than a key's share is the only one of its key.
+        let within_share = own <= already || own.saturating_add(bytes) <= limit / 2;
+        let within_all = self.used <= already || self.used.saturating_add(bytes) <= limit;
         within_share && within_all
     }
 
@@ -73,7 +74,7 @@ impl State {
     fn admit(&mut self, limit: usize) {
         loop {
             let of_key = |w: &Waiting| self.of(&w.key);
-            let fitting = self.waiting.iter().filter(|w| !w.admitted && self.fits(limit, &w.key, w.bytes));
+            let fitting = self.waiting.iter().filter(|w| !w.admitted && self.fits(limit, &w.key, w.bytes, w.already));
             let Some(ticket) = fitting.min_by_key(|w| (of_key(w), w.ticket)).map(|w| w.ticket) else { return };
             let Some(next) = self.waiting.iter_mut().find(|w| w.ticket == ticket) else { return };
             next.admitted = true;
@@ -111,7 +112,12 @@ impl Budget {
 
     /// Takes `bytes` for a key, once there is room. Dropping the future takes nothing.
     pub fn take(self: &Arc<Self>, key: KeyHash, bytes: usize) -> Take {
-        Take { budget: self.clone(), key, bytes, ticket: None }
+        self.take_more(key, 0, bytes)
+    }
+
+    /// Takes `bytes` more for what holds so many `already`.
+    pub fn take_more(self: &Arc<Self>, key: KeyHash, already: usize, bytes: usize) -> Take {
+        Take { budget: self.clone(), key, bytes, already, ticket: None }
     }
 }
 
@@ -121,6 +127,7 @@ pub struct Take {
     budget: Arc<Budget>,
     key: KeyHash,
     bytes: usize,
+    already: usize,
     ticket: Option<u64>,
 }
 
@@ -128,7 +135,7 @@ impl Future for Take {
     type Output = Held;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Held> {
-        let (key, bytes, limit) = (self.key, self.bytes, self.budget.limit);
+        let (key, bytes, already, limit) = (self.key, self.bytes, self.already, self.budget.limit);
         let held = |budget: &Arc<Budget>| Held { budget: budget.clone(), key, bytes };
         let budget = self.budget.clone();
         let mut state = budget.state();
@@ -136,13 +143,13 @@ impl Future for Take {
             None => {
                 // Nobody who waits is overtaken by who asks for less, but by other keys.
                 let waits = state.waiting.iter().any(|w| w.key == key && !w.admitted);
-                if !waits && state.fits(limit, &key, bytes) {
+                if !waits && state.fits(limit, &key, bytes, already) {
                     state.take(key, bytes);
                     return Poll::Ready(held(&self.budget));
                 }
                 let ticket = state.next;
                 state.next += 1;
-                state.waiting.push(Waiting { ticket, key, bytes, waker: cx.waker().clone(), admitted: false });
+                state.waiting.push(Waiting { ticket, key, bytes, already, waker: cx.waker().clone(), admitted: false });
                 self.ticket = Some(ticket);
                 Poll::Pending
             }

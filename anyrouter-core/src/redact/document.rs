@@ -4,8 +4,9 @@ use std::{borrow::Cow, ops::Range};
 
 use super::{
     Blocked, Finding, Placeholders, Redacted, Redactor,
+    captions::captions,
     engine::place_in_escaped,
-    json::{Leaf, LeafKind, NESTED, Step, escape, nested, unescape, walk},
+    json::{Leaf, LeafKind, Step, escape, nested, unescape, walk},
     placeholder::{Known, TYPED},
     redactor::{Cut, ROUNDS, overlaps_any, repeats, splice},
     scan::Hit,
@@ -108,7 +109,9 @@ impl Redactor {
         let mut again = false;
         // Text that goes on in the next part of a message is looked at together with it.
         let mut parts: Vec<Part<'_>> = Vec::new();
+        let captions = captions(json);
         let walked = walk(json, |leaf: Leaf<'_>| {
+            let leaf = Leaf { name: captions.get(&leaf.range.start).map_or(leaf.name, String::as_str), ..leaf };
             let Some(content) = json.get(leaf.range.clone()).filter(|_| blocked.is_none()) else { return };
             let is_name = leaf.kind == LeafKind::Name;
             let is_kept = if is_name { keep(&[leaf.path, &[Step::Member(content)]].concat(), content) } else { keep(leaf.path, content) };
@@ -169,7 +172,7 @@ impl Redactor {
             let head = spelt.get(..head).unwrap_or_default().to_owned();
             return Ok(Some(Nested::Encoded { head, text, cuts }));
         }
-        let Some(json) = Some(content).filter(|_| depth < NESTED).and_then(nested) else { return Ok(None) };
+        let Some(json) = nested(content, depth) else { return Ok(None) };
         let Some((leaves, more)) = self.plan(&json, &|_, _| false, depth + 1, placeholders)? else { return Ok(None) };
         *again |= more;
         Ok(Some(Nested::Json { json, leaves }))

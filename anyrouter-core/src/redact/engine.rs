@@ -1,13 +1,14 @@
 //! The engine: built once, it finds values in text.
 
-use std::sync::OnceLock;
+use std::{borrow::Cow, sync::OnceLock};
 
 use aho_corasick::AhoCorasick;
 
 use super::{
     Action, Finding, Kind, Label, Rules,
+    captions::captions,
     detect::{HARMLESS, Ids, Phones, Scene},
-    json::{Leaf, LeafKind, NESTED, escape_at, nested, walk},
+    json::{Leaf, LeafKind, escape_at, first_document, nested, unescape, walk},
     placeholder::placeholder_spans,
     scan::{self, Hit},
     secrets::{Prefixes, base64_length, data_url},
@@ -102,10 +103,12 @@ impl Engine {
     fn find_nested(&self, json: &str, rules: &Rules, depth: usize) -> Vec<Finding> {
         let mut hits: Vec<Hit> = Vec::new();
         let mut found = Vec::new();
+        let captions = captions(json);
         let walked = walk(json, |leaf| {
+            let leaf = Leaf { name: captions.get(&leaf.range.start).map_or(leaf.name, String::as_str), ..leaf };
             let Some(content) = json.get(leaf.range.clone()) else { return };
-            let inner = if leaf.kind == LeafKind::String && depth < NESTED && rules.find_path(leaf.path, content.len()).is_none() {
-                nested(content)
+            let inner = if leaf.kind == LeafKind::String && rules.find_path(leaf.path, content.len()).is_none() {
+                nested(content, depth)
             } else {
                 None
             };
@@ -131,6 +134,16 @@ impl Engine {
 
     /// What is in one leaf as text; offsets are bytes of its content as it is spelt.
     pub(crate) fn find_leaf(&self, leaf: &Leaf<'_>, content: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Vec<Finding> {
+        let text = if leaf.kind == LeafKind::Number { Cow::Borrowed(content) } else { unescape(content) };
+        let mut found = self.find_reading(leaf, &text, rules, hits);
+        if matches!(text, Cow::Owned(_)) {
+            place_in_escaped(&mut found, content);
+        }
+        found
+    }
+
+    /// The same for a leaf as it reads.
+    fn find_reading(&self, leaf: &Leaf<'_>, content: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Vec<Finding> {
         if leaf.kind != LeafKind::Name
             && let Some(finding) = rules.find_path(leaf.path, content.len())
             && placeholder_spans(content, rules.labels()) != [(0, content.len())]
@@ -147,8 +160,9 @@ impl Engine {
             return self.find_with(content, rules, hits);
         }
         // The name is what stands before the value.
-        let prefix = leaf.name.len() + 2;
-        let text = format!("{}: {content}", leaf.name);
+        let name = called(leaf.name);
+        let prefix = name.len() + 2;
+        let text = format!("{name}: {content}");
         let mut found = self.find_with(&text, rules, hits);
         let digits = content.trim_start_matches('-').len();
         let whole = content.trim_end_matches('0').trim_end_matches('.').len().max(1);
@@ -161,9 +175,10 @@ impl Engine {
                 (finding.start, finding.end) = (0, content.len());
             }
         }
+        let name = leaf.name;
         if leaf.kind == LeafKind::String
             && !found.iter().any(|f| f.start == 0 && f.end == content.len())
-            && let Some(secret) = self.find_secret_member(leaf.name, content, rules, hits)
+            && let Some(secret) = self.find_secret_member(name, content, rules, hits)
         {
             return vec![secret];
         }
@@ -195,7 +210,41 @@ impl Engine {
         Some(Finding { start: 0, end: content.len(), ..found })
     }
 
+    /// What is in text, and in the documents that are part of it.
     fn find_with(&self, text: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Vec<Finding> {
+        let mut found = self.find_in_text(text, rules, hits);
+        let before = found.len();
+        self.find_in_documents(text, rules, &mut found);
+        if found.len() == before { found } else { resolve(found, rules) }
+    }
+
+    /// What is in JSON that is part of a text, as its leaves say.
+    fn find_in_documents(&self, text: &str, rules: &Rules, found: &mut Vec<Finding>) {
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        // A bound on what is read in vain, as behind brackets that nothing closes.
+        let mut left = 2 * text.len();
+        while let Some(next) = memchr::memchr2(b'{', b'[', bytes.get(at..).unwrap_or_default()) {
+            at += next;
+            // What begins a document and not a block of code.
+            let begins = bytes.get(at + 1..).unwrap_or_default().iter().find(|b| !b.is_ascii_whitespace());
+            let rest = text.get(at..).filter(|_| matches!(begins, Some(b'"' | b'{' | b'[')));
+            match rest.map_or(Err(0), first_document) {
+                Ok(length) => {
+                    let inside = self.find_nested(text.get(at..at + length).unwrap_or_default(), rules, 0);
+                    found.extend(inside.into_iter().map(|f| Finding { start: f.start + at, end: f.end + at, ..f }));
+                    at += length;
+                }
+                Err(read) if read < left => {
+                    left -= read;
+                    at += 1;
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn find_in_text(&self, text: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Vec<Finding> {
         let view = View::of(text);
         scan::scan(view.text(), &self.vocabulary, &self.prefixes, hits);
         let spans = placeholder_spans(view.text(), rules.labels());
@@ -253,6 +302,26 @@ impl Default for Engine {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What members of well-known documents are called elsewhere: vCard (RFC 6350) and jCard, FHIR, SCIM (RFC 7643).
+const CALLED: [(&str, &str); 12] = [
+    ("beneficiary", "beneficiary name"),
+    ("cardholder", "cardholder name"),
+    ("family", "last name"),
+    ("fn", "full name"),
+    ("given", "first name"),
+    ("gn", "first name"),
+    ("insured", "insured name"),
+    ("lastname", "last name"),
+    ("firstname", "first name"),
+    ("names", "full name"),
+    ("policyholder", "insured name"),
+    ("sn", "last name"),
+];
+
+fn called(name: &str) -> &str {
+    CALLED.iter().find(|(member, _)| name.eq_ignore_ascii_case(member)).map_or(name, |(_, called)| called)
 }
 
 /// Whether a string is a picture, a sound or other base64 that is not read.

@@ -33,7 +33,7 @@ pub(crate) struct Leaf<'a> {
 }
 
 /// A step on the way to a leaf.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step<'a> {
     /// Into an object's member.
     Member(&'a str),
@@ -53,6 +53,13 @@ pub(crate) fn walk(text: &str, mut each: impl FnMut(Leaf<'_>)) -> Result<(), Not
     if walker.at == text.len() { Ok(()) } else { Err(NotJson) }
 }
 
+/// How far the document goes that `text` begins with; where it is none, how far it was read.
+pub(crate) fn first_document(text: &str) -> Result<usize, usize> {
+    let mut walker = Walker { text, bytes: text.as_bytes(), at: 0, path: Vec::new() };
+    let walked = walker.value(&mut |_| {}, 0);
+    walked.map(|()| walker.at).map_err(|NotJson| walker.at)
+}
+
 /// Whether text may be JSON of its own, by how it begins and ends.
 pub(crate) fn looks_like_json(text: &str) -> bool {
     let text = text.trim_ascii();
@@ -60,12 +67,20 @@ pub(crate) fn looks_like_json(text: &str) -> bool {
 }
 
 /// How many documents may be within one another, each in a string of the other. What is deeper is read as text.
-pub(crate) const NESTED: usize = 4;
+pub(crate) const NESTED: usize = 16;
+/// How many of them may be spelt in any way. Deeper ones must have their quotes and backslashes behind backslashes, which doubles them with
+/// each document: what is written back takes no more than what came.
+const SPELT_ANYHOW: usize = 4;
 
-/// The document that a JSON string holds, where it is one.
-pub(crate) fn nested(content: &str) -> Option<String> {
+/// The document that a JSON string holds, where it is one. `depth` others are around it.
+pub(crate) fn nested(content: &str, depth: usize) -> Option<String> {
     let may = content.starts_with(['{', '[', ' ', '\\']) && content.ends_with(['}', ']', ' ', 'n', 'd', 'D']);
-    let inner = unescape(may.then_some(content)?);
+    let is_short =
+        || ["\\u005c", "\\u005C", "\\u0022"].iter().any(|spelt| memchr::memmem::find(content.as_bytes(), spelt.as_bytes()).is_some());
+    if !may || depth >= NESTED || depth >= SPELT_ANYHOW && is_short() {
+        return None;
+    }
+    let inner = unescape(content);
     (looks_like_json(&inner) && walk(&inner, |_| {}).is_ok()).then(|| inner.into_owned())
 }
 

@@ -261,19 +261,19 @@ impl Relay {
         match self.feed(b"\n\n", out) {
             Ok(progress) if progress.done => return Ok(()),
             // Half an event is no event.
-            Err(AnswerFault::NotTheProtocol(_)) => {
-                out.truncate(before);
-                return Err(AnswerFault::Truncated);
-            }
+            Err(AnswerFault::NotTheProtocol(_)) => out.truncate(before),
             Err(fault) => return Err(fault),
             Ok(_) => {}
         }
-        // A stream that has given its finish or stop reason is complete, though its last event is missing.
-        let is_finished = match self {
+        if self.is_finished() { Ok(()) } else { Err(AnswerFault::Truncated) }
+    }
+
+    /// Whether the answer gave its finish or stop reason: it is complete, though its last event may be missing or broken.
+    pub fn is_finished(&self) -> bool {
+        match self {
             Self::OpenaiChat(relay) => relay.is_finished(),
             Self::AnthropicMessages(relay) => relay.is_finished(),
-        };
-        if is_finished { Ok(()) } else { Err(AnswerFault::Truncated) }
+        }
     }
 
     /// Whether the client was given something: from then on the endpoint is committed to, however the bytes came.

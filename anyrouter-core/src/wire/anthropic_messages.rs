@@ -73,36 +73,41 @@ fn finish_reason(stop_reason: &str, has_calls: bool) -> &'static str {
 }
 
 /// Usage as Anthropic reports it: `input_tokens` without what the cache read or wrote.
-#[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Usage {
     input_tokens: Option<Count>,
     output_tokens: Option<Count>,
     cache_read_input_tokens: Option<Count>,
     cache_creation_input_tokens: Option<Count>,
-    cache_creation: Option<CacheCreation>,
-    output_tokens_details: Option<OutputDetails>,
+    cache_write_1h: Option<Count>,
+    thinking_tokens: Option<Count>,
 }
 
-/// A number of tokens; some relays write floats.
+/// A number of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Count(u64);
 
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = serde_json::Number::deserialize(deserializer)?;
-        let whole = number.as_u64().or_else(|| number.as_f64().filter(|n| *n >= 0.0 && *n < 9e15).map(|n| n as u64));
-        whole.map(Self).ok_or_else(|| serde::de::Error::custom("not a count"))
+impl Count {
+    /// A count; some relays write floats, or strings. What cannot be read was not said: an answer that is good is not lost for it.
+    fn of(value: &serde_json::Value) -> Option<Self> {
+        let float = || value.as_f64().filter(|n| *n >= 0.0 && *n < 9e15).map(|n| n as u64);
+        value.as_u64().or_else(float).or_else(|| value.as_str()?.parse().ok()).map(Self)
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
-struct CacheCreation {
-    ephemeral_1h_input_tokens: Option<Count>,
-}
-
-#[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
-struct OutputDetails {
-    thinking_tokens: Option<Count>,
+impl<'de> Deserialize<'de> for Usage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let usage = serde_json::Value::deserialize(deserializer)?;
+        let count = |pointer: &str| usage.pointer(pointer).and_then(Count::of);
+        Ok(Self {
+            input_tokens: count("/input_tokens"),
+            output_tokens: count("/output_tokens"),
+            cache_read_input_tokens: count("/cache_read_input_tokens"),
+            cache_creation_input_tokens: count("/cache_creation_input_tokens"),
+            cache_write_1h: count("/cache_creation/ephemeral_1h_input_tokens"),
+            thinking_tokens: count("/output_tokens_details/thinking_tokens"),
+        })
+    }
 }
 
 impl Usage {
@@ -114,8 +119,8 @@ impl Usage {
             output_tokens: last(later.output_tokens, self.output_tokens),
             cache_read_input_tokens: last(later.cache_read_input_tokens, self.cache_read_input_tokens),
             cache_creation_input_tokens: last(later.cache_creation_input_tokens, self.cache_creation_input_tokens),
-            cache_creation: later.cache_creation.or(self.cache_creation),
-            output_tokens_details: later.output_tokens_details.or(self.output_tokens_details),
+            cache_write_1h: last(later.cache_write_1h, self.cache_write_1h),
+            thinking_tokens: last(later.thinking_tokens, self.thinking_tokens),
         }
     }
 
@@ -127,8 +132,8 @@ impl Usage {
             completion: self.output_tokens?.0,
             cached,
             cache_write,
-            cache_write_1h: count(self.cache_creation.and_then(|c| c.ephemeral_1h_input_tokens)).min(cache_write),
-            reasoning: count(self.output_tokens_details.and_then(|d| d.thinking_tokens)),
+            cache_write_1h: count(self.cache_write_1h).min(cache_write),
+            reasoning: count(self.thinking_tokens),
         };
         Some(tokens).filter(crate::usage::Tokens::is_plausible)
     }

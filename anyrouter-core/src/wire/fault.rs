@@ -99,7 +99,8 @@ impl Origin<'_> {
 /// Whether an object is an error and not a response, whatever stands beside it.
 pub fn is_error(value: &Value) -> bool {
     let is = |name: &str, word: &str| value.get(name).and_then(Value::as_str) == Some(word);
-    value.get("error").is_some_and(|e| !e.is_null() && *e != false)
+    let says_something = |e: &Value| !e.is_null() && *e != false && *e != "" && e.as_object().is_none_or(|o| !o.is_empty());
+    value.get("error").is_some_and(says_something)
         || value.pointer("/0/error").is_some_and(|e| !e.is_null())
         || is("object", "error")
         || is("type", "error")

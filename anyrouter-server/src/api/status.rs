@@ -118,11 +118,17 @@ fn bears(headers: &HeaderMap, token: &Secret<String>) -> bool {
 /// Whether a request comes from a program on this machine that asked for this machine: no proxy stands between, and no page of another
 /// name that resolves to it.
 fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
-    const FORWARDED: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+    // Any header of a proxy, whatever it tells.
+    let is_of_proxy = |name: &str| {
+        const FORWARDED: [&str; 7] =
+            ["forwarded", "via", "x-real-ip", "x-client-ip", "x-original-forwarded-for", "true-client-ip", "fastly-client-ip"];
+        const BEGINNINGS: [&str; 5] = ["x-forwarded-", "x-envoy-", "cf-", "x-amzn-", "x-azure-"];
+        FORWARDED.contains(&name) || BEGINNINGS.iter().any(|begin| name.starts_with(begin))
+    };
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).and_then(|h| h.parse::<http::uri::Authority>().ok());
     let is_this_machine = host.is_some_and(|h| {
         let name = h.host().trim_start_matches('[').trim_end_matches(']');
         name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     });
-    peer.to_canonical().is_loopback() && is_this_machine && !FORWARDED.iter().any(|name| headers.contains_key(*name))
+    peer.to_canonical().is_loopback() && is_this_machine && !headers.keys().any(|name| is_of_proxy(name.as_str()))
 }

@@ -103,6 +103,19 @@ fn heads_in_pieces_and_requests_behind_each_other_with_line_ends_in_their_bodies
     let mut stream = connect(&server);
     stream.write_all([request.as_str(), &chunked, &request].concat().as_bytes()).unwrap();
     answers(&mut stream, 3);
+    // No head behind another passes unseen.
+    for behind in ["x-a: b\nx-b: c\r\n", ""] {
+        let bare = request.replacen("content-length", &format!("{behind}content-length"), 1);
+        let bare = if behind.is_empty() { bare.replacen("host: x\r\n", "host: x\n", 1) } else { bare };
+        for before in [&request, &chunked] {
+            let mut stream = connect(&server);
+            stream.write_all([before, bare.as_str()].concat().as_bytes()).unwrap();
+            let mut said = String::new();
+            stream.read_to_string(&mut said).unwrap();
+            let statuses: Vec<&str> = said.match_indices("HTTP/1.1 ").filter_map(|(at, _)| said.get(at + 9..at + 12)).collect();
+            assert_eq!(statuses, ["200", "400"], "{said}");
+        }
+    }
     stream.write_all(chunked.as_bytes()).unwrap();
     answers(&mut stream, 1);
     stream.write_all(request.as_bytes()).unwrap();

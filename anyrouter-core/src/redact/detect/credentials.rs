@@ -11,7 +11,9 @@ use super::{
 use crate::redact::{Kind, label::Finding, scan::Hit, secrets, vocabulary::Meaning};
 
 /// What a name holds that is no secret's: it counts, points, or speaks of one.
-pub(crate) const HARMLESS: [&str; 53] = [
+pub(crate) const HARMLESS: [&str; 55] = [
+    "pass_by",
+    "forgot",
     "public",
     "hash_algo",
     "_file",
@@ -213,6 +215,14 @@ impl Scene<'_> {
         }
         let shape = Shape::of(bytes);
         let is_mixed = shape.is_mixed() && shape.digits > 0;
+        // `"password": "Passwort"`, `"Password is required"`: what a form says of one.
+        let is_text = shape.digits == 0 && bytes.iter().all(|b| b.is_ascii_alphabetic() || *b >= 0x80 || one_of(*b, b" ?!.,':"));
+        let speaks = || self.hits_in(value.start, value.end).any(|h| h.end <= value.end && h.meaning().has(Meaning::PASSWORD));
+        // `name: 'password', label: 'Password'`: the next member.
+        let is_member = !value.is_quoted && self.byte(value.end) == b':' && is_text;
+        if is_member || is_text && meaning.has(Meaning::PASSWORD) && speaks() {
+            return None;
+        }
         if word == b"pin" && !((4..=8).contains(&bytes.len()) && shape.digits == bytes.len() || is_mixed && shape.signs > 0)
             || word == b"pass" && value.joint == Joint::Given && !shape.is_password(bytes)
         {
@@ -352,6 +362,44 @@ impl Scene<'_> {
         }
     }
 
+    /// `User: how do I …`, `Login: please sign in`, `"username": "Benutzername"`: what somebody says, or a form's label.
+    fn is_said_by_user(&self, hit: Hit, value: Value) -> bool {
+        const LABELS: [&str; 22] = [
+            "anmelden",
+            "sign",
+            "login",
+            "connexion",
+            "entrar",
+            "acceder",
+            "accedi",
+            "inloggen",
+            "zaloguj",
+            "hi",
+            "hey",
+            "hello",
+            "hallo",
+            "hola",
+            "bonjour",
+            "ciao",
+            "thanks",
+            "thank",
+            "please",
+            "yes",
+            "okay",
+            "no",
+        ];
+        let text = self.part(value.start, value.end).to_lowercase();
+        let is_label = self.hits_in(value.start, value.start + 1).any(|h| h.end == value.end && h.meaning().has(Meaning::USERNAME));
+        let behind = self.part(value.end, self.floor(value.end + 24));
+        let rest = behind.trim_start_matches(['.', '!', '?', ',']);
+        // Another word follows: it is a sentence, unless that is the name of another field.
+        let goes_on = rest.starts_with(' ')
+            && rest.trim_start().starts_with(char::is_alphabetic)
+            && !rest.trim_start().split([' ', '\n']).next().is_some_and(|w| w.ends_with([':', '=']));
+        let is_colon = self.slice(hit.end, value.start).contains(&b':');
+        is_label || LABELS.contains(&text.as_str()) || !value.is_quoted && is_colon && goes_on
+    }
+
     /// What follows a word for a user's name.
     pub(super) fn username(&mut self, hit: Hit) {
         let Some(value) = self.value_behind(hit.end, Meaning::USERNAME) else {
@@ -376,6 +424,9 @@ impl Scene<'_> {
             return;
         }
         let marked = shape.digits > 0 || text.contains(['_', '.', '-']) || text.starts_with('@');
+        if !marked && self.is_said_by_user(hit, value) || text.chars().count() < 2 || self.byte_before(value.start) == b'<' {
+            return;
+        }
         let confidence = match value.joint {
             Joint::Assigned if marked => 82,
             Joint::Assigned if value.is_quoted => 66,

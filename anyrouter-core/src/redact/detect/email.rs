@@ -72,10 +72,20 @@ impl Scene<'_> {
             let from = local.char_indices().rev().find(|(_, c)| u32::from(*c) >= 0xe00).map_or(0, |(i, c)| i + c.len_utf8());
             start += from;
         }
-        if start < at {
+        if start < at && !self.is_machines(start, at, domain_end) {
             self.add(start, domain_end, Kind::Email, "email", 95);
             self.name_before_address(start);
         }
+    }
+
+    /// The user of a git host, or the id of a message (RFC 5322, 3.6.4): nobody's address.
+    fn is_machines(&self, start: usize, at: usize, end: usize) -> bool {
+        let host = self.part(at + 1, end);
+        let is_host = ["github.com", "gitlab.com", "bitbucket.org", "codeberg.org", "ssh.dev.azure.com"].contains(&host);
+        let is_git = self.slice(start, at) == b"git" && (is_host || self.byte(end) == b':' || self.byte_before(start) == b'/');
+        let line = self.part(self.ceiling(start.saturating_sub(400)), start).rsplit('\n').next().unwrap_or_default();
+        let head = line.split(':').next().unwrap_or_default().trim().to_ascii_lowercase();
+        is_git || matches!(head.as_str(), "message-id" | "in-reply-to" | "references" | "content-id") && line.contains('<')
     }
 
     /// `jane (at) example.com`, around what stands in the brackets.

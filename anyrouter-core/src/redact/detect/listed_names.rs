@@ -7,6 +7,39 @@ use crate::redact::{
     vocabulary::{Meaning, is_letter},
 };
 
+/// Languages, programs, cars and algorithms that bear people's names.
+const NAMESAKES: [&str; 22] = [
+    "ada",
+    "alfa",
+    "cassandra",
+    "claude",
+    "dijkstra",
+    "elixir",
+    "erlang",
+    "gauss",
+    "giulia",
+    "haskell",
+    "jekyll",
+    "jenkins",
+    "julia",
+    "kafka",
+    "mercedes",
+    "pascal",
+    "riese",
+    "ruby",
+    "travis",
+    "turing",
+    "newton",
+    "bernoulli",
+];
+/// What is said near them, and rarely near people.
+#[rustfmt::skip]
+const TECHNOLOGY: [&str; 34] = [
+    "Rust", "Python", "Haskell", "Erlang", "Pascal", "Ruby", "Java", "Kotlin", "Fortran", "Apache", "Kafka", "Spark", "Drone", "Jenkins", "CI",
+    "Travis", "BFS", "Alfa", "Fiat", "Dreisatz", "algorithm", "Algorithm", "algoritm", "Route", "route", "Pluto", "Jupyter", "Notebook",
+    "compiler", "Postgres", "Redis", "MATLAB", "Scala", "CUDA",
+];
+
 impl Scene<'_> {
     pub(super) fn meaning_of(&self, word: Word) -> Meaning {
         self.hits_in(word.start, word.end).fold(Meaning::default(), |m, h| m.and(h.meaning()))
@@ -23,6 +56,9 @@ impl Scene<'_> {
         }
         let words = self.capitalised_words(hit.start);
         let Some(first) = words.first().copied() else { return };
+        if self.is_namesake(hit) {
+            return;
+        }
         if first.end < hit.end
             || matches!(self.byte(first.end), b'_' | b'(' | b'/' | b'@' | b'\\' | b'=')
             || self.byte(first.end) == b'.' && is_letter(self.byte(first.end + 1))
@@ -100,6 +136,14 @@ impl Scene<'_> {
             return;
         }
         self.add(start, end, Kind::Person, "listed", confidence);
+    }
+
+    /// A thing that bears a person's name, and is spoken of among its like.
+    fn is_namesake(&self, hit: Hit) -> bool {
+        let name = self.part(hit.start, hit.end);
+        let around = self.part(self.ceiling(hit.start.saturating_sub(80)), self.floor(hit.end + 80));
+        let is_near = |word: &&&str| **word != name && around.split(|c: char| !c.is_alphanumeric()).any(|w| w == **word);
+        NAMESAKES.contains(&name.to_lowercase().as_str()) && TECHNOLOGY.iter().find(is_near).is_some()
     }
 
     /// Another name is joined to the word at `start..end`, as in `Becker and Vasquez`, `Anna, Max`.

@@ -23,6 +23,14 @@ const STRONG: [&str; 40] = [
     "mano vardas",
 ];
 
+/// What the name of a step in a build begins with, as in `- name: Install Rust`.
+#[rustfmt::skip]
+const STEPS: [&str; 40] = [
+    "Add", "Archive", "Build", "Cache", "Check", "Checkout", "Clean", "Clone", "Compile", "Configure", "Copy", "Create", "Delete", "Deploy",
+    "Download", "Enable", "Ensure", "Execute", "Extract", "Format", "Generate", "Get", "Init", "Install", "Lint", "Load", "Login", "Package",
+    "Prepare", "Publish", "Push", "Release", "Restore", "Run", "Save", "Set", "Setup", "Test", "Update", "Upload",
+];
+
 /// Words of a mail's sender that is nobody.
 #[rustfmt::skip]
 const OFFICES: [&str; 16] = [
@@ -293,6 +301,9 @@ impl Scene<'_> {
             return;
         }
         let mut words = self.capitalised_words(at);
+        if phrase == "name" && words.first().is_some_and(|w| STEPS.contains(&self.part(w.start, w.end))) {
+            return;
+        }
         while words.first().is_some_and(|w| self.before(w.end + 1, Meaning::HONORIFIC, 1).is_some_and(|h| h.start == w.start))
             && words.len() > 1
         {

@@ -1,6 +1,6 @@
 //! Addresses of machines: IPv4, IPv6 and hardware addresses.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Scene;
 use crate::redact::{Kind, vocabulary::Meaning};
@@ -42,8 +42,12 @@ impl Scene<'_> {
                 if !text.bytes().any(|b| b.is_ascii_digit()) && text.len() < 12 {
                     return;
                 }
-                let is_plain = text.contains("::") && digits < 3 && text != "::1";
-                let end = end + self.prefix_length(end);
+                let is_plain = text.contains("::") && digits < 3;
+                let prefix = self.prefix_length(end);
+                if text.parse().is_ok_and(|address| is_nobodys_v6(address, prefix > 0)) {
+                    return;
+                }
+                let end = end + prefix;
                 self.add(start, end, Kind::IpAddress, "ipv6", if is_plain { 55 } else { 92 });
             }
         }
@@ -70,18 +74,50 @@ impl Scene<'_> {
         let text = self.part(start, end).trim_end_matches('.');
         let end = start + text.len();
         let before = self.byte_before(start);
-        if text.parse::<std::net::Ipv4Addr>().is_err() || before == b'.' || before == b'v' || self.byte(end).is_ascii_alphabetic() {
+        if text.parse::<Ipv4Addr>().is_err() || before == b'.' || before == b'v' || self.byte(end).is_ascii_alphabetic() {
             return None;
         }
         let small = text.split('.').all(|o| o.len() == 1);
-        if small && (self.is_decoy(start) || text == "0.0.0.0")
+        let prefix = self.prefix_length(end);
+        if text.parse().is_ok_and(|address| is_nobodys_v4(address, prefix > 0))
+            || small && self.is_decoy(start)
+            || self.is_version(start, end)
             || self.before(start, Meaning::DECOY, 24).is_some_and(|h| self.part(h.start, h.end).to_ascii_lowercase().starts_with("ver"))
         {
             return None;
         }
-        let end = end + self.prefix_length(end);
+        let end = end + prefix;
         self.add(start, end, Kind::IpAddress, "ipv4", if small { 60 } else { 92 });
         Some(end)
+    }
+
+    /// Four numbers that are a version's or a section's: `==1.2.3.4`, `section-4.7.1.1`, `Reader 11.0.23.22`.
+    fn is_version(&self, start: usize, end: usize) -> bool {
+        let before = self.part(self.ceiling(start.saturating_sub(32)), start);
+        let behind = self.part(end, self.floor(end + 8));
+        let word = before.trim_end_matches([' ', '-', '_', '"', '\'', ':', '=', '(']).rsplit(|c: char| !c.is_alphanumeric()).next();
+        let word = word.unwrap_or_default();
+        let is_called = ["section", "chapter", "clause", "release", "build", "upgrade", "kapitel", "abschnitt", "version", "rev", "rfc"]
+            .iter()
+            .any(|w| word.to_lowercase().starts_with(w));
+        let is_required = ["==", ">=", "<=", "~=", "~>", "^", "~", "@"].iter().any(|sign| before.ends_with(sign));
+        let is_file = before.ends_with(['-', '_']) && before.trim_end_matches(['-', '_']).ends_with(|c: char| c.is_alphanumeric());
+        let goes_on = ["-", "+", ".tar", ".zip", ".jar", ".whl", ".dll"].iter().any(|sign| behind.starts_with(sign))
+            && behind.chars().nth(1).is_some_and(char::is_alphabetic);
+        // `Adobe Reader 11.0.23.22`: a product's name, and numbers that no network begins with.
+        let is_product = before.ends_with(' ')
+            && word.len() > 3
+            && word.starts_with(|c: char| c.is_uppercase())
+            && word.bytes().skip(1).all(|b| b.is_ascii_lowercase())
+            && ![
+                "Host", "Server", "From", "Address", "Client", "Gateway", "Router", "Node", "Remote", "Source", "Target", "Peer", "Connect",
+            ]
+            .iter()
+            .any(|w| word.starts_with(w))
+            && !self.slice(start, start + 3).starts_with(b"10.")
+            && self.part(start, end).split('.').all(|octet| octet.len() < 3)
+            && self.byte(end) != b':';
+        is_called || is_required || is_file || goes_on || is_product || before.ends_with('§') || before.ends_with("§ ")
     }
 
     /// `14-7d-19-af-e0-e0`, around one of its digits.
@@ -115,4 +151,25 @@ impl Scene<'_> {
         self.add(start, start + 14, Kind::MacAddress, "mac", 88);
         Some(start + 14)
     }
+}
+
+/// No machine of anybody's: this host and none, masks, and networks that are not on the internet (RFC 6890), or stand in documents
+/// (RFC 5737).
+fn is_nobodys_v4(address: Ipv4Addr, is_network: bool) -> bool {
+    let [first, second, ..] = address.octets();
+    let is_mask = first == 255;
+    let is_local = address.is_private()
+        || address.is_link_local()
+        || address.is_documentation()
+        || address.is_multicast()
+        || first == 100 && (64..128).contains(&second)
+        || first == 198 && (18..20).contains(&second);
+    address.is_loopback() || address.is_unspecified() || is_mask || is_network && is_local
+}
+
+/// The same for IPv6: this host, link-local and unique local networks (RFC 4193), and those of documents (RFC 3849).
+fn is_nobodys_v6(address: Ipv6Addr, is_network: bool) -> bool {
+    let [first, second, ..] = address.segments();
+    let is_local = first & 0xffc0 == 0xfe80 || first & 0xfe00 == 0xfc00 || first >> 8 == 0xff || (first, second) == (0x2001, 0xdb8);
+    address.is_loopback() || address.is_unspecified() || is_network && is_local
 }

@@ -159,6 +159,9 @@ impl Scene<'_> {
         if let Some(end) = self.placeholder_at(at) {
             return end;
         }
+        if self.is_declared(start) {
+            return start + length.max(1);
+        }
         if length > LONG {
             self.opaque(start, start + length);
             return start + length;
@@ -194,6 +197,16 @@ impl Scene<'_> {
         };
         self.cluster = cluster;
         next.max(at + 1)
+    }
+
+    /// A number in a program, of a type that is declared beside it: `const X: u32 = 2150913586`.
+    fn is_declared(&self, start: usize) -> bool {
+        let Some(head) = self.part(self.ceiling(start.saturating_sub(24)), start).trim_end().strip_suffix('=') else { return false };
+        let kind = head.trim_end().rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
+        matches!(
+            kind,
+            "u8" | "u16" | "u32" | "u64" | "u128" | "usize" | "i8" | "i16" | "i32" | "i64" | "i128" | "isize" | "uint32_t" | "uint64_t"
+        )
     }
 
     /// Whether a cluster has as many digits as a number needs, and is no part of a longer token.

@@ -82,7 +82,11 @@ impl Scene<'_> {
         let is_decimal = part.separators == b"."
             || one_of(self.byte_before(part.start), b"./=&?-")
             || self.byte(part.end) == b'.' && self.byte(part.end + 1) == b'.';
-        if is_dated || is_decimal || self.is_decoy(part.start) || self.byte(part.end) == b'-' {
+        // `21-18 21-16`: the score of a match, set by set.
+        let is_score = sizes.iter().all(|n| *n <= 2) && part.separators.contains(&b'-') && part.separators.contains(&b' ');
+        let is_doi = self.part(self.ceiling(part.start.saturating_sub(4)), part.start).to_ascii_lowercase().ends_with("doi:")
+            || digits.starts_with(b"10") && part.separators.contains(&b'/') && part.separators.contains(&b'.');
+        if is_dated || is_decimal || is_score || is_doi || self.is_decoy(part.start) || self.byte(part.end) == b'-' {
             return None;
         }
         if self.countries_near(part.start, part.end).iter().any(|c| self.engine.phones.is_national(c, digits)) {

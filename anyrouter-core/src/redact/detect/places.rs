@@ -95,8 +95,29 @@ impl Scene<'_> {
         while self.byte_before(end) == b' ' {
             end -= 1;
         }
-        if words > 0 {
+        if words > 0 && !self.is_type(hit, at, end) {
             self.add(at, end, Kind::Location, "place_in_context", 64);
         }
+    }
+
+    /// `let state: State`, `country: String`, `"state": "CLOSED"`: a type or a state of a program.
+    fn is_type(&self, hit: Hit, start: usize, end: usize) -> bool {
+        const TYPES: [&str; 12] =
+            ["String", "Option", "Vec", "Box", "Arc", "Self", "Boolean", "Integer", "Number", "Object", "Any", "Country"];
+        let value = self.part(start, end);
+        let name = self.part(hit.start, hit.end);
+        if self.slice(end, end + 2) == b"::" {
+            return true;
+        }
+        let is_declared = self.slice(hit.end, start).contains(&b':') && !matches!(self.byte_before(start), b'"' | b'\'');
+        let is_state = name.eq_ignore_ascii_case("state") && value.len() > 3 && value.bytes().all(|b| b.is_ascii_uppercase());
+        is_state
+            || is_declared
+                && (TYPES.contains(&value)
+                    || value.to_ascii_lowercase().contains(&name.to_ascii_lowercase())
+                    || self.byte_before(hit.start) == b'_'
+                    || matches!(self.byte(end), b'<' | b'(' | b':')
+                    || self.slice(hit.start.saturating_sub(8), hit.start).ends_with(b"let ")
+                    || self.slice(hit.start.saturating_sub(8), hit.start).ends_with(b"mut "))
     }
 }

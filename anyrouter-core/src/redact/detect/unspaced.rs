@@ -3,6 +3,14 @@
 use super::Scene;
 use crate::redact::{Kind, scan::Hit, vocabulary::Meaning};
 
+/// Korean words that begin as surnames do and are no names.
+#[rustfmt::skip]
+const KOREAN: [&str; 42] = [
+    "주세요", "주시", "주소", "주문", "주말", "주제", "제목", "제품", "제출", "제공", "함수", "함께", "설명", "설정", "변경", "변수", "서식", "서버", "서비스",
+    "이름", "이메일", "이번", "이유", "이용", "안녕", "안내", "정보", "정말", "조건", "조회", "전화", "전체", "전송", "문서", "문제", "문장", "고객", "한국",
+    "연락", "최근", "여기", "강의",
+];
+
 impl Scene<'_> {
     /// Han, kana, Hangul and Thai: names by surnames, titles, and what introduces them.
     pub(super) fn unspaced_name(&mut self, index: usize, hit: Hit, meaning: Meaning) {
@@ -16,6 +24,11 @@ impl Scene<'_> {
         if meaning.has(Meaning::NAME.and(Meaning::HONORIFIC).and(Meaning::GREETING)) {
             let at = introduced(hit.end);
             let script = next(at).next();
+            // `ลงชื่อเข้าใช้` is to log in.
+            let is_part = self.part(0, hit.start).ends_with("ลง") || self.part(at, self.text.len()).starts_with("เข้าใช้");
+            if script.is_some_and(is_thai) && is_part {
+                return;
+            }
             if script.is_some_and(is_thai) {
                 self.thai_name(at, if meaning.has(Meaning::HONORIFIC) { 84 } else { 80 });
                 return;
@@ -107,6 +120,9 @@ impl Scene<'_> {
         let before = self.part(self.floor(hit.start.saturating_sub(3)), hit.start).chars().next_back();
         let apart = before.is_none_or(|c| !c.is_alphanumeric());
         let Some(end) = self.cjk_name_end(hit.start) else { return false };
+        if KOREAN.iter().any(|word| self.part(hit.start, self.text.len()).starts_with(word)) {
+            return false;
+        }
         let after = self.chars_from(end).next();
         let count = self.part(hit.start, end).chars().filter(|c| is_cjk(*c)).count();
         apart && after.is_none_or(|c| !c.is_alphanumeric() || "は이가은는을를と".contains(c)) && (2..=4).contains(&count)

@@ -127,6 +127,10 @@ pub(super) fn is_reference(value: &[u8], is_quoted: bool) -> bool {
         "input",
         "value",
         "not",
+        "await",
+        "deny",
+        "warn",
+        "allow",
     ];
     let call = [
         "env",
@@ -158,9 +162,11 @@ pub(super) fn is_reference(value: &[u8], is_quoted: bool) -> bool {
     let hint = ["your", "my_", "insert", "replace", "enter_", "<your", "example", "dummy", "placeholder", "changeme", "fake"];
     let is_example_key = lower.starts_with("akia");
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let segments = || lower.split('.');
+    // `credentials?.password`, `user!.name`.
+    let chained = lower.replace("?.", ".").replace("!.", ".");
+    let segments = || chained.split('.');
     // `config.default.createKey`, `http.cookies`, `db.example.com:5432`, `key_1.pem`.
-    let is_path = lower.contains('.')
+    let is_path = chained.contains('.')
         && segments().all(|s| s.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && s.chars().all(is_name))
         && segments().filter(|s| s.chars().filter(char::is_ascii_digit).count() < 4 && has_word(s)).count() * 2 > segments().count()
         && lower.chars().filter(char::is_ascii_digit).count() < 5;

@@ -24,7 +24,7 @@ struct Answer<'a> {
     #[serde(borrow, default)]
     stop_reason: Option<Cow<'a, str>>,
     #[serde(default)]
-    usage: Usage,
+    usage: Option<Usage>,
 }
 
 #[derive(Deserialize)]
@@ -57,9 +57,14 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
     let answer: Answer<'_> = serde_json::from_str(text).map_err(|_| wrong())?;
     let blocks = answer.content.as_ref().filter(|_| answer.kind.as_deref().is_none_or(|k| k == "message")).ok_or_else(wrong)?;
     let native = answer.stop_reason.as_deref().filter(|r| !r.is_empty()).and_then(token_of);
+    match native.as_deref() {
+        None => return Err(AnswerFault::Truncated),
+        Some("error") => return Err(AnswerFault::Error(names.origin().read_data(body))),
+        Some(_) => {}
+    }
     let has_calls = blocks.iter().any(|b| b.kind == "tool_use");
     let meter = Meter {
-        tokens: answer.usage.tokens(),
+        tokens: answer.usage.and_then(Usage::tokens),
         text: blocks
             .iter()
             .flat_map(|b| [b.text.map(Spelt::get), b.thinking.map(Spelt::get), b.input.map(RawValue::get)])

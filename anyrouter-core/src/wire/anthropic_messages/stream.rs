@@ -71,6 +71,8 @@ struct Event<'a> {
     delta: Option<Delta<'a>>,
     #[serde(default)]
     usage: Option<Usage>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -198,6 +200,9 @@ impl Machine {
             Err(_) if serde_json::from_slice(data).is_ok_and(|v| is_error(&v)) => return Err(self.error(data)),
             Err(_) => return Err(wrong()),
         };
+        if event.error.is_some_and(|e| !matches!(e.get(), "null" | "false" | "{}" | "\"\"")) {
+            return Err(self.error(data));
+        }
         if let Some(message) = &event.message {
             self.meter.upstream_id = message.id.as_deref().and_then(token_of);
             self.usage = self.usage.updated(message.usage.unwrap_or_default());
@@ -212,6 +217,9 @@ impl Machine {
             "content_block_stop" => self.block_stop(event.index, out)?,
             "message_delta" => {
                 if let Some(reason) = event.delta.as_ref().and_then(|d| d.stop_reason.as_deref()).filter(|r| !r.is_empty()) {
+                    if reason == "error" {
+                        return Err(self.error(data));
+                    }
                     self.finish(reason, out)?;
                     return Ok(Step::Answered);
                 }

@@ -43,6 +43,10 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
                 meter.upstream_id = serde_json::from_slice::<Cow<'_, str>>(text).ok().and_then(|id| token_of(&id));
                 Ours::Id
             }
+            b"object" if text == b"\"error\"" => {
+                error = Some(AnswerFault::Error(names.origin().read_data(body)));
+                return Ok(());
+            }
             b"object" => Ours::Object,
             b"created" => Ours::Created,
             b"model" => Ours::Model,
@@ -52,7 +56,7 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
                 Ours::Usage
             }
             b"anyrouter_metadata" => Ours::Metadata,
-            b"error" if text != b"null" => {
+            b"error" if !matches!(text, b"null" | b"false" | b"{}" | b"\"\"") => {
                 error = Some(AnswerFault::Error(names.origin().read_data(body)));
                 return Ok(());
             }
@@ -72,6 +76,10 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
     };
     if let Some(fault) = read.fault {
         return Err(fault);
+    }
+    // Whoever gives no finish reason has not finished.
+    if !choices.are_finished() {
+        return Err(AnswerFault::Truncated);
     }
     let usage = usage.or(read.usage);
     let theirs = usage.and_then(|u| body.get(u));

@@ -235,7 +235,7 @@ impl Choices {
         }
         // The place of the member stays; of two, the one that says something.
         if let Some(theirs) = message.remove("reasoning_content")
-            && message.get("reasoning").is_none_or(Value::is_null)
+            && message.get("reasoning").is_none_or(|r| r.is_null() || r == "")
             && (!theirs.is_null() || of == Of::Message)
         {
             message.insert("reasoning".to_owned(), theirs);
@@ -405,9 +405,16 @@ impl PlannedCall {
 /// OpenAI's word for a provider's finish reason; none where it says that the response failed.
 fn finish_word(said: &str, has_calls: bool, function_call: bool) -> Option<&'static str> {
     Some(match said {
-        "error" | "insufficient_system_resource" => return None,
+        "error"
+        | "insufficient_system_resource"
+        | "network_error"
+        | "abort"
+        | "MALFORMED_FUNCTION_CALL"
+        | "UNEXPECTED_TOOL_CALL"
+        | "TOO_MANY_TOOL_CALLS" => return None,
         "length" | "model_length" | "max_tokens" | "MAX_TOKENS" => "length",
-        "content_filter" | "SAFETY" | "RECITATION" | "refusal" => "content_filter",
+        "content_filter" | "SAFETY" | "RECITATION" | "refusal" | "sensitive" | "PROHIBITED_CONTENT" | "BLOCKLIST" | "SPII"
+        | "IMAGE_SAFETY" => "content_filter",
         "function_call" => "function_call",
         // Decided by whether there are calls: some end with `stop` after them, and some with `tool_calls` after none.
         _ if has_calls => "tool_calls",

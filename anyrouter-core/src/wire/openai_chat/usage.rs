@@ -55,14 +55,19 @@ fn tokens_of(usage: &Value) -> Option<Tokens> {
         tokens.prompt = prompt.saturating_add(in_cache);
     }
     // What the total has beyond prompt and completion is reasoning, reported or not.
-    let beside = first(&["total_tokens"]).map(|total| total.saturating_sub(tokens.prompt.saturating_add(completion)));
-    match beside {
-        Some(beside) if beside > 0 => {
-            tokens.completion = completion.saturating_add(beside);
-            tokens.reasoning = reasoning.max(beside);
-        }
-        None if reasoning > completion => tokens.completion = completion.saturating_add(reasoning),
-        _ => {}
+    let total = first(&["total_tokens"]);
+    let beside = match total {
+        // Of the prompt as it was reported.
+        Some(total) if reasoning > 0 && total == prompt.saturating_add(completion).saturating_add(reasoning) => reasoning,
+        Some(total) => total.saturating_sub(tokens.prompt.saturating_add(completion)),
+        None => 0,
+    };
+    if beside > 0 {
+        tokens.completion = completion.saturating_add(beside);
+        tokens.reasoning = reasoning.max(beside);
+    } else if reasoning > completion {
+        // More than the whole of which it would be a part: it is in neither count.
+        tokens.completion = completion.saturating_add(reasoning);
     }
     // Details that cannot be true do not take the totals with them.
     let totals = Tokens { prompt: tokens.prompt, completion: tokens.completion, ..Tokens::default() };

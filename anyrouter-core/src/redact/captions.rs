@@ -1,0 +1,162 @@
+//! What a value in JSON is called where its own member does not say it: the name beside it, as in `{"name": "DB_PASSWORD", "value": "…"}`, the
+//! list that it stands in, as in `"phone_numbers": [{"value": "…"}]`, or the head of its column, as in `{"columns": […], "rows": [[…]]}`.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, Hash, Hasher},
+};
+
+use super::json::{LeafKind, Step, unescape, walk};
+
+/// Members that name what stands beside them; the first that is there counts.
+const NAMES: [&str; 12] =
+    ["name", "key", "parameterkey", "field", "fieldname", "header", "variable", "property", "attribute", "label", "system", "type"];
+/// Members that hold what is named.
+const VALUES: [&str; 8] = ["value", "parametervalue", "val", "stringvalue", "secretvalue", "plaintext", "text", "answer"];
+/// Members that name columns, and those that hold rows.
+const COLUMNS: [&str; 7] = ["columns", "fields", "header", "headers", "cols", "column_names", "columnnames"];
+const ROWS: [&str; 6] = ["rows", "values", "data", "records", "body", "results"];
+
+/// The names of leaves by where they begin.
+pub(crate) type Captions = HashMap<usize, String, foldhash::fast::FixedState>;
+
+/// A value whose name is looked for.
+struct Value {
+    start: usize,
+    /// Where its name may stand.
+    place: Place,
+    /// The list that it stands in.
+    list: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    /// In this object.
+    Beside(u64),
+    /// At the head of a column of this object, or of this list's first row.
+    Column(u64, usize),
+}
+
+/// The captions of a document.
+pub(crate) fn captions(json: &str) -> Captions {
+    let mut captions = Captions::default();
+    if !may_hold(json) {
+        return captions;
+    }
+    let mut names: HashMap<Place, (usize, String), foldhash::fast::FixedState> = HashMap::default();
+    let mut values = Vec::new();
+    let _ = walk(json, |leaf| {
+        if leaf.kind == LeafKind::Name {
+            return;
+        }
+        let Some(content) = json.get(leaf.range.clone()) else { return };
+        let start = leaf.range.start;
+        let mut name = |place: Place, rank: usize| {
+            if leaf.kind == LeafKind::String && content.len() <= 96 && names.get(&place).is_none_or(|(other, _)| rank < *other) {
+                names.insert(place, (rank, last_part(&unescape(content)).to_owned()));
+            }
+        };
+        match leaf.path {
+            [.., list @ Step::Member(_), Step::Item(row), Step::Item(column)] => {
+                let around = leaf.path.get(..leaf.path.len() - 3).unwrap_or_default();
+                let whole = leaf.path.get(..leaf.path.len() - 2).unwrap_or_default();
+                if *row == 0 {
+                    name(Place::Column(id(whole), *column), 1);
+                }
+                if is_one(*list, &ROWS) {
+                    values.push(Value { start, place: Place::Column(id(around), *column), list: None });
+                }
+                if *row > 0 {
+                    values.push(Value { start, place: Place::Column(id(whole), *column), list: None });
+                }
+            }
+            [Step::Item(0), Step::Item(column)] => name(Place::Column(id(&[]), *column), 1),
+            [Step::Item(_), Step::Item(column)] => values.push(Value { start, place: Place::Column(id(&[]), *column), list: None }),
+            [around @ .., list @ Step::Member(_), Step::Item(column)] if is_one(*list, &COLUMNS) => {
+                name(Place::Column(id(around), *column), 0);
+            }
+            [around @ .., list @ Step::Member(_), Step::Item(column), Step::Member("name" | "field" | "label")]
+                if is_one(*list, &COLUMNS) =>
+            {
+                name(Place::Column(id(around), *column), 0);
+            }
+            [object @ .., member @ Step::Member(own)] => {
+                if is_one(*member, &VALUES) {
+                    let list = object.iter().rev().find_map(|s| if let Step::Member(list) = s { Some(*list) } else { None });
+                    // A text is often a text: only a list of named things is one of values.
+                    let list = list.filter(|_| matches!(object.last(), Some(Step::Item(_))) && !own.eq_ignore_ascii_case("text"));
+                    values.push(Value { start, place: Place::Beside(id(object)), list: list.map(|l| l.trim_end_matches('s').to_owned()) });
+                } else if let Some(rank) = NAMES.iter().position(|n| own.eq_ignore_ascii_case(n)) {
+                    name(Place::Beside(id(object)), rank);
+                }
+            }
+            _ => {}
+        }
+    });
+    for Value { start, place, list } in values {
+        let name = names.get(&place).map(|(_, name)| name.clone()).or(list);
+        if let Some(name) = name.filter(|n| !n.is_empty()) {
+            captions.entry(start).or_insert(name);
+        }
+    }
+    captions
+}
+
+/// Whether there may be any: this is asked of every document.
+fn may_hold(json: &str) -> bool {
+    let has = |sign: &str| memchr::memmem::find(json.as_bytes(), sign.as_bytes()).is_some();
+    has("alue\"") || has("[[") || has("\"val\"") || has("ext\"") || has("\"answer\"") || ROWS.iter().any(|r| has(r) && has("[\n"))
+}
+
+fn is_one(step: Step<'_>, names: &[&str]) -> bool {
+    matches!(step, Step::Member(name) if names.iter().any(|n| name.eq_ignore_ascii_case(n)))
+}
+
+/// A path as a number.
+fn id(path: &[Step<'_>]) -> u64 {
+    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
+    path.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What a URI that names something ends with, as `us-ssn`; other names as they are.
+fn last_part(name: &str) -> &str {
+    if name.contains("://") || name.starts_with("urn:") { name.rsplit(['/', ':', '#']).next().unwrap_or(name) } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(json: &str) -> Vec<(String, String)> {
+        let captions = captions(json);
+        let mut all: Vec<_> = captions
+            .iter()
+            .map(|(start, name)| {
+                let rest = json.get(*start..).unwrap();
+                (name.clone(), rest.get(..rest.find(['"', ']', ',']).unwrap()).unwrap().to_owned())
+            })
+            .collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn a_value_is_called_what_stands_beside_it() {
+        for (json, name) in [
+            (r#"{"name":"DB_PASSWORD","value":"x"}"#, "DB_PASSWORD"),
+            (r#"[{"value":"x","key":"access_token"}]"#, "access_token"),
+            (r#"{"ParameterKey":"Secret","ParameterValue":"x"}"#, "Secret"),
+            (r#"{"telecom":[{"system":"phone","value":"x","use":"home"}]}"#, "phone"),
+            (r#"{"identifier":[{"system":"http://hl7.org/fhir/sid/us-ssn","value":"x"}]}"#, "us-ssn"),
+            (r#"{"phone_numbers":[{"value":"x","primary":true}]}"#, "phone_number"),
+            (r#"{"columns":["ssn"],"rows":[["x"]]}"#, "ssn"),
+            (r#"{"rows": [ [ "x" ] ], "columns": [{"name":"ssn"}], "n": [[1]]}"#, "ssn"),
+            (r#"{"values":[["ssn"],["x"]]}"#, "ssn"),
+            (r#"[["ssn"],["x"]]"#, "ssn"),
+        ] {
+            assert!(of(json).contains(&(name.to_owned(), "x".to_owned())), "{json}: {:?}", of(json));
+        }
+        assert_eq!(of(r#"{"type":"object","properties":{"name":{"value":1}}}"#), []);
+    }
+}
