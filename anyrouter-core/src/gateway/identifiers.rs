@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use crate::{
+    key::looks_like_a_key,
     redact::{Engine, Kind, Label, PlaceholderKey},
     wire::error::ApiError,
 };
@@ -88,21 +89,6 @@ fn holds_secret(text: &str) -> bool {
         matches!(label, Label::Known(Kind::Secret | Kind::PrivateKey | Kind::Jwt | Kind::Password | Kind::CreditCard | Kind::Email))
     };
     looks_like_a_key(text) || Engine::builtin().find(text).iter().any(|f| secret(&f.label))
-}
-
-/// Whether a text holds something in the form of a key: `sk-…`, `ak_…`, and the like with 16 characters or more behind them, wherever in a
-/// word it begins.
-fn looks_like_a_key(text: &str) -> bool {
-    const BEGINNINGS: [&str; 6] = ["sk-", "sk_", "ak_", "ak-", "pk_", "rk_"];
-    let lower = text.to_ascii_lowercase();
-    let is_key = |at: usize| {
-        let rest = lower.get(at..).unwrap_or_default();
-        let length = rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')).count();
-        // Words that a name joins by hyphens, as `desk-lamp-with-usb-c`, have no run as long as a secret's.
-        let runs = rest.get(..length).unwrap_or_default().split(['-', '_']);
-        length >= 16 && runs.into_iter().any(|run| run.len() >= 12 && run.bytes().any(|b| b.is_ascii_digit()))
-    };
-    BEGINNINGS.iter().any(|begin| lower.match_indices(begin).any(|(at, _)| is_key(at + begin.len())))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod commands;
 mod cookies;
 mod coordinates;
 mod credentials;
+mod cued_names;
 mod dates;
 mod documents;
 mod east_asian_addresses;
@@ -18,6 +19,7 @@ mod listed_names;
 mod names;
 mod network;
 mod numbers;
+mod password_hashes;
 mod phone_plans;
 mod phones;
 mod places;
@@ -69,12 +71,17 @@ impl<'a> Scene<'a> {
 
     /// Runs all detectors.
     pub(crate) fn detect(&mut self) {
+        self.password_hashes();
+        self.signature();
         for (i, hit) in self.hits.iter().copied().enumerate() {
             self.current = i;
             match hit.what {
                 What::Digits if hit.start >= self.numbers_done => self.numbers_done = self.number(hit.start),
                 What::Digits => {}
-                What::At => self.at_sign(hit.start),
+                What::At => {
+                    self.at_sign(hit.start);
+                    self.mentioned(hit.start);
+                }
                 What::Colon => self.colon(hit.start),
                 What::Prefix(group) => self.format(hit.start, group),
                 What::Word(meaning) => self.word(i, hit, meaning),
@@ -113,9 +120,18 @@ impl<'a> Scene<'a> {
         if meaning.has(Meaning::USERNAME) {
             self.username(hit);
         }
-        if meaning.has(Meaning::PASSPORT.and(Meaning::DRIVER_LICENSE).and(Meaning::VEHICLE).and(Meaning::BANK_ACCOUNT).and(Meaning::CRYPTO))
-        {
+        let numbered = Meaning::PASSPORT
+            .and(Meaning::DRIVER_LICENSE)
+            .and(Meaning::VEHICLE)
+            .and(Meaning::BANK_ACCOUNT)
+            .and(Meaning::CRYPTO)
+            .and(Meaning::CUSTOMER_ID)
+            .and(Meaning::CARD_CODE);
+        if meaning.has(numbered) {
             self.numbered(hit, meaning);
+        }
+        if meaning.has(Meaning::CUE) {
+            self.cued_name(hit, meaning);
         }
         self.name(index, hit, meaning);
         self.place(hit, meaning);

@@ -48,6 +48,7 @@ impl Engine {
     pub fn new() -> Self {
         let tables = [
             include_str!("../../redact/context.tsv"),
+            include_str!("../../redact/cues.tsv"),
             include_str!("../../redact/names.tsv"),
             include_str!("../../redact/places.tsv"),
             include_str!("../../redact/services.tsv"),
@@ -153,7 +154,9 @@ impl Engine {
         if leaf.kind == LeafKind::String && is_opaque(content) {
             return Vec::new();
         }
-        if leaf.kind == LeafKind::Number && content.len() < 5 {
+        // Short numbers tell nothing but what their name says.
+        let is_card_code = || self.vocabulary.meaning_of(leaf.name).has(Meaning::CARD_CODE);
+        if leaf.kind == LeafKind::Number && content.len() < 5 && !is_card_code() {
             return Vec::new();
         }
         if leaf.kind == LeafKind::Name || leaf.name.is_empty() || leaf.name.len() > 64 || content.len() > 512 {
@@ -176,8 +179,13 @@ impl Engine {
             }
         }
         let name = leaf.name;
+        let is_whole = |f: &Finding| f.start == 0 && f.end == content.len();
+        let is_street = leaf.kind == LeafKind::String && STREETS.iter().any(|s| name.eq_ignore_ascii_case(s));
+        if is_street && !found.iter().any(is_whole) && (5..=120).contains(&content.len()) && has_number_and_word(content) {
+            return vec![Finding::new(0, content.len(), Kind::Address, "street_member", 80)];
+        }
         if leaf.kind == LeafKind::String
-            && !found.iter().any(|f| f.start == 0 && f.end == content.len())
+            && !found.iter().any(is_whole)
             && let Some(secret) = self.find_secret_member(name, content, rules, hits)
         {
             return vec![secret];
@@ -255,6 +263,9 @@ impl Engine {
             rules.find(view.text(), &mut found);
         }
         let mut found = resolve(found, rules);
+        if found.iter().any(|f| f.label == Kind::Person.into()) {
+            self.find_names_alone(view.text(), &mut found);
+        }
         found.retain_mut(|f| is_beside_placeholders(view.text(), f, &spans));
         if !view.is_plain() {
             for finding in &mut found {
@@ -269,6 +280,29 @@ impl Engine {
 }
 
 impl Engine {
+    /// The parts of full names where they stand alone, as `Underhill` behind `Grace Underhill`.
+    fn find_names_alone(&self, text: &str, found: &mut Vec<Finding>) {
+        let is_person = |f: &&Finding| f.label == Kind::Person.into() && f.confidence >= 58 && f.rule != "introduced";
+        let mut parts: Vec<&str> = found.iter().filter(is_person).filter_map(|f| text.get(f.start..f.end)).flat_map(name_parts).collect();
+        parts.sort_unstable();
+        parts.dedup();
+        parts.truncate(NAMES);
+        let Ok(search) = AhoCorasick::new(&parts) else { return };
+        let mut alone = Vec::new();
+        for hit in search.find_iter(text) {
+            let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '@' | '/' | '.' | '-'));
+            let before = text.get(..hit.start()).and_then(|t| t.chars().next_back());
+            let after = text.get(hit.end()..).and_then(|t| t.chars().next());
+            let ends = after != Some('.') || text.get(hit.end() + 1..).is_none_or(|t| !t.starts_with(char::is_alphanumeric));
+            let is_free = !found.iter().any(|f| f.start < hit.end() && hit.start() < f.end);
+            if is_free && !joins(before) && !joins(after.filter(|c| *c != '.')) && ends {
+                alone.push(Finding::new(hit.start(), hit.end(), Kind::Person, "name_alone", 60));
+            }
+        }
+        found.append(&mut alone);
+        scan::put_in_order(found, |f| (f.start, f.end));
+    }
+
     /// What is in the cells of tables by their columns' names.
     fn find_in_tables(&self, text: &str, found: &mut Vec<Finding>) {
         if !table::may_hold(text) {
@@ -304,6 +338,19 @@ impl Default for Engine {
     }
 }
 
+/// So many names are looked for alone in a text.
+const NAMES: usize = 1000;
+
+/// The parts of a full name that tell who is meant where they stand alone: words of four letters and more with a capital.
+pub(crate) fn name_parts(name: &str) -> impl Iterator<Item = &str> {
+    let is_full = name.trim().contains([' ', ',']);
+    let words = name.split([' ', ',', '\n']).filter(|w| w.chars().count() >= 4 && w.starts_with(char::is_uppercase));
+    let is_name =
+        |w: &&str| w.chars().all(|c| c.is_alphabetic() || matches!(c, '-' | '\'' | '’')) && w.chars().skip(1).any(char::is_lowercase);
+    let is_plain = |w: &&str| !Engine::builtin().vocabulary.meaning_of(w).has(Meaning::AMBIGUOUS.and(Meaning::MONTH).and(Meaning::STOP));
+    words.filter(move |_| is_full).filter(is_name).filter(is_plain)
+}
+
 /// What members of well-known documents are called elsewhere: vCard (RFC 6350) and jCard, FHIR, SCIM (RFC 7643).
 const CALLED: [(&str, &str); 12] = [
     ("beneficiary", "beneficiary name"),
@@ -319,6 +366,18 @@ const CALLED: [(&str, &str); 12] = [
     ("policyholder", "insured name"),
     ("sn", "last name"),
 ];
+
+/// Members that hold a street and its number.
+#[rustfmt::skip]
+const STREETS: [&str; 21] = [
+    "street", "street1", "street_1", "streetaddress", "street_address", "address1", "address_1", "addressline1", "address_line1",
+    "address_line_1", "line", "line1", "line_1", "billingaddress", "shippingaddress", "strasse", "straße", "calle", "indirizzo", "endereco", "adres",
+];
+
+fn has_number_and_word(text: &str) -> bool {
+    let mut words = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
+    text.bytes().any(|b| b.is_ascii_digit()) && words.any(|w| w.chars().count() > 2 && w.chars().all(char::is_alphabetic))
+}
 
 fn called(name: &str) -> &str {
     CALLED.iter().find(|(member, _)| name.eq_ignore_ascii_case(member)).map_or(name, |(_, called)| called)

@@ -57,6 +57,7 @@ kinds! {
     Username "USERNAME" "A user's name on a service.",
     Password "PASSWORD" "A password.",
     Secret "SECRET" "An API key, token or other secret; `rule` names its format.",
+    CustomerId "CUSTOMER_ID" "The number of a customer, a patient, a member or a policy.",
     PrivateKey "PRIVATE_KEY" "A private key.",
     Jwt "JWT" "A JSON Web Token.",
 }

@@ -20,6 +20,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     Finding, Kind, Label,
+    engine::name_parts,
     json::escape,
     redactor::Cut,
     spelling::{Spelt, Whole, spelt},
@@ -338,6 +339,12 @@ impl Placeholders {
         if (SHORTEST..=LONGEST_KNOWN).contains(&value.len()) && !self.found.contains_key(value) {
             let found = Found { label: finding.label.clone(), rule: finding.rule.clone(), placeholder: None };
             self.found.insert(Wiped(value.to_owned()), found);
+        }
+        // A full name's parts stand alone elsewhere.
+        let parts = (finding.label == Kind::Person.into()).then(|| name_parts(value));
+        for part in parts.into_iter().flatten() {
+            let found = || Found { label: finding.label.clone(), rule: "name_alone".into(), placeholder: None };
+            self.found.entry(Wiped(part.to_owned())).or_insert_with(found);
         }
     }
 

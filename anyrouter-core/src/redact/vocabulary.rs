@@ -79,10 +79,24 @@ meanings! {
     // An at sign in brackets.
     SPELLED_AT "spelled_at" 41,
     POSTCODE "postcode" 42,
+    CUSTOMER_ID "customer_id" 43,
+    CARD_CODE "card_code" 44,
+    // What a name follows: whoever speaks of himself, after a greeting or without; kin; what a person does; a field; whom somebody asks.
+    SELF "self" 45,
+    GREETED "greeted" 46,
+    KIN "kin" 47,
+    ROLE "role" 48,
+    FIELD "field" 49,
+    BY "by" 50,
+    // What follows a name.
+    BEHIND "behind" 51,
 }
 
 impl Meaning {
     pub(crate) const ANY_NAME: Self = Self(Self::GIVEN.0 | Self::FAMILY.0);
+    /// Any cue of a person's name.
+    pub(crate) const CUE: Self =
+        Self(Self::SELF.0 | Self::GREETED.0 | Self::KIN.0 | Self::ROLE.0 | Self::FIELD.0 | Self::BY.0 | Self::BEHIND.0);
 
     pub(crate) fn has(self, any: Self) -> bool {
         self.0 & any.0 != 0
@@ -221,6 +235,12 @@ impl Vocabulary {
             }
         }
         (best.2 != Meaning::default()).then_some(best)
+    }
+
+    /// What a word means in any writing, as a name in small letters.
+    pub(crate) fn meaning_of(&self, word: &str) -> Meaning {
+        let bytes = word.as_bytes();
+        self.look_up(bytes, 0, bytes.len(), hash_at(bytes, 0, bytes.len())).map_or(Meaning::default(), |(_, _, meaning)| meaning)
     }
 
     /// The phrases in text without spaces between words.

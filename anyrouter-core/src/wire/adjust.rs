@@ -1,5 +1,7 @@
 //! Changes made to a request on its way to a provider: what the client is told of them, and what undoes them in the answer.
 
+use crate::key::looks_like_a_key;
+
 /// The adjustments of one attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Adjustments {
@@ -25,7 +27,7 @@ impl Adjustments {
         if self.omitted.contains(&member) || self.omitted.len() > LISTED {
             return;
         }
-        self.omitted.push(if self.omitted.len() == LISTED { "…".to_owned() } else { member });
+        self.omitted.push(if self.omitted.len() == LISTED || looks_like_a_key(&member) { "…".to_owned() } else { member });
     }
 
     /// Adds a note; once, however often.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 pub use crate::catalog::FailureClass;
 
 use super::{answer::AnswerFault, fault::ProviderError};
-use crate::{ids::RequestId, policy::Explanation};
+use crate::{ids::RequestId, key::looks_like_a_key, policy::Explanation};
 
 /// What kind of error it is: the `type` of the OpenAI shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -182,6 +182,7 @@ impl ApiError {
         if let Some(explanation) = &self.explanation {
             error["explanation"] = json!(explanation);
         }
+        hide_keys(&mut error);
         json!({"error": error, "anyrouter_metadata": {"requestId": request_id, "attempts": self.attempts}})
     }
 
@@ -189,6 +190,7 @@ impl ApiError {
     pub fn to_openai_chunk(&self, id: RequestId, model: &str, created: u64) -> Vec<u8> {
         let mut error = self.error_object();
         error["metadata"] = Value::Object(self.metadata.clone());
+        hide_keys(&mut error);
         let chunk = json!({
             "id": id.generation(), "object": "chat.completion.chunk", "created": created, "model": model, "error": error,
             "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
@@ -201,6 +203,19 @@ impl ApiError {
         let kind = ErrorKind::of(self.status);
         json!({"code": self.code, "message": self.message, "type": kind, "param": self.param,
                "error_type": kind.error_type(self.status), "http_status": self.status})
+    }
+}
+
+/// Takes whatever reads like a key out of an error, which may repeat what the client sent in a key's wrong place.
+fn hide_keys(value: &mut Value) {
+    match value {
+        Value::String(text) if looks_like_a_key(text) => {
+            let hide = |word: &str| if looks_like_a_key(word) { "(a key)".to_owned() } else { word.to_owned() };
+            *text = text.split_inclusive(' ').map(hide).collect();
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide_keys),
+        Value::Object(members) => members.iter_mut().for_each(|(_, value)| hide_keys(value)),
+        _ => {}
     }
 }
 

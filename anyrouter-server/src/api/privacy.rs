@@ -80,6 +80,10 @@ pub(super) fn check(patch: &SettingsPatch) -> Result<(), ApiError> {
     for (list, names) in names.into_iter().chain(models) {
         names.into_iter().flat_map(|n| n.iter()).try_for_each(|name| check_given_name(list, name))?;
     }
+    let is_region = |name: &&String| (2..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if !patch.regions.iter().flatten().flatten().all(|name| is_region(&name)) {
+        return wrong("regions", "`regions` must be a list of regions as the catalog names them, such as `eu` or `us`");
+    }
     if let Err(fault) = Rules::parse(patch.redaction_rules.as_deref().unwrap_or_default()) {
         return wrong("redaction_rules", &format!("`redaction_rules`: {fault}"));
     }

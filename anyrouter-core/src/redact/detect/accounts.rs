@@ -37,6 +37,22 @@ impl Scene<'_> {
     }
 }
 
+impl Scene<'_> {
+    /// What its label calls an IBAN, though its check digits or its length are wrong.
+    pub(super) fn iban_mistyped(&self, part: &Part<'_>) -> Option<Finding> {
+        let [a, b, one, two, rest @ ..] = part.compact else { return None };
+        let has_form = a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && one.is_ascii_digit() && two.is_ascii_digit();
+        let digits = rest.iter().filter(|b| b.is_ascii_digit()).count();
+        if !has_form || !(13..=34).contains(&part.compact.len()) || digits < 6 || rest.iter().all(|b| Some(b) == rest.first()) {
+            return None;
+        }
+        let before = self.part(self.ceiling(part.start.saturating_sub(24)), part.start).to_ascii_lowercase();
+        let (_, between) = before.rsplit_once("iban")?;
+        let joins = |w: &str| matches!(w, "" | "number" | "no" | "nr" | "is" | "code" | "ist" | "est" | "es");
+        between.split(|c: char| !c.is_alphabetic()).all(joins).then(|| Finding::new(part.start, part.end, Kind::Iban, "iban_mistyped", 92))
+    }
+}
+
 /// How many letters and digits what begins so would have, if it began an IBAN: as many as any, where no country has it.
 pub(super) fn iban_length(head: &[u8]) -> usize {
     let [a, b, one, two] = head else { return 0 };

@@ -217,7 +217,10 @@ impl Scene<'_> {
     pub(super) fn value_in_sentence(&self, at: usize) -> Option<Value> {
         let line = self.part(at, self.floor(at + 80));
         let line = line.lines().next().filter(|l| l.starts_with(' ') || l.starts_with(", "))?;
-        let joints = [" is now ", " is ", ": ", " = ", " lautet ", " ist ", " est ", " es ", " è ", " é ", " to "];
+        let joints = [
+            " is now ", " is ", " was ", " war ", " era ", " était ", ": ", " = ", " lautet ", " ist ", " est ", " es ", " è ", " é ",
+            " to ",
+        ];
         let (found, joint) = joints.iter().filter_map(|j| Some((line.find(j)?, *j))).min_by_key(|(i, j)| (*i, usize::MAX - j.len()))?;
         let words = line.get(..found)?;
         if words.split(' ').count() > 9 || !words.chars().all(|c| c.is_alphabetic() || " ,'-".contains(c)) {
@@ -234,7 +237,9 @@ impl Scene<'_> {
         let user = rest.find(|c: char| !(c.is_alphanumeric() || "._-@".contains(c))).filter(|n| *n > 1)?;
         let gap = rest.get(user..)?;
         let signs = gap.len() - gap.trim_start_matches([' ', '/', ',', '(', ':']).len();
-        if !gap.get(..signs)?.contains(['/', '(', ',', ':']) || line.len() == rest.len() {
+        let and = [" and ", " und ", " et ", " y ", " e ", " en "].iter().find(|and| gap.starts_with(**and));
+        let signs = and.map_or(signs, |and| and.len());
+        if and.is_none() && !gap.get(..signs)?.contains(['/', '(', ',', ':']) || line.len() == rest.len() {
             return None;
         }
         self.told(at + line.len() - rest.len() + user + signs)

@@ -178,7 +178,10 @@ impl Scene<'_> {
                 .rev()
                 .take_while(|b| b.is_ascii_alphanumeric() || one_of(**b, b"_-."))
                 .count();
-        for attempt in 0..4 {
+        // Behind these two stand a user and a password.
+        let phrase = self.part(hit.start, hit.end).to_lowercase();
+        let is_pair = ["login", "account", "in with", "login with", "data"].iter().any(|end| phrase.ends_with(end));
+        for attempt in if is_pair { 1..2 } else { 0..4 } {
             let value = match attempt {
                 0 => self.value_behind(hit.end, meaning),
                 1 => self.second_of_pair(hit.end),
@@ -220,7 +223,10 @@ impl Scene<'_> {
         let speaks = || self.hits_in(value.start, value.end).any(|h| h.end <= value.end && h.meaning().has(Meaning::PASSWORD));
         // `name: 'password', label: 'Password'`: the next member.
         let is_member = !value.is_quoted && self.byte(value.end) == b':' && is_text;
-        if is_member || is_text && meaning.has(Meaning::PASSWORD) && speaks() {
+        if is_member
+            || is_text && meaning.has(Meaning::PASSWORD) && speaks()
+            || !value.is_quoted && memchr::memchr(b'=', bytes).is_some_and(|at| matches!(bytes.get(at + 1), Some(b'"' | b'\'' | b'\\')))
+        {
             return None;
         }
         if word == b"pin" && !((4..=8).contains(&bytes.len()) && shape.digits == bytes.len() || is_mixed && shape.signs > 0)
@@ -245,6 +251,7 @@ impl Scene<'_> {
                     (4..=8).contains(&bytes.len()) && shape.digits == bytes.len()
                 }
                 Joint::Given => bytes.len() >= 6 && (shape.digits > 0 && shape.small + shape.capitals > 0) || shape.is_password(bytes),
+                Joint::Told if word == b"pin" => true,
                 Joint::Told => shape.is_password(bytes),
             };
             let confidence = if matches!(value.joint, Joint::Given | Joint::Told) { 62 } else { 84 };

@@ -78,6 +78,15 @@ impl Scene<'_> {
             (Kind::DriverLicense, "driver_license", (5..=20).contains(&size) && digits >= 3)
         } else if meaning.has(Meaning::VEHICLE) {
             (Kind::Vehicle, "plate", (4..=17).contains(&size) && digits >= 1 && (letters >= 1 || digits >= 5))
+        } else if meaning.has(Meaning::CARD_CODE) {
+            let name = self.part(hit.start, hit.end).to_lowercase();
+            let is_sent = ["your", "verif", "otp", "one", "confirm", "bestät", "doğru", "weryf"].iter().any(|word| name.contains(word));
+            let lengths = if is_sent { 4..=8 } else { 3..=4 };
+            (Kind::Secret, "code", letters == 0 && last - at == digits && lengths.contains(&digits))
+        } else if meaning.has(Meaning::CUSTOMER_ID) {
+            (Kind::CustomerId, "customer_id", (4..=20).contains(&size) && digits >= 3)
+        } else if meaning.has(Meaning::BANK_ACCOUNT) && self.is_cloud_account(hit) {
+            return;
         } else if meaning.has(Meaning::BANK_ACCOUNT) {
             let bic = letters >= 6 && (size == 8 || size == 11) && self.slice(at, at + 6).iter().all(u8::is_ascii_uppercase);
             (Kind::BankAccount, "bank_account", bic || digits >= 5 && size <= 20 && letters <= 4)
@@ -87,6 +96,12 @@ impl Scene<'_> {
         if fits {
             self.add(at, last, kind, rule, if at - hit.end <= 12 { 90 } else { 85 });
         }
+    }
+
+    /// The account of a cloud and not of a bank.
+    fn is_cloud_account(&self, hit: Hit) -> bool {
+        let before = self.part(self.ceiling(hit.start.saturating_sub(12)), hit.start).to_lowercase();
+        ["aws", "amazon", "azure", "gcp", "cloud", "github", "iam"].iter().any(|name| before.contains(name))
     }
 
     /// `AAA123456 is my passport number`: the number stands before its name.

@@ -162,7 +162,8 @@ impl Scene<'_> {
         let is_web = matches!(window.get(start..scheme), Some(b"http" | b"https" | b"ftp" | b"ftps" | b"ws" | b"wss"));
         let (kind, rule) = if is_web { (Kind::Url, "url_credentials") } else { (Kind::Secret, "connection_string") };
         // A token of a known form among the credentials is surer, and leaves the address.
-        self.add(from + start, end, kind, rule, 91);
+        // Surer than the address of the host, which it holds.
+        self.add(from + start, end, kind, rule, 94);
         true
     }
 

@@ -15,6 +15,7 @@ use super::{
 use crate::redact::{
     Kind,
     label::Finding,
+    scan::Hit,
     vocabulary::{Meaning, is_letter, plain_phrase},
 };
 
@@ -316,11 +317,59 @@ impl Scene<'_> {
         if best.is_none() && !is_decoy() {
             best = self.surest(part, |id| !said.rows.has(id.row), |id| unnamed(id, part, &writing, said));
         }
-        let (confidence, id) = best?;
+        let Some((confidence, id)) = best else { return self.mistyped(part, is_filler) };
         let closes = part.separators.contains(&b'(') && self.byte(part.end) == b')';
         let mut finding = Finding::new(part.start, part.end + usize::from(closes), id.kind, id.rule, confidence);
         finding.country = Some(id.country.into());
         Some(finding)
+    }
+
+    /// A number that its own label names right before it, whatever its check digits, its range and its length: mistyped, made up for a
+    /// test, or of a form that has changed. And three, two and four digits joined by hyphens, which nothing else is written as.
+    fn mistyped(&self, part: &Part<'_>, is_filler: bool) -> Option<Finding> {
+        let digits = part.compact.iter().filter(|b| b.is_ascii_digit()).count();
+        let finding = |kind, rule, confidence| Some(Finding::new(part.start, part.end, kind, rule, confidence));
+        let label = self.label_before(part.start);
+        if let Some(label) = label.filter(|_| !is_filler && digits >= 5 && digits * 2 > part.compact.len()) {
+            let name = plain_phrase(self.part(label.start, label.end));
+            let rows = self.engine.ids.named.get(&name);
+            let is_like = |id: &Id| rows.is_some_and(|rows| rows.has(id.row));
+            let lengths = part.compact.len().saturating_sub(2)..=part.compact.len() + 2;
+            let lists = lengths.filter_map(|length| self.engine.ids.by_length.get(length));
+            if let Some(id) = lists.flatten().flatten().find(|id| is_like(id)) {
+                let mut finding = Finding::new(part.start, part.end, id.kind, id.rule, 82);
+                finding.country = Some(id.country.into());
+                return Some(finding);
+            }
+            let is_long = (7..=16).contains(&part.compact.len());
+            if label.meaning().has(Meaning::TAX_ID) && is_long {
+                return finding(Kind::TaxId, "tax_id_labelled", 62);
+            }
+            if label.meaning().has(Meaning::NATIONAL_ID) && is_long {
+                return finding(Kind::NationalId, "national_id_labelled", 62);
+            }
+        }
+        let is_ssn = part.sizes == [3, 2, 4] && part.separators == b"--" && !part.has_letter && !is_filler;
+        if is_ssn && !part.is_inner { finding(Kind::NationalId, "ssn", 58) } else { None }
+    }
+
+    /// The name of a number that stands right before one, with nothing between but signs and words such as `number`.
+    fn label_before(&self, start: usize) -> Option<Hit> {
+        let names = Meaning::ID_NAME.and(Meaning::NATIONAL_ID).and(Meaning::TAX_ID);
+        let hit = self.before(start, names, 24)?;
+        let between = self.part(hit.end, start).to_lowercase();
+        let mut words = between.split(|c: char| !c.is_alphabetic()).filter(|w| !w.is_empty());
+        let joins = |w: &str| {
+            matches!(
+                w,
+                "number" | "no" | "nr" | "num" | "is" | "id" | "ist" | "est" | "es" | "nummer" | "numéro" | "número" | "numero" | "card"
+            )
+        };
+        let is_near = words.all(joins) && !between.contains(['\n', ',', ';']) && !between.contains(|c: char| c.is_ascii_digit());
+        // A short name is one in capitals: `NIP`, and not `nip`.
+        let name = self.part(hit.start, hit.end);
+        let is_name = name.len() > 4 || name.chars().all(char::is_uppercase) || between.contains(':') || between.contains('"');
+        (is_near && is_name && !super::is_word_byte(self.byte_before(hit.start))).then_some(hit)
     }
 
     /// Of the numbers that a part may be and that are asked for the surest, then the strongest, and how sure it is.

@@ -169,7 +169,10 @@ impl Scene<'_> {
         {
             return;
         }
+        let from = at;
+        at = self.past_particles(at);
         let words = self.capitalised_words(at);
+        let at = if words.is_empty() { at } else { from };
         let short = matches!(self.part(hit.start, hit.end), "ms" | "lt" | "hon" | "don" | "bay" | "sr");
         if !words.is_empty() && !short {
             let end = self.end_of(words.get(..words.len().min(4)).unwrap_or_default());
@@ -259,7 +262,11 @@ impl Scene<'_> {
         let limit = at + 12;
         while at < limit {
             match self.slice(at, at + 3) {
-                [b'"' | b'\'' | b'*' | b'|' | b'>' | b'\t', ..] => {
+                [b'>', ..] => {
+                    marked = true;
+                    at += 1;
+                }
+                [b'"' | b'\'' | b'*' | b'|' | b'\t', ..] => {
                     at += 1;
                 }
                 [b':' | b'=', ..] => {
@@ -313,7 +320,7 @@ impl Scene<'_> {
         let known = words.iter().filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME)).count();
         let plain =
             words.iter().filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME) && !self.meaning_of(**w).has(Meaning::AMBIGUOUS)).count();
-        let spaced = phrase.replace(['\'', '_', '-'], " ");
+        let spaced = phrase.replace(['\'', '_', '-'], " ").replace("firstname", "first name").replace("lastname", "last name");
         let strong = STRONG.iter().any(|p| spaced.contains(p)) || phrase.len() > 8 && phrase.contains("name");
         // After these two capitalised words are a name, though no list has them.
         let is_telling = [
@@ -349,6 +356,8 @@ impl Scene<'_> {
             (false, false, _, 1) if plain == 1 => 72,
             (false, false, n, 2..) if n > 0 && (plain > 0 || n > 1) => 80,
             (false, false, _, 1) if known == 1 && meaning.has(Meaning::GREETING) => 62,
+            // `Beste Fleur,`: whoever is greeted so has a name.
+            (false, _, 0, 1) if meaning.has(Meaning::GREETING) && one_of(self.byte(end), b",!") && self.may_be_unlisted(first) => 56,
             _ => return,
         };
         if self.part(first.start, end).chars().all(|c| c.is_uppercase() || !c.is_alphabetic())

@@ -391,7 +391,7 @@ impl Scene<'_> {
         let mut best: Option<Finding> = None;
         let detectors: [&mut dyn FnMut() -> Option<Finding>; 8] = [
             &mut || self.card(part),
-            &mut || iban(part),
+            &mut || iban(part).or_else(|| self.iban_mistyped(part)),
             &mut || self.phone(part),
             &mut || self.identity(part, said.get_or_insert_with(|| self.said_around(cluster.start(), cluster.end()))),
             &mut || base58(self, part),

@@ -1,0 +1,244 @@
+//! People's names behind the words that people say before them: of themselves, of their kin, of a customer or a witness, in a form's field.
+//! (The cues are `redact/cues.tsv`.) Behind a sure cue a name is taken in small letters as well, as people type on their telephones.
+
+use super::{Scene, names::Word};
+use crate::redact::{
+    Kind,
+    scan::Hit,
+    vocabulary::{Meaning, is_letter},
+};
+
+/// Words that end a name in small letters.
+#[rustfmt::skip]
+const ENDS: [&str; 96] = [
+    "a", "and", "aur", "aus", "bahut", "ben", "bey", "bin", "but", "can", "che", "da", "das", "de", "der", "die", "do", "du", "e", "en", "er", "et",
+    "for", "from", "gibt", "h", "ha", "hai", "hanım", "has", "hat", "have", "he", "her", "here", "hoon", "how", "hun", "i", "i'm", "ich", "ik", "im",
+    "in", "is", "ist", "it", "j'ai", "je", "jo", "ka", "ke", "keeps", "ki", "ko", "la", "le", "m", "me", "mera", "mi", "mujhe", "my", "na", "ne",
+    "new", "nicht", "nie", "no", "non", "not", "of", "or", "pas", "please", "plz", "que", "refuses", "s", "says", "she", "so", "that", "the", "to",
+    "und", "van", "ve", "w", "wants", "was", "wil", "with", "y", "yardım", "z",
+];
+/// Words with a capital that follow a cue and are no names.
+#[rustfmt::skip]
+const NOBODY: [&str; 44] = [
+    "All", "Team", "Everyone", "World", "There", "Sir", "Madam", "Customer", "Support", "Service", "Zusammen", "Leute", "Kollegen", "Alle",
+    "Tous", "Toutes", "Todos", "Todas", "Tutti", "Allemaal", "Friends", "Folks", "Guys", "Colleagues", "Hiring", "Manager", "Recruiter", "User",
+    "Assistant", "System", "ID", "No", "Number", "Name", "Email", "Phone", "Address", "Date", "Status", "Type", "Note", "None", "Yes", "Claude",
+];
+
+impl Scene<'_> {
+    /// A name behind a cue, or before one.
+    pub(super) fn cued_name(&mut self, hit: Hit, meaning: Meaning) {
+        if super::is_word_byte(self.byte_before(hit.start)) {
+            return;
+        }
+        if meaning.has(Meaning::BEHIND) {
+            self.name_before_cue(hit);
+        }
+        if meaning.has(Meaning::SELF) {
+            self.name_behind(hit, true, 66);
+        } else if meaning.has(Meaning::GREETED.and(Meaning::KIN)) {
+            self.name_behind(hit, false, 60);
+        }
+        if meaning.has(Meaning::FIELD.and(Meaning::ROLE)) {
+            self.name_in_field(hit);
+        }
+        if meaning.has(Meaning::ROLE.and(Meaning::BY)) {
+            self.name_of(hit);
+        }
+    }
+
+    /// `ich heiße irmi höfig und …`, `my boss jack`: in small letters behind what is `sure`, or where the lists have the first word.
+    fn name_behind(&mut self, hit: Hit, sure: bool, confidence: u8) {
+        let gap = self.slice(hit.end, hit.end + 3).iter().take_while(|b| matches!(b, b' ' | b',' | b':' | b'\n')).count();
+        let mut start = hit.end + gap;
+        if self.part(start, self.floor(start + 3)) == "is " {
+            start += 3;
+        }
+        if gap == 0 {
+            return;
+        }
+        let words = self.capitalised_words(start);
+        if let Some(first) = words.first().copied() {
+            let count = words.len().min(3);
+            let words = words.get(..count).unwrap_or_default();
+            if self.may_be_name(first) && (sure || self.is_known(first) || count > 1 || !self.is_plain_word(first)) {
+                self.add(first.start, self.end_of(words), Kind::Person, "cued", confidence);
+            }
+            return;
+        }
+        let mut words: Vec<Word> = Vec::new();
+        let mut at = start;
+        while words.len() < 4
+            && let Some(word) = self.name_word(at).filter(|w| !self.is_end(*w))
+        {
+            words.push(word);
+            at = word.end + 1;
+            if self.byte(word.end) != b' ' {
+                break;
+            }
+        }
+        // What goes on for longer is a sentence.
+        let Some((first, last)) = words.first().copied().zip(words.last().copied()).filter(|_| words.len() < 4) else { return };
+        let is_listed = self.is_known(first) || words.len() > 1 && self.is_known(last);
+        let is_long = self.part(first.start, first.end).chars().count() > 2;
+        let count = if sure || words.len() == 1 { words.len() } else { words.iter().take_while(|w| self.is_known(**w)).count().max(1) };
+        let end = words.get(count - 1).map_or(last.end, |w| w.end);
+        if is_long && (is_listed || sure && (words.len() < 3) && !self.is_plain_word(first)) {
+            self.add(first.start, end, Kind::Person, "cued", confidence - 4);
+        }
+    }
+
+    /// `Passenger: ROBERTS Jonathan`, `Présents : Auguste Fischer, Gérard Vidal`, `Patient: Füreder, Maida`.
+    fn name_in_field(&mut self, hit: Hit) {
+        let gap = self.slice(hit.end, hit.end + 4).iter().take_while(|b| matches!(b, b' ' | b':' | b'-' | b'*' | b'\t' | b'\"')).count();
+        if !self.slice(hit.end, hit.end + gap).iter().any(|b| matches!(b, b':' | b'-')) {
+            return;
+        }
+        let mut at = hit.end + gap;
+        for _ in 0..8 {
+            let mut words = self.capitalised_words(self.past_particles(at));
+            let Some(first) = words.first().copied().filter(|w| self.may_be_name(*w)) else { return };
+            let start = at.min(first.start);
+            // `Füreder, Maida`: one word, and one more.
+            let mut end = self.end_of(&words);
+            let is_turned = words.len() == 1 && self.part(end, self.floor(end + 2)) == ", ";
+            if is_turned {
+                let given = self.capitalised_words(end + 2);
+                if given.len() == 1 && given.first().is_some_and(|w| self.may_be_name(*w)) {
+                    end = self.end_of(&given);
+                    words.extend(given);
+                }
+            }
+            let known = words.iter().any(|w| self.is_known(*w));
+            if words.iter().any(|w| self.is(*w, Meaning::ORGANISATION)) || words.len() > 4 || words.len() < 2 && !known {
+                return;
+            }
+            self.add(start, end, Kind::Person, "cued", if known { 70 } else { 58 });
+            let Some(joint) = [", ", " & ", " and ", " und ", " et ", " y ", " e ", " i ", " ve ", " en ", " aur "]
+                .iter()
+                .find(|j| self.part(end, self.floor(end + j.len())) == **j)
+            else {
+                return;
+            };
+            at = end + joint.len();
+        }
+    }
+
+    /// `Customer Idika Gola`, `reported by …`, `Laut Reinhild Bohlander`: two words and more, or one that the lists have.
+    fn name_of(&mut self, hit: Hit) {
+        let gap = self.slice(hit.end, hit.end + 2).iter().take_while(|b| matches!(b, b' ' | b',')).count();
+        if gap == 0 || self.byte(hit.end + gap - 1) != b' ' {
+            return;
+        }
+        let at = hit.end + gap;
+        let words = self.capitalised_words(self.past_particles(at));
+        let Some(first) = words.first().copied().filter(|w| self.may_be_name(*w)) else { return };
+        let words = words.get(..words.len().min(4)).unwrap_or_default();
+        let known = words.iter().any(|w| self.is_known(*w));
+        let has_small = words.iter().all(|w| self.part(w.start, w.end).chars().skip(1).any(char::is_lowercase));
+        if words.iter().any(|w| self.is(*w, Meaning::ORGANISATION.and(Meaning::PLACE_NAME)) || self.is_plain_word(*w)) || !has_small {
+            return;
+        }
+        if known || words.len() > 1 {
+            self.add(at.min(first.start), self.end_of(words), Kind::Person, "cued", if known { 64 } else { 54 });
+        }
+    }
+
+    /// `Gülşah Hanım`, `Imran bhaiya`, `Idika ji`.
+    fn name_before_cue(&mut self, hit: Hit) {
+        if self.byte_before(hit.start) != b' ' {
+            return;
+        }
+        let mut start = hit.start - 1;
+        let mut words = Vec::new();
+        while words.len() < 3 {
+            let length = self.slice(start.saturating_sub(40), start).iter().rev().take_while(|b| is_letter(**b) || **b == b'-').count();
+            let from = start - length;
+            if length == 0 || !self.text.is_char_boundary(from) || !self.is_capitalised(from) {
+                break;
+            }
+            words.push(Word { start: from, end: start });
+            start = from;
+            if self.byte_before(start) != b' ' {
+                break;
+            }
+            start -= 1;
+        }
+        let Some((first, last)) = words.last().copied().zip(words.first().copied()) else { return };
+        if words.iter().all(|w| self.may_be_name(*w)) {
+            self.add(first.start, last.end, Kind::Person, "cued", 64);
+        }
+    }
+
+    /// The particles of a name that begins with them, as `van Oudewater`.
+    pub(super) fn past_particles(&self, at: usize) -> usize {
+        const FIRST: [&str; 16] = [
+            "van der ", "van den ", "van de ", "van ", "von der ", "von ", "de la ", "de ", "del ", "della ", "di ", "da ", "dos ", "ter ",
+            "ten ", "'t ",
+        ];
+        let rest = self.part(at, self.floor(at + 10));
+        let particle = FIRST.iter().find(|p| rest.starts_with(**p)).map_or(0, |p| p.len());
+        let elided = if particle == 0 && (rest.starts_with("d'") || rest.starts_with("D'")) { 2 } else { 0 };
+        if self.is_capitalised(at + particle + elided) { at + particle + elided } else { at }
+    }
+
+    /// `@Gabriel can you review this?`
+    pub(super) fn mentioned(&mut self, at: usize) {
+        let is_apart = !super::is_word_byte(self.byte_before(at)) && self.byte_before(at) != b'.';
+        let Some(word) = self.name_word(at + 1).filter(|w| is_apart && self.is_capitalised(w.start) && self.is_known(*w)) else { return };
+        let behind = self.chars_from(word.end).nth(1).is_some_and(|c| c.is_lowercase() || c == '¿');
+        if self.byte(word.end) == b' ' && behind && !self.is_stop(word) {
+            self.add(word.start, word.end, Kind::Person, "mentioned", 60);
+        }
+    }
+
+    /// The last line of a letter: one to three words with a capital and nothing else, behind an empty line.
+    pub(super) fn signature(&mut self) {
+        const LETTER: std::ops::Range<usize> = 40..8192;
+        let text = self.text.trim_end();
+        let Some(start) = text.rfind("\n\n").map(|at| at + 2).filter(|_| LETTER.contains(&text.len())) else { return };
+        let is_letter = !text.contains(['{', '}', '=', '#', '<', '|', '`']) && text.contains(['.', '?', '!']);
+        let words = self.capitalised_words(start);
+        let is_all = words.last().is_some_and(|w| w.end == text.len()) && words.len() <= 3;
+        if is_letter && is_all && words.iter().all(|w| self.may_be_unlisted(*w)) {
+            self.add(start, text.len(), Kind::Person, "signed", 58);
+        }
+    }
+
+    /// Whether a word may be a name though no list has it.
+    pub(super) fn may_be_unlisted(&self, word: Word) -> bool {
+        let text = self.part(word.start, word.end);
+        self.may_be_name(word) && !self.is_plain_word(word) && text.chars().skip(1).all(|c| !c.is_uppercase() || text.contains(['-', '\'']))
+    }
+
+    fn may_be_name(&self, word: Word) -> bool {
+        let text = self.part(word.start, word.end);
+        text.chars().count() > 1 && !NOBODY.contains(&text) && !self.is_stop(word) && !text.contains(char::is_numeric)
+    }
+
+    /// Whether the lists have a word, in any writing.
+    fn is_known(&self, word: Word) -> bool {
+        let text = self.part(word.start, word.end);
+        let parts = || text.split('-').filter(|p| p.len() > 1);
+        self.meaning_of(word).has(Meaning::ANY_NAME)
+            || parts().next().is_some() && parts().all(|p| self.engine.vocabulary.meaning_of(p).has(Meaning::ANY_NAME))
+    }
+
+    /// Whether a word means something else here, as a cue, a place or a month.
+    fn is_plain_word(&self, word: Word) -> bool {
+        let other = Meaning(u64::MAX & !Meaning::ANY_NAME.0 & !Meaning::AMBIGUOUS.0);
+        self.engine.vocabulary.meaning_of(self.part(word.start, word.end)).has(other)
+    }
+
+    fn is_end(&self, word: Word) -> bool {
+        ENDS.binary_search(&self.part(word.start, word.end).to_lowercase().as_str()).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_words_that_end_a_name_are_in_order() {
+        assert!(super::ENDS.is_sorted());
+    }
+}
