@@ -8,6 +8,7 @@ mod chat;
 mod client;
 mod explain;
 mod follow;
+mod large;
 mod redact;
 mod score;
 mod table;

@@ -16,7 +16,7 @@ use crate::{
     args::{As, Format, Redact},
     client::Failure,
     follow::follow,
-    score,
+    large, score,
 };
 
 /// Redacts standard input.
@@ -37,8 +37,15 @@ pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
     if args.follow {
         return follow(&redactor, &key, std::io::stdin(), std::io::stdout());
     }
-    let mut text = String::new();
-    std::io::stdin().lock().read_to_string(&mut text).map_err(|e| Failure::Use(format!("standard input: {e}; it must be UTF-8 text")))?;
+    let no_text = |e: &dyn std::fmt::Display| Failure::Use(format!("standard input: {e}; it must be UTF-8 text"));
+    let mut bytes = Vec::new();
+    let whole = args.explain || args.restore.is_some() || as_json;
+    let limit = if whole { u64::MAX } else { WHOLE };
+    std::io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(|e| no_text(&e))?;
+    if bytes.len() as u64 == limit {
+        return redact_large(&args, &redactor, &key, bytes);
+    }
+    let text = String::from_utf8(bytes).map_err(|e| no_text(&e.utf8_error()))?;
     if let Some(path) = &args.restore {
         let map: BTreeMap<String, Revealed> =
             serde_json::from_str(&read(path)?).map_err(|e| wrong(path, &format!("line {}: it is no map that --map wrote", e.line())))?;
@@ -63,6 +70,25 @@ pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
         return print(&format!("{}\n", json!({"redacted": redacted, "counts": placeholders.counts()})));
     }
     print(&redacted)
+}
+
+/// More is not held as a whole.
+const WHOLE: u64 = 8 << 20;
+
+/// Redacts standard input, of which `start` was read, part by part.
+fn redact_large(args: &Redact, redactor: &Redactor, key: &PlaceholderKey, start: Vec<u8>) -> Result<(), Failure> {
+    let is_json = match args.format {
+        Some(format) => matches!(format, Format::Json),
+        None => matches!(start.trim_ascii_start().first(), Some(b'{' | b'[')),
+    };
+    let mut map = BTreeMap::new();
+    let taken = |values: &Placeholders| {
+        if args.map.is_some() {
+            map.extend(values.reveal());
+        }
+    };
+    large::redact(redactor, key, start, std::io::stdin().lock(), is_json, std::io::BufWriter::new(std::io::stdout().lock()), taken)?;
+    args.map.as_ref().map_or(Ok(()), |path| write_map(path, &json!(map).to_string()))
 }
 
 /// Whether the input is JSON: as `--format` says, or as it looks.

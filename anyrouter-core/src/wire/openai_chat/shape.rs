@@ -45,6 +45,8 @@ impl Of {
 #[derive(Debug, Default)]
 pub(super) struct Choices {
     seen: Vec<Choice>,
+    /// One had an index or a finish reason, even null.
+    has_form: bool,
     /// Kinds of content that were left out, for `omitted`.
     pub(super) omitted: Vec<String>,
 }
@@ -95,6 +97,8 @@ struct Scanned {
     function_call: bool,
     gives: bool,
     deviates: bool,
+    /// It has an index or a finish reason, even null.
+    has_form: bool,
 }
 
 impl Choices {
@@ -120,6 +124,7 @@ impl Choices {
         let mut read = ReadChoices { count: all.len(), ..ReadChoices::default() };
         let mut plans: SmallVec<[Plan; 1]> = SmallVec::new();
         for scanned in &all {
+            self.has_form |= scanned.has_form;
             match self.plan(scanned, text, of, names, meter) {
                 Ok(plan) => {
                     read.gives |= scanned.gives || plan.finish_says_something;
@@ -146,6 +151,12 @@ impl Choices {
     /// Whether there was a choice, and each that began has ended.
     pub(super) fn are_finished(&self) -> bool {
         !self.seen.is_empty() && self.seen.iter().all(|c| c.finished)
+    }
+
+    /// Whether the upstream writes bare deltas, with neither an index nor a finish reason in any chunk: it knows no finish reasons, and its
+    /// `[DONE]` is the end.
+    pub(super) fn know_no_finish(&self) -> bool {
+        !self.has_form && !self.seen.is_empty()
     }
 
     /// Decides what is written for a choice, and remembers what it brought.
@@ -454,6 +465,7 @@ fn scan(s: &mut Scanner<'_>, text: &[u8], of: Of) -> Result<Scanned, JsonFault> 
             });
         }
         let value = s.value()?;
+        it.has_form |= matches!(&*name, b"index" | b"finish_reason");
         if is_null(&value) {
             return Ok(());
         }

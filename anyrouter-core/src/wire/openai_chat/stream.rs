@@ -134,7 +134,7 @@ impl Rewriter {
     fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Step, AnswerFault> {
         let data = event.data.as_deref().unwrap_or_default();
         if data.trim_ascii() == b"[DONE]" {
-            return if self.choices.are_finished() { Ok(Step::Done) } else { Err(AnswerFault::Truncated) };
+            return if self.choices.are_finished() || self.choices.know_no_finish() { Ok(Step::Done) } else { Err(AnswerFault::Truncated) };
         }
         if event.name == Some(b"error") {
             return Err(AnswerFault::Error(self.names.origin().read_data(data)));
@@ -572,6 +572,12 @@ mod tests {
         }
         assert_eq!(fault(&["data: [DONE]"]), Some(AnswerFault::Truncated));
         assert_eq!(fault(&[half, "data: [DONE]"]), Some(AnswerFault::Truncated));
+        let bare = r#"data: {"choices":[{"delta":{"content":"a"}}]}"#;
+        assert_eq!(fault(&[bare, "data: [DONE]"]), None, "who knows no finish reasons ends with `[DONE]`");
+        assert_eq!(
+            fault(&[r#"data: {"choices":[{"delta":{"content":"a"},"finish_reason":null}]}"#, "data: [DONE]"]),
+            Some(AnswerFault::Truncated)
+        );
         let two = r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"},{"index":1,"delta":{"content":"b"}}]}"#;
         assert_eq!(fault(&[two, "data: [DONE]"]), Some(AnswerFault::Truncated), "one of two choices has not ended");
         assert_eq!(fault(&[half, r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#, "data: [DONE]"]), None);
