@@ -66,7 +66,7 @@ fn requests(c: &mut Criterion) {
         group.bench_function(format!("read, {name}"), |b| b.iter(|| ChatRequest::parse(black_box(body.clone()), 128).unwrap().stream));
         let read = ChatRequest::parse(body.clone(), 128).unwrap();
         group.bench_function(format!("rewrite, {name}"), |b| {
-            b.iter(|| black_box(&read).to_openai_chat(&catalog.endpoints()[0], &mut Adjustments::default()).len())
+            b.iter(|| black_box(&read).to_openai_chat(&catalog.endpoints()[0], &mut Adjustments::default()).len());
         });
         group.bench_function(format!("translate, {name}"), |b| {
             b.iter(|| to_anthropic_messages(black_box(&read), &catalog.endpoints()[0], None, &mut Adjustments::default()).unwrap().len());

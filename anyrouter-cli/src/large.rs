@@ -119,7 +119,6 @@ impl Cutter {
                 (Some(_), _) if self.is_escaped => self.is_escaped = false,
                 (Some(_), b'\\') => self.is_escaped = true,
                 (Some(start), b'"') => (self.string, self.last) = (None, (start, at)),
-                (Some(_), _) => {}
                 (None, b'"') => self.string = Some(at + 1),
                 (None, b'[') => self.open.push(Open::List),
                 (None, b'{') => self.open.push(Open::Object(String::new())),
@@ -136,7 +135,7 @@ impl Cutter {
                     self.read = 0;
                     return Some(at + 1);
                 }
-                (None, _) => {}
+                _ => {}
             }
             // A longer string, or what is no document, is cut as text is.
             if at > MOST && byte.is_ascii() && (byte.is_ascii_whitespace() || at > 2 * MOST) {

@@ -1,10 +1,7 @@
 //! What a value in JSON is called where its own member does not say it: the name beside it, as in `{"name": "DB_PASSWORD", "value": "…"}`, the
 //! list that it stands in, as in `"phone_numbers": [{"value": "…"}]`, or the head of its column, as in `{"columns": […], "rows": [[…]]}`.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher, Hash, Hasher},
-};
+use std::{collections::HashMap, hash::BuildHasher};
 
 use super::json::{LeafKind, Step, unescape, walk};
 
@@ -114,9 +111,7 @@ fn is_one(step: Step<'_>, names: &[&str]) -> bool {
 
 /// A path as a number.
 fn id(path: &[Step<'_>]) -> u64 {
-    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
-    path.hash(&mut hasher);
-    hasher.finish()
+    foldhash::fast::FixedState::default().hash_one(path)
 }
 
 /// What a URI that names something ends with, as `us-ssn`; other names as they are.

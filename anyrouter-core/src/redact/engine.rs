@@ -159,7 +159,8 @@ impl Engine {
         if leaf.kind == LeafKind::Number && content.len() < 5 && !is_card_code() {
             return Vec::new();
         }
-        if leaf.kind == LeafKind::Name || leaf.name.is_empty() || leaf.name.len() > 64 || content.len() > 512 {
+        let is_text = TEXTS.contains(&leaf.name);
+        if leaf.kind == LeafKind::Name || leaf.name.is_empty() || leaf.name.len() > 64 || content.len() > 512 || is_text {
             return self.find_with(content, rules, hits);
         }
         // The name is what stands before the value.
@@ -264,7 +265,7 @@ impl Engine {
         }
         let mut found = resolve(found, rules);
         if found.iter().any(|f| f.label == Kind::Person.into()) {
-            self.find_names_alone(view.text(), &mut found);
+            Self::find_names_alone(view.text(), &mut found);
         }
         found.retain_mut(|f| is_beside_placeholders(view.text(), f, &spans));
         if !view.is_plain() {
@@ -281,7 +282,7 @@ impl Engine {
 
 impl Engine {
     /// The parts of full names where they stand alone, as `Underhill` behind `Grace Underhill`.
-    fn find_names_alone(&self, text: &str, found: &mut Vec<Finding>) {
+    fn find_names_alone(text: &str, found: &mut Vec<Finding>) {
         let is_person = |f: &&Finding| f.label == Kind::Person.into() && f.confidence >= 58 && f.rule != "introduced";
         let mut parts: Vec<&str> = found.iter().filter(is_person).filter_map(|f| text.get(f.start..f.end)).flat_map(name_parts).collect();
         parts.sort_unstable();
@@ -366,6 +367,9 @@ const CALLED: [(&str, &str); 12] = [
     ("policyholder", "insured name"),
     ("sn", "last name"),
 ];
+
+/// Members that hold text of any kind: their names say nothing of it.
+const TEXTS: [&str; 9] = ["content", "text", "input", "output", "prompt", "instructions", "arguments", "message", "body"];
 
 /// Members that hold a street and its number.
 #[rustfmt::skip]

@@ -21,7 +21,7 @@ impl Urls {
                 b'?' => self.is_query = true,
                 b'=' if self.is_query => self.has_name = true,
                 0..=b' ' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'|' | 0x7f => {
-                    *self = Self::default()
+                    *self = Self::default();
                 }
                 _ => {}
             }

@@ -247,7 +247,8 @@ def recognizers():
         yield document("my credit card: {CREDIT_CARD:v}", v=number)
         yield document("the total was " + number[:9])
         yield document("IBAN {IBAN:v}", v=iban)
-        yield document("IBAN " + iban[:-1] + str((int(iban[-1]) + 1) % 10))
+        # What its label calls an IBAN is one, mistyped or not.
+        yield document("IBAN {IBAN:v}", v=iban[:-1] + str((int(iban[-1]) + 1) % 10))
         yield document("host {IP_ADDRESS:v} is down", v=ip)
         yield document("version " + ".".join(str(rng.randint(1, 9)) for _ in range(4)))
         yield document("MAC address {MAC_ADDRESS:v}", v=mac)

@@ -10,11 +10,12 @@ use serde_json::json;
 use super::{Answer, json};
 
 /// Each page's name, what it is about, and its text.
-const PAGES: [(&str, &str, &str); 6] = [
+const PAGES: [(&str, &str, &str); 7] = [
     ("clients", "Which clients were tried, and how", include_str!("../../../docs/clients.md")),
     ("configuration", "Every setting, and what is kept", include_str!("../../../docs/configuration.md")),
     ("errors", "Every error, what it means and what to do", include_str!("../../../docs/errors.md")),
     ("measurements", "What it costs, and how to measure it", include_str!("../../../docs/measurements.md")),
+    ("operating", "How to size a machine, watch it and look after it", include_str!("../../../docs/operating.md")),
     ("redaction", "What is taken out of requests, and how it comes back", include_str!("../../../docs/redaction.md")),
     ("providers", "What the built-in catalog knows of providers, and where from", include_str!("../../../docs/providers.md")),
 ];

@@ -146,10 +146,7 @@ impl Scene<'_> {
 
     /// `Gülşah Hanım`, `Imran bhaiya`, `Idika ji`.
     fn name_before_cue(&mut self, hit: Hit) {
-        if self.byte_before(hit.start) != b' ' {
-            return;
-        }
-        let mut start = hit.start - 1;
+        let Some(mut start) = hit.start.checked_sub(1).filter(|at| self.byte(*at) == b' ') else { return };
         let mut words = Vec::new();
         while words.len() < 3 {
             let length = self.slice(start.saturating_sub(40), start).iter().rev().take_while(|b| is_letter(**b) || **b == b'-').count();
@@ -159,10 +156,8 @@ impl Scene<'_> {
             }
             words.push(Word { start: from, end: start });
             start = from;
-            if self.byte_before(start) != b' ' {
-                break;
-            }
-            start -= 1;
+            let Some(blank) = start.checked_sub(1).filter(|at| self.byte(*at) == b' ') else { break };
+            start = blank;
         }
         let Some((first, last)) = words.last().copied().zip(words.first().copied()) else { return };
         if words.iter().all(|w| self.may_be_name(*w)) {
@@ -226,7 +221,7 @@ impl Scene<'_> {
 
     /// Whether a word means something else here, as a cue, a place or a month.
     fn is_plain_word(&self, word: Word) -> bool {
-        let other = Meaning(u64::MAX & !Meaning::ANY_NAME.0 & !Meaning::AMBIGUOUS.0);
+        let other = Meaning(!(Meaning::ANY_NAME.0 | Meaning::AMBIGUOUS.0));
         self.engine.vocabulary.meaning_of(self.part(word.start, word.end)).has(other)
     }
 

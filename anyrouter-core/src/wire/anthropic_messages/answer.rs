@@ -74,7 +74,6 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
         finish_reason: native.as_deref().map(|reason| finish_reason(reason, has_calls).to_owned()),
         native_finish_reason: native,
         upstream_id: answer.id.as_deref().and_then(token_of),
-        ..Meter::default()
     };
     let mut out = Vec::with_capacity(body.len() + 512);
     out.extend_from_slice(b"{\"id\":");

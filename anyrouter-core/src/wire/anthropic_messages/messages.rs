@@ -233,9 +233,8 @@ pub(super) fn push_messages(
         let at = format!("messages[{i}]");
         let role = match &*message.role {
             "assistant" => "assistant",
-            "user" | "tool" => "user",
             "system" | "developer" if dialect.system_anywhere == Some(true) && may_stand(messages, i, &turns) => "system",
-            "system" | "developer" => "user",
+            "user" | "tool" | "system" | "developer" => "user",
             _ => return Err(RequestFault::member(format!("{at}.role"), format!("`{at}.role` must be {ROLES}"))),
         };
         if turns.last().is_none_or(|t| t.role != role) {

@@ -46,7 +46,7 @@ const TRANSLATED: [&str; 18] = [
 pub fn untranslatable(request: &ChatRequest) -> Vec<String> {
     let has_place = |p: &str| TRANSLATED.contains(&p) || GATEWAY_MEMBERS.contains(&p);
     let mut out: Vec<String> = request.parameters().filter(|p| !has_place(p)).map(ToOwned::to_owned).collect();
-    out.retain(|p| !(p == "n" && request.raw("n") == Some(b"1")) && !(p == "store" && request.raw("store") == Some(b"false")));
+    out.retain(|p| !(p == "n" && request.raw("n") == Some(b"1") || p == "store" && request.raw("store") == Some(b"false")));
     if let Ok(Some(format)) = request.get::<Value>("response_format", "an object")
         && format.get("type").and_then(Value::as_str) == Some("json_object")
     {

@@ -371,13 +371,12 @@ impl ChatRequest {
         let is_default = || matches!(name, "temperature" | "top_p") && matches!(value, b"1" | b"1.0");
         let left_out = match name {
             "tools" => is_empty_list(value),
-            "tool_choice" if !has_tools() => true,
+            "tool_choice" | "parallel_tool_calls" if !has_tools() => true,
             "tool_choice" if is_forced(value) => match dialect.forced_tool {
                 Some(ForcedTool::No) => true,
                 Some(ForcedTool::WithoutThinking) => self.reasoning.effort.as_deref().is_some_and(|e| e != "none"),
                 _ => false,
             },
-            "parallel_tool_calls" if !has_tools() => true,
             "reasoning_effort" => self.reasoning.effort.as_deref().is_some_and(|e| dialect.effort(e).is_none()),
             _ => OPENROUTERS.contains(&name) && !dialect.takes(name),
         };
