@@ -9,7 +9,7 @@ use clap::{Args as Arguments, Parser, Subcommand};
 #[command(
     version,
     about,
-    after_help = "Exit codes: 0 done; 1 the server refused or failed; 2 wrong use or configuration; 3 the server cannot be reached; 5 a redaction rule refuses the text."
+    after_help = "Exit codes: 0 done; 1 the server refused or failed; 2 wrong use or configuration; 3 the server cannot be reached; 4 no endpoint may serve the request that was explained; 5 a redaction rule refuses the text."
 )]
 pub(crate) struct Args {
     /// The gateway.
@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// The key for `keys` and `privacy`; left out: the key.
     #[arg(long, global = true, env = "ANYROUTER_MANAGEMENT_KEY", hide_env_values = true)]
     pub(crate) management_key: Option<String>,
+    /// Certificates (PEM) that are trusted beside the usual ones, for a gateway behind an authority of your own.
+    #[arg(long, global = true, env = "ANYROUTER_CA_FILE", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
     /// JSON, for programs.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -43,12 +46,18 @@ pub(crate) enum Command {
     /// Where requests go.
     #[command(subcommand)]
     Route(RouteCommand),
-    /// Keys: list, create, revoke.
-    #[command(subcommand)]
-    Keys(KeysCommand),
-    /// Privacy settings: get, set.
-    #[command(subcommand)]
-    Privacy(PrivacyCommand),
+    /// Keys: list (if nothing else is said), create, revoke.
+    Keys {
+        #[command(subcommand)]
+        command: Option<KeysCommand>,
+    },
+    /// Privacy settings: get (if nothing else is said), set.
+    Privacy {
+        #[command(subcommand)]
+        command: Option<PrivacyCommand>,
+    },
+    /// The latest requests, with their ids.
+    Logs,
     /// Find personal data and secrets in what comes on standard input, and take them out. No server is asked.
     Redact(Redact),
     /// The usage record of a request.
@@ -113,9 +122,9 @@ pub(crate) enum As {
 pub(crate) struct Chat {
     /// The question.
     pub(crate) prompt: Vec<String>,
-    /// The model.
-    #[arg(short, long, default_value = "anyrouter/auto")]
-    pub(crate) model: String,
+    /// The model; left out: anyrouter/auto, or the built-in demo/story where no provider has a key.
+    #[arg(short, long)]
+    pub(crate) model: Option<String>,
     /// What the model is told first.
     #[arg(short, long)]
     pub(crate) system: Option<String>,
@@ -178,6 +187,9 @@ pub(crate) enum KeysCommand {
         /// Its hash, the beginning of it, or its name, where one key alone has it.
         #[arg(value_name = "KEY")]
         hash: String,
+        /// Also if it is the last one that may manage keys.
+        #[arg(long)]
+        force: bool,
     },
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     args::Chat,
     client::{Client, Failure},
-    table::say,
+    table::{say, shown},
 };
 
 /// The longest event that is read, in bytes.
@@ -20,7 +20,13 @@ pub(crate) async fn chat(client: &Client, args: Chat, as_json: bool) -> Result<(
     messages.extend(args.system.map(|s| json!({"role": "system", "content": s})));
     messages.push(json!({"role": "user", "content": prompt}));
     let stream = !args.no_stream && !as_json;
-    let body = json!({"model": args.model, "messages": messages, "stream": stream});
+    let mut body = json!({"model": args.model.as_deref().unwrap_or("anyrouter/auto"), "messages": messages, "stream": stream});
+    if args.model.is_none() && !has_model(client, &body).await? {
+        eprintln!(
+            "No provider has a key yet, so the built-in demo/story answers; set one, as OPENAI_API_KEY, and send the server SIGHUP.\n"
+        );
+        body["model"] = "demo/story".into();
+    }
     if !stream {
         let answer = client.post("/chat/completions", &body).await?;
         if as_json {
@@ -50,6 +56,17 @@ pub(crate) async fn chat(client: &Client, args: Chat, as_json: bool) -> Result<(
     }
     say("\n");
     if done { Ok(()) } else { Err(Failure::Broken("the answer broke off".to_owned())) }
+}
+
+/// Whether any endpoint may serve a request.
+async fn has_model(client: &Client, body: &Value) -> Result<bool, Failure> {
+    match client.post("/route/explain", body).await {
+        Ok(explanation) => Ok(explanation["eligible"].as_array().is_some_and(|e| !e.is_empty())),
+        Err(Failure::Refused { status: 404, .. }) => Ok(false),
+        // What else is wrong the request itself will tell.
+        Err(Failure::Refused { .. }) => Ok(true),
+        Err(e) => Err(e),
+    }
 }
 
 /// The words of the command line, and what comes on standard input.
@@ -84,7 +101,7 @@ fn write(out: &mut impl std::io::Write, data: &[u8]) -> Result<(), Failure> {
         });
     }
     if let Some(text) = chunk["choices"][0]["delta"]["content"].as_str() {
-        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        let written = out.write_all(shown(text).as_bytes()).and_then(|()| out.flush());
         written.map_err(|e| Failure::Broken(format!("standard output: {e}")))?;
     }
     Ok(())

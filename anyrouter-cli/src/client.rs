@@ -1,6 +1,8 @@
 //! The gateway's API, as the command uses it.
 
-use reqwest::{Method, RequestBuilder, Response};
+use std::path::Path;
+
+use reqwest::{Certificate, Method, RequestBuilder, Response};
 use serde_json::Value;
 
 /// Why a command did not do what it was asked.
@@ -19,6 +21,9 @@ pub(crate) enum Failure {
         /// The whole answer.
         body: Box<Value>,
     },
+    /// The explained request has no endpoint.
+    #[error("no endpoint may serve this request; what would admit one stands above, if anything would")]
+    NotAdmitted,
     /// A redaction rule refuses the text.
     #[error("{0}")]
     Blocked(String),
@@ -36,6 +41,7 @@ impl Failure {
             Self::Use(_) => 2,
             Self::Refused { .. } | Self::Broken(_) => 1,
             Self::Unreachable(..) => 3,
+            Self::NotAdmitted => 4,
             Self::Blocked(_) => 5,
         }
     }
@@ -48,11 +54,21 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(base_url: &str, key: Option<String>) -> Result<Self, Failure> {
+    pub(crate) fn new(base_url: &str, key: Option<String>, ca: Option<&Path>) -> Result<Self, Failure> {
         if !(base_url.starts_with("http://") || base_url.starts_with("https://")) {
             return Err(Failure::Use(format!("--base-url `{base_url}` is no address; http://127.0.0.1:8787/api/v1 is")));
         }
-        let http = reqwest::Client::builder().build().map_err(|e| Failure::Use(e.to_string()))?;
+        let mut http = reqwest::Client::builder();
+        if let Some(path) = ca {
+            let wrong = |e: &dyn std::fmt::Display| Failure::Use(format!("--ca {}: {e}", path.display()));
+            let pem = std::fs::read(path).map_err(|e| wrong(&e))?;
+            let certificates = Certificate::from_pem_bundle(&pem).map_err(|e| wrong(&e))?;
+            if certificates.is_empty() {
+                return Err(wrong(&"it has no certificate in PEM form"));
+            }
+            http = certificates.into_iter().fold(http, reqwest::ClientBuilder::add_root_certificate);
+        }
+        let http = http.build().map_err(|e| Failure::Use(e.to_string()))?;
         Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), key })
     }
 

@@ -1,7 +1,7 @@
 //! The `anyrouter` command.
 //!
-//! Exit codes: 0 done; 1 the server refused or failed; 2 wrong use or a wrong configuration; 3 the server cannot be reached; 5 a redaction
-//! rule refuses the text.
+//! Exit codes: 0 done; 1 the server refused or failed; 2 wrong use or a wrong configuration; 3 the server cannot be reached; 4 no endpoint may
+//! serve the request that was explained; 5 a redaction rule refuses the text.
 
 mod args;
 mod chat;
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use self::{
     args::{Args, Command, KeysCommand, PrivacyCommand, RouteCommand},
     client::{Client, Failure},
-    table::{print_table, say},
+    table::{print_table, say, shown},
 };
 
 fn main() -> ExitCode {
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Err(failure) => {
             match &failure {
                 Failure::Refused { body, .. } if as_json && body.is_object() => eprintln!("{body:#}"),
-                _ => eprintln!("anyrouter: {failure}"),
+                _ => eprintln!("anyrouter: {}", shown(&failure.to_string())),
             }
             ExitCode::from(failure.exit_code())
         }
@@ -48,8 +48,9 @@ fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<(), Failure> {
     let as_json = args.json;
-    let client = || Client::new(&args.base_url, args.key.clone());
-    let manager = || Client::new(&args.base_url, args.management_key.clone().or_else(|| args.key.clone()));
+    let ca = args.ca.as_deref();
+    let client = || Client::new(&args.base_url, args.key.clone(), ca);
+    let manager = || Client::new(&args.base_url, args.management_key.clone().or_else(|| args.key.clone()), ca);
     match args.command {
         Command::Redact(redact) => redact::redact(redact, as_json),
         Command::Chat(chat) => chat::chat(&client()?, chat, as_json).await,
@@ -72,11 +73,23 @@ async fn run(args: Args) -> Result<(), Failure> {
                 None => client()?.post("/route/explain", &explain::body(&request)?).await?,
             };
             show(as_json, &explanation, || explain::print(&explanation));
+            let is_none = explanation["eligible"].as_array().is_none_or(Vec::is_empty);
+            if is_none { Err(Failure::NotAdmitted) } else { Ok(()) }
+        }
+        Command::Keys { command } => keys(&manager()?, command.unwrap_or(KeysCommand::List), as_json).await,
+        Command::Logs => {
+            let answer = manager()?.get("/logs", &[]).await?;
+            show(as_json, &answer, || {
+                let row = |r: &Value| {
+                    let cost = measured("cost", &r["cost"]);
+                    vec![text(&r["id"]), text(&r["created_at"]), text(&r["model"]), text(&r["provider_name"]), text(&r["outcome"]), cost]
+                };
+                print_table(&["id", "at", "model", "provider", "outcome", "cost"], rows(&answer["data"], row));
+            });
             Ok(())
         }
-        Command::Keys(command) => keys(&manager()?, command, as_json).await,
-        Command::Privacy(command) => {
-            let answer = match command {
+        Command::Privacy { command } => {
+            let answer = match command.unwrap_or(PrivacyCommand::Get) {
                 PrivacyCommand::Get => manager()?.get("/privacy", &[]).await?,
                 PrivacyCommand::Set { settings } => manager()?.patch("/privacy", &assignments(&settings)?).await?,
             };
@@ -85,7 +98,7 @@ async fn run(args: Args) -> Result<(), Failure> {
                 let settings = all.filter(|(name, _)| *name != "warnings");
                 print_table(&["setting", "value"], settings.map(|(name, value)| vec![name.clone(), text(value)]).collect());
                 for warning in answer["warnings"].as_array().into_iter().flatten() {
-                    eprintln!("\nwarning: {}", text(warning));
+                    eprintln!("\nwarning: {}", shown(&text(warning)));
                 }
             });
             Ok(())
@@ -135,9 +148,9 @@ async fn keys(client: &Client, command: KeysCommand, as_json: bool) -> Result<()
                 say(&format!("{}\n\nIt is shown this once; its hash is {}\n", text(&answer["key"]), text(&answer["data"]["hash"])));
             });
         }
-        KeysCommand::Revoke { hash } => {
+        KeysCommand::Revoke { hash, force } => {
             let hash = whole_hash(client, &hash).await?;
-            let answer = client.delete(&format!("/keys/{hash}")).await?;
+            let answer = client.delete(&format!("/keys/{hash}{}", if force { "?force=true" } else { "" })).await?;
             show(as_json, &answer, || say(&format!("revoked {hash}\n")));
         }
     }

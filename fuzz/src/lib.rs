@@ -1,9 +1,12 @@
 //! What the targets share.
 
+use std::sync::Arc;
+
 use anyrouter_core::{
     catalog::{Catalog, Document, Prices, Protocol, Usd},
     ids::RequestId,
     wire::{
+        adjust::Adjustments,
         answer::{AnswerFault, AnswerNames, Relay},
         sse::Splitter,
     },
@@ -28,7 +31,7 @@ pub fn anthropic_catalog() -> Catalog {
 }
 
 /// The names of an answer.
-pub fn names() -> Box<AnswerNames> {
+pub fn names(protocol: Protocol) -> Box<AnswerNames> {
     let mut prices = Prices::default();
     (prices.prompt, prices.completion) = (Usd::per_token("0.000001").ok(), Usd::per_token("0.000002").ok());
     Box::new(AnswerNames {
@@ -42,14 +45,15 @@ pub fn names() -> Box<AnswerNames> {
         prices,
         include_usage: false,
         prompt_estimate: 3,
-        omitted: Vec::new(),
-        notes: Vec::new(),
+        adjusted: Adjustments::default(),
+        protocol,
+        faults: Arc::default(),
     })
 }
 
 /// What a client gets of a stream that comes in these pieces, and why it broke off.
 pub fn relayed<'a>(protocol: Protocol, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, Option<AnswerFault>) {
-    let mut relay = Relay::new(protocol, names(), 1 << 22);
+    let mut relay = Relay::new(protocol, names(protocol), 1 << 22);
     let mut out = Vec::new();
     for piece in pieces {
         match relay.feed(piece, &mut out) {

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     let (size, bytes) = pieces(data);
     for protocol in [Protocol::OpenaiChat, Protocol::AnthropicMessages] {
-        if let Ok(answer) = plain(protocol, &names(), bytes) {
+        if let Ok(answer) = plain(protocol, &names(protocol), bytes) {
             assert!(is_json(&answer.body), "a whole answer is JSON");
         }
         let whole = relayed(protocol, std::iter::once(bytes));

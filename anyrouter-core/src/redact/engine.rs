@@ -8,7 +8,7 @@ use super::{
     Action, Finding, Kind, Label, Rules,
     captions::captions,
     detect::{HARMLESS, Ids, Phones, Scene},
-    json::{Leaf, LeafKind, escape_at, first_document, nested, unescape, walk},
+    json::{Leaf, LeafKind, Step, escape_at, first_document, nested, unescape, walk},
     placeholder::placeholder_spans,
     scan::{self, Hit},
     secrets::{Prefixes, base64_length, data_url},
@@ -155,7 +155,7 @@ impl Engine {
             return Vec::new();
         }
         // Short numbers tell nothing but what their name says.
-        let is_card_code = || self.vocabulary.meaning_of(leaf.name).has(Meaning::CARD_CODE);
+        let is_card_code = || self.vocabulary.meaning_of(leaf.name).has(Meaning::CARD_CODE.and(Meaning::PASSWORD));
         if leaf.kind == LeafKind::Number && content.len() < 5 && !is_card_code() {
             return Vec::new();
         }
@@ -181,7 +181,11 @@ impl Engine {
         }
         let name = leaf.name;
         let is_whole = |f: &Finding| f.start == 0 && f.end == content.len();
-        let is_street = leaf.kind == LeafKind::String && STREETS.iter().any(|s| name.eq_ignore_ascii_case(s));
+        let is_in_address = || leaf.path.iter().any(|s| matches!(s, Step::Member(m) if m.to_ascii_lowercase().contains("address")));
+        let is_street = leaf.kind == LeafKind::String
+            && STREETS.iter().any(|s| name.eq_ignore_ascii_case(s))
+            && (!name.starts_with("line") || is_in_address())
+            && placeholder_spans(content, rules.labels()).is_empty();
         if is_street && !found.iter().any(is_whole) && (5..=120).contains(&content.len()) && has_number_and_word(content) {
             return vec![Finding::new(0, content.len(), Kind::Address, "street_member", 80)];
         }
@@ -283,7 +287,7 @@ impl Engine {
 impl Engine {
     /// The parts of full names where they stand alone, as `Underhill` behind `Grace Underhill`.
     fn find_names_alone(text: &str, found: &mut Vec<Finding>) {
-        let is_person = |f: &&Finding| f.label == Kind::Person.into() && f.confidence >= 58 && f.rule != "introduced";
+        let is_person = |f: &&Finding| f.label == Kind::Person.into() && f.confidence >= 64 && f.rule != "introduced";
         let mut parts: Vec<&str> = found.iter().filter(is_person).filter_map(|f| text.get(f.start..f.end)).flat_map(name_parts).collect();
         parts.sort_unstable();
         parts.dedup();
@@ -295,7 +299,9 @@ impl Engine {
             let before = text.get(..hit.start()).and_then(|t| t.chars().next_back());
             let after = text.get(hit.end()..).and_then(|t| t.chars().next());
             let ends = after != Some('.') || text.get(hit.end() + 1..).is_none_or(|t| !t.starts_with(char::is_alphanumeric));
-            let is_free = !found.iter().any(|f| f.start < hit.end() && hit.start() < f.end);
+            // They are in order, and do not overlap.
+            let next = found.get(found.partition_point(|f| f.end <= hit.start()));
+            let is_free = next.is_none_or(|f| f.start >= hit.end());
             if is_free && !joins(before) && !joins(after.filter(|c| *c != '.')) && ends {
                 alone.push(Finding::new(hit.start(), hit.end(), Kind::Person, "name_alone", 60));
             }

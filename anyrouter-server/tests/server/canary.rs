@@ -159,3 +159,89 @@ fn no_key_is_written_anywhere() {
     server.start_again();
     search(&server, &keys);
 }
+
+/// A key of nobody's, as a client might paste it in a wrong place.
+fn key_marker(n: u32) -> String {
+    format!("sk-ar-v1-{:064x}", u128::from(n) + 0xdead_beef_0000_0000)
+}
+
+#[test]
+fn what_stands_in_a_wrong_place_is_neither_stored_nor_repeated() {
+    let upstream = Upstream::start();
+    upstream.on("o", vec![Act::Json(200, crate::upstream::completion("fine"))]);
+    let server = two_protocols(&upstream).start();
+    let mut markers = Vec::new();
+    let mut next = |is_key: bool| {
+        let n = markers.len() as u32 + 100;
+        markers.push(if is_key { key_marker(n) } else { marker(n) });
+        markers[markers.len() - 1].clone()
+    };
+    let mut said = Vec::new();
+    for is_key in [false, true] {
+        // Every member of a chat request that is a name, an id or a wish.
+        let members: [(&str, fn(&str) -> Value); 14] = [
+            ("model", |m| json!(m)),
+            ("models", |m| json!([m])),
+            ("user", |m| json!(m)),
+            ("session_id", |m| json!(m)),
+            ("preset", |m| json!(m)),
+            ("metadata", |m| json!({ m: m })),
+            ("trace", |m| json!({"trace_id": m, "trace_name": m, "span_name": m, "generation_name": m})),
+            ("provider", |m| json!({"only": [m]})),
+            ("provider", |m| json!({"ignore": [m], "order": [m]})),
+            ("provider", |m| json!({"quantizations": [m]})),
+            ("service_tier", |m| json!(m)),
+            ("tool_choice", |m| json!(m)),
+            ("prompt_cache_key", |m| json!(m)),
+            ("safety_identifier", |m| json!(m)),
+        ];
+        for (member, value) in members {
+            for model in ["lab/open", "lab/anth"] {
+                let mut body = crate::harness::body(model, json!({}));
+                body[member] = value(&next(is_key));
+                said.push(server.post("/chat/completions", &server.key, &body).text().unwrap());
+            }
+        }
+        // A member that nobody knows, on each route that takes a body.
+        for path in ["/chat/completions", "/route/explain", "/privacy/preview", "/keys"] {
+            let mut body = crate::harness::body("lab/open", json!({}));
+            body[next(is_key)] = json!(1);
+            said.push(server.post(path, &server.management, &body).text().unwrap());
+        }
+        for header in [
+            "x-session-id",
+            "x-anyrouter-trace-id",
+            "x-anyrouter-provider",
+            "x-request-id",
+            "http-referer",
+            "x-title",
+            "user-agent",
+            "origin",
+            "referer",
+            "accept-language",
+            "openai-organization",
+            "openai-project",
+            "x-stainless-lang",
+            "traceparent",
+            "idempotency-key",
+        ] {
+            let value = reqwest::header::HeaderValue::from_bytes(next(is_key).as_bytes()).unwrap();
+            let request = server.request("POST", "/chat/completions").bearer_auth(&server.key).header(header, value);
+            said.push(request.json(&crate::harness::body("lab/open", json!({}))).send().unwrap().text().unwrap());
+        }
+        for path in ["/models/", "/models?q=", "/generation?id=", "/logs/", "/logs?model=", "/keys/", "/nothing/", "/providers?x="] {
+            let path = format!("{path}{}", next(is_key).replace('é', "%C3%A9"));
+            said.push(server.request("GET", &path).bearer_auth(&server.management).send().unwrap().text().unwrap());
+        }
+        // A bearer that is none.
+        said.push(server.post("/chat/completions", &next(true), &crate::harness::body("lab/open", json!({}))).text().unwrap());
+    }
+    for path in ["/logs", "/keys", "/privacy"] {
+        said.push(server.request("GET", path).bearer_auth(&server.management).send().unwrap().text().unwrap());
+    }
+    search(&server, &markers);
+    for marker in markers.iter().filter(|m| m.starts_with("sk-")) {
+        let repeated = said.iter().find(|text| text.contains(marker.as_str()));
+        assert!(repeated.is_none(), "{marker} is repeated: {}", repeated.unwrap());
+    }
+}

@@ -223,7 +223,17 @@ impl Scene<'_> {
         let speaks = || self.hits_in(value.start, value.end).any(|h| h.end <= value.end && h.meaning().has(Meaning::PASSWORD));
         // `name: 'password', label: 'Password'`: the next member.
         let is_member = !value.is_quoted && self.byte(value.end) == b':' && is_text;
-        if is_member
+        // `["username", "password", "email2"]` names three; `IS_PASSWORD: Scope = 31` is a constant of a program.
+        let between = self.part(hit.end, value.start);
+        let before = self.part(self.ceiling(name_start.saturating_sub(8)), name_start).trim_end_matches(['"', '\'', ' ', '\n']);
+        let is_list = between.contains(',') && !between.contains([':', '=']) && before.ends_with(',');
+        let is_constant =
+            between.contains(':') && between.contains('=') && bytes.first().is_some_and(u8::is_ascii_digit) && !value.is_quoted;
+        let is_said = word == b"identified by" && !value.is_quoted;
+        if is_list
+            || is_constant
+            || is_said
+            || is_member
             || is_text && meaning.has(Meaning::PASSWORD) && speaks()
             || !value.is_quoted && memchr::memchr(b'=', bytes).is_some_and(|at| matches!(bytes.get(at + 1), Some(b'"' | b'\'' | b'\\')))
         {

@@ -17,9 +17,16 @@ const ENDS: [&str; 96] = [
     "new", "nicht", "nie", "no", "non", "not", "of", "or", "pas", "please", "plz", "que", "refuses", "s", "says", "she", "so", "that", "the", "to",
     "und", "van", "ve", "w", "wants", "was", "wil", "with", "y", "yardım", "z",
 ];
+/// Names that are words as well: in small letters they are those.
+#[rustfmt::skip]
+const WORDS: [&str; 40] = [
+    "ama", "art", "asks", "asked", "best", "bill", "case", "claire", "dean", "drew", "faith", "frank", "good", "grace", "grant", "hope", "joy",
+    "little", "long", "major", "mark", "max", "may", "page", "pat", "rich", "rose", "said", "short", "soon", "sue", "summer", "sunny", "today",
+    "tomorrow", "will", "wont", "would", "yesterday", "young",
+];
 /// Words with a capital that follow a cue and are no names.
 #[rustfmt::skip]
-const NOBODY: [&str; 44] = [
+const NOBODY: [&str; 50] = ["Siri", "Alexa", "Gemini", "Copilot", "ChatGPT", "Kitty",
     "All", "Team", "Everyone", "World", "There", "Sir", "Madam", "Customer", "Support", "Service", "Zusammen", "Leute", "Kollegen", "Alle",
     "Tous", "Toutes", "Todos", "Todas", "Tutti", "Allemaal", "Friends", "Folks", "Guys", "Colleagues", "Hiring", "Manager", "Recruiter", "User",
     "Assistant", "System", "ID", "No", "Number", "Name", "Email", "Phone", "Address", "Date", "Status", "Type", "Note", "None", "Yes", "Claude",
@@ -40,10 +47,10 @@ impl Scene<'_> {
             self.name_behind(hit, false, 60);
         }
         if meaning.has(Meaning::FIELD.and(Meaning::ROLE)) {
-            self.name_in_field(hit);
+            self.name_in_field(hit, meaning.has(Meaning::FIELD));
         }
         if meaning.has(Meaning::ROLE.and(Meaning::BY)) {
-            self.name_of(hit);
+            self.name_of(hit, meaning.has(Meaning::BY));
         }
     }
 
@@ -79,17 +86,23 @@ impl Scene<'_> {
         }
         // What goes on for longer is a sentence.
         let Some((first, last)) = words.first().copied().zip(words.last().copied()).filter(|_| words.len() < 4) else { return };
+        let is_word = |word: Word| WORDS.contains(&self.part(word.start, word.end)) || self.part(word.start, word.end).contains('\'');
+        if is_word(first) {
+            return;
+        }
         let is_listed = self.is_known(first) || words.len() > 1 && self.is_known(last);
         let is_long = self.part(first.start, first.end).chars().count() > 2;
+        // `my name's siobhan, i'm 34`, `mera naam pushti hai`.
+        let goes_on = self.byte(last.end) == b',' || self.name_word(last.end + 1).is_some_and(|w| self.is_end(w));
         let count = if sure || words.len() == 1 { words.len() } else { words.iter().take_while(|w| self.is_known(**w)).count().max(1) };
         let end = words.get(count - 1).map_or(last.end, |w| w.end);
-        if is_long && (is_listed || sure && (words.len() < 3) && !self.is_plain_word(first)) {
+        if is_long && (is_listed || sure && (words.len() == 2 || goes_on) && !self.is_plain_word(first)) {
             self.add(first.start, end, Kind::Person, "cued", confidence - 4);
         }
     }
 
     /// `Passenger: ROBERTS Jonathan`, `Présents : Auguste Fischer, Gérard Vidal`, `Patient: Füreder, Maida`.
-    fn name_in_field(&mut self, hit: Hit) {
+    fn name_in_field(&mut self, hit: Hit, is_field: bool) {
         let gap = self.slice(hit.end, hit.end + 4).iter().take_while(|b| matches!(b, b' ' | b':' | b'-' | b'*' | b'\t' | b'\"')).count();
         if !self.slice(hit.end, hit.end + gap).iter().any(|b| matches!(b, b':' | b'-')) {
             return;
@@ -110,7 +123,7 @@ impl Scene<'_> {
                 }
             }
             let known = words.iter().any(|w| self.is_known(*w));
-            if words.iter().any(|w| self.is(*w, Meaning::ORGANISATION)) || words.len() > 4 || words.len() < 2 && !known {
+            if words.iter().any(|w| self.is(*w, Meaning::ORGANISATION)) || words.len() > 4 || !known && (words.len() < 2 || !is_field) {
                 return;
             }
             self.add(start, end, Kind::Person, "cued", if known { 70 } else { 58 });
@@ -125,7 +138,7 @@ impl Scene<'_> {
     }
 
     /// `Customer Idika Gola`, `reported by …`, `Laut Reinhild Bohlander`: two words and more, or one that the lists have.
-    fn name_of(&mut self, hit: Hit) {
+    fn name_of(&mut self, hit: Hit, takes_unlisted: bool) {
         let gap = self.slice(hit.end, hit.end + 2).iter().take_while(|b| matches!(b, b' ' | b',')).count();
         if gap == 0 || self.byte(hit.end + gap - 1) != b' ' {
             return;
@@ -139,7 +152,7 @@ impl Scene<'_> {
         if words.iter().any(|w| self.is(*w, Meaning::ORGANISATION.and(Meaning::PLACE_NAME)) || self.is_plain_word(*w)) || !has_small {
             return;
         }
-        if known || words.len() > 1 {
+        if known || takes_unlisted && words.len() > 1 {
             self.add(at.min(first.start), self.end_of(words), Kind::Person, "cued", if known { 64 } else { 54 });
         }
     }
@@ -160,7 +173,7 @@ impl Scene<'_> {
             start = blank;
         }
         let Some((first, last)) = words.last().copied().zip(words.first().copied()) else { return };
-        if words.iter().all(|w| self.may_be_name(*w)) {
+        if words.iter().all(|w| self.may_be_name(*w)) && self.is_known(first) {
             self.add(first.start, last.end, Kind::Person, "cued", 64);
         }
     }
@@ -180,7 +193,7 @@ impl Scene<'_> {
     /// `@Gabriel can you review this?`
     pub(super) fn mentioned(&mut self, at: usize) {
         let is_apart = !super::is_word_byte(self.byte_before(at)) && self.byte_before(at) != b'.';
-        let Some(word) = self.name_word(at + 1).filter(|w| is_apart && self.is_capitalised(w.start) && self.is_known(*w)) else { return };
+        let Some(word) = self.name_word(at + 1).filter(|w| is_apart && self.is_capitalised(w.start) && self.is_sure(*w)) else { return };
         let behind = self.chars_from(word.end).nth(1).is_some_and(|c| c.is_lowercase() || c == '¿');
         if self.byte(word.end) == b' ' && behind && !self.is_stop(word) {
             self.add(word.start, word.end, Kind::Person, "mentioned", 60);
@@ -195,7 +208,8 @@ impl Scene<'_> {
         let is_letter = !text.contains(['{', '}', '=', '#', '<', '|', '`']) && text.contains(['.', '?', '!']);
         let words = self.capitalised_words(start);
         let is_all = words.last().is_some_and(|w| w.end == text.len()) && words.len() <= 3;
-        if is_letter && is_all && words.iter().all(|w| self.may_be_unlisted(*w)) {
+        let is_listed = words.first().is_some_and(|w| self.is_sure(*w));
+        if is_letter && is_all && is_listed && words.iter().all(|w| self.may_be_unlisted(*w)) {
             self.add(start, text.len(), Kind::Person, "signed", 58);
         }
     }
@@ -217,6 +231,19 @@ impl Scene<'_> {
         let parts = || text.split('-').filter(|p| p.len() > 1);
         self.meaning_of(word).has(Meaning::ANY_NAME)
             || parts().next().is_some() && parts().all(|p| self.engine.vocabulary.meaning_of(p).has(Meaning::ANY_NAME))
+    }
+
+    /// Whether the lists have a word, and it is no ordinary one as well.
+    fn is_sure(&self, word: Word) -> bool {
+        let text = self.part(word.start, word.end);
+        self.is_known(word)
+            && !self.engine.vocabulary.meaning_of(text).has(Meaning::AMBIGUOUS)
+            && !WORDS.contains(&text.to_lowercase().as_str())
+    }
+
+    /// Whether somebody with this name is a program that people talk to.
+    pub(super) fn is_assistant(&self, word: Word) -> bool {
+        matches!(self.part(word.start, word.end), "Claude" | "Siri" | "Alexa" | "Gemini" | "Copilot" | "Assistant" | "ChatGPT" | "Kitty")
     }
 
     /// Whether a word means something else here, as a cue, a place or a month.

@@ -82,9 +82,12 @@ impl Scene<'_> {
             let name = self.part(hit.start, hit.end).to_lowercase();
             let is_sent = ["your", "verif", "otp", "one", "confirm", "bestät", "doğru", "weryf"].iter().any(|word| name.contains(word));
             let lengths = if is_sent { 4..=8 } else { 3..=4 };
-            (Kind::Secret, "code", letters == 0 && last - at == digits && lengths.contains(&digits))
+            // `your code is 1200 lines long`.
+            let goes_on = self.byte(last) == b' ' && self.byte(last + 1).is_ascii_lowercase() && is_sent;
+            (Kind::Secret, "code", !goes_on && letters == 0 && last - at == digits && lengths.contains(&digits))
         } else if meaning.has(Meaning::CUSTOMER_ID) {
-            (Kind::CustomerId, "customer_id", (4..=20).contains(&size) && digits >= 3)
+            let is_filler = self.slice(at, last).iter().all(|b| Some(b) == self.slice(at, last).first());
+            (Kind::CustomerId, "customer_id", (5..=20).contains(&size) && digits >= 3 && !is_filler)
         } else if meaning.has(Meaning::BANK_ACCOUNT) && self.is_cloud_account(hit) {
             return;
         } else if meaning.has(Meaning::BANK_ACCOUNT) {

@@ -330,7 +330,9 @@ impl Scene<'_> {
         let digits = part.compact.iter().filter(|b| b.is_ascii_digit()).count();
         let finding = |kind, rule, confidence| Some(Finding::new(part.start, part.end, kind, rule, confidence));
         let label = self.label_before(part.start);
-        if let Some(label) = label.filter(|_| !is_filler && digits >= 5 && digits * 2 > part.compact.len()) {
+        // A standard of the internet, and no taxpayer of Mexico's.
+        let is_standard = label.is_some_and(|l| self.part(l.start, l.end).eq_ignore_ascii_case("rfc")) && !part.has_letter;
+        if let Some(label) = label.filter(|_| !is_standard && !is_filler && digits >= 5 && digits * 2 > part.compact.len()) {
             let name = plain_phrase(self.part(label.start, label.end));
             let rows = self.engine.ids.named.get(&name);
             let is_like = |id: &Id| rows.is_some_and(|rows| rows.has(id.row));
@@ -350,7 +352,7 @@ impl Scene<'_> {
             }
         }
         let is_ssn = part.sizes == [3, 2, 4] && part.separators == b"--" && !part.has_letter && !is_filler;
-        if is_ssn && !part.is_inner { finding(Kind::NationalId, "ssn", 58) } else { None }
+        if is_ssn && !part.is_inner && !self.is_decoy(part.start) { finding(Kind::NationalId, "ssn", 58) } else { None }
     }
 
     /// The name of a number that stands right before one, with nothing between but signs and words such as `number`.

@@ -191,6 +191,9 @@ impl Scene<'_> {
         let end = self.end_of(&words);
         let signed = self.slice(hit.end, at).iter().any(|b| one_of(*b, b",\n!"));
         let last = self.text.len() - end <= 1 || matches!(self.byte(end), b'\n' | b'.') && !self.byte(end + 1).is_ascii_alphanumeric();
+        if words.first().is_some_and(|w| self.is_assistant(*w)) {
+            return;
+        }
         if gap > 0 && !words.is_empty() && words.len() <= 3 && (last || signed && self.byte(end) != b' ') && (self.text.len() - end <= 80) {
             self.add(at, end, Kind::Person, "signed", if signed { 72 } else { 62 });
         }
@@ -316,7 +319,7 @@ impl Scene<'_> {
         {
             words.remove(0);
         }
-        let Some(first) = words.first().copied() else { return };
+        let Some(first) = words.first().copied().filter(|w| !self.is_assistant(*w)) else { return };
         let known = words.iter().filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME)).count();
         let plain =
             words.iter().filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME) && !self.meaning_of(**w).has(Meaning::AMBIGUOUS)).count();
