@@ -15,18 +15,29 @@ use serde::de::IgnoredAny;
 
 /// A catalog with one endpoint, which speaks Anthropic messages.
 pub fn anthropic_catalog() -> Catalog {
+    catalog("anthropic_messages")
+}
+
+/// The same with OpenAI chat.
+pub fn openai_catalog() -> Catalog {
+    catalog("openai_chat")
+}
+
+fn catalog(protocol: &str) -> Catalog {
     let toml = r#"
         [[provider]]
         slug = "a"
-        protocol = "anthropic_messages"
+        protocol = "PROTOCOL"
         base_url = "http://x"
         [[model]]
         id = "lab/x"
         [[model.endpoint]]
         provider = "a"
+        upstream_model = "up"
         max_output = 8192
-    "#;
-    let document = Document::from_toml(toml).expect("it is TOML");
+    "#
+    .replace("PROTOCOL", protocol);
+    let document = Document::from_toml(&toml).expect("it is TOML");
     Catalog::from_documents(&[document]).expect("it is a catalog")
 }
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use anyrouter_core::{
     catalog::Catalog,
-    wire::{anthropic_messages::to_anthropic_messages, openai_chat::ChatRequest},
+    wire::{adjust::Adjustments, anthropic_messages::to_anthropic_messages, openai_chat::ChatRequest},
 };
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
@@ -16,7 +16,7 @@ static CATALOG: LazyLock<Catalog> = LazyLock::new(fuzz::anthropic_catalog);
 fuzz_target!(|data: &[u8]| {
     let is_json = serde_json::from_slice::<Value>(data).is_ok();
     let Ok(request) = ChatRequest::parse(Bytes::copy_from_slice(data), 100) else { return };
-    let Ok(sent) = to_anthropic_messages(&request, &CATALOG.endpoints()[0], &mut Vec::new(), &mut Vec::new()) else { return };
+    let Ok(sent) = to_anthropic_messages(&request, &CATALOG.endpoints()[0], None, &mut Adjustments::default()) else { return };
     if !is_json {
         // serde_json refuses what JSON does not: numbers beyond a double, and halves of surrogates.
         return;

@@ -136,10 +136,10 @@ impl Streaming {
             idle: None,
             deadline,
         };
-        if let Some(fault) = fault {
-            it.fail(&Failure::of_answer(fault, 200));
-        } else if done {
-            it.complete();
+        match fault {
+            Some(fault) => it.fault(fault),
+            None if done => it.complete(),
+            None => {}
         }
         it
     }
@@ -208,9 +208,7 @@ impl Streaming {
             Some(Ok(bytes)) => match self.feed(&bytes) {
                 Ok(progress) if progress.done => self.complete(),
                 Ok(_) => {}
-                // Behind the finish reason nothing is missed, unless an error says otherwise.
-                Err(AnswerFault::NotTheProtocol(_)) if self.relay.is_finished() => self.complete(),
-                Err(fault) => self.fail(&Failure::of_answer(fault, 200)),
+                Err(fault) => self.fault(fault),
             },
             Some(Err(_)) if self.relay.is_finished() => self.complete(),
             Some(Err(_)) => self.fail(&Failure::new(FailureClass::Connection)),
@@ -271,6 +269,16 @@ impl Streaming {
         self.recorder.metered(self.relay.names(), self.relay.meter());
         self.recorder.finish(Outcome::Ok, 200, None);
         self.phase = Phase::Committing(self.relay.last());
+    }
+
+    /// The answer is not what it should be. Behind the finish reason nothing is missed, unless an error says otherwise.
+    fn fault(&mut self, fault: AnswerFault) {
+        let is_missed = !self.relay.is_finished() || matches!(fault, AnswerFault::Error(_));
+        if is_missed {
+            self.fail(&Failure::of_answer(fault, 200));
+        } else {
+            self.complete();
+        }
     }
 
     /// The answer broke off: the client is told so in the stream, after the record is written.

@@ -122,6 +122,33 @@ fn a_stream_that_gave_its_finish_reason_is_complete_without_its_last_event() {
 }
 
 #[test]
+fn a_stream_that_gave_its_finish_reason_is_complete_however_its_connection_ends() {
+    let stop = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}});
+    let start = json!({"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 5, "output_tokens": 1}}});
+    let block = json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "Half"}});
+    let anthropic_events = anthropic(&[start, block, stop]);
+    let open = |last: &str| Act::Events([ROLE, HALF, STOP].iter().map(|e| format!("{e}\n\n")).chain([last.to_owned()]).collect());
+    let whole = |events: &[&str]| events.iter().map(|e| format!("{e}\n\n")).collect::<Vec<_>>();
+    for (model, name, act) in [
+        ("lab/open", "o", open("data: {\"choices\":[],\"usa")),
+        ("lab/open", "o", open("data: no JSON\n\n")),
+        ("lab/open", "o", Act::PauseBreak(whole(&[ROLE, HALF]), whole(&[STOP]))),
+        ("lab/anth", "a", Act::Events([anthropic_events.clone(), vec![format!("{DONE}\n\n")]].concat())),
+        ("lab/anth", "a", Act::PauseBreak(anthropic_events.clone(), vec![])),
+    ] {
+        let upstream = Upstream::start();
+        upstream.on(name, vec![act.clone()]);
+        upstream.go_on();
+        let server = two_protocols(&upstream).start();
+        let response = server.chat(model, json!({"stream": true}));
+        let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let text = response.text().unwrap();
+        assert!(text.ends_with("data: [DONE]\n\n"), "{model} {act:?}: {text}");
+        assert_eq!(server.record_of(&id)["outcome"], "ok", "{model} {act:?}");
+    }
+}
+
+#[test]
 fn a_plain_200_without_a_choice_or_with_an_error_is_answered_by_another_endpoint() {
     for body in [
         json!({"id": "c", "object": "chat.completion", "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 0, "total_tokens": 1}}),
@@ -129,6 +156,9 @@ fn a_plain_200_without_a_choice_or_with_an_error_is_answered_by_another_endpoint
         json!({"detail": "secret"}),
         json!({"error": "secret"}),
         json!({"choices": [{"index": 0, "finish_reason": "stop"}]}),
+        json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": "Half"}, "finish_reason": null}]}),
+        json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": "Half"}, "finish_reason": "network_error"}]}),
+        json!({"object": "error", "message": "secret", "choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}]}),
         json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "error", "error": {"code": 502, "message": "secret"}}]}),
         json!([]),
     ] {
@@ -266,6 +296,12 @@ fn events_without_their_content_type_are_events_and_json_under_it_is_not() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::With(200, vec![], json!({"error": {"code": "x"}}).to_string())]);
     assert_eq!(two_protocols(&upstream).start().chat("lab/open", json!({"stream": true})).status(), 502);
+    // An error in JSON, called a stream, is read as what it is: a moderation's refusal is the request's.
+    let upstream = Upstream::start();
+    let error = json!({"error": {"code": "content_filter", "message": "m"}}).to_string();
+    upstream.on("o", vec![Act::With(200, vec![("content-type", "text/event-stream")], error)]);
+    let refused = two_protocols(&upstream).start().chat("lab/open", json!({"stream": true}));
+    assert_eq!(refused.json::<Value>().unwrap()["error"]["code"], "content_filter");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 
 /// What a provider does with a request.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) enum Act {
     /// Answers JSON.
     Json(u16, Value),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""payloads.jsonl: structured text as people paste it. Labels beyond the engine's: CUSTOMER_ID (customer, member, policy numbers), CVC.
+"""payloads.jsonl: structured text as people paste it. CUSTOMER_ID stands for customer, member and policy numbers; a card's CVC is a SECRET.
 python3 make_payloads.py"""
 import base64, hashlib, json, random, string
 from faker import Faker
