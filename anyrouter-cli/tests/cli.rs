@@ -78,7 +78,8 @@ fn every_command_does_what_it_says() {
     assert_eq!((&settings["enforce_zdr"], &settings["block"][0]), (&Value::Bool(true), &Value::from("groq")));
     let made: Value = serde_json::from_str(&server.says(&["--json", "keys", "create", "script"])).unwrap();
     assert!(server.says(&["keys", "list"]).contains("script"));
-    assert_eq!((server.says(&["keys"]), server.says(&["privacy"])), (server.says(&["keys", "list"]), server.says(&["privacy", "get"])));
+    assert!(server.says(&["keys"]).contains("script"));
+    assert_eq!(server.says(&["privacy"]), server.says(&["privacy", "get"]));
     assert!(server.says(&["logs"]).contains(id), "the latest requests have their ids");
     let story = server.run(&["chat", "Hello!"], "");
     assert!(story.status.success() && story.stdout.len() > 10, "without any provider the demo answers");
