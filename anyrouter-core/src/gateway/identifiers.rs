@@ -85,6 +85,12 @@ pub fn is_control(c: char) -> bool {
 
 /// Whether a text is or holds a key or another secret.
 fn holds_secret(text: &str) -> bool {
+    // Every request asks this of its model: a name without an address, many digits or a long run of letters and digits is no secret.
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let has_run = || text.split(|c: char| !c.is_ascii_alphanumeric()).any(|run| run.len() >= 12);
+    if !text.contains('@') && digits < 8 && !has_run() {
+        return false;
+    }
     let secret = |label: &Label| {
         matches!(label, Label::Known(Kind::Secret | Kind::PrivateKey | Kind::Jwt | Kind::Password | Kind::CreditCard | Kind::Email))
     };
