@@ -111,7 +111,7 @@ fn ask(gateway: &Arc<Gateway>, key: &str, body: &Bytes) -> usize {
     let mut cx = Context::from_waker(Waker::noop());
     let head = Head { key: Some(Secret::new(key.to_owned())), path: "chat/completions", ..Head::default() };
     let body = body.clone();
-    let Poll::Ready(mut response) = pin!(gateway.chat(head, async { Ok(body) })).poll(&mut cx) else { panic!("nothing waits") };
+    let Poll::Ready(mut response) = pin!(gateway.chat(head, async |_| Ok(body))).poll(&mut cx) else { panic!("nothing waits") };
     assert_eq!(response.status(), 200);
     let mut read = 0;
     while let Poll::Ready(Some(frame)) = Pin::new(response.body_mut()).poll_frame(&mut cx) {

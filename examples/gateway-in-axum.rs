@@ -90,7 +90,7 @@ impl Upstream for Hello {
 async fn chat(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, body: Bytes) -> Response {
     let key = headers.get("authorization").and_then(|v| v.to_str().ok()?.strip_prefix("Bearer "));
     let head = Head { key: key.map(|k| Secret::new(k.to_owned())), path: "chat/completions", ..Head::default() };
-    gateway.chat(head, async { Ok(body) }).await.map(Body::new)
+    gateway.chat(head, async |_| Ok(body)).await.map(Body::new)
 }
 
 #[tokio::main]

@@ -203,8 +203,12 @@ impl Gateway {
         RequestId::new(self.ports.clock.now(), random)
     }
 
-    /// Serves a chat completion. `body` is awaited once the request is accepted; an error of its own is answered as it is.
-    pub async fn chat(self: &Arc<Self>, head: Head, body: impl Future<Output = Result<Bytes, ApiError>>) -> Response<AnswerBody> {
+    /// Serves a chat completion. `body` reads the body for the key of this hash once the request is accepted; an error of its own is
+    /// answered as it is.
+    pub async fn chat<B>(self: &Arc<Self>, head: Head, body: impl FnOnce(KeyHash) -> B) -> Response<AnswerBody>
+    where
+        B: Future<Output = Result<Bytes, ApiError>>,
+    {
         let started = self.ports.clock.now();
         let id = self.request_id();
         let caller = match authenticate(&self.ports, &head, started).await.and_then(|a| a.with_scope(Scope::Inference)) {
@@ -225,7 +229,7 @@ impl Gateway {
         };
         let world = self.world();
         let identifiers = Identifiers::new(world.redaction.as_ref().map(|r| &r.key), caller.key.account.as_str());
-        recorder.session(&identifiers, head.session_id.as_deref());
+        recorder.session(identifiers, head.session_id.as_deref());
         let Some(under_way) = self.keys.enter(&caller.key.hash).zip(self.accounts.enter(&caller.key.account)) else {
             return recorder.refuse(Outcome::RateLimited, too_many_at_once()).await;
         };
@@ -237,7 +241,7 @@ impl Gateway {
                 return recorder.refuse(Outcome::RateLimited, rate_limited("requests", &room)).await;
             }
         }
-        let request = match body.await {
+        let request = match body(caller.key.hash).await {
             Ok(body) => ChatRequest::parse(body, self.limits.depth).map_err(invalid),
             Err(error) => Err(error),
         };
@@ -248,7 +252,7 @@ impl Gateway {
                 return recorder.refuse(outcome, error).await;
             }
         };
-        recorder.asked(&request, &identifiers);
+        recorder.asked(&request, identifiers);
         let trace = request.trace_id.as_deref().or(head.trace_id.as_deref());
         recorder.trace_id = trace.and_then(|id| identifiers.id(id)).map(std::borrow::Cow::into_owned);
         let redaction::Upstream { request, is_redacted, way_back } =
@@ -261,7 +265,7 @@ impl Gateway {
             recorder.record.redacted.clone_from(way_back.counts());
         }
         let user = request.user.as_deref().and_then(|u| identifiers.user(u));
-        let targets = match targets::resolve(&request, &world, head.pin.as_deref(), &identifiers) {
+        let targets = match targets::resolve(&request, &world, head.pin.as_deref(), identifiers) {
             Ok(targets) => targets,
             Err(error) => {
                 let outcome = if error.status == 404 { Outcome::Refused } else { Outcome::Invalid };
@@ -287,7 +291,7 @@ impl Gateway {
         let request = ChatRequest::parse(body, self.limits.depth).map_err(invalid)?;
         let world = self.world();
         let identifiers = Identifiers::new(world.redaction.as_ref().map(|r| &r.key), caller.key.account.as_str());
-        let targets = targets::resolve(&request, &world, pin, &identifiers)?;
+        let targets = targets::resolve(&request, &world, pin, identifiers)?;
         let layers = caller.layers(&world);
         let decisions = targets.decisions(&layers);
         let has_credential = |e: &Endpoint| self.has_credential(&world, e);

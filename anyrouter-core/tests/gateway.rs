@@ -149,7 +149,7 @@ impl Rig {
     fn ask(&self, stream: bool) -> Response<AnswerBody> {
         let head = Head { key: Some(Secret::new(self.key.clone())), path: "chat/completions", ..Head::default() };
         let body = json!({"model": "lab/x", "stream": stream, "messages": [{"role": "user", "content": "Hello"}]}).to_string();
-        let mut answer = std::pin::pin!(self.gateway.chat(head, async { Ok(body.into()) }));
+        let mut answer = std::pin::pin!(self.gateway.chat(head, async |_| Ok(body.into())));
         self.run(|cx| answer.as_mut().poll(cx))
     }
 
@@ -247,7 +247,7 @@ fn a_request_that_is_dropped_anywhere_leaves_one_record() {
         {
             let head = Head { key: Some(Secret::new(rig.key.clone())), path: "chat/completions", ..Head::default() };
             let body = json!({"model": "lab/x", "stream": true, "messages": []}).to_string();
-            let mut answer = std::pin::pin!(rig.gateway.chat(head, async { Ok(body.into()) }));
+            let mut answer = std::pin::pin!(rig.gateway.chat(head, async |_| Ok(body.into())));
             let mut response = None;
             while left > 0 && response.is_none() {
                 left -= 1;

@@ -376,7 +376,7 @@ impl Simulation {
         }
         self.providers.forbidden.lock().unwrap().insert(name, forbidden);
         let gateway = self.gateway.clone();
-        let answer = Box::pin(async move { gateway.chat(head, async move { Ok(body.to_string().into()) }).await });
+        let answer = Box::pin(async move { gateway.chat(head, async move |_| Ok(body.to_string().into())).await });
         let patience = if self.chance.one_in(10) { 1 + self.chance.below(6) } else { u64::MAX };
         Client { stream, answer, response: None, read: Vec::new(), patience }
     }

@@ -12,7 +12,7 @@ use std::{
 
 use anyrouter_core::{
     gateway::{AnswerBody, Head, Held, NotAccepted, ip_in, no_memory},
-    key::ApiKey,
+    key::{ApiKey, KeyHash},
     secret::Secret,
     wire::error::ApiError,
 };
@@ -167,7 +167,7 @@ async fn answer(server: Arc<Server>, router: axum::Router, peer: SocketAddr, mut
         let (parts, body) = request.into_parts();
         let head = head(&parts.headers, ip, "chat/completions");
         // In a box, since the connection keeps room for what is awaited here as long as it is open.
-        let response = Box::pin(server.gateway.chat(head, read_body(&server, &parts.headers, body))).await;
+        let response = Box::pin(server.gateway.chat(head, |key| read_body_of(&server, Some(key), &parts.headers, body))).await;
         if response.extensions().get::<NotAccepted>().is_some() {
             server.observer.refused(response.status().as_u16());
         }
@@ -298,8 +298,18 @@ const WEIGHT: usize = 3;
 /// The first step of a body whose length is not known, in bytes.
 const STEP: usize = 64 << 10;
 
-/// Reads a body within its bounds, once there is memory for it.
+/// Reads the body of a caller whose key is good, within its bounds, once there is memory for it.
 pub(crate) async fn read_body<B>(server: &Server, headers: &HeaderMap, body: B) -> Result<Bytes, ApiError>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let key = key(headers).and_then(|k| ApiKey::parse(k.expose())).map(|k| k.hash());
+    read_body_of(server, key, headers, body).await
+}
+
+/// The same, for the key of this hash.
+async fn read_body_of<B>(server: &Server, key: Option<KeyHash>, headers: &HeaderMap, body: B) -> Result<Bytes, ApiError>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -322,8 +332,6 @@ where
     if length.is_some_and(|l| l > limit) {
         return Err(too_large());
     }
-    // Whoever gets here has a key that is good.
-    let key = key(headers).and_then(|k| ApiKey::parse(k.expose())).map(|k| k.hash());
     let take = async |bytes: usize, held: &Option<Held>| -> Result<Option<Held>, ApiError> {
         let Some(key) = key.filter(|_| bytes > 0) else { return Ok(None) };
         let already = held.as_ref().map_or(0, Held::bytes);

@@ -114,6 +114,12 @@ impl<T> Strict<T> {
             let part = bytes.get(at..).unwrap_or_default();
             let end = memchr::memchr(b'\n', part);
             let part = part.get(..end.unwrap_or(rest)).unwrap_or_default();
+            if let (0, Some(end), [line @ .., b'\r']) = (self.length, end, part) {
+                // Most lines come whole.
+                self.end_line(line, line.len());
+                at += end + 1;
+                continue;
+            }
             let room = self.line.inline_size().saturating_sub(self.line.len());
             self.line.extend_from_slice(part.get(..part.len().min(room)).unwrap_or_default());
             self.length += part.len();
@@ -130,15 +136,14 @@ impl<T> Strict<T> {
                 return;
             }
             at += 1;
-            self.end_line(self.length - usize::from(!is_bare));
+            let (line, length) = (std::mem::take(&mut self.line), self.length - usize::from(!is_bare));
+            (self.length, self.last) = (0, 0);
+            self.end_line(line.get(..length.min(line.len())).unwrap_or_default(), length);
         }
     }
 
-    /// A line is complete; it has this many bytes before its end.
-    fn end_line(&mut self, length: usize) {
-        let line = std::mem::take(&mut self.line);
-        let text = line.get(..length.min(line.len())).unwrap_or_default();
-        (self.length, self.last) = (0, 0);
+    /// A line is complete: its beginning, and how many bytes it has before its end.
+    fn end_line(&mut self, text: &[u8], length: usize) {
         match self.next {
             // An empty line ends the head; those before its first line are passed over.
             Next::Head if length == 0 && self.has_line => {

@@ -322,7 +322,8 @@ impl Attempt<'_> {
             // It went away since the plan was made.
             return Err(FailureClass::Credential.into());
         }
-        let mut headers = HeaderMap::with_capacity(6);
+        // Host and length come to them.
+        let mut headers = HeaderMap::with_capacity(12);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         // Some providers compress errors unasked unless they are told not to.
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));

@@ -17,17 +17,20 @@ const ID: usize = 256;
 const GIVEN: usize = 100;
 
 /// The checks for one account: what is not kept becomes a hash under the account's key, or nothing where the instance has no key.
-#[derive(Debug)]
-pub struct Identifiers(Option<PlaceholderKey>);
+#[derive(Clone, Copy, Debug)]
+pub struct Identifiers<'a> {
+    instance: Option<&'a PlaceholderKey>,
+    account: &'a str,
+}
 
-impl Identifiers {
+impl<'a> Identifiers<'a> {
     /// Checks for an account, with its key below the instance's.
-    pub fn new(instance: Option<&PlaceholderKey>, account: &str) -> Self {
-        Self(instance.map(|key| key.derive(account, None)))
+    pub fn new(instance: Option<&'a PlaceholderKey>, account: &'a str) -> Self {
+        Self { instance, account }
     }
 
     /// A model's name as it is stored and shown: as it is if it fits a catalog's grammar and is no key; else its length and a hash.
-    pub fn model<'a>(&self, name: &'a str) -> Cow<'a, str> {
+    pub fn model<'n>(&self, name: &'n str) -> Cow<'n, str> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:@/~+[]-".contains(&b);
         let fits = !name.is_empty() && name.len() <= MODEL && name.bytes().all(legal);
         if fits && !holds_secret(name) {
@@ -41,7 +44,7 @@ impl Identifiers {
     }
 
     /// An id of a session, a trace or an app: as it is if it reads like one and holds nothing of a person's; else a hash.
-    pub fn id<'a>(&self, id: &'a str) -> Option<Cow<'a, str>> {
+    pub fn id<'n>(&self, id: &'n str) -> Option<Cow<'n, str>> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:@/-".contains(&b);
         let fits = !id.is_empty() && id.len() <= ID && id.bytes().all(legal);
         if fits && !looks_like_a_key(id) && Engine::builtin().find(id).is_empty() {
@@ -56,7 +59,8 @@ impl Identifiers {
     }
 
     fn hashed(&self, kind: &str, text: &str) -> Option<String> {
-        self.0.as_ref().map(|key| key.hash(kind, text))
+        // The account's key is made only where it is needed: most requests need none.
+        self.instance.map(|key| key.derive(self.account, None).hash(kind, text))
     }
 }
 
@@ -86,9 +90,7 @@ pub fn is_control(c: char) -> bool {
 /// Whether a text is or holds a key or another secret.
 fn holds_secret(text: &str) -> bool {
     // Every request asks this of its model: a name without an address, many digits or a long run of letters and digits is no secret.
-    let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    let has_run = || text.split(|c: char| !c.is_ascii_alphanumeric()).any(|run| run.len() >= 12);
-    if !text.contains('@') && digits < 8 && !has_run() {
+    if is_plainly_harmless(text.as_bytes()) {
         return false;
     }
     let secret = |label: &Label| {
@@ -97,12 +99,29 @@ fn holds_secret(text: &str) -> bool {
     looks_like_a_key(text) || Engine::builtin().find(text).iter().any(|f| secret(&f.label))
 }
 
+/// Whether a text has no at sign, few digits and no long run of letters and digits.
+fn is_plainly_harmless(text: &[u8]) -> bool {
+    let (mut digits, mut run) = (0, 0);
+    for byte in text {
+        digits += usize::from(byte.is_ascii_digit());
+        run = if byte.is_ascii_alphanumeric() { run + 1 } else { 0 };
+        if *byte == b'@' || digits >= 8 || run >= 12 {
+            return false;
+        }
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
-    fn identifiers() -> Identifiers {
-        Identifiers::new(Some(&PlaceholderKey::from_bytes([3; 32])), "account")
+    static INSTANCE: LazyLock<PlaceholderKey> = LazyLock::new(|| PlaceholderKey::from_bytes([3; 32]));
+
+    fn identifiers() -> Identifiers<'static> {
+        Identifiers::new(Some(&INSTANCE), "account")
     }
 
     const KEY: &str = "sk-ar-v1-0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -151,7 +170,7 @@ mod tests {
         }
         assert_eq!(Identifiers::new(None, "a").id("what I said"), None);
         assert!(identifiers().user("u1").unwrap().starts_with("user_"));
-        assert_ne!(identifiers().user("u"), Identifiers::new(Some(&PlaceholderKey::from_bytes([3; 32])), "other").user("u"));
+        assert_ne!(identifiers().user("u"), Identifiers::new(Some(&INSTANCE), "other").user("u"));
     }
 
     #[test]

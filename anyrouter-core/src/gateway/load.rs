@@ -25,7 +25,7 @@ pub struct Budget {
 #[derive(Debug, Default)]
 struct State {
     used: usize,
-    by_key: HashMap<KeyHash, usize>,
+    by_key: HashMap<KeyHash, usize, foldhash::fast::RandomState>,
     /// In the order in which they came.
     waiting: Vec<Waiting>,
     next: u64,
@@ -235,7 +235,7 @@ impl Drop for Held {
 #[derive(Debug)]
 pub(super) struct UnderWay<T: Eq + Hash + Clone> {
     limit: usize,
-    counts: Mutex<HashMap<T, usize>>,
+    counts: Mutex<HashMap<T, usize, foldhash::fast::RandomState>>,
 }
 
 impl<T: Eq + Hash + Clone> UnderWay<T> {
@@ -265,10 +265,10 @@ pub(super) struct Entered<T: Eq + Hash + Clone> {
 impl<T: Eq + Hash + Clone> Drop for Entered<T> {
     fn drop(&mut self) {
         let mut counts = self.all.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.name) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.name);
+        if let Entry::Occupied(mut count) = counts.entry(self.name.clone()) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
             }
         }
     }

@@ -86,14 +86,14 @@ impl Recorder {
     }
 
     /// Notes the client's name of the session.
-    pub(super) fn session(&mut self, identifiers: &Identifiers, id: Option<&str>) {
+    pub(super) fn session(&mut self, identifiers: Identifiers<'_>, id: Option<&str>) {
         if let Some(id) = id {
             self.record.session_id = identifiers.id(id).map(Cow::into_owned);
         }
     }
 
     /// Notes what was asked for.
-    pub(super) fn asked(&mut self, request: &ChatRequest, identifiers: &Identifiers) {
+    pub(super) fn asked(&mut self, request: &ChatRequest, identifiers: Identifiers<'_>) {
         let model = request.model.as_ref().or(request.models.first()).map(|m| identifiers.model(m).into_owned());
         self.record.model_requested.clone_from(&model);
         self.record.streamed = request.stream;

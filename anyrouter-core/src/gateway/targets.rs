@@ -80,7 +80,7 @@ impl Targets {
 }
 
 /// Resolves the names and the wishes of a request.
-pub(super) fn resolve(request: &ChatRequest, world: &World, pin: Option<&str>, identifiers: &Identifiers) -> Result<Targets, ApiError> {
+pub(super) fn resolve(request: &ChatRequest, world: &World, pin: Option<&str>, identifiers: Identifiers<'_>) -> Result<Targets, ApiError> {
     let catalog = world.catalog.catalog();
     if request.preset.is_some() {
         return Err(invalid(RequestFault::member("preset", NO_PRESETS)));
@@ -116,7 +116,7 @@ pub(super) fn resolve(request: &ChatRequest, world: &World, pin: Option<&str>, i
     if targets.models.is_empty() { Err(not_found(&names, catalog, identifiers)) } else { Ok(targets) }
 }
 
-fn unknown_providers(object: &ProviderObject, pin: Option<&str>, catalog: &Catalog, identifiers: &Identifiers) -> Vec<UnknownProvider> {
+fn unknown_providers(object: &ProviderObject, pin: Option<&str>, catalog: &Catalog, identifiers: Identifiers<'_>) -> Vec<UnknownProvider> {
     let lists = [("provider.only", &object.only), ("provider.ignore", &object.ignore), ("provider.order", &object.order)];
     let all = lists.iter().flat_map(|(param, list)| list.iter().flatten().map(|name| (*param, name.as_str())));
     all.chain(pin.map(|name| ("X-AnyRouter-Provider", name)))
@@ -167,7 +167,7 @@ impl Targets {
     }
 }
 
-fn not_found(names: &[&str], catalog: &Catalog, identifiers: &Identifiers) -> ApiError {
+fn not_found(names: &[&str], catalog: &Catalog, identifiers: Identifiers<'_>) -> ApiError {
     let asked = names.first().copied().unwrap_or_default();
     let near = catalog.near(asked);
     let hint =

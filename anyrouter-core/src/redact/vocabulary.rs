@@ -147,7 +147,11 @@ impl Vocabulary {
         let mut it = Self {
             filter: vec![0; FILTER / 64].into(),
             small: vec![0; FILTER / 64].into(),
-            entries: HashMap::default(),
+            // About as many as there are lines, so that the table does not grow by copies of itself.
+            entries: HashMap::with_capacity_and_hasher(
+                tables.iter().chain(lists.iter().map(|(l, _)| l)).map(|t| t.lines().count()).sum(),
+                BuildHasherDefault::default(),
+            ),
             unspaced: None,
             unspaced_meanings: Vec::new(),
         };

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -51,7 +52,9 @@ struct Block<'a> {
 pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
     let wrong = || AnswerFault::NotTheProtocol("an Anthropic message");
     let text = utf8(body).ok_or_else(wrong)?;
-    if serde_json::from_str(text).is_ok_and(|v| is_error(&v)) {
+    // Only what has one of these words can be an error, and is read for it.
+    let may_be_error = ["error", "detail"].iter().any(|word| memmem::find(body, word.as_bytes()).is_some());
+    if may_be_error && serde_json::from_str(text).is_ok_and(|v| is_error(&v)) {
         return Err(AnswerFault::Error(names.origin().read_data(body)));
     }
     let answer: Answer<'_> = serde_json::from_str(text).map_err(|_| wrong())?;

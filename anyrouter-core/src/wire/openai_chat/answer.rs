@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::{
     shape::{Choices, Of},
-    usage::{push_usage, read_usage},
+    usage::{Usage, push_usage, tokens_of},
 };
 use crate::wire::{
     answer::{AnswerFault, AnswerNames, Meter, PlainAnswer, token_of},
@@ -82,8 +82,9 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
         return Err(AnswerFault::Truncated);
     }
     let usage = usage.or(read.usage);
-    let theirs = usage.and_then(|u| body.get(u));
-    meter.tokens = theirs.and_then(read_usage);
+    let theirs = usage.and_then(|u| Usage::read(body.get(u)?));
+    let theirs = theirs.as_ref();
+    meter.tokens = theirs.and_then(tokens_of);
     let mut out = Vec::with_capacity(body.len() + 512);
     let mut written = 0;
     let omitted = &choices.omitted;
@@ -132,7 +133,7 @@ const ALL_OURS: [(Ours, &[u8]); 7] = [
 ];
 
 impl Ours {
-    fn push(self, out: &mut Vec<u8>, names: &AnswerNames, meter: &Meter, theirs: Option<&[u8]>, omitted: &[String]) {
+    fn push(self, out: &mut Vec<u8>, names: &AnswerNames, meter: &Meter, theirs: Option<&Usage<'_>>, omitted: &[String]) {
         match self {
             Self::Id => names.push_id(out),
             Self::Object => out.extend_from_slice(b"\"chat.completion\""),

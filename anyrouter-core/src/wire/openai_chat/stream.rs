@@ -6,7 +6,7 @@ use std::{borrow::Cow, ops::Range};
 use super::{
     answer::DEPTH,
     shape::{Choices, Of},
-    usage::{push_usage, read_usage},
+    usage::{Usage, push_usage, tokens_of},
 };
 use crate::wire::{
     answer::{AnswerFault, AnswerNames, Meter, Progress, token_of},
@@ -112,7 +112,7 @@ impl StreamRelay {
         out.extend_from_slice(names.no_choices());
         out.extend_from_slice(last_members);
         out.extend_from_slice(b",\"usage\":");
-        push_usage(out, names, meter, usage.as_deref());
+        push_usage(out, names, meter, usage.as_deref().and_then(Usage::read).as_ref());
         out.extend_from_slice(b",\"anyrouter_metadata\":");
         names.push_stream_metadata(out, meter, &choices.omitted);
         out.extend_from_slice(b"}\n\ndata: [DONE]\n\n");
@@ -418,7 +418,7 @@ impl Chunk<'_> {
 
     /// Remembers a usage object; the last that can be read counts.
     fn usage(&mut self, text: &[u8]) {
-        if let Some(tokens) = read_usage(text) {
+        if let Some(tokens) = Usage::read(text).and_then(|u| tokens_of(&u)) {
             self.rewriter.meter.tokens = Some(tokens);
             self.rewriter.usage = Some(text.to_vec());
         }

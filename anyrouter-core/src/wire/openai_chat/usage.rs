@@ -4,7 +4,7 @@
 //! beside `prompt_tokens` is decided by arithmetic on the total, so that no provider is named here. Sources: OpenAI's API reference;
 //! the deviations of DeepSeek, Groq, Moonshot, xAI and Gemini as recorded (docs/providers.md).
 
-use serde_json::{Map, Value};
+use smallvec::SmallVec;
 
 use crate::{
     usage::Tokens,
@@ -17,32 +17,72 @@ use crate::{
 
 use super::answer::DEPTH;
 
-/// The names of a count, the first that stands there and is a number counts.
-const PROMPT: &[&str] = &["prompt_tokens", "input_tokens"];
-const COMPLETION: &[&str] = &["completion_tokens", "output_tokens"];
-const CACHED: &[&str] = &[
-    "prompt_tokens_details/cached_tokens",
-    "input_tokens_details/cached_tokens",
-    "prompt_cache_hit_tokens",
-    "cached_tokens",
-    "cache_read_input_tokens",
-];
-const CACHE_WRITE: &[&str] = &[
-    "prompt_tokens_details/cache_write_tokens",
-    "input_tokens_details/cache_write_tokens",
-    "prompt_tokens_details/cache_creation_tokens",
-    "cache_creation_input_tokens",
-];
-const CACHE_WRITE_1H: &[&str] = &["cache_creation/ephemeral_1h_input_tokens"];
-const REASONING: &[&str] = &["completion_tokens_details/reasoning_tokens", "output_tokens_details/reasoning_tokens", "reasoning_tokens"];
+/// A member, or a member of a member.
+type Path = &'static [&'static str];
 
-/// The counts of a usage object; none where it has none, or where they cannot be true.
-pub(super) fn read_usage(text: &[u8]) -> Option<Tokens> {
-    tokens_of(&serde_json::from_slice(text).ok()?)
+/// The names of a count, the first that stands there and is a number counts.
+const PROMPT: &[Path] = &[&["prompt_tokens"], &["input_tokens"]];
+const COMPLETION: &[Path] = &[&["completion_tokens"], &["output_tokens"]];
+const CACHED: &[Path] = &[
+    &["prompt_tokens_details", "cached_tokens"],
+    &["input_tokens_details", "cached_tokens"],
+    &["prompt_cache_hit_tokens"],
+    &["cached_tokens"],
+    &["cache_read_input_tokens"],
+];
+const CACHE_WRITE: &[Path] = &[
+    &["prompt_tokens_details", "cache_write_tokens"],
+    &["input_tokens_details", "cache_write_tokens"],
+    &["prompt_tokens_details", "cache_creation_tokens"],
+    &["cache_creation_input_tokens"],
+];
+const CACHE_WRITE_1H: &[Path] = &[&["cache_creation", "ephemeral_1h_input_tokens"]];
+const TOTAL: Path = &["total_tokens"];
+const REASONING: &[Path] =
+    &[&["completion_tokens_details", "reasoning_tokens"], &["output_tokens_details", "reasoning_tokens"], &["reasoning_tokens"]];
+
+/// A usage object as it was read: its members, and those of the objects in it.
+pub(super) struct Usage<'a> {
+    text: &'a [u8],
+    members: Vec<Member>,
+    inner: SmallVec<[(Member, Vec<Member>); 4]>,
 }
 
-fn tokens_of(usage: &Value) -> Option<Tokens> {
-    let first = |names: &[&str]| names.iter().find_map(|path| count(path.split('/').try_fold(usage, |v, name| v.get(name))?));
+impl<'a> Usage<'a> {
+    /// Reads an object; none where `text` is something else.
+    pub(super) fn read(text: &'a [u8]) -> Option<Self> {
+        let members = members(text, DEPTH).ok()?;
+        let objects = members.iter().filter(|m| m.value(text).starts_with(b"{"));
+        let inner = objects.filter_map(|m| Some((m.clone(), inner_members(text, m)?))).collect();
+        Some(Self { text, members, inner })
+    }
+
+    /// The value at a path; of two alike, the last.
+    fn get(&self, path: Path) -> Option<&'a [u8]> {
+        let last = |all: &[Member], name: &str| all.iter().rev().find(|m| m.is(self.text, name)).map(|m| m.value(self.text));
+        match path {
+            [name] => last(&self.members, name),
+            [outer, name] => last(&self.inner.iter().rev().find(|(m, _)| m.is(self.text, outer))?.1, name),
+            _ => None,
+        }
+    }
+
+    fn count(&self, path: Path) -> Option<u64> {
+        count(self.get(path)?)
+    }
+}
+
+/// The members of the object that a member is.
+fn inner_members(text: &[u8], outer: &Member) -> Option<Vec<Member>> {
+    let found = members(outer.value(text), DEPTH).ok()?;
+    let at = outer.value.start;
+    let moved = |r: &std::ops::Range<usize>| r.start + at..r.end + at;
+    Some(found.iter().map(|m| Member::new(text, moved(&m.name), moved(&m.value))).collect())
+}
+
+/// The counts of a usage object; none where it has none, or where they cannot be true.
+pub(super) fn tokens_of(usage: &Usage<'_>) -> Option<Tokens> {
+    let first = |names: &[Path]| names.iter().find_map(|path| usage.count(path));
     let prompt = first(PROMPT)?;
     let completion = first(COMPLETION).unwrap_or(0);
     let (cached, cache_write) = (first(CACHED).unwrap_or(0), first(CACHE_WRITE).unwrap_or(0));
@@ -50,12 +90,12 @@ fn tokens_of(usage: &Value) -> Option<Tokens> {
     let mut tokens = Tokens { prompt, completion, cached, cache_write, cache_write_1h: first(CACHE_WRITE_1H).unwrap_or(0), reasoning };
     // Anthropic's words leave the cache out of `input_tokens`; elsewhere more cached than prompt says the same.
     let in_cache = cached.saturating_add(cache_write);
-    let is_anthropic = usage.get("prompt_tokens").is_none() && usage.get("cache_read_input_tokens").is_some();
+    let is_anthropic = usage.get(&["prompt_tokens"]).is_none() && usage.get(&["cache_read_input_tokens"]).is_some();
     if is_anthropic || in_cache > prompt {
         tokens.prompt = prompt.saturating_add(in_cache);
     }
     // What the total has beyond prompt and completion is reasoning, reported or not.
-    let total = first(&["total_tokens"]);
+    let total = first(&[TOTAL]);
     let beside = match total {
         // Of the prompt as it was reported.
         Some(total) if reasoning > 0 && total == prompt.saturating_add(completion).saturating_add(reasoning) => reasoning,
@@ -75,23 +115,24 @@ fn tokens_of(usage: &Value) -> Option<Tokens> {
 }
 
 /// A count: a whole number, or a float that is one.
-fn count(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_f64().filter(|n| *n >= 0.0 && n.fract() == 0.0 && *n < 9e15).map(|n| n as u64))
+fn count(value: &[u8]) -> Option<u64> {
+    let value = std::str::from_utf8(value).ok()?;
+    let whole = |n: &f64| *n >= 0.0 && n.fract() == 0.0 && *n < 9e15;
+    value.parse().ok().or_else(|| value.parse::<f64>().ok().filter(whole).map(|n| n as u64))
 }
 
 /// Appends the usage object that the client gets: the upstream's with its cost, byte for byte, where its counts are OpenAI's; ours with
 /// the upstream's other members where they are not, or where there are none.
-pub(super) fn push_usage(out: &mut Vec<u8>, names: &AnswerNames, meter: &Meter, theirs: Option<&[u8]>) {
-    let parsed = theirs.and_then(|t| serde_json::from_slice::<Map<String, Value>>(t).ok());
-    let (Some(tokens), Some(theirs), Some(parsed)) = (meter.tokens, theirs, parsed) else {
+pub(super) fn push_usage(out: &mut Vec<u8>, names: &AnswerNames, meter: &Meter, theirs: Option<&Usage<'_>>) {
+    let (Some(tokens), Some(usage)) = (meter.tokens, theirs) else {
         return names.push_usage(out, meter);
     };
-    if is_openais(&parsed, &tokens) {
-        return push_with_cost(out, names, &tokens, theirs);
+    if is_openais(usage, &tokens) {
+        return push_with_cost(out, names, &tokens, usage);
     }
     let mut ours = Vec::new();
     names.push_usage(&mut ours, meter);
-    push_united(out, &ours, theirs, 1);
+    push_united(out, &ours, usage.text, 1);
 }
 
 /// Appends an object with the members of both, as they are spelt; of two alike, ours counts. Objects within are united `deep` deep.
@@ -118,19 +159,19 @@ fn push_united(out: &mut Vec<u8>, ours: &[u8], theirs: &[u8], deep: usize) {
 }
 
 /// Whether a usage object says what `tokens` says, in OpenAI's names.
-fn is_openais(usage: &Map<String, Value>, tokens: &Tokens) -> bool {
-    let is = |name: &str, count: u64| usage.get(name).and_then(Value::as_u64) == Some(count);
-    let detail = |of: &str, name: &str| usage.get(of).and_then(|d| d.get(name)).and_then(Value::as_u64).unwrap_or(0);
-    is("prompt_tokens", tokens.prompt)
-        && is("completion_tokens", tokens.completion)
-        && is("total_tokens", tokens.total())
-        && detail("prompt_tokens_details", "cached_tokens") == tokens.cached
-        && detail("prompt_tokens_details", "cache_write_tokens") == tokens.cache_write
-        && detail("completion_tokens_details", "reasoning_tokens") == tokens.reasoning
+fn is_openais(usage: &Usage<'_>, tokens: &Tokens) -> bool {
+    // A client's number type may be an integer: `10.0` is not passed on.
+    let whole = |path: Path| std::str::from_utf8(usage.get(path)?).ok()?.parse::<u64>().ok();
+    whole(&["prompt_tokens"]) == Some(tokens.prompt)
+        && whole(&["completion_tokens"]) == Some(tokens.completion)
+        && whole(&["total_tokens"]) == Some(tokens.total())
+        && whole(&["prompt_tokens_details", "cached_tokens"]).unwrap_or(0) == tokens.cached
+        && whole(&["prompt_tokens_details", "cache_write_tokens"]).unwrap_or(0) == tokens.cache_write
+        && whole(&["completion_tokens_details", "reasoning_tokens"]).unwrap_or(0) == tokens.reasoning
 }
 
-fn push_with_cost(out: &mut Vec<u8>, names: &AnswerNames, tokens: &Tokens, theirs: &[u8]) {
-    let Ok(members) = members(theirs, DEPTH) else { return };
+fn push_with_cost(out: &mut Vec<u8>, names: &AnswerNames, tokens: &Tokens, usage: &Usage<'_>) {
+    let (theirs, members) = (usage.text, &usage.members);
     // Each that stands there: of two, nobody knows which a client reads.
     let mut written = 0;
     for Member { value, .. } in members.iter().filter(|m| m.is(theirs, "cost")) {
@@ -152,6 +193,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn read(usage: &serde_json::Value) -> Option<Tokens> {
+        Usage::read(usage.to_string().as_bytes()).and_then(|u| tokens_of(&u))
+    }
 
     #[test]
     fn every_dialect_counts_the_same() {
@@ -204,10 +249,10 @@ mod tests {
                 tokens(110, 5, 100, 0, 0),
             ),
         ] {
-            assert_eq!(tokens_of(&usage), Some(expected), "{usage}");
+            assert_eq!(read(&usage), Some(expected), "{usage}");
         }
         for usage in [json!({}), json!({"prompt_tokens": 1.5}), json!({"prompt_tokens": -1}), json!({"completion_tokens": 5}), json!([])] {
-            assert_eq!(tokens_of(&usage), None, "{usage}");
+            assert_eq!(read(&usage), None, "{usage}");
         }
     }
 }
