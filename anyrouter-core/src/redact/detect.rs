@@ -30,7 +30,7 @@ mod values;
 mod wallets;
 
 use self::numbers::Cluster;
-pub(crate) use self::{credentials::HARMLESS, ids::Ids, phone_plans::Phones, unspaced::is_unspaced_script};
+pub(crate) use self::{credentials::HARMLESS, cued_names::is_word, ids::Ids, phone_plans::Phones, unspaced::is_unspaced_script};
 use super::{
     Engine, Kind,
     label::Finding,

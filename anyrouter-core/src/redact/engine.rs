@@ -7,7 +7,7 @@ use aho_corasick::AhoCorasick;
 use super::{
     Action, Finding, Kind, Label, Rules,
     captions::captions,
-    detect::{HARMLESS, Ids, Phones, Scene},
+    detect::{HARMLESS, Ids, Phones, Scene, is_word},
     json::{Leaf, LeafKind, Step, escape_at, first_document, nested, unescape, walk},
     placeholder::placeholder_spans,
     scan::{self, Hit},
@@ -287,7 +287,8 @@ impl Engine {
 impl Engine {
     /// The parts of full names where they stand alone, as `Underhill` behind `Grace Underhill`.
     fn find_names_alone(text: &str, found: &mut Vec<Finding>) {
-        let is_person = |f: &&Finding| f.label == Kind::Person.into() && f.confidence >= 64 && f.rule != "introduced";
+        let is_sure = |f: &Finding| f.confidence >= if f.rule == "introduced" { 78 } else { 60 };
+        let is_person = |f: &&Finding| f.label == Kind::Person.into() && is_sure(f);
         let mut parts: Vec<&str> = found.iter().filter(is_person).filter_map(|f| text.get(f.start..f.end)).flat_map(name_parts).collect();
         parts.sort_unstable();
         parts.dedup();
@@ -354,8 +355,8 @@ pub(crate) fn name_parts(name: &str) -> impl Iterator<Item = &str> {
     let words = name.split([' ', ',', '\n']).filter(|w| w.chars().count() >= 4 && w.starts_with(char::is_uppercase));
     let is_name =
         |w: &&str| w.chars().all(|c| c.is_alphabetic() || matches!(c, '-' | '\'' | '’')) && w.chars().skip(1).any(char::is_lowercase);
-    let is_plain = |w: &&str| !Engine::builtin().vocabulary.meaning_of(w).has(Meaning::AMBIGUOUS.and(Meaning::MONTH).and(Meaning::STOP));
-    words.filter(move |_| is_full).filter(is_name).filter(is_plain)
+    let is_a_word = |w: &&str| is_word(w) || Engine::builtin().vocabulary.meaning_of(w).has(Meaning::MONTH.and(Meaning::STOP));
+    words.filter(move |_| is_full).filter(is_name).filter(move |w| !is_a_word(w))
 }
 
 /// What members of well-known documents are called elsewhere: vCard (RFC 6350) and jCard, FHIR, SCIM (RFC 7643).

@@ -107,13 +107,15 @@ impl Meaning {
     }
 }
 
-/// A word with a meaning, or the longest word of phrases with one.
+/// A word with a meaning, or the longest word of phrases with one. There are tens of thousands, so it is small.
 #[derive(Debug, Default)]
 struct Entry {
-    /// With each byte's bit for small letters set.
-    word: Box<[u8]>,
+    /// Its place in [`Vocabulary::words`].
+    start: u32,
+    length: u16,
+    /// Its phrases' place in [`Vocabulary::phrases`]; 0 where it has none.
+    phrases: u16,
     meaning: Meaning,
-    phrases: Vec<Phrase>,
 }
 
 /// Words in a row; the entry's word is one of them.
@@ -136,6 +138,10 @@ pub(crate) struct Vocabulary {
     small: Box<[u64]>,
     /// By the word's hash, which is as good as the word: no two here have the same.
     entries: HashMap<u64, Entry, BuildHasherDefault<Hashed>>,
+    /// All words in a row, with each byte's bit for small letters set.
+    words: Vec<u8>,
+    /// The phrases of each word that has any; the first list is empty.
+    phrases: Vec<Vec<Phrase>>,
     /// Phrases of scripts that put no spaces between words.
     unspaced: Option<AhoCorasick>,
     unspaced_meanings: Vec<Meaning>,
@@ -152,6 +158,8 @@ impl Vocabulary {
                 tables.iter().chain(lists.iter().map(|(l, _)| l)).map(|t| t.lines().count()).sum(),
                 BuildHasherDefault::default(),
             ),
+            words: Vec::new(),
+            phrases: vec![Vec::new()],
             unspaced: None,
             unspaced_meanings: Vec::new(),
         };
@@ -205,13 +213,25 @@ impl Vocabulary {
             admit(&mut self.small, hash);
         }
         let entry = self.entries.entry(hash).or_default();
-        entry.word = key.into();
+        if entry.length == 0 {
+            // A word that is too long for its place here is no word.
+            let (Ok(start), Ok(length)) = (self.words.len().try_into(), key.len().try_into()) else { return };
+            (entry.start, entry.length) = (start, length);
+            self.words.extend_from_slice(&key);
+        }
         if words.len() == 1 {
             entry.meaning = entry.meaning.and(meaning);
         } else {
             let owned = |w: &[&str]| w.iter().map(|w| (*w).into()).collect();
             let (before, after) = (owned(words.get(..head).unwrap_or_default()), owned(words.get(head + 1..).unwrap_or_default()));
-            entry.phrases.push(Phrase { before, after, meaning });
+            if entry.phrases == 0 {
+                let Ok(at) = self.phrases.len().try_into() else { return };
+                entry.phrases = at;
+                self.phrases.push(Vec::new());
+            }
+            if let Some(phrases) = self.phrases.get_mut(usize::from(entry.phrases)) {
+                phrases.push(Phrase { before, after, meaning });
+            }
         }
     }
 
@@ -228,10 +248,13 @@ impl Vocabulary {
 
     fn look_up(&self, text: &[u8], start: usize, end: usize, hash: u64) -> Option<(usize, usize, Meaning)> {
         let word = text.get(start..end)?;
-        let entry =
-            self.entries.get(&hash).filter(|e| e.word.len() == word.len() && e.word.iter().zip(word).all(|(a, b)| *a == b | 0x20))?;
+        let entry = self.entries.get(&hash)?;
+        let known = self.words.get(entry.start as usize..)?.get(..usize::from(entry.length))?;
+        if known.len() != word.len() || !known.iter().zip(word).all(|(a, b)| *a == b | 0x20) {
+            return None;
+        }
         let mut best = (start, end, entry.meaning);
-        for phrase in &entry.phrases {
+        for phrase in self.phrases.get(usize::from(entry.phrases)).into_iter().flatten() {
             if let Some((from, to)) = phrase.spans(text, start, end) {
                 let longer = to - from > best.1 - best.0;
                 let meaning = if longer { phrase.meaning } else { best.2.and(phrase.meaning) };
@@ -376,7 +399,8 @@ fn hash_at(text: &[u8], start: usize, end: usize) -> u64 {
     let first = if length >= 8 { eight(start) | FOLD } else { (eight(start) | FOLD) & ((1 << (length * 8)) - 1) };
     let last = if length > 8 { eight(end - 8) | FOLD } else { 0 };
     let middle = if length > 16 { eight(start + 8) | FOLD } else { 0 };
-    let rest = (last ^ middle.rotate_left(32)).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(31);
+    // The two overlap, so that one of them is mixed first: what is in both must not cancel out.
+    let rest = (last ^ middle.wrapping_mul(0x2545_f491_4f6c_dd1d)).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(31);
     (first ^ rest ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 

@@ -83,3 +83,41 @@ fn addresses() {
 fn names_end_at_signs() {
     finds("الاسم: ⟦محمد علي⟧، الهاتف");
 }
+
+#[test]
+fn names_in_small_letters_stand_behind_words_that_ask_for_somebody() {
+    finds("conosci ⟦bianca rossi⟧? era in classe con noi");
+    finds("¿conoces a ⟦hernán garcía⟧?");
+    finds("znasz ⟦marcelina martyn⟧? chodziła z nami");
+    finds("mon patron ⟦jean-pierre⟧ refuse mes congés depuis un an");
+    finds("kennst du diesen laden? der war früher bei uns");
+    finds("according to the plan we met in the office");
+}
+
+#[test]
+fn names_stand_before_words_of_respect_whether_a_list_has_them_or_not() {
+    finds("⟦Zorvaniye⟧ Hanım aradı, faturayı sordu.");
+    finds("⟦Xalaksh⟧ ji refund maang rahe hain");
+    finds("öğretmenimiz ⟦ayşe⟧ hanım sınavı erteledi");
+}
+
+#[test]
+fn names_in_capitals_are_found_in_a_text_that_is_not() {
+    finds("⟦OLGA KOWALSKA⟧ jest na liście gości");
+    finds("⟦MARIA GARCÍA⟧ está en la lista");
+    finds("WARNING MESSAGE is printed, and ERROR CODE follows");
+    finds("The SIL Open Font License, MIT License and GNU General Public License");
+}
+
+#[test]
+fn a_part_of_a_full_name_is_found_where_it_stands_alone() {
+    finds("I had lunch with ⟦Jack Frost⟧ today. ⟦Frost⟧ thinks the merger is off.");
+    finds("Al cliente ⟦Genaro Mendoza⟧ se le cobró dos veces. ⟦Mendoza⟧ pide la devolución.");
+    finds("Ask ⟦Mark Jones⟧ first. Mark the box if he agrees.");
+}
+
+#[test]
+fn a_name_is_found_beside_one_that_it_is_joined_to() {
+    finds("⟦Erdogan⟧ ve ⟦Umut⟧ dün nişanlandı");
+    finds("Invitamos a ⟦Carlos⟧ y a ⟦Lucía⟧ a la boda");
+}

@@ -17,6 +17,11 @@ const ENDS: [&str; 96] = [
     "new", "nicht", "nie", "no", "non", "not", "of", "or", "pas", "please", "plz", "que", "refuses", "s", "says", "she", "so", "that", "the", "to",
     "und", "van", "ve", "w", "wants", "was", "wil", "with", "y", "yardım", "z",
 ];
+/// Whether a name is first of all a word, as `mark` and `will`.
+pub(crate) fn is_word(name: &str) -> bool {
+    WORDS.contains(&name.to_lowercase().as_str())
+}
+
 /// Names that are words as well: in small letters they are those.
 #[rustfmt::skip]
 const WORDS: [&str; 40] = [
@@ -35,7 +40,9 @@ const NOBODY: [&str; 50] = ["Siri", "Alexa", "Gemini", "Copilot", "ChatGPT", "Ki
 impl Scene<'_> {
     /// A name behind a cue, or before one.
     pub(super) fn cued_name(&mut self, hit: Hit, meaning: Meaning) {
-        if super::is_word_byte(self.byte_before(hit.start)) {
+        // Of `¿conoces`, the first sign is no letter.
+        let before = self.part(self.ceiling(hit.start.saturating_sub(4)), hit.start).chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
             return;
         }
         if meaning.has(Meaning::BEHIND) {
@@ -84,8 +91,12 @@ impl Scene<'_> {
                 break;
             }
         }
-        // What goes on for longer is a sentence.
-        let Some((first, last)) = words.first().copied().zip(words.last().copied()).filter(|_| words.len() < 4) else { return };
+        if words.len() >= 4 {
+            // What goes on for longer is a sentence, which can begin with a name.
+            let known = words.iter().take_while(|w| self.is_sure(**w)).count();
+            words.truncate(known.min(2));
+        }
+        let Some((first, last)) = words.first().copied().zip(words.last().copied()) else { return };
         let is_word = |word: Word| WORDS.contains(&self.part(word.start, word.end)) || self.part(word.start, word.end).contains('\'');
         if is_word(first) {
             return;
@@ -145,7 +156,7 @@ impl Scene<'_> {
         }
         let at = hit.end + gap;
         let words = self.capitalised_words(self.past_particles(at));
-        let Some(first) = words.first().copied().filter(|w| self.may_be_name(*w)) else { return };
+        let Some(first) = words.first().copied().filter(|w| self.may_be_name(*w)) else { return self.small_name_of(at) };
         let words = words.get(..words.len().min(4)).unwrap_or_default();
         let known = words.iter().any(|w| self.is_known(*w));
         let has_small = words.iter().all(|w| self.part(w.start, w.end).chars().skip(1).any(char::is_lowercase));
@@ -154,6 +165,18 @@ impl Scene<'_> {
         }
         if known || takes_unlisted && words.len() > 1 {
             self.add(at.min(first.start), self.end_of(words), Kind::Person, "cued", if known { 64 } else { 54 });
+        }
+    }
+
+    /// `conosci bianca torlonia?`: in small letters, a given name that is no word, and the name behind it.
+    fn small_name_of(&mut self, at: usize) {
+        let text = |w: Word| self.part(w.start, w.end);
+        let is_given = |w: &Word| self.byte(w.end) == b' ' && self.is_known(*w) && !is_word(text(*w)) && !self.is_end(*w);
+        let Some(given) = self.name_word(at).filter(is_given) else { return };
+        let Some(family) = self.name_word(self.past_particles_in_small(given.end + 1)).filter(|w| !self.is_end(*w)) else { return };
+        let is_listed = self.is_known(family) && !self.is_capitalised(family.start);
+        if is_listed || self.is_sure(given) && matches!(self.byte(family.end), b'?' | b',') {
+            self.add(given.start, family.end, Kind::Person, "cued", 60);
         }
     }
 
@@ -172,10 +195,29 @@ impl Scene<'_> {
             let Some(blank) = start.checked_sub(1).filter(|at| self.byte(*at) == b' ') else { break };
             start = blank;
         }
-        let Some((first, last)) = words.last().copied().zip(words.first().copied()) else { return };
-        if words.iter().all(|w| self.may_be_name(*w)) && self.is_known(first) {
+        let Some((first, last)) = words.last().copied().zip(words.first().copied()) else { return self.small_name_before(hit.start) };
+        // Whoever is spoken of so has a name, whether the lists have it or not.
+        let is_named = self.is_known(first) || words.len() < 3 && words.iter().all(|w| self.may_be_unlisted(*w));
+        if words.iter().all(|w| self.may_be_name(*w)) && is_named {
             self.add(first.start, last.end, Kind::Person, "cued", 64);
         }
+    }
+
+    /// `ipek hanım`: a name of the lists in small letters.
+    fn small_name_before(&mut self, cue: usize) {
+        let end = cue - 1;
+        let length = self.slice(end.saturating_sub(40), end).iter().rev().take_while(|b| is_letter(**b)).count();
+        let word = Word { start: end - length, end };
+        if length > 2 && self.text.is_char_boundary(word.start) && self.is_sure(word) && !self.is_end(word) {
+            self.add(word.start, word.end, Kind::Person, "cued", 60);
+        }
+    }
+
+    /// Past `van der ` and its like before a name in small letters.
+    fn past_particles_in_small(&self, at: usize) -> usize {
+        const PARTICLES: [&str; 9] = ["van der ", "van den ", "van de ", "van ", "von ", "de la ", "de ", "da ", "ter "];
+        let rest = self.part(at, self.floor(at + 10));
+        at + PARTICLES.iter().find(|p| rest.starts_with(**p)).map_or(0, |p| p.len())
     }
 
     /// The particles of a name that begins with them, as `van Oudewater`.
@@ -205,7 +247,7 @@ impl Scene<'_> {
         const LETTER: std::ops::Range<usize> = 40..8192;
         let text = self.text.trim_end();
         let Some(start) = text.rfind("\n\n").map(|at| at + 2).filter(|_| LETTER.contains(&text.len())) else { return };
-        let is_letter = !text.contains(['{', '}', '=', '#', '<', '|', '`']) && text.contains(['.', '?', '!']);
+        let is_letter = !text.contains(['{', '}', '=', '#', '|', '`', '/']) && text.contains(['.', '?', '!']);
         let words = self.capitalised_words(start);
         let is_all = words.last().is_some_and(|w| w.end == text.len()) && words.len() <= 3;
         let is_listed = words.first().is_some_and(|w| self.is_sure(*w));
@@ -234,7 +276,7 @@ impl Scene<'_> {
     }
 
     /// Whether the lists have a word, and it is no ordinary one as well.
-    fn is_sure(&self, word: Word) -> bool {
+    pub(super) fn is_sure(&self, word: Word) -> bool {
         let text = self.part(word.start, word.end);
         self.is_known(word)
             && !self.engine.vocabulary.meaning_of(text).has(Meaning::AMBIGUOUS)

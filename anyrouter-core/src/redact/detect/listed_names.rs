@@ -1,6 +1,6 @@
 //! People's names by the lists of given and family names.
 
-use super::{Scene, names::Word, one_of};
+use super::{Scene, cued_names::is_word, names::Word, one_of};
 use crate::redact::{
     Kind,
     scan::Hit,
@@ -38,6 +38,12 @@ const TECHNOLOGY: [&str; 34] = [
     "Rust", "Python", "Haskell", "Erlang", "Pascal", "Ruby", "Java", "Kotlin", "Fortran", "Apache", "Kafka", "Spark", "Drone", "Jenkins", "CI",
     "Travis", "BFS", "Alfa", "Fiat", "Dreisatz", "algorithm", "Algorithm", "algoritm", "Route", "route", "Pluto", "Jupyter", "Notebook",
     "compiler", "Postgres", "Redis", "MATLAB", "Scala", "CUDA",
+];
+
+/// What joins names.
+const JOINTS: [&str; 18] = [
+    ", ", " and ", " & ", " or ", " und ", " oder ", " et ", " ou ", " y ", " y a ", " e ", " o ", " en ", " of ", " ve ", " veya ",
+    " aur ", " i ",
 ];
 
 impl Scene<'_> {
@@ -107,9 +113,15 @@ impl Scene<'_> {
         let first_is_place = meanings.first().is_some_and(|m| m.has(Meaning::PLACE_NAME));
         let opens = self.opens_sentence(start);
         let is_alone = words.len() == 1 && (given > 0 || meaning.has(Meaning::FAMILY) && !meaning.has(Meaning::AMBIGUOUS)) && has_small;
+        let may_be_joined = words.len() == 1 && first_is_given && has_small && !is_word(self.part(start, end));
+        // `WELLINGTON ROCHA está …`: in capitals, where the text is not.
+        let goes_on_small = self.byte(end) == b' ' && self.byte(end + 1).is_ascii_lowercase();
+        let is_shouted = !has_small && (2..=4).contains(&words.len()) && goes_on_small && first.end - first.start >= 4;
         let confidence = match (given, family, doubtful, words.len()) {
             (_, _, _, 0) => return,
+            (1.., ..) if is_shouted && first_is_given && !first_is_place => 58,
             _ if is_alone && !first_is_place && self.is_in_list(start, end) => 60,
+            (0, ..) if may_be_joined && !first_is_place && self.is_joined_to_name(start, end) => 58,
             (1.., 1.., _, 2..) => 86,
             (1.., _, 1.., 2..) if first_is_given => 78,
             (1.., 0, 0, 2..=3) if first_is_given && has_small && !first_is_place => 66,
@@ -155,12 +167,19 @@ impl Scene<'_> {
                 && !meaning.has(Meaning::PLACE_NAME.and(Meaning::MONTH))
                 && !self.is_stop(word)
         };
-        let after = [", ", " and ", " & ", " und ", " et ", " y "].iter().find(|j| self.part(end, self.floor(end + j.len())) == **j);
-        let before = [", ", " and ", " & ", " und ", " et ", " y "]
-            .iter()
-            .find(|j| self.part(self.ceiling(start.saturating_sub(j.len())), start) == **j);
+        let after = JOINTS.iter().find(|j| self.part(end, self.floor(end + j.len())) == **j);
+        let before = JOINTS.iter().find(|j| self.part(self.ceiling(start.saturating_sub(j.len())), start) == **j);
         after.and_then(|j| self.name_word(end + j.len())).is_some_and(is_name)
             || before.and_then(|j| self.word_ending(start - j.len())).is_some_and(is_name)
+    }
+
+    /// A name that is no word stands on the other side of an `and`.
+    fn is_joined_to_name(&self, start: usize, end: usize) -> bool {
+        let joints = || JOINTS.iter().filter(|j| **j != ", ");
+        let after = joints().find(|j| self.part(end, self.floor(end + j.len())) == **j).and_then(|j| self.name_word(end + j.len()));
+        let before = joints().find(|j| self.part(self.ceiling(start.saturating_sub(j.len())), start) == **j);
+        let before = before.and_then(|j| self.word_ending(start - j.len()));
+        after.into_iter().chain(before).any(|word| self.is_capitalised(word.start) && self.is_sure(word) && !self.is_stop(word))
     }
 
     /// The word that ends at `end`.

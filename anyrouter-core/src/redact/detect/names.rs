@@ -111,6 +111,10 @@ impl Scene<'_> {
         let mut at = at;
         let mut particles = 0;
         while words.len() < 5 {
+            // `Mees 't Hart`.
+            if !words.is_empty() && self.slice(at, at + 3) == b"'t " && self.is_capitalised(at + 3) {
+                at += 3;
+            }
             let Some(word) = self.name_word(at) else { break };
             let text = self.part(word.start, word.end);
             let is_single = text.chars().count() == 1;
