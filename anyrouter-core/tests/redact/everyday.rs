@@ -88,7 +88,7 @@ fn names_end_at_signs() {
 fn names_in_small_letters_stand_behind_words_that_ask_for_somebody() {
     finds("conosci ⟦bianca rossi⟧? era in classe con noi");
     finds("¿conoces a ⟦hernán garcía⟧?");
-    finds("znasz ⟦marcelina martyn⟧? chodziła z nami");
+    finds("znasz ⟦agnieszka kowalska⟧? chodziła z nami");
     finds("mon patron ⟦jean-pierre⟧ refuse mes congés depuis un an");
     finds("kennst du diesen laden? der war früher bei uns");
     finds("according to the plan we met in the office");
@@ -120,4 +120,12 @@ fn a_part_of_a_full_name_is_found_where_it_stands_alone() {
 fn a_name_is_found_beside_one_that_it_is_joined_to() {
     finds("⟦Erdogan⟧ ve ⟦Umut⟧ dün nişanlandı");
     finds("Invitamos a ⟦Carlos⟧ y a ⟦Lucía⟧ a la boda");
+}
+
+#[test]
+fn signs_at_a_word_hide_no_value_in_it() {
+    finds("¿contraseña: ⟦hunter22xx⟧?");
+    finds("—⟦Carlos García⟧ llamó ayer");
+    finds("«⟦Carlos García⟧» llamó ayer");
+    finds("•email:⟦jane@example.org⟧");
 }
