@@ -396,9 +396,10 @@ fn is_invisible(c: char) -> bool {
 fn plain(c: char) -> Option<char> {
     match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0),
-        '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => Some(' '),
-        // Signs that stand at a word without a space are no part of it.
-        '¿' | '¡' | '\u{2014}' | '\u{2015}' | '\u{2022}' => Some(' '),
+        // Signs that stand at a word without a space, as inverted question marks and long dashes, are no part of it.
+        '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' | '¿' | '¡' | '\u{2014}' | '\u{2015}' | '\u{2022}' => {
+            Some(' ')
+        }
         '\u{2010}'..='\u{2013}' | '\u{2212}' | '\u{fe63}' => Some('-'),
         '\u{fe6b}' => Some('@'),
         '\u{2024}' | '\u{fe52}' => Some('.'),

@@ -66,6 +66,7 @@ struct Choice {
 struct Call {
     theirs: Option<u64>,
     id: Option<String>,
+    name: Option<String>,
     has_arguments: bool,
 }
 
@@ -94,6 +95,7 @@ struct Scanned {
     error: Option<Range<usize>>,
     usage: Option<Range<usize>>,
     has_message: bool,
+    has_role: bool,
     function_call: bool,
     gives: bool,
     deviates: bool,
@@ -169,6 +171,8 @@ impl Choices {
         if of == Of::Message && !scanned.has_message {
             return Err(wrong());
         }
+        // The packages read the members of a delta, and a message's role, without asking.
+        let is_incomplete = if of == Of::Message { !scanned.has_role } else { !scanned.has_message };
         let index = scanned.index.as_ref().and_then(|r| std::str::from_utf8(slice(r)).ok()?.parse().ok());
         let index_deviates = scanned.index.is_some() && index.is_none();
         let index: u64 = index.unwrap_or(0);
@@ -182,7 +186,7 @@ impl Choices {
         };
         let choice = self.seen.get_mut(at).ok_or_else(wrong)?;
         choice.function_call |= scanned.function_call;
-        let mut plan = Plan { index, deviates: scanned.deviates || index_deviates, ..Plan::default() };
+        let mut plan = Plan { index, deviates: scanned.deviates || index_deviates || is_incomplete, ..Plan::default() };
         if let Some(range) = &scanned.calls {
             let calls: Vec<Value> = serde_json::from_slice(slice(range)).map_err(|_| wrong())?;
             for (position, call) in calls.iter().enumerate() {
@@ -226,7 +230,15 @@ impl Choices {
         object.insert("index".to_owned(), json!(plan.index));
         object.remove("usage");
         object.insert("finish_reason".to_owned(), json!(plan.finish));
-        if let Some(message) = object.entry(of.name()).or_insert_with(|| json!({})).as_object_mut() {
+        let misnamed = if of == Of::Delta { object.remove(Of::Message.name()) } else { None };
+        let message = object.entry(of.name()).or_insert_with(|| json!({}));
+        if !message.is_object() {
+            *message = json!({});
+        }
+        if let Some(message) = message.as_object_mut() {
+            for (name, value) in misnamed.and_then(|m| m.as_object().cloned()).into_iter().flatten() {
+                message.entry(name).or_insert(value);
+            }
             self.repair_message(message, plan, of);
         }
         choice
@@ -258,7 +270,14 @@ impl Choices {
                 }
             }
         }
+        if of == Of::Message && message.get("role") != Some(&json!("assistant")) {
+            message.insert("role".to_owned(), json!("assistant"));
+        }
         match message.get_mut("tool_calls") {
+            // A list is truth in many languages, though it be empty.
+            Some(Value::Array(calls)) if calls.is_empty() => {
+                message.remove("tool_calls");
+            }
             Some(Value::Array(calls)) => {
                 for (call, planned) in calls.iter_mut().zip(&plan.calls) {
                     planned.repair(call, of);
@@ -329,6 +348,8 @@ struct PlannedCall {
     /// The id, where the piece must bring one and does not.
     id: Option<String>,
     is_first: bool,
+    /// A later piece says the name again, or an empty one: clients put pieces together.
+    repeats_name: bool,
     deviates: bool,
 }
 
@@ -367,9 +388,18 @@ impl Choice {
             }
             made = id.is_none().then(|| format!("call_{}_{}", names.id.hex(), self.calls.len()));
             let id = id.map(ToOwned::to_owned).or_else(|| made.clone());
-            self.calls.push(Call { theirs, id, has_arguments: false });
+            self.calls.push(Call { theirs, id, name: name.map(ToOwned::to_owned), has_arguments: false });
+        }
+        if of == Of::Message && !is_custom && piece.get("function").is_none_or(|f| !f.is_object()) {
+            return None;
         }
         let call = self.calls.get_mut(index)?;
+        let said_name = piece.pointer("/function/name");
+        let repeats_name = !is_first && said_name.is_some_and(|n| text(Some(n)).is_none() || n.as_str() == call.name.as_deref());
+        let repeats = !is_first && (repeats_name || piece.get("id").is_some() || piece.get("type").is_some());
+        if call.name.is_none() {
+            call.name = name.map(ToOwned::to_owned);
+        }
         call.has_arguments |= brings;
         let arguments_deviate = match of {
             Of::Message => !is_custom && arguments.and_then(Value::as_str).is_none_or(str::is_empty),
@@ -377,11 +407,12 @@ impl Choice {
         };
         // A whole response's calls have no index in OpenAI's shape.
         let index_deviates = of == Of::Delta && theirs != Some(index as u64);
-        let deviates = made.is_some() || arguments_deviate || index_deviates || (is_first && piece.get("type").is_none());
+        let lacks = is_first && (piece.get("type").is_none() || !is_custom && piece.get("function").is_none());
+        let deviates = made.is_some() || arguments_deviate || index_deviates || lacks || repeats;
         if of == Of::Message {
             call.has_arguments = true;
         }
-        Some(PlannedCall { index, id: made, is_first, deviates })
+        Some(PlannedCall { index, id: made, is_first, repeats_name, deviates })
     }
 }
 
@@ -396,6 +427,18 @@ impl PlannedCall {
         }
         if self.is_first && !call.contains_key("type") {
             call.insert("type".to_owned(), json!("function"));
+        }
+        if self.is_first && !call.contains_key("custom") && !call.get("function").is_some_and(Value::is_object) {
+            call.insert("function".to_owned(), json!({"arguments": ""}));
+        }
+        if !self.is_first {
+            call.remove("id");
+            call.remove("type");
+            if self.repeats_name
+                && let Some(function) = call.get_mut("function").and_then(Value::as_object_mut)
+            {
+                function.remove("name");
+            }
         }
         let Some(function) = call.get_mut("function").and_then(Value::as_object_mut) else { return };
         match function.get_mut("arguments") {
@@ -441,11 +484,13 @@ fn scan(s: &mut Scanner<'_>, text: &[u8], of: Of) -> Result<Scanned, JsonFault> 
     let is_null = |value: &Range<usize>| text.get(value.clone()) == Some(b"null");
     s.object(|s, name| {
         let name = bare(name);
-        if *name == *of.name().as_bytes() && s.peek() == Some(b'{') {
-            it.has_message = true;
+        let is_misnamed = of == Of::Delta && *name == *b"message";
+        if (*name == *of.name().as_bytes() || is_misnamed) && s.peek() == Some(b'{') {
+            it.has_message = !is_misnamed;
+            it.deviates |= is_misnamed;
             return s.object(|s, name| {
                 let name = bare(name);
-                s.count(matches!(&*name, b"content" | b"reasoning" | b"reasoning_content" | b"refusal" | b"tool_calls"));
+                s.count(matches!(&*name, b"content" | b"reasoning" | b"reasoning_content" | b"refusal" | b"tool_calls" | b"function_call"));
                 let value = s.value()?;
                 s.count(false);
                 let said = text.get(value.clone()).unwrap_or_default();
@@ -454,7 +499,11 @@ fn scan(s: &mut Scanner<'_>, text: &[u8], of: Of) -> Result<Scanned, JsonFault> 
                     b"content" => it.deviates |= said.starts_with(b"["),
                     b"reasoning_content" => it.deviates = true,
                     b"tool_calls" if says => it.calls = Some(value),
-                    b"tool_calls" => it.deviates |= said == b"null" && of == Of::Delta,
+                    b"tool_calls" => it.deviates |= said != b"null" || of == Of::Delta,
+                    b"role" => {
+                        it.has_role = said == b"\"assistant\"";
+                        return Ok(());
+                    }
                     b"function_call" => it.function_call |= says,
                     b"annotations" if says => it.annotations = Some(value),
                     b"reasoning" | b"reasoning_details" | b"refusal" | b"audio" | b"images" => {}

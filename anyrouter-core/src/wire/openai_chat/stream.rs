@@ -8,11 +8,14 @@ use super::{
     shape::{Choices, Of},
     usage::{Usage, push_usage, tokens_of},
 };
-use crate::wire::{
-    answer::{AnswerFault, AnswerNames, Meter, Progress, token_of},
-    fault::is_error,
-    json::{JsonFault, Scanner, bare_name, members, push_number, push_string, utf8},
-    sse::{Event, Splitter},
+use crate::{
+    usage::Tokens,
+    wire::{
+        answer::{AnswerFault, AnswerNames, Meter, Progress, token_of},
+        fault::is_error,
+        json::{JsonFault, Scanner, bare_name, members, push_number, push_string, utf8},
+        sse::{Event, Splitter},
+    },
 };
 
 /// Passes a stream through.
@@ -139,33 +142,27 @@ impl Rewriter {
         if event.name == Some(b"error") {
             return Err(AnswerFault::Error(self.names.origin().read_data(data)));
         }
-        // Comments, and what stands beside the data, go on as they came, if a client can read them. An event without data would be read
-        // as JSON all the same.
-        let is_text = utf8(event.raw).is_some();
+        // Comments go on as they came, if a client can read them. An event without data would be read as JSON all the same.
         if data.trim_ascii().is_empty() {
-            if is_text && self.committed && is_comment(event.raw) {
+            if self.committed && is_comment(event.raw) && utf8(event.raw).is_some() {
                 out.extend_from_slice(event.raw);
             }
             return Ok(Step::Nothing);
         }
+        if utf8(data).is_none() {
+            return Err(wrong());
+        }
+        // An event is one line of data: what else the upstream's had stays behind, since some clients fail at an `id`.
         let start = out.len();
-        let passed = match event.data_range().filter(|_| is_text) {
-            Some(range) => {
-                out.extend_from_slice(event.raw.get(..range.start).unwrap_or_default());
-                let passed = self.chunk(data, out);
-                out.extend_from_slice(event.raw.get(range.end..).unwrap_or_default());
-                passed
-            }
-            None if utf8(data).is_none() => return Err(wrong()),
-            None => {
-                // Data of several lines: a line end within JSON is white space, and becomes a space.
-                let one_line: Vec<u8> = data.iter().map(|b| if *b == b'\n' { b' ' } else { *b }).collect();
-                out.extend_from_slice(b"data: ");
-                let passed = self.chunk(&one_line, out);
-                out.extend_from_slice(b"\n\n");
-                passed
-            }
+        out.extend_from_slice(b"data: ");
+        let passed = if memchr::memchr(b'\n', data).is_none() {
+            self.chunk(data, out)
+        } else {
+            // A line end within JSON is white space, and becomes a space.
+            let one_line: Vec<u8> = data.iter().map(|b| if *b == b'\n' { b' ' } else { *b }).collect();
+            self.chunk(&one_line, out)
         };
+        out.extend_from_slice(b"\n\n");
         match passed {
             Ok(Passed::Gives) => {
                 self.committed = true;
@@ -297,8 +294,10 @@ struct Present {
     provider: bool,
 }
 
+/// Whether an event is lines of comment and nothing else.
 fn is_comment(raw: &[u8]) -> bool {
-    raw.split(|b| matches!(b, b'\n' | b'\r')).all(|line| line.is_empty() || line.starts_with(b":"))
+    let mut lines = raw.split(|b| matches!(b, b'\n' | b'\r')).filter(|line| !line.is_empty()).peekable();
+    lines.peek().is_some() && lines.all(|line| line.starts_with(b":"))
 }
 
 /// A chunk on its way from `data` to `out`.
@@ -418,7 +417,10 @@ impl Chunk<'_> {
 
     /// Remembers a usage object; the last that can be read counts.
     fn usage(&mut self, text: &[u8]) {
-        if let Some(tokens) = Usage::read(text).and_then(|u| tokens_of(&u)) {
+        // Some end with an object of zeros.
+        let has_counted = self.rewriter.meter.tokens.is_some();
+        let counts = |tokens: &Tokens| !has_counted || tokens.total() > 0;
+        if let Some(tokens) = Usage::read(text).and_then(|u| tokens_of(&u)).filter(counts) {
             self.rewriter.meter.tokens = Some(tokens);
             self.rewriter.usage = Some(text.to_vec());
         }
@@ -666,5 +668,59 @@ mod tests {
         assert_eq!(seen[2]["delta"], json!({"content": null, "reasoning": "r"}));
         assert_eq!(seen[3]["delta"]["annotations"][1]["index"], 1);
         assert_eq!(seen[4]["delta"], json!({"annotations": [{"type": "url_citation", "index": 2}]}));
+    }
+
+    #[test]
+    fn what_clients_read_without_asking_is_there() {
+        let seen = deltas(&[
+            json!({"index": 0, "delta": null}),
+            json!({"index": 0}),
+            json!({"index": 0, "delta": {"content": "a", "tool_calls": []}}),
+        ]);
+        assert_eq!(seen[0]["delta"], json!({}));
+        assert_eq!(seen[1]["delta"], json!({}));
+        assert_eq!(seen[2]["delta"], json!({"content": "a"}));
+        let misnamed = deltas(&[json!({"index": 0, "message": {"role": "assistant", "content": "a"}})]);
+        assert_eq!(misnamed[0]["delta"], json!({"role": "assistant", "content": "a"}), "a chunk's message is its delta");
+        assert!(misnamed[0].get("message").is_none());
+    }
+
+    #[test]
+    fn later_pieces_of_a_call_do_not_say_again_who_it_is() {
+        let piece = |more: Value, function: Value| {
+            let mut call = json!({"index": 0, "function": function});
+            call.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"index": 0, "delta": {"tool_calls": [call]}})
+        };
+        let again = json!({"id": "a", "type": "function"});
+        let seen = deltas(&[
+            piece(again.clone(), json!({"name": "f", "arguments": ""})),
+            piece(again, json!({"name": "f", "arguments": "{"})),
+            piece(json!({"id": "", "type": ""}), json!({"name": "", "arguments": "}"})),
+            piece(json!({"id": null}), json!({"name": null, "arguments": " "})),
+        ]);
+        let calls: Vec<&Value> = seen.iter().map(|c| &c["delta"]["tool_calls"][0]).collect();
+        assert_eq!(*calls[0], json!({"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}));
+        for (call, arguments) in calls[1..].iter().zip(["{", "}", " "]) {
+            assert_eq!(**call, json!({"index": 0, "function": {"arguments": arguments}}));
+        }
+    }
+
+    #[test]
+    fn zeros_do_not_overwrite_a_usage_that_counted() {
+        let good = r#"{"choices":[{"delta":{}}],"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}"#;
+        let zeros = r#"{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#;
+        assert_eq!(last(&[good, zeros])["usage"]["prompt_tokens"], 7);
+        assert_eq!(last(&[zeros])["usage"]["total_tokens"], 0);
+    }
+
+    #[test]
+    fn an_events_other_fields_stay_behind() {
+        let (mut relay, mut out) = (relay(), Vec::new());
+        let event = b"id: 7\nevent: chunk\nretry: 5\ndata: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+        relay.feed(event, &mut out).unwrap();
+        relay.feed(b"data: {\"choices\":[{\"delta\":{\"content\":\"b\"}}]}\nid: 8\n\n", &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("data: {") && text.ends_with("}\n\n") && text.matches('\n').count() == 4, "{text}");
     }
 }
