@@ -74,6 +74,35 @@ fn after_the_reason_nothing_more_of_the_answer_comes() {
     assert!(!after.contains("\"arguments\""), "{after}");
 }
 
+#[test]
+fn the_arguments_of_a_call_are_whole_however_a_provider_writes_them() {
+    let start = |input: &str| {
+        format!(r#"{{"type":"content_block_start","index":0,"content_block":{{"type":"tool_use","id":"c","name":"f","input":{input}}}}}"#)
+    };
+    let delta = r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{\"a\":1}"}}"#;
+    let untyped = r#"{"type":"content_block_delta","index":0,"delta":{"partial_json":"{\"a\":1}"}}"#;
+    let stop = r#"{"type":"content_block_stop","index":0}"#;
+    let end = r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"}}"#;
+    for (events, expected) in [
+        (vec![start("{}").as_str(), delta, stop, end], r#"{"a":1}"#),
+        (vec![&start("{}"), untyped, stop, end], r#"{"a":1}"#),
+        (vec![&start(r#"{"a":1}"#), stop, end], r#"{"a":1}"#),
+        (vec![&start(r#"{"a":1}"#), end], r#"{"a":1}"#),
+        (vec![&start(r#"{"a":1}"#), delta, stop, end], r#"{"a":1}"#),
+        (vec![&start(r#""{\"a\":1}""#), stop, end], r#"{"a":1}"#),
+        (vec![&start(r#""""#), delta, end], r#"{"a":1}"#),
+        (vec![&start("null"), end], "{}"),
+        (vec![&start("{}"), stop, end], "{}"),
+    ] {
+        let (seen, fault) = anthropic(&events);
+        assert_eq!(fault, None, "{events:?}");
+        let chunks = seen.split_terminator("\n\n").filter_map(|e| serde_json::from_str::<Value>(e.strip_prefix("data: ")?).ok());
+        let said: Vec<Value> = chunks.map(|c| c["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"].clone()).collect();
+        let arguments: String = said.iter().filter_map(Value::as_str).collect();
+        assert_eq!(arguments, expected, "{events:?}");
+    }
+}
+
 /// What a client sees of a stream whose bytes come in these pieces: the bytes, the end included, or those before a fault.
 fn stream(protocol: Protocol, pieces: &[&[u8]]) -> (String, Option<AnswerFault>) {
     let mut relay = Relay::new(protocol, names(false), 1 << 20);

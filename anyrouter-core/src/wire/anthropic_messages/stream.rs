@@ -45,13 +45,22 @@ enum State {
     Finished,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Block {
     Text,
-    /// The `nth` call; whether its arguments were begun.
-    Tool(usize, bool),
+    /// The `nth` call.
+    Tool(usize, Arguments),
     Thinking(usize),
     Other,
+}
+
+/// The arguments of a call.
+#[derive(Debug)]
+enum Arguments {
+    /// None came in pieces: what the block began with, as JSON, is all of them.
+    Whole(String),
+    /// They come in pieces.
+    InPieces,
 }
 
 /// A message has at most so many blocks open at once.
@@ -214,7 +223,7 @@ impl Machine {
             "message_start" => self.open(out)?,
             "content_block_start" => return self.block_start(&event, out),
             "content_block_delta" => return self.block_delta(&event, out),
-            "content_block_stop" => self.block_stop(event.index, out)?,
+            "content_block_stop" => self.block_stop(event.index, out),
             "message_delta" => {
                 if let Some(reason) = event.delta.as_ref().and_then(|d| d.stop_reason.as_deref()).filter(|r| !r.is_empty()) {
                     if reason == "error" {
@@ -252,6 +261,10 @@ impl Machine {
             return Ok(());
         }
         self.open(out)?;
+        // Some end without ending their blocks.
+        for (_, block) in std::mem::take(&mut self.blocks) {
+            self.close(block, out);
+        }
         self.state = State::Finished;
         let reason_word = finish_reason(reason, self.tools > 0);
         out.extend_from_slice(&self.start);
@@ -264,9 +277,10 @@ impl Machine {
     fn block_start(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Step, AnswerFault> {
         self.open(out)?;
         let block = event.content_block.as_ref().ok_or_else(wrong)?;
-        if self.blocks.len() >= OPEN_BLOCKS || self.blocks.iter().any(|(i, _)| *i == event.index) {
+        if self.blocks.len() >= OPEN_BLOCKS {
             return Err(wrong());
         }
+        self.block_stop(event.index, out);
         let mut gives = true;
         let kind = match &*block.kind {
             "text" => {
@@ -282,20 +296,14 @@ impl Machine {
                 let name = super::client_name(name, &self.names.adjusted);
                 let nth = self.tools;
                 self.tools += 1;
-                let whole = block.input.map(RawValue::get).filter(|i| i.starts_with('{') && *i != "{}");
-                let mut arguments = Vec::new();
-                crate::wire::json::push_string(&mut arguments, whole.unwrap_or_default());
-                self.meter.text += arguments.len() as u64 - 2;
                 self.chunk(
                     out,
                     format_args!(
-                        "{{\"tool_calls\":[{{\"index\":{nth},\"id\":{},\"type\":\"function\",\"function\":{{\"name\":{},\"arguments\":{}}}}}]}}",
+                        "{{\"tool_calls\":[{{\"index\":{nth},\"id\":{},\"type\":\"function\",\"function\":{{\"name\":{name},\"arguments\":\"\"}}}}]}}",
                         id.get(),
-                        name,
-                        String::from_utf8_lossy(&arguments)
                     ),
                 );
-                Block::Tool(nth, whole.is_some())
+                Block::Tool(nth, Arguments::Whole(whole_input(block.input)))
             }
             "thinking" | "redacted_thinking" => {
                 let nth = self.thoughts;
@@ -324,18 +332,21 @@ impl Machine {
         self.open(out)?;
         let before = out.len();
         let delta = event.delta.as_ref().ok_or_else(wrong)?;
+        let kind = delta.kind.as_deref().or_else(|| delta.kind_by_member());
         let block = self.blocks.iter_mut().find(|(i, _)| *i == event.index).map(|(_, b)| b).ok_or_else(wrong)?;
-        match (delta.kind.as_deref(), *block) {
+        match (kind, block) {
             (Some("text_delta"), Block::Text) => self.text(delta.text.ok_or_else(wrong)?, out),
-            (Some("input_json_delta"), Block::Tool(nth, _)) => {
+            (Some("input_json_delta"), Block::Tool(nth, arguments)) => {
+                let nth = *nth;
                 let json = delta.partial_json.ok_or_else(wrong)?.get();
                 if json != "\"\"" {
-                    *block = Block::Tool(nth, true);
+                    *arguments = Arguments::InPieces;
                     self.meter.text += json.len() as u64;
                     self.chunk(out, format_args!("{{\"tool_calls\":[{{\"index\":{nth},\"function\":{{\"arguments\":{json}}}}}]}}"));
                 }
             }
             (Some("thinking_delta"), Block::Thinking(nth)) => {
+                let nth = *nth;
                 let text = delta.thinking.ok_or_else(wrong)?;
                 self.meter.text += text.get().len() as u64;
                 let mut detail = Vec::new();
@@ -348,6 +359,7 @@ impl Machine {
                 }
             }
             (Some("signature_delta"), Block::Thinking(nth)) => {
+                let nth = *nth;
                 let mut detail = Vec::new();
                 push_reasoning_text(&mut detail, nth, None, delta.signature);
                 let detail = String::from_utf8_lossy(&detail);
@@ -360,15 +372,25 @@ impl Machine {
         Ok(if out.len() > before { Step::Answered } else { Step::Nothing })
     }
 
-    /// A call without arguments is a call with an empty object.
-    fn block_stop(&mut self, index: u64, out: &mut Vec<u8>) -> Result<(), AnswerFault> {
-        let at = self.blocks.iter().position(|(i, _)| *i == index).ok_or_else(wrong)?;
-        if let (_, Block::Tool(nth, false)) = self.blocks.swap_remove(at)
+    /// Ends the block with this index, if it is open.
+    fn block_stop(&mut self, index: u64, out: &mut Vec<u8>) {
+        if let Some(at) = self.blocks.iter().position(|(i, _)| *i == index) {
+            let (_, block) = self.blocks.swap_remove(at);
+            self.close(block, out);
+        }
+    }
+
+    /// Gives the arguments that came with the beginning of a block, where none came in pieces.
+    fn close(&mut self, block: Block, out: &mut Vec<u8>) {
+        if let Block::Tool(nth, Arguments::Whole(arguments)) = block
             && self.state != State::Finished
         {
-            self.chunk(out, format_args!("{{\"tool_calls\":[{{\"index\":{nth},\"function\":{{\"arguments\":\"{{}}\"}}}}]}}"));
+            self.meter.text += arguments.len() as u64;
+            let mut quoted = Vec::new();
+            crate::wire::json::push_string(&mut quoted, &arguments);
+            let quoted = String::from_utf8_lossy(&quoted);
+            self.chunk(out, format_args!("{{\"tool_calls\":[{{\"index\":{nth},\"function\":{{\"arguments\":{quoted}}}}}]}}"));
         }
-        Ok(())
     }
 
     fn text(&mut self, text: Spelt<'_>, out: &mut Vec<u8>) {
@@ -383,6 +405,27 @@ impl Machine {
         push(out, delta);
         out.extend_from_slice(b",\"finish_reason\":null}]}\n\n");
     }
+}
+
+impl Delta<'_> {
+    /// The kind of a delta that does not say it.
+    fn kind_by_member(&self) -> Option<&'static str> {
+        let kinds = [
+            (self.text, "text_delta"),
+            (self.partial_json, "input_json_delta"),
+            (self.thinking, "thinking_delta"),
+            (self.signature, "signature_delta"),
+        ];
+        kinds.into_iter().find_map(|(member, kind)| member.map(|_| kind))
+    }
+}
+
+/// The input that a call begins with, as an object: some give it as a string, and mostly it is empty.
+fn whole_input(input: Option<&RawValue>) -> String {
+    let text = input.map(RawValue::get).unwrap_or_default();
+    let in_string = serde_json::from_str::<Cow<'_, str>>(text).ok().filter(|inner| serde_json::from_str::<&RawValue>(inner).is_ok());
+    let object = in_string.as_deref().unwrap_or(text).trim();
+    if object.starts_with('{') { object.to_owned() } else { "{}".to_owned() }
 }
 
 fn wrong() -> AnswerFault {
