@@ -15,6 +15,8 @@ pub struct Adjustments {
     pub betas: Vec<&'static str>,
     /// The client does not want to see reasoning.
     pub hides_reasoning: bool,
+    /// Marks for the prompt cache that are still to be left out, since there are too many.
+    pub cache_marks_over: usize,
 }
 
 /// The most names that are listed; one more says that there are others.

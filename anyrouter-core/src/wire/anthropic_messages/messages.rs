@@ -44,6 +44,19 @@ fn push_spelt(out: &mut Vec<u8>, string: Spelt<'_>) {
 const OF_A_MESSAGE: [&str; 7] = ["role", "content", "tool_calls", "tool_call_id", "refusal", "reasoning_details", "cache_control"];
 const OF_A_PART: [&str; 6] = ["type", "text", "refusal", "image_url", "file", "cache_control"];
 
+/// Names the members that say something and that nobody reads.
+fn name_unread(object: &Object<'_>, read: &[&str], at: &str, adjusted: &mut Adjustments) {
+    for (name, (_, value)) in object.members() {
+        if !read.contains(&&*name) && !matches!(value, b"null" | b"[]" | b"{}" | b"\"\"" | b"false") {
+            adjusted.omit(format!("{at}.{name}"));
+        }
+    }
+}
+
+/// The same, where reasoning goes back in its details.
+const WITH_THOUGHTS: [&str; 9] =
+    ["role", "content", "tool_calls", "tool_call_id", "refusal", "reasoning_details", "cache_control", "reasoning", "reasoning_content"];
+
 /// The request was scanned before, within its own bound.
 const DEPTH: usize = 512;
 
@@ -98,6 +111,12 @@ impl<'a> Message<'a> {
         Ok(list?.unwrap_or_default())
     }
 
+    /// Whether anything of it is left once blank text is left out.
+    fn says_something(&self) -> bool {
+        let has = |name: &str| self.object.get(name).is_some_and(|v| v != b"[]" && !is_blank(v));
+        has("content") || has("tool_calls") || has("refusal")
+    }
+
     fn has_thoughts(&self) -> bool {
         let details: Vec<ReasoningDetail<'_>> = self.object.read("reasoning_details").ok().flatten().unwrap_or_default();
         details.iter().any(|d| d.is_ours() && (d.signature.is_some() || d.data.is_some()))
@@ -108,8 +127,19 @@ impl<'a> Message<'a> {
 struct ToolCall<'a> {
     #[serde(borrow)]
     id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    function: Option<CalledFunction<'a>>,
+    #[serde(borrow, default)]
+    custom: Option<CalledCustom<'a>>,
+}
+
+/// A call of a tool whose input is text.
+#[derive(Deserialize)]
+struct CalledCustom<'a> {
     #[serde(borrow)]
-    function: CalledFunction<'a>,
+    name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    input: Option<Spelt<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -173,7 +203,8 @@ pub(super) fn push_system(
     out.push(b'[');
     let empty = out.len();
     for (i, message) in conversation.0.iter().enumerate().take(conversation.leading()) {
-        push_message_content(out, message, &format!("messages[{i}].content"), adjusted)?;
+        name_unread(&message.object, &OF_A_MESSAGE, &format!("messages[{i}]"), adjusted);
+        push_message_content(out, message, &format!("messages[{i}].content"), Takes::Text, adjusted)?;
     }
     if let Some(instruction) = instruction {
         comma(out);
@@ -245,14 +276,15 @@ pub(super) fn push_messages(
         }
         let Some(turn) = turns.last_mut() else { continue };
         turn.messages.push(i);
+        name_unread(&message.object, if message.has_thoughts() { &WITH_THOUGHTS } else { &OF_A_MESSAGE }, &at, adjusted);
         let is_last = i + 1 == messages.len();
         match &*message.role {
             "tool" => push_tool_result(&mut turn.results, message, &at, &mut ids, adjusted)?,
             "assistant" => turn.has_calls |= push_assistant(&mut turn.blocks, message, &at, is_last, &mut ids, adjusted)?,
-            "user" => push_message_content(&mut turn.blocks, message, &format!("{at}.content"), adjusted)?,
+            "user" => push_message_content(&mut turn.blocks, message, &format!("{at}.content"), Takes::Files, adjusted)?,
             _ if role == "system" => {
                 adjusted.betas.push(SYSTEM_ANYWHERE);
-                push_message_content(&mut turn.blocks, message, &format!("{at}.content"), adjusted)?;
+                push_message_content(&mut turn.blocks, message, &format!("{at}.content"), Takes::Text, adjusted)?;
             }
             _ => push_marked(&mut turn.blocks, message, &format!("{at}.content"), adjusted)?,
         }
@@ -284,7 +316,7 @@ pub(super) fn push_messages(
 
 /// Whether a system message may stand where it does: behind a user turn, and last or before the assistant's.
 fn may_stand(messages: &[Message<'_>], i: usize, turns: &[Turn]) -> bool {
-    let next = messages.iter().skip(i + 1).find(|m| !m.is_system());
+    let next = messages.iter().skip(i + 1).find(|m| !m.is_system() && m.says_something());
     turns.last().is_some_and(|t| matches!(t.role, "user" | "system")) && next.is_none_or(|m| m.role == "assistant")
 }
 
@@ -309,7 +341,7 @@ fn push_tool_result(
         let list = out.len();
         if content.starts_with(b"[") {
             out.push(b'[');
-            push_content(out, Some(content), None, &format!("{at}.content"), adjusted)?;
+            push_content(out, Some(content), None, &format!("{at}.content"), Takes::Files, adjusted)?;
             out.push(b']');
         } else if content.starts_with(b"\"") {
             out.extend_from_slice(content);
@@ -320,7 +352,7 @@ fn push_tool_result(
             out.truncate(start);
         }
     }
-    push_cache_control(out, message.object.get("cache_control"));
+    push_cache_control(out, message.object.get("cache_control"), adjusted);
     out.push(b'}');
     Ok(())
 }
@@ -337,18 +369,31 @@ fn push_assistant(
     push_thoughts(out, &message.list("reasoning_details", at)?);
     let said = message.object.get("content").or(message.object.get("refusal"));
     let calls = message.list::<ToolCall<'_>>("tool_calls", at)?;
-    // What the model goes on with must not end in white space.
-    let trimmed = said.filter(|s| is_last && calls.is_empty() && s.starts_with(b"\"")).and_then(trimmed_end);
-    let cache_control = message.object.get("cache_control");
-    push_content(out, trimmed.as_deref().or(said), cache_control, &format!("{at}.content"), adjusted)?;
+    let takes = if is_last && calls.is_empty() { Takes::TextToGoOnWith } else { Takes::Text };
+    push_content(out, said, message.object.get("cache_control"), &format!("{at}.content"), takes, adjusted)?;
     for (j, call) in calls.iter().enumerate() {
+        let (name, input) = match (&call.function, &call.custom) {
+            (Some(function), _) => (&function.name, None),
+            (None, Some(custom)) => (&custom.name, custom.input),
+            (None, None) => {
+                let at = format!("{at}.tool_calls");
+                return Err(RequestFault::member(&at, format!("`{at}[{j}]` must have a `function` or a `custom`")));
+            }
+        };
         comma(out);
         out.extend_from_slice(b"{\"type\":\"tool_use\",\"id\":");
         push_string(out, &ids.call(&call.id));
         push_member(out, b"\"name\"");
-        push_string(out, &tool_name(&call.function.name, adjusted));
+        push_string(out, &tool_name(name, adjusted));
         push_member(out, b"\"input\"");
-        let arguments = call.function.arguments.as_deref().map(str::trim).filter(|a| !a.is_empty()).unwrap_or("{}");
+        if let Some(input) = input {
+            out.extend_from_slice(b"{\"input\":");
+            push_spelt(out, input);
+            out.extend_from_slice(b"}}");
+            continue;
+        }
+        let arguments =
+            call.function.as_ref().and_then(|f| f.arguments.as_deref()).map(str::trim).filter(|a| !a.is_empty()).unwrap_or("{}");
         match serde_json::from_str::<&RawValue>(arguments) {
             Ok(object) if object.get().starts_with('{') => push_raw(out, object),
             _ => {
@@ -407,14 +452,31 @@ fn push_thoughts(out: &mut Vec<u8>, details: &[ReasoningDetail<'_>]) {
     }
 }
 
-fn push_message_content(out: &mut Vec<u8>, message: &Message<'_>, at: &str, adjusted: &mut Adjustments) -> Result<(), RequestFault> {
-    push_content(out, message.object.get("content"), message.object.get("cache_control"), at, adjusted)
+/// What a message may hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// Text, pictures and files.
+    Files,
+    /// Text alone.
+    Text,
+    /// Text that the model goes on with: it must not end in white space.
+    TextToGoOnWith,
+}
+
+fn push_message_content(
+    out: &mut Vec<u8>,
+    message: &Message<'_>,
+    at: &str,
+    takes: Takes,
+    adjusted: &mut Adjustments,
+) -> Result<(), RequestFault> {
+    push_content(out, message.object.get("content"), message.object.get("cache_control"), at, takes, adjusted)
 }
 
 /// Appends a system message in the place where it stands, as text of the user's that says what it is.
 fn push_marked(out: &mut Vec<u8>, message: &Message<'_>, at: &str, adjusted: &mut Adjustments) -> Result<(), RequestFault> {
     let mut blocks = vec![b'['];
-    push_message_content(&mut blocks, message, at, adjusted)?;
+    push_message_content(&mut blocks, message, at, Takes::Text, adjusted)?;
     let inner = blocks.get(1..).unwrap_or_default();
     if inner.is_empty() {
         return Ok(());
@@ -438,34 +500,55 @@ fn push_content(
     content: Option<&[u8]>,
     cache_control: Option<&[u8]>,
     at: &str,
+    takes: Takes,
     adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
     let Some(content) = content else { return Ok(()) };
     if content.starts_with(b"\"") {
         if !is_blank(content) {
+            let trimmed = Some(content).filter(|_| takes == Takes::TextToGoOnWith).and_then(trimmed_end);
             comma(out);
             out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
-            out.extend_from_slice(content);
-            push_cache_control(out, cache_control);
+            out.extend_from_slice(trimmed.as_deref().unwrap_or(content));
+            push_cache_control(out, cache_control, adjusted);
             out.push(b'}');
         }
         return Ok(());
     }
     let wrong = || RequestFault::member(at, format!("`{at}` must be a string or a list of parts, each with a `type`"));
-    for (i, part) in objects(content, DEPTH).map_err(|_| wrong())?.iter().enumerate() {
+    let parts = objects(content, DEPTH).map_err(|_| wrong())?;
+    // The last part that says something is the one whose end counts.
+    let text_of = |part: &Object<'_>| part.get("text").or(part.get("refusal")).is_some_and(|t| !is_blank(t));
+    let last = parts.iter().rposition(text_of).filter(|_| takes == Takes::TextToGoOnWith);
+    for (i, part) in parts.iter().enumerate() {
         let kind: Cow<'_, str> = part.read("type").ok().flatten().ok_or_else(wrong)?;
         if let Some(name) = part.twice(&OF_A_PART) {
             return Err(RequestFault::member(at, format!("`{name}` stands twice in `{at}[{i}]`; send it once")));
         }
-        if !push_part(out, &kind, part).map_err(|_| wrong())? {
+        let is_file = matches!(&*kind, "image_url" | "file");
+        if is_file && takes != Takes::Files || !push_part(out, &kind, part, last == Some(i), adjusted).map_err(|_| wrong())? {
             adjusted.omit(format!("{at}[{i}]"));
+            continue;
+        }
+        name_unread(part, &OF_A_PART, &format!("{at}[{i}]"), adjusted);
+        if part
+            .get("image_url")
+            .is_some_and(|i| memchr::memmem::find(i, b"\"detail\"").is_some() && memchr::memmem::find(i, b"\"auto\"").is_none())
+        {
+            adjusted.omit(format!("{at}[{i}].image_url.detail"));
         }
     }
     Ok(())
 }
 
-/// Appends one part; false where it cannot be translated.
-fn push_part(out: &mut Vec<u8>, kind: &str, part: &Object<'_>) -> serde_json::Result<bool> {
+/// Appends one part; false where it cannot be translated. Text that the model goes on with loses the white space at its end.
+fn push_part(
+    out: &mut Vec<u8>,
+    kind: &str,
+    part: &Object<'_>,
+    is_gone_on_with: bool,
+    adjusted: &mut Adjustments,
+) -> serde_json::Result<bool> {
     let block = match kind {
         "text" | "refusal" | "input_text" | "output_text" => {
             let text: Option<Spelt<'_>> = part.read("text")?;
@@ -473,9 +556,10 @@ fn push_part(out: &mut Vec<u8>, kind: &str, part: &Object<'_>) -> serde_json::Re
             if is_blank(text.get().as_bytes()) {
                 return Ok(true);
             }
+            let trimmed = is_gone_on_with.then(|| trimmed_end(text.get().as_bytes())).flatten();
             comma(out);
             out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
-            push_spelt(out, text);
+            out.extend_from_slice(trimmed.as_deref().unwrap_or(text.get().as_bytes()));
             None
         }
         "image_url" => {
@@ -503,7 +587,7 @@ fn push_part(out: &mut Vec<u8>, kind: &str, part: &Object<'_>) -> serde_json::Re
             push_string(out, &title);
         }
     }
-    push_cache_control(out, part.get("cache_control"));
+    push_cache_control(out, part.get("cache_control"), adjusted);
     out.push(b'}');
     Ok(true)
 }

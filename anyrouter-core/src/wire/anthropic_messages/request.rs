@@ -68,6 +68,8 @@ pub fn to_anthropic_messages(
     for name in untranslatable(request) {
         adjusted.omit(name);
     }
+    let marks = |name: &str| memchr::memmem::find_iter(request.raw(name).unwrap_or_default(), b"\"cache_control\"").count();
+    adjusted.cache_marks_over = (marks("messages") + marks("tools")).saturating_sub(CACHE_MARKS);
     let mut out = Vec::with_capacity(request.raw("messages").map_or(0, <[u8]>::len) + 512);
     out.extend_from_slice(b"{\"model\":");
     push_string(&mut out, &endpoint.upstream_model);
@@ -110,8 +112,17 @@ pub(super) fn comma(out: &mut Vec<u8>) {
         out.push(b',');
     }
 }
-pub(super) fn push_cache_control(out: &mut Vec<u8>, cache_control: Option<&[u8]>) {
+/// The most marks for the prompt cache that a request may have.
+const CACHE_MARKS: usize = 4;
+
+/// Appends a mark for the prompt cache. Of too many the last are kept: they cover the most.
+pub(super) fn push_cache_control(out: &mut Vec<u8>, cache_control: Option<&[u8]>, adjusted: &mut Adjustments) {
     if let Some(cache) = cache_control {
+        if adjusted.cache_marks_over > 0 {
+            adjusted.cache_marks_over -= 1;
+            adjusted.omit("cache_control");
+            return;
+        }
         push_member(out, b"\"cache_control\"");
         out.extend_from_slice(cache);
     }
@@ -137,6 +148,8 @@ fn push_sampling(
         } else {
             if temperature > 1.0 {
                 adjusted.note("temperature was lowered to 1, the provider's highest");
+            } else if temperature < 0.0 {
+                adjusted.note("temperature was raised to 0, the provider's lowest");
             }
             has_temperature = true;
             push_member(out, b"\"temperature\"");
@@ -160,7 +173,8 @@ fn push_sampling(
         }
     }
     if let Some(top_k) = request.raw("top_k") {
-        if takes_none || thinks || top_k == b"0" || top_k.starts_with(b"-") {
+        let is_count = top_k.iter().all(u8::is_ascii_digit) && top_k != b"0";
+        if takes_none || thinks || !is_count {
             adjusted.omit("top_k");
         } else {
             push_member(out, b"\"top_k\"");
@@ -291,6 +305,79 @@ mod tests {
         );
         let thoughts = json!([{"type": "thinking", "thinking": "Let \"me see", "signature": "c2ln"}, {"type": "redacted_thinking", "data": "b64"}, {"type": "text", "text": "y"}]);
         assert_eq!(body["messages"][1]["content"], thoughts);
+    }
+
+    #[test]
+    fn only_users_send_pictures_and_files() {
+        let picture = r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}"#;
+        let (body, omitted) = translate(
+            &format!(
+                r#"{{"messages":[{{"role":"system","content":[{{"type":"text","text":"s"}},{picture}]}},{{"role":"user","content":[{picture}]}},
+                {{"role":"assistant","content":[{{"type":"text","text":"a"}},{picture}]}},{{"role":"user","content":"x"}}]}}"#
+            ),
+            "",
+        );
+        assert_eq!(omitted, ["messages[0].content[1]", "messages[2].content[1]"]);
+        assert_eq!(body["messages"][0]["content"][0]["type"], "image");
+        assert_eq!(body["messages"][1]["content"], json!([{"type": "text", "text": "a"}]));
+    }
+
+    #[test]
+    fn text_that_the_model_goes_on_with_does_not_end_in_white_space() {
+        for content in [r#""a \n""#, r#"[{"type":"text","text":"a \n"}]"#, r#"[{"type":"text","text":"a "},{"type":"text","text":" "}]"#] {
+            let (body, _) =
+                translate(&format!(r#"{{"messages":[{{"role":"user","content":"x"}},{{"role":"assistant","content":{content}}}]}}"#), "");
+            assert_eq!(body["messages"][1]["content"], json!([{"type": "text", "text": "a"}]), "{content}");
+        }
+    }
+
+    #[test]
+    fn of_too_many_marks_for_the_cache_the_last_are_kept() {
+        let part = |i: usize| format!(r#"{{"type":"text","text":"{i}","cache_control":{{"type":"ephemeral"}}}}"#);
+        let parts: Vec<String> = (0..6).map(part).collect();
+        let (body, omitted) = translate(&format!(r#"{{"messages":[{{"role":"user","content":[{}]}}]}}"#, parts.join(",")), "");
+        let marked: Vec<bool> =
+            body["messages"][0]["content"].as_array().unwrap().iter().map(|b| b.get("cache_control").is_some()).collect();
+        assert_eq!(marked, [false, false, true, true, true, true]);
+        assert_eq!(omitted, ["cache_control"]);
+    }
+
+    #[test]
+    fn a_limit_that_leaves_no_room_to_think_leaves_thinking_off() {
+        let (body, omitted) = translate(r#"{"messages":[{"role":"user","content":"x"}],"reasoning_effort":"high","max_tokens":1}"#, "");
+        assert_eq!((body.get("thinking"), &body["max_tokens"]), (None, &json!(1)));
+        assert_eq!(omitted, ["reasoning"]);
+    }
+
+    #[test]
+    fn members_of_messages_and_parts_that_nobody_reads_are_named() {
+        let (body, omitted) = translate(
+            r#"{"messages":[{"role":"user","name":"jo","content":[{"type":"image_url","image_url":{"url":"https://x/y.png","detail":"high"},"x":1}]},
+            {"role":"assistant","content":"a","reasoning":"r","annotations":[],"audio":{"id":"1"},"function_call":null},{"role":"user","content":"x"}],"top_k":"5"}"#,
+            "",
+        );
+        assert_eq!(
+            omitted,
+            [
+                "messages[0].name",
+                "messages[0].content[0].x",
+                "messages[0].content[0].image_url.detail",
+                "messages[1].reasoning",
+                "messages[1].audio",
+                "top_k"
+            ]
+        );
+        assert_eq!(body["messages"].as_array().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_call_of_a_tool_that_takes_text_has_its_text_as_input() {
+        let (body, _) = translate(
+            r#"{"messages":[{"role":"user","content":"x"},{"role":"assistant","tool_calls":[{"id":"c","type":"custom","custom":{"name":"run","input":"ls \"a\""}}]},
+            {"role":"tool","tool_call_id":"c","content":"y"}]}"#,
+            "",
+        );
+        assert_eq!(body["messages"][1]["content"][0]["input"], json!({"input": "ls \"a\""}));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Pictures and files, as their data or as their address, in the kinds that Anthropic takes: JPEG, PNG, GIF and WebP pictures, PDF,
 //! and text.
 
+use std::borrow::Cow;
+
 use base64::{Engine as _, engine::general_purpose};
 
 use super::push_member;
@@ -64,9 +66,27 @@ fn base64_source(kind: &str, data: &str) -> Vec<u8> {
     out.extend_from_slice(b"{\"type\":\"base64\",\"media_type\":");
     push_string(&mut out, kind);
     push_member(&mut out, b"\"data\"");
-    push_string(&mut out, data);
+    push_string(&mut out, &standard(data));
     out.push(b'}');
     out
+}
+
+/// Base64 in the standard alphabet, in one line and whole groups (RFC 4648, 4): others are refused.
+fn standard(data: &str) -> Cow<'_, str> {
+    let is_standard = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
+    if data.len().is_multiple_of(4) && data.bytes().all(is_standard) {
+        return data.into();
+    }
+    let letters = data.chars().filter(|c| !c.is_ascii_whitespace() && *c != '=').map(|c| match c {
+        '-' => '+',
+        '_' => '/',
+        other => other,
+    });
+    let mut text: String = letters.collect();
+    while text.len() % 4 > 1 {
+        text.push('=');
+    }
+    text.into()
 }
 
 /// The text that base64 stands for, if it is text.
@@ -126,6 +146,9 @@ mod tests {
             "data:application/octet-stream;base64,/9j/AA==",
         ] {
             assert_eq!(block(url, None, true), Some(("image", jpeg.clone())), "{url}");
+        }
+        for spelt in ["data:image/jpeg;base64,/9j/\nAA==", "data:image/jpeg;base64,_9j_AA", "data:image/jpeg;base64, /9j/AA"] {
+            assert_eq!(block(spelt, None, true).unwrap().1["data"], "/9j/AA==", "{spelt}");
         }
         assert_eq!(block("https://x/y.png", None, true).unwrap().1, json!({"type": "url", "url": "https://x/y.png"}));
         assert_eq!(block("data:image/png;base64,iVBORw", None, false).unwrap().0, "image", "a picture that came as a file");

@@ -51,7 +51,9 @@ pub(super) fn thinking(
     if endpoint.can("reasoning") == Some(false) {
         return left_off("");
     }
-    let forced = request.raw("tool_choice").is_some_and(|c| c == b"\"required\"" || memchr::memmem::find(c, b"\"function\"").is_some());
+    let forced = request
+        .raw("tool_choice")
+        .is_some_and(|c| matches!(c, b"\"required\"" | b"\"any\"") || memchr::memmem::find(c, b"\"function\"").is_some());
     let is_forced_badly = dialect.forced_tool == Some(ForcedTool::WithoutThinking) || (dialect.forced_tool.is_none() && !is_adaptive);
     if forced && is_forced_badly && request.raw("tools").is_some() {
         return left_off("`tool_choice` demands a call, and the model takes no such demand while it thinks");
@@ -62,6 +64,9 @@ pub(super) fn thinking(
         if top_p.is_some() || request.raw("top_k").is_some() {
             return left_off("`top_p` and `top_k` cannot be set while the model thinks");
         }
+    }
+    if !is_adaptive && request.max_tokens.is_some_and(|most| most <= LEAST_BUDGET) {
+        return left_off("`max_tokens` leaves no room for the least that it takes, 1,024 tokens");
     }
     if conversation.lacks_thoughts() {
         return left_off("an earlier turn of this tool loop came back without its `reasoning_details`");

@@ -77,7 +77,7 @@ pub(super) fn push_tools(
             push_member(out, b"\"strict\"");
             out.extend_from_slice(b"true");
         }
-        push_cache_control(out, tool.cache_control.map(|c| c.get().as_bytes()));
+        push_cache_control(out, tool.cache_control.map(|c| c.get().as_bytes()), adjusted);
         out.push(b'}');
     }
     out.push(b']');

@@ -249,6 +249,8 @@ impl ChatRequest {
                 exclude: e.exclude.unwrap_or(false),
             };
         }
+        // An older name of `reasoning.exclude`.
+        reasoning.exclude |= self.raw("include_reasoning") == Some(b"false");
         let levels = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
         if reasoning.effort.as_deref().is_some_and(|e| !levels.contains(&e)) {
             return Err(RequestFault::member("reasoning_effort", format!("the effort must be one of {}", levels.join(", "))));
