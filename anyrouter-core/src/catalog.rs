@@ -46,7 +46,7 @@ use std::{
 use serde::Serialize;
 
 pub use self::{
-    dialect::{Dialect, ForcedTool, OutputLimit, ReasoningBack, Reasons, Sampling, ThinkingForm},
+    dialect::{Dialect, ForcedTool, OutputLimit, ReasoningBack, Reasons, Sampling, ThinkingForm, ToolIdForm},
     document::{
         CatalogError, Document, EndpointEntry, KeySource, ModelEntry, Price, PriceEntry, ProtocolKey, ProviderEntry, SourceEntry,
         TermsEntry, VirtualEntry,

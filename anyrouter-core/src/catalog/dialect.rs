@@ -22,6 +22,9 @@ pub struct Dialect {
     /// The member of an assistant message in which reasoning goes back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_back: Option<ReasoningBack>,
+    /// The ids of tool calls that it takes; others are sent under another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_ids: Option<ToolIdForm>,
     /// The efforts that it takes, of `none minimal low medium high xhigh max`; another one is sent as the nearest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub efforts: Option<Vec<String>>,
@@ -91,6 +94,35 @@ pub enum ReasoningBack {
     ThinkTags,
 }
 
+/// The form of the ids of tool calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolIdForm {
+    /// Nine letters and digits.
+    NineAlphanumerics,
+    /// At most 40 characters.
+    #[serde(rename = "up_to_40")]
+    UpTo40,
+}
+
+impl ToolIdForm {
+    /// The longest id, in bytes.
+    pub fn longest(self) -> usize {
+        match self {
+            Self::NineAlphanumerics => 9,
+            Self::UpTo40 => 40,
+        }
+    }
+
+    /// Whether an id has this form.
+    pub fn fits(self, id: &str) -> bool {
+        match self {
+            Self::NineAlphanumerics => id.len() == self.longest() && id.bytes().all(|b| b.is_ascii_alphanumeric()),
+            Self::UpTo40 => id.len() <= self.longest(),
+        }
+    }
+}
+
 /// How much of the sampling members is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -151,6 +183,7 @@ impl Dialect {
             developer_role,
             max_tokens,
             reasoning_back,
+            tool_ids,
             efforts,
             sampling,
             reasons,
@@ -317,5 +350,8 @@ mod tests {
         assert!(!of("gpt-5.2").refuses("temperature", None) && of("gpt-5.2").refuses("temperature", Some("low")));
         assert!(of("gpt-5.6").refuses("top_p", None) && !of("gpt-5.6").refuses("top_p", Some("none")));
         assert!(!of("gpt-5-chat-latest").refuses("temperature", None));
+        for model in ["gpt-5.1-chat-latest", "gpt-5.1-codex", "gpt-5.2-pro"] {
+            assert!(of(model).refuses("temperature", None), "{model}");
+        }
     }
 }

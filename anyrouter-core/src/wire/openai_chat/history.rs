@@ -1,10 +1,14 @@
-//! Earlier messages of a request, written as an endpoint's dialect wants them: the role `developer`, and reasoning that goes back.
+//! Earlier messages of a request, written as an endpoint's dialect wants them: the role `developer`, reasoning that goes back, and ids of
+//! tool calls.
 
 use std::borrow::Cow;
 
+use sha2::{Digest, Sha256};
+
 use super::answer::DEPTH;
 use crate::{
-    catalog::{Dialect, ReasoningBack},
+    catalog::{Dialect, ReasoningBack, ToolIdForm},
+    ids::push_hex,
     wire::{
         adjust::Adjustments,
         anthropic_messages::push_member,
@@ -17,7 +21,7 @@ const REASONING: [&str; 3] = ["reasoning", "reasoning_content", "reasoning_detai
 
 /// The list of messages as the endpoint wants it; none where it may stay as it is.
 pub(super) fn rewritten(messages: &[u8], dialect: &Dialect, adjusted: &mut Adjustments) -> Option<Vec<u8>> {
-    if dialect.developer_role != Some(false) && dialect.reasoning_back.is_none() {
+    if dialect.developer_role != Some(false) && dialect.reasoning_back.is_none() && dialect.tool_ids.is_none() {
         return None;
     }
     // What is no list of objects is the provider's to judge.
@@ -48,6 +52,8 @@ fn role<'a>(message: &Object<'a>) -> Option<Cow<'a, str>> {
 fn needs_change(message: &Object<'_>, dialect: &Dialect) -> bool {
     match role(message).as_deref() {
         Some("developer") => dialect.developer_role == Some(false),
+        Some("tool") => dialect.tool_ids.is_some_and(|form| id_that_does_not_fit(message, "tool_call_id", form).is_some()),
+        Some("assistant") if dialect.tool_ids.is_some_and(|form| has_ids_that_do_not_fit(message, form)) => true,
         Some("assistant") => match dialect.reasoning_back {
             None => false,
             Some(ReasoningBack::ReasoningContent) if message.get("tool_calls").is_some() => {
@@ -58,6 +64,45 @@ fn needs_change(message: &Object<'_>, dialect: &Dialect) -> bool {
         },
         _ => false,
     }
+}
+
+/// An id that the endpoint would refuse.
+fn id_that_does_not_fit<'a>(object: &Object<'a>, name: &str, form: ToolIdForm) -> Option<Cow<'a, str>> {
+    object.read::<Cow<'_, str>>(name).ok().flatten().filter(|id| !form.fits(id))
+}
+
+fn has_ids_that_do_not_fit(message: &Object<'_>, form: ToolIdForm) -> bool {
+    let calls = message.get("tool_calls").and_then(|calls| objects(calls, DEPTH).ok()).unwrap_or_default();
+    calls.iter().any(|call| id_that_does_not_fit(call, "id", form).is_some())
+}
+
+/// The id under which one that does not fit is sent: always the same, so that calls find their results and the prompt cache holds.
+fn id_in_form(id: &str, form: ToolIdForm) -> String {
+    let mut hex = String::new();
+    push_hex(&Sha256::digest(id.as_bytes()), |digit| hex.push(char::from(digit)));
+    hex.truncate(form.longest());
+    hex
+}
+
+/// The calls of a message, under ids that the endpoint takes.
+fn push_calls(out: &mut Vec<u8>, calls: &[u8], form: ToolIdForm) {
+    let Ok(all) = objects(calls, DEPTH) else { return out.extend_from_slice(calls) };
+    out.push(b'[');
+    for (i, call) in all.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        out.push(b'{');
+        for (name, member) in call.members() {
+            push_member(out, member.0);
+            match id_that_does_not_fit(call, "id", form).filter(|_| name == "id") {
+                Some(id) => push_string(out, &id_in_form(&id, form)),
+                None => out.extend_from_slice(member.1),
+            }
+        }
+        out.push(b'}');
+    }
+    out.push(b']');
 }
 
 fn has_reasoning(message: &Object<'_>) -> bool {
@@ -83,7 +128,15 @@ fn push_message(out: &mut Vec<u8>, message: &Object<'_>, i: usize, dialect: &Dia
         }
         push_member(out, member.0);
         match (&*name, back) {
-            ("role", _) if !is_assistant => out.extend_from_slice(b"\"system\""),
+            ("role", _) if role(message).as_deref() == Some("developer") => out.extend_from_slice(b"\"system\""),
+            ("tool_call_id", _) => match dialect.tool_ids.and_then(|f| Some((f, id_that_does_not_fit(message, "tool_call_id", f)?))) {
+                Some((form, id)) => push_string(out, &id_in_form(&id, form)),
+                None => out.extend_from_slice(member.1),
+            },
+            ("tool_calls", _) => match dialect.tool_ids {
+                Some(form) => push_calls(out, member.1, form),
+                None => out.extend_from_slice(member.1),
+            },
             ("content", Some(ReasoningBack::ThinkTags)) => push_behind_thoughts(out, member.1, thoughts.as_deref()),
             _ => out.extend_from_slice(member.1),
         }
@@ -162,6 +215,24 @@ mod tests {
             sent(theirs, "reasoning_back = \"reasoning_details\"").0.unwrap(),
             r#"[{"role":"assistant","content":"a","reasoning":"r"}]"#
         );
+    }
+
+    #[test]
+    fn ids_of_calls_have_the_form_that_the_endpoint_takes_and_results_find_them() {
+        let long = "call_0123456789abcdef0123456789abcdef012345678";
+        let messages = format!(
+            r#"[{{"role":"assistant","content":null,"tool_calls":[{{"id":"{long}","type":"function","function":{{"name":"f","arguments":"{{}}"}}}},{{"id":"abcdefghi"}}]}},
+            {{"role":"tool","tool_call_id":"{long}","content":"x"}},{{"role":"tool","tool_call_id":"abcdefghi","content":"y"}},{{"role":"user","content":"z"}}]"#
+        );
+        for (form, longest) in [("nine_alphanumerics", 9), ("up_to_40", 40)] {
+            let sent: serde_json::Value = serde_json::from_str(&sent(&messages, &format!("tool_ids = \"{form}\"")).0.unwrap()).unwrap();
+            let id = sent[0]["tool_calls"][0]["id"].as_str().unwrap();
+            assert!(id.len() == longest && id.bytes().all(|b| b.is_ascii_alphanumeric()), "{id}");
+            assert_eq!(sent[1]["tool_call_id"], id);
+            assert_eq!((&sent[0]["tool_calls"][1]["id"], &sent[2]["tool_call_id"]), (&"abcdefghi".into(), &"abcdefghi".into()));
+            assert_eq!(sent[0]["tool_calls"][0]["function"]["name"], "f");
+        }
+        assert_eq!(sent(r#"[{"role":"tool","tool_call_id":"c","content":"x"}]"#, "tool_ids = \"up_to_40\"").0, None);
     }
 
     #[test]
