@@ -95,7 +95,7 @@ pub struct FaultRow {
     /// Codes, types, statuses and reasons, in lower case.
     #[serde(default)]
     pub words: Vec<String>,
-    /// Beginnings of messages, in lower case.
+    /// Beginnings of messages, in lower case; `*` at the beginning stands for one word, as a model's name.
     #[serde(default)]
     pub begins: Vec<String>,
     /// Parts of messages, in lower case.
@@ -182,9 +182,15 @@ impl FaultRow {
             return true;
         }
         self.words.iter().any(|w| facts.words.iter().any(|said| said.eq_ignore_ascii_case(w)))
-            || messages
-                .iter()
-                .any(|m| self.begins.iter().any(|b| m.starts_with(b.as_str())) || self.contains.iter().any(|c| m.contains(c.as_str())))
+            || messages.iter().any(|m| self.begins.iter().any(|b| begins(m, b)) || self.contains.iter().any(|c| m.contains(c.as_str())))
+    }
+}
+
+/// Whether a message begins so; `*` at the beginning stands for one word.
+fn begins(message: &str, pattern: &str) -> bool {
+    match pattern.strip_prefix("* ") {
+        Some(rest) => message.split_once(' ').is_some_and(|(_, m)| m.starts_with(rest)),
+        None => message.starts_with(pattern),
     }
 }
 
@@ -284,5 +290,17 @@ mod tests {
         let table = FaultTable::with(vec![row]);
         assert_eq!(table.classify("p", Protocol::OpenaiChat, &FaultFacts::of(403)), FailureClass::Rejected);
         assert_eq!(table.classify("q", Protocol::OpenaiChat, &FaultFacts::of(403)), FailureClass::Credential);
+    }
+
+    #[test]
+    fn a_word_that_differs_from_message_to_message_is_left_open() {
+        let table = FaultTable::builtin();
+        let class = |provider: &str, status: u16, message: &str| {
+            table.classify(provider, Protocol::OpenaiChat, &FaultFacts { status, words: &[], messages: &[message] })
+        };
+        assert_eq!(class("openrouter", 400, "lab/x-1:free is not a valid model ID"), FailureClass::ModelMissing);
+        assert_eq!(class("openrouter", 400, "Tell me why lab/x is not a valid model ID"), FailureClass::Rejected);
+        assert_eq!(class("somebody", 403, "<!DOCTYPE html><title>Attention Required! | Cloudflare</title>"), FailureClass::Server);
+        assert_eq!(class("somebody", 403, "forbidden"), FailureClass::Credential);
     }
 }
