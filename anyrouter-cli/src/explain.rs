@@ -1,6 +1,6 @@
 //! `anyrouter route explain`, with a server or without.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use anyrouter_core::{
     account::{Caller, KeyRecord},
@@ -75,7 +75,7 @@ pub(crate) fn offline(file: &Path, args: &Explain) -> Result<Value, Failure> {
         now: Timestamp::default(),
         seed: 0,
     };
-    let explanation = route::explain(model, &decisions, &routing, Arc::clone(&catalog).version());
+    let explanation = route::explain(model, &decisions, &routing, &catalog);
     serde_json::to_value(explanation).map_err(|e| wrong(&e))
 }
 
@@ -101,11 +101,11 @@ pub(crate) fn print(explanation: &Value) {
         for (i, r) in e["reasons"].as_array().into_iter().flatten().enumerate() {
             let endpoint = if i == 0 { text(&e["endpoint"]) } else { String::new() };
             let source = [text(&r["source"]), text(&r["checked"])].into_iter().filter(|t| t != "–").collect::<Vec<_>>().join(", ");
-            rows.push(vec![endpoint, text(&r["rule"]), text(&r["layer"]), text(&r["fact"]), source]);
+            rows.push(vec![endpoint, text(&r["rule"]), text(&r["layer"]), text(&r["fact"]), text(&r["remedy"]), source]);
         }
     }
     if !rows.is_empty() {
-        print_table(&["excluded endpoint", "rule", "set by", "fact", "source"], rows);
+        print_table(&["excluded endpoint", "rule", "set by", "fact", "remedy", "source"], rows);
         say("\n");
     }
     let mut rows = Vec::new();

@@ -61,9 +61,12 @@ async fn run(args: Args) -> Result<(), Failure> {
             show(as_json, &answer, || {
                 let price = |m: &Value, p: &str| text(&m["pricing"][p]);
                 let row = |m: &Value| {
-                    vec![text(&m["id"]), text(&m["provider"]), text(&m["context_length"]), price(m, "prompt"), price(m, "completion")]
+                    let mark = if m["available"] == true { "✓" } else { "" };
+                    let (prompt, completion) = (price(m, "prompt"), price(m, "completion"));
+                    vec![mark.to_owned(), text(&m["id"]), text(&m["provider"]), text(&m["context_length"]), prompt, completion]
                 };
-                print_table(&["model", "provider", "context", "prompt $/M", "completion $/M"], rows(&answer["data"], row));
+                print_table(&["", "model", "provider", "context", "prompt $/M", "completion $/M"], rows(&answer["data"], row));
+                eprintln!("\n✓ can be used now; for the others, `anyrouter route explain MODEL` says what is missing");
             });
             Ok(())
         }

@@ -69,10 +69,16 @@ fn every_command_does_what_it_says() {
     let id = whole["id"].as_str().unwrap();
     assert!(server.says(&["generation", id]).contains("demo/echo"));
     assert!(server.says(&["models", "gpt-4o"]).contains("openai/gpt-4o-mini"));
+    let models = server.says(&["models"]);
+    let is_marked = |id: &str| models.lines().find(|l| l.contains(id)).is_some_and(|l| l.starts_with('✓'));
+    assert!(is_marked("demo/story") && !is_marked("openai/gpt-4o-mini"), "what can be used is marked: {models}");
     let explained = server.run(&["route", "explain", "openai/gpt-4o-mini", "--zdr"], "");
     assert_eq!(explained.status.code(), Some(4), "nothing may serve it");
     let explained = String::from_utf8(explained.stdout).unwrap();
-    assert!(explained.contains("no_credential") && explained.contains("zdr = on_request"), "{explained}");
+    assert!(
+        explained.contains("no_credential") && explained.contains("set OPENAI_API_KEY") && explained.contains("zdr = on_request"),
+        "{explained}"
+    );
     assert!(server.says(&["privacy", "set", "enforce_zdr=true", "block=[\"groq\"]"]).contains("[\"groq\"]"));
     let settings: Value = serde_json::from_str(&server.says(&["--json", "privacy", "get"])).unwrap();
     assert_eq!((&settings["enforce_zdr"], &settings["block"][0]), (&Value::Bool(true), &Value::from("groq")));

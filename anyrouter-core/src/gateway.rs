@@ -296,12 +296,13 @@ impl Gateway {
         let decisions = targets.decisions(&layers);
         let has_credential = |e: &Endpoint| self.has_credential(&world, e);
         let routing = targets.routing(self, &has_credential, RequestId::first_at(self.ports.clock.now()));
-        let mut explanation = crate::route::explain(&targets.asked, &decisions, &routing, world.catalog.catalog().version());
+        let mut explanation = crate::route::explain(&targets.asked, &decisions, &routing, world.catalog.catalog());
         explanation.warnings = targets.unknown.iter().map(targets::UnknownProvider::warning).collect();
         Ok(explanation)
     }
 
-    fn has_credential(&self, world: &World, endpoint: &Endpoint) -> bool {
+    /// Whether there is a key for an endpoint's provider.
+    pub fn has_credential(&self, world: &World, endpoint: &Endpoint) -> bool {
         world.catalog.catalog().providers().get(endpoint.provider_index).is_some_and(|p| self.ports.credentials.has(p))
     }
 

@@ -403,16 +403,37 @@ pub(crate) fn is_range(range: &str) -> bool {
     address.trim().parse().is_ok_and(|ip| gateway::ip_in(ip, range))
 }
 
-/// serde's message without the value that it repeats, which may be a secret or a prompt: what was expected stays.
+/// serde's message in words that are not Rust's, without the value that it repeats, which may be a secret or a prompt.
 pub(crate) fn without_values(message: &str) -> String {
-    let expected = message.split_once(", expected ").map(|(_, e)| format!("; expected {e}")).unwrap_or_default();
-    if message.starts_with("unknown variant") {
-        return format!("a word that is not known{expected}");
+    let (found, expected) = message.split_once(", expected ").unwrap_or((message, ""));
+    // The line and column of a document belong to the place, not to what was expected.
+    let expected = expected.split(" at line ").next().unwrap_or_default();
+    if found.starts_with("unknown variant") {
+        return format!("a word that is not known; expected {expected}");
     }
-    if message.starts_with("invalid type: string") || message.starts_with("invalid value: string") {
-        return format!("a text where something else belongs{expected}");
+    if found.starts_with("invalid type: ") || found.starts_with("invalid value: ") || found.starts_with("invalid length ") {
+        return format!("it must be {}", kind(expected));
     }
     message.to_owned()
+}
+
+/// What serde expects, in words for people.
+fn kind(expected: &str) -> String {
+    let bare = expected.trim_start_matches("a ").trim_start_matches("an ");
+    match bare {
+        "bool" | "boolean" => "true or false",
+        "string" | "borrowed string" | "str" | "character" => "a text",
+        "sequence" => "a list",
+        "map" | "struct" => "an object",
+        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" | "nonzero u64" | "nonzero usize" => "a whole number, 0 or above",
+        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" | "integer" => "a whole number",
+        "f32" | "f64" => "a number",
+        "unit" | "null" | "Option" => "left out",
+        _ if bare.starts_with("struct ") => "an object",
+        _ if bare.starts_with("tuple ") || bare.starts_with("array ") => "a list",
+        _ => return expected.to_owned(),
+    }
+    .to_owned()
 }
 
 fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
@@ -437,4 +458,33 @@ fn without_terms(entries: &[ProviderEntry], catalog: &Catalog) -> Vec<String> {
         .filter(|p| unknown(&p.slug))
         .map(|p| format!("provider `{}` has no terms: unknown counts as the worst, and the default policy admits none of its endpoints; add [provider.terms]", p.slug))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_expected_is_said_in_words_that_are_not_rusts() {
+        #[derive(serde::Deserialize)]
+        #[allow(dead_code)] // read for its errors
+        struct Settings {
+            on: bool,
+            count: u32,
+            names: Vec<String>,
+            inner: BTreeMap<String, f64>,
+        }
+        for (settings, expected) in [
+            ("on = 5", "it must be true or false"),
+            ("on = true\ncount = \"secret\"", "it must be a whole number, 0 or above"),
+            ("on = true\ncount = -1", "it must be a whole number, 0 or above"),
+            ("on = true\ncount = 1\nnames = 7", "it must be a list"),
+            ("on = true\ncount = 1\nnames = [7]", "it must be a text"),
+            ("on = true\ncount = 1\nnames = []\ninner = 3", "it must be an object"),
+            ("on = true\ncount = 1\nnames = []\ninner = { a = \"x\" }", "it must be a number"),
+        ] {
+            let error = toml::from_str::<Settings>(settings).map(|_| ()).unwrap_err();
+            assert_eq!(without_values(error.message()), expected, "{settings}");
+        }
+    }
 }

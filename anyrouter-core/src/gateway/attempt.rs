@@ -200,7 +200,7 @@ impl Job {
             }
             None => {
                 let catalog = world.catalog.catalog();
-                let explanation = route::explain(&targets.asked, &decisions, &routing, catalog.version());
+                let explanation = route::explain(&targets.asked, &decisions, &routing, catalog);
                 let all = decisions.iter().flat_map(super::super::policy::Decision::endpoints);
                 let seconds = cooldown_seconds(all, &gateway.health, recorder.now());
                 let error = refusal(&targets, explanation, catalog, seconds);

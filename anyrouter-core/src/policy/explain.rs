@@ -105,6 +105,9 @@ pub struct Reason {
     /// The day on which it was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked: Option<String>,
+    /// What would lift it where that is no setting of the API's, as `set OPENAI_API_KEY`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
     /// The change that lifts it; none for what no setting lifts.
     #[serde(skip)]
     pub change: Option<Change>,
@@ -241,7 +244,7 @@ pub(super) fn violations(endpoint: &Endpoint, model: Option<&Model>, layer: Laye
     let traffic = endpoint.traffic();
     let mut out = Vec::new();
     let mut because = |rule, fact: String, page: (Option<String>, Option<String>), change: Option<Change>| {
-        out.push(Reason { rule, layer, fact, source: page.0, checked: page.1, change, lifted_by_tier: None });
+        out.push(Reason { rule, layer, fact, source: page.0, checked: page.1, remedy: None, change, lifted_by_tier: None });
     };
     let change = |names: (&str, &str), to: Value| {
         let set = match layer {

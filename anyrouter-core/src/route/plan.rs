@@ -8,8 +8,8 @@ use super::{
     speed::{misses_latency, misses_throughput},
 };
 use crate::{
-    catalog::{Endpoint, Protocol, Usd},
-    policy::{Decision, Eligible, Excluded, Explanation, Position, relaxations},
+    catalog::{Catalog, Endpoint, Protocol, Provider, Usd},
+    policy::{Decision, Eligible, Excluded, Explanation, Position, Rule, relaxations},
     time::Timestamp,
 };
 
@@ -90,8 +90,8 @@ pub fn plan<'a>(decisions: &[Decision<'a>], request: &Request<'_>) -> Plan<'a> {
     out
 }
 
-/// Explains `decisions` for a request that asked for `model`.
-pub fn explain(model: &str, decisions: &[Decision<'_>], request: &Request<'_>, catalog_version: &str) -> Explanation {
+/// Explains `decisions`, made over `catalog`, for a request that asked for `model`.
+pub fn explain(model: &str, decisions: &[Decision<'_>], request: &Request<'_>, catalog: &Catalog) -> Explanation {
     let plan = plan(decisions, request);
     let mut excluded = Vec::new();
     for decision in decisions {
@@ -103,6 +103,9 @@ pub fn explain(model: &str, decisions: &[Decision<'_>], request: &Request<'_>, c
             why.extend(reasons(endpoint, request));
             if why.is_empty() {
                 why.extend(left_out(endpoint, request));
+            }
+            for reason in why.iter_mut().filter(|r| r.rule == Rule::NoCredential) {
+                reason.remedy = catalog.providers().get(endpoint.provider_index).and_then(key_variable);
             }
             excluded.push(Excluded {
                 endpoint: endpoint.id.clone(),
@@ -119,12 +122,18 @@ pub fn explain(model: &str, decisions: &[Decision<'_>], request: &Request<'_>, c
     Explanation {
         model: model.to_owned(),
         policy: decisions.first().map(|d| d.fingerprint().to_owned()).unwrap_or_default(),
-        catalog: catalog_version.to_owned(),
+        catalog: catalog.version().to_string(),
         eligible: plan.candidates.iter().enumerate().map(position).collect(),
         relax: relaxations(&excluded),
         excluded,
         warnings: Vec::new(),
     }
+}
+
+/// The remedy for a key that is missing.
+fn key_variable(provider: &Provider) -> Option<String> {
+    let needed = if provider.env_all { provider.env.join(" and ") } else { provider.env.first()?.clone() };
+    (!needed.is_empty()).then(|| format!("set {needed}"))
 }
 
 struct Ranked<'a> {
@@ -284,8 +293,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        catalog::{Catalog, Document},
-        policy::{CompiledCatalog, CompiledLayers, Layer, Rule, evaluate},
+        catalog::Document,
+        policy::{CompiledCatalog, CompiledLayers, Layer, evaluate},
         route::{Observation, ProviderObject},
     };
 
@@ -369,7 +378,9 @@ mod tests {
     #[test]
     fn what_a_preference_excluded_is_explained_and_lifting_it_is_the_change() {
         let rig = Rig::new(["1", "2", "3"]).measured("a", 900, 5.0).measured("b", 300, 50.0).measured("c", 100, 20.0);
-        let explanation = rig.ask(json!({"preferred_max_latency": 500}), 0, |decisions, request| explain("lab/x", decisions, request, "v"));
+        let explanation = rig.ask(json!({"preferred_max_latency": 500}), 0, |decisions, request| {
+            explain("lab/x", decisions, request, rig.layers.catalog().catalog())
+        });
         let excluded = &explanation.excluded[0];
         assert_eq!(
             (excluded.provider.as_str(), excluded.reasons[0].rule, excluded.reasons[0].fact.as_str()),

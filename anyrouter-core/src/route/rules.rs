@@ -87,7 +87,7 @@ impl Hit<'_> {
 
 fn reason(rule: Rule, layer: Layer, fact: String, change: Option<(&str, serde_json::Value)>) -> Reason {
     let change = change.map(|(set, to)| Change { layer, set: set.to_owned(), to });
-    Reason { rule, layer, fact, source: None, checked: None, change, lifted_by_tier: None }
+    Reason { rule, layer, fact, source: None, checked: None, remedy: None, change, lifted_by_tier: None }
 }
 
 /// Why an endpoint that no single rule excludes is not tried: a preference that every candidate could be measured by, or fallbacks

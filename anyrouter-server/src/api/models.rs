@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyrouter_core::{
+    account::World,
     catalog::{Catalog, Endpoint, Model, Zdr},
     ids::{ModelId, ProviderSlug},
     policy::{CompiledLayers, evaluate},
@@ -64,6 +65,14 @@ impl Narrow {
 struct Row<'a> {
     model: &'a Model,
     endpoints: Vec<&'a Endpoint>,
+    is_available: bool,
+}
+
+impl<'a> Row<'a> {
+    fn new(server: &Server, world: &World, model: &'a Model, endpoints: Vec<&'a Endpoint>) -> Self {
+        let is_available = endpoints.iter().any(|e| server.gateway.has_credential(world, e));
+        Self { model, endpoints, is_available }
+    }
 }
 
 fn is_on(value: Option<&String>) -> bool {
@@ -71,7 +80,8 @@ fn is_on(value: Option<&String>) -> bool {
 }
 
 /// The models, narrowed; under `layers` where the caller's policy is to be applied.
-fn rows<'a>(catalog: &'a Catalog, layers: Option<&CompiledLayers>, narrow: &Narrow) -> Vec<Row<'a>> {
+fn rows<'a>(server: &Server, world: &'a World, layers: Option<&CompiledLayers>, narrow: &Narrow) -> Vec<Row<'a>> {
+    let catalog = world.catalog.catalog();
     let mut out = Vec::new();
     for (index, model) in catalog.models().iter().enumerate() {
         let admitted = |e: &&Endpoint| layers.is_none_or(|l| evaluate(l, &[], index).eligible().any(|x| x.endpoint().id == e.id));
@@ -85,7 +95,7 @@ fn rows<'a>(catalog: &'a Catalog, layers: Option<&CompiledLayers>, narrow: &Narr
         let text = format!("{} {}", model.id, model.name).to_lowercase();
         let named = narrow.q.as_ref().is_none_or(|q| text.contains(&q.to_lowercase()));
         if named && !endpoints.is_empty() && narrow.category.as_ref().is_none_or(|c| **c == *model.category) {
-            out.push(Row { model, endpoints });
+            out.push(Row::new(server, world, model, endpoints));
         }
     }
     match narrow.sort.as_deref() {
@@ -111,6 +121,8 @@ pub(super) struct ModelRow {
     id: ModelId,
     canonical_slug: ModelId,
     object: &'static str,
+    /// One of its providers has a key here.
+    available: bool,
     name: Arc<str>,
     display_name: Arc<str>,
     provider: Option<ProviderSlug>,
@@ -228,6 +240,7 @@ impl ModelRow {
             id: model.id.clone(),
             canonical_slug: model.id.clone(),
             object: "model",
+            available: row.is_available,
             name: model.name.clone(),
             display_name: model.name.clone(),
             provider: first.map(|e| e.provider.clone()),
@@ -297,7 +310,7 @@ pub(super) async fn list(
     narrow.check()?;
     let layers = layers(&server, &headers, ip, &narrow).await?;
     let world = server.gateway.world();
-    let rows = rows(world.catalog.catalog(), layers.as_deref(), &narrow);
+    let rows = rows(&server, &world, layers.as_deref(), &narrow);
     let anthropic = headers.contains_key("anthropic-version") || headers.contains_key("x-api-key");
     json(&if anthropic { Listed::Anthropic(AnthropicList::of(&rows)) } else { Listed::Openai(ModelList::of(&rows)) })
 }
@@ -313,7 +326,7 @@ pub(super) async fn user(
     let caller = caller(&server, &headers, ip, &[]).await?;
     let world = server.gateway.world();
     let layers = caller.layers(&world);
-    json(&ModelList::of(&rows(world.catalog.catalog(), Some(&layers), &narrow)))
+    json(&ModelList::of(&rows(&server, &world, Some(&layers), &narrow)))
 }
 
 pub(super) async fn count(
@@ -325,7 +338,7 @@ pub(super) async fn count(
     narrow.check()?;
     let layers = layers(&server, &headers, ip, &narrow).await?;
     let world = server.gateway.world();
-    let count = rows(world.catalog.catalog(), layers.as_deref(), &narrow).len();
+    let count = rows(&server, &world, layers.as_deref(), &narrow).len();
     json(&Counted { data: Count { count }, count })
 }
 
@@ -345,7 +358,7 @@ pub(super) async fn one(State(server): Shared, Path(id): Path<String>) -> Answer
     let world = server.gateway.world();
     let catalog = world.catalog.catalog();
     let model = find(catalog, &id)?;
-    json(&ModelRow::of(&Row { model, endpoints: catalog.endpoints_of(model).iter().collect() }))
+    json(&ModelRow::of(&Row::new(&server, &world, model, catalog.endpoints_of(model).iter().collect())))
 }
 
 /// One model, by its id as it is.
@@ -358,7 +371,7 @@ pub(super) async fn endpoints(State(server): Shared, Path((author, slug)): Path<
     let catalog = world.catalog.catalog();
     let model = find(catalog, &format!("{author}/{slug}"))?;
     let now = server.clock().now();
-    let whole = ModelRow::of(&Row { model, endpoints: catalog.endpoints_of(model).iter().collect() });
+    let whole = ModelRow::of(&Row::new(&server, &world, model, catalog.endpoints_of(model).iter().collect()));
     let data = ModelEndpoints {
         id: whole.id,
         name: whole.name,

@@ -194,6 +194,8 @@ fn the_catalog_is_listed_narrowed_and_in_the_shape_that_is_asked_for() {
     assert_eq!(all["object"], "list");
     let row = all["data"].as_array().unwrap().iter().find(|m| m["id"] == "openai/gpt-4o-mini").unwrap();
     assert_eq!(row["pricing"]["prompt"], "0.15");
+    assert_eq!(row["available"], false, "there is no key for it");
+    assert_eq!(get("/models?q=demo/echo")["data"][0]["available"], true);
     assert_eq!(row["pricing_per_token"]["completion"], "0.0000006");
     for member in [
         "object",
