@@ -8,7 +8,7 @@ def config(port):
     text = "[catalog]\nbuiltin = false\n"
     for slug, protocol in (("open", "openai_chat"), ("anth", "anthropic_messages")):
         text += f'[[provider]]\nslug = "{slug}"\nprotocol = "{protocol}"\nbase_url = "http://127.0.0.1:{port}/v1"\napi_key = {{ env = "UPSTREAM_KEY" }}\ntier = "paid"\n{TERMS}\n'
-        text += f'[[model]]\nid = "lab/{slug}"\n[[model.endpoint]]\nprovider = "{slug}"\nupstream_model = "up"\nmax_output = 4096\nprice = {{ prompt = "1", completion = "2" }}\n'
+        text += f'[[model]]\nid = "lab/{slug}"\n[[model.endpoint]]\nprovider = "{slug}"\nupstream_model = "up"\nmax_output = 4096\nprice = {{ prompt = "1", completion = "2", cache_read = "0.1", cache_write = "1.25" }}\n'
     return text
 
 

@@ -2,12 +2,15 @@
 
 They lie beside the project (`../shared/reference/transcripts`, or `TRANSCRIPTS=…`). Where they are absent, this says so loudly."""
 import json, os
+from decimal import Decimal
 from pathlib import Path
 
 import openai
 
 FOLDER = Path(os.environ.get("TRANSCRIPTS") or Path(__file__).resolve().parents[2] / "shared/reference/transcripts")
 MODELS = {"chat": "lab/open", "messages": "lab/anth"}
+# What each counts and costs, written by hand from the providers' own numbers at the prices of `gateway.py`; the rest have no usage.
+COSTS = json.loads((Path(__file__).parent / "transcript-costs.json").read_text())
 # The recordings that end in an error: the class that the package raises.
 ERRORS = {"groq-stream-error.sse": openai.APIError, "openrouter-stream-error.sse": openai.APIError}
 
@@ -46,6 +49,16 @@ def pieces(path):
     return text, names, [json.loads(a or "{}") for _, a in sorted(arguments.items())]
 
 
+def check_cost(path, usage):
+    """A golden cost: what the client is told is what the provider counted."""
+    expected = COSTS.get(f"{path.parent.name}/{path.name}")
+    if expected is None:
+        assert getattr(usage, "estimated", False), f"it has a usage, and no golden cost: {usage}"
+        return
+    counted = {"prompt": usage.prompt_tokens, "completion": usage.completion_tokens, "cost": format(Decimal(str(usage.cost)), "f")}
+    assert counted == expected, (counted, expected)
+
+
 def check(client, model, path):
     """What must hold of any recording."""
     ask = lambda **more: client.chat.completions.create(model=model, messages=[{"role": "user", "content": f"replay {path.parent.name}/{path.name}"}], **more)
@@ -60,6 +73,7 @@ def check(client, model, path):
             client.chat.completions.create(model=model, messages=[{"role": "user", "content": "hello"}])
         else:
             assert not is_error and answer.choices[0].message.content is not None and answer.usage.total_tokens > 0
+            check_cost(path, answer.usage)
         return
     chunks, stream = [], ask(stream=True)
     try:
@@ -84,6 +98,7 @@ def check(client, model, path):
     assert [json.loads(calls[i]["arguments"]) for i in sorted(calls)] == arguments
     assert len(finish) == 1 and (finish[0] == "tool_calls") == bool(names), (finish, names)
     last = chunks[-1]
+    check_cost(path, last.usage)
     assert last.usage.total_tokens > 0 and last.usage.cost is not None and last.anyrouter_metadata["finishReason"] == finish[0]
     assert all(chunk.usage is None and not hasattr(chunk, "anyrouter_metadata") or chunk is last for chunk in chunks)
     assert all(chunk.model == model and chunk.id.startswith("gen-") for chunk in chunks)
