@@ -77,11 +77,16 @@ pub(crate) fn captions(json: &str) -> Captions {
             {
                 name(Place::Column(id(around), *column), 0);
             }
+            // `{"password": {"value": "…"}}`, and DynamoDB's `{"password": {"S": "…"}}`.
+            [.., Step::Member(parent), Step::Member("S" | "N")] => {
+                captions.insert(start, (*parent).to_owned());
+            }
             [object @ .., member @ Step::Member(own)] => {
                 if is_one(*member, &VALUES) {
                     let list = object.iter().rev().find_map(|s| if let Step::Member(list) = s { Some(*list) } else { None });
                     // A text is often a text: only a list of named things is one of values.
-                    let list = list.filter(|_| matches!(object.last(), Some(Step::Item(_))) && !own.eq_ignore_ascii_case("text"));
+                    let list = list.filter(|_| matches!(object.last(), Some(Step::Item(_))) || leaf.kind == LeafKind::String);
+                    let list = list.filter(|_| !own.eq_ignore_ascii_case("text"));
                     values.push(Value { start, place: Place::Beside(id(object)), list: list.map(|l| l.trim_end_matches('s').to_owned()) });
                 } else if let Some(rank) = NAMES.iter().position(|n| own.eq_ignore_ascii_case(n)) {
                     name(Place::Beside(id(object)), rank);
@@ -102,7 +107,13 @@ pub(crate) fn captions(json: &str) -> Captions {
 /// Whether there may be any: this is asked of every document.
 fn may_hold(json: &str) -> bool {
     let has = |sign: &str| memchr::memmem::find(json.as_bytes(), sign.as_bytes()).is_some();
-    has("alue\"") || has("[[") || has("\"val\"") || has("ext\"") || has("\"answer\"") || ROWS.iter().any(|r| has(r) && has("[\n"))
+    has("alue\"")
+        || has("\"S\"")
+        || has("[[")
+        || has("\"val\"")
+        || has("ext\"")
+        || has("\"answer\"")
+        || ROWS.iter().any(|r| has(r) && has("[\n"))
 }
 
 fn is_one(step: Step<'_>, names: &[&str]) -> bool {
@@ -149,6 +160,8 @@ mod tests {
             (r#"{"rows": [ [ "x" ] ], "columns": [{"name":"ssn"}], "n": [[1]]}"#, "ssn"),
             (r#"{"values":[["ssn"],["x"]]}"#, "ssn"),
             (r#"[["ssn"],["x"]]"#, "ssn"),
+            (r#"{"password":{"value":"x"}}"#, "password"),
+            (r#"{"Item":{"password":{"S":"x"}}}"#, "password"),
         ] {
             assert!(of(json).contains(&(name.to_owned(), "x".to_owned())), "{json}: {:?}", of(json));
         }

@@ -228,7 +228,11 @@ impl<'a> Scene<'a> {
     pub(crate) fn is_cut(&self, start: usize, end: usize) -> bool {
         let between = self.slice(start, end);
         between.iter().filter(|b| **b == b'\n').count() > 1
-            || between.windows(2).any(|w| matches!(w, [b'.' | b'!' | b'?' | b';', b' ' | b'\n']) && between.len() > 4)
+            // A dot behind a digit is an ordinal's: `3. Mai`.
+            || between.len() > 4
+                && between.windows(3).any(|w| {
+                    matches!(w, [_, b'!' | b'?' | b';', b' ' | b'\n']) || matches!(w, [before, b'.', b' ' | b'\n'] if !before.is_ascii_digit())
+                })
     }
 
     /// The characters from `at` on.

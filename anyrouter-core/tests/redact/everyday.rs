@@ -129,3 +129,47 @@ fn signs_at_a_word_hide_no_value_in_it() {
     finds("«⟦Carlos García⟧» llamó ayer");
     finds("•email:⟦jane@example.org⟧");
 }
+
+#[test]
+fn codes_that_are_sent_are_found_before_and_behind_their_name() {
+    finds("Ihr Code lautet ⟦482910⟧.");
+    finds("⟦482910⟧ is your verification code. Do not share it.");
+    finds("Votre code est ⟦4829⟧, il expire dans 5 minutes");
+    finds("your code is 1200 lines long");
+}
+
+#[test]
+fn passwords_among_arguments_of_more_programs() {
+    finds("sqlcmd -S srv -U sa -P ⟦Passw0rdx⟧ -Q 'select 1'");
+    finds("mosquitto_pub -h broker -u joe -P ⟦Passw0rdx⟧ -t topic");
+    finds("smbclient //srv/share -U joe%⟦Passw0rdx⟧");
+    finds("htpasswd -b users.txt joe ⟦Passw0rdx⟧");
+    finds("openssl enc -aes-256-cbc -k ⟦Passw0rdx⟧ -in a");
+    finds("requirepass ⟦Passw0rdx⟧");
+    finds("useradd -p and openssl are described in the manual");
+}
+
+#[test]
+fn secrets_that_are_short_or_read_like_words_are_found_by_their_name() {
+    finds("api_key: ⟦93kd02ksl20d⟧");
+    finds("access_token=⟦k20dk3ls9dk2⟧");
+    finds("SECRET_KEY=⟦correcthorsebattery⟧");
+    finds("credentials: ⟦joe:hunter2x⟧");
+    finds("SharedAccessKey=⟦k3jd9aKd93kdls0dk3jdk29dk3jd9dk3jd9k3=⟧");
+    finds("token: parser2\nkey: sha256sum\napi_version: v2beta1");
+    finds("password: Option<String>, token: String");
+}
+
+#[test]
+fn a_part_of_a_name_is_found_in_its_field() {
+    finds("Vorname: ⟦Jörn⟧\nNachname: ⟦Ützelbach⟧");
+    finds("Apellido: ⟦Zubirizarre⟧");
+    finds("Nazwisko: ⟦Brzęckowicz⟧");
+}
+
+#[test]
+fn birth_dates_with_the_month_in_words_stand_behind_a_colon_too() {
+    finds("Geburtsdatum: ⟦3. Mai 1980⟧");
+    finds("Doğum tarihi: ⟦3 Mayıs 1980⟧");
+    finds("Sitzung: 3. Mai 2026");
+}

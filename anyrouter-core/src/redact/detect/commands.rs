@@ -28,6 +28,22 @@ impl Scene<'_> {
                 let colon = self.slice(start, end).iter().position(|b| *b == b':')?;
                 Some((start + colon + 1, end))
             }),
+            // `-U user%password`.
+            b"smbclient" => behind(b" -U ").map(|at| self.argument(at)).and_then(|(start, end)| {
+                let sign = self.slice(start, end).iter().position(|b| *b == b'%')?;
+                Some((start + sign + 1, end))
+            }),
+            b"sqlcmd" | b"mosquitto_pub" | b"mosquitto_sub" => behind(b" -P ").map(|at| self.argument(at)),
+            b"ldapsearch" | b"ldapmodify" | b"ldapadd" => behind(b" -w ").map(|at| self.argument(at)),
+            b"az login" | b"useradd" | b"usermod" => behind(b" -p ").map(|at| self.argument(at)),
+            b"openssl" => behind(b" -k ").or_else(|| behind(b" pass:")).map(|at| self.argument(at)),
+            b"requirepass" | b"masterauth" => Some(self.argument(hit.end + 1)),
+            // `htpasswd -b file user password`.
+            b"htpasswd" => behind(b" -b").map(|at| {
+                let (_, file) = self.argument(at + 1);
+                let (_, user) = self.argument(file + 1);
+                self.argument(user + 1)
+            }),
             b"mysql" | b"mysqldump" => behind(b" -p").filter(|at| self.byte(*at) != b' ').map(|at| self.argument(at)),
             b"sshpass" | b"docker" | b"mongo" | b"mongosh" => behind(b" -p ").map(|at| self.argument(at)),
             b"redis" => behind(b" -a ").map(|at| self.argument(at)),

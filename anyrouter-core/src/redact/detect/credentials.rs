@@ -71,6 +71,12 @@ pub(crate) const HARMLESS: [&str; 55] = [
 /// What a plain `key` is behind.
 const HARMLESS_KEYS: [&[u8]; 7] = [b"public ", b"cache ", b"primary ", b"foreign ", b"sort ", b"partition ", b"object "];
 
+/// Whether letters and digits take turns, as in `93kd02ksl20d`: no word does, and no version.
+fn is_interleaved(bytes: &[u8]) -> bool {
+    let turns = bytes.windows(2).filter(|w| w[0].is_ascii_digit() != w[1].is_ascii_digit()).count();
+    (10..=128).contains(&bytes.len()) && turns >= 4 && bytes.iter().all(u8::is_ascii_alphanumeric) && !is_uuid(bytes)
+}
+
 impl Scene<'_> {
     /// What a format's literal begins.
     pub(super) fn format(&mut self, at: usize, group: u16) {
@@ -204,7 +210,7 @@ impl Scene<'_> {
         let names = |words: &[&str]| words.iter().any(|w| memchr::memmem::find(&name, w.as_bytes()).is_some());
         let word = self.slice(hit.start, hit.end).to_ascii_lowercase();
         let is_key = word == b"key";
-        let is_called = !value.is_quoted && matches!(self.byte(value.end), b'(' | b'[');
+        let is_called = !value.is_quoted && matches!(self.byte(value.end), b'(' | b'[' | b'<');
         if is_reference(bytes, value.is_quoted)
             || is_filler(bytes)
             || is_called
@@ -257,7 +263,7 @@ impl Scene<'_> {
                 }
                 Joint::Said => bytes.len() >= 4 && (shape.digits > 0 || value.is_quoted) || shape.is_password(bytes),
                 // `passcode 482934`, `PIN 4821`.
-                Joint::Given if word == b"passcode" || self.slice(hit.start, hit.end) == b"PIN" => {
+                Joint::Given if word == b"passcode" || self.slice(hit.start, hit.end).starts_with(b"PIN") => {
                     (4..=8).contains(&bytes.len()) && shape.digits == bytes.len()
                 }
                 Joint::Given => bytes.len() >= 6 && (shape.digits > 0 && shape.small + shape.capitals > 0) || shape.is_password(bytes),
@@ -267,7 +273,23 @@ impl Scene<'_> {
             let confidence = if matches!(value.joint, Joint::Given | Joint::Told) { 62 } else { 84 };
             return plausible.then_some((Kind::Password, "password", confidence));
         }
-        if names(&["sha", "md5", "checksum", "digest", "integrity", "commit", "etag"]) || shape.spaces > 0 {
+        if names(&[
+            "sha1",
+            "sha2",
+            "sha3",
+            "sha5",
+            "sha_",
+            "sha-",
+            "_sha",
+            "-sha",
+            "md5",
+            "checksum",
+            "digest",
+            "integrity",
+            "commit",
+            "etag",
+        ]) || shape.spaces > 0
+        {
             return None;
         }
         let is_uuid = is_uuid(bytes);
@@ -289,11 +311,19 @@ impl Scene<'_> {
         if is_uuid && is_key {
             return None;
         }
+        // `joe:hunter2` behind `credentials`, and what a line of settings gives to a secret though it reads like words.
+        let is_pair = names(&["cred"])
+            && bytes.iter().position(|b| *b == b':').is_some_and(|at| {
+                at > 1 && Shape::of(bytes.get(at + 1..).unwrap_or_default()).is_password(bytes.get(at + 1..).unwrap_or_default())
+            });
+        let is_wordy = self.is_secret_setting(name_start, value) && bytes.len() >= 12 && shape.small + shape.capitals == bytes.len();
         let confidence = match value.joint {
+            Joint::Assigned if is_pair => 78,
+            Joint::Assigned if is_wordy => 66,
             Joint::Assigned if strong => 86,
             Joint::Assigned if fair && !is_key && value.is_quoted => 75,
             Joint::Assigned if fair && !is_key && (self.is_env(name_start) || names(&["_auth"])) => 72,
-            Joint::Assigned if middling => 66,
+            Joint::Assigned if middling || !is_key && is_interleaved(bytes) => 66,
             Joint::Given if value.is_quoted && is_opaque => 66,
             Joint::Said | Joint::Given if strong => 72,
             Joint::Told if strong && shape.words < 2 => 60,
@@ -303,9 +333,17 @@ impl Scene<'_> {
         Some((Kind::Secret, "secret_by_name", confidence))
     }
 
+    /// `JWT_SECRET=…`, with nothing around the sign: a shell's or a `.env` file's line.
+    fn is_secret_setting(&self, name_start: usize, value: Value) -> bool {
+        let name = self.slice(name_start, value.start);
+        let Some(name) = name.strip_suffix(b"=") else { return false };
+        let is_upper = name.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_');
+        is_upper && [&b"_SECRET"[..], b"SECRET_KEY", b"_TOKEN", b"API_KEY", b"ACCESS_KEY"].iter().any(|end| name.ends_with(end))
+    }
+
     /// A line of settings: `NAME=`, nothing before but `export`.
     fn is_env(&self, name_start: usize) -> bool {
-        self.byte(name_start).is_ascii_uppercase() || matches!(self.byte_before(name_start), b'\n' | b'"' | b'\'')
+        name_start == 0 || self.byte(name_start).is_ascii_uppercase() || matches!(self.byte_before(name_start), b'\n' | b'"' | b'\'')
     }
 
     /// `Authorization: Basic …`, `Bearer …` (RFC 7617, RFC 6750).

@@ -37,6 +37,22 @@ const NOBODY: [&str; 50] = ["Siri", "Alexa", "Gemini", "Copilot", "ChatGPT", "Ki
     "Assistant", "System", "ID", "No", "Number", "Name", "Email", "Phone", "Address", "Date", "Status", "Type", "Note", "None", "Yes", "Claude",
 ];
 
+/// Fields that hold one part of a name: one word behind them is enough.
+const PARTS: [&str; 12] = [
+    "achternaam",
+    "apellido",
+    "apellidos",
+    "cognome",
+    "nachname",
+    "nazwisko",
+    "prénom",
+    "sobrenome",
+    "soyadı",
+    "surname",
+    "voornaam",
+    "vorname",
+];
+
 impl Scene<'_> {
     /// A name behind a cue, or before one.
     pub(super) fn cued_name(&mut self, hit: Hit, meaning: Meaning) {
@@ -134,7 +150,9 @@ impl Scene<'_> {
                 }
             }
             let known = words.iter().any(|w| self.is_known(*w));
-            if words.iter().any(|w| self.is(*w, Meaning::ORGANISATION)) || words.len() > 4 || !known && (words.len() < 2 || !is_field) {
+            let is_part = PARTS.contains(&self.part(hit.start, hit.end).to_lowercase().as_str()) && self.may_be_unlisted(first);
+            let is_told = known || is_field && words.len() > 1 || is_part;
+            if words.iter().any(|w| self.is(*w, Meaning::ORGANISATION)) || words.len() > 4 || !is_told {
                 return;
             }
             self.add(start, end, Kind::Person, "cued", if known { 70 } else { 58 });

@@ -80,7 +80,12 @@ impl Scene<'_> {
             (Kind::Vehicle, "plate", (4..=17).contains(&size) && digits >= 1 && (letters >= 1 || digits >= 5))
         } else if meaning.has(Meaning::CARD_CODE) {
             let name = self.part(hit.start, hit.end).to_lowercase();
-            let is_sent = ["your", "verif", "otp", "one", "confirm", "bestät", "doğru", "weryf"].iter().any(|word| name.contains(word));
+            let is_sent = [
+                "your", "verif", "otp", "one", "confirm", "bestät", "doğru", "weryf", "2fa", "mfa", "ihr ", "dein ", "votre", "ton ",
+                "su ", "tu ", "seu ", "suo ", "tuo ", "jouw", "uw ", "twój", "kod", "login",
+            ]
+            .iter()
+            .any(|word| name.contains(word));
             let lengths = if is_sent { 4..=8 } else { 3..=4 };
             // `your code is 1200 lines long`.
             let goes_on = self.byte(last) == b' ' && self.byte(last + 1).is_ascii_lowercase() && is_sent;
@@ -110,14 +115,29 @@ impl Scene<'_> {
     /// `AAA123456 is my passport number`: the number stands before its name.
     fn number_before(&mut self, hit: Hit, meaning: Meaning) {
         let head = self.part(self.ceiling(hit.start.saturating_sub(48)), hit.start);
-        let joints = [" is my ", " is the ", " es mi ", " es el ", " ist mein ", " ist meine ", " est mon ", " è il mio "];
-        let Some(number) = joints.iter().find_map(|j| head.get(..head.rfind(j)?)).filter(|_| meaning.has(Meaning::PASSPORT)) else {
-            return;
-        };
+        let joints = [
+            " is my ",
+            " is the ",
+            " is ",
+            " es mi ",
+            " es el ",
+            " es ",
+            " ist mein ",
+            " ist meine ",
+            " ist ",
+            " est mon ",
+            " est ",
+            " è il mio ",
+        ];
+        let is_code = meaning.has(Meaning::CARD_CODE);
+        let number = joints.iter().filter(|j| head.ends_with(**j) || !is_code).find_map(|j| head.get(..head.rfind(*j)?));
+        let Some(number) = number.filter(|_| is_code || meaning.has(Meaning::PASSPORT)) else { return };
         let length = number.bytes().rev().take_while(u8::is_ascii_alphanumeric).count();
         let end = hit.start - head.len() + number.len();
         let digits = self.slice(end - length, end).iter().filter(|b| b.is_ascii_digit()).count();
-        if (6..=12).contains(&length) && digits >= 4 {
+        if is_code && (4..=8).contains(&length) && digits == length {
+            self.add(end - length, end, Kind::Secret, "code", 85);
+        } else if !is_code && (6..=12).contains(&length) && digits >= 4 {
             self.add(end - length, end, Kind::Passport, "passport", 85);
         }
     }
