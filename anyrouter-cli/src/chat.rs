@@ -23,7 +23,7 @@ pub(crate) async fn chat(client: &Client, args: Chat, as_json: bool) -> Result<(
     let mut body = json!({"model": args.model.as_deref().unwrap_or("anyrouter/auto"), "messages": messages, "stream": stream});
     if args.model.is_none() && !has_model(client, &body).await? {
         eprintln!(
-            "No provider has a key yet, so the built-in demo/story answers; set one, as OPENAI_API_KEY, and send the server SIGHUP.\n"
+            "No provider has a key yet, so the built-in demo/story answers. For a real model, set OPENAI_API_KEY (or another provider's key) and restart the server.\n"
         );
         body["model"] = "demo/story".into();
     }
@@ -62,7 +62,7 @@ pub(crate) async fn chat(client: &Client, args: Chat, as_json: bool) -> Result<(
 async fn has_model(client: &Client, body: &Value) -> Result<bool, Failure> {
     match client.post("/route/explain", body).await {
         Ok(explanation) => Ok(explanation["eligible"].as_array().is_some_and(|e| !e.is_empty())),
-        Err(Failure::Refused { status: 404, .. }) => Ok(false),
+        Err(Failure::Refused { status: 404, code, .. }) if code == "model_not_found" => Ok(false),
         // What else is wrong the request itself will tell.
         Err(Failure::Refused { .. }) => Ok(true),
         Err(e) => Err(e),

@@ -22,7 +22,7 @@ pub(crate) enum Failure {
         body: Box<Value>,
     },
     /// The explained request has no endpoint.
-    #[error("no endpoint may serve this request; what would admit one stands above, if anything would")]
+    #[error("no endpoint may serve this request; the table above lists what would change that")]
     NotAdmitted,
     /// A redaction rule refuses the text.
     #[error("{0}")]
@@ -30,6 +30,9 @@ pub(crate) enum Failure {
     /// The answer broke off, or is none.
     #[error("{0}")]
     Broken(String),
+    /// The server's certificate is not trusted.
+    #[error("the certificate of {0} is not trusted: {1}; give the CA's certificate with --ca FILE, or set ANYROUTER_CA_FILE")]
+    Untrusted(String, String),
     /// There is no server.
     #[error("{0} cannot be reached: {1}; is the server running? --base-url says where")]
     Unreachable(String, String),
@@ -40,11 +43,32 @@ impl Failure {
         match self {
             Self::Use(_) => 2,
             Self::Refused { .. } | Self::Broken(_) => 1,
-            Self::Unreachable(..) => 3,
+            Self::Unreachable(..) | Self::Untrusted(..) => 3,
             Self::NotAdmitted => 4,
             Self::Blocked(_) => 5,
         }
     }
+}
+
+/// Why a server was not reached: a certificate that is not trusted is no server that is down.
+fn unreachable(base_url: &str, error: &reqwest::Error) -> Failure {
+    let mut reasons = vec![error.to_string()];
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        reasons.push(inner.to_string());
+        source = inner.source();
+    }
+    let all = reasons.join(": ");
+    let lower = all.to_lowercase();
+    if lower.contains("certificate") {
+        return Failure::Untrusted(base_url.to_owned(), reasons.pop().unwrap_or_default());
+    }
+    if lower.contains("invalid http") || lower.contains("corrupt message") {
+        return Failure::Use(format!(
+            "{base_url} does not speak the protocol of its address; is it http instead of https, or the reverse?"
+        ));
+    }
+    Failure::Unreachable(base_url.to_owned(), reasons.pop().unwrap_or_default())
 }
 
 pub(crate) struct Client {
@@ -56,7 +80,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(base_url: &str, key: Option<String>, ca: Option<&Path>) -> Result<Self, Failure> {
         if !(base_url.starts_with("http://") || base_url.starts_with("https://")) {
-            return Err(Failure::Use(format!("--base-url `{base_url}` is no address; http://127.0.0.1:8787/api/v1 is")));
+            return Err(Failure::Use(format!("--base-url `{base_url}` is not an address; write it like http://127.0.0.1:8787/api/v1")));
         }
         let mut http = reqwest::Client::builder();
         if let Some(path) = ca {
@@ -82,7 +106,7 @@ impl Client {
 
     /// Sends, and turns an error of the server's into one of ours.
     async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        let response = request.send().await.map_err(|e| Failure::Unreachable(self.base_url.clone(), e.to_string()))?;
+        let response = request.send().await.map_err(|e| unreachable(&self.base_url, &e))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -93,10 +117,14 @@ impl Client {
         if status == 401 && self.key.is_none() {
             message.push_str("; set ANYROUTER_API_KEY, or give --key");
         }
+        let code = text(&body["error"]["code"]);
+        if code == "insufficient_scope" && message.contains("keys") {
+            message.push_str(": set ANYROUTER_MANAGEMENT_KEY, or give --management-key");
+        }
         if status == 404 && !self.base_url.ends_with("/v1") {
             message.push_str("; does --base-url lack its /api/v1?");
         }
-        let (code, request) = (text(&body["error"]["code"]), text(&body["anyrouter_metadata"]["requestId"]));
+        let request = text(&body["anyrouter_metadata"]["requestId"]);
         Err(Failure::Refused { status, code, message, request, body: Box::new(body) })
     }
 

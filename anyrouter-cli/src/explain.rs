@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     args::Explain,
     client::Failure,
-    table::{print_table, say},
+    table::{print_table, say, shown},
     text,
 };
 
@@ -79,8 +79,11 @@ pub(crate) fn offline(file: &Path, args: &Explain) -> Result<Value, Failure> {
     serde_json::to_value(explanation).map_err(|e| wrong(&e))
 }
 
-/// The explanation as tables.
+/// The explanation as tables; its warnings go to standard error.
 pub(crate) fn print(explanation: &Value) {
+    for warning in explanation["warnings"].as_array().into_iter().flatten() {
+        eprintln!("warning: {}\n", shown(&text(warning)));
+    }
     say(&format!(
         "{} under policy {}, catalog {}\n\n",
         text(&explanation["model"]),
@@ -97,15 +100,22 @@ pub(crate) fn print(explanation: &Value) {
         say("\n");
     }
     let mut rows = Vec::new();
+    let has_remedy = list("excluded").iter().any(|e| e["reasons"].as_array().into_iter().flatten().any(|r| !r["remedy"].is_null()));
     for e in list("excluded") {
         for (i, r) in e["reasons"].as_array().into_iter().flatten().enumerate() {
             let endpoint = if i == 0 { text(&e["endpoint"]) } else { String::new() };
             let source = [text(&r["source"]), text(&r["checked"])].into_iter().filter(|t| t != "–").collect::<Vec<_>>().join(", ");
-            rows.push(vec![endpoint, text(&r["rule"]), text(&r["layer"]), text(&r["fact"]), text(&r["remedy"]), source]);
+            let mut row = vec![endpoint, text(&r["rule"]), text(&r["layer"]), text(&r["fact"])];
+            row.extend(has_remedy.then(|| text(&r["remedy"])));
+            row.push(source);
+            rows.push(row);
         }
     }
     if !rows.is_empty() {
-        print_table(&["excluded endpoint", "rule", "set by", "fact", "remedy", "source"], rows);
+        let mut heads = vec!["excluded endpoint", "rule", "set by", "fact"];
+        heads.extend(has_remedy.then_some("remedy"));
+        heads.push("source");
+        print_table(&heads, rows);
         say("\n");
     }
     let mut rows = Vec::new();

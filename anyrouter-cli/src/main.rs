@@ -55,18 +55,30 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Redact(redact) => redact::redact(redact, as_json),
         Command::Chat(chat) => chat::chat(&client()?, chat, as_json).await,
         Command::Models { query, user } => {
-            let path = if user { "/models/user" } else { "/models" };
+            let client = client()?;
             let query: Vec<(&str, String)> = query.into_iter().map(|q| ("q", q)).collect();
-            let answer = client()?.get(path, &query).await?;
+            let path = if user { "/models/user" } else { "/models" };
+            let admitted = client.get(path, &query).await?;
+            // People see those that their policy leaves out too, unmarked.
+            let answer = if as_json || user {
+                admitted.clone()
+            } else {
+                client.get(path, &[query, vec![("privacy", "0".to_owned())]].concat()).await?
+            };
             show(as_json, &answer, || {
                 let price = |m: &Value, p: &str| text(&m["pricing"][p]);
                 let row = |m: &Value| {
-                    let mark = if m["available"] == true { "✓" } else { "" };
+                    let is_admitted = admitted["data"].as_array().into_iter().flatten().any(|a| a["id"] == m["id"]);
+                    let mark = if m["available"] == true && is_admitted { "✓" } else { "" };
                     let (prompt, completion) = (price(m, "prompt"), price(m, "completion"));
                     vec![mark.to_owned(), text(&m["id"]), text(&m["provider"]), text(&m["context_length"]), prompt, completion]
                 };
                 print_table(&["", "model", "provider", "context", "prompt $/M", "completion $/M"], rows(&answer["data"], row));
-                eprintln!("\n✓ can be used now; for the others, `anyrouter route explain MODEL` says what is missing");
+                if answer["data"].as_array().is_none_or(Vec::is_empty) {
+                    eprintln!("\nno model matches");
+                } else {
+                    eprintln!("\n✓ can be used now; `anyrouter route explain MODEL` says what the others lack");
+                }
             });
             Ok(())
         }
@@ -148,7 +160,7 @@ async fn keys(client: &Client, command: KeysCommand, as_json: bool) -> Result<()
             }
             let answer = client.post("/keys", &body).await?;
             show(as_json, &answer, || {
-                say(&format!("{}\n\nIt is shown this once; its hash is {}\n", text(&answer["key"]), text(&answer["data"]["hash"])));
+                say(&format!("{}\n\nThis key is shown only once. Its hash is {}\n", text(&answer["key"]), text(&answer["data"]["hash"])));
             });
         }
         KeysCommand::Revoke { hash, force } => {
@@ -189,7 +201,7 @@ fn assignments(settings: &[String]) -> Result<Value, Failure> {
     for setting in settings {
         let (name, value) = setting
             .split_once('=')
-            .ok_or_else(|| Failure::Use(format!("`{setting}` is not a setting; name=value is, as enforce_zdr=true")))?;
+            .ok_or_else(|| Failure::Use(format!("`{setting}` has no value; write it as name=value, for example enforce_zdr=true")))?;
         object.insert(name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)));
     }
     Ok(object.into())

@@ -62,7 +62,7 @@ use crate::ids::{EndpointId, ModelId, ProviderSlug};
 pub use self::builtin::builtin;
 
 /// A provider's wire protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Protocol {
@@ -74,6 +74,20 @@ pub enum Protocol {
     AnthropicMessages,
     /// Google's `generateContent`.
     Gemini,
+}
+
+impl<'de> serde::Deserialize<'de> for Protocol {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Ok(match &*text {
+            "openai_chat" => Self::OpenaiChat,
+            "openai_responses" => Self::OpenaiResponses,
+            "anthropic_messages" => Self::AnthropicMessages,
+            "gemini" => Self::Gemini,
+            // Those that a request can be sent in: the others are of no use to who asks.
+            other => return Err(serde::de::Error::unknown_variant(other, &["openai_chat", "anthropic_messages"])),
+        })
+    }
 }
 
 impl Protocol {

@@ -270,6 +270,11 @@ impl Config {
             }
             _ => invalid("the catalog", &e),
         })?;
+        if let Some(provider) = without_address(&file.provider, &catalog) {
+            let problem =
+                "it has no address in a protocol that is built; give it `base_url`, and `protocol` (openai_chat or anthropic_messages)";
+            return Err(invalid(&format!("provider `{provider}`"), &problem));
+        }
         let (keys, mut warnings) = ProviderKeys::read(&catalog, &documents, &sources.environment, builtin)?;
         warnings.extend(without_terms(&file.provider, &catalog));
         let seconds = |name: &str, value: Option<f64>, otherwise: Duration| match value {
@@ -316,7 +321,7 @@ impl Config {
         };
         let trusted_proxies = environment.limits.trusted_proxies.clone().or(file.limits.trusted_proxies.clone()).unwrap_or_default();
         if let Some(bad) = trusted_proxies.iter().find(|r| !is_range(r)) {
-            return Err(invalid("limits.trusted_proxies", &format!("`{bad}` is no address; 10.0.0.1 or 10.0.0.0/8 is")));
+            return Err(invalid("limits.trusted_proxies", &format!("`{bad}` is not an address or a range; write 10.0.0.1 or 10.0.0.0/8")));
         }
         let token = match (sources.environment.get("ANYROUTER_METRICS_TOKEN"), &file.metrics.token) {
             (Some(token), _) => Some(Secret::new(token.clone())),
@@ -448,6 +453,12 @@ fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
 
 fn invalid(place: &str, problem: &dyn fmt::Display) -> ConfigError {
     ConfigError::Invalid { place: place.to_owned(), problem: problem.to_string() }
+}
+
+/// A provider of the file that no request could be sent to.
+fn without_address<'a>(entries: &'a [ProviderEntry], catalog: &Catalog) -> Option<&'a str> {
+    let is_reachable = |slug: &str| catalog.provider(slug).is_none_or(|p| p.addresses.iter().any(|a| a.protocol.is_built()));
+    entries.iter().map(|p| p.slug.as_str()).find(|slug| !is_reachable(slug))
 }
 
 /// Providers of the file of which nothing is stated: the default policy leaves them out.

@@ -44,6 +44,9 @@ pub enum StartError {
     /// The data folder, the database or the journal cannot be used.
     #[error("{0}")]
     Storage(String),
+    /// Another server uses the data folder.
+    #[error("{}: another server uses this data folder; give this one its own with --data-dir", .0.display())]
+    InUse(PathBuf),
     /// The address cannot be listened at.
     #[error("{address}: {source}; another program may be listening there")]
     Listen {
@@ -335,10 +338,24 @@ pub async fn run(config: Config, sources: Sources, bootstrap_file: Option<PathBu
 /// Makes another inference and management key for the first account, and gives them as text; where `revoke_old` says so, every other key
 /// of the account is revoked. The server must not be running.
 pub async fn new_keys(config: &Config, revoke_old: bool) -> Result<String, StartError> {
-    let _lock = lock_data_dir(config)?;
+    let folder = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
+    let none = || {
+        StartError::Storage(format!(
+            "there is no account in {}; say with --data-dir which folder the server uses, or start it there first",
+            folder.display()
+        ))
+    };
+    // Nothing is made in a folder that is the wrong one.
+    if !folder.is_dir() {
+        return Err(none());
+    }
+    let _lock = lock_data_dir(config).map_err(|e| match e {
+        StartError::InUse(folder) => {
+            StartError::Storage(format!("{}: a server is running on this data folder; stop it first", folder.display()))
+        }
+        other => other,
+    })?;
     let (database, _) = Database::open(&config.data_dir)?;
-    let none =
-        || StartError::Storage(format!("{}: there is no account yet; start the server, and it makes one", config.data_dir.display()));
     let old = match database.first_account().await? {
         Some(account) if revoke_old => database.keys(account.id).await?,
         _ => Vec::new(),
@@ -361,10 +378,7 @@ fn lock_data_dir(config: &Config) -> Result<File, StartError> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
     let file = File::create(folder.join("lock")).map_err(fail)?;
     file.try_lock().map_err(|e| match e {
-        std::fs::TryLockError::WouldBlock => StartError::Storage(format!(
-            "{}: another server uses this data folder; give this one its own with --data-dir",
-            folder.display()
-        )),
+        std::fs::TryLockError::WouldBlock => StartError::InUse(folder.clone()),
         std::fs::TryLockError::Error(e) => fail(e),
     })?;
     Ok(file)

@@ -100,7 +100,7 @@ impl Prices {
 
 /// A price that could not be read. It does not repeat what was written: a request's error must not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a price: a decimal number with at most {decimals} decimals is, as \"0.15\"")]
+#[error("a price must be a decimal number with at most {decimals} decimals, for example \"0.15\"")]
 pub struct PriceError {
     decimals: usize,
 }

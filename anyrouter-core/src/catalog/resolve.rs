@@ -369,7 +369,7 @@ fn base_url(text: &str, path: &str) -> Result<Arc<str>, CatalogError> {
     if plain || text.starts_with("demo:") {
         return Ok(text.trim_end_matches('/').into());
     }
-    Err(invalid(path.to_owned(), "not an address; `https://host/path` without query or user name is".to_owned()))
+    Err(invalid(path.to_owned(), "it must be an address such as `https://host/path`, without a query or a user name".to_owned()))
 }
 
 fn invalid(path: String, problem: String) -> CatalogError {

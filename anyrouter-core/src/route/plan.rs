@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, Endpoint, Protocol, Provider, Usd},
-    policy::{Decision, Eligible, Excluded, Explanation, Position, Rule, relaxations},
+    policy::{Change, Decision, Eligible, Excluded, Explanation, Layer, Position, Rule, relaxations},
     time::Timestamp,
 };
 
@@ -105,7 +105,9 @@ pub fn explain(model: &str, decisions: &[Decision<'_>], request: &Request<'_>, c
                 why.extend(left_out(endpoint, request));
             }
             for reason in why.iter_mut().filter(|r| r.rule == Rule::NoCredential) {
-                reason.remedy = catalog.providers().get(endpoint.provider_index).and_then(key_variable);
+                let variable = catalog.providers().get(endpoint.provider_index).and_then(key_variable);
+                reason.remedy = variable.as_ref().map(|v| format!("set {v}"));
+                reason.change = variable.map(|set| Change { layer: Layer::Instance, set, to: "a key of the provider's".into() });
             }
             excluded.push(Excluded {
                 endpoint: endpoint.id.clone(),
@@ -130,10 +132,10 @@ pub fn explain(model: &str, decisions: &[Decision<'_>], request: &Request<'_>, c
     }
 }
 
-/// The remedy for a key that is missing.
+/// The environment variables that a provider's key is read from.
 fn key_variable(provider: &Provider) -> Option<String> {
     let needed = if provider.env_all { provider.env.join(" and ") } else { provider.env.first()?.clone() };
-    (!needed.is_empty()).then(|| format!("set {needed}"))
+    (!needed.is_empty()).then_some(needed)
 }
 
 struct Ranked<'a> {
@@ -294,7 +296,7 @@ mod tests {
     use super::*;
     use crate::{
         catalog::Document,
-        policy::{CompiledCatalog, CompiledLayers, Layer, evaluate},
+        policy::{CompiledCatalog, CompiledLayers, evaluate},
         route::{Observation, ProviderObject},
     };
 

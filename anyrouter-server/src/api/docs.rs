@@ -2,7 +2,7 @@
 
 use axum::{
     extract::Path,
-    http::{HeaderValue, header},
+    http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
@@ -27,7 +27,10 @@ pub(super) async fn index() -> Answer {
 }
 
 /// A page for people who look at the address with a browser: what this is, and where to go. It has no script and asks nobody else.
-pub(super) async fn home() -> Response {
+pub(super) async fn home(headers: HeaderMap) -> Response {
+    // Only what reads like an address comes back, so that nobody's words do.
+    let is_plain = |host: &&str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-[]".contains(&b));
+    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).filter(is_plain).unwrap_or("127.0.0.1:8787");
     let mut pages = String::new();
     for (name, about, _) in PAGES {
         pages.push_str(&format!("<li><a href=\"/docs/{name}.md\">{about}</a></li>\n"));
@@ -35,9 +38,9 @@ pub(super) async fn home() -> Response {
     let html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>AnyRouter</title>\n<style>{STYLE}</style>\n</head>\n\
-         <body>\n<main>\n<h1>AnyRouter</h1>\n<p>One endpoint in front of every LLM provider, with a privacy policy that it cannot break.</p>\n\
+         <body>\n<main>\n<h1>AnyRouter</h1>\n<p>One endpoint in front of every LLM provider, with a privacy policy enforced by its types and tests.</p>\n\
          <h2>Use it</h2>\n<p>Point a client of OpenAI's chat completions at <code>/api/v1</code> on this server, with a key of this server's:</p>\n\
-         <pre>curl /api/v1/chat/completions \\\n  -H \"Authorization: Bearer $ANYROUTER_API_KEY\" \\\n  -H \"Content-Type: application/json\" \\\n  \
+         <pre>curl http://{host}/api/v1/chat/completions \\\n  -H \"Authorization: Bearer $ANYROUTER_API_KEY\" \\\n  -H \"Content-Type: application/json\" \\\n  \
          -d '{{\"model\": \"demo/story\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}}'</pre>\n\
          <h2>Read on</h2>\n<ul>\n{pages}<li><a href=\"/api/v1/models\">The models, as JSON</a></li>\n\
          <li><a href=\"/api/v1/openapi.json\">The API, as OpenAPI 3.1</a></li>\n<li><a href=\"/readyz\">Whether the server is ready</a></li>\n\
@@ -62,8 +65,9 @@ border-color:#2c323c}pre{background:#14171c}a{color:#84adff}}";
 
 /// The pages, for people.
 pub(super) async fn front() -> Response {
-    let mut out =
-        String::from("# AnyRouter\n\nOne endpoint in front of every LLM provider, with a privacy policy that it cannot break.\n\n");
+    let mut out = String::from(
+        "# AnyRouter\n\nOne endpoint in front of every LLM provider, with a privacy policy enforced by its types and tests.\n\n",
+    );
     for (name, about, _) in PAGES {
         out.push_str(&format!("- [{about}](/docs/{name}.md)\n"));
     }

@@ -264,7 +264,7 @@ impl Options {
         if let Some(Some(ranges)) = &self.allowed_ips
             && let Some(bad) = ranges.iter().position(|r| !is_range(r))
         {
-            return wrong("allowed_ips", format!("`allowed_ips[{bad}]` is no address; 10.0.0.1 or 10.0.0.0/8 is"));
+            return wrong("allowed_ips", format!("`allowed_ips[{bad}]` is not an address or a range; write 10.0.0.1 or 10.0.0.0/8"));
         }
         if self.requests_per_minute == Some(Some(0)) || self.tokens_per_minute == Some(Some(0)) {
             return wrong("requests_per_minute", "a limit of 0 would refuse everything; set `disabled` to true instead".to_owned());

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use super::{ConfigError, File, without_values};
 
-const SECTIONS: [&str; 9] = ["usage", "catalog", "privacy", "account_defaults", "tls", "limits", "deadlines", "metrics", "log"];
+const SECTIONS: [&str; 10] = ["usage", "catalog", "privacy", "account_defaults", "tls", "limits", "deadlines", "metrics", "log", "redact"];
 /// Variables that other programs, or the command line, read.
 const OTHERS: [&str; 7] = [
     "ANYROUTER_CONFIG",
@@ -93,11 +93,18 @@ fn provider_member(rest: &str, slugs: &[String]) -> Option<(String, String)> {
     fits.max_by_key(|(slug, _)| slug.len()).map(|(slug, member)| (slug.clone(), member.to_ascii_lowercase()))
 }
 
+/// Settings that are lists of texts: they can be written with commas.
+const LISTS: [&str; 6] = ["block", "allow", "block_models", "allow_models", "regions", "trusted_proxies"];
+
 /// A number, a truth, a list or a text.
 fn parse(key: &str, value: &str) -> Value {
     let text = || Value::String(value.to_owned());
     if TEXT.contains(&key) {
         return text();
+    }
+    if LISTS.contains(&key) && !value.trim_start().starts_with('[') {
+        let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+        return Value::Array(items.map(|item| Value::String(item.to_owned())).collect());
     }
     toml::from_str::<Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v")).unwrap_or_else(text)
 }

@@ -292,7 +292,7 @@ fn keys_that_were_lost_are_replaced_while_the_server_does_not_run() {
             .unwrap()
     };
     let while_running = run(server.dir.path());
-    assert!(String::from_utf8_lossy(&while_running.stderr).contains("another server uses this data folder"));
+    assert!(String::from_utf8_lossy(&while_running.stderr).contains("stop it first"));
     server.kill();
     let made = String::from_utf8(run(server.dir.path()).stdout).unwrap();
     server.start_again();
