@@ -475,7 +475,11 @@ impl Scene<'_> {
         let is_whole = rest.len() < 2 || rest.ends_with(b"name") || rest.ends_with(b"id");
         let is_called = matches!(self.byte(value.end), b'(') || self.byte_before(value.start) == b'(' && !value.is_quoted;
         let is_asked = self.slice(hit.start.saturating_sub(2), hit.start).eq_ignore_ascii_case(b"is");
-        if !is_name || is_address || !is_whole || is_called || is_asked || is_reference(bytes, value.is_quoted) {
+        // `handle: RawHandle`, `#[doc(alias = "fseek")]`, `js_class = "X", js_name = …`.
+        let is_type = shape.is_capitalised && text.bytes().skip(1).any(|b| b.is_ascii_uppercase()) && shape.digits == 0 && !value.is_quoted;
+        let is_attribute = self.slice(hit.start.saturating_sub(5), hit.start).ends_with(b"doc(")
+            || self.part(value.end, self.floor(value.end + 3)) == " = ";
+        if !is_name || is_address || !is_whole || is_called || is_asked || is_type || is_attribute || is_reference(bytes, value.is_quoted) {
             return;
         }
         let marked = shape.digits > 0 || text.contains(['_', '.', '-']) || text.starts_with('@');

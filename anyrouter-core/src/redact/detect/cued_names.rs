@@ -10,12 +10,14 @@ use crate::redact::{
 
 /// Words that end a name in small letters.
 #[rustfmt::skip]
-const ENDS: [&str; 96] = [
-    "a", "and", "aur", "aus", "bahut", "ben", "bey", "bin", "but", "can", "che", "da", "das", "de", "der", "die", "do", "du", "e", "en", "er", "et",
-    "for", "from", "gibt", "h", "ha", "hai", "hanım", "has", "hat", "have", "he", "her", "here", "hoon", "how", "hun", "i", "i'm", "ich", "ik", "im",
-    "in", "is", "ist", "it", "j'ai", "je", "jo", "ka", "ke", "keeps", "ki", "ko", "la", "le", "m", "me", "mera", "mi", "mujhe", "my", "na", "ne",
-    "new", "nicht", "nie", "no", "non", "not", "of", "or", "pas", "please", "plz", "que", "refuses", "s", "says", "she", "so", "that", "the", "to",
-    "und", "van", "ve", "w", "wants", "was", "wil", "with", "y", "yardım", "z",
+const ENDS: [&str; 118] = [
+    "a", "adım", "alors", "and", "aur", "aus", "aí", "bahut", "ben", "bey", "bin", "but", "can", "che", "da", "das", "de", "der", "dich",
+    "die", "dir", "do", "du", "e", "en", "er", "est", "está", "et", "euch", "for", "from", "gibt", "h", "ha", "hai", "hanım", "has",
+    "hat", "have", "he", "her", "here", "hoon", "how", "hun", "i", "i'm", "ich", "ihn", "ik", "im", "in", "is", "ist", "it", "j'ai", "je",
+    "jo", "já", "ka", "ke", "keeps", "ki", "ko", "kya", "la", "le", "lo", "m", "me", "mera", "mi", "mich", "mir", "mucho", "mujhe", "my",
+    "na", "ne", "new", "nicht", "nie", "no", "non", "nos", "not", "não", "of", "or", "pas", "please", "plz", "que", "refuse", "refuses",
+    "s", "says", "she", "sie", "so", "that", "the", "to", "und", "uns", "van", "ve", "w", "wants", "was", "wil", "with", "y", "ya",
+    "yardım", "yeni", "z",
 ];
 /// Whether a name is first of all a word, as `mark` and `will`.
 pub(crate) fn is_word(name: &str) -> bool {

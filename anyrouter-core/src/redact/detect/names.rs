@@ -1,6 +1,6 @@
 //! People's names by titles and by the words before them. (By lists, see `listed_names`; in scripts without spaces, `unspaced`.)
 
-use super::{Scene, one_of, unspaced::is_unspaced_script};
+use super::{Scene, cued_names::is_word, one_of, unspaced::is_unspaced_script};
 use crate::redact::{
     Kind,
     scan::Hit,
@@ -29,6 +29,14 @@ const STEPS: [&str; 40] = [
     "Add", "Archive", "Build", "Cache", "Check", "Checkout", "Clean", "Clone", "Compile", "Configure", "Copy", "Create", "Delete", "Deploy",
     "Download", "Enable", "Ensure", "Execute", "Extract", "Format", "Generate", "Get", "Init", "Install", "Lint", "Load", "Login", "Package",
     "Prepare", "Publish", "Push", "Release", "Restore", "Run", "Save", "Set", "Setup", "Test", "Update", "Upload",
+];
+
+/// What follows a title and is an office: `Herr Minister`, `Sayın Müşterimiz`, `Attn: Accounts Payable`.
+#[rustfmt::skip]
+const OFFICERS: [&str; 34] = [
+    "Abteilung", "Accounts", "Admin", "Ambassador", "Bundeskanzler", "Bürgermeister", "Chairman", "Customer", "Direktor", "Director", "Doktor",
+    "Editor", "Einkauf", "Finance", "Human", "Judge", "Kanzler", "Kollege", "Minister", "Müşterimiz", "Müdürüm", "Nachbar", "Oberbürgermeister", "President",
+    "Professor", "Präsident", "Président", "Sales", "Secretary", "Senator", "Speaker", "Vorsitzende", "Vorsitzender", "Yetkili",
 ];
 
 /// Words of a mail's sender that is nobody.
@@ -177,6 +185,9 @@ impl Scene<'_> {
         at = self.past_particles(at);
         let words = self.capitalised_words(at);
         let at = if words.is_empty() { at } else { from };
+        if words.first().is_some_and(|w| OFFICERS.contains(&self.part(w.start, w.end))) {
+            return;
+        }
         let short = matches!(self.part(hit.start, hit.end), "ms" | "lt" | "hon" | "don" | "bay" | "sr");
         if !words.is_empty() && !short {
             let end = self.end_of(words.get(..words.len().min(4)).unwrap_or_default());
@@ -315,7 +326,11 @@ impl Scene<'_> {
             return;
         }
         let mut words = self.capitalised_words(at);
-        if phrase == "name" && words.first().is_some_and(|w| STEPS.contains(&self.part(w.start, w.end))) {
+        // `- name: Show CPU info`, `{"name": "Data Export"}`: many things have names.
+        let is_settings = self.part(hit.start, hit.end) == "name"
+            && matches!(self.byte_before(hit.start), b' ' | b'"' | b'\'' | b'<' | b'_' | b'\n' | b'-');
+        let is_person = words.iter().any(|w| self.meaning_of(*w).has(Meaning::ANY_NAME) && !is_word(self.part(w.start, w.end)));
+        if is_settings && (!is_person || words.first().is_some_and(|w| STEPS.contains(&self.part(w.start, w.end)))) {
             return;
         }
         while words.first().is_some_and(|w| self.before(w.end + 1, Meaning::HONORIFIC, 1).is_some_and(|h| h.start == w.start))
@@ -323,7 +338,8 @@ impl Scene<'_> {
         {
             words.remove(0);
         }
-        let Some(first) = words.first().copied().filter(|w| !self.is_assistant(*w)) else { return };
+        let is_nobody = |w: &Word| self.is_assistant(*w) || OFFICERS.contains(&self.part(w.start, w.end));
+        let Some(first) = words.first().copied().filter(|w| !is_nobody(w)) else { return };
         let known = words.iter().filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME)).count();
         let plain =
             words.iter().filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME) && !self.meaning_of(**w).has(Meaning::AMBIGUOUS)).count();

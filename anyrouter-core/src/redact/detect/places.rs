@@ -106,7 +106,13 @@ impl Scene<'_> {
             ["String", "Option", "Vec", "Box", "Arc", "Self", "Boolean", "Integer", "Number", "Object", "Any", "Country"];
         let value = self.part(start, end);
         let name = self.part(hit.start, hit.end);
-        if self.slice(end, end + 2) == b"::" {
+        // `City::Default`, `region = Some(…)`, `state: AtomicUsize`: what a program says.
+        let is_camel = value.bytes().zip(value.bytes().skip(1)).any(|(a, b)| a.is_ascii_lowercase() && b.is_ascii_uppercase());
+        if self.slice(end, end + 2) == b"::"
+            || self.slice(start.saturating_sub(2), start) == b"::"
+            || matches!(self.byte(end), b'(' | b'!' | b'{')
+            || is_camel
+        {
             return true;
         }
         let is_declared = self.slice(hit.end, start).contains(&b':') && !matches!(self.byte_before(start), b'"' | b'\'');

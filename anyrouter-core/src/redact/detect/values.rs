@@ -81,6 +81,8 @@ pub(super) fn is_reference(value: &[u8], is_quoted: bool) -> bool {
     let template = braces
         || ["${", "<%", "#{", "%(", "$(", "ENC[", "vault:", "${{"].iter().any(|t| text.starts_with(t))
         || text.starts_with('<') && text.ends_with('>')
+        // A pointer's or a reference's type.
+        || ["*mut", "*const", "&mut", "&str", "&[", "&'"].iter().any(|t| text.starts_with(t))
         || text.starts_with('$') && !is_quoted
         || text.starts_with('%') && text.ends_with('%');
     let word = [
