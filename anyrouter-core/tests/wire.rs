@@ -103,6 +103,19 @@ fn the_arguments_of_a_call_are_whole_however_a_provider_writes_them() {
     }
 }
 
+#[test]
+fn thoughts_that_a_block_begins_with_are_not_lost() {
+    let (seen, fault) = anthropic(&[
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"hm","signature":"sig"}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","name":"f","input":{}}}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"}}"#,
+    ]);
+    assert_eq!(fault, None);
+    assert!(seen.contains(r#""reasoning":"hm""#) && seen.contains(r#""signature":"sig""#), "{seen}");
+    assert!(seen.contains(r#""id":"call_000000000000000000000000_0""#), "a call without an id gets one: {seen}");
+}
+
 /// What a client sees of a stream whose bytes come in these pieces: the bytes, the end included, or those before a fault.
 fn stream(protocol: Protocol, pieces: &[&[u8]]) -> (String, Option<AnswerFault>) {
     let mut relay = Relay::new(protocol, names(false), 1 << 20);

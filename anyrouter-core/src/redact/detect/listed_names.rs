@@ -1,6 +1,6 @@
 //! People's names by the lists of given and family names.
 
-use super::{Scene, cued_names::is_word, names::Word, one_of};
+use super::{Scene, cued_names::is_word, names::Word, one_of, unspaced::is_unspaced_script};
 use crate::redact::{
     Kind,
     scan::Hit,
@@ -60,8 +60,17 @@ impl Scene<'_> {
         {
             return;
         }
+        // `İŞLEVi` is one word, and so is `TamFich`.
+        let letter_before = self.part(self.ceiling(hit.start.saturating_sub(4)), hit.start).chars().next_back();
+        if letter_before.is_some_and(|c| !c.is_ascii() && c.is_alphabetic() && !is_unspaced_script(c)) {
+            return;
+        }
         let words = self.capitalised_words(hit.start);
         let Some(first) = words.first().copied() else { return };
+        let is_camel = first.end > hit.end && self.byte(hit.end).is_ascii_uppercase();
+        if is_camel && !matches!(self.slice(hit.start, hit.end), b"De" | b"Di" | b"La" | b"Le" | b"Mac" | b"Mc" | b"Van") {
+            return;
+        }
         if self.is_namesake(hit) {
             return;
         }

@@ -33,6 +33,11 @@ impl Scene<'_> {
         {
             return;
         }
+        // `Usa …` begins a sentence in Spanish and Italian; the country is written in capitals.
+        let word = self.slice(hit.start, hit.end);
+        if word.len() <= 3 && word.iter().any(u8::is_ascii_lowercase) && word.is_ascii() {
+            return;
+        }
         let context = self.before(hit.start, Meaning::PLACE, 24).is_some_and(|h| !self.is_cut(h.end, hit.start));
         let text = self.slice(hit.start.saturating_sub(10), hit.start);
         let ends_with =

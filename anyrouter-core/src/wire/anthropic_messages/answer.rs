@@ -6,7 +6,10 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Spelt, Usage, client_name, finish_reason};
+use super::{
+    Spelt, Usage, client_name, finish_reason,
+    stream::{made_id, whole_input},
+};
 use crate::wire::{
     adjust::Adjustments,
     answer::{AnswerFault, AnswerNames, Meter, PlainAnswer, push, token_of},
@@ -89,7 +92,7 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
     push_joined(&mut out, blocks.iter().filter(|b| b.kind == "text").filter_map(|b| b.text));
     out.extend_from_slice(b",\"refusal\":null");
     push_reasoning(&mut out, blocks, &names.adjusted);
-    push_tool_calls(&mut out, blocks, &names.adjusted)?;
+    push_tool_calls(&mut out, blocks, names)?;
     out.extend_from_slice(b"},\"logprobs\":null,\"finish_reason\":");
     match &meter.finish_reason {
         Some(reason) => push_string(&mut out, reason),
@@ -159,21 +162,21 @@ fn raw(value: Option<Spelt<'_>>) -> &str {
     value.map_or("null", Spelt::get)
 }
 
-fn push_tool_calls(out: &mut Vec<u8>, blocks: &[Block<'_>], adjusted: &Adjustments) -> Result<(), AnswerFault> {
+fn push_tool_calls(out: &mut Vec<u8>, blocks: &[Block<'_>], names: &AnswerNames) -> Result<(), AnswerFault> {
     let mut open = false;
-    for block in blocks.iter().filter(|b| b.kind == "tool_use") {
-        let (Some(id), Some(name)) = (block.id, block.name) else { return Err(AnswerFault::NotTheProtocol("an Anthropic message")) };
+    for (nth, block) in blocks.iter().filter(|b| b.kind == "tool_use").enumerate() {
+        let Some(name) = block.name else { return Err(AnswerFault::NotTheProtocol("an Anthropic message")) };
+        let id = block.id.map(Spelt::get).filter(|id| *id != "\"\"").map_or_else(|| made_id(names, nth), ToOwned::to_owned);
         out.extend_from_slice(if open { b"," } else { b",\"tool_calls\":[" });
         open = true;
         push(
             out,
             format_args!(
-                "{{\"id\":{},\"type\":\"function\",\"function\":{{\"name\":{},\"arguments\":",
-                id.get(),
-                client_name(name, adjusted)
+                "{{\"id\":{id},\"type\":\"function\",\"function\":{{\"name\":{},\"arguments\":",
+                client_name(name, &names.adjusted)
             ),
         );
-        push_string(out, block.input.map_or("{}", RawValue::get));
+        push_string(out, &whole_input(block.input));
         out.extend_from_slice(b"}}");
     }
     if open {

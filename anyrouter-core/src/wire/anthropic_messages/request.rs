@@ -371,6 +371,23 @@ mod tests {
     }
 
     #[test]
+    fn only_the_tools_that_may_be_called_are_sent() {
+        let tool = |name: &str| format!(r#"{{"type":"function","function":{{"name":"{name}"}}}}"#);
+        let (body, omitted) = translate(
+            &format!(
+                r#"{{"messages":[{{"role":"user","content":"x"}}],"tools":[{},{}],"tool_choice":{{"type":"allowed_tools","allowed_tools":{{"mode":"required","tools":[{}]}}}}}}"#,
+                tool("f"),
+                tool("g"),
+                tool("g")
+            ),
+            "",
+        );
+        assert_eq!(omitted, [""; 0]);
+        assert_eq!(body["tools"].as_array().unwrap().len(), 1);
+        assert_eq!((&body["tools"][0]["name"], &body["tool_choice"]), (&json!("g"), &json!({"type": "any"})));
+    }
+
+    #[test]
     fn a_call_of_a_tool_that_takes_text_has_its_text_as_input() {
         let (body, _) = translate(
             r#"{"messages":[{"role":"user","content":"x"},{"role":"assistant","tool_calls":[{"id":"c","type":"custom","custom":{"name":"run","input":"ls \"a\""}}]},

@@ -106,6 +106,10 @@ struct ContentBlock<'a> {
     input: Option<&'a RawValue>,
     #[serde(borrow, default)]
     data: Option<Spelt<'a>>,
+    #[serde(borrow, default)]
+    thinking: Option<Spelt<'a>>,
+    #[serde(borrow, default)]
+    signature: Option<Spelt<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -292,15 +296,16 @@ impl Machine {
                 Block::Text
             }
             "tool_use" => {
-                let (Some(id), Some(name)) = (block.id, block.name) else { return Err(wrong()) };
+                let name = block.name.ok_or_else(wrong)?;
+                let id =
+                    block.id.map(Spelt::get).filter(|id| *id != "\"\"").map_or_else(|| made_id(&self.names, self.tools), ToOwned::to_owned);
                 let name = super::client_name(name, &self.names.adjusted);
                 let nth = self.tools;
                 self.tools += 1;
                 self.chunk(
                     out,
                     format_args!(
-                        "{{\"tool_calls\":[{{\"index\":{nth},\"id\":{},\"type\":\"function\",\"function\":{{\"name\":{name},\"arguments\":\"\"}}}}]}}",
-                        id.get(),
+                        "{{\"tool_calls\":[{{\"index\":{nth},\"id\":{id},\"type\":\"function\",\"function\":{{\"name\":{name},\"arguments\":\"\"}}}}]}}"
                     ),
                 );
                 Block::Tool(nth, Arguments::Whole(whole_input(block.input)))
@@ -316,6 +321,12 @@ impl Machine {
                             "{{\"reasoning_details\":[{{\"type\":\"reasoning.encrypted\",\"data\":{data},\"format\":\"anthropic-claude-v1\",\"index\":{nth}}}]}}"
                         ),
                     );
+                }
+                if let Some(text) = block.thinking.filter(|t| t.get() != "\"\"") {
+                    self.thought(nth, text, out);
+                }
+                if let Some(signature) = block.signature.filter(|s| s.get() != "\"\"") {
+                    self.signature(nth, signature, out);
                 }
                 Block::Thinking(nth)
             }
@@ -347,23 +358,11 @@ impl Machine {
             }
             (Some("thinking_delta"), Block::Thinking(nth)) => {
                 let nth = *nth;
-                let text = delta.thinking.ok_or_else(wrong)?;
-                self.meter.text += text.get().len() as u64;
-                let mut detail = Vec::new();
-                push_reasoning_text(&mut detail, nth, Some(text), None);
-                let (text, detail) = (text.get(), String::from_utf8_lossy(&detail));
-                if self.names.adjusted.hides_reasoning {
-                    self.chunk(out, format_args!("{{\"reasoning_details\":[{detail}]}}"));
-                } else {
-                    self.chunk(out, format_args!("{{\"reasoning\":{text},\"reasoning_details\":[{detail}]}}"));
-                }
+                self.thought(nth, delta.thinking.ok_or_else(wrong)?, out);
             }
             (Some("signature_delta"), Block::Thinking(nth)) => {
                 let nth = *nth;
-                let mut detail = Vec::new();
-                push_reasoning_text(&mut detail, nth, None, delta.signature);
-                let detail = String::from_utf8_lossy(&detail);
-                self.chunk(out, format_args!("{{\"reasoning_details\":[{detail}]}}"));
+                self.signature(nth, delta.signature.ok_or_else(wrong)?, out);
             }
             // Citations, and what server tools say.
             (_, Block::Text | Block::Other | Block::Thinking(_)) => {}
@@ -393,6 +392,25 @@ impl Machine {
         }
     }
 
+    fn thought(&mut self, nth: usize, text: Spelt<'_>, out: &mut Vec<u8>) {
+        self.meter.text += text.get().len() as u64;
+        let mut detail = Vec::new();
+        push_reasoning_text(&mut detail, nth, Some(text), None);
+        let (text, detail) = (text.get(), String::from_utf8_lossy(&detail));
+        if self.names.adjusted.hides_reasoning {
+            self.chunk(out, format_args!("{{\"reasoning_details\":[{detail}]}}"));
+        } else {
+            self.chunk(out, format_args!("{{\"reasoning\":{text},\"reasoning_details\":[{detail}]}}"));
+        }
+    }
+
+    fn signature(&self, nth: usize, signature: Spelt<'_>, out: &mut Vec<u8>) {
+        let mut detail = Vec::new();
+        push_reasoning_text(&mut detail, nth, None, Some(signature));
+        let detail = String::from_utf8_lossy(&detail);
+        self.chunk(out, format_args!("{{\"reasoning_details\":[{detail}]}}"));
+    }
+
     fn text(&mut self, text: Spelt<'_>, out: &mut Vec<u8>) {
         self.meter.text += text.get().len().saturating_sub(2) as u64;
         if text.get() != "\"\"" {
@@ -420,8 +438,13 @@ impl Delta<'_> {
     }
 }
 
-/// The input that a call begins with, as an object: some give it as a string, and mostly it is empty.
-fn whole_input(input: Option<&RawValue>) -> String {
+/// An id for a call that has none, with its quotes.
+pub(super) fn made_id(names: &AnswerNames, nth: usize) -> String {
+    format!("\"call_{}_{nth}\"", names.id.hex())
+}
+
+/// The input of a call as an object: some give it as a string, and where a stream begins it is mostly empty.
+pub(super) fn whole_input(input: Option<&RawValue>) -> String {
     let text = input.map(RawValue::get).unwrap_or_default();
     let in_string = serde_json::from_str::<Cow<'_, str>>(text).ok().filter(|inner| serde_json::from_str::<&RawValue>(inner).is_ok());
     let object = in_string.as_deref().unwrap_or(text).trim();

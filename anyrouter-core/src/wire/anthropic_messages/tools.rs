@@ -50,6 +50,7 @@ pub(super) fn push_tools(
     adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
     let tools: Vec<Tool<'_>> = request.get("tools", "a list of tools")?.unwrap_or_default();
+    let allowed = allowed_tools(request)?;
     let start = out.len();
     push_member(out, b"\"tools\"");
     out.push(b'[');
@@ -60,6 +61,10 @@ pub(super) fn push_tools(
             adjusted.omit(format!("tools[{i}]"));
             continue;
         };
+        // Those that may not be called are not sent.
+        if allowed.as_ref().is_some_and(|a| !a.names.iter().any(|n| *n == f.name)) {
+            continue;
+        }
         count += 1;
         comma(out);
         out.extend_from_slice(b"{\"name\":");
@@ -73,7 +78,8 @@ pub(super) fn push_tools(
             Some(schema) => push_schema(out, schema, i, adjusted)?,
             None => out.extend_from_slice(b"{\"type\":\"object\",\"properties\":{}}"),
         }
-        if f.strict == Some(true) {
+        // Strict schemas must be closed, and one that is not there is not.
+        if f.strict == Some(true) && f.parameters.is_some_and(|p| p.get() != "null") {
             push_member(out, b"\"strict\"");
             out.extend_from_slice(b"true");
         }
@@ -85,6 +91,20 @@ pub(super) fn push_tools(
         out.truncate(start);
     }
     push_choice(out, request, count > 0, dialect, adjusted)
+}
+
+/// `tool_choice` of the type `allowed_tools`: the names of those that may be called.
+struct Allowed {
+    names: Vec<String>,
+}
+
+fn allowed_tools(request: &ChatRequest) -> Result<Option<Allowed>, RequestFault> {
+    let choice: Option<Value> = request.get("tool_choice", "a string or an object")?;
+    let Some(tools) = choice.as_ref().filter(|c| c["type"] == "allowed_tools").and_then(|c| c.pointer("/allowed_tools/tools")) else {
+        return Ok(None);
+    };
+    let name = |tool: &Value| tool.pointer("/function/name").and_then(Value::as_str).map(ToOwned::to_owned);
+    Ok(Some(Allowed { names: tools.as_array().into_iter().flatten().filter_map(name).collect() }))
 }
 
 fn push_schema(out: &mut Vec<u8>, schema: &RawValue, i: usize, adjusted: &mut Adjustments) -> Result<(), RequestFault> {
@@ -119,6 +139,10 @@ fn push_choice(
             "none" => Some(json!({"type": "none"})),
             _ => return Err(RequestFault::member("tool_choice", "`tool_choice` must be auto, none, required or a function")),
         },
+        Some(object) if object["type"] == "allowed_tools" => {
+            let is_required = object.pointer("/allowed_tools/mode").is_some_and(|m| m == "required");
+            Some(json!({"type": if is_required { "any" } else { "auto" }}))
+        }
         Some(object) => match object.pointer("/function/name").and_then(Value::as_str) {
             Some(name) => Some(json!({"type": "tool", "name": tool_name(name, adjusted)})),
             None => {

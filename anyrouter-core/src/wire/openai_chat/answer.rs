@@ -77,8 +77,8 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
     if let Some(fault) = read.fault {
         return Err(fault);
     }
-    // Whoever gives no finish reason has not finished.
-    if !choices.are_finished() {
+    // Whoever gives no finish reason has not finished, unless it knows none.
+    if !choices.are_finished() && !choices.know_no_finish() {
         return Err(AnswerFault::Truncated);
     }
     let usage = usage.or(read.usage);

@@ -58,6 +58,8 @@ struct Choice {
     calls: Vec<Call>,
     /// The deprecated form of a call was seen.
     function_call: bool,
+    /// Deltas brought text: a whole message behind them says it again.
+    has_text: bool,
     annotations: usize,
 }
 
@@ -88,6 +90,8 @@ pub(super) struct ReadChoices {
 /// A choice as it was scanned: places in the text, and what is unusual about it.
 #[derive(Default)]
 struct Scanned {
+    /// Its brace.
+    start: usize,
     index: Option<Range<usize>>,
     finish: Option<Range<usize>>,
     calls: Option<Range<usize>>,
@@ -95,6 +99,8 @@ struct Scanned {
     error: Option<Range<usize>>,
     usage: Option<Range<usize>>,
     has_message: bool,
+    /// The message of a chunk stands where its delta should.
+    is_misnamed: bool,
     has_role: bool,
     function_call: bool,
     gives: bool,
@@ -118,7 +124,8 @@ impl Choices {
         scanner.array(|s| {
             // What stands in the list may be anything; objects are read.
             if s.peek() == Some(b'{') {
-                all.push(scan(s, text, of)?);
+                let start = s.position();
+                all.push(Scanned { start, ..scan(s, text, of)? });
             }
             Ok(())
         })?;
@@ -146,6 +153,8 @@ impl Choices {
                 }
                 Err(_) => read.fault = Some(AnswerFault::NotTheProtocol("an OpenAI chat completion")),
             }
+        } else if read.fault.is_none() && all.iter().any(|c| c.index.is_none()) {
+            read.repaired = Some(with_index(&all, text, start..scanner.position()));
         }
         Ok(read)
     }
@@ -186,7 +195,9 @@ impl Choices {
         };
         let choice = self.seen.get_mut(at).ok_or_else(wrong)?;
         choice.function_call |= scanned.function_call;
-        let mut plan = Plan { index, deviates: scanned.deviates || index_deviates || is_incomplete, ..Plan::default() };
+        let repeats_text = scanned.is_misnamed && choice.has_text;
+        choice.has_text |= scanned.gives;
+        let mut plan = Plan { index, repeats_text, deviates: scanned.deviates || index_deviates || is_incomplete, ..Plan::default() };
         if let Some(range) = &scanned.calls {
             let calls: Vec<Value> = serde_json::from_slice(slice(range)).map_err(|_| wrong())?;
             for (position, call) in calls.iter().enumerate() {
@@ -205,6 +216,10 @@ impl Choices {
         let is_word = said.as_ref().is_some_and(|s| !s.is_empty());
         plan.deviates |= scanned.finish.is_some() && !is_word;
         if let Some(said) = said.filter(|_| is_word) {
+            // A call that nobody can name is none.
+            if choice.calls.iter().any(|c| c.name.is_none()) {
+                return Err(wrong());
+            }
             let Some(word) = finish_word(&said, !choice.calls.is_empty(), choice.function_call) else {
                 let error = ProviderError { class: FailureClass::Server, code: token_of(&said), ..ProviderError::default() };
                 return Err(AnswerFault::Error(error));
@@ -236,7 +251,8 @@ impl Choices {
             *message = json!({});
         }
         if let Some(message) = message.as_object_mut() {
-            for (name, value) in misnamed.and_then(|m| m.as_object().cloned()).into_iter().flatten() {
+            let misnamed = misnamed.filter(|_| !plan.repeats_text).and_then(|m| m.as_object().cloned());
+            for (name, value) in misnamed.into_iter().flatten() {
                 message.entry(name).or_insert(value);
             }
             self.repair_message(message, plan, of);
@@ -245,8 +261,17 @@ impl Choices {
     }
 
     fn repair_message(&mut self, message: &mut Map<String, Value>, plan: &Plan, of: Of) {
-        if let Some(Value::Array(parts)) = message.get_mut("content") {
-            let (text, thoughts) = self.joined(&std::mem::take(parts));
+        let parts = match message.get_mut("content") {
+            Some(Value::Array(parts)) => Some(std::mem::take(parts)),
+            Some(part @ Value::Object(_)) => Some(vec![part.take()]),
+            Some(number @ (Value::Number(_) | Value::Bool(_))) => {
+                *number = number.to_string().into();
+                None
+            }
+            _ => None,
+        };
+        if let Some(parts) = parts {
+            let (text, thoughts) = self.joined(&parts);
             match text {
                 Some(text) => message.insert("content".to_owned(), text.into()),
                 None if of == Of::Message => message.insert("content".to_owned(), Value::Null),
@@ -334,6 +359,8 @@ impl Choices {
 #[derive(Default)]
 struct Plan {
     index: u64,
+    /// A whole message behind its deltas: it is left out.
+    repeats_text: bool,
     calls: SmallVec<[PlannedCall; 2]>,
     first_annotation: usize,
     finish: Option<&'static str>,
@@ -386,8 +413,10 @@ impl Choice {
             if self.calls.len() >= CALLS {
                 return None;
             }
-            made = id.is_none().then(|| format!("call_{}_{}", names.id.hex(), self.calls.len()));
-            let id = id.map(ToOwned::to_owned).or_else(|| made.clone());
+            // Two calls of one id could not be told apart by their results.
+            let is_new = id.is_some_and(|id| self.calls.iter().all(|c| c.id.as_deref() != Some(id)));
+            made = (!is_new).then(|| format!("call_{}_{}", names.id.hex(), self.calls.len()));
+            let id = made.clone().or_else(|| id.map(ToOwned::to_owned));
             self.calls.push(Call { theirs, id, name: name.map(ToOwned::to_owned), has_arguments: false });
         }
         if of == Of::Message && !is_custom && piece.get("function").is_none_or(|f| !f.is_object()) {
@@ -477,6 +506,19 @@ fn finish_word(said: &str, has_calls: bool, function_call: bool) -> Option<&'sta
     })
 }
 
+/// A list of choices that conforms but for the index of some.
+fn with_index(all: &[Scanned], text: &[u8], list: Range<usize>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(list.len() + 16);
+    let mut written = list.start;
+    for choice in all.iter().filter(|c| c.index.is_none()) {
+        out.extend_from_slice(text.get(written..=choice.start).unwrap_or_default());
+        out.extend_from_slice(b"\"index\":0,");
+        written = choice.start + 1;
+    }
+    out.extend_from_slice(text.get(written..list.end).unwrap_or_default());
+    out
+}
+
 /// Goes over one choice.
 fn scan(s: &mut Scanner<'_>, text: &[u8], of: Of) -> Result<Scanned, JsonFault> {
     let mut it = Scanned::default();
@@ -486,7 +528,8 @@ fn scan(s: &mut Scanner<'_>, text: &[u8], of: Of) -> Result<Scanned, JsonFault> 
         let name = bare(name);
         let is_misnamed = of == Of::Delta && *name == *b"message";
         if (*name == *of.name().as_bytes() || is_misnamed) && s.peek() == Some(b'{') {
-            it.has_message = !is_misnamed;
+            it.has_message |= !is_misnamed;
+            it.is_misnamed |= is_misnamed;
             it.deviates |= is_misnamed;
             return s.object(|s, name| {
                 let name = bare(name);
@@ -496,7 +539,7 @@ fn scan(s: &mut Scanner<'_>, text: &[u8], of: Of) -> Result<Scanned, JsonFault> 
                 let said = text.get(value.clone()).unwrap_or_default();
                 let says = !matches!(said, b"null" | b"\"\"" | b"[]" | b"{}");
                 match &*name {
-                    b"content" => it.deviates |= said.starts_with(b"["),
+                    b"content" => it.deviates |= !said.starts_with(b"\"") && said != b"null",
                     b"reasoning_content" => it.deviates = true,
                     b"tool_calls" if says => it.calls = Some(value),
                     b"tool_calls" => it.deviates |= said != b"null" || of == Of::Delta,

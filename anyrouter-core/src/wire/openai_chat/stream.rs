@@ -152,6 +152,9 @@ impl Rewriter {
         if utf8(data).is_none() {
             return Err(wrong());
         }
+        if matches!(data.trim_ascii(), b"null" | b"[]" | b"{}") {
+            return Ok(Step::Nothing);
+        }
         // An event is one line of data: what else the upstream's had stays behind, since some clients fail at an `id`.
         let start = out.len();
         out.extend_from_slice(b"data: ");
@@ -406,7 +409,7 @@ impl Chunk<'_> {
                 self.out.extend_from_slice(b"null");
                 self.written = value.end;
             }
-            b"error" if text != b"null" => {
+            b"error" if !matches!(text, b"null" | b"false" | b"{}" | b"\"\"") => {
                 self.is_plain = false;
                 self.seen.is_error = true;
             }
@@ -679,6 +682,8 @@ mod tests {
         ]);
         assert_eq!(seen[0]["delta"], json!({}));
         assert_eq!(seen[1]["delta"], json!({}));
+        let bare = relayed(&[r#"{"choices":[{"delta":{"content":"a"}}]}"#]);
+        assert_eq!(bare[0]["choices"], json!([{"index": 0, "delta": {"content": "a"}}]), "a choice has its index");
         assert_eq!(seen[2]["delta"], json!({"content": "a"}));
         let misnamed = deltas(&[json!({"index": 0, "message": {"role": "assistant", "content": "a"}})]);
         assert_eq!(misnamed[0]["delta"], json!({"role": "assistant", "content": "a"}), "a chunk's message is its delta");
@@ -722,5 +727,35 @@ mod tests {
         relay.feed(b"data: {\"choices\":[{\"delta\":{\"content\":\"b\"}}]}\nid: 8\n\n", &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("data: {") && text.ends_with("}\n\n") && text.matches('\n').count() == 4, "{text}");
+    }
+
+    #[test]
+    fn nothing_is_said_twice_and_nothing_is_made_up() {
+        let whole = json!({"index": 0, "delta": {}, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"});
+        let seen = deltas(&[json!({"index": 0, "delta": {"content": "Hel"}}), json!({"index": 0, "delta": {"content": "lo"}}), whole]);
+        assert!(seen[2]["delta"].get("content").is_none(), "{seen:?}");
+        let nameless = r#"data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c","type":"function"}]}}]}"#;
+        let end = r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#;
+        assert!(matches!(fault(&[nameless, end]), Some(AnswerFault::NotTheProtocol(_))), "a call without a name");
+        let call = |index: u64| json!({"index": index, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+        let two = deltas(&[json!({"index": 0, "delta": {"tool_calls": [call(0), call(1)]}})]);
+        let ids: Vec<&Value> = two[0]["delta"]["tool_calls"].as_array().unwrap().iter().map(|c| &c["id"]).collect();
+        assert!(ids[0] == "c" && ids[1] != "c", "two calls of one id: {ids:?}");
+    }
+
+    #[test]
+    fn content_that_is_no_string_becomes_one() {
+        let seen = deltas(&[
+            json!({"index": 0, "delta": {"content": {"type": "text", "text": "A"}}}),
+            json!({"index": 0, "delta": {"content": 5}}),
+        ]);
+        assert_eq!((&seen[0]["delta"]["content"], &seen[1]["delta"]["content"]), (&json!("A"), &json!("5")));
+    }
+
+    #[test]
+    fn data_that_says_nothing_ends_nothing() {
+        let half = r#"data: {"error":{},"choices":[{"index":0,"delta":{"content":"a"}}]}"#;
+        let end = r#"data: {"error":{},"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+        assert_eq!(fault(&[half, "data: null", "data: []", "data: {}", end, "data: [DONE]"]), None);
     }
 }
