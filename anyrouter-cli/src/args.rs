@@ -46,7 +46,7 @@ pub(crate) enum Command {
     /// Where requests go.
     #[command(subcommand)]
     Route(RouteCommand),
-    /// Keys: list (if nothing else is said), create, revoke.
+    /// List (the default), create or revoke keys.
     Keys {
         #[command(subcommand)]
         command: Option<KeysCommand>,
@@ -84,7 +84,7 @@ pub(crate) struct Redact {
     /// What the input is; left out: JSON if it is a JSON object or list, else text.
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
-    /// What becomes of values that no rule says otherwise of: placeholder (can be restored), mask (the last four characters stay), hash
+    /// The action for values without a rule of their own: placeholder (can be restored), mask (the last four characters stay), hash
     /// (cannot be restored), drop, or block (nothing is written; exit code 5).
     #[arg(long, value_name = "ACTION", conflicts_with_all = ["spans", "score"])]
     pub(crate) action: Option<String>,
@@ -184,7 +184,7 @@ pub(crate) enum KeysCommand {
     },
     /// Revoke a key for good.
     Revoke {
-        /// Its hash, the beginning of it, or its name, where one key alone has it.
+        /// Its hash, a unique beginning of the hash, or a unique name.
         #[arg(value_name = "KEY")]
         hash: String,
         /// Also if it is the last one that may manage keys.

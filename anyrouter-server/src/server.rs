@@ -186,13 +186,13 @@ impl Server {
                 let world = config.world(self.worlds.fetch_add(1, Ordering::Relaxed));
                 self.gateway.set_world(world.with_redaction(config.redaction(self.placeholder_key.clone())));
                 let message = format!(
-                    "configuration read again: catalog {}; [limits], [deadlines], [metrics] listen and [usage] hold from the next start on",
+                    "configuration reloaded: catalog {}; changes to [limits], [deadlines], [usage], [metrics] listen, [tls] and listen take effect at the next start",
                     config.catalog.version()
                 );
                 *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
                 self.observer.note("info", &message);
             }
-            Err(e) => self.observer.note("error", &format!("the configuration was not read again, and nothing changed: {e}")),
+            Err(e) => self.observer.note("error", &format!("the configuration was not reloaded, and nothing changed: {e}")),
         }
     }
 

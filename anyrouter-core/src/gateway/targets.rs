@@ -43,7 +43,7 @@ impl UnknownProvider {
     pub(super) fn warning(&self) -> String {
         let hint =
             self.near.as_ref().map_or_else(|| "GET /api/v1/providers lists them".to_owned(), |near| format!("did you mean `{near}`?"));
-        format!("`{}` names `{}`, and no provider here is called so; {hint}", self.param, self.name)
+        format!("`{}` names `{}`, and there is no such provider; {hint}", self.param, self.name)
     }
 }
 

@@ -285,11 +285,11 @@ impl Failure {
                 (429, "capacity_exhausted", "the provider has no room for more requests now; try again later".to_owned())
             }
             FailureClass::Quota | FailureClass::Credential => {
-                let what = if self.class == FailureClass::Quota { "quota at" } else { "credential for" };
+                let what = if self.class == FailureClass::Quota { "account has no quota left" } else { "API key was rejected" };
                 (
                     502,
                     "upstream_error",
-                    format!("the operator's {what} the provider is not good; your key is not the cause, and the operator can mend it"),
+                    format!("the server's own {what} at the provider; your key is not the cause, ask the operator to fix it"),
                 )
             }
             FailureClass::ModelMissing => {

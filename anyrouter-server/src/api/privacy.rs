@@ -58,10 +58,10 @@ pub(crate) fn unknown_providers<'a>(patch: &SettingsPatch, catalog: &'a Catalog)
     .collect()
 }
 
-/// Says that no provider is called so.
+/// Says that there is no such provider.
 pub(crate) fn unknown_provider(list: &str, name: &str, near: Option<&str>) -> String {
     let hint = near.map_or_else(|| "GET /api/v1/providers lists them".to_owned(), |near| format!("did you mean `{near}`?"));
-    format!("`{list}` names `{name}`, and no provider here is called so; {hint}")
+    format!("`{list}` names `{name}`, and there is no such provider; {hint}")
 }
 
 /// Refuses what could not be kept.

@@ -163,7 +163,7 @@ fn reload_takes_a_good_file_and_refuses_a_bad_one() {
     assert_eq!(server.chat("lab/a", json!({})).status(), 200);
     fs::write(&file, format!("{good}\n[privacy]\nblock = [\"p\"]\n").replace("lab/a", "lab/b")).unwrap();
     server.signal("HUP");
-    wait_for("configuration read again", 1);
+    wait_for("configuration reloaded", 1);
     assert_eq!(server.chat("lab/a", json!({})).status(), 404);
     let answer: Value = server.chat("lab/b", json!({})).json().unwrap();
     assert_eq!(
