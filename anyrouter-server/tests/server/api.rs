@@ -413,3 +413,47 @@ fn the_api_describes_itself() {
         assert!(schemas.contains_key(name), "{name} among {:?}", schemas.keys());
     }
 }
+
+#[test]
+fn the_last_management_key_is_revoked_only_by_force() {
+    let server = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
+    let keys: Value = server.get("/keys", &server.management).json().unwrap();
+    let own = keys["data"].as_array().unwrap().iter().find(|k| k["type"] == "management").unwrap()["hash"].as_str().unwrap().to_owned();
+    let revoke = |query: &str| server.request("DELETE", &format!("/keys/{own}{query}")).bearer_auth(&server.management).send().unwrap();
+    let refused = revoke("");
+    assert_eq!(refused.status(), 409);
+    assert_eq!(refused.json::<Value>().unwrap()["error"]["code"], "last_management_key");
+    assert_eq!(server.get("/keys", &server.management).status(), 200, "it still is good");
+    assert_eq!(revoke("?force=true").status(), 200);
+    assert_eq!(server.get("/keys", &server.management).status(), 401);
+}
+
+#[test]
+fn a_misspelt_provider_is_told_wherever_it_stands() {
+    let server = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
+    let body = |provider: Value| json!({"model": "demo/echo", "messages": [{"role": "user", "content": "x"}], "provider": provider});
+    // Settings keep it, and warn.
+    let kept: Value = server
+        .request("PATCH", "/privacy")
+        .bearer_auth(&server.management)
+        .json(&json!({"block": ["groqq"]}))
+        .send()
+        .unwrap()
+        .json()
+        .unwrap();
+    assert!(kept["warnings"][0].as_str().is_some_and(|w| w.contains("`groq`")), "{kept}");
+    let explained: Value = server.post("/route/explain", &server.key, &body(json!({"ignore": ["anthropc"]}))).json().unwrap();
+    assert!(explained["warnings"][0].as_str().is_some_and(|w| w.contains("`anthropic`")), "{explained}");
+    // A request that would not restrict as it means is refused; a name that is like none is a note.
+    for list in ["ignore", "only"] {
+        let refused = server.post("/chat/completions", &server.key, &body(json!({list: ["anthropc"]})));
+        assert_eq!(refused.status(), 400, "{list}");
+        let answer: Value = refused.json().unwrap();
+        assert!(
+            answer["error"]["param"] == format!("provider.{list}") && answer["error"]["message"].as_str().unwrap().contains("`anthropic`"),
+            "{answer}"
+        );
+    }
+    let served: Value = server.post("/chat/completions", &server.key, &body(json!({"ignore": ["quite-another"]}))).json().unwrap();
+    assert!(served["anyrouter_metadata"]["notes"][0].as_str().is_some_and(|n| n.contains("`quite-another`")), "{served}");
+}

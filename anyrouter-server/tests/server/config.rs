@@ -144,6 +144,33 @@ fn a_built_in_provider_can_be_sent_elsewhere_and_its_printed_line_works() {
 }
 
 #[test]
+fn a_repaired_address_ends_the_cooldown_at_sighup() {
+    let upstream = Upstream::start();
+    upstream.on("o", vec![Act::Json(200, completion("x"))]);
+    let server = Setup::new().provider("p", "openai_chat", &upstream, "").model("lab/a", &[("p", "o", "")]);
+    let good = server.toml.clone();
+    let broken = good.replace(&upstream.address.to_string(), "127.0.0.1:9");
+    let server = Setup { toml: broken, ..server }.start();
+    let statuses: Vec<u16> = (0..4).map(|_| server.chat("lab/a", json!({})).status().as_u16()).collect();
+    assert_eq!(statuses.last(), Some(&503), "the endpoint rests: {statuses:?}");
+    let file = server.dir.path().join("anyrouter.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("127.0.0.1:9/", &format!("{}/", upstream.address))).unwrap();
+    server.signal("HUP");
+    let began = std::time::Instant::now();
+    while !fs::read_to_string(server.dir.path().join("err")).unwrap().contains("configuration reloaded") {
+        assert!(began.elapsed().as_secs() < 10);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(server.chat("lab/a", json!({})).status(), 200, "nothing waits for the end of the cooldown");
+    let log = fs::read_to_string(server.dir.path().join("err")).unwrap();
+    let has_time = |line: &str| {
+        line.len() > 24 && line.starts_with("20") && line.as_bytes().get(10) == Some(&b'T') && line.as_bytes().get(23) == Some(&b'Z')
+    };
+    assert!(log.lines().count() > 1 && log.lines().all(has_time), "each line has its time: {log}");
+}
+
+#[test]
 fn reload_takes_a_good_file_and_refuses_a_bad_one() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("x"))]);

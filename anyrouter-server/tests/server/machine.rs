@@ -43,6 +43,12 @@ fn a_disk_that_is_full_stops_requests_before_they_are_sent_and_recovers_without_
     assert_eq!(refused.json::<Value>().unwrap()["error"]["code"], "storage_unavailable");
     let second = server.chat("lab/open", json!({}));
     assert_eq!((second.status().as_u16(), upstream.seen().len()), (503, asked), "nothing is sent any more");
+    let segments = || std::fs::read_dir(server.dir.path().join("data/usage")).unwrap().count();
+    let before = segments();
+    for _ in 0..20 {
+        assert_eq!(server.chat("lab/open", json!({})).status(), 503);
+    }
+    assert_eq!(segments(), before, "nothing is made meanwhile");
     let ready = server.ready();
     assert_eq!(ready["ready"], false);
     assert!(ready["trouble"][0].as_str().unwrap().contains("usage journal"), "{ready}");

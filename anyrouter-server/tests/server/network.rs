@@ -1,6 +1,10 @@
 //! What goes over the wire below HTTP: TLS versions (P30), proxies that are believed, connections that are opened (P06).
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::{Value, json};
 
@@ -14,35 +18,49 @@ fn openssl(dir: &Path, args: &[&str]) -> std::process::Output {
     Command::new("openssl").args(args).current_dir(dir).stdin(std::process::Stdio::null()).output().expect("openssl is installed")
 }
 
+/// Makes a certificate for this machine that is good for two days, and its key.
+fn self_signed(dir: &Path) -> (PathBuf, PathBuf) {
+    let new =
+        ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=localhost"];
+    let names = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"];
+    let made = openssl(dir, &[&new[..], &names[..]].concat());
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    (dir.join("cert.pem"), dir.join("key.pem"))
+}
+
+#[test]
+fn a_renewed_certificate_is_served_from_sighup_on_and_one_that_ends_soon_is_told() {
+    let upstream = Upstream::start();
+    let dir = tempfile::tempdir().unwrap();
+    let (cert, key) = self_signed(dir.path());
+    let server = two_protocols(&upstream).more(&format!("[tls]\ncert = {cert:?}\nkey = {key:?}")).start();
+    let address = server.base.trim_start_matches("https://").split('/').next().unwrap().to_owned();
+    let served = || {
+        let shook = openssl(dir.path(), &["s_client", "-connect", &address]);
+        let text = String::from_utf8_lossy(&shook.stdout).into_owned();
+        let pem =
+            text.split("-----BEGIN CERTIFICATE-----").nth(1).and_then(|t| t.split("-----END").next()).unwrap_or_default().trim().to_owned();
+        assert!(!pem.is_empty(), "{text}");
+        pem
+    };
+    let said = fs::read_to_string(server.dir.path().join("err")).unwrap() + &fs::read_to_string(server.dir.path().join("out")).unwrap();
+    assert!(said.contains("tls.cert") && said.contains("expires on"), "a certificate that ends in two days is told: {said}");
+    let before = served();
+    self_signed(dir.path());
+    assert_eq!(served(), before, "the files are read when somebody says so");
+    server.signal("HUP");
+    let began = std::time::Instant::now();
+    while served() == before {
+        assert!(began.elapsed().as_secs() < 20, "the new certificate is not served");
+    }
+}
+
 #[test]
 fn the_listener_takes_tls_1_2_and_1_3_and_nothing_less() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("x"))]);
     let dir = tempfile::tempdir().unwrap();
-    let made = openssl(
-        dir.path(),
-        &[
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-keyout",
-            "key.pem",
-            "-out",
-            "cert.pem",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-        ],
-    );
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    let (cert, key) = self_signed(dir.path());
     let server = two_protocols(&upstream).more(&format!("[tls]\ncert = {cert:?}\nkey = {key:?}")).start();
     assert!(server.base.starts_with("https://"));
     let address = server.base.trim_start_matches("https://").split('/').next().unwrap().to_owned();
