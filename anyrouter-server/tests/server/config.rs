@@ -149,7 +149,7 @@ fn a_repaired_address_ends_the_cooldown_at_sighup() {
     upstream.on("o", vec![Act::Json(200, completion("x"))]);
     let server = Setup::new().provider("p", "openai_chat", &upstream, "").model("lab/a", &[("p", "o", "")]);
     let good = server.toml.clone();
-    let broken = good.replace(&upstream.address.to_string(), "127.0.0.1:9");
+    let broken = good.replace(&upstream.address, "127.0.0.1:9");
     let server = Setup { toml: broken, ..server }.start();
     let statuses: Vec<u16> = (0..4).map(|_| server.chat("lab/a", json!({})).status().as_u16()).collect();
     assert_eq!(statuses.last(), Some(&503), "the endpoint rests: {statuses:?}");

@@ -48,7 +48,8 @@ fn a_disk_that_is_full_stops_requests_before_they_are_sent_and_recovers_without_
     for _ in 0..20 {
         assert_eq!(server.chat("lab/open", json!({})).status(), 503);
     }
-    assert_eq!(segments(), before, "nothing is made meanwhile");
+    // What is imported may go meanwhile.
+    assert!(segments() <= before, "nothing is made meanwhile");
     let ready = server.ready();
     assert_eq!(ready["ready"], false);
     assert!(ready["trouble"][0].as_str().unwrap().contains("usage journal"), "{ready}");
