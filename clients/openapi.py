@@ -21,7 +21,7 @@ try:
         done = subprocess.run(
             [str(pathlib.Path(sys.executable).parent / "schemathesis"), "run", f"{address}/api/v1/openapi.json", "--header", f"Authorization: Bearer {boot[key]}",
              "--include-path-regex", paths, "--checks", checks, "--max-examples", str(o.examples), "--phases", "examples,coverage,fuzzing", "--seed", "1",
-             "--request-timeout", "20", "--suppress-health-check", "filter_too_much", "--workers", "2", "--generation-database", "none"],
+             "--request-timeout", "20", "--suppress-health-check", "filter_too_much", "--workers", "1", "--generation-database", "none"],
             cwd=folder, env={**os.environ, "NO_COLOR": "1"})
         failed |= done.returncode != 0
 finally:
