@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 
 use super::{
-    Gateway,
+    Gateway, Held,
     attempt::{Attempted, Begun},
     recorder::Recorder,
     redaction::Restoring,
@@ -97,6 +97,8 @@ struct Streaming {
     relay: Relay,
     upstream: Option<Pin<Box<dyn UpstreamBody>>>,
     out: Vec<u8>,
+    /// The memory that `out` takes, where the answer came whole.
+    held: Option<Held>,
     /// What the answer of a redacted request gets back.
     restoring: Option<Restoring>,
     phase: Phase,
@@ -115,7 +117,7 @@ enum Phase {
 
 impl Streaming {
     fn new(gateway: Arc<Gateway>, begun: Begun) -> Self {
-        let Begun { recorder, endpoint, relay, upstream, out: first, done, fault, deadline, way_back, .. } = begun;
+        let Begun { recorder, endpoint, relay, upstream, out: first, held, done, fault, deadline, way_back, .. } = begun;
         let mut restoring = way_back.map(Restoring::new);
         let mut out = Vec::new();
         match &mut restoring {
@@ -128,8 +130,9 @@ impl Streaming {
             recorder,
             endpoint,
             relay,
-            upstream: Some(upstream),
+            upstream,
             out,
+            held,
             restoring,
             phase: Phase::Flowing,
             last_byte,
@@ -185,7 +188,11 @@ impl Streaming {
     }
 
     fn flush(&mut self) -> Bytes {
-        std::mem::take(&mut self.out).into()
+        let out = std::mem::take(&mut self.out);
+        match self.held.take() {
+            Some(held) => held.keep(out),
+            None => out.into(),
+        }
     }
 
     /// The last bytes go out against the proof that the record is durable.

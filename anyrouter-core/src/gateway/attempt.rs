@@ -27,7 +27,7 @@ use crate::{
     usage::Outcome,
     wire::{
         adjust::Adjustments,
-        answer::{AnswerFault, AnswerNames, PlainAnswer, Progress, Relay, plain},
+        answer::{AnswerFault, AnswerNames, PlainAnswer, Progress, Relay, plain, reads_as_events},
         anthropic_messages,
         error::{ApiError, Failure, FailureClass},
         fault::{Origin, retry_after},
@@ -64,9 +64,12 @@ pub(super) struct Begun {
     pub(super) recorder: Box<Recorder>,
     pub(super) endpoint: EndpointId,
     pub(super) relay: Relay,
-    pub(super) upstream: Pin<Box<dyn UpstreamBody>>,
+    /// Where the rest comes from; none where the answer came whole.
+    pub(super) upstream: Option<Pin<Box<dyn UpstreamBody>>>,
     /// What the client gets of the first bytes.
     pub(super) out: Vec<u8>,
+    /// The memory that an answer takes that came whole.
+    pub(super) held: Option<Held>,
     pub(super) done: bool,
     /// It broke off right behind them.
     pub(super) fault: Option<AnswerFault>,
@@ -161,7 +164,7 @@ impl Job {
                     recorder.answered(endpoint, status, now);
                     return Attempted::Plain(recorder, names, answer);
                 }
-                Ok(Success::Stream { relay, upstream, out, done, fault, headers, status }) => {
+                Ok(Success::Stream { relay, upstream, out, held, done, fault, headers, status }) => {
                     recorder.answered(endpoint, status, now);
                     let endpoint = endpoint.id.clone();
                     return Attempted::Stream(Box::new(Begun {
@@ -170,6 +173,7 @@ impl Job {
                         relay,
                         upstream,
                         out,
+                        held,
                         done,
                         fault,
                         headers,
@@ -214,8 +218,9 @@ enum Success {
     Plain(Box<AnswerNames>, PlainAnswer, Option<Held>, u16),
     Stream {
         relay: Relay,
-        upstream: Pin<Box<dyn UpstreamBody>>,
+        upstream: Option<Pin<Box<dyn UpstreamBody>>>,
         out: Vec<u8>,
+        held: Option<Held>,
         done: bool,
         fault: Option<AnswerFault>,
         headers: HeaderMap,
@@ -272,7 +277,7 @@ impl Attempt<'_> {
                 return Err(Fault::Endpoint(read_error(names.origin(), gateway.ports.clock.now(), status, response).await));
             }
             if self.request.stream {
-                self.first_event(address.protocol, names, status, response).await
+                self.first_event(address.protocol, names, status, response, Some(recorder.record.key_hash)).await
             } else {
                 Ok(Head::Plain(names, status, response))
             }
@@ -363,6 +368,7 @@ impl Attempt<'_> {
         names: Box<AnswerNames>,
         status: u16,
         response: UpstreamResponse,
+        key: Option<KeyHash>,
     ) -> Result<Head, Fault> {
         let kind = response.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let is_called_stream = kind.to_ascii_lowercase().starts_with("text/event-stream");
@@ -384,10 +390,15 @@ impl Attempt<'_> {
             }
         }
         if !is_stream {
-            // A stream was asked for: JSON here is an error in a 200, and anything else is not for the client.
-            let (body, _) = collect(self.gateway, None, begun, upstream, ERROR_BODY).await?.unwrap_or_default();
-            let fault = plain(protocol, &names, &body).map_or_else(|f| f, |_| AnswerFault::NotTheProtocol("a stream"));
-            return Err(Fault::Endpoint(Failure::of_answer(fault, status)));
+            // A stream was asked for: JSON here is an error in a 200 or a whole answer, and anything else is not for the client.
+            let limit = self.gateway.limits.answer;
+            let failed = |fault| Fault::Endpoint(Failure::of_answer(fault, status));
+            let collected = collect(self.gateway, key, begun, upstream, limit).await?;
+            let (body, held) = collected.ok_or_else(|| failed(AnswerFault::TooLong { limit }))?;
+            let mut out = Vec::with_capacity(body.len() + 512);
+            let relay = Relay::of_whole(protocol, names, &body, &mut out).map_err(failed)?;
+            let (headers, upstream) = (response.headers, None);
+            return Ok(Head::Stream(Success::Stream { relay, upstream, out, held, done: true, fault: None, headers, status }));
         }
         let mut relay = Relay::new(protocol, names, self.gateway.limits.event);
         let mut out = Vec::with_capacity(1024);
@@ -407,21 +418,11 @@ impl Attempt<'_> {
             };
             if done || relay.has_given() || out.len() > HELD {
                 let headers = response.headers;
-                return Ok(Head::Stream(Success::Stream { relay, upstream, out, done, fault, headers, status }));
+                let upstream = Some(upstream);
+                return Ok(Head::Stream(Success::Stream { relay, upstream, out, held: None, done, fault, headers, status }));
             }
         }
     }
-}
-
-/// Whether a body reads as server-sent events; none where there is too little of it to tell.
-fn reads_as_events(body: &[u8]) -> Option<bool> {
-    const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
-    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
-    if FIELDS.iter().any(|f| text.starts_with(f)) {
-        return Some(true);
-    }
-    let may_become = FIELDS.iter().any(|f| f.starts_with(text)) || b"\xef\xbb\xbf".starts_with(text);
-    if may_become && body.len() < ERROR_BODY { None } else { Some(false) }
 }
 
 enum Head {

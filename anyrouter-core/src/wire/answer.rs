@@ -246,6 +246,12 @@ impl Relay {
         }
     }
 
+    /// A relay that has relayed a whole answer in `protocol`: some providers answer so where a stream was asked for.
+    pub fn of_whole(protocol: Protocol, names: Box<AnswerNames>, body: &[u8], out: &mut Vec<u8>) -> Result<Self, AnswerFault> {
+        let answer = plain(protocol, &names, body)?;
+        super::openai_chat::StreamRelay::of_whole(names, &answer, out).map(Self::OpenaiChat)
+    }
+
     /// Takes bytes from the upstream and appends to `out` what goes to the client. What was appended before a fault is good.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Progress, AnswerFault> {
         match self {
@@ -322,13 +328,44 @@ pub struct PlainAnswer {
     pub meter: Meter,
 }
 
-/// Turns a whole answer in `protocol` into the client's.
+/// Turns a whole answer in `protocol` into the client's. Some providers stream though no stream was asked for: the events are put
+/// together.
 pub fn plain(protocol: Protocol, names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
+    if reads_as_events(body) == Some(true) {
+        return of_events(protocol, names, body);
+    }
     match protocol {
         Protocol::AnthropicMessages => super::anthropic_messages::plain(names, body),
         _ => super::openai_chat::plain(names, body),
     }
 }
+
+fn of_events(protocol: Protocol, names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
+    let (mut relay, mut events) = (Relay::new(protocol, Box::new(names.clone()), body.len()), Vec::with_capacity(body.len()));
+    if !relay.feed(body, &mut events)?.done {
+        relay.end(&mut events)?;
+    }
+    events.extend_from_slice(&relay.last());
+    let mut answer = super::openai_chat::of_chunks(names, &events, relay.meter().tokens.is_some())?;
+    let seen = relay.meter();
+    answer.meter.native_finish_reason.clone_from(&seen.native_finish_reason);
+    answer.meter.upstream_id.clone_from(&seen.upstream_id);
+    Ok(answer)
+}
+
+/// Whether a body reads as server-sent events; none where there is too little of it to tell.
+pub fn reads_as_events(body: &[u8]) -> Option<bool> {
+    const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    if FIELDS.iter().any(|f| text.starts_with(f)) {
+        return Some(true);
+    }
+    let may_become = FIELDS.iter().any(|f| f.starts_with(text)) || b"\xef\xbb\xbf".starts_with(text);
+    if may_become && body.len() < UNDECIDED { None } else { Some(false) }
+}
+
+/// The most white space before a body that is read to tell events from JSON, in bytes.
+const UNDECIDED: usize = 64 << 10;
 
 /// A provider's code, type or reason, if it looks like one: it is passed on, and must not carry a prompt.
 pub(super) fn token_of(text: &str) -> Option<String> {

@@ -1,6 +1,7 @@
 //! OpenAI chat completions, in and out. Source: OpenAI API reference, *Chat*; the members beyond it are OpenRouter's.
 
 mod answer;
+mod assemble;
 mod history;
 mod request;
 mod shape;
@@ -12,6 +13,8 @@ pub use self::{
     request::{ChatRequest, Reasoning, RequestFault},
     stream::StreamRelay,
 };
+
+pub(super) use self::assemble::of_chunks;
 
 pub(crate) use self::request::member_problem;
 

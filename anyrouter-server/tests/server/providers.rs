@@ -305,6 +305,92 @@ fn events_without_their_content_type_are_events_and_json_under_it_is_not() {
 }
 
 #[test]
+fn a_whole_answer_to_a_client_that_asked_for_a_stream_is_streamed() {
+    let call = json!({"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{\"x\":1}"}});
+    let mut chat = completion("Whole");
+    chat["choices"][0]["message"]["tool_calls"] = json!([call]);
+    let message = message(
+        json!([{"type": "text", "text": "Whole"}, {"type": "tool_use", "id": "call_1", "name": "f", "input": {"x": 1}}]),
+        "tool_use",
+    );
+    for (model, name, body) in [("lab/open", "o", chat), ("lab/anth", "a", message)] {
+        for kind in ["application/json", "text/event-stream"] {
+            let upstream = Upstream::start();
+            let pretty = serde_json::to_string_pretty(&body).unwrap();
+            upstream.on(name, vec![Act::With(200, vec![("content-type", kind)], pretty)]);
+            let server = two_protocols(&upstream).start();
+            let events = data(&server.chat(model, json!({"stream": true})).text().unwrap());
+            assert_eq!(text_of(&events), "Whole", "{model} {kind}");
+            let chunk = &events[0];
+            assert_eq!(chunk["object"], "chat.completion.chunk");
+            assert_eq!(chunk["choices"][0]["delta"]["tool_calls"][0]["index"], 0, "{chunk}");
+            assert_eq!(chunk["choices"][0]["finish_reason"], "tool_calls");
+            let last = events.last().unwrap();
+            assert!(last["usage"]["total_tokens"].as_u64().unwrap() > 0 && last["usage"].get("estimated").is_none(), "{last}");
+            assert_eq!(server.record_of(last["id"].as_str().unwrap())["outcome"], "ok");
+        }
+    }
+}
+
+#[test]
+fn a_stream_to_a_client_that_asked_for_a_whole_answer_is_put_together() {
+    let chat = [
+        r#"{"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":"Wh"},"finish_reason":null}]}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":"ole","reasoning_content":"h"}}]}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{"reasoning_content":"m","tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":""}}]}}]}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"x\""}}]}}]}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]}}]}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#,
+        r#"{"id":"c","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}"#,
+        "[DONE]",
+    ];
+    let anthropic = [
+        r#"{"type":"message_start","message":{"id":"m","usage":{"input_tokens":3,"output_tokens":1}}}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":""}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"h"}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"m"}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"c2ln"}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}"#,
+        r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"Whole"}}"#,
+        r#"{"type":"content_block_stop","index":1}"#,
+        r#"{"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"call_1","name":"f","input":{}}}"#,
+        r#"{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{\"x\""}}"#,
+        r#"{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":":1}"}}"#,
+        r#"{"type":"content_block_stop","index":2}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"},"usage":{"output_tokens":4}}"#,
+        r#"{"type":"message_stop"}"#,
+    ];
+    for (model, name, events) in [("lab/open", "o", &chat[..]), ("lab/anth", "a", &anthropic[..])] {
+        let upstream = Upstream::start();
+        upstream.on(name, vec![Act::Events(events.iter().map(|e| format!("data: {e}\n\n")).collect())]);
+        let server = two_protocols(&upstream).start();
+        let answer: Value = server.chat(model, json!({})).json().unwrap();
+        assert_eq!(answer["object"], "chat.completion", "{answer}");
+        let (choice, message) = (&answer["choices"][0], &answer["choices"][0]["message"]);
+        assert_eq!((&message["role"], &message["content"], &message["reasoning"]), (&json!("assistant"), &json!("Whole"), &json!("hm")));
+        let call = json!({"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{\"x\":1}"}});
+        assert_eq!(message["tool_calls"][0]["function"], call["function"]);
+        assert_eq!((&message["tool_calls"][0]["id"], &choice["finish_reason"]), (&call["id"], &json!("tool_calls")));
+        if model == "lab/anth" {
+            let detail = json!({"type": "reasoning.text", "text": "hm", "signature": "c2ln", "format": "anthropic-claude-v1", "index": 0});
+            assert_eq!(message["reasoning_details"], json!([detail]));
+        }
+        assert_eq!((&answer["usage"]["prompt_tokens"], &answer["usage"]["completion_tokens"]), (&json!(3), &json!(4)));
+        assert_eq!(answer["anyrouter_metadata"]["upstream"]["provider"].as_str().is_some(), true);
+        let record = server.record_of(answer["id"].as_str().unwrap());
+        assert_eq!(
+            (&record["outcome"], &record["native_finish_reason"]),
+            (&json!("ok"), &json!(if model == "lab/open" { "tool_calls" } else { "tool_use" }))
+        );
+    }
+    // Half a stream is no answer.
+    let upstream = Upstream::start();
+    upstream.on("o", vec![Act::Events(vec![format!("data: {}\n\n", chat[0])])]);
+    assert_eq!(two_protocols(&upstream).start().chat("lab/open", json!({})).status(), 502);
+}
+
+#[test]
 fn a_models_only_endpoint_keeps_serving_after_one_failure_and_rests_after_three() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(500, json!({})), Act::Json(200, completion("Fine")), Act::Json(500, json!({}))]);

@@ -80,15 +80,18 @@ impl<'a> Conversation<'a> {
         objects.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether a turn of the tool loop that is under way has calls and no thoughts that could go back, or a turn is to be gone on with:
-    /// Anthropic refuses both while the model thinks.
-    pub(super) fn lacks_thoughts(&self) -> bool {
+    /// Why the model cannot think: Anthropic refuses thinking where a turn of the tool loop that is under way has calls and no thoughts
+    /// that could go back, and where the model is to go on with a message that has none.
+    pub(super) fn forbids_thinking(&self) -> Option<&'static str> {
         let loop_begins = self.0.iter().rposition(|m| m.role == "user").map_or(0, |at| at + 1);
-        let turns = self.0.iter().enumerate().skip(loop_begins).filter(|(_, m)| m.role == "assistant");
-        let is_last = |i: usize| i + 1 == self.0.len();
-        turns.into_iter().any(|(i, m)| {
-            let has_calls = m.object.get("tool_calls").is_some_and(|c| c != b"[]");
-            (has_calls || is_last(i)) && !m.has_thoughts()
+        let mut turns = self.0.iter().enumerate().skip(loop_begins).filter(|(_, m)| m.role == "assistant" && !m.has_thoughts());
+        let has_calls = |m: &Message<'_>| m.object.get("tool_calls").is_some_and(|c| c != b"[]");
+        turns.find_map(|(i, m)| match has_calls(m) {
+            true => Some("an earlier turn of this tool loop came back without its `reasoning_details`"),
+            false if i + 1 == self.0.len() => {
+                Some("the last message is the assistant's, and the model does not think before it goes on with one")
+            }
+            false => None,
         })
     }
 
@@ -407,10 +410,11 @@ fn push_assistant(
 }
 
 /// A JSON string without the white space at its end; none where it has none.
-fn trimmed_end(quoted: &[u8]) -> Option<Vec<u8>> {
+fn trimmed_end(quoted: &[u8], adjusted: &mut Adjustments) -> Option<Vec<u8>> {
     let text: Cow<'_, str> = serde_json::from_slice(quoted).ok()?;
     let trimmed = text.trim_end();
     (trimmed.len() < text.len()).then(|| {
+        adjusted.note("white space at the end of the message that the model goes on with was left out");
         let mut out = Vec::new();
         push_string(&mut out, trimmed);
         out
@@ -481,6 +485,7 @@ fn push_marked(out: &mut Vec<u8>, message: &Message<'_>, at: &str, adjusted: &mu
     if inner.is_empty() {
         return Ok(());
     }
+    adjusted.note(format!("a system message between the others stands in `<system>` marks in the user's turn: {at}"));
     let mark = |out: &mut Vec<u8>, text: &str| {
         comma(out);
         out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
@@ -506,7 +511,7 @@ fn push_content(
     let Some(content) = content else { return Ok(()) };
     if content.starts_with(b"\"") {
         if !is_blank(content) {
-            let trimmed = Some(content).filter(|_| takes == Takes::TextToGoOnWith).and_then(trimmed_end);
+            let trimmed = Some(content).filter(|_| takes == Takes::TextToGoOnWith).and_then(|c| trimmed_end(c, adjusted));
             comma(out);
             out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
             out.extend_from_slice(trimmed.as_deref().unwrap_or(content));
@@ -556,7 +561,7 @@ fn push_part(
             if is_blank(text.get().as_bytes()) {
                 return Ok(true);
             }
-            let trimmed = is_gone_on_with.then(|| trimmed_end(text.get().as_bytes())).flatten();
+            let trimmed = is_gone_on_with.then(|| trimmed_end(text.get().as_bytes(), adjusted)).flatten();
             comma(out);
             out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
             out.extend_from_slice(trimmed.as_deref().unwrap_or(text.get().as_bytes()));

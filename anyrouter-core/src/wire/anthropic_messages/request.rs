@@ -15,7 +15,8 @@ use crate::{
     route::GATEWAY_MEMBERS,
     wire::{
         adjust::Adjustments,
-        json::push_string,
+        answer::token_of,
+        json::{Member, members, push_string},
         openai_chat::{ChatRequest, RequestFault},
     },
 };
@@ -115,6 +116,9 @@ pub(super) fn comma(out: &mut Vec<u8>) {
 /// The most marks for the prompt cache that a request may have.
 const CACHE_MARKS: usize = 4;
 
+/// A mark nests less deeply than this.
+const DEPTH: usize = 8;
+
 /// Appends a mark for the prompt cache. Of too many the last are kept: they cover the most.
 pub(super) fn push_cache_control(out: &mut Vec<u8>, cache_control: Option<&[u8]>, adjusted: &mut Adjustments) {
     if let Some(cache) = cache_control {
@@ -123,8 +127,31 @@ pub(super) fn push_cache_control(out: &mut Vec<u8>, cache_control: Option<&[u8]>
             adjusted.omit("cache_control");
             return;
         }
+        // A hint: what Anthropic does not take of it is left out, rather than refused.
+        let Ok(members) = members(cache, DEPTH) else { return adjusted.omit("cache_control") };
+        let takes = |m: &Member| {
+            let value = m.value(cache);
+            m.is(cache, "type") && value == b"\"ephemeral\"" || m.is(cache, "ttl") && matches!(value, b"\"5m\"" | b"\"1h\"")
+        };
+        if !members.iter().any(|m| m.is(cache, "type") && takes(m)) {
+            return adjusted.omit("cache_control");
+        }
         push_member(out, b"\"cache_control\"");
-        out.extend_from_slice(cache);
+        if members.iter().all(takes) {
+            out.extend_from_slice(cache);
+            return;
+        }
+        let mut before = b'{';
+        for member in &members {
+            if takes(member) {
+                out.push(std::mem::replace(&mut before, b','));
+                out.extend_from_slice(cache.get(member.name.start..member.value.end).unwrap_or_default());
+            } else {
+                let name = member.decoded_name(cache).as_deref().and_then(token_of);
+                adjusted.omit(format!("cache_control.{}", name.as_deref().unwrap_or("member")));
+            }
+        }
+        out.push(b'}');
     }
 }
 
@@ -320,6 +347,22 @@ mod tests {
         assert_eq!(omitted, ["messages[0].content[1]", "messages[2].content[1]"]);
         assert_eq!(body["messages"][0]["content"][0]["type"], "image");
         assert_eq!(body["messages"][1]["content"], json!([{"type": "text", "text": "a"}]));
+    }
+
+    #[test]
+    fn a_cache_mark_keeps_what_anthropic_takes_of_it() {
+        for (mark, kept, left_out) in [
+            (r#"{"type":"ephemeral","ttl":"1h"}"#, json!({"type": "ephemeral", "ttl": "1h"}), &[][..]),
+            (r#"{"scope":"global","type":"ephemeral"}"#, json!({"type": "ephemeral"}), &["cache_control.scope"]),
+            (r#"{"type":"ephemeral","ttl":300}"#, json!({"type": "ephemeral"}), &["cache_control.ttl"]),
+            (r#"{"type":"persistent"}"#, Value::Null, &["cache_control"]),
+            ("true", Value::Null, &["cache_control"]),
+        ] {
+            let part = format!(r#"{{"type":"text","text":"x","cache_control":{mark}}}"#);
+            let (body, omitted) = translate(&format!(r#"{{"messages":[{{"role":"user","content":[{part}]}}]}}"#), "");
+            assert_eq!(body["messages"][0]["content"][0].get("cache_control").unwrap_or(&Value::Null), &kept, "{mark}");
+            assert_eq!(omitted, left_out, "{mark}");
+        }
     }
 
     #[test]

@@ -68,8 +68,8 @@ pub(super) fn thinking(
     if !is_adaptive && request.max_tokens.is_some_and(|most| most <= LEAST_BUDGET) {
         return left_off("`max_tokens` leaves no room for the least that it takes, 1,024 tokens");
     }
-    if conversation.lacks_thoughts() {
-        return left_off("an earlier turn of this tool loop came back without its `reasoning_details`");
+    if let Some(reason) = conversation.forbids_thinking() {
+        return left_off(reason);
     }
     if is_adaptive {
         if request.reasoning.max_tokens.is_some() {

@@ -3,6 +3,8 @@
 
 use std::{borrow::Cow, ops::Range};
 
+use serde_json::{Map, Value};
+
 use super::{
     answer::DEPTH,
     shape::{Choices, Of},
@@ -11,7 +13,7 @@ use super::{
 use crate::{
     usage::Tokens,
     wire::{
-        answer::{AnswerFault, AnswerNames, Meter, Progress, token_of},
+        answer::{AnswerFault, AnswerNames, Meter, PlainAnswer, Progress, token_of},
         fault::is_error,
         json::{JsonFault, Scanner, bare_name, members, push_number, push_string, utf8},
         sse::{Event, Splitter},
@@ -86,6 +88,23 @@ impl StreamRelay {
             (None, Err(e)) if !progress.done => Err(AnswerFault::TooLong { limit: e.limit }),
             (None, _) => Ok(progress),
         }
+    }
+
+    /// The stream of a whole answer, for a client that asked for one: everything up to its end is appended to `out`.
+    pub(in crate::wire) fn of_whole(names: Box<AnswerNames>, answer: &PlainAnswer, out: &mut Vec<u8>) -> Result<Self, AnswerFault> {
+        let mut chunk: Map<String, Value> = serde_json::from_slice(&answer.body).map_err(|_| wrong())?;
+        chunk.remove("anyrouter_metadata");
+        // An estimate is made again, and said to be one.
+        if answer.meter.tokens.is_none() {
+            chunk.remove("usage");
+        }
+        let event = format!("data: {}\n\n", Value::Object(chunk));
+        let mut relay = Self::new(names, event.len());
+        relay.feed(event.as_bytes(), out)?;
+        let meter = &mut relay.rewriter.meter;
+        meter.native_finish_reason.clone_from(&answer.meter.native_finish_reason);
+        meter.upstream_id.clone_from(&answer.meter.upstream_id);
+        Ok(relay)
     }
 
     /// What passed so far.
@@ -464,7 +483,7 @@ impl Chunk<'_> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use std::sync::Arc;
