@@ -1,5 +1,5 @@
-//! An HTTP/1 connection that is stricter than its parser: a line of a request's head must end in CRLF (RFC 9112, 2.2), and what the
-//! parser refuses by itself, in a response without a body, gets the API's error and a request id.
+//! An HTTP/1 connection that is stricter than its parser: a line of a request's head must end in CRLF (RFC 9112, 2.2), and a body has
+//! one length, not two (6.1). What the parser refuses by itself, in a response without a body, gets the API's error and a request id.
 //!
 //! A good request costs one look at its head, and a response one comparison of its first bytes.
 
@@ -73,7 +73,7 @@ pub(crate) struct Strict<T> {
     /// The head has a line that is complete.
     has_line: bool,
     /// What it says of the body.
-    body: u64,
+    body: Option<u64>,
     is_chunked: bool,
     /// What is written in place of the parser's own response, and how much of it was.
     refusal: Option<(Vec<u8>, usize)>,
@@ -89,13 +89,13 @@ impl<T> Strict<T> {
             length: 0,
             last: 0,
             has_line: false,
-            body: 0,
+            body: None,
             is_chunked: false,
             refusal: None,
         }
     }
 
-    /// Looks at bytes that were read. A line end without its CR becomes a byte that no head may have: the parser refuses it.
+    /// Looks at bytes that were read. A line end that must not be one becomes a byte that no head may have: the parser refuses it.
     fn look(&mut self, bytes: &mut [u8]) {
         let mut at = 0;
         while at < bytes.len() {
@@ -116,8 +116,11 @@ impl<T> Strict<T> {
             let part = part.get(..end.unwrap_or(rest)).unwrap_or_default();
             if let (0, Some(end), [line @ .., b'\r']) = (self.length, end, part) {
                 // Most lines come whole.
-                self.end_line(line, line.len());
-                at += end + 1;
+                at += end;
+                if !self.end_line(line, line.len()) {
+                    return refuse(bytes, at);
+                }
+                at += 1;
                 continue;
             }
             let room = self.line.inline_size().saturating_sub(self.line.len());
@@ -130,35 +133,36 @@ impl<T> Strict<T> {
             }
             let is_bare = self.length == 0 || self.last != b'\r';
             if is_bare && self.next == Next::Head {
-                if let Some(byte) = bytes.get_mut(at) {
-                    *byte = 0;
-                }
-                return;
+                return refuse(bytes, at);
             }
-            at += 1;
             let (line, length) = (std::mem::take(&mut self.line), self.length - usize::from(!is_bare));
             (self.length, self.last) = (0, 0);
-            self.end_line(line.get(..length.min(line.len())).unwrap_or_default(), length);
+            if !self.end_line(line.get(..length.min(line.len())).unwrap_or_default(), length) {
+                return refuse(bytes, at);
+            }
+            at += 1;
         }
     }
 
-    /// A line is complete: its beginning, and how many bytes it has before its end.
-    fn end_line(&mut self, text: &[u8], length: usize) {
+    /// A line is complete: its beginning, and how many bytes it has before its end. False where it ends a head that gives its body two
+    /// lengths.
+    fn end_line(&mut self, text: &[u8], length: usize) -> bool {
         match self.next {
             // An empty line ends the head; those before its first line are passed over.
             Next::Head if length == 0 && self.has_line => {
                 let (body, is_chunked) = (std::mem::take(&mut self.body), std::mem::take(&mut self.is_chunked));
                 self.has_line = false;
                 self.next = match body {
-                    _ if is_chunked => Next::Size,
-                    0 => Next::Head,
-                    body => Next::Body(body),
+                    Some(_) if is_chunked => return false,
+                    None if is_chunked => Next::Size,
+                    None | Some(0) => Next::Head,
+                    Some(body) => Next::Body(body),
                 };
             }
             Next::Head => {
                 self.has_line |= length > 0;
                 if let Some(length) = value_of(text, b"content-length:") {
-                    self.body = std::str::from_utf8(length).ok().and_then(|l| l.trim().parse().ok()).unwrap_or(0);
+                    self.body = Some(std::str::from_utf8(length).ok().and_then(|l| l.trim().parse().ok()).unwrap_or(0));
                 }
                 self.is_chunked |= value_of(text, b"transfer-encoding:").is_some();
             }
@@ -170,6 +174,7 @@ impl<T> Strict<T> {
             Next::Trailer if length == 0 => self.next = Next::Head,
             Next::Trailer | Next::Body(_) | Next::Chunk(_) => {}
         }
+        true
     }
 
     /// The parser's own response, which has no body and none of our headers: its status.
@@ -183,6 +188,13 @@ impl<T> Strict<T> {
         };
         let is_ours = memchr::memmem::find(bytes, b"x-request-id").is_some();
         (bytes.ends_with(b"\r\n\r\n") && !is_ours).then_some(status)
+    }
+}
+
+/// Puts a byte that no head may have at `at`.
+fn refuse(bytes: &mut [u8], at: usize) {
+    if let Some(byte) = bytes.get_mut(at) {
+        *byte = 0;
     }
 }
 
