@@ -136,6 +136,25 @@ fn codes_that_are_sent_are_found_before_and_behind_their_name() {
     finds("⟦482910⟧ is your verification code. Do not share it.");
     finds("Votre code est ⟦4829⟧, il expire dans 5 minutes");
     finds("your code is 1200 lines long");
+    finds("2FA code: ⟦482913⟧");
+    finds("use the authentication code ⟦993201⟧ to go on");
+    finds("Einmalcode: ⟦4471⟧");
+}
+
+#[test]
+fn a_customers_number_may_stand_in_groups() {
+    finds("Kundennummer: ⟦88 213 44⟧");
+    finds("customer number ⟦4455 9912⟧, please call back");
+    finds("customer number ⟦44559912⟧ 3 times");
+}
+
+#[test]
+fn a_signature_that_opens_a_url_is_a_secret() {
+    finds("https://x.blob.core.windows.net/c/b?sv=2022-11-02&sr=b&sig=⟦Z%2FRHIX5Xcg0Mq2rqI3OlWTjEg2tYkboXr1P9ZUXDtkk%3D⟧");
+    finds(
+        "https://b.s3.amazonaws.com/k?X-Amz-Expires=60&X-Amz-Signature=⟦b228dbec8c1008c80c162e1210e4503dceead1e4d4751b4d9787314fd6da4d55⟧",
+    );
+    finds("gpg: sig 3 0x1234ABCD9876EF01 2021-04-01");
 }
 
 #[test]
@@ -146,6 +165,7 @@ fn passwords_among_arguments_of_more_programs() {
     finds("htpasswd -b users.txt joe ⟦Passw0rdx⟧");
     finds("openssl enc -aes-256-cbc -k ⟦Passw0rdx⟧ -in a");
     finds("requirepass ⟦Passw0rdx⟧");
+    finds("echo 'bob:⟦Sup3rpassx⟧' | sudo chpasswd");
     finds("useradd -p and openssl are described in the manual");
 }
 

@@ -17,6 +17,16 @@ impl Scene<'_> {
         (at, at + self.slice(at, at + 128).iter().take_while(|b| !b.is_ascii_whitespace() && !one_of(**b, b"\"';|&<>")).count())
     }
 
+    /// The password of `echo "user:password" |` before a program at `at`.
+    fn piped_pair(&self, at: usize) -> Option<(usize, usize)> {
+        let line = self.part(self.ceiling(at.saturating_sub(160)), at);
+        let pair = line.trim_end_matches("sudo ").trim_end().strip_suffix('|')?.trim_end().trim_end_matches(['"', '\'']);
+        let start = pair.rfind([' ', '"', '\'', '\n']).map_or(0, |i| i + 1);
+        let colon = pair.get(start..)?.find(':')?;
+        let end = at - line.len() + pair.len();
+        Some((end - pair.len() + start + colon + 1, end))
+    }
+
     /// A program's line.
     pub(super) fn command(&mut self, hit: Hit) {
         let name = self.slice(hit.start, hit.end).to_ascii_lowercase();
@@ -37,6 +47,8 @@ impl Scene<'_> {
             b"ldapsearch" | b"ldapmodify" | b"ldapadd" => behind(b" -w ").map(|at| self.argument(at)),
             b"az login" | b"useradd" | b"usermod" => behind(b" -p ").map(|at| self.argument(at)),
             b"openssl" => behind(b" -k ").or_else(|| behind(b" pass:")).map(|at| self.argument(at)),
+            // `echo "user:password" | chpasswd`.
+            b"chpasswd" => self.piped_pair(hit.start),
             b"requirepass" | b"masterauth" => Some(self.argument(hit.end + 1)),
             // `htpasswd -b file user password`.
             b"htpasswd" => behind(b" -b").map(|at| {

@@ -168,6 +168,10 @@ impl Scene<'_> {
             self.authorization(hit);
         }
         let word = self.slice(hit.start, hit.end);
+        // A signature in a URL opens what it signs; elsewhere it only proves.
+        if word == b"sig" && !one_of(self.byte_before(hit.start), b"?&;") {
+            return;
+        }
         if word.eq_ignore_ascii_case(b"cookie") {
             self.cookies(hit);
         }

@@ -55,7 +55,11 @@ impl Scene<'_> {
             } else if end > at
                 && matches!(byte, b' ' | b'-' | b'.' | b'/')
                 && alphabet(&self.byte(end + 1))
-                && (meaning.has(Meaning::VEHICLE.and(Meaning::DRIVER_LICENSE).and(Meaning::BANK_ACCOUNT)) || byte == b'-')
+                && (meaning.has(Meaning::VEHICLE.and(Meaning::DRIVER_LICENSE).and(Meaning::BANK_ACCOUNT))
+                    || byte == b'-'
+                    || meaning.has(Meaning::CUSTOMER_ID)
+                        && self.slice(at, end).iter().all(is_digit_or_gap)
+                        && [end + 1, end + 2].iter().all(|at| self.byte(*at).is_ascii_digit()))
             {
                 end += 1;
             } else {
@@ -81,14 +85,15 @@ impl Scene<'_> {
         } else if meaning.has(Meaning::CARD_CODE) {
             let name = self.part(hit.start, hit.end).to_lowercase();
             let is_sent = [
-                "your", "verif", "otp", "one", "confirm", "bestät", "doğru", "weryf", "2fa", "mfa", "ihr ", "dein ", "votre", "ton ",
-                "su ", "tu ", "seu ", "suo ", "tuo ", "jouw", "uw ", "twój", "kod", "login",
+                "your", "verif", "otp", "one", "confirm", "bestät", "doğru", "weryf", "fa code", "ihr ", "dein ", "votre", "ton ", "su ",
+                "tu ", "seu ", "suo ", "tuo ", "jouw", "uw ", "twój", "kod", "login", "authent", "factor", "sign", "access", "acces",
+                "acess", "sms", "einmal",
             ]
             .iter()
             .any(|word| name.contains(word));
             let lengths = if is_sent { 4..=8 } else { 3..=4 };
             // `your code is 1200 lines long`.
-            let goes_on = self.byte(last) == b' ' && self.byte(last + 1).is_ascii_lowercase() && is_sent;
+            let goes_on = self.byte(last) == b' ' && self.byte(last + 1).is_ascii_lowercase() && is_sent && digits < 6;
             (Kind::Secret, "code", !goes_on && letters == 0 && last - at == digits && lengths.contains(&digits))
         } else if meaning.has(Meaning::CUSTOMER_ID) {
             let is_filler = self.slice(at, last).iter().all(|b| Some(b) == self.slice(at, last).first());
@@ -141,4 +146,9 @@ impl Scene<'_> {
             self.add(end - length, end, Kind::Passport, "passport", 85);
         }
     }
+}
+
+/// `88 213 44`: what a number in groups is made of.
+fn is_digit_or_gap(byte: &u8) -> bool {
+    byte.is_ascii_digit() || matches!(byte, b' ' | b'.' | b'-' | b'/')
 }
