@@ -15,7 +15,8 @@ use anyrouter_core::{
     key::{ApiKey, KeyKind, Scope},
     policy::{CompiledCatalog, Eligible, Restriction},
     ports::{
-        Filled, LogError, LogQuery, Randomness, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, UsageLog,
+        Filled, LogError, LogQuery, Randomness, Upstream, UpstreamBody, UpstreamError,
+        UpstreamRequest, UpstreamResponse, UsageLog,
         memory::{ManualClock, MemoryCredentials, MemoryDirectory, MemoryLimiter},
     },
     secret::Secret,
@@ -54,7 +55,10 @@ impl UsageLog for Forgetful {
 struct Ready(Option<Bytes>);
 
 impl UpstreamBody for Ready {
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, UpstreamError>>> {
         Poll::Ready(self.0.take().map(Ok))
     }
 }
@@ -66,9 +70,18 @@ struct Provider {
 
 #[async_trait]
 impl Upstream for Provider {
-    async fn send(&self, _: Eligible<'_>, _: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
-        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(self.kind))]);
-        Ok(UpstreamResponse { status: StatusCode::OK, headers, body: Box::pin(Ready(Some(self.answer.clone()))) })
+    async fn send(
+        &self,
+        _: Eligible<'_>,
+        _: UpstreamRequest,
+    ) -> Result<UpstreamResponse, UpstreamError> {
+        let headers =
+            HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(self.kind))]);
+        Ok(UpstreamResponse {
+            status: StatusCode::OK,
+            headers,
+            body: Box::pin(Ready(Some(self.answer.clone()))),
+        })
     }
 }
 
@@ -86,12 +99,17 @@ fn gateway(protocol: &str, kind: &'static str, answer: String) -> (Arc<Gateway>,
         "provider": [{"slug": "a", "protocol": protocol, "base_url": "http://x", "tier": "paid", "terms": terms}],
         "model": [{"id": "lab/x", "endpoint": [{"provider": "a", "price": {"prompt": "1", "completion": "1"}}]}],
     });
-    let catalog = Catalog::from_documents(&[Document::from_json(&document.to_string()).unwrap()]).unwrap();
+    let catalog =
+        Catalog::from_documents(&[Document::from_json(&document.to_string()).unwrap()]).unwrap();
     let clock = ManualClock::new(Timestamp::from_millis(1_800_000_000_000));
     let key = ApiKey::from_random(KeyKind::Inference, [1; 32]);
     let directory = MemoryDirectory::default();
     let mut record = KeyRecord::default();
-    (record.hash, record.account, record.scopes) = (key.hash(), "acc".into(), Scope::defaults(KeyKind::Inference));
+    (record.hash, record.account, record.scopes) = (
+        key.hash(),
+        "acc".into(),
+        Scope::defaults(KeyKind::Inference),
+    );
     directory.put_key(record);
     let ports = Ports {
         clock: Arc::new(clock.clone()),
@@ -100,18 +118,40 @@ fn gateway(protocol: &str, kind: &'static str, answer: String) -> (Arc<Gateway>,
         usage: Arc::new(Forgetful),
         limiter: Arc::new(MemoryLimiter::new(Arc::new(clock))),
         credentials: Arc::new(MemoryCredentials::default().with("a", Secret::new("k".to_owned()))),
-        upstream: Arc::new(Provider { kind, answer: answer.into() }),
+        upstream: Arc::new(Provider {
+            kind,
+            answer: answer.into(),
+        }),
     };
-    let world = World::new(Arc::new(CompiledCatalog::new(Arc::new(catalog))), Restriction::default(), 0);
-    (Arc::new(Gateway::new(ports, world, Limits::default(), Deadlines::default())), key.reveal().to_owned())
+    let world = World::new(
+        Arc::new(CompiledCatalog::new(Arc::new(catalog))),
+        Restriction::default(),
+        0,
+    );
+    (
+        Arc::new(Gateway::new(
+            ports,
+            world,
+            Limits::default(),
+            Deadlines::default(),
+        )),
+        key.reveal().to_owned(),
+    )
 }
 
 /// Sends a request and reads the answer to its end.
 fn ask(gateway: &Arc<Gateway>, key: &str, body: &Bytes) -> usize {
     let mut cx = Context::from_waker(Waker::noop());
-    let head = Head { key: Some(Secret::new(key.to_owned())), path: "chat/completions", ..Head::default() };
+    let head = Head {
+        key: Some(Secret::new(key.to_owned())),
+        path: "chat/completions",
+        ..Head::default()
+    };
     let body = body.clone();
-    let Poll::Ready(mut response) = pin!(gateway.chat(head, async |_| Ok(body))).poll(&mut cx) else { panic!("nothing waits") };
+    let Poll::Ready(mut response) = pin!(gateway.chat(head, async |_| Ok(body))).poll(&mut cx)
+    else {
+        panic!("nothing waits")
+    };
     assert_eq!(response.status(), 200);
     let mut read = 0;
     while let Poll::Ready(Some(frame)) = Pin::new(response.body_mut()).poll_frame(&mut cx) {
@@ -131,7 +171,9 @@ fn requests(c: &mut Criterion) {
             json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
         )
     };
-    let mut stream: String = (0..50).map(|n| chunk(json!({"content": format!("word {n} ")}), None)).collect();
+    let mut stream: String = (0..50)
+        .map(|n| chunk(json!({"content": format!("word {n} ")}), None))
+        .collect();
     stream.push_str(&chunk(json!({}), Some("stop")));
     stream.push_str("data: [DONE]\n\n");
     let body = |prompt: usize, stream: bool| -> Bytes {
@@ -142,10 +184,34 @@ fn requests(c: &mut Criterion) {
     let mut group = c.benchmark_group("gateway");
     group.throughput(Throughput::Elements(1));
     for (name, protocol, kind, answer, body) in [
-        ("plain, 1 KB", "openai_chat", "application/json", &openai, body(1_000, false)),
-        ("plain, 100 KB", "openai_chat", "application/json", &openai, body(100_000, false)),
-        ("translated, 1 KB", "anthropic_messages", "application/json", &anthropic, body(1_000, false)),
-        ("stream of 50 chunks", "openai_chat", "text/event-stream", &stream, body(1_000, true)),
+        (
+            "plain, 1 KB",
+            "openai_chat",
+            "application/json",
+            &openai,
+            body(1_000, false),
+        ),
+        (
+            "plain, 100 KB",
+            "openai_chat",
+            "application/json",
+            &openai,
+            body(100_000, false),
+        ),
+        (
+            "translated, 1 KB",
+            "anthropic_messages",
+            "application/json",
+            &anthropic,
+            body(1_000, false),
+        ),
+        (
+            "stream of 50 chunks",
+            "openai_chat",
+            "text/event-stream",
+            &stream,
+            body(1_000, true),
+        ),
     ] {
         let (gateway, key) = gateway(protocol, kind, answer.clone());
         group.bench_function(name, |b| b.iter(|| assert!(ask(&gateway, &key, &body) > 0)));

@@ -27,7 +27,11 @@ fn key(n: u32) -> ApiKey {
 
 fn record(n: u32) -> KeyRecord {
     let mut record = KeyRecord::default();
-    (record.hash, record.account, record.scopes) = (key(n).hash(), "acc".into(), Scope::defaults(KeyKind::Inference));
+    (record.hash, record.account, record.scopes) = (
+        key(n).hash(),
+        "acc".into(),
+        Scope::defaults(KeyKind::Inference),
+    );
     record
 }
 
@@ -38,7 +42,9 @@ fn verify(directory: &dyn Directory, sent: &str, now: Timestamp) -> bool {
     let mut found = pin!(directory.find(&hash));
     loop {
         if let Poll::Ready(caller) = found.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            return caller.unwrap().is_some_and(|c| c.key.check(now).is_ok() && c.key.scopes.contains(&Scope::Inference));
+            return caller.unwrap().is_some_and(|c| {
+                c.key.check(now).is_ok() && c.key.scopes.contains(&Scope::Inference)
+            });
         }
         std::thread::yield_now();
     }
@@ -52,29 +58,48 @@ fn keys(c: &mut Criterion) {
 
     let folder = tempfile::tempdir().unwrap();
     let (database, _table) = Database::open(folder.path()).unwrap();
-    let account = Account { id: "acc".into(), settings: Settings::default() };
+    let account = Account {
+        id: "acc".into(),
+        settings: Settings::default(),
+    };
     let mut made = pin!(database.create_account(account, now, vec![record(0)]));
-    while made.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+    while made
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+        .is_pending()
+    {
         std::thread::yield_now();
     }
     let mut rows = rusqlite::Connection::open(folder.path().join("anyrouter.db")).unwrap();
     let transaction = rows.transaction().unwrap();
     for n in 1..KEYS {
-        let (record, insert) = (record(n), "INSERT INTO key (hash, account, created_at, record) VALUES (?1, 'acc', 1, ?2)");
+        let (record, insert) = (
+            record(n),
+            "INSERT INTO key (hash, account, created_at, record) VALUES (?1, 'acc', 1, ?2)",
+        );
         transaction
             .prepare_cached(insert)
             .unwrap()
-            .execute((record.hash.as_bytes().as_slice(), serde_json::to_string(&record).unwrap()))
+            .execute((
+                record.hash.as_bytes().as_slice(),
+                serde_json::to_string(&record).unwrap(),
+            ))
             .unwrap();
     }
     transaction.commit().unwrap();
 
     let mut group = c.benchmark_group("key");
-    group.bench_function("read and hash", |b| b.iter(|| ApiKey::parse(black_box(&sent[0])).unwrap().hash()));
-    for (name, directory) in
-        [("verify among 100,000 in memory", &memory as &dyn Directory), ("verify among 100,000 in the database", &database)]
-    {
-        assert!(sent.iter().all(|key| verify(directory, key, now)), "each is known");
+    group.bench_function("read and hash", |b| {
+        b.iter(|| ApiKey::parse(black_box(&sent[0])).unwrap().hash())
+    });
+    for (name, directory) in [
+        ("verify among 100,000 in memory", &memory as &dyn Directory),
+        ("verify among 100,000 in the database", &database),
+    ] {
+        assert!(
+            sent.iter().all(|key| verify(directory, key, now)),
+            "each is known"
+        );
         let mut n = 0;
         group.bench_function(name, |b| {
             // A stride that visits them all, none after its neighbour. The text was just read from a socket: it is made outside the time.
@@ -82,7 +107,11 @@ fn keys(c: &mut Criterion) {
                 n = (n + 61_681) % sent.len();
                 sent[n].clone()
             };
-            b.iter_batched(next, |key| assert!(verify(directory, &key, now)), BatchSize::SmallInput);
+            b.iter_batched(
+                next,
+                |key| assert!(verify(directory, &key, now)),
+                BatchSize::SmallInput,
+            );
         });
     }
     group.finish();

@@ -19,7 +19,11 @@ SSN 536-22-1234, born 12 March 1985; AKIAIOSFODNN7EXAMPLE, ghp_16C7e42F292c6912E
 
 fn patterns() -> Vec<String> {
     let table = include_str!("../anyrouter-core/redact/secrets.tsv");
-    let secrets = table.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.split('\t').nth(1)).map(ToOwned::to_owned);
+    let secrets = table
+        .lines()
+        .filter(|l| !l.starts_with('#'))
+        .filter_map(|l| l.split('\t').nth(1))
+        .map(ToOwned::to_owned);
     let people = [
         r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,255}\.[A-Za-z]{2,24}",
         r"\b(?:\d[ -]?){13,19}\b",
@@ -38,36 +42,63 @@ fn repeated(text: &str, bytes: usize) -> String {
 fn find(c: &mut Criterion) {
     let engine = Engine::builtin();
     // Its usual limit of 10 MB is too small for the patterns.
-    let set = RegexSetBuilder::new(patterns()).size_limit(1 << 30).build().unwrap();
-    let large = RegexSetBuilder::new(patterns()).unicode(false).size_limit(1 << 30).dfa_size_limit(1 << 30).build().unwrap();
+    let set = RegexSetBuilder::new(patterns())
+        .size_limit(1 << 30)
+        .build()
+        .unwrap();
+    let large = RegexSetBuilder::new(patterns())
+        .unicode(false)
+        .size_limit(1 << 30)
+        .dfa_size_limit(1 << 30)
+        .build()
+        .unwrap();
     let chat = repeated(CHAT, 64 << 10);
     let dense = repeated(DENSE, 64 << 10);
     let messages: Vec<_> = (0..40)
         .map(|i| serde_json::json!({"role": if i % 2 == 0 { "user" } else { "assistant" }, "content": repeated(CHAT, 1500)}))
         .collect();
-    let body = serde_json::json!({"model": "lab/model", "messages": messages, "stream": true}).to_string();
-    let picture = format!("data:image/png;base64,{}", "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ".repeat(50_000));
+    let body =
+        serde_json::json!({"model": "lab/model", "messages": messages, "stream": true}).to_string();
+    let picture = format!(
+        "data:image/png;base64,{}",
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ".repeat(50_000)
+    );
     let picture =
         serde_json::json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": picture}}]}]}).to_string();
 
     let mut group = c.benchmark_group("redact");
     group.throughput(Throughput::Bytes(chat.len() as u64));
-    group.bench_function("clean chat", |b| b.iter(|| black_box(engine.find(black_box(&chat)))));
+    group.bench_function("clean chat", |b| {
+        b.iter(|| black_box(engine.find(black_box(&chat))))
+    });
     let by = |set: &RegexSet| black_box(set.matches(black_box(chat.as_bytes())));
-    group.bench_function("clean chat, a set with a gigabyte", |b| b.iter(|| by(&large)));
-    group.sample_size(10).bench_function("clean chat, a set", |b| b.iter(|| by(&set))).sample_size(100);
+    group.bench_function("clean chat, a set with a gigabyte", |b| {
+        b.iter(|| by(&large))
+    });
+    group
+        .sample_size(10)
+        .bench_function("clean chat, a set", |b| b.iter(|| by(&set)))
+        .sample_size(100);
     group.throughput(Throughput::Bytes(body.len() as u64));
-    group.bench_function("JSON body", |b| b.iter(|| black_box(engine.find_json(black_box(&body)))));
+    group.bench_function("JSON body", |b| {
+        b.iter(|| black_box(engine.find_json(black_box(&body))))
+    });
     group.throughput(Throughput::Bytes(picture.len() as u64));
-    group.bench_function("picture in base64", |b| b.iter(|| black_box(engine.find_json(black_box(&picture)))));
+    group.bench_function("picture in base64", |b| {
+        b.iter(|| black_box(engine.find_json(black_box(&picture))))
+    });
     group.throughput(Throughput::Bytes(dense.len() as u64));
-    group.bench_function("dense personal data", |b| b.iter(|| black_box(engine.find(black_box(&dense)))));
+    group.bench_function("dense personal data", |b| {
+        b.iter(|| black_box(engine.find(black_box(&dense))))
+    });
     let redactor = Redactor::default();
     let key = PlaceholderKey::from_bytes([1; 32]);
     group.bench_function("dense personal data, redacted and restored", |b| {
         b.iter(|| {
             let mut placeholders = Placeholders::new(key.clone());
-            let redacted = redactor.redact(black_box(&dense), &mut placeholders).unwrap();
+            let redacted = redactor
+                .redact(black_box(&dense), &mut placeholders)
+                .unwrap();
             black_box(placeholders.restore(redacted.as_str()))
         });
     });

@@ -35,7 +35,10 @@ fn request(bytes: usize, is_code: bool) -> Bytes {
 
 fn names() -> Box<AnswerNames> {
     let mut prices = Prices::default();
-    (prices.prompt, prices.completion) = (Usd::per_token("0.000001").ok(), Usd::per_token("0.000002").ok());
+    (prices.prompt, prices.completion) = (
+        Usd::per_token("0.000001").ok(),
+        Usd::per_token("0.000002").ok(),
+    );
     Box::new(AnswerNames {
         id: RequestId::parse("req_000000000000000000000000").unwrap(),
         model: "lab/x".into(),
@@ -57,19 +60,44 @@ fn requests(c: &mut Criterion) {
     let toml = "[[provider]]\nslug=\"a\"\nprotocol=\"anthropic_messages\"\nbase_url=\"http://x\"\n[[model]]\nid=\"lab/x\"\n[[model.endpoint]]\nprovider=\"a\"\nmax_output=4096";
     let catalog = Catalog::from_documents(&[Document::from_toml(toml).unwrap()]).unwrap();
     let mut group = c.benchmark_group("wire/request");
-    for (name, body) in
-        [("1 KB", request(1_000, false)), ("100 KB of prose", request(100_000, false)), ("100 KB of code", request(100_000, true))]
-    {
+    for (name, body) in [
+        ("1 KB", request(1_000, false)),
+        ("100 KB of prose", request(100_000, false)),
+        ("100 KB of code", request(100_000, true)),
+    ] {
         group.throughput(Throughput::Bytes(body.len() as u64));
-        group.bench_function(format!("scan, {name}"), |b| b.iter(|| Scanner::new(black_box(&body), 128).value().unwrap()));
-        group.bench_function(format!("serde_json, {name}"), |b| b.iter(|| serde_json::from_slice::<IgnoredAny>(black_box(&body)).unwrap()));
-        group.bench_function(format!("read, {name}"), |b| b.iter(|| ChatRequest::parse(black_box(body.clone()), 128).unwrap().stream));
+        group.bench_function(format!("scan, {name}"), |b| {
+            b.iter(|| Scanner::new(black_box(&body), 128).value().unwrap())
+        });
+        group.bench_function(format!("serde_json, {name}"), |b| {
+            b.iter(|| serde_json::from_slice::<IgnoredAny>(black_box(&body)).unwrap())
+        });
+        group.bench_function(format!("read, {name}"), |b| {
+            b.iter(|| {
+                ChatRequest::parse(black_box(body.clone()), 128)
+                    .unwrap()
+                    .stream
+            })
+        });
         let read = ChatRequest::parse(body.clone(), 128).unwrap();
         group.bench_function(format!("rewrite, {name}"), |b| {
-            b.iter(|| black_box(&read).to_openai_chat(&catalog.endpoints()[0], &mut Adjustments::default()).len());
+            b.iter(|| {
+                black_box(&read)
+                    .to_openai_chat(&catalog.endpoints()[0], &mut Adjustments::default())
+                    .len()
+            });
         });
         group.bench_function(format!("translate, {name}"), |b| {
-            b.iter(|| to_anthropic_messages(black_box(&read), &catalog.endpoints()[0], None, &mut Adjustments::default()).unwrap().len());
+            b.iter(|| {
+                to_anthropic_messages(
+                    black_box(&read),
+                    &catalog.endpoints()[0],
+                    None,
+                    &mut Adjustments::default(),
+                )
+                .unwrap()
+                .len()
+            });
         });
     }
     group.finish();
@@ -82,11 +110,19 @@ fn answers(c: &mut Criterion) {
     let anthropic = json!({"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": text}], "stop_reason": "end_turn", "usage": {"input_tokens": 9, "output_tokens": 9}}).to_string();
     let names = names();
     let mut group = c.benchmark_group("wire/answer");
-    for (name, protocol, body) in
-        [("rewrite 1 KB", Protocol::OpenaiChat, &openai), ("translate 1 KB", Protocol::AnthropicMessages, &anthropic)]
-    {
+    for (name, protocol, body) in [
+        ("rewrite 1 KB", Protocol::OpenaiChat, &openai),
+        ("translate 1 KB", Protocol::AnthropicMessages, &anthropic),
+    ] {
         group.throughput(Throughput::Bytes(body.len() as u64));
-        group.bench_function(name, |b| b.iter(|| plain(protocol, &names, black_box(body.as_bytes())).unwrap().body.len()));
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                plain(protocol, &names, black_box(body.as_bytes()))
+                    .unwrap()
+                    .body
+                    .len()
+            })
+        });
     }
     group.finish();
 }
@@ -99,20 +135,28 @@ fn chunks(c: &mut Criterion) {
         .map(|n| event(&json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": {"content": format!("word {n} ")}, "finish_reason": null}]})))
         .collect();
     let mut anthropic = vec![
-        event(&json!({"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 9, "output_tokens": 1}}})),
-        event(&json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})),
+        event(
+            &json!({"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 9, "output_tokens": 1}}}),
+        ),
+        event(
+            &json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+        ),
     ];
     anthropic.extend((0..CHUNKS).map(|n| {
         event(&json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": format!("word {n} ")}}))
     }));
     let mut group = c.benchmark_group("wire/stream");
     group.throughput(Throughput::Elements(CHUNKS));
-    for (name, protocol, pieces) in
-        [("rewrite chunks", Protocol::OpenaiChat, &openai), ("translate chunks", Protocol::AnthropicMessages, &anthropic)]
-    {
+    for (name, protocol, pieces) in [
+        ("rewrite chunks", Protocol::OpenaiChat, &openai),
+        ("translate chunks", Protocol::AnthropicMessages, &anthropic),
+    ] {
         group.bench_function(name, |b| {
             b.iter(|| {
-                let (mut relay, mut out) = (Relay::new(protocol, names(), 1 << 20), Vec::with_capacity(1 << 18));
+                let (mut relay, mut out) = (
+                    Relay::new(protocol, names(), 1 << 20),
+                    Vec::with_capacity(1 << 18),
+                );
                 for piece in pieces {
                     relay.feed(black_box(piece), &mut out).unwrap();
                 }

@@ -6,7 +6,10 @@ use std::{error::Error, sync::Arc};
 
 use anyrouter_core::{
     catalog::{Catalog, Document, builtin},
-    policy::{CompiledCatalog, CompiledLayers, Excluded, Layer, Restriction, Settings, evaluate, relaxations},
+    policy::{
+        CompiledCatalog, CompiledLayers, Excluded, Layer, Restriction, Settings, evaluate,
+        relaxations,
+    },
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -28,11 +31,23 @@ fn main() -> Result<(), Box<dyn Error>> {
         "#,
     )?;
     let catalog = CompiledCatalog::new(Arc::new(Catalog::from_documents(&[builtin()?, own])?));
-    let model = catalog.catalog().find("gpt-oss-120b").ok_or("the catalog has the model")?;
+    let model = catalog
+        .catalog()
+        .find("gpt-oss-120b")
+        .ok_or("the catalog has the model")?;
 
     // An account with the default settings, and a request that asks for zero data retention.
-    let layers = CompiledLayers::new(Arc::new(catalog), vec![(Layer::Account, Settings::default().restriction())]);
-    let request = [(Layer::Request, Restriction { enforce_zdr: true, ..Restriction::default() })];
+    let layers = CompiledLayers::new(
+        Arc::new(catalog),
+        vec![(Layer::Account, Settings::default().restriction())],
+    );
+    let request = [(
+        Layer::Request,
+        Restriction {
+            enforce_zdr: true,
+            ..Restriction::default()
+        },
+    )];
     let decision = evaluate(&layers, &request, model);
 
     println!("May serve it:");
@@ -44,7 +59,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (nth, endpoint) in decision.endpoints().iter().enumerate() {
         let reasons = decision.reasons(nth);
         for reason in &reasons {
-            println!("  {:32} {:14} set by the {:?}: {}", endpoint.id, reason.rule.as_str(), reason.layer, reason.fact);
+            println!(
+                "  {:32} {:14} set by the {:?}: {}",
+                endpoint.id,
+                reason.rule.as_str(),
+                reason.layer,
+                reason.fact
+            );
         }
         if !reasons.is_empty() {
             excluded.push(Excluded {
@@ -57,8 +78,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("\nWhat would admit one:");
     for relaxation in relaxations(&excluded) {
-        let changes: Vec<String> = relaxation.changes.iter().map(|c| format!("{} = {}", c.set, c.to)).collect();
-        println!("  {:32} {} (consent: {:?})", relaxation.endpoint, changes.join(" and "), relaxation.consent);
+        let changes: Vec<String> = relaxation
+            .changes
+            .iter()
+            .map(|c| format!("{} = {}", c.set, c.to))
+            .collect();
+        println!(
+            "  {:32} {} (consent: {:?})",
+            relaxation.endpoint,
+            changes.join(" and "),
+            relaxation.consent
+        );
     }
     Ok(())
 }

@@ -17,14 +17,17 @@ use anyrouter_core::{
     key::{ApiKey, KeyKind, Scope},
     policy::{CompiledCatalog, Eligible, Restriction},
     ports::{
-        Clock, Randomness, Timer, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
+        Clock, Randomness, Timer, Upstream, UpstreamBody, UpstreamError, UpstreamRequest,
+        UpstreamResponse,
         memory::{MemoryCredentials, MemoryDirectory, MemoryLimiter, MemoryLog},
     },
     secret::Secret,
     time::Timestamp,
 };
 use async_trait::async_trait;
-use axum::{Router, body::Body, extract::State, http::HeaderMap, response::Response, routing::post};
+use axum::{
+    Router, body::Body, extract::State, http::HeaderMap, response::Response, routing::post,
+};
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::json;
@@ -49,7 +52,9 @@ impl Timer for Sleep {
 
 impl Clock for Time {
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
     }
     fn timer(&self, after: Duration) -> Pin<Box<dyn Timer>> {
@@ -71,25 +76,42 @@ struct Hello;
 struct Once(Option<Bytes>);
 
 impl UpstreamBody for Once {
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, UpstreamError>>> {
         Poll::Ready(self.0.take().map(Ok))
     }
 }
 
 #[async_trait]
 impl Upstream for Hello {
-    async fn send(&self, to: Eligible<'_>, _: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+    async fn send(
+        &self,
+        to: Eligible<'_>,
+        _: UpstreamRequest,
+    ) -> Result<UpstreamResponse, UpstreamError> {
         let text = format!("Hello from {}.", to.endpoint().id);
         let choices = json!([{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]);
         let answer = json!({"id": "1", "object": "chat.completion", "created": 0, "model": "hello", "choices": choices,
             "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}});
-        Ok(UpstreamResponse { status: StatusCode::OK, headers: HeaderMap::new(), body: Box::pin(Once(Some(answer.to_string().into()))) })
+        Ok(UpstreamResponse {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: Box::pin(Once(Some(answer.to_string().into()))),
+        })
     }
 }
 
 async fn chat(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, body: Bytes) -> Response {
-    let key = headers.get("authorization").and_then(|v| v.to_str().ok()?.strip_prefix("Bearer "));
-    let head = Head { key: key.map(|k| Secret::new(k.to_owned())), path: "chat/completions", ..Head::default() };
+    let key = headers
+        .get("authorization")
+        .and_then(|v| v.to_str().ok()?.strip_prefix("Bearer "));
+    let head = Head {
+        key: key.map(|k| Secret::new(k.to_owned())),
+        path: "chat/completions",
+        ..Head::default()
+    };
     gateway.chat(head, async |_| Ok(body)).await.map(Body::new)
 }
 
@@ -130,15 +152,28 @@ async fn main() -> Result<(), Box<dyn Error>> {
         directory: Arc::new(directory),
         usage: log.clone(),
         limiter: Arc::new(MemoryLimiter::new(clock)),
-        credentials: Arc::new(MemoryCredentials::default().with("hello", Secret::new("none".to_owned()))),
+        credentials: Arc::new(
+            MemoryCredentials::default().with("hello", Secret::new("none".to_owned())),
+        ),
         upstream: Arc::new(Hello),
     };
-    let gateway = Arc::new(Gateway::new(ports, world, Limits::default(), Deadlines::default()));
-    let app = Router::new().route("/v1/chat/completions", post(chat)).with_state(gateway);
+    let gateway = Arc::new(Gateway::new(
+        ports,
+        world,
+        Limits::default(),
+        Deadlines::default(),
+    ));
+    let app = Router::new()
+        .route("/v1/chat/completions", post(chat))
+        .with_state(gateway);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let body = json!({"model": "hello/world", "messages": [{"role": "user", "content": "Hi"}]}).to_string();
-    println!("curl http://{address}/v1/chat/completions -H 'Authorization: Bearer {}' -d '{body}'", key.reveal());
+    let body = json!({"model": "hello/world", "messages": [{"role": "user", "content": "Hi"}]})
+        .to_string();
+    println!(
+        "curl http://{address}/v1/chat/completions -H 'Authorization: Bearer {}' -d '{body}'",
+        key.reveal()
+    );
     if !std::env::args().any(|a| a == "--once") {
         axum::serve(listener, app).await?;
         return Ok(());
@@ -153,6 +188,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     stream.write_all((head + &body).as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    println!("\n{answer}\n\n{} usage record: {:?}", log.all().len(), log.all().first().map(|r| (r.outcome, r.tokens, r.cost)));
+    println!(
+        "\n{answer}\n\n{} usage record: {:?}",
+        log.all().len(),
+        log.all().first().map(|r| (r.outcome, r.tokens, r.cost))
+    );
     Ok(())
 }

@@ -7,7 +7,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let redactor = Redactor::default();
     for finding in redactor.find(text) {
         let value = text.get(finding.start..finding.end).unwrap_or_default();
-        println!("{:<12} {value:<20} {} {} %", finding.label.name(), finding.rule, finding.confidence);
+        println!(
+            "{:<12} {value:<20} {} {} %",
+            finding.label.name(),
+            finding.rule,
+            finding.confidence
+        );
     }
 
     // The same key gives the same value the same placeholder; keep it with your secrets.

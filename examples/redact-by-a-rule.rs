@@ -17,13 +17,31 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes(secret));
 
     let body = json!({"messages": [{"role": "user", "content": "EMP-123456 of Blue Heron: +1 415 555 2671", "note": "for us alone"}]});
-    println!("{}", redactor.redact_json(&body.to_string(), |_, _| false, &mut placeholders)?.as_str());
+    println!(
+        "{}",
+        redactor
+            .redact_json(&body.to_string(), |_, _| false, &mut placeholders)?
+            .as_str()
+    );
 
     // What must not leave at all is refused, and the error does not repeat it.
-    let refused = redactor.redact("-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----", &mut placeholders);
-    println!("{}", refused.map_or_else(|e| e.to_string(), anyrouter_core::redact::Redacted::into_inner));
+    let refused = redactor.redact(
+        "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----",
+        &mut placeholders,
+    );
+    println!(
+        "{}",
+        refused.map_or_else(
+            |e| e.to_string(),
+            anyrouter_core::redact::Redacted::into_inner
+        )
+    );
 
     // A rule that is wrong says where, and what would be right.
-    println!("{}", Rules::parse(&[json!({"label": "ID", "pattern": "(["})]).map_or_else(|e| e.to_string(), |_| String::new()));
+    println!(
+        "{}",
+        Rules::parse(&[json!({"label": "ID", "pattern": "(["})])
+            .map_or_else(|e| e.to_string(), |_| String::new())
+    );
     Ok(())
 }

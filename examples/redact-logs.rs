@@ -25,10 +25,19 @@ where
     N: for<'a> FormatFields<'a> + 'static,
     F: FormatEvent<S, N>,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> std::fmt::Result {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
         let mut line = String::new();
-        self.inner.format_event(context, Writer::new(&mut line), event)?;
-        match self.redactor.redact(&line, &mut Placeholders::new(self.key.clone())) {
+        self.inner
+            .format_event(context, Writer::new(&mut line), event)?;
+        match self
+            .redactor
+            .redact(&line, &mut Placeholders::new(self.key.clone()))
+        {
             Ok(left) => writer.write_str(left.as_str()),
             // A rule refuses it: the line is not written.
             Err(blocked) => writeln!(writer, "(a line was withheld: {blocked})"),
@@ -46,7 +55,14 @@ fn main() {
     };
     tracing_subscriber::fmt().event_format(format).init();
 
-    info!(email = "jane@example.com", client_ip = "203.0.113.7", "signed in");
+    info!(
+        email = "jane@example.com",
+        client_ip = "203.0.113.7",
+        "signed in"
+    );
     warn!("payment with card 4111 1111 1111 1111 refused for jane@example.com");
-    info!(authorization = "Bearer 5f2b8c1d9e3a47b6a0c4", "request passed on");
+    info!(
+        authorization = "Bearer 5f2b8c1d9e3a47b6a0c4",
+        "request passed on"
+    );
 }

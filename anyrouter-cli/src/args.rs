@@ -13,13 +13,23 @@ use clap::{Args as Arguments, Parser, Subcommand};
 )]
 pub(crate) struct Args {
     /// The gateway.
-    #[arg(long, global = true, env = "ANYROUTER_BASE_URL", default_value = "http://127.0.0.1:8787/api/v1")]
+    #[arg(
+        long,
+        global = true,
+        env = "ANYROUTER_BASE_URL",
+        default_value = "http://127.0.0.1:8787/api/v1"
+    )]
     pub(crate) base_url: String,
     /// The key.
     #[arg(long, global = true, env = "ANYROUTER_API_KEY", hide_env_values = true)]
     pub(crate) key: Option<String>,
     /// The key for `keys` and `privacy`; left out: the key.
-    #[arg(long, global = true, env = "ANYROUTER_MANAGEMENT_KEY", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "ANYROUTER_MANAGEMENT_KEY",
+        hide_env_values = true
+    )]
     pub(crate) management_key: Option<String>,
     /// Certificates (PEM) that are trusted beside the usual ones, for a gateway behind an authority of your own.
     #[arg(long, global = true, env = "ANYROUTER_CA_FILE", value_name = "FILE")]

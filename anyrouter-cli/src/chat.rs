@@ -32,7 +32,12 @@ pub(crate) async fn chat(client: &Client, args: Chat, as_json: bool) -> Result<(
         if as_json {
             say(&format!("{answer:#}\n"));
         } else {
-            say(&format!("{}\n", answer["choices"][0]["message"]["content"].as_str().unwrap_or_default()));
+            say(&format!(
+                "{}\n",
+                answer["choices"][0]["message"]["content"]
+                    .as_str()
+                    .unwrap_or_default()
+            ));
         }
         return Ok(());
     }
@@ -40,7 +45,11 @@ pub(crate) async fn chat(client: &Client, args: Chat, as_json: bool) -> Result<(
     let (mut splitter, mut out) = (Splitter::new(EVENT), std::io::stdout());
     let mut failure = None;
     let mut done = false;
-    while let Some(bytes) = response.chunk().await.map_err(|e| Failure::Broken(format!("the answer broke off: {e}")))? {
+    while let Some(bytes) = response
+        .chunk()
+        .await
+        .map_err(|e| Failure::Broken(format!("the answer broke off: {e}")))?
+    {
         let fed = splitter.feed(&bytes, |event| {
             match event.data.as_deref() {
                 Some(b"[DONE]") => done = true,
@@ -55,14 +64,22 @@ pub(crate) async fn chat(client: &Client, args: Chat, as_json: bool) -> Result<(
         }
     }
     say("\n");
-    if done { Ok(()) } else { Err(Failure::Broken("the answer broke off".to_owned())) }
+    if done {
+        Ok(())
+    } else {
+        Err(Failure::Broken("the answer broke off".to_owned()))
+    }
 }
 
 /// Whether any endpoint may serve a request.
 async fn has_model(client: &Client, body: &Value) -> Result<bool, Failure> {
     match client.post("/route/explain", body).await {
-        Ok(explanation) => Ok(explanation["eligible"].as_array().is_some_and(|e| !e.is_empty())),
-        Err(Failure::Refused { status: 404, code, .. }) if code == "model_not_found" => Ok(false),
+        Ok(explanation) => Ok(explanation["eligible"]
+            .as_array()
+            .is_some_and(|e| !e.is_empty())),
+        Err(Failure::Refused {
+            status: 404, code, ..
+        }) if code == "model_not_found" => Ok(false),
         // What else is wrong the request itself will tell.
         Err(Failure::Refused { .. }) => Ok(true),
         Err(e) => Err(e),
@@ -75,23 +92,35 @@ fn prompt(args: &Chat) -> Result<String, Failure> {
     let mut stdin = std::io::stdin();
     if !stdin.is_terminal() {
         let mut text = String::new();
-        stdin.read_to_string(&mut text).map_err(|e| Failure::Use(format!("standard input: {e}")))?;
+        stdin
+            .read_to_string(&mut text)
+            .map_err(|e| Failure::Use(format!("standard input: {e}")))?;
         if !text.trim().is_empty() {
-            prompt = if prompt.is_empty() { text } else { format!("{prompt}\n\n{text}") };
+            prompt = if prompt.is_empty() {
+                text
+            } else {
+                format!("{prompt}\n\n{text}")
+            };
         }
     }
     if prompt.trim().is_empty() {
-        return Err(Failure::Use("there is no question; give one, or pipe one in".to_owned()));
+        return Err(Failure::Use(
+            "there is no question; give one, or pipe one in".to_owned(),
+        ));
     }
     Ok(prompt)
 }
 
 fn write(out: &mut impl std::io::Write, data: &[u8]) -> Result<(), Failure> {
-    let chunk: Value = serde_json::from_slice(data).map_err(|e| Failure::Broken(format!("a chunk is not JSON: {e}")))?;
+    let chunk: Value = serde_json::from_slice(data)
+        .map_err(|e| Failure::Broken(format!("a chunk is not JSON: {e}")))?;
     if let Some(error) = chunk.get("error") {
         let text = |v: &Value| v.as_str().unwrap_or("unknown").to_owned();
         let request = text(&chunk["anyrouter_metadata"]["requestId"]);
-        let status = error["http_status"].as_u64().and_then(|s| u16::try_from(s).ok()).unwrap_or(502);
+        let status = error["http_status"]
+            .as_u64()
+            .and_then(|s| u16::try_from(s).ok())
+            .unwrap_or(502);
         return Err(Failure::Refused {
             status,
             code: text(&error["code"]),
@@ -101,7 +130,9 @@ fn write(out: &mut impl std::io::Write, data: &[u8]) -> Result<(), Failure> {
         });
     }
     if let Some(text) = chunk["choices"][0]["delta"]["content"].as_str() {
-        let written = out.write_all(shown(text).as_bytes()).and_then(|()| out.flush());
+        let written = out
+            .write_all(shown(text).as_bytes())
+            .and_then(|()| out.flush());
         written.map_err(|e| Failure::Broken(format!("standard output: {e}")))?;
     }
     Ok(())

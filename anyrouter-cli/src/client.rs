@@ -31,7 +31,9 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Broken(String),
     /// The server's certificate is not trusted.
-    #[error("the certificate of {0} is not trusted: {1}; give the CA's certificate with --ca FILE, or set ANYROUTER_CA_FILE")]
+    #[error(
+        "the certificate of {0} is not trusted: {1}; give the CA's certificate with --ca FILE, or set ANYROUTER_CA_FILE"
+    )]
     Untrusted(String, String),
     /// There is no server.
     #[error("{0} cannot be reached: {1}; is the server running? --base-url says where")]
@@ -78,26 +80,41 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(base_url: &str, key: Option<String>, ca: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        base_url: &str,
+        key: Option<String>,
+        ca: Option<&Path>,
+    ) -> Result<Self, Failure> {
         if !(base_url.starts_with("http://") || base_url.starts_with("https://")) {
-            return Err(Failure::Use(format!("--base-url `{base_url}` is not an address; write it like http://127.0.0.1:8787/api/v1")));
+            return Err(Failure::Use(format!(
+                "--base-url `{base_url}` is not an address; write it like http://127.0.0.1:8787/api/v1"
+            )));
         }
         let mut http = reqwest::Client::builder();
         if let Some(path) = ca {
-            let wrong = |e: &dyn std::fmt::Display| Failure::Use(format!("--ca {}: {e}", path.display()));
+            let wrong =
+                |e: &dyn std::fmt::Display| Failure::Use(format!("--ca {}: {e}", path.display()));
             let pem = std::fs::read(path).map_err(|e| wrong(&e))?;
             let certificates = Certificate::from_pem_bundle(&pem).map_err(|e| wrong(&e))?;
             if certificates.is_empty() {
                 return Err(wrong(&"it has no certificate in PEM form"));
             }
-            http = certificates.into_iter().fold(http, reqwest::ClientBuilder::add_root_certificate);
+            http = certificates
+                .into_iter()
+                .fold(http, reqwest::ClientBuilder::add_root_certificate);
         }
         let http = http.build().map_err(|e| Failure::Use(e.to_string()))?;
-        Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), key })
+        Ok(Self {
+            http,
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            key,
+        })
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.base_url));
+        let request = self
+            .http
+            .request(method, format!("{}{path}", self.base_url));
         match &self.key {
             Some(key) => request.bearer_auth(key),
             None => request,
@@ -106,7 +123,10 @@ impl Client {
 
     /// Sends, and turns an error of the server's into one of ours.
     async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        let response = request.send().await.map_err(|e| unreachable(&self.base_url, &e))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|e| unreachable(&self.base_url, &e))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -125,15 +145,26 @@ impl Client {
             message.push_str("; does --base-url lack its /api/v1?");
         }
         let request = text(&body["anyrouter_metadata"]["requestId"]);
-        Err(Failure::Refused { status, code, message, request, body: Box::new(body) })
+        Err(Failure::Refused {
+            status,
+            code,
+            message,
+            request,
+            body: Box::new(body),
+        })
     }
 
     async fn json(&self, request: RequestBuilder) -> Result<Value, Failure> {
-        self.send(request).await?.json().await.map_err(|e| Failure::Broken(format!("the answer is not JSON: {e}")))
+        self.send(request)
+            .await?
+            .json()
+            .await
+            .map_err(|e| Failure::Broken(format!("the answer is not JSON: {e}")))
     }
 
     pub(crate) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
-        self.json(self.request(Method::GET, path).query(query)).await
+        self.json(self.request(Method::GET, path).query(query))
+            .await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
@@ -141,7 +172,8 @@ impl Client {
     }
 
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        self.json(self.request(Method::PATCH, path).json(body)).await
+        self.json(self.request(Method::PATCH, path).json(body))
+            .await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {

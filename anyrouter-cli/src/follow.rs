@@ -69,18 +69,28 @@ fn redact(
                 line.extend_from_slice(bytes);
                 let whole: Vec<u8> = line.drain(..whole(&line)).collect();
                 holds |= !whole.is_empty();
-                stream.push(&String::from_utf8_lossy(&whole), &mut placeholders, &mut left)
+                stream.push(
+                    &String::from_utf8_lossy(&whole),
+                    &mut placeholders,
+                    &mut left,
+                )
             }
             Ok(Err(e)) => return Err(Failure::Use(format!("standard input: {e}"))),
             Err(RecvTimeoutError::Timeout) if !std::mem::take(&mut holds) => continue,
             Err(RecvTimeoutError::Timeout) => stream.finish(&mut placeholders, &mut left),
             Err(RecvTimeoutError::Disconnected) => stream
-                .push(&String::from_utf8_lossy(&line), &mut placeholders, &mut left)
+                .push(
+                    &String::from_utf8_lossy(&line),
+                    &mut placeholders,
+                    &mut left,
+                )
                 .and_then(|()| stream.finish(&mut placeholders, &mut left)),
         };
         // What was sure before a rule refused the text was written, as a stream must.
         blocked.map_err(|e| Failure::Blocked(format!("nothing more was written: {e}")))?;
-        if !left.is_empty() && !write(&left)? || matches!(piece, Err(RecvTimeoutError::Disconnected)) {
+        if !left.is_empty() && !write(&left)?
+            || matches!(piece, Err(RecvTimeoutError::Disconnected))
+        {
             return Ok(());
         }
         if placeholders.counts().values().sum::<u64>() > REMEMBERED {
@@ -94,6 +104,9 @@ fn whole(bytes: &[u8]) -> usize {
     match bytes.iter().rposition(|b| *b == b'\n') {
         Some(end) => end + 1,
         None if bytes.len() < LINE => 0,
-        None => (bytes.len() - 3..bytes.len()).rev().find(|at| bytes.get(*at).is_some_and(|b| b & 0xc0 != 0x80)).unwrap_or(bytes.len()),
+        None => (bytes.len() - 3..bytes.len())
+            .rev()
+            .find(|at| bytes.get(*at).is_some_and(|b| b & 0xc0 != 0x80))
+            .unwrap_or(bytes.len()),
     }
 }

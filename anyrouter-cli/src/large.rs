@@ -32,7 +32,9 @@ pub(crate) fn redact(
     while !ended {
         let before = bytes.len();
         bytes.resize(before + READ, 0);
-        let read = rest.read(&mut bytes[before..]).map_err(|e| Failure::Use(format!("standard input: {e}")))?;
+        let read = rest
+            .read(&mut bytes[before..])
+            .map_err(|e| Failure::Use(format!("standard input: {e}")))?;
         bytes.truncate(before + read);
         ended = read == 0;
         let mut done = 0;
@@ -52,9 +54,11 @@ pub(crate) fn redact(
                 Err(_) => return Err(no_text()),
             };
             let mut left = String::new();
-            text.push(utf8(&bytes[..done])?, &mut values, &mut left).map_err(|e| blocked(&e))?;
+            text.push(utf8(&bytes[..done])?, &mut values, &mut left)
+                .map_err(|e| blocked(&e))?;
             if ended {
-                text.finish(&mut values, &mut left).map_err(|e| blocked(&e))?;
+                text.finish(&mut values, &mut left)
+                    .map_err(|e| blocked(&e))?;
             }
             write(&mut out, &left)?;
             taken(&values);
@@ -62,7 +66,8 @@ pub(crate) fn redact(
         }
         bytes.drain(..done);
     }
-    out.flush().map_err(|e| Failure::Use(format!("standard output: {e}")))
+    out.flush()
+        .map_err(|e| Failure::Use(format!("standard output: {e}")))
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, Failure> {
@@ -124,13 +129,18 @@ impl Cutter {
                 (None, b'{') => self.open.push(Open::Object(String::new())),
                 (None, b']' | b'}') => drop(self.open.pop()),
                 (None, b':') => {
-                    let name = bytes.get(self.last.0..self.last.1).and_then(|n| std::str::from_utf8(n).ok()).unwrap_or_default();
+                    let name = bytes
+                        .get(self.last.0..self.last.1)
+                        .and_then(|n| std::str::from_utf8(n).ok())
+                        .unwrap_or_default();
                     if let Some(Open::Object(member)) = self.open.last_mut() {
                         name.clone_into(member);
                     }
                 }
                 // Documents that follow each other are parts of their own.
-                (None, b'\n') if self.open.is_empty() => return Some(std::mem::take(&mut self.read)),
+                (None, b'\n') if self.open.is_empty() => {
+                    return Some(std::mem::take(&mut self.read));
+                }
                 (None, b',') if at > PART => {
                     self.read = 0;
                     return Some(at + 1);
@@ -149,27 +159,48 @@ impl Cutter {
     }
 
     /// A part without its values.
-    fn redact(&self, redactor: &Redactor, part: &str, values: &mut Placeholders) -> Result<String, Failure> {
+    fn redact(
+        &self,
+        redactor: &Redactor,
+        part: &str,
+        values: &mut Placeholders,
+    ) -> Result<String, Failure> {
         // What ends with a comma is closed without it.
         let body = part.trim_end();
-        let (body, comma) = body.strip_suffix(',').map_or((body, ""), |body| (body, ","));
+        let (body, comma) = body
+            .strip_suffix(',')
+            .map_or((body, ""), |body| (body, ","));
         let blanks = &part[body.len() + comma.len()..];
         for named in [true, false] {
             let count = self.before.len();
-            let head: String = self.before.iter().enumerate().map(|(i, open)| open.opening(named, i + 1 == count)).collect();
+            let head: String = self
+                .before
+                .iter()
+                .enumerate()
+                .map(|(i, open)| open.opening(named, i + 1 == count))
+                .collect();
             let tail: String = self.open.iter().rev().map(Open::closing).collect();
             let document = format!("{head}{body}{tail}");
             if serde_json::from_str::<&serde_json::value::RawValue>(&document).is_err() {
                 break;
             }
-            let left = redactor.redact_json(&document, |_, _| false, values).map_err(|e| blocked(&e))?.into_inner();
+            let left = redactor
+                .redact_json(&document, |_, _| false, values)
+                .map_err(|e| blocked(&e))?
+                .into_inner();
             // Names that were taken out themselves are not repeated.
-            if let Some(left) = left.strip_prefix(&head).and_then(|left| left.strip_suffix(&tail)) {
+            if let Some(left) = left
+                .strip_prefix(&head)
+                .and_then(|left| left.strip_suffix(&tail))
+            {
                 return Ok(format!("{left}{comma}{blanks}"));
             }
         }
         // What is no JSON is text.
-        Ok(redactor.redact(part, values).map_err(|e| blocked(&e))?.into_inner())
+        Ok(redactor
+            .redact(part, values)
+            .map_err(|e| blocked(&e))?
+            .into_inner())
     }
 }
 
@@ -198,31 +229,60 @@ mod tests {
     fn redacted(input: &str, is_json: bool) -> String {
         let mut out = Vec::new();
         let (redactor, key) = (Redactor::default(), PlaceholderKey::from_bytes([1; 32]));
-        redact(&redactor, &key, Vec::new(), input.as_bytes(), is_json, &mut out, |_| {}).unwrap();
+        redact(
+            &redactor,
+            &key,
+            Vec::new(),
+            input.as_bytes(),
+            is_json,
+            &mut out,
+            |_| {},
+        )
+        .unwrap();
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn a_large_document_stays_one_and_loses_the_same_values() {
-        let row =
-            |i: usize| format!(r#"{{"name": "n{i}", "list": [1, "a, b", {{"ssn": {}}}], "mail": "u{i}@example.com"}}"#, 900_000_000 + i);
+        let row = |i: usize| {
+            format!(
+                r#"{{"name": "n{i}", "list": [1, "a, b", {{"ssn": {}}}], "mail": "u{i}@example.com"}}"#,
+                900_000_000 + i
+            )
+        };
         let rows: Vec<String> = (0..14_000).map(row).collect();
-        let document = format!("{{\"a\": {{\"rows\": [\n{}\n]}}, \"z\": \"jane@example.com\"}}\n", rows.join(",\n"));
+        let document = format!(
+            "{{\"a\": {{\"rows\": [\n{}\n]}}, \"z\": \"jane@example.com\"}}\n",
+            rows.join(",\n")
+        );
         assert!(document.len() > PART);
         let left = redacted(&document, true);
         let value: serde_json::Value = serde_json::from_str(&left).unwrap();
         assert_eq!(value["a"]["rows"].as_array().unwrap().len(), rows.len());
-        assert!(!left.contains("@example.com") && !left.contains(": 9000"), "every part is read");
+        assert!(
+            !left.contains("@example.com") && !left.contains(": 9000"),
+            "every part is read"
+        );
         let lines = redacted(&rows.join("\n"), true);
-        assert!(lines.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()) && !lines.contains("@example.com"));
+        assert!(
+            lines
+                .lines()
+                .all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok())
+                && !lines.contains("@example.com")
+        );
     }
 
     #[test]
     fn what_only_begins_as_a_document_is_text() {
-        let text = format!("{{ not, a document: {} jane@example.com", "word, ".repeat(250_000));
+        let text = format!(
+            "{{ not, a document: {} jane@example.com",
+            "word, ".repeat(250_000)
+        );
         let left = redacted(&text, true);
         assert!(!left.contains("jane@") && left.starts_with("{ not, a document: word, "));
         let plain = format!("{} jane@example.com ü", "wörd ".repeat(50_000));
-        assert!(redacted(&plain, false).ends_with('ü') && !redacted(&plain, false).contains("jane@"));
+        assert!(
+            redacted(&plain, false).ends_with('ü') && !redacted(&plain, false).contains("jane@")
+        );
     }
 }

@@ -26,7 +26,10 @@ use self::{
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(e) => {
             eprintln!("anyrouter: {e}");
@@ -38,7 +41,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             match &failure {
-                Failure::Refused { body, .. } if as_json && body.is_object() => eprintln!("{body:#}"),
+                Failure::Refused { body, .. } if as_json && body.is_object() => {
+                    eprintln!("{body:#}")
+                }
                 _ => eprintln!("anyrouter: {}", shown(&failure.to_string())),
             }
             ExitCode::from(failure.exit_code())
@@ -50,7 +55,13 @@ async fn run(args: Args) -> Result<(), Failure> {
     let as_json = args.json;
     let ca = args.ca.as_deref();
     let client = || Client::new(&args.base_url, args.key.clone(), ca);
-    let manager = || Client::new(&args.base_url, args.management_key.clone().or_else(|| args.key.clone()), ca);
+    let manager = || {
+        Client::new(
+            &args.base_url,
+            args.management_key.clone().or_else(|| args.key.clone()),
+            ca,
+        )
+    };
     match args.command {
         Command::Redact(redact) => redact::redact(redact, as_json),
         Command::Chat(chat) => chat::chat(&client()?, chat, as_json).await,
@@ -63,21 +74,50 @@ async fn run(args: Args) -> Result<(), Failure> {
             let answer = if as_json || user {
                 admitted.clone()
             } else {
-                client.get(path, &[query, vec![("privacy", "0".to_owned())]].concat()).await?
+                client
+                    .get(path, &[query, vec![("privacy", "0".to_owned())]].concat())
+                    .await?
             };
             show(as_json, &answer, || {
                 let price = |m: &Value, p: &str| text(&m["pricing"][p]);
                 let row = |m: &Value| {
-                    let is_admitted = admitted["data"].as_array().into_iter().flatten().any(|a| a["id"] == m["id"]);
-                    let mark = if m["available"] == true && is_admitted { "✓" } else { "" };
+                    let is_admitted = admitted["data"]
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .any(|a| a["id"] == m["id"]);
+                    let mark = if m["available"] == true && is_admitted {
+                        "✓"
+                    } else {
+                        ""
+                    };
                     let (prompt, completion) = (price(m, "prompt"), price(m, "completion"));
-                    vec![mark.to_owned(), text(&m["id"]), text(&m["provider"]), text(&m["context_length"]), prompt, completion]
+                    vec![
+                        mark.to_owned(),
+                        text(&m["id"]),
+                        text(&m["provider"]),
+                        text(&m["context_length"]),
+                        prompt,
+                        completion,
+                    ]
                 };
-                print_table(&["", "model", "provider", "context", "prompt $/M", "completion $/M"], rows(&answer["data"], row));
+                print_table(
+                    &[
+                        "",
+                        "model",
+                        "provider",
+                        "context",
+                        "prompt $/M",
+                        "completion $/M",
+                    ],
+                    rows(&answer["data"], row),
+                );
                 if answer["data"].as_array().is_none_or(Vec::is_empty) {
                     eprintln!("\nno model matches");
                 } else {
-                    eprintln!("\n✓ can be used now; `anyrouter route explain MODEL` says what the others lack");
+                    eprintln!(
+                        "\n✓ can be used now; `anyrouter route explain MODEL` says what the others lack"
+                    );
                 }
             });
             Ok(())
@@ -85,33 +125,62 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Route(RouteCommand::Explain(request)) => {
             let explanation = match &request.config {
                 Some(file) => explain::offline(file, &request)?,
-                None => client()?.post("/route/explain", &explain::body(&request)?).await?,
+                None => {
+                    client()?
+                        .post("/route/explain", &explain::body(&request)?)
+                        .await?
+                }
             };
             show(as_json, &explanation, || explain::print(&explanation));
             let is_none = explanation["eligible"].as_array().is_none_or(Vec::is_empty);
-            if is_none { Err(Failure::NotAdmitted) } else { Ok(()) }
+            if is_none {
+                Err(Failure::NotAdmitted)
+            } else {
+                Ok(())
+            }
         }
-        Command::Keys { command } => keys(&manager()?, command.unwrap_or(KeysCommand::List), as_json).await,
+        Command::Keys { command } => {
+            keys(&manager()?, command.unwrap_or(KeysCommand::List), as_json).await
+        }
         Command::Logs => {
             let answer = manager()?.get("/logs", &[]).await?;
             show(as_json, &answer, || {
                 let row = |r: &Value| {
                     let cost = measured("cost", &r["cost"]);
-                    vec![text(&r["id"]), text(&r["created_at"]), text(&r["model"]), text(&r["provider_name"]), text(&r["outcome"]), cost]
+                    vec![
+                        text(&r["id"]),
+                        text(&r["created_at"]),
+                        text(&r["model"]),
+                        text(&r["provider_name"]),
+                        text(&r["outcome"]),
+                        cost,
+                    ]
                 };
-                print_table(&["id", "at", "model", "provider", "outcome", "cost"], rows(&answer["data"], row));
+                print_table(
+                    &["id", "at", "model", "provider", "outcome", "cost"],
+                    rows(&answer["data"], row),
+                );
             });
             Ok(())
         }
         Command::Privacy { command } => {
             let answer = match command.unwrap_or(PrivacyCommand::Get) {
                 PrivacyCommand::Get => manager()?.get("/privacy", &[]).await?,
-                PrivacyCommand::Set { settings } => manager()?.patch("/privacy", &assignments(&settings)?).await?,
+                PrivacyCommand::Set { settings } => {
+                    manager()?
+                        .patch("/privacy", &assignments(&settings)?)
+                        .await?
+                }
             };
             show(as_json, &answer, || {
                 let all = answer.as_object().into_iter().flatten();
                 let settings = all.filter(|(name, _)| *name != "warnings");
-                print_table(&["setting", "value"], settings.map(|(name, value)| vec![name.clone(), text(value)]).collect());
+                print_table(
+                    &["setting", "value"],
+                    settings
+                        .map(|(name, value)| vec![name.clone(), text(value)])
+                        .collect(),
+                );
                 for warning in answer["warnings"].as_array().into_iter().flatten() {
                     eprintln!("\nwarning: {}", shown(&text(warning)));
                 }
@@ -121,8 +190,17 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Generation { id } => {
             let answer = client()?.get("/generation", &[("id", id)]).await?;
             show(as_json, &answer, || {
-                let known = answer["data"].as_object().into_iter().flatten().filter(|(_, v)| !v.is_null());
-                print_table(&["member", "value"], known.map(|(name, value)| vec![name.clone(), measured(name, value)]).collect());
+                let known = answer["data"]
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .filter(|(_, v)| !v.is_null());
+                print_table(
+                    &["member", "value"],
+                    known
+                        .map(|(name, value)| vec![name.clone(), measured(name, value)])
+                        .collect(),
+                );
             });
             Ok(())
         }
@@ -144,11 +222,21 @@ async fn keys(client: &Client, command: KeysCommand, as_json: bool) -> Result<()
                         text(&k["hash"]),
                     ]
                 };
-                print_table(&["name", "label", "type", "last used", "spent $", "hash"], rows(&answer["data"], row));
+                print_table(
+                    &["name", "label", "type", "last used", "spent $", "hash"],
+                    rows(&answer["data"], row),
+                );
             });
         }
-        KeysCommand::Create { name, management, requests_per_minute, tokens_per_minute, expires_at } => {
-            let mut body = json!({"name": name, "type": if management { "management" } else { "inference" }});
+        KeysCommand::Create {
+            name,
+            management,
+            requests_per_minute,
+            tokens_per_minute,
+            expires_at,
+        } => {
+            let mut body =
+                json!({"name": name, "type": if management { "management" } else { "inference" }});
             for (member, value) in [
                 ("requests_per_minute", requests_per_minute.map(Value::from)),
                 ("tokens_per_minute", tokens_per_minute.map(Value::from)),
@@ -160,12 +248,21 @@ async fn keys(client: &Client, command: KeysCommand, as_json: bool) -> Result<()
             }
             let answer = client.post("/keys", &body).await?;
             show(as_json, &answer, || {
-                say(&format!("{}\n\nThis key is shown only once. Its hash is {}\n", text(&answer["key"]), text(&answer["data"]["hash"])));
+                say(&format!(
+                    "{}\n\nThis key is shown only once. Its hash is {}\n",
+                    text(&answer["key"]),
+                    text(&answer["data"]["hash"])
+                ));
             });
         }
         KeysCommand::Revoke { hash, force } => {
             let hash = whole_hash(client, &hash).await?;
-            let answer = client.delete(&format!("/keys/{hash}{}", if force { "?force=true" } else { "" })).await?;
+            let answer = client
+                .delete(&format!(
+                    "/keys/{hash}{}",
+                    if force { "?force=true" } else { "" }
+                ))
+                .await?;
             show(as_json, &answer, || say(&format!("revoked {hash}\n")));
         }
     }
@@ -175,12 +272,23 @@ async fn keys(client: &Client, command: KeysCommand, as_json: bool) -> Result<()
 /// The hash of the one key that `named` means.
 async fn whole_hash(client: &Client, named: &str) -> Result<String, Failure> {
     let all = client.get("/keys", &[]).await?;
-    let means = |k: &&Value| k["hash"].as_str().is_some_and(|h| h.starts_with(named)) || k["name"] == named;
-    let found: Vec<&Value> = all["data"].as_array().into_iter().flatten().filter(means).collect();
+    let means =
+        |k: &&Value| k["hash"].as_str().is_some_and(|h| h.starts_with(named)) || k["name"] == named;
+    let found: Vec<&Value> = all["data"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(means)
+        .collect();
     match found.as_slice() {
         [key] => Ok(text(&key["hash"])),
-        [] => Err(Failure::Use(format!("no key is called `{named}`, and none has a hash that begins so; see anyrouter keys list"))),
-        several => Err(Failure::Use(format!("`{named}` means {} keys; give more of the hash, see anyrouter keys list", several.len()))),
+        [] => Err(Failure::Use(format!(
+            "no key is called `{named}`, and none has a hash that begins so; see anyrouter keys list"
+        ))),
+        several => Err(Failure::Use(format!(
+            "`{named}` means {} keys; give more of the hash, see anyrouter keys list",
+            several.len()
+        ))),
     }
 }
 
@@ -199,16 +307,25 @@ fn measured(name: &str, value: &Value) -> String {
 fn assignments(settings: &[String]) -> Result<Value, Failure> {
     let mut object = serde_json::Map::new();
     for setting in settings {
-        let (name, value) = setting
-            .split_once('=')
-            .ok_or_else(|| Failure::Use(format!("`{setting}` has no value; write it as name=value, for example enforce_zdr=true")))?;
-        object.insert(name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)));
+        let (name, value) = setting.split_once('=').ok_or_else(|| {
+            Failure::Use(format!(
+                "`{setting}` has no value; write it as name=value, for example enforce_zdr=true"
+            ))
+        })?;
+        object.insert(
+            name.to_owned(),
+            serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)),
+        );
     }
     Ok(object.into())
 }
 
 fn show(as_json: bool, answer: &Value, people: impl FnOnce()) {
-    if as_json { say(&format!("{answer:#}\n")) } else { people() }
+    if as_json {
+        say(&format!("{answer:#}\n"))
+    } else {
+        people()
+    }
 }
 
 fn rows(data: &Value, row: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {

@@ -29,7 +29,10 @@ pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
         return spans(&redactor, args.read_as);
     }
     if args.map.is_some() && args.action.as_deref().is_some_and(|a| a != "placeholder") {
-        return Err(Failure::Use("--map keeps what placeholders stand for, and with this --action there are none".to_owned()));
+        return Err(Failure::Use(
+            "--map keeps what placeholders stand for, and with this --action there are none"
+                .to_owned(),
+        ));
     }
     let mut key = [0; 32];
     SystemRandomness.fill(&mut key);
@@ -37,37 +40,70 @@ pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
     if args.follow {
         return follow(&redactor, &key, std::io::stdin(), std::io::stdout());
     }
-    let no_text = |e: &dyn std::fmt::Display| Failure::Use(format!("standard input: {e}; it must be UTF-8 text"));
+    let no_text = |e: &dyn std::fmt::Display| {
+        Failure::Use(format!("standard input: {e}; it must be UTF-8 text"))
+    };
     let mut bytes = Vec::new();
     let whole = args.explain || args.restore.is_some() || as_json;
     let limit = if whole { u64::MAX } else { WHOLE };
-    std::io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(|e| no_text(&e))?;
+    std::io::stdin()
+        .lock()
+        .take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(|e| no_text(&e))?;
     if bytes.len() as u64 == limit {
         return redact_large(&args, &redactor, &key, bytes);
     }
     let text = String::from_utf8(bytes).map_err(|e| no_text(&e.utf8_error()))?;
     if let Some(path) = &args.restore {
-        let map: BTreeMap<String, Revealed> =
-            serde_json::from_str(&read(path)?).map_err(|e| wrong(path, &format!("line {}: it is no map that --map wrote", e.line())))?;
+        let map: BTreeMap<String, Revealed> = serde_json::from_str(&read(path)?).map_err(|e| {
+            wrong(
+                path,
+                &format!("line {}: it is no map that --map wrote", e.line()),
+            )
+        })?;
         let placeholders = Placeholders::from_revealed(map);
-        let restored = if is_json(&args, &text)? { placeholders.restore_json(&text) } else { placeholders.restore(&text) };
-        return print(&if as_json { format!("{}\n", json!({ "restored": restored })) } else { restored });
+        let restored = if is_json(&args, &text)? {
+            placeholders.restore_json(&text)
+        } else {
+            placeholders.restore(&text)
+        };
+        return print(&if as_json {
+            format!("{}\n", json!({ "restored": restored }))
+        } else {
+            restored
+        });
     }
     let is_json = is_json(&args, &text)?;
     if args.explain {
-        let found = if is_json { redactor.find_json(&text) } else { redactor.find(&text) };
+        let found = if is_json {
+            redactor.find_json(&text)
+        } else {
+            redactor.find(&text)
+        };
         return explain(&redactor, &text, &found, as_json);
     }
     let mut placeholders = Placeholders::new(key);
-    let redacted =
-        if is_json { redactor.redact_json(&text, |_, _| false, &mut placeholders) } else { redactor.redact(&text, &mut placeholders) };
-    let redacted =
-        redacted.map_err(|e| Failure::Blocked(format!("nothing was written: {e}; --explain shows where it stands")))?.into_inner();
+    let redacted = if is_json {
+        redactor.redact_json(&text, |_, _| false, &mut placeholders)
+    } else {
+        redactor.redact(&text, &mut placeholders)
+    };
+    let redacted = redacted
+        .map_err(|e| {
+            Failure::Blocked(format!(
+                "nothing was written: {e}; --explain shows where it stands"
+            ))
+        })?
+        .into_inner();
     if let Some(path) = &args.map {
         write_map(path, &json!(placeholders.reveal()).to_string())?;
     }
     if as_json {
-        return print(&format!("{}\n", json!({"redacted": redacted, "counts": placeholders.counts()})));
+        return print(&format!(
+            "{}\n",
+            json!({"redacted": redacted, "counts": placeholders.counts()})
+        ));
     }
     print(&redacted)
 }
@@ -76,7 +112,12 @@ pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
 const WHOLE: u64 = 8 << 20;
 
 /// Redacts standard input, of which `start` was read, part by part.
-fn redact_large(args: &Redact, redactor: &Redactor, key: &PlaceholderKey, start: Vec<u8>) -> Result<(), Failure> {
+fn redact_large(
+    args: &Redact,
+    redactor: &Redactor,
+    key: &PlaceholderKey,
+    start: Vec<u8>,
+) -> Result<(), Failure> {
     let is_json = match args.format {
         Some(format) => matches!(format, Format::Json),
         None => matches!(start.trim_ascii_start().first(), Some(b'{' | b'[')),
@@ -87,8 +128,18 @@ fn redact_large(args: &Redact, redactor: &Redactor, key: &PlaceholderKey, start:
             map.extend(values.reveal());
         }
     };
-    large::redact(redactor, key, start, std::io::stdin().lock(), is_json, std::io::BufWriter::new(std::io::stdout().lock()), taken)?;
-    args.map.as_ref().map_or(Ok(()), |path| write_map(path, &json!(map).to_string()))
+    large::redact(
+        redactor,
+        key,
+        start,
+        std::io::stdin().lock(),
+        is_json,
+        std::io::BufWriter::new(std::io::stdout().lock()),
+        taken,
+    )?;
+    args.map
+        .as_ref()
+        .map_or(Ok(()), |path| write_map(path, &json!(map).to_string()))
 }
 
 /// Whether the input is JSON: as `--format` says, or as it looks.
@@ -96,7 +147,9 @@ fn is_json(args: &Redact, text: &str) -> Result<bool, Failure> {
     let document = serde_json::from_str::<&RawValue>(text);
     match args.format {
         Some(Format::Text) => Ok(false),
-        Some(Format::Json) => document.map(|_| true).map_err(|e| Failure::Use(format!("standard input is no JSON: {e}"))),
+        Some(Format::Json) => document
+            .map(|_| true)
+            .map_err(|e| Failure::Use(format!("standard input is no JSON: {e}"))),
         None => Ok(document.is_ok_and(|d| d.get().starts_with(['{', '[']))),
     }
 }
@@ -104,15 +157,26 @@ fn is_json(args: &Redact, text: &str) -> Result<bool, Failure> {
 pub(crate) fn rules(args: &Redact) -> Result<Rules, Failure> {
     let rules = match &args.rules {
         Some(path) => {
-            let list: Vec<Value> = serde_json::from_str(&read(path)?)
-                .map_err(|e| wrong(path, &format!("line {}, column {}: it must be a JSON list of rules", e.line(), e.column())))?;
+            let list: Vec<Value> = serde_json::from_str(&read(path)?).map_err(|e| {
+                wrong(
+                    path,
+                    &format!(
+                        "line {}, column {}: it must be a JSON list of rules",
+                        e.line(),
+                        e.column()
+                    ),
+                )
+            })?;
             Rules::parse(&list).map_err(|e| wrong(path, &e))?
         }
         None => Rules::default(),
     };
     let action: Action = match &args.action {
-        Some(name) => serde_json::from_value(Value::from(name.as_str()))
-            .map_err(|_| Failure::Use(format!("--action {name}: it must be placeholder, mask, hash, drop or block")))?,
+        Some(name) => serde_json::from_value(Value::from(name.as_str())).map_err(|_| {
+            Failure::Use(format!(
+                "--action {name}: it must be placeholder, mask, hash, drop or block"
+            ))
+        })?,
         None => Action::default(),
     };
     Ok(rules.with_default(action))
@@ -138,27 +202,43 @@ fn print(text: &str) -> Result<(), Failure> {
 fn write_map(path: &std::path::Path, text: &str) -> Result<(), Failure> {
     use std::os::unix::fs::OpenOptionsExt;
     // A file that is there already may be another text's map, or readable by others.
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::AlreadyExists => wrong(path, &"it exists already, and a map is not replaced; name another file"),
-        _ => wrong(path, &e),
-    });
-    file?.write_all(text.as_bytes()).map_err(|e| wrong(path, &e))
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|e| match e.kind() {
+            std::io::ErrorKind::AlreadyExists => wrong(
+                path,
+                &"it exists already, and a map is not replaced; name another file",
+            ),
+            _ => wrong(path, &e),
+        });
+    file?
+        .write_all(text.as_bytes())
+        .map_err(|e| wrong(path, &e))
 }
 
 /// A line of JSON for each line of JSON.
 fn spans(redactor: &Redactor, read_as: As) -> Result<(), Failure> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
-        let bad = |e: &dyn std::fmt::Display| Failure::Use(format!("standard input, line {}: {e}", number + 1));
+        let bad = |e: &dyn std::fmt::Display| {
+            Failure::Use(format!("standard input, line {}: {e}", number + 1))
+        };
         let line = line.map_err(|e| bad(&e))?;
         if line.trim().is_empty() {
             continue;
         }
-        let row: Row<'_> = serde_json::from_str(&line).map_err(|_| bad(&"it must be an object with `text`, a string, or `json`"))?;
-        let found = row.found(redactor, read_as).ok_or_else(|| bad(&"it has neither `text` nor `json`"))?;
+        let row: Row<'_> = serde_json::from_str(&line)
+            .map_err(|_| bad(&"it must be an object with `text`, a string, or `json`"))?;
+        let found = row
+            .found(redactor, read_as)
+            .ok_or_else(|| bad(&"it has neither `text` nor `json`"))?;
         writeln!(out, "{}", json!({"id": row.id, "spans": found})).map_err(|e| bad(&e))?;
     }
-    out.flush().map_err(|e| Failure::Use(format!("standard output: {e}")))
+    out.flush()
+        .map_err(|e| Failure::Use(format!("standard output: {e}")))
 }
 
 /// A line of `--spans` and of a corpus.
@@ -186,7 +266,11 @@ impl Row<'_> {
     /// What is in its `text`, or in its `json`.
     pub(crate) fn found(&self, redactor: &Redactor, read_as: As) -> Option<Vec<Finding>> {
         if let Some(text) = &self.text {
-            return Some(if read_as == As::Chat { find_in_chat(redactor, text) } else { redactor.find(text) });
+            return Some(if read_as == As::Chat {
+                find_in_chat(redactor, text)
+            } else {
+                redactor.find(text)
+            });
         }
         let document = self.json?.get();
         match serde_json::from_str::<String>(document) {
@@ -204,7 +288,10 @@ fn find_in_chat(redactor: &Redactor, text: &str) -> Vec<Finding> {
         let before = body.get(HEAD.len()..at).unwrap_or_default();
         serde_json::from_str::<String>(&format!("\"{before}\"")).map_or(0, |before| before.len())
     };
-    let found = redactor.find_json(&body).into_iter().filter(|f| f.start >= HEAD.len());
+    let found = redactor
+        .find_json(&body)
+        .into_iter()
+        .filter(|f| f.start >= HEAD.len());
     let in_text = |mut finding: Finding| {
         (finding.start, finding.end) = (place(finding.start), place(finding.end));
         finding
@@ -213,12 +300,21 @@ fn find_in_chat(redactor: &Redactor, text: &str) -> Vec<Finding> {
 }
 
 /// The text with what was found in colour, and why below it.
-fn explain(redactor: &Redactor, text: &str, found: &[Finding], as_json: bool) -> Result<(), Failure> {
+fn explain(
+    redactor: &Redactor,
+    text: &str,
+    found: &[Finding],
+    as_json: bool,
+) -> Result<(), Failure> {
     if as_json {
         return print(&format!("{}\n", json!({"spans": found})));
     }
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let (on, off) = if colour { ("\x1b[1;33m", "\x1b[0m") } else { ("[", "]") };
+    let (on, off) = if colour {
+        ("\x1b[1;33m", "\x1b[0m")
+    } else {
+        ("[", "]")
+    };
     let mut out = String::new();
     let mut done = 0;
     for finding in found {
@@ -236,20 +332,30 @@ fn explain(redactor: &Redactor, text: &str, found: &[Finding], as_json: bool) ->
         if value.len() < f.end - f.start {
             value.push('…');
         }
-        let country = f.country.as_ref().map(|c| format!(" ({c})")).unwrap_or_default();
+        let country = f
+            .country
+            .as_ref()
+            .map(|c| format!(" ({c})"))
+            .unwrap_or_default();
         vec![
             f.label.name().to_owned(),
             value.replace('\n', "⏎"),
             format!("{}{country}", f.rule),
             format!("{} %", f.confidence),
             format!("{}–{}", f.start, f.end),
-            json!(redactor.action(f)).as_str().unwrap_or_default().to_owned(),
+            json!(redactor.action(f))
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
         ]
     };
     if found.is_empty() {
         return print("Nothing was found.\n");
     }
     print("\n")?;
-    crate::table::print_table(&["label", "value", "found by", "sure", "bytes", "becomes"], found.iter().map(row).collect());
+    crate::table::print_table(
+        &["label", "value", "found by", "sure", "bytes", "becomes"],
+        found.iter().map(row).collect(),
+    );
     Ok(())
 }

@@ -45,19 +45,46 @@ fn family(label: &str) -> &str {
 }
 
 /// Scores the corpus in `path`: JSON lines as `--spans` reads them, with `spans` of their own.
-pub(crate) fn score(redactor: &Redactor, path: &Path, read_as: As, as_json: bool) -> Result<(), Failure> {
-    let wrong = |problem: &dyn std::fmt::Display| Failure::Use(format!("{}: {problem}", path.display()));
+pub(crate) fn score(
+    redactor: &Redactor,
+    path: &Path,
+    read_as: As,
+    as_json: bool,
+) -> Result<(), Failure> {
+    let wrong =
+        |problem: &dyn std::fmt::Display| Failure::Use(format!("{}: {problem}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
     let mut counts: BTreeMap<String, Count> = BTreeMap::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-        let row: Row<'_> = serde_json::from_str(line).map_err(|e| wrong(&format!("line {}: {e}", number + 1)))?;
-        let found = row.found(redactor, read_as).ok_or_else(|| wrong(&format!("line {} has neither `text` nor `json`", number + 1)))?;
-        let spans = row.spans.ok_or_else(|| wrong(&format!("line {} has no `spans` of {{start, end, label}}", number + 1)))?;
+    for (number, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, l)| !l.trim().is_empty())
+    {
+        let row: Row<'_> =
+            serde_json::from_str(line).map_err(|e| wrong(&format!("line {}: {e}", number + 1)))?;
+        let found = row.found(redactor, read_as).ok_or_else(|| {
+            wrong(&format!(
+                "line {} has neither `text` nor `json`",
+                number + 1
+            ))
+        })?;
+        let spans = row.spans.ok_or_else(|| {
+            wrong(&format!(
+                "line {} has no `spans` of {{start, end, label}}",
+                number + 1
+            ))
+        })?;
         compare(&spans, &found, &mut counts);
     }
-    let all =
-        counts.values().fold(Count::default(), |a, c| Count { hit: a.hit + c.hit, missed: a.missed + c.missed, wrong: a.wrong + c.wrong });
-    let rows = counts.iter().map(|(l, c)| (l.as_str(), *c)).chain([("all", all)]);
+    let all = counts.values().fold(Count::default(), |a, c| Count {
+        hit: a.hit + c.hit,
+        missed: a.missed + c.missed,
+        wrong: a.wrong + c.wrong,
+    });
+    let rows = counts
+        .iter()
+        .map(|(l, c)| (l.as_str(), *c))
+        .chain([("all", all)]);
     if as_json {
         let rows: BTreeMap<&str, Value> = rows
             .map(|(l, c)| (l, json!({"hit": c.hit, "missed": c.missed, "wrong": c.wrong, "precision": c.precision(), "recall": c.recall(), "f1": c.f1()})))
@@ -67,7 +94,13 @@ pub(crate) fn score(redactor: &Redactor, path: &Path, read_as: As, as_json: bool
     }
     let rows = rows.map(|(l, c)| {
         // Where nothing is to be found and nothing was, there is no share to speak of.
-        let share = |n: f64| if c.hit + c.missed + c.wrong == 0 { "-".to_owned() } else { format!("{n:.3}") };
+        let share = |n: f64| {
+            if c.hit + c.missed + c.wrong == 0 {
+                "-".to_owned()
+            } else {
+                format!("{n:.3}")
+            }
+        };
         vec![
             l.to_owned(),
             c.hit.to_string(),
@@ -78,7 +111,18 @@ pub(crate) fn score(redactor: &Redactor, path: &Path, read_as: As, as_json: bool
             share(c.f1()),
         ]
     });
-    print_table(&["label", "hit", "missed", "wrong", "precision", "recall", "F1"], rows.collect());
+    print_table(
+        &[
+            "label",
+            "hit",
+            "missed",
+            "wrong",
+            "precision",
+            "recall",
+            "F1",
+        ],
+        rows.collect(),
+    );
     Ok(())
 }
 
@@ -101,6 +145,9 @@ fn compare(spans: &[Span], found: &[Finding], counts: &mut BTreeMap<String, Coun
         }
     }
     for (finding, _) in found.iter().zip(taken).filter(|(_, taken)| !taken) {
-        counts.entry(finding.label.name().to_owned()).or_default().wrong += 1;
+        counts
+            .entry(finding.label.name().to_owned())
+            .or_default()
+            .wrong += 1;
     }
 }

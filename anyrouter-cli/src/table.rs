@@ -10,14 +10,17 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_kept) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.chars().fold(String::with_capacity(text.len() + 16), |mut out, c| {
-        if is_kept(c) {
-            out.push(c);
-        } else {
-            out.extend(c.escape_unicode());
-        }
-        out
-    }))
+    Cow::Owned(
+        text.chars()
+            .fold(String::with_capacity(text.len() + 16), |mut out, c| {
+                if is_kept(c) {
+                    out.push(c);
+                } else {
+                    out.extend(c.escape_unicode());
+                }
+                out
+            }),
+    )
 }
 
 /// Prints text. Where nobody reads any more, as behind `head`, that is the end.
@@ -32,14 +35,34 @@ pub(crate) fn print_table(headings: &[&str], rows: Vec<Vec<String>>) {
     let mut all: Vec<Vec<String>> = vec![headings.iter().map(|h| (*h).to_owned()).collect()];
     // A cell is a line.
     let cell = |cell: String| shown(&cell).replace('\n', "⏎").replace('\t', " ");
-    all.extend(rows.into_iter().map(|row| row.into_iter().map(cell).collect::<Vec<_>>()));
-    let width = |column: usize| all.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
+    all.extend(
+        rows.into_iter()
+            .map(|row| row.into_iter().map(cell).collect::<Vec<_>>()),
+    );
+    let width = |column: usize| {
+        all.iter()
+            .filter_map(|r| r.get(column))
+            .map(|c| c.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..headings.len()).map(width).collect();
     for (i, row) in all.iter().enumerate() {
-        let line: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let line: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         say(&format!("{}\n", line.join("  ").trim_end()));
         if i == 0 {
-            say(&format!("{}\n", widths.iter().map(|w| "─".repeat(*w)).collect::<Vec<_>>().join("  ")));
+            say(&format!(
+                "{}\n",
+                widths
+                    .iter()
+                    .map(|w| "─".repeat(*w))
+                    .collect::<Vec<_>>()
+                    .join("  ")
+            ));
         }
     }
 }
@@ -50,7 +73,10 @@ mod tests {
 
     #[test]
     fn what_a_terminal_obeys_is_shown_as_an_escape() {
-        assert_eq!(shown("a\u{1b}[2Jb\nc\td\u{202e}"), "a\\u{1b}[2Jb\nc\td\\u{202e}");
+        assert_eq!(
+            shown("a\u{1b}[2Jb\nc\td\u{202e}"),
+            "a\\u{1b}[2Jb\nc\td\\u{202e}"
+        );
         assert!(matches!(shown("größe 日本"), Cow::Borrowed(_)));
     }
 }

@@ -20,20 +20,35 @@ struct Server {
 impl Server {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let sources =
-            Sources { listen: Some("127.0.0.1:0".parse().unwrap()), data_dir: Some(folder.path().join("data")), ..Sources::default() };
+        let sources = Sources {
+            listen: Some("127.0.0.1:0".parse().unwrap()),
+            data_dir: Some(folder.path().join("data")),
+            ..Sources::default()
+        };
         let file = folder.path().join("boot.json");
         let path = file.clone();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(anyrouter_server::server::run(Config::load(&sources).unwrap(), sources, Some(path))).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime
+                .block_on(anyrouter_server::server::run(
+                    Config::load(&sources).unwrap(),
+                    sources,
+                    Some(path),
+                ))
+                .unwrap();
         });
         let began = Instant::now();
         while !file.exists() {
             assert!(began.elapsed() < Duration::from_secs(30));
             std::thread::sleep(Duration::from_millis(5));
         }
-        Self { boot: serde_json::from_slice(&fs::read(file).unwrap()).unwrap(), folder }
+        Self {
+            boot: serde_json::from_slice(&fs::read(file).unwrap()).unwrap(),
+            folder,
+        }
     }
 
     fn run(&self, args: &[&str], stdin: &str) -> Output {
@@ -48,13 +63,22 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(stdin.as_bytes())
+            .unwrap();
         child.wait_with_output().unwrap()
     }
 
     fn says(&self, args: &[&str]) -> String {
         let output = self.run(args, "");
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 }
@@ -62,34 +86,73 @@ impl Server {
 #[test]
 fn every_command_does_what_it_says() {
     let server = Server::start();
-    let echo = server.run(&["chat", "-m", "demo/echo", "read", "this:"], "from standard input");
-    assert_eq!(String::from_utf8_lossy(&echo.stdout), "read this:\n\nfrom standard input\n");
-    let whole: Value = serde_json::from_str(&server.says(&["--json", "chat", "-m", "demo/echo", "hi"])).unwrap();
+    let echo = server.run(
+        &["chat", "-m", "demo/echo", "read", "this:"],
+        "from standard input",
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&echo.stdout),
+        "read this:\n\nfrom standard input\n"
+    );
+    let whole: Value =
+        serde_json::from_str(&server.says(&["--json", "chat", "-m", "demo/echo", "hi"])).unwrap();
     assert_eq!(whole["choices"][0]["message"]["content"], "hi");
     let id = whole["id"].as_str().unwrap();
     assert!(server.says(&["generation", id]).contains("demo/echo"));
-    assert!(server.says(&["models", "gpt-4o"]).contains("openai/gpt-4o-mini"));
+    assert!(
+        server
+            .says(&["models", "gpt-4o"])
+            .contains("openai/gpt-4o-mini")
+    );
     let models = server.says(&["models"]);
-    let is_marked = |id: &str| models.lines().find(|l| l.contains(id)).is_some_and(|l| l.starts_with('✓'));
-    assert!(is_marked("demo/story") && !is_marked("openai/gpt-4o-mini"), "what can be used is marked: {models}");
+    let is_marked = |id: &str| {
+        models
+            .lines()
+            .find(|l| l.contains(id))
+            .is_some_and(|l| l.starts_with('✓'))
+    };
+    assert!(
+        is_marked("demo/story") && !is_marked("openai/gpt-4o-mini"),
+        "what can be used is marked: {models}"
+    );
     let explained = server.run(&["route", "explain", "openai/gpt-4o-mini", "--zdr"], "");
     assert_eq!(explained.status.code(), Some(4), "nothing may serve it");
     let explained = String::from_utf8(explained.stdout).unwrap();
     assert!(
-        explained.contains("no_credential") && explained.contains("set OPENAI_API_KEY") && explained.contains("zdr = on_request"),
+        explained.contains("no_credential")
+            && explained.contains("set OPENAI_API_KEY")
+            && explained.contains("zdr = on_request"),
         "{explained}"
     );
-    assert!(server.says(&["privacy", "set", "enforce_zdr=true", "block=[\"groq\"]"]).contains("[\"groq\"]"));
-    let settings: Value = serde_json::from_str(&server.says(&["--json", "privacy", "get"])).unwrap();
-    assert_eq!((&settings["enforce_zdr"], &settings["block"][0]), (&Value::Bool(true), &Value::from("groq")));
-    let made: Value = serde_json::from_str(&server.says(&["--json", "keys", "create", "script"])).unwrap();
+    assert!(
+        server
+            .says(&["privacy", "set", "enforce_zdr=true", "block=[\"groq\"]"])
+            .contains("[\"groq\"]")
+    );
+    let settings: Value =
+        serde_json::from_str(&server.says(&["--json", "privacy", "get"])).unwrap();
+    assert_eq!(
+        (&settings["enforce_zdr"], &settings["block"][0]),
+        (&Value::Bool(true), &Value::from("groq"))
+    );
+    let made: Value =
+        serde_json::from_str(&server.says(&["--json", "keys", "create", "script"])).unwrap();
     assert!(server.says(&["keys", "list"]).contains("script"));
     assert!(server.says(&["keys"]).contains("script"));
     assert_eq!(server.says(&["privacy"]), server.says(&["privacy", "get"]));
-    assert!(server.says(&["logs"]).contains(id), "the latest requests have their ids");
+    assert!(
+        server.says(&["logs"]).contains(id),
+        "the latest requests have their ids"
+    );
     let story = server.run(&["chat", "Hello!"], "");
-    assert!(story.status.success() && story.stdout.len() > 10, "without any provider the demo answers");
-    assert!(String::from_utf8_lossy(&story.stderr).contains("OPENAI_API_KEY"), "and says what is missing");
+    assert!(
+        story.status.success() && story.stdout.len() > 10,
+        "without any provider the demo answers"
+    );
+    assert!(
+        String::from_utf8_lossy(&story.stderr).contains("OPENAI_API_KEY"),
+        "and says what is missing"
+    );
     let hash = made["data"]["hash"].as_str().unwrap();
     server.says(&["keys", "revoke", &hash[..10]]);
     assert!(!server.says(&["keys", "list"]).contains("script"));
@@ -103,34 +166,72 @@ fn exit_codes_are_ones_that_scripts_can_rely_on() {
     assert_eq!(code(&["chat"]), Some(2), "no question");
     assert_eq!(code(&["privacy", "set", "nonsense"]), Some(2));
     assert_eq!(code(&["frobnicate"]), Some(2));
-    assert_eq!(code(&["route", "explain", "--body", "garbage"]), Some(2), "a body that is not JSON is not left out");
-    assert_eq!(code(&["route", "explain", "demo/echo", "--body", "{}"]), Some(2), "two models");
-    assert_eq!(code(&["route", "explain", "--body", r#"{"model":"demo/echo","messages":[]}"#]), Some(0));
-    assert_eq!(code(&["--base-url", "127.0.0.1:8787", "models"]), Some(2), "no scheme");
+    assert_eq!(
+        code(&["route", "explain", "--body", "garbage"]),
+        Some(2),
+        "a body that is not JSON is not left out"
+    );
+    assert_eq!(
+        code(&["route", "explain", "demo/echo", "--body", "{}"]),
+        Some(2),
+        "two models"
+    );
+    assert_eq!(
+        code(&[
+            "route",
+            "explain",
+            "--body",
+            r#"{"model":"demo/echo","messages":[]}"#
+        ]),
+        Some(0)
+    );
+    assert_eq!(
+        code(&["--base-url", "127.0.0.1:8787", "models"]),
+        Some(2),
+        "no scheme"
+    );
     assert_eq!(code(&["keys", "revoke", "nobody"]), Some(2));
     assert_eq!(code(&["--ca", "/nonexistent", "models"]), Some(2));
     let refused = server.run(&["--json", "chat", "-m", "no/such", "x"], "");
     let error: Value = serde_json::from_slice(&refused.stderr).unwrap();
-    assert_eq!(error["error"]["code"], "model_not_found", "with --json, errors are JSON too");
-    assert_eq!(code(&["--base-url", "http://127.0.0.1:1/api/v1", "models"]), Some(3));
+    assert_eq!(
+        error["error"]["code"], "model_not_found",
+        "with --json, errors are JSON too"
+    );
+    assert_eq!(
+        code(&["--base-url", "http://127.0.0.1:1/api/v1", "models"]),
+        Some(3)
+    );
 }
 
 #[test]
 fn a_route_is_explained_without_a_server() {
     let server = Server::start();
     let file = server.folder.path().join("a.toml");
-    let provider =
-        "[catalog]\nbuiltin = false\n[[provider]]\nslug = \"p\"\nprotocol = \"openai_chat\"\nbase_url = \"http://127.0.0.1:1/v1\"\n";
-    fs::write(&file, format!("{provider}[[model]]\nid = \"lab/x\"\n[[model.endpoint]]\nprovider = \"p\"\n")).unwrap();
+    let provider = "[catalog]\nbuiltin = false\n[[provider]]\nslug = \"p\"\nprotocol = \"openai_chat\"\nbase_url = \"http://127.0.0.1:1/v1\"\n";
+    fs::write(
+        &file,
+        format!("{provider}[[model]]\nid = \"lab/x\"\n[[model.endpoint]]\nprovider = \"p\"\n"),
+    )
+    .unwrap();
     let path = file.to_str().unwrap();
     let text = server.run(&["route", "explain", "lab/x", "--config", path], "");
     assert_eq!(text.status.code(), Some(4));
     let text = String::from_utf8(text.stdout).unwrap();
-    assert!(text.contains("training_paid") && text.contains("trains_on_paid = unknown"), "{text}");
+    assert!(
+        text.contains("training_paid") && text.contains("trains_on_paid = unknown"),
+        "{text}"
+    );
     let auto = server.run(&["route", "explain", "lab/y", "--config", path], "");
     assert!(String::from_utf8_lossy(&auto.stderr).contains("near it: lab/x"));
     fs::write(&file, "broken =").unwrap();
-    assert_eq!(server.run(&["route", "explain", "lab/x", "--config", path], "").status.code(), Some(2));
+    assert_eq!(
+        server
+            .run(&["route", "explain", "lab/x", "--config", path], "")
+            .status
+            .code(),
+        Some(2)
+    );
 }
 
 /// Runs `anyrouter redact` without any server.
@@ -152,7 +253,11 @@ fn redact(args: &[&str], stdin: &str) -> Output {
 }
 
 fn out(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
@@ -163,33 +268,79 @@ fn text_is_redacted_and_restored_without_a_server() {
     let map = map.to_str().unwrap();
     let text = "I am Jane Smith, jane@example.com.\n";
     let left = out(&redact(&["--map", map], text));
-    assert!(left.starts_with("I am PERSON_") && !left.contains("jane@"), "{left}");
+    assert!(
+        left.starts_with("I am PERSON_") && !left.contains("jane@"),
+        "{left}"
+    );
     assert_eq!(out(&redact(&["--restore", map], &left)), text);
-    assert_eq!(out(&redact(&["--action", "mask"], "jane@example.com")), "************.com");
+    assert_eq!(
+        out(&redact(&["--action", "mask"], "jane@example.com")),
+        "************.com"
+    );
     let explained = out(&redact(&["--explain"], text));
-    assert!(explained.contains("I am [Jane Smith], [jane@example.com].") && explained.contains("EMAIL"), "{explained}");
+    assert!(
+        explained.contains("I am [Jane Smith], [jane@example.com].") && explained.contains("EMAIL"),
+        "{explained}"
+    );
     // A map is not replaced, knows other spellings, and gives numbers and strings of JSON back as they were.
     assert_eq!(redact(&["--map", map], text).status.code(), Some(2));
-    assert_eq!(out(&redact(&["--restore", map], &left.replace('_', "-").to_lowercase())), text.replace("I am", "i am"));
+    assert_eq!(
+        out(&redact(
+            &["--restore", map],
+            &left.replace('_', "-").to_lowercase()
+        )),
+        text.replace("I am", "i am")
+    );
     let map = folder.path().join("document.json");
     let map = map.to_str().unwrap();
     let document = r#"{"password": "say \"hi\" C:\\x", "card": 4111111111111111}"#;
     let left = out(&redact(&["--map", map], document));
     assert!(!left.contains("hi") && !left.contains("4111"), "{left}");
     assert_eq!(out(&redact(&["--restore", map], &left)), document);
-    let restored: Value = serde_json::from_str(&out(&redact(&["--restore", map, "--json"], &left))).unwrap();
+    let restored: Value =
+        serde_json::from_str(&out(&redact(&["--restore", map, "--json"], &left))).unwrap();
     assert_eq!(restored["restored"], document);
-    assert_eq!(redact(&["--map", "none.json", "--action", "mask"], text).status.code(), Some(2), "what is masked cannot be restored");
+    assert_eq!(
+        redact(&["--map", "none.json", "--action", "mask"], text)
+            .status
+            .code(),
+        Some(2),
+        "what is masked cannot be restored"
+    );
     let refused = redact(&["--action", "block"], text);
     assert_eq!((refused.status.code(), refused.stdout.len()), (Some(5), 0));
-    assert_eq!(redact(&["--format", "json"], "{\"a\": \"jane@example.com\"").status.code(), Some(2), "broken JSON is said to be none");
-    let spaced = out(&redact(&["--spans"], "{\"id\": 3, \"json\": { \"b\" :  \"jane@example.com\" }}"));
-    assert!(spaced.contains(r#""start":10,"end":26"#), "places in the value as it is written: {spaced}");
-    let spans =
-        out(&redact(&["--spans"], "{\"id\": 1, \"text\": \"é jane@example.com\"}\n{\"id\": 2, \"json\": \"{\\\"a\\\":\\\"x\\\"}\"}\n"));
-    let lines: Vec<Value> = spans.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-    assert_eq!((&lines[0]["spans"][0]["start"], &lines[0]["spans"][0]["end"]), (&3.into(), &19.into()), "bytes, and not characters");
-    assert_eq!((&lines[1]["id"], lines[1]["spans"].as_array().unwrap().len()), (&2.into(), 0));
+    assert_eq!(
+        redact(&["--format", "json"], "{\"a\": \"jane@example.com\"")
+            .status
+            .code(),
+        Some(2),
+        "broken JSON is said to be none"
+    );
+    let spaced = out(&redact(
+        &["--spans"],
+        "{\"id\": 3, \"json\": { \"b\" :  \"jane@example.com\" }}",
+    ));
+    assert!(
+        spaced.contains(r#""start":10,"end":26"#),
+        "places in the value as it is written: {spaced}"
+    );
+    let spans = out(&redact(
+        &["--spans"],
+        "{\"id\": 1, \"text\": \"é jane@example.com\"}\n{\"id\": 2, \"json\": \"{\\\"a\\\":\\\"x\\\"}\"}\n",
+    ));
+    let lines: Vec<Value> = spans
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(
+        (&lines[0]["spans"][0]["start"], &lines[0]["spans"][0]["end"]),
+        (&3.into(), &19.into()),
+        "bytes, and not characters"
+    );
+    assert_eq!(
+        (&lines[1]["id"], lines[1]["spans"].as_array().unwrap().len()),
+        (&2.into(), 0)
+    );
     let rules = folder.path().join("rules.json");
     fs::write(&rules, r#"[{"label": "EMPLOYEE", "pattern": "EMP-[0-9"}]"#).unwrap();
     let refused = redact(&["--rules", rules.to_str().unwrap()], "x");
@@ -209,15 +360,23 @@ fn text_that_does_not_end_is_redacted_as_it_comes() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     for name in ["jane", "john"] {
         // The line before is here, though the input goes on.
-        input.write_all(format!("mail {name}@exa").as_bytes()).unwrap();
+        input
+            .write_all(format!("mail {name}@exa").as_bytes())
+            .unwrap();
         input.write_all(b"mple.com \xff\n").unwrap();
         let line = lines.next().unwrap().unwrap();
-        assert!(line.starts_with("mail EMAIL_") && line.ends_with(" \u{fffd}") && !line.contains(name), "{line}");
+        assert!(
+            line.starts_with("mail EMAIL_") && line.ends_with(" \u{fffd}") && !line.contains(name),
+            "{line}"
+        );
     }
     input.write_all(b"the rest: max@example.com").unwrap();
     drop(input);
     let rest = lines.next().unwrap().unwrap();
-    assert!(rest.starts_with("the rest: EMAIL_") && lines.next().is_none(), "{rest}");
+    assert!(
+        rest.starts_with("the rest: EMAIL_") && lines.next().is_none(),
+        "{rest}"
+    );
     assert!(child.wait().unwrap().success());
     let large = "a line with jane@example.com in it\n".repeat(20_000);
     let left = out(&redact(&["--follow", "--action", "mask"], &large));
@@ -249,15 +408,31 @@ fn no_figure_falls() {
         ("independent/agents", 0.85),
     ];
     let scores = |kind: &str, read_as: &str| -> Value {
-        let path = format!("{}/../anyrouter-core/tests/corpora/{kind}.jsonl", env!("CARGO_MANIFEST_DIR"));
-        serde_json::from_str(&out(&redact(&["--score", &path, "--as", read_as, "--json"], ""))).unwrap()
+        let path = format!(
+            "{}/../anyrouter-core/tests/corpora/{kind}.jsonl",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        serde_json::from_str(&out(&redact(
+            &["--score", &path, "--as", read_as, "--json"],
+            "",
+        )))
+        .unwrap()
     };
     for read_as in ["text", "chat"] {
         for (kind, floor) in floors {
             let all = &scores(kind, read_as)["all"];
-            assert!(all["f1"].as_f64() >= Some(floor), "{kind} as {read_as}: F1 must be at least {floor}: {all}");
-            assert!(all["hit"].as_u64() >= Some(30), "{kind}: the corpus is there: {all}");
+            assert!(
+                all["f1"].as_f64() >= Some(floor),
+                "{kind} as {read_as}: F1 must be at least {floor}: {all}"
+            );
+            assert!(
+                all["hit"].as_u64() >= Some(30),
+                "{kind}: the corpus is there: {all}"
+            );
         }
-        assert!(scores("clean", read_as)["all"]["wrong"].as_u64() <= Some(2), "clean text stays as it is");
+        assert!(
+            scores("clean", read_as)["all"]["wrong"].as_u64() <= Some(2),
+            "clean text stays as it is"
+        );
     }
 }

@@ -58,7 +58,9 @@ pub struct KeyRecord {
 impl Default for KeyRecord {
     fn default() -> Self {
         Self {
-            hash: KeyHash::from_bytes(&[0; 32]).unwrap_or_else(|| crate::key::ApiKey::from_random(KeyKind::Inference, [0; 32]).hash()),
+            hash: KeyHash::from_bytes(&[0; 32]).unwrap_or_else(|| {
+                crate::key::ApiKey::from_random(KeyKind::Inference, [0; 32]).hash()
+            }),
             account: AccountId::from(""),
             kind: KeyKind::Inference,
             name: String::new(),
@@ -100,7 +102,10 @@ impl KeyRecord {
     }
 
     fn restriction(&self) -> Restriction {
-        let models = SettingsPatch { allow_models: self.allowed_models.clone().map(Some), ..SettingsPatch::default() };
+        let models = SettingsPatch {
+            allow_models: self.allowed_models.clone().map(Some),
+            ..SettingsPatch::default()
+        };
         self.privacy.restriction().meet(&models.restriction())
     }
 }
@@ -195,10 +200,22 @@ impl Caller {
         }
         drop(known);
         let rules = Rules::parse(&self.settings.redaction_rules)?;
-        let rules = rules.and(&Rules::parse(self.key.privacy.redaction_rules.as_deref().unwrap_or_default())?);
-        let rules = world.redaction.iter().fold(rules, |rules, r| rules.and(&r.rules));
+        let rules = rules.and(&Rules::parse(
+            self.key
+                .privacy
+                .redaction_rules
+                .as_deref()
+                .unwrap_or_default(),
+        )?);
+        let rules = world
+            .redaction
+            .iter()
+            .fold(rules, |rules, r| rules.and(&r.rules));
         let redactor = Arc::new(Redactor::new(rules));
-        *self.redactor.write().unwrap_or_else(PoisonError::into_inner) = Some((world.version, redactor.clone()));
+        *self
+            .redactor
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some((world.version, redactor.clone()));
         Ok(redactor)
     }
 
@@ -219,7 +236,10 @@ impl Caller {
                 (Layer::Key, self.key.restriction()),
             ],
         ));
-        *self.compiled.write().unwrap_or_else(PoisonError::into_inner) = Some((world.version, layers.clone()));
+        *self
+            .compiled
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some((world.version, layers.clone()));
         layers
     }
 }

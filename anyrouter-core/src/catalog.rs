@@ -46,10 +46,13 @@ use std::{
 use serde::Serialize;
 
 pub use self::{
-    dialect::{Dialect, ForcedTool, OutputLimit, ReasoningBack, Reasons, Sampling, ThinkingForm, ToolIdForm},
+    dialect::{
+        Dialect, ForcedTool, OutputLimit, ReasoningBack, Reasons, Sampling, ThinkingForm,
+        ToolIdForm,
+    },
     document::{
-        CatalogError, Document, EndpointEntry, KeySource, ModelEntry, Price, PriceEntry, ProtocolKey, ProviderEntry, SourceEntry,
-        TermsEntry, VirtualEntry,
+        CatalogError, Document, EndpointEntry, KeySource, ModelEntry, Price, PriceEntry,
+        ProtocolKey, ProviderEntry, SourceEntry, TermsEntry, VirtualEntry,
     },
     faults::{FailureClass, FaultFacts, FaultRow, FaultTable},
     names::{ModelName, NamedProvider, Variant, normalise},
@@ -85,7 +88,12 @@ impl<'de> serde::Deserialize<'de> for Protocol {
             "anthropic_messages" => Self::AnthropicMessages,
             "gemini" => Self::Gemini,
             // Those that a request can be sent in: the others are of no use to who asks.
-            other => return Err(serde::de::Error::unknown_variant(other, &["openai_chat", "anthropic_messages"])),
+            other => {
+                return Err(serde::de::Error::unknown_variant(
+                    other,
+                    &["openai_chat", "anthropic_messages"],
+                ));
+            }
         })
     }
 }
@@ -225,14 +233,22 @@ impl Endpoint {
     /// The facts about what it takes in `protocol`.
     pub fn dialect(&self, protocol: Protocol) -> Arc<Dialect> {
         let at = self.addresses.iter().position(|a| a.protocol == protocol);
-        at.and_then(|at| self.dialects.get(at)).cloned().unwrap_or_default()
+        at.and_then(|at| self.dialects.get(at))
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// The address that a request which came in as `inbound` goes to: the same protocol where the provider has it, else OpenAI
     /// chat, else the first that is built.
     pub fn address(&self, inbound: Protocol) -> Option<&Address> {
-        let speaks = |p| self.addresses.iter().find(|a| a.protocol == p && a.protocol.is_built());
-        speaks(inbound).or_else(|| speaks(Protocol::OpenaiChat)).or_else(|| self.addresses.iter().find(|a| a.protocol.is_built()))
+        let speaks = |p| {
+            self.addresses
+                .iter()
+                .find(|a| a.protocol == p && a.protocol.is_built())
+        };
+        speaks(inbound)
+            .or_else(|| speaks(Protocol::OpenaiChat))
+            .or_else(|| self.addresses.iter().find(|a| a.protocol.is_built()))
     }
 
     /// Which of the terms speak of a request sent here.
@@ -305,7 +321,9 @@ impl Catalog {
 
     /// The endpoints of one model.
     pub fn endpoints_of(&self, model: &Model) -> &[Endpoint] {
-        self.endpoints.get(model.endpoints.clone()).unwrap_or_default()
+        self.endpoints
+            .get(model.endpoints.clone())
+            .unwrap_or_default()
     }
 
     /// The endpoint with this id.

@@ -98,7 +98,13 @@ pub struct Deadlines {
 impl Default for Deadlines {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { first_byte: seconds(300), idle: seconds(120), whole: seconds(1800), comment: seconds(10), memory: seconds(10) }
+        Self {
+            first_byte: seconds(300),
+            idle: seconds(120),
+            whole: seconds(1800),
+            comment: seconds(10),
+            memory: seconds(10),
+        }
     }
 }
 
@@ -178,7 +184,10 @@ impl Gateway {
 
     /// What the operator's configuration contributes, as of now.
     pub fn world(&self) -> Arc<World> {
-        self.world.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.world
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Replaces it: requests that begin from now on see the new one.
@@ -205,13 +214,20 @@ impl Gateway {
 
     /// Serves a chat completion. `body` reads the body for the key of this hash once the request is accepted; an error of its own is
     /// answered as it is.
-    pub async fn chat<B>(self: &Arc<Self>, head: Head, body: impl FnOnce(KeyHash) -> B) -> Response<AnswerBody>
+    pub async fn chat<B>(
+        self: &Arc<Self>,
+        head: Head,
+        body: impl FnOnce(KeyHash) -> B,
+    ) -> Response<AnswerBody>
     where
         B: Future<Output = Result<Bytes, ApiError>>,
     {
         let started = self.ports.clock.now();
         let id = self.request_id();
-        let caller = match authenticate(&self.ports, &head, started).await.and_then(|a| a.with_scope(Scope::Inference)) {
+        let caller = match authenticate(&self.ports, &head, started)
+            .await
+            .and_then(|a| a.with_scope(Scope::Inference))
+        {
             Ok(caller) => caller,
             Err(error) => return not_accepted(respond_error(id, &error)),
         };
@@ -228,17 +244,28 @@ impl Gateway {
             return not_accepted(respond_error(id, &storage_unavailable()));
         };
         let world = self.world();
-        let identifiers = Identifiers::new(world.redaction.as_ref().map(|r| &r.key), caller.key.account.as_str());
+        let identifiers = Identifiers::new(
+            world.redaction.as_ref().map(|r| &r.key),
+            caller.key.account.as_str(),
+        );
         recorder.session(identifiers, head.session_id.as_deref());
-        let Some(under_way) = self.keys.enter(&caller.key.hash).zip(self.accounts.enter(&caller.key.account)) else {
-            return recorder.refuse(Outcome::RateLimited, too_many_at_once()).await;
+        let Some(under_way) = self
+            .keys
+            .enter(&caller.key.hash)
+            .zip(self.accounts.enter(&caller.key.account))
+        else {
+            return recorder
+                .refuse(Outcome::RateLimited, too_many_at_once())
+                .await;
         };
         recorder.under_way = Some(under_way);
         if let Some(limit) = caller.key.requests_per_minute {
             let room = self.ports.limiter.request(&caller.key.hash, limit).await;
             recorder.room = Some(room);
             if !room.admitted {
-                return recorder.refuse(Outcome::RateLimited, rate_limited("requests", &room)).await;
+                return recorder
+                    .refuse(Outcome::RateLimited, rate_limited("requests", &room))
+                    .await;
             }
         }
         let request = match body(caller.key.hash).await {
@@ -248,18 +275,27 @@ impl Gateway {
         let request = match request {
             Ok(request) => request,
             Err(error) => {
-                let outcome = if error.status >= 500 { Outcome::Refused } else { Outcome::Invalid };
+                let outcome = if error.status >= 500 {
+                    Outcome::Refused
+                } else {
+                    Outcome::Invalid
+                };
                 return recorder.refuse(outcome, error).await;
             }
         };
         recorder.asked(&request, identifiers);
         let trace = request.trace_id.as_deref().or(head.trace_id.as_deref());
-        recorder.trace_id = trace.and_then(|id| identifiers.id(id)).map(std::borrow::Cow::into_owned);
-        let redaction::Upstream { request, is_redacted, way_back } =
-            match redaction::upstream(&caller, &world, &head, request, self.limits.depth) {
-                Ok(redacted) => redacted,
-                Err(error) => return recorder.refuse(Outcome::Refused, error).await,
-            };
+        recorder.trace_id = trace
+            .and_then(|id| identifiers.id(id))
+            .map(std::borrow::Cow::into_owned);
+        let redaction::Upstream {
+            request,
+            is_redacted,
+            way_back,
+        } = match redaction::upstream(&caller, &world, &head, request, self.limits.depth) {
+            Ok(redacted) => redacted,
+            Err(error) => return recorder.refuse(Outcome::Refused, error).await,
+        };
         recorder.is_redacted = is_redacted;
         if let Some(way_back) = &way_back {
             recorder.record.redacted.clone_from(way_back.counts());
@@ -268,7 +304,11 @@ impl Gateway {
         let targets = match targets::resolve(&request, &world, head.pin.as_deref(), identifiers) {
             Ok(targets) => targets,
             Err(error) => {
-                let outcome = if error.status == 404 { Outcome::Refused } else { Outcome::Invalid };
+                let outcome = if error.status == 404 {
+                    Outcome::Refused
+                } else {
+                    Outcome::Invalid
+                };
                 return recorder.refuse(outcome, error).await;
             }
         };
@@ -276,44 +316,99 @@ impl Gateway {
             return recorder.refuse(Outcome::Invalid, error).await;
         }
         if let Some(limit) = caller.key.tokens_per_minute
-            && let Err((outcome, error)) = self.reserve(&mut recorder, &caller.key.hash, limit, &request).await
+            && let Err((outcome, error)) = self
+                .reserve(&mut recorder, &caller.key.hash, limit, &request)
+                .await
         {
             return recorder.refuse(outcome, error).await;
         }
         let layers = caller.layers(&world);
         recorder.record.policy = Some(layers.fingerprint().clone());
         recorder.record.catalog = Some(world.catalog.catalog().version().clone());
-        Box::new(Job { gateway: self.clone(), world, layers, request, targets, user, way_back, recorder }).answer().await
+        Box::new(Job {
+            gateway: self.clone(),
+            world,
+            layers,
+            request,
+            targets,
+            user,
+            way_back,
+            recorder,
+        })
+        .answer()
+        .await
     }
 
     /// Explains how a request would be routed. Nothing is sent.
-    pub fn explain(&self, caller: &crate::account::Caller, body: Bytes, pin: Option<&str>) -> Result<Explanation, ApiError> {
+    pub fn explain(
+        &self,
+        caller: &crate::account::Caller,
+        body: Bytes,
+        pin: Option<&str>,
+    ) -> Result<Explanation, ApiError> {
         let request = ChatRequest::parse(body, self.limits.depth).map_err(invalid)?;
         let world = self.world();
-        let identifiers = Identifiers::new(world.redaction.as_ref().map(|r| &r.key), caller.key.account.as_str());
+        let identifiers = Identifiers::new(
+            world.redaction.as_ref().map(|r| &r.key),
+            caller.key.account.as_str(),
+        );
         let targets = targets::resolve(&request, &world, pin, identifiers)?;
         let layers = caller.layers(&world);
         let decisions = targets.decisions(&layers);
         let has_credential = |e: &Endpoint| self.has_credential(&world, e);
-        let routing = targets.routing(self, &has_credential, RequestId::first_at(self.ports.clock.now()));
-        let mut explanation = crate::route::explain(&targets.asked, &decisions, &routing, world.catalog.catalog());
-        explanation.warnings = targets.unknown.iter().map(targets::UnknownProvider::warning).collect();
+        let routing = targets.routing(
+            self,
+            &has_credential,
+            RequestId::first_at(self.ports.clock.now()),
+        );
+        let mut explanation = crate::route::explain(
+            &targets.asked,
+            &decisions,
+            &routing,
+            world.catalog.catalog(),
+        );
+        explanation.warnings = targets
+            .unknown
+            .iter()
+            .map(targets::UnknownProvider::warning)
+            .collect();
         Ok(explanation)
     }
 
     /// Whether there is a key for an endpoint's provider.
     pub fn has_credential(&self, world: &World, endpoint: &Endpoint) -> bool {
-        world.catalog.catalog().providers().get(endpoint.provider_index).is_some_and(|p| self.ports.credentials.has(p))
+        world
+            .catalog
+            .catalog()
+            .providers()
+            .get(endpoint.provider_index)
+            .is_some_and(|p| self.ports.credentials.has(p))
     }
 
     /// Takes room for the prompt and the most that the answer may have; where the request does not say, what the key's answers took
     /// lately.
-    async fn reserve(&self, recorder: &mut Recorder, key: &KeyHash, limit: u64, request: &ChatRequest) -> Result<(), (Outcome, ApiError)> {
-        let lately = self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied().unwrap_or(0);
-        let wanted = request.volume.tokens().saturating_add(request.max_tokens.unwrap_or(lately));
+    async fn reserve(
+        &self,
+        recorder: &mut Recorder,
+        key: &KeyHash,
+        limit: u64,
+        request: &ChatRequest,
+    ) -> Result<(), (Outcome, ApiError)> {
+        let lately = self
+            .answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .copied()
+            .unwrap_or(0);
+        let wanted = request
+            .volume
+            .tokens()
+            .saturating_add(request.max_tokens.unwrap_or(lately));
         if wanted > limit {
-            let message =
-                format!("the request alone may take {wanted} tokens, and its key has {limit} a minute; send less, or lower `max_tokens`");
+            let message = format!(
+                "the request alone may take {wanted} tokens, and its key has {limit} a minute; send less, or lower `max_tokens`"
+            );
             let mut error = ApiError::new(400, "invalid_parameter", message);
             error.param = Some("max_tokens".to_owned());
             return Err((Outcome::Invalid, error));
@@ -368,14 +463,16 @@ fn storage_unavailable() -> ApiError {
 
 /// The error for a request whose body does not fit into memory in time.
 pub fn no_memory() -> ApiError {
-    let message = "the server has no memory for this body now; send it again after Retry-After, or send less";
+    let message =
+        "the server has no memory for this body now; send it again after Retry-After, or send less";
     let mut error = ApiError::new(503, "overloaded", message);
     error.retry_after = Some(2);
     error
 }
 
 fn too_many_at_once() -> ApiError {
-    let message = "the key or its account has too many requests under way; wait for some of them to end";
+    let message =
+        "the key or its account has too many requests under way; wait for some of them to end";
     let mut error = ApiError::new(429, "rate_limited", message);
     error.retry_after = Some(1);
     error
@@ -383,7 +480,10 @@ fn too_many_at_once() -> ApiError {
 
 fn rate_limited(what: &str, room: &crate::ports::Room) -> ApiError {
     let seconds = room.reset.as_secs() + u64::from(room.reset.subsec_nanos() > 0);
-    let message = format!("the key's limit of {} {what} a minute is reached; try again in {seconds} s", room.limit);
+    let message = format!(
+        "the key's limit of {} {what} a minute is reached; try again in {seconds} s",
+        room.limit
+    );
     let mut error = ApiError::new(429, "rate_limited", message);
     error.retry_after = Some(seconds.max(1));
     error

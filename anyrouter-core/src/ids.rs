@@ -121,7 +121,10 @@ impl RequestId {
 
     /// Parses a request id (`req_…`), a generation id (`gen-…`), or the bare 24 digits.
     pub fn parse(text: &str) -> Option<Self> {
-        let hex = text.strip_prefix("req_").or_else(|| text.strip_prefix("gen-")).unwrap_or(text);
+        let hex = text
+            .strip_prefix("req_")
+            .or_else(|| text.strip_prefix("gen-"))
+            .unwrap_or(text);
         let mut id = [0; 12];
         decode_hex(hex, &mut id)?;
         Some(Self(id))

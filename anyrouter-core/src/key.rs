@@ -55,7 +55,10 @@ impl ApiKey {
             KeyKind::Management => "ak_",
         });
         push_hex(&random, |digit| text.push(char::from(digit)));
-        Self { text: Secret::new(text), kind }
+        Self {
+            text: Secret::new(text),
+            kind,
+        }
     }
 
     /// Takes what a caller sent, if it has the form of a key.
@@ -65,8 +68,14 @@ impl ApiKey {
             t if t.starts_with("ak_") => KeyKind::Management,
             _ => return None,
         };
-        let legal = text.len() <= LONGEST && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        legal.then(|| Self { text: Secret::new(text.to_owned()), kind })
+        let legal = text.len() <= LONGEST
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        legal.then(|| Self {
+            text: Secret::new(text.to_owned()),
+            kind,
+        })
     }
 
     /// What the key is for.
@@ -161,7 +170,8 @@ impl Serialize for KeyHash {
 impl<'de> Deserialize<'de> for KeyHash {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a key's hash: 64 hexadecimal digits are"))
+        Self::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom("not a key's hash: 64 hexadecimal digits are"))
     }
 }
 
@@ -260,7 +270,10 @@ impl Scope {
 
     /// The scopes that a new key of this kind has: `inference` alone, or all but it.
     pub fn defaults(kind: KeyKind) -> BTreeSet<Self> {
-        Self::ALL.into_iter().filter(|s| (*s == Self::Inference) == (kind == KeyKind::Inference)).collect()
+        Self::ALL
+            .into_iter()
+            .filter(|s| (*s == Self::Inference) == (kind == KeyKind::Inference))
+            .collect()
     }
 }
 
@@ -271,12 +284,22 @@ pub fn looks_like_a_key(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let is_key = |at: usize| {
         let rest = lower.get(at..).unwrap_or_default();
-        let length = rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')).count();
+        let length = rest
+            .bytes()
+            .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+            .count();
         // Words that a name joins by hyphens, as `desk-lamp-with-usb-c`, have no run as long as a secret's.
         let runs = rest.get(..length).unwrap_or_default().split(['-', '_']);
-        length >= 16 && runs.into_iter().any(|run| run.len() >= 12 && run.bytes().any(|b| b.is_ascii_digit()))
+        length >= 16
+            && runs
+                .into_iter()
+                .any(|run| run.len() >= 12 && run.bytes().any(|b| b.is_ascii_digit()))
     };
-    BEGINNINGS.iter().any(|begin| lower.match_indices(begin).any(|(at, _)| is_key(at + begin.len())))
+    BEGINNINGS.iter().any(|begin| {
+        lower
+            .match_indices(begin)
+            .any(|(at, _)| is_key(at + begin.len()))
+    })
 }
 
 #[cfg(test)]
@@ -292,11 +315,21 @@ mod tests {
 
     #[test]
     fn what_has_not_the_form_of_a_key_is_none() {
-        for text in ["", "sk-proj-x", "Bearer sk-ar-v1-x", "ak", "sk-ar-v1-\n", "sk-ar-ü"] {
+        for text in [
+            "",
+            "sk-proj-x",
+            "Bearer sk-ar-v1-x",
+            "ak",
+            "sk-ar-v1-\n",
+            "sk-ar-ü",
+        ] {
             assert!(ApiKey::parse(text).is_none(), "{text}");
         }
         assert!(ApiKey::parse(&format!("ak_{}", "a".repeat(300))).is_none());
-        assert!(ApiKey::parse("sk-ar-anything").is_some(), "any sk-ar- prefix parses");
+        assert!(
+            ApiKey::parse("sk-ar-anything").is_some(),
+            "any sk-ar- prefix parses"
+        );
     }
 
     #[test]
@@ -308,8 +341,16 @@ mod tests {
 
     #[test]
     fn a_management_key_cannot_send_requests_and_an_inference_key_can_do_nothing_else() {
-        assert_eq!(Scope::defaults(KeyKind::Inference).into_iter().collect::<Vec<_>>(), [Scope::Inference]);
+        assert_eq!(
+            Scope::defaults(KeyKind::Inference)
+                .into_iter()
+                .collect::<Vec<_>>(),
+            [Scope::Inference]
+        );
         assert!(!Scope::defaults(KeyKind::Management).contains(&Scope::Inference));
-        assert_eq!(Scope::defaults(KeyKind::Management).len(), Scope::ALL.len() - 1);
+        assert_eq!(
+            Scope::defaults(KeyKind::Management).len(),
+            Scope::ALL.len() - 1
+        );
     }
 }

@@ -48,7 +48,9 @@ use smallvec::SmallVec;
 
 pub use self::{
     compiled::{CompiledCatalog, CompiledLayers},
-    explain::{Change, Consent, Excluded, Explanation, Position, Reason, Relaxation, Rule, relaxations},
+    explain::{
+        Change, Consent, Excluded, Explanation, Position, Reason, Relaxation, Rule, relaxations,
+    },
     restriction::{Layer, ModelPattern, PriceCaps, ProviderPattern, Restriction},
     settings::{Settings, SettingsPatch},
 };
@@ -79,13 +81,22 @@ type Words = SmallVec<[u64; 2]>;
 
 /// Decides which endpoints of `model` (a place in the catalog's models) a request may be sent to, under the compiled `layers` and
 /// those that came with the request. A model that the catalog does not have has none.
-pub fn evaluate<'a>(layers: &'a CompiledLayers, request: &'a [(Layer, Restriction)], model: usize) -> Decision<'a> {
+pub fn evaluate<'a>(
+    layers: &'a CompiledLayers,
+    request: &'a [(Layer, Restriction)],
+    model: usize,
+) -> Decision<'a> {
     let catalog = layers.catalog();
     let mut bits: Words = layers.allowed(model).into();
     for (_, restriction) in request {
         catalog.restrict(model, restriction, &mut bits);
     }
-    Decision { layers, request, model, bits }
+    Decision {
+        layers,
+        request,
+        model,
+        bits,
+    }
 }
 
 impl<'a> Decision<'a> {
@@ -122,12 +133,17 @@ impl<'a> Decision<'a> {
 
     /// Every rule of every layer that excludes the `nth` endpoint of the model; none where it is eligible.
     pub fn reasons(&self, nth: usize) -> Vec<Reason> {
-        let Some(endpoint) = self.endpoints().get(nth) else { return Vec::new() };
+        let Some(endpoint) = self.endpoints().get(nth) else {
+            return Vec::new();
+        };
         let catalog = self.layers.catalog().catalog();
         let model = catalog.models().get(self.model);
         let layers = self.layers.layers().iter().chain(self.request);
-        let mut reasons: Vec<Reason> =
-            layers.flat_map(|(layer, restriction)| explain::violations(endpoint, model, *layer, restriction)).collect();
+        let mut reasons: Vec<Reason> = layers
+            .flat_map(|(layer, restriction)| {
+                explain::violations(endpoint, model, *layer, restriction)
+            })
+            .collect();
         reasons.sort_by_key(|r| (std::cmp::Reverse(r.layer), r.rule));
         reasons
     }

@@ -80,7 +80,8 @@ pub trait UsageLog: Send + Sync {
     fn fill(&self, record: &Record) -> Filled;
 
     /// Ready when what was filled is as durable as the log is configured to make it.
-    fn poll_durable(&self, filled: &mut Filled, cx: &mut Context<'_>) -> Poll<Result<(), LogError>>;
+    fn poll_durable(&self, filled: &mut Filled, cx: &mut Context<'_>)
+    -> Poll<Result<(), LogError>>;
 
     /// The record with this id, if it is this account's.
     async fn find(&self, account: &AccountId, id: RequestId) -> Result<Option<Record>, LogError>;
@@ -109,8 +110,13 @@ pub struct LogQuery {
 impl LogQuery {
     /// Whether a record is wanted, the limit aside.
     pub fn wants(&self, record: &Record) -> bool {
-        let named =
-            |m: &String| record.model_requested.as_ref() == Some(m) || record.model.as_ref().is_some_and(|model| model.as_str() == m);
+        let named = |m: &String| {
+            record.model_requested.as_ref() == Some(m)
+                || record
+                    .model
+                    .as_ref()
+                    .is_some_and(|model| model.as_str() == m)
+        };
         self.before.is_none_or(|b| record.id < b)
             && self.model.as_ref().is_none_or(named)
             && self.status.is_none_or(|s| record.http_status == s)
@@ -203,7 +209,10 @@ pub struct UpstreamRequest {
 
 impl fmt::Debug for UpstreamRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UpstreamRequest").field("address", &self.address).field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("UpstreamRequest")
+            .field("address", &self.address)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -219,14 +228,19 @@ pub struct UpstreamResponse {
 
 impl fmt::Debug for UpstreamResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UpstreamResponse").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("UpstreamResponse")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
     }
 }
 
 /// A body that is polled: no task, no channel, no future for a chunk. Dropping it ends the transfer.
 pub trait UpstreamBody: Send {
     /// The next bytes, all that are ready together; `None` at the end.
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>>;
+    fn poll_next(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, UpstreamError>>>;
 
     /// The answer is complete: what is left of the body may be read in the background, so that its connection can be used again.
     fn finish(self: Pin<Box<Self>>) {}
@@ -237,7 +251,11 @@ pub trait UpstreamBody: Send {
 pub trait Upstream: Send + Sync {
     /// Sends a request to an endpoint that the policy made eligible, and gives the head of the answer, whatever its status. Dropping
     /// the future ends the attempt.
-    async fn send(&self, to: Eligible<'_>, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError>;
+    async fn send(
+        &self,
+        to: Eligible<'_>,
+        request: UpstreamRequest,
+    ) -> Result<UpstreamResponse, UpstreamError>;
 }
 
 /// A provider that could not be reached, or broke off.

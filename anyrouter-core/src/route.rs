@@ -15,5 +15,8 @@ pub(crate) use self::rules::GATEWAY_MEMBERS;
 pub use self::{
     health::{Health, HealthView, Observation},
     plan::{Candidate, Needs, Plan, Request, explain, plan},
-    preferences::{DataCollection, MaxPrice, Partition, Preferences, ProviderObject, Sort, SortBy, SortEntry, ThresholdEntry, Thresholds},
+    preferences::{
+        DataCollection, MaxPrice, Partition, Preferences, ProviderObject, Sort, SortBy, SortEntry,
+        ThresholdEntry, Thresholds,
+    },
 };

@@ -56,7 +56,10 @@ struct Playing {
 }
 
 impl UpstreamBody for Playing {
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, UpstreamError>>> {
         loop {
             if let Some(wait) = &mut self.wait {
                 std::task::ready!(wait.as_mut().poll(cx));
@@ -64,9 +67,18 @@ impl UpstreamBody for Playing {
             }
             match self.pieces.next() {
                 Some(Piece::Bytes(text)) => return Poll::Ready(Some(Ok(text.into()))),
-                Some(Piece::Wait(after)) => self.wait = Some(anyrouter_core::ports::Clock::timer(&self.clock, after)),
-                Some(Piece::Break) => return Poll::Ready(Some(Err(UpstreamError::Broken("script".to_owned())))),
-                Some(Piece::Hang) => self.wait = Some(anyrouter_core::ports::Clock::timer(&self.clock, Duration::from_secs(1 << 30))),
+                Some(Piece::Wait(after)) => {
+                    self.wait = Some(anyrouter_core::ports::Clock::timer(&self.clock, after))
+                }
+                Some(Piece::Break) => {
+                    return Poll::Ready(Some(Err(UpstreamError::Broken("script".to_owned()))));
+                }
+                Some(Piece::Hang) => {
+                    self.wait = Some(anyrouter_core::ports::Clock::timer(
+                        &self.clock,
+                        Duration::from_secs(1 << 30),
+                    ))
+                }
                 None => return Poll::Ready(None),
             }
         }
@@ -75,19 +87,48 @@ impl UpstreamBody for Playing {
 
 #[async_trait]
 impl Upstream for Puppet {
-    async fn send(&self, to: Eligible<'_>, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+    async fn send(
+        &self,
+        to: Eligible<'_>,
+        request: UpstreamRequest,
+    ) -> Result<UpstreamResponse, UpstreamError> {
         let endpoint = to.endpoint().id.to_string();
         self.script.asked.lock().unwrap().push(endpoint.clone());
         let (status, pieces) = {
             let mut acts = self.script.acts.lock().unwrap();
-            let list = acts.get_mut(&endpoint).unwrap_or_else(|| panic!("no script for {endpoint}"));
-            if list.len() > 1 { list.remove(0) } else { list[0].clone() }
+            let list = acts
+                .get_mut(&endpoint)
+                .unwrap_or_else(|| panic!("no script for {endpoint}"));
+            if list.len() > 1 {
+                list.remove(0)
+            } else {
+                list[0].clone()
+            }
         };
         let mut headers = HeaderMap::new();
-        let stream = serde_json::from_slice::<Value>(&request.body.concat()).unwrap()["stream"] == true && status == 200;
-        headers.insert("content-type", if stream { "text/event-stream" } else { "application/json" }.parse().unwrap());
-        let body = Playing { pieces: pieces.into_iter(), wait: None, clock: self.clock.clone() };
-        Ok(UpstreamResponse { status: StatusCode::from_u16(status).unwrap(), headers, body: Box::pin(body) })
+        let stream = serde_json::from_slice::<Value>(&request.body.concat()).unwrap()["stream"]
+            == true
+            && status == 200;
+        headers.insert(
+            "content-type",
+            if stream {
+                "text/event-stream"
+            } else {
+                "application/json"
+            }
+            .parse()
+            .unwrap(),
+        );
+        let body = Playing {
+            pieces: pieces.into_iter(),
+            wait: None,
+            clock: self.clock.clone(),
+        };
+        Ok(UpstreamResponse {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers,
+            body: Box::pin(body),
+        })
     }
 }
 
@@ -113,21 +154,32 @@ impl Rig {
     /// Two endpoints of `lab/x`, `a` before `b`, and whatever they do.
     fn new(a: Vec<(u16, Vec<Piece>)>, b: Vec<(u16, Vec<Piece>)>) -> Self {
         let terms = json!({"trains_on_paid": false, "retention_days": 0, "zdr": true});
-        let provider =
-            |slug: &str| json!({"slug": slug, "protocol": "openai_chat", "base_url": "http://x", "tier": "paid", "terms": terms});
-        let endpoint =
-            |slug: &str, priority: u32| json!({"provider": slug, "priority": priority, "price": {"prompt": "1", "completion": "1"}});
+        let provider = |slug: &str| json!({"slug": slug, "protocol": "openai_chat", "base_url": "http://x", "tier": "paid", "terms": terms});
+        let endpoint = |slug: &str, priority: u32| json!({"provider": slug, "priority": priority, "price": {"prompt": "1", "completion": "1"}});
         let document = json!({"provider": [provider("a"), provider("b")], "model": [{"id": "lab/x", "endpoint": [endpoint("a", 1), endpoint("b", 2)]}]});
-        let catalog = Catalog::from_documents(&[Document::from_json(&document.to_string()).unwrap()]).unwrap();
-        let world = World::new(Arc::new(CompiledCatalog::new(Arc::new(catalog))), Restriction::default(), 0);
+        let catalog =
+            Catalog::from_documents(&[Document::from_json(&document.to_string()).unwrap()])
+                .unwrap();
+        let world = World::new(
+            Arc::new(CompiledCatalog::new(Arc::new(catalog))),
+            Restriction::default(),
+            0,
+        );
         let clock = ManualClock::new(Timestamp::from_millis(1_800_000_000_000));
         let key = ApiKey::from_random(KeyKind::Inference, [1; 32]);
         let directory = MemoryDirectory::default();
         let mut record = KeyRecord::default();
-        (record.hash, record.account, record.scopes) = (key.hash(), "acc".into(), Scope::defaults(KeyKind::Inference));
+        (record.hash, record.account, record.scopes) = (
+            key.hash(),
+            "acc".into(),
+            Scope::defaults(KeyKind::Inference),
+        );
         directory.put_key(record);
         let script = Arc::new(Script {
-            acts: Mutex::new(HashMap::from([("a/lab-x".to_owned(), a), ("b/lab-x".to_owned(), b)])),
+            acts: Mutex::new(HashMap::from([
+                ("a/lab-x".to_owned(), a),
+                ("b/lab-x".to_owned(), b),
+            ])),
             ..Script::default()
         });
         let log = Arc::new(MemoryLog::default());
@@ -138,16 +190,38 @@ impl Rig {
             directory: Arc::new(directory),
             usage: log.clone(),
             limiter: Arc::new(MemoryLimiter::new(Arc::new(clock.clone()))),
-            credentials: Arc::new(MemoryCredentials::default().with("a", credential()).with("b", credential())),
-            upstream: Arc::new(Puppet { script: script.clone(), clock: clock.clone() }),
+            credentials: Arc::new(
+                MemoryCredentials::default()
+                    .with("a", credential())
+                    .with("b", credential()),
+            ),
+            upstream: Arc::new(Puppet {
+                script: script.clone(),
+                clock: clock.clone(),
+            }),
         };
-        let gateway = Arc::new(Gateway::new(ports, world, Limits::default(), Deadlines::default()));
-        Self { gateway, clock, log, script, key: key.reveal().to_owned() }
+        let gateway = Arc::new(Gateway::new(
+            ports,
+            world,
+            Limits::default(),
+            Deadlines::default(),
+        ));
+        Self {
+            gateway,
+            clock,
+            log,
+            script,
+            key: key.reveal().to_owned(),
+        }
     }
 
     /// Sends a request and moves time on in steps until it is answered.
     fn ask(&self, stream: bool) -> Response<AnswerBody> {
-        let head = Head { key: Some(Secret::new(self.key.clone())), path: "chat/completions", ..Head::default() };
+        let head = Head {
+            key: Some(Secret::new(self.key.clone())),
+            path: "chat/completions",
+            ..Head::default()
+        };
         let body = json!({"model": "lab/x", "stream": stream, "messages": [{"role": "user", "content": "Hello"}]}).to_string();
         let mut answer = std::pin::pin!(self.gateway.chat(head, async |_| Ok(body.into())));
         self.run(|cx| answer.as_mut().poll(cx))
@@ -202,32 +276,60 @@ fn a_hanging_endpoint_is_given_up_after_the_first_byte_deadline_and_another_answ
     let rig = Rig::new(vec![(200, vec![Piece::Hang])], ok_stream());
     let response = rig.ask(true);
     let text = rig.read(response);
-    assert_eq!(text.matches(": waiting").count(), 29, "a comment every 10 s; the thirtieth falls with the deadline");
+    assert_eq!(
+        text.matches(": waiting").count(),
+        29,
+        "a comment every 10 s; the thirtieth falls with the deadline"
+    );
     assert!(text.contains("fine") && text.ends_with("[DONE]\n\n"));
     let record = rig.only_record();
-    let attempts: Vec<(&str, &str)> = record.attempts.iter().map(|a| (a.endpoint.as_str(), &*a.outcome)).collect();
+    let attempts: Vec<(&str, &str)> = record
+        .attempts
+        .iter()
+        .map(|a| (a.endpoint.as_str(), &*a.outcome))
+        .collect();
     assert_eq!(attempts, [("a/lab-x", "timeout"), ("b/lab-x", "ok")]);
     assert_eq!(record.outcome, Outcome::Ok);
 }
 
 #[test]
 fn a_stream_that_trickles_lives_and_one_that_stops_does_not() {
-    let mut trickle: Vec<Piece> = (0..50).flat_map(|_| [chunk("x", None), Piece::Wait(SECOND * 20)]).collect();
+    let mut trickle: Vec<Piece> = (0..50)
+        .flat_map(|_| [chunk("x", None), Piece::Wait(SECOND * 20)])
+        .collect();
     trickle.extend([chunk("", Some("stop")), done()]);
     let rig = Rig::new(vec![(200, trickle)], ok_stream());
-    assert!(rig.read(rig.ask(true)).ends_with("[DONE]\n\n"), "1,000 s in all, but never 120 s without a byte");
+    assert!(
+        rig.read(rig.ask(true)).ends_with("[DONE]\n\n"),
+        "1,000 s in all, but never 120 s without a byte"
+    );
 
-    let rig = Rig::new(vec![(200, vec![chunk("x", None), Piece::Hang])], ok_stream());
+    let rig = Rig::new(
+        vec![(200, vec![chunk("x", None), Piece::Hang])],
+        ok_stream(),
+    );
     let text = rig.read(rig.ask(true));
-    assert!(text.contains("upstream_timeout") && !text.contains("[DONE]"), "{text}");
+    assert!(
+        text.contains("upstream_timeout") && !text.contains("[DONE]"),
+        "{text}"
+    );
     let record = rig.only_record();
-    assert_eq!((record.outcome, record.error_code.as_deref()), (Outcome::UpstreamError, Some("upstream_timeout")));
-    assert_eq!(rig.script.asked.lock().unwrap().len(), 1, "no attempt follows what the client has seen");
+    assert_eq!(
+        (record.outcome, record.error_code.as_deref()),
+        (Outcome::UpstreamError, Some("upstream_timeout"))
+    );
+    assert_eq!(
+        rig.script.asked.lock().unwrap().len(),
+        1,
+        "no attempt follows what the client has seen"
+    );
 }
 
 #[test]
 fn the_whole_deadline_ends_even_a_stream_that_never_stops() {
-    let endless: Vec<Piece> = (0..1000).flat_map(|_| [chunk("x", None), Piece::Wait(SECOND * 5)]).collect();
+    let endless: Vec<Piece> = (0..1000)
+        .flat_map(|_| [chunk("x", None), Piece::Wait(SECOND * 5)])
+        .collect();
     let rig = Rig::new(vec![(200, endless)], ok_stream());
     let text = rig.read(rig.ask(true));
     assert!(!text.contains("[DONE]"), "1,800 s are the most");
@@ -239,13 +341,26 @@ fn a_request_that_is_dropped_anywhere_leaves_one_record() {
     // Dropped after each number of polls, from before the first to after the last.
     for polls in 0..40 {
         let rig = Rig::new(
-            vec![(200, vec![Piece::Wait(SECOND), chunk("12345678", None), Piece::Wait(SECOND), chunk("x", Some("stop")), done()])],
+            vec![(
+                200,
+                vec![
+                    Piece::Wait(SECOND),
+                    chunk("12345678", None),
+                    Piece::Wait(SECOND),
+                    chunk("x", Some("stop")),
+                    done(),
+                ],
+            )],
             ok_stream(),
         );
         let mut cx = Context::from_waker(Waker::noop());
         let mut left = polls;
         {
-            let head = Head { key: Some(Secret::new(rig.key.clone())), path: "chat/completions", ..Head::default() };
+            let head = Head {
+                key: Some(Secret::new(rig.key.clone())),
+                path: "chat/completions",
+                ..Head::default()
+            };
             let body = json!({"model": "lab/x", "stream": true, "messages": []}).to_string();
             let mut answer = std::pin::pin!(rig.gateway.chat(head, async |_| Ok(body.into())));
             let mut response = None;
@@ -266,17 +381,31 @@ fn a_request_that_is_dropped_anywhere_leaves_one_record() {
             }
         }
         if polls == 0 {
-            assert!(rig.log.all().is_empty(), "a request that was never polled was never accepted");
+            assert!(
+                rig.log.all().is_empty(),
+                "a request that was never polled was never accepted"
+            );
             continue;
         }
         let record = rig.only_record();
-        assert!(matches!(record.outcome, Outcome::Cancelled | Outcome::Ok), "after {polls} polls: {:?}", record.outcome);
+        assert!(
+            matches!(record.outcome, Outcome::Cancelled | Outcome::Ok),
+            "after {polls} polls: {:?}",
+            record.outcome
+        );
         if record.outcome == Outcome::Cancelled {
             assert_eq!(record.http_status, 499);
             assert!(
-                rig.gateway
-                    .health()
-                    .begin(rig.gateway.world().catalog.catalog().endpoint("a/lab-x").map(|e| &e.id).unwrap(), rig_now(&rig)),
+                rig.gateway.health().begin(
+                    rig.gateway
+                        .world()
+                        .catalog
+                        .catalog()
+                        .endpoint("a/lab-x")
+                        .map(|e| &e.id)
+                        .unwrap(),
+                    rig_now(&rig)
+                ),
                 "it cools nothing down"
             );
         }
@@ -292,22 +421,38 @@ fn what_an_endpoint_does_decides_who_is_asked_next() {
     let failing = |status: u16| vec![(status, vec![Piece::Bytes("{}".to_owned())])];
     for status in [408, 429, 500, 502, 503, 529, 401, 403, 402, 404] {
         let rig = Rig::new(failing(status), ok_stream());
-        assert!(rig.read(rig.ask(true)).contains("fine"), "{status} is the endpoint's: another is tried");
+        assert!(
+            rig.read(rig.ask(true)).contains("fine"),
+            "{status} is the endpoint's: another is tried"
+        );
         assert_eq!(*rig.script.asked.lock().unwrap(), ["a/lab-x", "b/lab-x"]);
     }
     for status in [400, 413, 415, 422] {
         let rig = Rig::new(failing(status), ok_stream());
         assert_eq!(rig.ask(true).status().as_u16(), status);
-        assert_eq!(*rig.script.asked.lock().unwrap(), ["a/lab-x"], "{status} is the request's: no other is tried");
+        assert_eq!(
+            *rig.script.asked.lock().unwrap(),
+            ["a/lab-x"],
+            "{status} is the request's: no other is tried"
+        );
     }
     let rig = Rig::new(vec![(200, vec![Piece::Break])], ok_stream());
-    assert!(rig.read(rig.ask(true)).contains("fine"), "a connection that breaks before the first event");
+    assert!(
+        rig.read(rig.ask(true)).contains("fine"),
+        "a connection that breaks before the first event"
+    );
 }
 
 #[test]
 fn an_endpoint_that_lies_hangs_or_fails_loses_traffic_and_gets_it_back() {
     let bad = [
-        vec![(200, vec![Piece::Bytes("data: {\"choices\": 7}\n\n".to_owned()), Piece::Break])],
+        vec![(
+            200,
+            vec![
+                Piece::Bytes("data: {\"choices\": 7}\n\n".to_owned()),
+                Piece::Break,
+            ],
+        )],
         vec![(200, vec![Piece::Hang])],
         vec![(500, vec![])],
     ];
@@ -318,16 +463,31 @@ fn an_endpoint_that_lies_hangs_or_fails_loses_traffic_and_gets_it_back() {
             rig.read(rig.ask(true));
         }
         let asked = rig.script.asked.lock().unwrap().clone();
-        assert_eq!(asked.iter().filter(|e| *e == "a/lab-x").count(), 1, "{asked:?}: left alone while it cools down");
+        assert_eq!(
+            asked.iter().filter(|e| *e == "a/lab-x").count(),
+            1,
+            "{asked:?}: left alone while it cools down"
+        );
         rig.clock.advance(SECOND * 2);
         rig.read(rig.ask(true));
-        assert_eq!(rig.script.asked.lock().unwrap().last().unwrap(), "a/lab-x", "and asked again after");
+        assert_eq!(
+            rig.script.asked.lock().unwrap().last().unwrap(),
+            "a/lab-x",
+            "and asked again after"
+        );
     }
 }
 
 #[test]
 fn a_slow_endpoint_loses_traffic_while_it_is_slow_and_is_tried_again_after_a_minute() {
-    let slow = vec![(200, vec![Piece::Wait(SECOND * 20), chunk("slow", Some("stop")), done()])];
+    let slow = vec![(
+        200,
+        vec![
+            Piece::Wait(SECOND * 20),
+            chunk("slow", Some("stop")),
+            done(),
+        ],
+    )];
     let recovered = [slow, ok_stream()].concat();
     let rig = Rig::new(recovered, ok_stream());
     rig.read(rig.ask(true));
@@ -335,8 +495,16 @@ fn a_slow_endpoint_loses_traffic_while_it_is_slow_and_is_tried_again_after_a_min
         rig.read(rig.ask(true));
     }
     let asked = rig.script.asked.lock().unwrap().clone();
-    assert_eq!(asked.iter().filter(|e| *e == "a/lab-x").count(), 1, "{asked:?}: the other is asked while this one is slow");
+    assert_eq!(
+        asked.iter().filter(|e| *e == "a/lab-x").count(),
+        1,
+        "{asked:?}: the other is asked while this one is slow"
+    );
     rig.clock.advance(SECOND * 61);
     rig.read(rig.ask(true));
-    assert_eq!(rig.script.asked.lock().unwrap().last().unwrap(), "a/lab-x", "what was slow a minute ago is tried again");
+    assert_eq!(
+        rig.script.asked.lock().unwrap().last().unwrap(),
+        "a/lab-x",
+        "what was slow a minute ago is tried again"
+    );
 }

@@ -9,15 +9,26 @@ use std::sync::Arc;
 
 use anyrouter_core::{
     catalog::{Catalog, Document, Tier, Usd},
-    policy::{CompiledCatalog, CompiledLayers, Decision, Layer, PriceCaps, Reason, Restriction, Rule, Settings, SettingsPatch, evaluate},
+    policy::{
+        CompiledCatalog, CompiledLayers, Decision, Layer, PriceCaps, Reason, Restriction, Rule,
+        Settings, SettingsPatch, evaluate,
+    },
 };
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 
-const LAYERS: [Layer; 5] = [Layer::Instance, Layer::Organization, Layer::Account, Layer::Key, Layer::Preset];
+const LAYERS: [Layer; 5] = [
+    Layer::Instance,
+    Layer::Organization,
+    Layer::Account,
+    Layer::Key,
+    Layer::Preset,
+];
 
 fn restriction(layer: &Value) -> Restriction {
-    serde_json::from_value::<SettingsPatch>(layer.clone()).unwrap().restriction()
+    serde_json::from_value::<SettingsPatch>(layer.clone())
+        .unwrap()
+        .restriction()
 }
 
 /// A catalog of one model a name, from endpoints as the reference reads them.
@@ -34,21 +45,39 @@ fn catalog(endpoints: &[Value]) -> Arc<CompiledCatalog> {
             None => models.push(json!({"id": e["model"], "endpoint": [own]})),
         }
     }
-    let document = Document::from_json(&json!({"provider": providers, "model": models}).to_string()).unwrap();
-    Arc::new(CompiledCatalog::new(Arc::new(Catalog::from_documents(&[document]).unwrap())))
+    let document =
+        Document::from_json(&json!({"provider": providers, "model": models}).to_string()).unwrap();
+    Arc::new(CompiledCatalog::new(Arc::new(
+        Catalog::from_documents(&[document]).unwrap(),
+    )))
 }
 
 fn layers(catalog: &Arc<CompiledCatalog>, all: &[Value]) -> CompiledLayers {
-    CompiledLayers::new(catalog.clone(), all.iter().zip(LAYERS.iter().cycle()).map(|(l, at)| (*at, restriction(l))).collect())
+    CompiledLayers::new(
+        catalog.clone(),
+        all.iter()
+            .zip(LAYERS.iter().cycle())
+            .map(|(l, at)| (*at, restriction(l)))
+            .collect(),
+    )
 }
 
 /// The tags of what is eligible, over all models.
 fn eligible(catalog: &Arc<CompiledCatalog>, above: &[Value], request: &[Value]) -> Vec<String> {
     let layers = layers(catalog, above);
-    let request: Vec<(Layer, Restriction)> = request.iter().map(|l| (Layer::Request, restriction(l))).collect();
+    let request: Vec<(Layer, Restriction)> = request
+        .iter()
+        .map(|l| (Layer::Request, restriction(l)))
+        .collect();
     let models = 0..catalog.catalog().models().len();
-    let mut out: Vec<String> =
-        models.flat_map(|m| evaluate(&layers, &request, m).eligible().map(|e| e.endpoint().tag.to_string()).collect::<Vec<_>>()).collect();
+    let mut out: Vec<String> = models
+        .flat_map(|m| {
+            evaluate(&layers, &request, m)
+                .eligible()
+                .map(|e| e.endpoint().tag.to_string())
+                .collect::<Vec<_>>()
+        })
+        .collect();
     out.sort();
     out
 }
@@ -69,12 +98,25 @@ fn terms() -> impl Strategy<Value = Value> {
         })
 }
 
-const PROVIDERS: [&str; 6] = ["alpha", "alpha/fast", "beta", "gamma", "delta/eu", "epsilon"];
+const PROVIDERS: [&str; 6] = [
+    "alpha",
+    "alpha/fast",
+    "beta",
+    "gamma",
+    "delta/eu",
+    "epsilon",
+];
 const MODELS: [&str; 3] = ["lab/one", "lab/two", "other/three"];
 
 fn endpoints() -> impl Strategy<Value = Vec<Value>> {
     let price = || maybe(select(vec![json!("0"), json!("0.5")]));
-    let one = (terms(), select(vec!["paid", "free", "unknown"]), price(), price(), select(MODELS.to_vec()));
+    let one = (
+        terms(),
+        select(vec!["paid", "free", "unknown"]),
+        price(),
+        price(),
+        select(MODELS.to_vec()),
+    );
     prop::collection::vec(one, 1..PROVIDERS.len()).prop_map(|all| {
         all.into_iter()
             .zip(PROVIDERS)
@@ -86,10 +128,26 @@ fn endpoints() -> impl Strategy<Value = Vec<Value>> {
 }
 
 fn layer() -> impl Strategy<Value = Value> {
-    let providers =
-        || prop::collection::vec(select(vec!["alpha", "alpha/fast", "beta", "gamma", "delta", "delta/eu"]), 0..4).prop_map(|l| json!(l));
-    let models = || prop::collection::vec(select(vec!["lab/one", "lab/*", "other/three"]), 0..3).prop_map(|l| json!(l));
-    let regions = prop::collection::vec(select(vec!["eu", "us", "jp"]), 0..3).prop_map(|l| json!(l));
+    let providers = || {
+        prop::collection::vec(
+            select(vec![
+                "alpha",
+                "alpha/fast",
+                "beta",
+                "gamma",
+                "delta",
+                "delta/eu",
+            ]),
+            0..4,
+        )
+        .prop_map(|l| json!(l))
+    };
+    let models = || {
+        prop::collection::vec(select(vec!["lab/one", "lab/*", "other/three"]), 0..3)
+            .prop_map(|l| json!(l))
+    };
+    let regions =
+        prop::collection::vec(select(vec!["eu", "us", "jp"]), 0..3).prop_map(|l| json!(l));
     let flags = (maybe(flag()), maybe(flag()), maybe(flag()), maybe(flag()));
     (flags, maybe((0u32..3).prop_map(Value::from)), maybe(regions), maybe(providers()), maybe(providers()), maybe(models()), maybe(models())).prop_map(
         |((paid, free, publication, zdr), retention, regions, block, allow, block_models, allow_models)| {
@@ -187,20 +245,33 @@ proptest! {
 /// A reason is true: its layer alone, with every other layer gone, excludes the endpoint by the rule that it names.
 fn check_reason(decision: &Decision<'_>, nth: usize, reason: &Reason) -> Result<(), TestCaseError> {
     let endpoint = &decision.endpoints()[nth];
-    let known = |value: &Option<String>, unknown: &str| value.clone().unwrap_or_else(|| unknown.to_owned());
+    let known =
+        |value: &Option<String>, unknown: &str| value.clone().unwrap_or_else(|| unknown.to_owned());
     let fact = |name: &str, value: Option<String>| format!("{name} = {}", known(&value, "unknown"));
     let t = &endpoint.terms;
     let expected = match reason.rule {
-        Rule::TrainingPaid => fact("trains_on_paid", t.trains_on_paid.as_ref().map(|f| f.value.to_string())),
-        Rule::TrainingFree => fact("trains_on_free", t.trains_on_free.as_ref().map(|f| f.value.to_string())),
-        Rule::Publication => fact("publishes_free", t.publishes_free.as_ref().map(|f| f.value.to_string())),
+        Rule::TrainingPaid => fact(
+            "trains_on_paid",
+            t.trains_on_paid.as_ref().map(|f| f.value.to_string()),
+        ),
+        Rule::TrainingFree => fact(
+            "trains_on_free",
+            t.trains_on_free.as_ref().map(|f| f.value.to_string()),
+        ),
+        Rule::Publication => fact(
+            "publishes_free",
+            t.publishes_free.as_ref().map(|f| f.value.to_string()),
+        ),
         Rule::Zdr => fact("zdr", t.zdr.as_ref().map(|f| f.value.to_string())),
         Rule::ProviderBlocked | Rule::ProviderNotAllowed => format!("provider = {}", endpoint.tag),
         Rule::ModelBlocked | Rule::ModelNotAllowed => format!("model = {}", endpoint.model),
         _ => reason.fact.clone(),
     };
     prop_assert_eq!(&reason.fact, &expected);
-    prop_assert!(reason.change.is_some(), "every rule of the policy can be lifted");
+    prop_assert!(
+        reason.change.is_some(),
+        "every rule of the policy can be lifted"
+    );
     Ok(())
 }
 
@@ -240,7 +311,11 @@ fn every_small_catalog_agrees_with_the_reference() {
                 .map(|e| e["provider"].as_str().unwrap().to_owned())
                 .collect();
             expected.sort();
-            assert_eq!(eligible(&catalog, &[a.clone()], &[b.clone()]), expected, "{a} and {b}");
+            assert_eq!(
+                eligible(&catalog, &[a.clone()], &[b.clone()]),
+                expected,
+                "{a} and {b}"
+            );
         }
     }
 }
@@ -248,12 +323,31 @@ fn every_small_catalog_agrees_with_the_reference() {
 #[test]
 fn price_caps_exclude_what_is_dearer_and_what_is_unknown() {
     let endpoint = |provider: &str, prompt: Value| json!({"provider": provider, "model": "lab/one", "terms": {}, "tier": "paid", "price": {"prompt": prompt, "completion": "1"}});
-    let catalog = catalog(&[endpoint("cheap", json!("1")), endpoint("dear", json!("2")), endpoint("silent", Value::Null)]);
+    let catalog = catalog(&[
+        endpoint("cheap", json!("1")),
+        endpoint("dear", json!("2")),
+        endpoint("silent", Value::Null),
+    ]);
     let layers = CompiledLayers::new(catalog, Vec::new());
-    let caps = PriceCaps { prompt: Some(Usd::per_token("1").unwrap()), ..PriceCaps::default() };
-    let request = [(Layer::Request, Restriction { max_price: caps, ..Restriction::default() })];
+    let caps = PriceCaps {
+        prompt: Some(Usd::per_token("1").unwrap()),
+        ..PriceCaps::default()
+    };
+    let request = [(
+        Layer::Request,
+        Restriction {
+            max_price: caps,
+            ..Restriction::default()
+        },
+    )];
     let decision = evaluate(&layers, &request, 0);
-    assert_eq!(decision.eligible().map(|e| e.endpoint().tag.to_string()).collect::<Vec<_>>(), ["cheap"]);
+    assert_eq!(
+        decision
+            .eligible()
+            .map(|e| e.endpoint().tag.to_string())
+            .collect::<Vec<_>>(),
+        ["cheap"]
+    );
     assert_eq!(decision.reasons(1)[0].fact, "price.prompt = 2");
     assert_eq!(decision.reasons(2)[0].fact, "price.prompt = unknown");
 }
@@ -263,16 +357,39 @@ fn the_default_account_admits_nothing_that_may_train() {
     let account = serde_json::to_value(Settings::default()).unwrap();
     let of = |provider: &str, tier: &str, terms: Value| json!({"provider": provider, "model": "lab/one", "terms": terms, "tier": tier, "price": {"prompt": "1", "completion": "1"}});
     let catalog = catalog(&[
-        of("paid-clean", "paid", json!({"trains_on_paid": false, "trains_on_free": true})),
-        of("paid-trains", "paid", json!({"trains_on_paid": true, "trains_on_free": false})),
+        of(
+            "paid-clean",
+            "paid",
+            json!({"trains_on_paid": false, "trains_on_free": true}),
+        ),
+        of(
+            "paid-trains",
+            "paid",
+            json!({"trains_on_paid": true, "trains_on_free": false}),
+        ),
         of("paid-silent", "paid", json!({})),
-        of("free-clean", "free", json!({"trains_on_paid": true, "trains_on_free": false})),
-        of("free-publishes", "free", json!({"trains_on_free": false, "publishes_free": true})),
-        of("unknown-mixed", "unknown", json!({"trains_on_paid": false, "trains_on_free": true})),
+        of(
+            "free-clean",
+            "free",
+            json!({"trains_on_paid": true, "trains_on_free": false}),
+        ),
+        of(
+            "free-publishes",
+            "free",
+            json!({"trains_on_free": false, "publishes_free": true}),
+        ),
+        of(
+            "unknown-mixed",
+            "unknown",
+            json!({"trains_on_paid": false, "trains_on_free": true}),
+        ),
     ]);
     let mut layer = account;
     layer.as_object_mut().unwrap().retain(|_, v| !v.is_null());
-    assert_eq!(eligible(&catalog, &[layer], &[]), ["free-clean", "paid-clean"]);
+    assert_eq!(
+        eligible(&catalog, &[layer], &[]),
+        ["free-clean", "paid-clean"]
+    );
 }
 
 mod relaxations {
@@ -308,15 +425,37 @@ mod relaxations {
         let found = relaxations(&excluded(
             &[
                 endpoint("a-trains", "paid", json!({"trains_on_paid": true})),
-                endpoint("google", "unknown", json!({"trains_on_paid": false, "trains_on_free": true})),
+                endpoint(
+                    "google",
+                    "unknown",
+                    json!({"trains_on_paid": false, "trains_on_free": true}),
+                ),
             ],
-            &[json!({}), json!({}), json!({"allow_training_paid": false, "allow_training_free": false, "allow_publication": false})],
+            &[
+                json!({}),
+                json!({}),
+                json!({"allow_training_paid": false, "allow_training_free": false, "allow_publication": false}),
+            ],
             json!({}),
         ));
         assert_eq!(found[0].endpoint.as_str(), "google/lab-one");
-        assert_eq!(found[0].changes, [Change { layer: Layer::Instance, set: "provider.google.tier".to_owned(), to: json!(Tier::Paid) }]);
+        assert_eq!(
+            found[0].changes,
+            [Change {
+                layer: Layer::Instance,
+                set: "provider.google.tier".to_owned(),
+                to: json!(Tier::Paid)
+            }]
+        );
         assert_eq!(found[0].consent, Consent::Operator);
-        assert_eq!(found[1].changes, [Change { layer: Layer::Account, set: "allow_training_paid".to_owned(), to: json!(true) }]);
+        assert_eq!(
+            found[1].changes,
+            [Change {
+                layer: Layer::Account,
+                set: "allow_training_paid".to_owned(),
+                to: json!(true)
+            }]
+        );
         assert_eq!(found[1].consent, Consent::Account);
     }
 
@@ -325,14 +464,24 @@ mod relaxations {
         let found = relaxations(&excluded(
             &[
                 endpoint("both", "paid", json!({"retention_days": 9})),
-                endpoint("far", "paid", json!({"zdr": "default", "retention_days": 9})),
+                endpoint(
+                    "far",
+                    "paid",
+                    json!({"zdr": "default", "retention_days": 9}),
+                ),
                 endpoint("near", "paid", json!({"retention_days": 0})),
             ],
             &[json!({"max_retention_days": 3})],
             json!({"enforce_zdr": true}),
         ));
-        let order: Vec<(&str, usize)> = found.iter().map(|r| (r.endpoint.as_str(), r.changes.len())).collect();
-        assert_eq!(order, [("near/lab-one", 1), ("far/lab-one", 1), ("both/lab-one", 2)]);
+        let order: Vec<(&str, usize)> = found
+            .iter()
+            .map(|r| (r.endpoint.as_str(), r.changes.len()))
+            .collect();
+        assert_eq!(
+            order,
+            [("near/lab-one", 1), ("far/lab-one", 1), ("both/lab-one", 2)]
+        );
         assert_eq!(found[0].changes[0].set, "provider.zdr");
         assert_eq!(found[1].changes[0].set, "privacy.max_retention_days");
     }
@@ -340,7 +489,11 @@ mod relaxations {
     #[test]
     fn the_changes_of_an_entry_do_admit_its_endpoint() {
         // One rule at a time: change the setting as the explanation says, and see the endpoint admitted.
-        let endpoints = [endpoint("x", "paid", json!({"trains_on_paid": true, "retention_days": 9, "zdr": "no", "regions": ["us"]}))];
+        let endpoints = [endpoint(
+            "x",
+            "paid",
+            json!({"trains_on_paid": true, "retention_days": 9, "zdr": "no", "regions": ["us"]}),
+        )];
         for layer in [
             json!({"allow_training_paid": false}),
             json!({"enforce_zdr": true}),
@@ -356,7 +509,11 @@ mod relaxations {
             let change = &found[0].changes[0];
             let mut relaxed = layer.clone();
             relaxed[&change.set] = change.to.clone();
-            assert_eq!(eligible(&catalog(&endpoints), &[relaxed.clone()], &[]), ["x"], "{layer} relaxed to {relaxed}");
+            assert_eq!(
+                eligible(&catalog(&endpoints), &[relaxed.clone()], &[]),
+                ["x"],
+                "{layer} relaxed to {relaxed}"
+            );
         }
     }
 }

@@ -2,7 +2,12 @@
 //!
 //! A seed decides everything. The gate runs a few short ones; `SIMULATION_SEEDS=1,2,3 SIMULATION_REQUESTS=100000 cargo test --release
 //! -p anyrouter-core --test simulation` runs long ones, and a failure prints the seed to run again.
-#![allow(clippy::disallowed_methods, clippy::expect_used, clippy::panic, clippy::unwrap_used)] // a test may read its environment
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used
+)] // a test may read its environment
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -19,7 +24,8 @@ use anyrouter_core::{
     key::{ApiKey, KeyKind, Scope},
     policy::{CompiledCatalog, Eligible, Restriction},
     ports::{
-        Clock, Randomness, Timer, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
+        Clock, Randomness, Timer, Upstream, UpstreamBody, UpstreamError, UpstreamRequest,
+        UpstreamResponse,
         memory::{ManualClock, MemoryCredentials, MemoryDirectory, MemoryLimiter, MemoryLog},
     },
     secret::Secret,
@@ -87,9 +93,14 @@ fn world() -> World {
             json!({"id": id, "endpoint": endpoint})
         })
         .collect();
-    let document = Document::from_json(&json!({"provider": provider, "model": model}).to_string()).unwrap();
+    let document =
+        Document::from_json(&json!({"provider": provider, "model": model}).to_string()).unwrap();
     let catalog = Catalog::from_documents(&[document]).unwrap();
-    World::new(Arc::new(CompiledCatalog::new(Arc::new(catalog))), Restriction::default(), 0)
+    World::new(
+        Arc::new(CompiledCatalog::new(Arc::new(catalog))),
+        Restriction::default(),
+        0,
+    )
 }
 
 /// What a request must not be sent to, by its name.
@@ -121,7 +132,10 @@ struct Playing {
 }
 
 impl UpstreamBody for Playing {
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, UpstreamError>>> {
         loop {
             if let Some(wait) = &mut self.wait {
                 std::task::ready!(wait.as_mut().poll(cx));
@@ -130,7 +144,9 @@ impl UpstreamBody for Playing {
             match self.pieces.next() {
                 Some(Piece::Bytes(text)) => return Poll::Ready(Some(Ok(text.into()))),
                 Some(Piece::Wait(after)) => self.wait = Some(self.clock.timer(after)),
-                Some(Piece::Break) => return Poll::Ready(Some(Err(UpstreamError::Broken("by chance".to_owned())))),
+                Some(Piece::Break) => {
+                    return Poll::Ready(Some(Err(UpstreamError::Broken("by chance".to_owned()))));
+                }
                 None => return Poll::Ready(None),
             }
         }
@@ -143,7 +159,10 @@ fn openai_answer(stream: bool) -> Vec<String> {
         return vec![json!({"id": "u", "choices": [{"index": 0, "message": {"role": "assistant", "content": "good"}, "finish_reason": "stop"}], "usage": usage}).to_string()];
     }
     let chunk = |delta: Value, finish: Value| {
-        format!("data: {}\n\n", json!({"id": "u", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}))
+        format!(
+            "data: {}\n\n",
+            json!({"id": "u", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+        )
     };
     vec![
         chunk(json!({"content": "go"}), Value::Null),
@@ -167,33 +186,61 @@ fn anthropic_answer(stream: bool) -> Vec<String> {
         json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}}),
         json!({"type": "message_stop"}),
     ];
-    events.iter().map(|e| format!("event: {}\ndata: {e}\n\n", e["type"].as_str().unwrap())).collect()
+    events
+        .iter()
+        .map(|e| format!("event: {}\ndata: {e}\n\n", e["type"].as_str().unwrap()))
+        .collect()
 }
 
 #[async_trait]
 impl Upstream for Providers {
-    async fn send(&self, to: Eligible<'_>, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+    async fn send(
+        &self,
+        to: Eligible<'_>,
+        request: UpstreamRequest,
+    ) -> Result<UpstreamResponse, UpstreamError> {
         let endpoint = to.endpoint();
         let (id, now) = (endpoint.id.to_string(), self.clock.now());
-        let body: Value = serde_json::from_slice(&request.body.concat()).expect("what is sent is JSON");
+        let body: Value =
+            serde_json::from_slice(&request.body.concat()).expect("what is sent is JSON");
         let name = body["messages"][0]["content"]
             .as_str()
             .or_else(|| body["messages"][0]["content"][0]["text"].as_str())
             .expect("the request's name");
         let forbidden = self.forbidden.lock().unwrap()[name].clone();
-        assert!(!forbidden.contains(endpoint.provider.as_str()), "{name} was sent to {id}, which it must not be");
+        assert!(
+            !forbidden.contains(endpoint.provider.as_str()),
+            "{name} was sent to {id}, which it must not be"
+        );
         if let Some(until) = self.cooling.lock().unwrap().get(&id) {
-            assert!(now >= *until, "{id} was asked {:?} before its cooldown ends", until.since(now));
+            assert!(
+                now >= *until,
+                "{id} was asked {:?} before its cooldown ends",
+                until.since(now)
+            );
         }
         self.asked.lock().unwrap().push(id.clone());
         let stream = body["stream"] == true;
-        let good = || if request.path.ends_with("messages") { anthropic_answer(stream) } else { openai_answer(stream) };
+        let good = || {
+            if request.path.ends_with("messages") {
+                anthropic_answer(stream)
+            } else {
+                openai_answer(stream)
+            }
+        };
         let pieces = |all: Vec<String>| all.into_iter().map(Piece::Bytes).collect::<Vec<_>>();
         let failed_at_once = |retry_after: u64| {
-            self.cooling.lock().unwrap().insert(id.clone(), now.after(Duration::from_secs(retry_after.max(1))));
+            self.cooling.lock().unwrap().insert(
+                id.clone(),
+                now.after(Duration::from_secs(retry_after.max(1))),
+            );
         };
         let mut headers = HeaderMap::new();
-        let kind = if stream { "text/event-stream" } else { "application/json" };
+        let kind = if stream {
+            "text/event-stream"
+        } else {
+            "application/json"
+        };
         headers.insert("content-type", kind.parse().unwrap());
         let is_faulty = self.chance.below(100) < *self.faults.lock().unwrap();
         let (status, pieces) = match if is_faulty { self.chance.below(10) } else { 99 } {
@@ -210,9 +257,19 @@ impl Upstream for Providers {
                 failed_at_once(seconds);
                 headers.insert("retry-after", seconds.to_string().parse().unwrap());
                 headers.insert("content-type", "application/json".parse().unwrap());
-                (429, pieces(vec![json!({"error": {"type": "rate_limit_error"}}).to_string()]))
+                (
+                    429,
+                    pieces(vec![
+                        json!({"error": {"type": "rate_limit_error"}}).to_string(),
+                    ]),
+                )
             }
-            3 => (400, pieces(vec![json!({"error": {"code": "context_length_exceeded"}}).to_string()])),
+            3 => (
+                400,
+                pieces(vec![
+                    json!({"error": {"code": "context_length_exceeded"}}).to_string(),
+                ]),
+            ),
             4 => (200, vec![Piece::Wait(Duration::from_secs(1 << 20))]),
             5 => {
                 let mut all = pieces(good());
@@ -229,9 +286,18 @@ impl Upstream for Providers {
                 (200, all)
             }
             7 => (200, vec![Piece::Bytes("<html>sorry</html>".to_owned())]),
-            8 => {
-                (200, good().into_iter().flat_map(|p| [Piece::Wait(Duration::from_secs(self.chance.below(40))), Piece::Bytes(p)]).collect())
-            }
+            8 => (
+                200,
+                good()
+                    .into_iter()
+                    .flat_map(|p| {
+                        [
+                            Piece::Wait(Duration::from_secs(self.chance.below(40))),
+                            Piece::Bytes(p),
+                        ]
+                    })
+                    .collect(),
+            ),
             9 => {
                 failed_at_once(1);
                 (401, pieces(vec!["{}".to_owned()]))
@@ -241,14 +307,27 @@ impl Upstream for Providers {
                 good()
                     .into_iter()
                     .flat_map(|p| {
-                        p.bytes().map(|b| b as char).collect::<String>().split_inclusive('d').map(ToOwned::to_owned).collect::<Vec<_>>()
+                        p.bytes()
+                            .map(|b| b as char)
+                            .collect::<String>()
+                            .split_inclusive('d')
+                            .map(ToOwned::to_owned)
+                            .collect::<Vec<_>>()
                     })
                     .map(Piece::Bytes)
                     .collect(),
             ),
         };
-        let body = Playing { pieces: pieces.into_iter(), wait: None, clock: self.clock.clone() };
-        Ok(UpstreamResponse { status: StatusCode::from_u16(status).unwrap(), headers, body: Box::pin(body) })
+        let body = Playing {
+            pieces: pieces.into_iter(),
+            wait: None,
+            clock: self.clock.clone(),
+        };
+        Ok(UpstreamResponse {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers,
+            body: Box::pin(body),
+        })
     }
 }
 
@@ -282,7 +361,9 @@ impl Client {
         let response = self.response.as_mut().unwrap();
         while let Poll::Ready(frame) = Pin::new(response.body_mut()).poll_frame(cx) {
             match frame {
-                Some(frame) => self.read.extend_from_slice(&frame.unwrap().into_data().unwrap()),
+                Some(frame) => self
+                    .read
+                    .extend_from_slice(&frame.unwrap().into_data().unwrap()),
                 None => return true,
             }
         }
@@ -291,8 +372,16 @@ impl Client {
 
     fn seen(&self) -> Option<Seen> {
         let response = self.response.as_ref()?;
-        let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
-        Some(Seen { id, status: response.status().as_u16(), text: String::from_utf8(self.read.clone()).unwrap(), stream: self.stream })
+        let id = response.headers()["x-request-id"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        Some(Seen {
+            id,
+            status: response.status().as_u16(),
+            text: String::from_utf8(self.read.clone()).unwrap(),
+            stream: self.stream,
+        })
     }
 }
 
@@ -308,7 +397,10 @@ struct Simulation {
 
 impl Simulation {
     fn new(seed: u64) -> Self {
-        let (chance, clock) = (Chance::new(seed), ManualClock::new(Timestamp::from_millis(1_800_000_000_000)));
+        let (chance, clock) = (
+            Chance::new(seed),
+            ManualClock::new(Timestamp::from_millis(1_800_000_000_000)),
+        );
         let providers = Providers {
             chance: chance.clone(),
             clock: clock.clone(),
@@ -320,10 +412,18 @@ impl Simulation {
         let key = ApiKey::from_random(KeyKind::Inference, [1; 32]);
         let directory = MemoryDirectory::default();
         let mut record = KeyRecord::default();
-        (record.hash, record.account, record.scopes) = (key.hash(), "acc".into(), Scope::defaults(KeyKind::Inference));
+        (record.hash, record.account, record.scopes) = (
+            key.hash(),
+            "acc".into(),
+            Scope::defaults(KeyKind::Inference),
+        );
         directory.put_key(record);
         let log = Arc::new(MemoryLog::default());
-        let credentials = PROVIDERS.iter().fold(MemoryCredentials::default(), |all, p| all.with(p, Secret::new("k".to_owned())));
+        let credentials = PROVIDERS
+            .iter()
+            .fold(MemoryCredentials::default(), |all, p| {
+                all.with(p, Secret::new("k".to_owned()))
+            });
         let ports = Ports {
             clock: Arc::new(clock.clone()),
             randomness: Arc::new(chance.clone()),
@@ -333,8 +433,21 @@ impl Simulation {
             credentials: Arc::new(credentials),
             upstream: Arc::new(providers.clone()),
         };
-        let gateway = Arc::new(Gateway::new(ports, world(), Limits::default(), Deadlines::default()));
-        Self { gateway, clock, log, chance, providers, key: key.reveal().to_owned(), begun: 0 }
+        let gateway = Arc::new(Gateway::new(
+            ports,
+            world(),
+            Limits::default(),
+            Deadlines::default(),
+        ));
+        Self {
+            gateway,
+            clock,
+            log,
+            chance,
+            providers,
+            key: key.reveal().to_owned(),
+            begun: 0,
+        }
     }
 
     /// A request of a kind that chance decides.
@@ -368,17 +481,39 @@ impl Simulation {
         if self.chance.one_in(20) {
             body["max_tokens"] = json!("many");
         }
-        let mut head = Head { key: Some(Secret::new(self.key.clone())), path: "chat/completions", ..Head::default() };
+        let mut head = Head {
+            key: Some(Secret::new(self.key.clone())),
+            path: "chat/completions",
+            ..Head::default()
+        };
         if self.chance.one_in(10) {
             let pin = PROVIDERS[self.chance.below(6) as usize];
             head.pin = Some(pin.to_owned());
             forbidden.extend(PROVIDERS.iter().filter(|p| **p != pin));
         }
-        self.providers.forbidden.lock().unwrap().insert(name, forbidden);
+        self.providers
+            .forbidden
+            .lock()
+            .unwrap()
+            .insert(name, forbidden);
         let gateway = self.gateway.clone();
-        let answer = Box::pin(async move { gateway.chat(head, async move |_| Ok(body.to_string().into())).await });
-        let patience = if self.chance.one_in(10) { 1 + self.chance.below(6) } else { u64::MAX };
-        Client { stream, answer, response: None, read: Vec::new(), patience }
+        let answer = Box::pin(async move {
+            gateway
+                .chat(head, async move |_| Ok(body.to_string().into()))
+                .await
+        });
+        let patience = if self.chance.one_in(10) {
+            1 + self.chance.below(6)
+        } else {
+            u64::MAX
+        };
+        Client {
+            stream,
+            answer,
+            response: None,
+            read: Vec::new(),
+            patience,
+        }
     }
 
     /// Runs `count` requests, a few at a time, and gives what the clients saw.
@@ -403,7 +538,8 @@ impl Simulation {
                     n += 1;
                 }
             }
-            self.clock.advance(Duration::from_millis(self.chance.below(3000)));
+            self.clock
+                .advance(Duration::from_millis(self.chance.below(3000)));
         }
         (seen, gone)
     }
@@ -415,29 +551,62 @@ fn laws(seed: u64, requests: u64) {
     let all = simulation.log.all();
     assert!(simulation.log.open().is_empty(), "no slot stays taken");
     let records: BTreeMap<String, _> = all.iter().map(|r| (r.id.to_string(), r)).collect();
-    assert_eq!(records.len() as u64, requests, "one record for each request");
+    assert_eq!(
+        records.len() as u64,
+        requests,
+        "one record for each request"
+    );
     assert_eq!(seen.len() as u64 + gone, requests);
     let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
     for s in &seen {
-        let record = records.get(&s.id).unwrap_or_else(|| panic!("{} has no record", s.id));
+        let record = records
+            .get(&s.id)
+            .unwrap_or_else(|| panic!("{} has no record", s.id));
         *outcomes.entry(format!("{:?}", record.outcome)).or_default() += 1;
-        let (has_error, is_done) = (s.text.contains("\"error\":{"), s.text.ends_with("data: [DONE]\n\n"));
+        let (has_error, is_done) = (
+            s.text.contains("\"error\":{"),
+            s.text.ends_with("data: [DONE]\n\n"),
+        );
         match (s.stream, s.status) {
             (true, 200) => {
-                assert!(has_error != is_done, "a stream ends with an error or is done: {}", s.text);
+                assert!(
+                    has_error != is_done,
+                    "a stream ends with an error or is done: {}",
+                    s.text
+                );
                 assert_eq!(record.outcome == Outcome::Ok, is_done, "{}", s.text);
                 if has_error {
                     let after = s.text.split("\"error\":{").nth(1).unwrap_or_default();
-                    assert!(!after.contains("data: "), "nothing follows an error: {}", s.text);
+                    assert!(
+                        !after.contains("data: "),
+                        "nothing follows an error: {}",
+                        s.text
+                    );
                 } else {
-                    let events = s.text.split("\n\n").filter_map(|e| serde_json::from_str::<Value>(e.strip_prefix("data: ")?).ok());
-                    let said: String = events.filter_map(|e| Some(e["choices"][0]["delta"]["content"].as_str()?.to_owned())).collect();
-                    assert_eq!(said, "good", "an answer is one provider's, and whole: {}", s.text);
+                    let events = s.text.split("\n\n").filter_map(|e| {
+                        serde_json::from_str::<Value>(e.strip_prefix("data: ")?).ok()
+                    });
+                    let said: String = events
+                        .filter_map(|e| {
+                            Some(e["choices"][0]["delta"]["content"].as_str()?.to_owned())
+                        })
+                        .collect();
+                    assert_eq!(
+                        said, "good",
+                        "an answer is one provider's, and whole: {}",
+                        s.text
+                    );
                 }
             }
             (_, 200) => {
                 let answer: Value = serde_json::from_str(&s.text).unwrap();
-                assert_eq!((answer["choices"][0]["message"]["content"].as_str(), record.outcome), (Some("good"), Outcome::Ok));
+                assert_eq!(
+                    (
+                        answer["choices"][0]["message"]["content"].as_str(),
+                        record.outcome
+                    ),
+                    (Some("good"), Outcome::Ok)
+                );
             }
             (_, status) => {
                 let answer: Value = serde_json::from_str(&s.text).unwrap();
@@ -448,10 +617,18 @@ fn laws(seed: u64, requests: u64) {
         }
         assert!(record.attempts.len() <= Limits::default().attempts);
         let good = record.attempts.iter().filter(|a| a.outcome == "ok").count();
-        assert_eq!(good, usize::from(record.outcome == Outcome::Ok), "{:?}", record.attempts);
+        assert_eq!(
+            good,
+            usize::from(record.outcome == Outcome::Ok),
+            "{:?}",
+            record.attempts
+        );
     }
     let ok = outcomes.get("Ok").copied().unwrap_or(0);
-    assert!(ok * 10 > seen.len() * 4 && ok < seen.len(), "some succeed and some do not: {outcomes:?}");
+    assert!(
+        ok * 10 > seen.len() * 4 && ok < seen.len(),
+        "some succeed and some do not: {outcomes:?}"
+    );
 
     // The faults end; after the longest cooldown everything is as on the first day.
     *simulation.providers.faults.lock().unwrap() = 0;
@@ -461,15 +638,26 @@ fn laws(seed: u64, requests: u64) {
     }
     let world = simulation.gateway.world();
     for endpoint in world.catalog.catalog().endpoints() {
-        assert_eq!(simulation.gateway.health().cooldown(&endpoint.id, simulation.clock.now()), None, "{} came back", endpoint.id);
+        assert_eq!(
+            simulation
+                .gateway
+                .health()
+                .cooldown(&endpoint.id, simulation.clock.now()),
+            None,
+            "{} came back",
+            endpoint.id
+        );
     }
     assert!(!simulation.providers.asked.lock().unwrap().is_empty());
 }
 
 #[test]
 fn the_laws_hold_whatever_providers_and_clients_do() {
-    let number = |name: &str, otherwise: &str| std::env::var(name).unwrap_or_else(|_| otherwise.to_owned());
-    let requests: u64 = number("SIMULATION_REQUESTS", "1500").parse().expect("SIMULATION_REQUESTS is a number");
+    let number =
+        |name: &str, otherwise: &str| std::env::var(name).unwrap_or_else(|_| otherwise.to_owned());
+    let requests: u64 = number("SIMULATION_REQUESTS", "1500")
+        .parse()
+        .expect("SIMULATION_REQUESTS is a number");
     for seed in number("SIMULATION_SEEDS", "1,2,3,4").split(',') {
         let seed: u64 = seed.trim().parse().expect("SIMULATION_SEEDS are numbers");
         let run = std::panic::catch_unwind(|| laws(seed, requests));

@@ -3,7 +3,12 @@
 //! A transcript is `NAME.PROTOCOL.KIND.upstream`, what the provider sends, and `NAME.PROTOCOL.KIND.client`, what the client gets. After a
 //! change that is meant, `UPDATE_GOLDEN=1 cargo test -p anyrouter-core --features gateway --test wire` writes the latter anew; `git diff`
 //! shows the difference.
-#![allow(clippy::disallowed_methods, clippy::expect_used, clippy::panic, clippy::unwrap_used)] // transcripts are files
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used
+)] // transcripts are files
 
 use std::{fs, path::PathBuf, sync::Arc};
 
@@ -23,7 +28,10 @@ use serde_json::{Value, json};
 
 fn names(include_usage: bool) -> Box<AnswerNames> {
     let mut prices = Prices::default();
-    (prices.prompt, prices.completion) = (Some(Usd::per_token("1").unwrap()), Some(Usd::per_token("2").unwrap()));
+    (prices.prompt, prices.completion) = (
+        Some(Usd::per_token("1").unwrap()),
+        Some(Usd::per_token("2").unwrap()),
+    );
     Box::new(AnswerNames {
         id: RequestId::parse("req_000000000000000000000000").unwrap(),
         model: "lab/x".into(),
@@ -43,7 +51,8 @@ fn names(include_usage: bool) -> Box<AnswerNames> {
 
 /// Events of an Anthropic stream that begins well and goes on like this.
 fn anthropic(events: &[&str]) -> (String, Option<AnswerFault>) {
-    let mut text = String::from("data: {\"type\":\"message_start\",\"message\":{\"id\":\"m\"}}\n\n");
+    let mut text =
+        String::from("data: {\"type\":\"message_start\",\"message\":{\"id\":\"m\"}}\n\n");
     for e in events {
         text.push_str(&format!("data: {e}\n\n"));
     }
@@ -52,11 +61,18 @@ fn anthropic(events: &[&str]) -> (String, Option<AnswerFault>) {
 
 #[test]
 fn what_should_be_a_string_and_is_none_does_not_get_through_a_translation() {
-    let start = r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+    let start =
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
     let lines = "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":{\"x\":\ndata: 1}}}";
     let (seen, fault) = anthropic(&[start, lines]);
-    assert_eq!(fault, Some(AnswerFault::NotTheProtocol("an Anthropic stream")));
-    assert!(seen.split_terminator("\n\n").all(|e| !e.contains('\n')), "each event is one line: {seen}");
+    assert_eq!(
+        fault,
+        Some(AnswerFault::NotTheProtocol("an Anthropic stream"))
+    );
+    assert!(
+        seen.split_terminator("\n\n").all(|e| !e.contains('\n')),
+        "each event is one line: {seen}"
+    );
 }
 
 #[test]
@@ -69,18 +85,27 @@ fn after_the_reason_nothing_more_of_the_answer_comes() {
         r#"{"type":"message_stop"}"#,
     ]);
     assert_eq!(fault, None);
-    let after = seen.split("\"finish_reason\":\"tool_calls\"").nth(1).unwrap();
-    assert!(!after.contains("tool_calls") || after.contains("finishReason"), "{after}");
+    let after = seen
+        .split("\"finish_reason\":\"tool_calls\"")
+        .nth(1)
+        .unwrap();
+    assert!(
+        !after.contains("tool_calls") || after.contains("finishReason"),
+        "{after}"
+    );
     assert!(!after.contains("\"arguments\""), "{after}");
 }
 
 #[test]
 fn the_arguments_of_a_call_are_whole_however_a_provider_writes_them() {
     let start = |input: &str| {
-        format!(r#"{{"type":"content_block_start","index":0,"content_block":{{"type":"tool_use","id":"c","name":"f","input":{input}}}}}"#)
+        format!(
+            r#"{{"type":"content_block_start","index":0,"content_block":{{"type":"tool_use","id":"c","name":"f","input":{input}}}}}"#
+        )
     };
     let delta = r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{\"a\":1}"}}"#;
-    let untyped = r#"{"type":"content_block_delta","index":0,"delta":{"partial_json":"{\"a\":1}"}}"#;
+    let untyped =
+        r#"{"type":"content_block_delta","index":0,"delta":{"partial_json":"{\"a\":1}"}}"#;
     let stop = r#"{"type":"content_block_stop","index":0}"#;
     let end = r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"}}"#;
     for (events, expected) in [
@@ -96,8 +121,12 @@ fn the_arguments_of_a_call_are_whole_however_a_provider_writes_them() {
     ] {
         let (seen, fault) = anthropic(&events);
         assert_eq!(fault, None, "{events:?}");
-        let chunks = seen.split_terminator("\n\n").filter_map(|e| serde_json::from_str::<Value>(e.strip_prefix("data: ")?).ok());
-        let said: Vec<Value> = chunks.map(|c| c["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"].clone()).collect();
+        let chunks = seen
+            .split_terminator("\n\n")
+            .filter_map(|e| serde_json::from_str::<Value>(e.strip_prefix("data: ")?).ok());
+        let said: Vec<Value> = chunks
+            .map(|c| c["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"].clone())
+            .collect();
         let arguments: String = said.iter().filter_map(Value::as_str).collect();
         assert_eq!(arguments, expected, "{events:?}");
     }
@@ -112,8 +141,14 @@ fn thoughts_that_a_block_begins_with_are_not_lost() {
         r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"}}"#,
     ]);
     assert_eq!(fault, None);
-    assert!(seen.contains(r#""reasoning":"hm""#) && seen.contains(r#""signature":"sig""#), "{seen}");
-    assert!(seen.contains(r#""id":"call_000000000000000000000000_0""#), "a call without an id gets one: {seen}");
+    assert!(
+        seen.contains(r#""reasoning":"hm""#) && seen.contains(r#""signature":"sig""#),
+        "{seen}"
+    );
+    assert!(
+        seen.contains(r#""id":"call_000000000000000000000000_0""#),
+        "a call without an id gets one: {seen}"
+    );
 }
 
 /// What a client sees of a stream whose bytes come in these pieces: the bytes, the end included, or those before a fault.
@@ -141,16 +176,25 @@ fn stream(protocol: Protocol, pieces: &[&[u8]]) -> (String, Option<AnswerFault>)
 }
 
 fn protocol(name: &str) -> Protocol {
-    if name.contains(".anthropic.") { Protocol::AnthropicMessages } else { Protocol::OpenaiChat }
+    if name.contains(".anthropic.") {
+        Protocol::AnthropicMessages
+    } else {
+        Protocol::OpenaiChat
+    }
 }
 
 /// Every transcript: its name and the provider's bytes.
 fn transcripts() -> Vec<(PathBuf, Vec<u8>)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/wire");
-    let mut all: Vec<PathBuf> =
-        fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "upstream")).collect();
+    let mut all: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "upstream"))
+        .collect();
     all.sort();
-    all.into_iter().map(|p| (p.clone(), fs::read(p).unwrap())).collect()
+    all.into_iter()
+        .map(|p| (p.clone(), fs::read(p).unwrap()))
+        .collect()
 }
 
 #[test]
@@ -172,13 +216,20 @@ fn golden_transcripts() {
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             fs::write(&golden, &seen).unwrap();
         }
-        assert_eq!(seen, fs::read_to_string(&golden).unwrap_or_default(), "{name}: UPDATE_GOLDEN=1 writes it anew");
+        assert_eq!(
+            seen,
+            fs::read_to_string(&golden).unwrap_or_default(),
+            "{name}: UPDATE_GOLDEN=1 writes it anew"
+        );
     }
 }
 
 #[test]
 fn no_single_split_of_any_transcript_changes_what_a_client_sees() {
-    for (path, bytes) in transcripts().into_iter().filter(|(p, _)| p.to_str().unwrap().contains(".stream.")) {
+    for (path, bytes) in transcripts()
+        .into_iter()
+        .filter(|(p, _)| p.to_str().unwrap().contains(".stream."))
+    {
         let protocol = protocol(path.to_str().unwrap());
         let whole = stream(protocol, &[&bytes]);
         for at in 0..=bytes.len() {
@@ -200,7 +251,8 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 16, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            prop::collection::btree_map("[a-z\"\\\\é]{1,6}", inner, 0..3).prop_map(Value::from_iter)
+            prop::collection::btree_map("[a-z\"\\\\é]{1,6}", inner, 0..3)
+                .prop_map(Value::from_iter)
         ]
     })
 }

@@ -44,7 +44,8 @@ fn routes() -> Routes {
     use Access::{AnyKey, Anyone, Scopes};
     let (get, post, patch, delete) = (&Method::GET, &Method::POST, &Method::PATCH, &Method::DELETE);
     let of_models = |id, access, about| Operation::new(id, access, about).query::<models::Narrow>();
-    let of_key = |id, access, about| Operation::new(id, access, about).answers::<Data<keys::Key>>(200);
+    let of_key =
+        |id, access, about| Operation::new(id, access, about).answers::<Data<keys::Key>>(200);
     let of_record = |id, about| Operation::new(id, Scopes("inference or read:analytics"), about);
     let read_keys = Scopes("read:llm-keys or read:management-keys, after the key's type");
     let write_keys = Scopes("write:llm-keys or write:management-keys, after the key's type");
@@ -207,7 +208,10 @@ fn routes() -> Routes {
 pub(crate) fn router(server: Arc<Server>) -> Router {
     let (api, description) = routes().build();
     let api = api
-        .route("/openapi.json", get(move || std::future::ready(openapi::document(description.clone()))))
+        .route(
+            "/openapi.json",
+            get(move || std::future::ready(openapi::document(description.clone()))),
+        )
         .method_not_allowed_fallback(wrong_method)
         .fallback(not_found);
     Router::new()
@@ -232,20 +236,29 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
 
 /// Metrics alone, for the listener that they have of their own.
 pub(crate) fn metrics_router(server: Arc<Server>) -> Router {
-    Router::new().route("/metrics", get(status::metrics_alone)).with_state(server)
+    Router::new()
+        .route("/metrics", get(status::metrics_alone))
+        .with_state(server)
 }
 
 /// Gives each answer its request id, and answers what browsers ask first.
 async fn named(State(server): Shared, request: Request, next: Next) -> Response {
     let id = server.gateway.request_id();
-    let mut response = if request.method() == Method::OPTIONS { preflight() } else { next.run(request).await };
+    let mut response = if request.method() == Method::OPTIONS {
+        preflight()
+    } else {
+        next.run(request).await
+    };
     if let Some(error) = response.extensions_mut().remove::<Error>() {
         if matches!(error.0.status, 401 | 403 | 503) {
             server.observer.refused(error.0.status);
         }
         response = render(&error.0, &id.to_string());
     }
-    let is_text = response.headers().get(header::CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"text/plain"));
+    let is_text = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|t| t.as_bytes().starts_with(b"text/plain"));
     if is_text && matches!(response.status().as_u16(), 400 | 422) {
         // A path or a query that the router could not read.
         let error = ApiError::new(
@@ -273,7 +286,12 @@ impl From<ApiError> for Error {
 
 impl From<crate::storage::StorageError> for Error {
     fn from(_: crate::storage::StorageError) -> Self {
-        ApiError::new(503, "storage_unavailable", "storage cannot be used now; /readyz says why; try again later").into()
+        ApiError::new(
+            503,
+            "storage_unavailable",
+            "storage cannot be used now; /readyz says why; try again later",
+        )
+        .into()
     }
 }
 
@@ -287,13 +305,19 @@ impl IntoResponse for Error {
 
 pub(crate) fn render(error: &ApiError, id: &str) -> Response {
     let mut response = Response::new(Body::from(error.to_openai(id).to_string()));
-    *response.status_mut() = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    *response.status_mut() =
+        StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     if let Ok(value) = HeaderValue::try_from(id) {
         response.headers_mut().insert("x-request-id", value);
     }
     if let Some(seconds) = error.retry_after {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
@@ -306,50 +330,108 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Answer {
 }
 
 pub(crate) fn json_with(status: StatusCode, value: &impl serde::Serialize) -> Answer {
-    let body = serde_json::to_vec(value).map_err(|_| ApiError::new(500, "internal_error", "the answer cannot be written"))?;
+    let body = serde_json::to_vec(value)
+        .map_err(|_| ApiError::new(500, "internal_error", "the answer cannot be written"))?;
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     Ok(response)
 }
 
 /// Who calls, if the key is good and has one of `scopes`; with none given, any good key will do.
-pub(crate) async fn caller(server: &Server, headers: &HeaderMap, ip: ClientIp, scopes: &[Scope]) -> Result<Arc<Caller>, Error> {
-    let who = authenticate(server.gateway.ports(), &head(headers, ip.0, ""), server.clock().now()).await?;
-    Ok(if scopes.is_empty() { who.caller() } else { who.with_any(scopes)? })
+pub(crate) async fn caller(
+    server: &Server,
+    headers: &HeaderMap,
+    ip: ClientIp,
+    scopes: &[Scope],
+) -> Result<Arc<Caller>, Error> {
+    let who = authenticate(
+        server.gateway.ports(),
+        &head(headers, ip.0, ""),
+        server.clock().now(),
+    )
+    .await?;
+    Ok(if scopes.is_empty() {
+        who.caller()
+    } else {
+        who.with_any(scopes)?
+    })
 }
 
 /// Reads a JSON body as `T`; an error names the member.
-pub(crate) async fn body<T: serde::de::DeserializeOwned>(server: &Server, headers: &HeaderMap, body: Body) -> Result<T, Error> {
+pub(crate) async fn body<T: serde::de::DeserializeOwned>(
+    server: &Server,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, Error> {
     let bytes = read_body(server, headers, body).await?;
-    let value: Value = serde_json::from_slice(&bytes)
-        .map_err(|e| ApiError::new(400, "invalid_json", format!("the body is not JSON: line {}, column {}", e.line(), e.column())))?;
+    let value: Value = serde_json::from_slice(&bytes).map_err(|e| {
+        ApiError::new(
+            400,
+            "invalid_json",
+            format!(
+                "the body is not JSON: line {}, column {}",
+                e.line(),
+                e.column()
+            ),
+        )
+    })?;
     serde_path_to_error::deserialize(&value).map_err(|e| {
         let (path, text) = (e.path().to_string(), e.inner().to_string());
         // Of a member that is missing or not known, the path is the object that should have it or has it.
-        let named = text.split('`').nth(1).filter(|_| text.starts_with("missing field") || text.starts_with("unknown field"));
+        let named = text
+            .split('`')
+            .nth(1)
+            .filter(|_| text.starts_with("missing field") || text.starts_with("unknown field"));
         let param = match (path.as_str(), named) {
             (".", Some(name)) => Some(name.to_owned()),
             (".", None) => None,
             (path, Some(name)) if !path.ends_with(name) => Some(format!("{path}.{name}")),
             (path, _) => Some(path.to_owned()),
         };
-        let place = param.as_ref().map(|p| format!("`{p}`: ")).unwrap_or_default();
-        let mut error =
-            ApiError::new(400, "invalid_parameter", format!("the body has a member that is wrong: {place}{}", without_values(&text)));
+        let place = param
+            .as_ref()
+            .map(|p| format!("`{p}`: "))
+            .unwrap_or_default();
+        let mut error = ApiError::new(
+            400,
+            "invalid_parameter",
+            format!(
+                "the body has a member that is wrong: {place}{}",
+                without_values(&text)
+            ),
+        );
         error.param = param;
         error.into()
     })
 }
 
 async fn not_found() -> Answer {
-    Err(ApiError::new(404, "not_found", "there is nothing at this address; /api/v1/models is a place to begin").into())
+    Err(ApiError::new(
+        404,
+        "not_found",
+        "there is nothing at this address; /api/v1/models is a place to begin",
+    )
+    .into())
 }
 
 async fn wrong_method() -> Answer {
-    Err(ApiError::new(405, "method_not_allowed", "this address takes another method").into())
+    Err(ApiError::new(
+        405,
+        "method_not_allowed",
+        "this address takes another method",
+    )
+    .into())
 }
 
 async fn gone() -> Answer {
-    Err(ApiError::new(410, "endpoint_gone", "images are not made here; the operator has not turned it on").into())
+    Err(ApiError::new(
+        410,
+        "endpoint_gone",
+        "images are not made here; the operator has not turned it on",
+    )
+    .into())
 }

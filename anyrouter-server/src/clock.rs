@@ -25,7 +25,10 @@ pub struct SystemClock {
 impl SystemClock {
     /// A clock that starts now.
     pub fn new() -> Self {
-        Self { started: Instant::now(), base: AtomicU64::new(time_of_day()) }
+        Self {
+            started: Instant::now(),
+            base: AtomicU64::new(time_of_day()),
+        }
     }
 
     /// Follows the time of day where it has run ahead.
@@ -44,7 +47,9 @@ impl Default for SystemClock {
 }
 
 fn time_of_day() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
@@ -89,6 +94,8 @@ impl Randomness for SystemRandomness {
 /// 256 bits for a key, from the operating system.
 pub fn key_bits() -> std::io::Result<[u8; 32]> {
     let mut bits = [0; 32];
-    rand::rngs::OsRng.try_fill_bytes(&mut bits).map_err(std::io::Error::other)?;
+    rand::rngs::OsRng
+        .try_fill_bytes(&mut bits)
+        .map_err(std::io::Error::other)?;
     Ok(bits)
 }

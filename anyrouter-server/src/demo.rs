@@ -23,18 +23,32 @@ pub(crate) fn answer(body: &[u8]) -> UpstreamResponse {
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let stream = request["stream"] == true;
     let answer = Answer::to(&request);
-    let body: Pin<Box<dyn UpstreamBody>> =
-        if stream { Box::pin(Events::new(answer)) } else { Box::pin(Whole(Some(answer.whole().to_string().into()))) };
+    let body: Pin<Box<dyn UpstreamBody>> = if stream {
+        Box::pin(Events::new(answer))
+    } else {
+        Box::pin(Whole(Some(answer.whole().to_string().into())))
+    };
     let mut headers = HeaderMap::new();
-    let kind = if stream { "text/event-stream" } else { "application/json" };
+    let kind = if stream {
+        "text/event-stream"
+    } else {
+        "application/json"
+    };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    UpstreamResponse { status: StatusCode::OK, headers, body }
+    UpstreamResponse {
+        status: StatusCode::OK,
+        headers,
+        body,
+    }
 }
 
 struct Whole(Option<Bytes>);
 
 impl UpstreamBody for Whole {
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, UpstreamError>>> {
         Poll::Ready(self.0.take().map(Ok))
     }
 }
@@ -60,7 +74,10 @@ enum Step {
 
 impl Events {
     fn new(answer: Answer) -> Self {
-        Self { answer, step: Step::Role }
+        Self {
+            answer,
+            step: Step::Role,
+        }
     }
 
     fn event(&mut self) -> Option<Bytes> {
@@ -69,16 +86,30 @@ impl Events {
             let (created, model) = (answer.created, &answer.model);
             json!({"id": "chatcmpl-demo", "object": "chat.completion.chunk", "created": created, "model": model, "choices": choices})
         };
-        let delta = |delta: Value, finish: Value| chunk(json!([{"index": 0, "delta": delta, "finish_reason": finish}]));
+        let delta = |delta: Value, finish: Value| {
+            chunk(json!([{"index": 0, "delta": delta, "finish_reason": finish}]))
+        };
         let (event, next) = loop {
             match *step {
-                Step::Role => break (delta(json!({"role": "assistant", "content": ""}), Value::Null), Step::Text(0)),
+                Step::Role => {
+                    break (
+                        delta(json!({"role": "assistant", "content": ""}), Value::Null),
+                        Step::Text(0),
+                    );
+                }
                 Step::Text(at) => {
-                    let Some(word) = answer.text.get(at..).and_then(|rest| rest.split_inclusive(' ').next()) else {
+                    let Some(word) = answer
+                        .text
+                        .get(at..)
+                        .and_then(|rest| rest.split_inclusive(' ').next())
+                    else {
                         *step = Step::Call;
                         continue;
                     };
-                    break (delta(json!({"content": word}), Value::Null), Step::Text(at + word.len()));
+                    break (
+                        delta(json!({"content": word}), Value::Null),
+                        Step::Text(at + word.len()),
+                    );
                 }
                 Step::Call => {
                     let Some((name, _)) = &answer.call else {
@@ -86,16 +117,25 @@ impl Events {
                         continue;
                     };
                     let head = json!({"index": 0, "id": "call_demo_1", "type": "function", "function": {"name": name, "arguments": ""}});
-                    break (delta(json!({"tool_calls": [head]}), Value::Null), Step::Arguments(0));
+                    break (
+                        delta(json!({"tool_calls": [head]}), Value::Null),
+                        Step::Arguments(0),
+                    );
                 }
                 Step::Arguments(at) => {
                     let arguments = answer.call.as_ref().map_or("", |(_, arguments)| arguments);
-                    let Some(piece) = arguments.get(at..).and_then(|rest| rest.split_inclusive(',').next()) else {
+                    let Some(piece) = arguments
+                        .get(at..)
+                        .and_then(|rest| rest.split_inclusive(',').next())
+                    else {
                         *step = Step::Finish;
                         continue;
                     };
                     let call = json!([{"index": 0, "function": {"arguments": piece}}]);
-                    break (delta(json!({"tool_calls": call}), Value::Null), Step::Arguments(at + piece.len()));
+                    break (
+                        delta(json!({"tool_calls": call}), Value::Null),
+                        Step::Arguments(at + piece.len()),
+                    );
                 }
                 Step::Finish => break (delta(json!({}), json!(answer.finish())), Step::Usage),
                 Step::Usage => {
@@ -116,7 +156,10 @@ impl Events {
 }
 
 impl UpstreamBody for Events {
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, UpstreamError>>> {
         Poll::Ready(self.event().map(Ok))
     }
 }
@@ -136,26 +179,56 @@ impl Answer {
         let empty = Vec::new();
         let messages = request["messages"].as_array().unwrap_or(&empty);
         let model = request["model"].as_str().unwrap_or("echo").to_owned();
-        let last = messages.last().map(|m| m["role"].as_str().unwrap_or_default());
-        let tool = request["tools"].get(0).and_then(|t| t["function"]["name"].as_str());
+        let last = messages
+            .last()
+            .map(|m| m["role"].as_str().unwrap_or_default());
+        let tool = request["tools"]
+            .get(0)
+            .and_then(|t| t["function"]["name"].as_str());
         let story = model.ends_with("story");
-        let call =
-            tool.filter(|_| story && last != Some("tool")).map(|name| (name.to_owned(), arguments(&request["tools"][0]).to_string()));
+        let call = tool
+            .filter(|_| story && last != Some("tool"))
+            .map(|name| (name.to_owned(), arguments(&request["tools"][0]).to_string()));
         let text = match (&call, story) {
             (Some(_), _) => String::new(),
             (None, true) => STORY.to_owned(),
-            (None, false) => echo(messages.iter().rev().find(|m| m["role"] == "user").map(|m| text_of(&m["content"])).unwrap_or_default()),
+            (None, false) => echo(
+                messages
+                    .iter()
+                    .rev()
+                    .find(|m| m["role"] == "user")
+                    .map(|m| text_of(&m["content"]))
+                    .unwrap_or_default(),
+            ),
         };
         let words = |t: &str| t.split_whitespace().count().max(1);
-        let prompt: usize = messages.iter().map(|m| words(&text_of(&m["content"]))).sum();
-        let completion = call.as_ref().map_or(words(&text), |(_, arguments)| words(arguments));
+        let prompt: usize = messages
+            .iter()
+            .map(|m| words(&text_of(&m["content"])))
+            .sum();
+        let completion = call
+            .as_ref()
+            .map_or(words(&text), |(_, arguments)| words(arguments));
         let usage = json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion});
-        let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        Self { model, text, call, usage, created }
+        let created = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        Self {
+            model,
+            text,
+            call,
+            usage,
+            created,
+        }
     }
 
     fn finish(&self) -> &'static str {
-        if self.call.is_some() { "tool_calls" } else { "stop" }
+        if self.call.is_some() {
+            "tool_calls"
+        } else {
+            "stop"
+        }
     }
 
     fn whole(&self) -> Value {
@@ -171,23 +244,39 @@ impl Answer {
 
 /// The text, and below it what of it a provider saw in place of values.
 fn echo(text: String) -> String {
-    let is_id = |id: &str| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
+    let is_id = |id: &str| {
+        id.len() == 12
+            && id
+                .bytes()
+                .all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
+    };
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let seen: Vec<String> = words
         .filter_map(|word| {
-            word.rsplit_once('_')
-                .filter(|(label, id)| is_id(id) && label.len() > 1 && label.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+            word.rsplit_once('_').filter(|(label, id)| {
+                is_id(id)
+                    && label.len() > 1
+                    && label.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+            })
         })
         .map(|(label, id)| format!("{label}_{}…", &id[..6]))
         .collect();
-    if seen.is_empty() { text } else { format!("{text}\n\n(The provider saw: {})", seen.join(", ")) }
+    if seen.is_empty() {
+        text
+    } else {
+        format!("{text}\n\n(The provider saw: {})", seen.join(", "))
+    }
 }
 
 /// The text of a message's content, a string or a list of parts.
 fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
-        Value::Array(parts) => parts.iter().filter_map(|p| p["text"].as_str()).collect::<Vec<_>>().join(" "),
+        Value::Array(parts) => parts
+            .iter()
+            .filter_map(|p| p["text"].as_str())
+            .collect::<Vec<_>>()
+            .join(" "),
         _ => String::new(),
     }
 }
@@ -197,7 +286,12 @@ fn arguments(tool: &Value) -> Value {
     let schema = &tool["function"]["parameters"];
     let empty = serde_json::Map::new();
     let properties = schema["properties"].as_object().unwrap_or(&empty);
-    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let fits = |p: &Value| match p["type"].as_str() {
         Some("number" | "integer") => json!(1),
         Some("boolean") => json!(true),

@@ -18,7 +18,10 @@ use anyrouter_core::{
 };
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri::PathAndQuery};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+    uri::PathAndQuery,
+};
 use http_body_util::{BodyExt, Either};
 use hyper::{
     body::{Body as _, Frame, Incoming, SizeHint},
@@ -63,14 +66,30 @@ const DISCARD: Duration = Duration::from_millis(100);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Serves until `stop` is done, then lets what is under way finish until the drain deadline.
-pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, tls: Option<SharedTls>, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(
+    server: Arc<Server>,
+    listener: TcpListener,
+    tls: Option<SharedTls>,
+    stop: impl Future<Output = ()>,
+) {
     let router = api::router(server.clone());
     let permits = Arc::new(Semaphore::new(server.config().connections));
     let graceful = GracefulShutdown::new();
     let (stopping, _) = watch::channel(());
-    let mut builders = (http1::Builder::new(), http2::Builder::new(TokioExecutor::new()));
-    builders.0.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
-    builders.1.timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES as u32).max_concurrent_streams(256);
+    let mut builders = (
+        http1::Builder::new(),
+        http2::Builder::new(TokioExecutor::new()),
+    );
+    builders
+        .0
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES);
+    builders
+        .1
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEAD_BYTES as u32)
+        .max_concurrent_streams(256);
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -89,17 +108,31 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, tls: Optio
         let (server, router) = (server.clone(), router.clone());
         let refusals = Arc::new(Refusals::new(server.clone()));
         let patience = server.config().deadlines.idle;
-        let service = service_fn(move |request| answer(server.clone(), router.clone(), peer, request));
-        let tls = tls.as_ref().map(|tls| tls.read().unwrap_or_else(PoisonError::into_inner).clone());
-        let ((http1, http2), watcher, mut stopping) = (builders.clone(), graceful.watcher(), stopping.subscribe());
+        let service =
+            service_fn(move |request| answer(server.clone(), router.clone(), peer, request));
+        let tls = tls
+            .as_ref()
+            .map(|tls| tls.read().unwrap_or_else(PoisonError::into_inner).clone());
+        let ((http1, http2), watcher, mut stopping) =
+            (builders.clone(), graceful.watcher(), stopping.subscribe());
         tokio::spawn(Quietly::new(async move {
             let _permit = permit;
             // A connection that fails concerns its client alone. What few connections need is in boxes, so that the others are small.
             if let Some(tls) = tls {
-                let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, Box::pin(tls.accept(stream))).await else { return };
+                let Ok(Ok(stream)) =
+                    tokio::time::timeout(HANDSHAKE, Box::pin(tls.accept(stream))).await
+                else {
+                    return;
+                };
                 let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 let _ = if is_http2 {
-                    Box::pin(watcher.watch(http2.serve_connection(TokioIo::new(Patient::new(stream, patience)), service))).await
+                    Box::pin(watcher.watch(
+                        http2.serve_connection(
+                            TokioIo::new(Patient::new(stream, patience)),
+                            service,
+                        ),
+                    ))
+                    .await
                 } else {
                     let io = TokioIo::new(Strict::new(Patient::new(stream, patience), refusals));
                     Box::pin(watcher.watch(http1.serve_connection(io, service))).await
@@ -115,11 +148,19 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, tls: Optio
             });
             match is_http2.await {
                 Some(true) => {
-                    let _ = Box::pin(watcher.watch(http2.serve_connection(TokioIo::new(Patient::new(stream, patience)), service))).await;
+                    let _ =
+                        Box::pin(watcher.watch(http2.serve_connection(
+                            TokioIo::new(Patient::new(stream, patience)),
+                            service,
+                        )))
+                        .await;
                 }
                 Some(false) => {
                     let _ = watcher
-                        .watch(http1.serve_connection(TokioIo::new(Strict::new(Patient::new(stream, patience), refusals)), service))
+                        .watch(http1.serve_connection(
+                            TokioIo::new(Strict::new(Patient::new(stream, patience), refusals)),
+                            service,
+                        ))
                         .await;
                 }
                 None => {}
@@ -147,10 +188,18 @@ async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
     Ok(false)
 }
 
-async fn answer(server: Arc<Server>, router: axum::Router, peer: SocketAddr, mut request: Request<Incoming>) -> Result<Answer, Infallible> {
+async fn answer(
+    server: Arc<Server>,
+    router: axum::Router,
+    peer: SocketAddr,
+    mut request: Request<Incoming>,
+) -> Result<Answer, Infallible> {
     let ip = client_ip(peer.ip(), request.headers(), &server);
     one_slash(request.uri_mut());
-    let chat = matches!(request.uri().path(), "/api/v1/chat/completions" | "/v1/chat/completions");
+    let chat = matches!(
+        request.uri().path(),
+        "/api/v1/chat/completions" | "/v1/chat/completions"
+    );
     // Pages of any origin may use the API, and nothing else.
     let is_shared = is_api(request.uri().path());
     let rest = Rest::of(&request);
@@ -167,7 +216,10 @@ async fn answer(server: Arc<Server>, router: axum::Router, peer: SocketAddr, mut
         let (parts, body) = request.into_parts();
         let head = head(&parts.headers, ip, "chat/completions");
         // In a box, since the connection keeps room for what is awaited here as long as it is open.
-        let response = Box::pin(server.gateway.chat(head, |key| read_body_of(&server, Some(key), &parts.headers, body))).await;
+        let response = Box::pin(server.gateway.chat(head, |key| {
+            read_body_of(&server, Some(key), &parts.headers, body)
+        }))
+        .await;
         if response.extensions().get::<NotAccepted>().is_some() {
             server.observer.refused(response.status().as_u16());
         }
@@ -180,18 +232,26 @@ async fn answer(server: Arc<Server>, router: axum::Router, peer: SocketAddr, mut
         response.map(Either::Right)
     };
     if !lent.spent(rest).await {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if is_shared {
         share(response.headers_mut());
     }
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response.headers_mut().insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     Ok(response)
 }
 
 /// Whether a path is the API's.
 fn is_api(path: &str) -> bool {
-    path == "/api" || ["/api/", "/v1/", "/docs", "/llms"].iter().any(|p| path.starts_with(p))
+    path == "/api"
+        || ["/api/", "/v1/", "/docs", "/llms"]
+            .iter()
+            .any(|p| path.starts_with(p))
 }
 
 /// Takes several slashes in a row for one.
@@ -220,7 +280,10 @@ fn one_slash(uri: &mut Uri) {
 fn one_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let first = hosts.next();
-    let is_name = |host: &HeaderValue| host.to_str().is_ok_and(|h| h.parse::<http::uri::Authority>().is_ok());
+    let is_name = |host: &HeaderValue| {
+        host.to_str()
+            .is_ok_and(|h| h.parse::<http::uri::Authority>().is_ok())
+    };
     match first.map_or(0, |_| 1 + hosts.count()) {
         1 => first.is_some_and(is_name),
         0 => request.version() == Version::HTTP_10,
@@ -238,7 +301,12 @@ pub(crate) struct ClientIp(pub(crate) IpAddr);
 
 /// What the gateway reads of a request's head.
 pub(crate) fn head(headers: &HeaderMap, ip: IpAddr, path: &'static str) -> Head {
-    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(ToOwned::to_owned);
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .map(ToOwned::to_owned)
+    };
     Head {
         key: key(headers),
         ip: Some(ip.to_canonical()),
@@ -253,18 +321,30 @@ pub(crate) fn head(headers: &HeaderMap, ip: IpAddr, path: &'static str) -> Head 
 
 /// The provider that is pinned. A name that cannot be read, or several, pin what no provider is called: a restriction is not dropped.
 fn pin(headers: &HeaderMap) -> Option<String> {
-    let names: Vec<_> = headers.get_all("x-anyrouter-provider").iter().map(|v| String::from_utf8_lossy(v.as_bytes())).collect();
+    let names: Vec<_> = headers
+        .get_all("x-anyrouter-provider")
+        .iter()
+        .map(|v| String::from_utf8_lossy(v.as_bytes()))
+        .collect();
     Some(names.join(",")).filter(|p| !p.is_empty())
 }
 
 fn key(headers: &HeaderMap) -> Option<Secret<String>> {
-    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim).filter(|v| !v.is_empty());
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .map(str::trim)
+            .filter(|v| !v.is_empty())
+    };
     let bearer = text("authorization").and_then(|v| match v.split_once(' ') {
         Some((scheme, rest)) => scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim()),
         // Some clients send the key alone.
         None => Some(v).filter(|v| !v.eq_ignore_ascii_case("bearer")),
     });
-    let sent = bearer.or_else(|| text("x-api-key")).or_else(|| text("api-key"))?;
+    let sent = bearer
+        .or_else(|| text("x-api-key"))
+        .or_else(|| text("api-key"))?;
     Some(Secret::new(sent.to_owned()))
 }
 
@@ -275,7 +355,10 @@ fn client_ip(peer: IpAddr, headers: &HeaderMap, server: &Server) -> IpAddr {
     if !trusted(peer) {
         return peer;
     }
-    let forwarded = headers.get_all("x-forwarded-for").iter().flat_map(|v| v.to_str().unwrap_or("unreadable").split(','));
+    let forwarded = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .flat_map(|v| v.to_str().unwrap_or("unreadable").split(','));
     let hops: Vec<&str> = forwarded.map(str::trim).collect();
     for hop in hops.into_iter().rev() {
         // What stands before an address that cannot be read was not written by a proxy that is trusted.
@@ -289,7 +372,12 @@ fn client_ip(peer: IpAddr, headers: &HeaderMap, server: &Server) -> IpAddr {
 
 /// The address of a hop, which may bear a port.
 fn address_of(hop: &str) -> Option<IpAddr> {
-    let bare = || hop.trim_start_matches('[').trim_end_matches(']').parse().ok();
+    let bare = || {
+        hop.trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse()
+            .ok()
+    };
     bare().or_else(|| hop.parse::<SocketAddr>().ok().map(|a| a.ip()))
 }
 
@@ -299,17 +387,28 @@ const WEIGHT: usize = 3;
 const STEP: usize = 64 << 10;
 
 /// Reads the body of a caller whose key is good, within its bounds, once there is memory for it.
-pub(crate) async fn read_body<B>(server: &Server, headers: &HeaderMap, body: B) -> Result<Bytes, ApiError>
+pub(crate) async fn read_body<B>(
+    server: &Server,
+    headers: &HeaderMap,
+    body: B,
+) -> Result<Bytes, ApiError>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let key = key(headers).and_then(|k| ApiKey::parse(k.expose())).map(|k| k.hash());
+    let key = key(headers)
+        .and_then(|k| ApiKey::parse(k.expose()))
+        .map(|k| k.hash());
     read_body_of(server, key, headers, body).await
 }
 
 /// The same, for the key of this hash.
-async fn read_body_of<B>(server: &Server, key: Option<KeyHash>, headers: &HeaderMap, body: B) -> Result<Bytes, ApiError>
+async fn read_body_of<B>(
+    server: &Server,
+    key: Option<KeyHash>,
+    headers: &HeaderMap,
+    body: B,
+) -> Result<Bytes, ApiError>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -320,40 +419,71 @@ where
         ApiError::new(
             413,
             "body_too_large",
-            format!("the body has more than {limit} bytes; send less, or ask the operator to raise limits.body"),
+            format!(
+                "the body has more than {limit} bytes; send less, or ask the operator to raise limits.body"
+            ),
         )
     };
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
         && encoding != "identity"
     {
-        return Err(ApiError::new(415, "unsupported_encoding", "the body is compressed; send it as it is"));
+        return Err(ApiError::new(
+            415,
+            "unsupported_encoding",
+            "the body is compressed; send it as it is",
+        ));
     }
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|l| l > limit) {
         return Err(too_large());
     }
     let take = async |bytes: usize, held: &Option<Held>| -> Result<Option<Held>, ApiError> {
-        let Some(key) = key.filter(|_| bytes > 0) else { return Ok(None) };
+        let Some(key) = key.filter(|_| bytes > 0) else {
+            return Ok(None);
+        };
         let already = held.as_ref().map_or(0, Held::bytes);
-        let take = server.gateway.budget().take_more(key, already, bytes.saturating_mul(WEIGHT));
-        tokio::time::timeout(config.deadlines.memory, take).await.map(Some).map_err(|_| no_memory())
+        let take = server
+            .gateway
+            .budget()
+            .take_more(key, already, bytes.saturating_mul(WEIGHT));
+        tokio::time::timeout(config.deadlines.memory, take)
+            .await
+            .map(Some)
+            .map_err(|_| no_memory())
     };
     let room = length.unwrap_or(STEP).min(limit);
     // A promise of many bytes takes no room: that goes to who begins to send them.
-    let mut held = if room <= STEP { take(room, &None).await? } else { None };
+    let mut held = if room <= STEP {
+        take(room, &None).await?
+    } else {
+        None
+    };
     let room = room.min(STEP);
     let mut read = Vec::with_capacity(room);
     let mut body = std::pin::pin!(body);
     let whole = async {
         while let Some(frame) = body.as_mut().frame().await {
-            let frame = frame.map_err(|_| ApiError::new(400, "invalid_json", "the body broke off; send it whole"))?;
-            let Ok(data) = frame.into_data() else { continue };
+            let frame = frame.map_err(|_| {
+                ApiError::new(400, "invalid_json", "the body broke off; send it whole")
+            })?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
             if read.len() + data.len() > limit {
                 return Err(too_large());
             }
             if read.len() + data.len() > read.capacity() {
-                let needed = length.unwrap_or(read.capacity() * 2).max(read.len() + data.len()).min(limit);
-                let more_held = take(needed - held.as_ref().map_or(0, Held::bytes) / WEIGHT, &held).await?;
+                let needed = length
+                    .unwrap_or(read.capacity() * 2)
+                    .max(read.len() + data.len())
+                    .min(limit);
+                let more_held = take(
+                    needed - held.as_ref().map_or(0, Held::bytes) / WEIGHT,
+                    &held,
+                )
+                .await?;
                 match (&mut held, more_held) {
                     (Some(held), Some(more)) => held.join(more),
                     (held, more) => *held = more,
@@ -367,7 +497,13 @@ where
     match tokio::time::timeout(config.body_deadline, whole).await {
         Ok(Ok(())) => {}
         Ok(Err(e)) => return Err(e),
-        Err(_) => return Err(ApiError::new(408, "request_timeout", "the body did not come in time; send it without pauses")),
+        Err(_) => {
+            return Err(ApiError::new(
+                408,
+                "request_timeout",
+                "the body did not come in time; send it without pauses",
+            ));
+        }
     }
     // The bytes count as long as anybody has a part of them.
     Ok(match held {
@@ -433,7 +569,10 @@ impl http_body::Body for Lent {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         Pin::new(&mut *self.body()).poll_frame(cx)
     }
 
@@ -451,8 +590,14 @@ fn share(headers: &mut HeaderMap) {
     const EXPOSED: &str = "X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Tier, X-RateLimit-Window, \
         RateLimit-Limit, RateLimit-Policy, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Upstream-RateLimit-Remaining, \
         X-AnyRouter-Trace-Id, X-AnyRouter-Overhead-Ms, X-AnyRouter-Redacted";
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static(EXPOSED),
+    );
 }
 
 /// Answers a browser's question whether it may ask.
@@ -460,8 +605,17 @@ pub(crate) fn preflight() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, PATCH, DELETE"));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*, Authorization"));
-    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, POST, PATCH, DELETE"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("*, Authorization"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_MAX_AGE,
+        HeaderValue::from_static("86400"),
+    );
     response
 }

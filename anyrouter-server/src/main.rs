@@ -45,15 +45,22 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Some((name, _)) = std::env::vars_os().find(|(k, v)| k.to_string_lossy().starts_with("ANYROUTER_") && v.to_str().is_none()) {
-        return fail(&format!("{}: the value is not UTF-8", name.to_string_lossy()));
+    if let Some((name, _)) = std::env::vars_os()
+        .find(|(k, v)| k.to_string_lossy().starts_with("ANYROUTER_") && v.to_str().is_none())
+    {
+        return fail(&format!(
+            "{}: the value is not UTF-8",
+            name.to_string_lossy()
+        ));
     }
     let sources = Sources {
         file: args.config,
         listen: args.listen,
         data_dir: args.data_dir,
         log_format: args.log_format,
-        environment: std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect(),
+        environment: std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect(),
     };
     let config = match Config::load(&sources) {
         Ok(config) => config,
@@ -66,11 +73,20 @@ fn main() -> ExitCode {
         for warning in &config.warnings {
             println!("warning: {warning}");
         }
-        let (providers, models) = (config.catalog.providers().len(), config.catalog.models().len());
-        println!("the configuration is good: {providers} providers, {models} models, catalog {}", config.catalog.version());
+        let (providers, models) = (
+            config.catalog.providers().len(),
+            config.catalog.models().len(),
+        );
+        println!(
+            "the configuration is good: {providers} providers, {models} models, catalog {}",
+            config.catalog.version()
+        );
         return ExitCode::SUCCESS;
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(e) => return fail(&e),
     };

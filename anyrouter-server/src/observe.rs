@@ -76,8 +76,13 @@ const SUBJECTS: usize = 1000;
 /// Now, as log lines write it.
 fn now() -> String {
     use std::time::{SystemTime, UNIX_EPOCH};
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    anyrouter_core::time::Timestamp::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX)).to_string()
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    anyrouter_core::time::Timestamp::from_micros(
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX),
+    )
+    .to_string()
 }
 
 /// Upper edges of the latency buckets, in seconds.
@@ -88,19 +93,31 @@ impl Observer {
     pub(crate) fn start(format: LogFormat, level: LogLevel) -> std::io::Result<Self> {
         let lines = Arc::new(Lines::default());
         let theirs = lines.clone();
-        std::thread::Builder::new().name("log".to_owned()).spawn(move || {
-            loop {
-                let mut waiting = lock(&theirs.waiting);
-                while waiting.is_empty() {
-                    waiting = theirs.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || {
+                loop {
+                    let mut waiting = lock(&theirs.waiting);
+                    while waiting.is_empty() {
+                        waiting = theirs
+                            .wake
+                            .wait(waiting)
+                            .unwrap_or_else(PoisonError::into_inner);
+                    }
+                    drop(waiting);
+                    // What comes within the next moment is written together: a line must not cost a request a wake-up and a `write`.
+                    std::thread::sleep(GATHER);
+                    theirs.write();
                 }
-                drop(waiting);
-                // What comes within the next moment is written together: a line must not cost a request a wake-up and a `write`.
-                std::thread::sleep(GATHER);
-                theirs.write();
-            }
-        })?;
-        Ok(Self { format, level, lines, metrics: Mutex::default(), refused: Mutex::default(), told: Mutex::default() })
+            })?;
+        Ok(Self {
+            format,
+            level,
+            lines,
+            metrics: Mutex::default(),
+            refused: Mutex::default(),
+            told: Mutex::default(),
+        })
     }
 
     /// A request that was accepted has ended.
@@ -108,14 +125,19 @@ impl Observer {
         let outcome = outcome(record.outcome);
         {
             let mut metrics = lock(&self.metrics);
-            let totals = metrics.entry((outcome, record.provider.clone())).or_default();
+            let totals = metrics
+                .entry((outcome, record.provider.clone()))
+                .or_default();
             totals.requests += 1;
             totals.prompt += record.tokens.prompt;
             totals.completion += record.tokens.completion;
             totals.cost = totals.cost.plus(record.cost.unwrap_or_default());
             let seconds = record.latency as f64 / 1e6;
             totals.latency_sum += seconds;
-            let bucket = BUCKETS.iter().position(|edge| seconds <= *edge).unwrap_or(BUCKETS.len());
+            let bucket = BUCKETS
+                .iter()
+                .position(|edge| seconds <= *edge)
+                .unwrap_or(BUCKETS.len());
             if let Some(count) = totals.latency.get_mut(bucket) {
                 *count += 1;
             }
@@ -136,7 +158,10 @@ impl Observer {
         let time = now();
         self.line(&match self.format {
             LogFormat::Text => format!("{time} {level} {message}\n"),
-            LogFormat::Json => format!("{}\n", json!({"level": level, "time": time, "message": message})),
+            LogFormat::Json => format!(
+                "{}\n",
+                json!({"level": level, "time": time, "message": message})
+            ),
         });
     }
 
@@ -155,11 +180,15 @@ impl Observer {
             if told.len() >= SUBJECTS {
                 told.retain(|_, (at, _)| now.duration_since(*at) < AGAIN);
             }
-            told.insert(subject.to_owned(), (now, 0)).map_or(0, |(_, count)| count)
+            told.insert(subject.to_owned(), (now, 0))
+                .map_or(0, |(_, count)| count)
         };
         match left_out {
             0 => self.note(level, message),
-            n => self.note(level, &format!("{message} (and {n} times since it was last said)")),
+            n => self.note(
+                level,
+                &format!("{message} (and {n} times since it was last said)"),
+            ),
         }
     }
 
@@ -168,12 +197,23 @@ impl Observer {
         for attempt in &record.attempts {
             let endpoint = attempt.endpoint.as_str();
             let provider = endpoint.split('/').next().unwrap_or_default();
-            let status = attempt.http_status.map(|s| format!(" with status {s}")).unwrap_or_default();
+            let status = attempt
+                .http_status
+                .map(|s| format!(" with status {s}"))
+                .unwrap_or_default();
             let said = match &*attempt.outcome {
-                "credential" => format!("provider `{provider}` refused the operator's key{status}; give it another one and send SIGHUP"),
-                "quota" => format!("provider `{provider}` says{status} that the operator's quota or credit is used up"),
-                "location" => format!("provider `{provider}` refused{status} the place that this server calls from"),
-                "model_missing" => format!("provider `{provider}` does not have the model of endpoint `{endpoint}`{status}"),
+                "credential" => format!(
+                    "provider `{provider}` refused the operator's key{status}; give it another one and send SIGHUP"
+                ),
+                "quota" => format!(
+                    "provider `{provider}` says{status} that the operator's quota or credit is used up"
+                ),
+                "location" => format!(
+                    "provider `{provider}` refused{status} the place that this server calls from"
+                ),
+                "model_missing" => format!(
+                    "provider `{provider}` does not have the model of endpoint `{endpoint}`{status}"
+                ),
                 _ => continue,
             };
             self.note_often("warn", &format!("{}:{provider}", attempt.outcome), &said);
@@ -196,7 +236,13 @@ impl Observer {
                 let mut line = format!("{} {} {outcome} {}", r.created_at, r.id, r.http_status);
                 let endpoint = r.endpoint.as_ref().map_or("-", |e| e.as_str());
                 let tokens = (r.tokens.prompt, r.tokens.completion);
-                let _ = write!(line, " {endpoint} {}+{} tokens {} ms", tokens.0, tokens.1, r.latency / 1000);
+                let _ = write!(
+                    line,
+                    " {endpoint} {}+{} tokens {} ms",
+                    tokens.0,
+                    tokens.1,
+                    r.latency / 1000
+                );
                 if attempts > 1 {
                     let _ = write!(line, " {attempts} attempts");
                 }
@@ -234,38 +280,81 @@ impl Observer {
     }
 
     /// Metrics in Prometheus' text format: with the requests under way, and the bytes of bodies that are held, may be held, and wait.
-    pub(crate) fn metrics(&self, open: usize, (held, limit, waiting): (usize, usize, usize)) -> String {
+    pub(crate) fn metrics(
+        &self,
+        open: usize,
+        (held, limit, waiting): (usize, usize, usize),
+    ) -> String {
         let mut out = String::new();
         let metrics = lock(&self.metrics).clone();
         let mut family = |name: &str, kind: &str, help: &str, value: &dyn Fn(&Totals) -> String| {
             let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
             for ((outcome, provider), totals) in &metrics {
                 let provider = label(provider);
-                let _ = writeln!(out, "{name}{{outcome=\"{outcome}\",provider=\"{provider}\"}} {}", value(totals));
+                let _ = writeln!(
+                    out,
+                    "{name}{{outcome=\"{outcome}\",provider=\"{provider}\"}} {}",
+                    value(totals)
+                );
             }
         };
-        family("anyrouter_requests_total", "counter", "Accepted requests.", &|t| t.requests.to_string());
-        family("anyrouter_prompt_tokens_total", "counter", "Tokens of prompt.", &|t| t.prompt.to_string());
-        family("anyrouter_completion_tokens_total", "counter", "Tokens of answer.", &|t| t.completion.to_string());
-        family("anyrouter_cost_usd_total", "counter", "Cost in USD, where prices are known.", &|t| t.cost.to_string());
+        family(
+            "anyrouter_requests_total",
+            "counter",
+            "Accepted requests.",
+            &|t| t.requests.to_string(),
+        );
+        family(
+            "anyrouter_prompt_tokens_total",
+            "counter",
+            "Tokens of prompt.",
+            &|t| t.prompt.to_string(),
+        );
+        family(
+            "anyrouter_completion_tokens_total",
+            "counter",
+            "Tokens of answer.",
+            &|t| t.completion.to_string(),
+        );
+        family(
+            "anyrouter_cost_usd_total",
+            "counter",
+            "Cost in USD, where prices are known.",
+            &|t| t.cost.to_string(),
+        );
         let name = "anyrouter_request_duration_seconds";
-        let _ = writeln!(out, "# HELP {name} From acceptance to the end.\n# TYPE {name} histogram");
+        let _ = writeln!(
+            out,
+            "# HELP {name} From acceptance to the end.\n# TYPE {name} histogram"
+        );
         for ((outcome, provider), totals) in &metrics {
             let provider = label(provider);
             let labels = format!("outcome=\"{outcome}\",provider=\"{provider}\"");
             let mut sum = 0;
-            for (edge, count) in BUCKETS.iter().map(ToString::to_string).chain(["+Inf".to_owned()]).zip(totals.latency) {
+            for (edge, count) in BUCKETS
+                .iter()
+                .map(ToString::to_string)
+                .chain(["+Inf".to_owned()])
+                .zip(totals.latency)
+            {
                 sum += count;
                 let _ = writeln!(out, "{name}_bucket{{{labels},le=\"{edge}\"}} {sum}");
             }
-            let _ = writeln!(out, "{name}_sum{{{labels}}} {}\n{name}_count{{{labels}}} {sum}", totals.latency_sum);
+            let _ = writeln!(
+                out,
+                "{name}_sum{{{labels}}} {}\n{name}_count{{{labels}}} {sum}",
+                totals.latency_sum
+            );
         }
         let _ = writeln!(
             out,
             "# HELP anyrouter_refused_total Requests refused before they were accepted.\n# TYPE anyrouter_refused_total counter"
         );
         for (status, count) in &*lock(&self.refused) {
-            let _ = writeln!(out, "anyrouter_refused_total{{status=\"{status}\"}} {count}");
+            let _ = writeln!(
+                out,
+                "anyrouter_refused_total{{status=\"{status}\"}} {count}"
+            );
         }
         let _ = writeln!(
             out,
@@ -273,10 +362,21 @@ impl Observer {
         );
         for (name, help, value) in [
             ("anyrouter_body_bytes", "Memory that bodies hold.", held),
-            ("anyrouter_body_bytes_limit", "Memory that bodies may hold.", limit),
-            ("anyrouter_bodies_waiting", "Bodies that wait for memory.", waiting),
+            (
+                "anyrouter_body_bytes_limit",
+                "Memory that bodies may hold.",
+                limit,
+            ),
+            (
+                "anyrouter_bodies_waiting",
+                "Bodies that wait for memory.",
+                waiting,
+            ),
         ] {
-            let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
+            let _ = writeln!(
+                out,
+                "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}"
+            );
         }
         let dropped = self.lines.dropped.load(Ordering::Relaxed);
         let _ = writeln!(

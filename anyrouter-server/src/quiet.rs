@@ -32,12 +32,22 @@ struct State {
 
 impl Quiet {
     fn new() -> Self {
-        let state = Arc::new(State { now: AtomicU8::new(RESTING), task: Mutex::new(Waker::noop().clone()) });
-        Self { waker: state.clone().into(), state }
+        let state = Arc::new(State {
+            now: AtomicU8::new(RESTING),
+            task: Mutex::new(Waker::noop().clone()),
+        });
+        Self {
+            waker: state.clone().into(),
+            state,
+        }
     }
 
     /// Polls; again, as long as that woke itself.
-    fn poll<T>(&self, cx: &Context<'_>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    fn poll<T>(
+        &self,
+        cx: &Context<'_>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
         self.state.wake_for(cx.waker());
         for _ in 0..ROUNDS {
             self.state.now.store(POLLING, Ordering::SeqCst);
@@ -60,7 +70,10 @@ pub(crate) struct Quietly<F> {
 
 impl<F> Quietly<F> {
     pub(crate) fn new(future: F) -> Self {
-        Self { quiet: Quiet::new(), future: Box::pin(future) }
+        Self {
+            quiet: Quiet::new(),
+            future: Box::pin(future),
+        }
     }
 }
 
@@ -75,7 +88,10 @@ impl<F: Future> Future for Quietly<F> {
 
 impl State {
     fn wake_for(&self, waker: &Waker) {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner).clone_from(waker);
+        self.task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(waker);
     }
 }
 
@@ -85,8 +101,15 @@ impl Wake for State {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.now.compare_exchange(POLLING, WOKEN, Ordering::SeqCst, Ordering::SeqCst) == Err(RESTING) {
-            self.task.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
+        if self
+            .now
+            .compare_exchange(POLLING, WOKEN, Ordering::SeqCst, Ordering::SeqCst)
+            == Err(RESTING)
+        {
+            self.task
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .wake_by_ref();
         }
     }
 }
@@ -117,9 +140,16 @@ mod tests {
         let polled = quiet.poll(&Context::from_waker(&waker), |cx| {
             polls += 1;
             cx.waker().wake_by_ref();
-            if polls == 3 { Poll::Ready(()) } else { Poll::Pending }
+            if polls == 3 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         });
-        assert_eq!((polled, polls, count.0.load(Ordering::SeqCst)), (Poll::Ready(()), 3, 0));
+        assert_eq!(
+            (polled, polls, count.0.load(Ordering::SeqCst)),
+            (Poll::Ready(()), 3, 0)
+        );
     }
 
     #[test]
@@ -130,7 +160,10 @@ mod tests {
             cx.waker().wake_by_ref();
             Poll::Pending
         });
-        assert_eq!((polled, polls, count.0.load(Ordering::SeqCst)), (Poll::Pending, ROUNDS, 1));
+        assert_eq!(
+            (polled, polls, count.0.load(Ordering::SeqCst)),
+            (Poll::Pending, ROUNDS, 1)
+        );
     }
 
     #[test]
@@ -144,6 +177,12 @@ mod tests {
             });
         }
         kept.as_ref().unwrap().wake_by_ref();
-        assert_eq!((first.0.load(Ordering::SeqCst), second.0.load(Ordering::SeqCst)), (0, 1));
+        assert_eq!(
+            (
+                first.0.load(Ordering::SeqCst),
+                second.0.load(Ordering::SeqCst)
+            ),
+            (0, 1)
+        );
     }
 }

@@ -100,7 +100,10 @@ struct Keys(RwLock<Arc<ProviderKeys>>);
 
 impl Keys {
     fn now(&self) -> Arc<ProviderKeys> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -117,7 +120,10 @@ impl Credentials for Keys {
 impl Server {
     /// The configuration that holds.
     pub(crate) fn config(&self) -> Arc<Config> {
-        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.config
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
@@ -127,17 +133,33 @@ impl Server {
     fn open(config: Config, observer: Arc<Observer>) -> Result<Self, StartError> {
         let clock = Arc::new(SystemClock::new());
         let (database, table) = Database::open(&config.data_dir)?;
-        let options = Options { durability: config.durability, slots: config.requests, ..Options::default() };
+        let options = Options {
+            durability: config.durability,
+            slots: config.requests,
+            ..Options::default()
+        };
         let seen = observer.clone();
-        let log = JournalLog::open(&config.data_dir.join("usage"), database.clone(), table, options, clock.now(), move |r| seen.record(r))
-            .map_err(|e| StartError::Storage(e.to_string()))?;
+        let log = JournalLog::open(
+            &config.data_dir.join("usage"),
+            database.clone(),
+            table,
+            options,
+            clock.now(),
+            move |r| seen.record(r),
+        )
+        .map_err(|e| StartError::Storage(e.to_string()))?;
         let log = Arc::new(log);
         let keys = Arc::new(Keys(RwLock::new(Arc::new(config.keys.clone()))));
         let told = observer.clone();
         let report = move |host: &str, reason: &str| {
-            told.note_often("warn", &format!("connect:{host}"), &format!("provider at {host} cannot be reached: {reason}"));
+            told.note_often(
+                "warn",
+                &format!("connect:{host}"),
+                &format!("provider at {host} cannot be reached: {reason}"),
+            );
         };
-        let upstream = HttpUpstream::new(config.connect_deadline, report).map_err(|e| StartError::Tls(e.to_string()))?;
+        let upstream = HttpUpstream::new(config.connect_deadline, report)
+            .map_err(|e| StartError::Tls(e.to_string()))?;
         let ports = Ports {
             clock: clock.clone(),
             randomness: Arc::new(SystemRandomness),
@@ -150,11 +172,17 @@ impl Server {
         let placeholder_key = placeholder_key(&config.data_dir)?;
         let gateway = Arc::new(Gateway::new(
             ports,
-            config.world(0).with_redaction(config.redaction(placeholder_key.clone())),
+            config
+                .world(0)
+                .with_redaction(config.redaction(placeholder_key.clone())),
             config.limits,
             config.deadlines,
         ));
-        let tls = config.tls.as_ref().map(|(cert, key)| acceptor(cert, key)).transpose()?;
+        let tls = config
+            .tls
+            .as_ref()
+            .map(|(cert, key)| acceptor(cert, key))
+            .transpose()?;
         Ok(Self {
             gateway,
             tls: tls.map(|tls| Arc::new(RwLock::new(tls))),
@@ -177,14 +205,21 @@ impl Server {
                     self.observer.note("warn", warning);
                 }
                 if let Err(e) = self.reload_tls(&config) {
-                    self.observer.note("error", &format!("the certificate was not read again, and the one of before stays: {e}"));
+                    self.observer.note(
+                        "error",
+                        &format!(
+                            "the certificate was not read again, and the one of before stays: {e}"
+                        ),
+                    );
                 }
                 self.forgive(&config);
                 // The keys first: those of before still serve whoever began before.
                 let keys = config.keys.clone().in_place_of(&self.keys.now());
                 *self.keys.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
                 let world = config.world(self.worlds.fetch_add(1, Ordering::Relaxed));
-                self.gateway.set_world(world.with_redaction(config.redaction(self.placeholder_key.clone())));
+                self.gateway.set_world(
+                    world.with_redaction(config.redaction(self.placeholder_key.clone())),
+                );
                 let message = format!(
                     "configuration reloaded: catalog {}; changes to [limits], [deadlines], [usage], [metrics] listen, [tls] and listen take effect at the next start",
                     config.catalog.version()
@@ -192,13 +227,18 @@ impl Server {
                 *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
                 self.observer.note("info", &message);
             }
-            Err(e) => self.observer.note("error", &format!("the configuration was not reloaded, and nothing changed: {e}")),
+            Err(e) => self.observer.note(
+                "error",
+                &format!("the configuration was not reloaded, and nothing changed: {e}"),
+            ),
         }
     }
 
     /// Reads certificate and key again: connections that begin from now on get the new one.
     fn reload_tls(&self, config: &Config) -> Result<(), StartError> {
-        let (Some(tls), Some((cert, key))) = (&self.tls, &config.tls) else { return Ok(()) };
+        let (Some(tls), Some((cert, key))) = (&self.tls, &config.tls) else {
+            return Ok(());
+        };
         let new = acceptor(cert, key)?;
         *tls.write().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(())
@@ -223,14 +263,23 @@ impl Server {
         let mut since: Option<(std::time::Instant, u64)> = None;
         loop {
             ticks.tick().await;
-            let trouble = self.log.trouble().map(|t| format!("the usage journal cannot be written: {t}"));
-            let trouble = trouble.or_else(|| self.log.import_trouble().map(|t| format!("the database does not take usage records: {t}")));
+            let trouble = self
+                .log
+                .trouble()
+                .map(|t| format!("the usage journal cannot be written: {t}"));
+            let trouble = trouble.or_else(|| {
+                self.log
+                    .import_trouble()
+                    .map(|t| format!("the database does not take usage records: {t}"))
+            });
             let refused = self.observer.refused_so_far(503);
             match (trouble, since) {
                 (Some(trouble), began) => {
                     let (_, before) = *since.get_or_insert((std::time::Instant::now(), refused));
                     let count = refused - before;
-                    let message = format!("{trouble}; {count} requests were refused for it so far; free the disk, or see /readyz");
+                    let message = format!(
+                        "{trouble}; {count} requests were refused for it so far; free the disk, or see /readyz"
+                    );
                     if began.is_none() {
                         self.observer.note("error", &message);
                     } else {
@@ -239,7 +288,13 @@ impl Server {
                 }
                 (None, Some((_, before))) => {
                     since = None;
-                    self.observer.note("info", &format!("storage can be used again; {} requests were refused meanwhile", refused - before));
+                    self.observer.note(
+                        "info",
+                        &format!(
+                            "storage can be used again; {} requests were refused meanwhile",
+                            refused - before
+                        ),
+                    );
                 }
                 (None, None) => {}
             }
@@ -249,39 +304,71 @@ impl Server {
 
 /// Whether certificate and key can be used, for `--check`.
 pub fn check_tls(config: &Config) -> Result<(), StartError> {
-    config.tls.as_ref().map_or(Ok(()), |(cert, key)| acceptor(cert, key).map(|_| ()))
+    config
+        .tls
+        .as_ref()
+        .map_or(Ok(()), |(cert, key)| acceptor(cert, key).map(|_| ()))
 }
 
 /// "File size limit exceeded" (POSIX; its number is the same on Linux and the BSDs).
 const SIGXFSZ: i32 = 25;
 
 /// Runs a server until it is told to stop (SIGTERM, SIGINT). SIGHUP reads the configuration again.
-pub async fn run(config: Config, sources: Sources, bootstrap_file: Option<PathBuf>) -> Result<(), StartError> {
+pub async fn run(
+    config: Config,
+    sources: Sources,
+    bootstrap_file: Option<PathBuf>,
+) -> Result<(), StartError> {
     let _lock = lock_data_dir(&config)?;
     let has_tls = config.tls.is_some();
-    let observer = Observer::start(config.log_format, config.log_level).map_err(|e| StartError::Storage(e.to_string()))?;
+    let observer = Observer::start(config.log_format, config.log_level)
+        .map_err(|e| StartError::Storage(e.to_string()))?;
     let address = config.listen;
     let warnings = config.warnings.clone();
     let server = Arc::new(Server::open(config, Arc::new(observer))?);
     // It takes some milliseconds, and no request should wait for it.
     std::thread::spawn(|| drop(Redactor::default().find("")));
-    let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen { address, source })?;
     let metrics = match server.config().metrics_listen {
-        Some(address) => Some(TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?),
+        Some(address) => Some(
+            TcpListener::bind(address)
+                .await
+                .map_err(|source| StartError::Listen { address, source })?,
+        ),
         None => None,
     };
     let address = listener.local_addr().unwrap_or(address);
-    let base_url = format!("{}://{address}/api/v1", if has_tls { "https" } else { "http" });
+    let base_url = format!(
+        "{}://{address}/api/v1",
+        if has_tls { "https" } else { "http" }
+    );
     let config = server.config();
-    let bootstrap = startup::bootstrap(&server.database, &config, server.clock(), |bootstrap| match &bootstrap_file {
-        Some(path) => bootstrap.write(path, &base_url).map_err(|source| StartError::Bootstrap { path: path.clone(), source }),
-        None => Ok(()),
+    let bootstrap = startup::bootstrap(&server.database, &config, server.clock(), |bootstrap| {
+        match &bootstrap_file {
+            Some(path) => {
+                bootstrap
+                    .write(path, &base_url)
+                    .map_err(|source| StartError::Bootstrap {
+                        path: path.clone(),
+                        source,
+                    })
+            }
+            None => Ok(()),
+        }
     })
     .await?;
-    let mut text = format!("AnyRouter {} listens at {base_url}\n\n", env!("CARGO_PKG_VERSION"));
+    let mut text = format!(
+        "AnyRouter {} listens at {base_url}\n\n",
+        env!("CARGO_PKG_VERSION")
+    );
     let mut shown = None;
     match (&bootstrap, bootstrap_file) {
-        (Some(_), Some(path)) => text.push_str(&format!("The first account's keys are in {}\n\n", path.display())),
+        (Some(_), Some(path)) => text.push_str(&format!(
+            "The first account's keys are in {}\n\n",
+            path.display()
+        )),
         (Some(bootstrap), None) => {
             text.push_str(&bootstrap.text());
             text.push('\n');
@@ -314,7 +401,9 @@ pub async fn run(config: Config, sources: Sources, bootstrap_file: Option<PathBu
                 _ = clock.tick() => for_signals.clock.follow(),
             }
         }
-        for_signals.observer.note("info", "stopping: streams may finish");
+        for_signals
+            .observer
+            .note("info", "stopping: streams may finish");
     };
     let watching = tokio::spawn({
         let server = server.clone();
@@ -350,9 +439,10 @@ pub async fn new_keys(config: &Config, revoke_old: bool) -> Result<String, Start
         return Err(none());
     }
     let _lock = lock_data_dir(config).map_err(|e| match e {
-        StartError::InUse(folder) => {
-            StartError::Storage(format!("{}: a server is running on this data folder; stop it first", folder.display()))
-        }
+        StartError::InUse(folder) => StartError::Storage(format!(
+            "{}: a server is running on this data folder; stop it first",
+            folder.display()
+        )),
         other => other,
     })?;
     let (database, _) = Database::open(&config.data_dir)?;
@@ -360,13 +450,21 @@ pub async fn new_keys(config: &Config, revoke_old: bool) -> Result<String, Start
         Some(account) if revoke_old => database.keys(account.id).await?,
         _ => Vec::new(),
     };
-    let keys = startup::new_keys(&database, &SystemClock::new()).await?.ok_or_else(none)?;
+    let keys = startup::new_keys(&database, &SystemClock::new())
+        .await?
+        .ok_or_else(none)?;
     let mut revoked = 0;
     for old in old.iter().filter(|k| !k.record.revoked) {
-        database.change_key(old.record.hash, |record| record.revoked = true).await?;
+        database
+            .change_key(old.record.hash, |record| record.revoked = true)
+            .await?;
         revoked += 1;
     }
-    let said = if revoke_old { format!("\n{revoked} older keys were revoked.\n") } else { String::new() };
+    let said = if revoke_old {
+        format!("\n{revoked} older keys were revoked.\n")
+    } else {
+        String::new()
+    };
     Ok(format!("{}{said}", keys.text()))
 }
 
@@ -375,7 +473,11 @@ fn lock_data_dir(config: &Config) -> Result<File, StartError> {
     let folder = &config.data_dir;
     let fail = |e: std::io::Error| StartError::Storage(format!("{}: {e}", folder.display()));
     // Its owner's alone: records hold addresses.
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(fail)?;
     let file = File::create(folder.join("lock")).map_err(fail)?;
     file.try_lock().map_err(|e| match e {
         std::fs::TryLockError::WouldBlock => StartError::InUse(folder.clone()),
@@ -403,9 +505,17 @@ fn placeholder_key(folder: &std::path::Path) -> Result<PlaceholderKey, StartErro
             let mut bytes = [0; 32];
             SystemRandomness.fill(&mut bytes);
             let unfinished = folder.join("placeholder.key.new");
-            let mut file =
-                std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished).map_err(fail)?;
-            file.write_all(&bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&unfinished, &path)).map_err(fail)?;
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&unfinished)
+                .map_err(fail)?;
+            file.write_all(&bytes)
+                .and_then(|()| file.sync_all())
+                .and_then(|()| std::fs::rename(&unfinished, &path))
+                .map_err(fail)?;
             Ok(PlaceholderKey::from_bytes(bytes))
         }
         Err(e) => Err(fail(e)),
@@ -414,9 +524,12 @@ fn placeholder_key(folder: &std::path::Path) -> Result<PlaceholderKey, StartErro
 
 fn acceptor(cert: &PathBuf, key: &PathBuf) -> Result<TlsAcceptor, StartError> {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-    let wrong = |path: &PathBuf, e: &dyn std::fmt::Display| StartError::Tls(format!("{}: {e}", path.display()));
-    let certs: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_file_iter(cert).and_then(Iterator::collect).map_err(|e| wrong(cert, &e))?;
+    let wrong = |path: &PathBuf, e: &dyn std::fmt::Display| {
+        StartError::Tls(format!("{}: {e}", path.display()))
+    };
+    let certs: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect)
+        .map_err(|e| wrong(cert, &e))?;
     let key_der = PrivateKeyDer::from_pem_file(key).map_err(|e| wrong(key, &e))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)

@@ -1,13 +1,18 @@
 //! The first run: an account and its keys, shown once; and the table of providers, with what the default policy makes of them.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs::OpenOptions, io::Write as _, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap, fmt::Write as _, fs::OpenOptions, io::Write as _,
+    os::unix::fs::OpenOptionsExt, path::Path, sync::Arc,
+};
 
 use anyrouter_core::{
     account::KeyRecord,
     catalog::Protocol,
     ids::AccountId,
     key::{ApiKey, KeyKind, Scope},
-    policy::{Change, CompiledCatalog, CompiledLayers, Excluded, Layer, Rule, evaluate, relaxations},
+    policy::{
+        Change, CompiledCatalog, CompiledLayers, Excluded, Layer, Rule, evaluate, relaxations,
+    },
     ports::{Clock, Credentials},
     time::Timestamp,
 };
@@ -31,7 +36,12 @@ pub struct Bootstrap {
 }
 
 /// A new key and its record.
-pub(crate) fn new_key(kind: KeyKind, name: &str, account: &AccountId, now: Timestamp) -> std::io::Result<(ApiKey, KeyRecord)> {
+pub(crate) fn new_key(
+    kind: KeyKind,
+    name: &str,
+    account: &AccountId,
+    now: Timestamp,
+) -> std::io::Result<(ApiKey, KeyRecord)> {
     let key = ApiKey::from_random(kind, key_bits()?);
     let mut record = KeyRecord::default();
     record.hash = key.hash();
@@ -60,26 +70,48 @@ pub(crate) async fn bootstrap<E: From<StorageError>>(
     let bits = key_bits().map_err(fail)?;
     let id: String = bits.iter().take(8).map(|b| format!("{b:02x}")).collect();
     let account = AccountId::from(format!("acc_{id}"));
-    let (inference, first) = new_key(KeyKind::Inference, "first inference key", &account, now).map_err(fail)?;
-    let (management, second) = new_key(KeyKind::Management, "first management key", &account, now).map_err(fail)?;
-    let row = Account { id: account.clone(), settings: config.account_defaults.clone() };
-    let bootstrap = Bootstrap { account, inference, management };
+    let (inference, first) =
+        new_key(KeyKind::Inference, "first inference key", &account, now).map_err(fail)?;
+    let (management, second) =
+        new_key(KeyKind::Management, "first management key", &account, now).map_err(fail)?;
+    let row = Account {
+        id: account.clone(),
+        settings: config.account_defaults.clone(),
+    };
+    let bootstrap = Bootstrap {
+        account,
+        inference,
+        management,
+    };
     keep(&bootstrap)?;
-    database.create_account(row, now, vec![first, second]).await?;
+    database
+        .create_account(row, now, vec![first, second])
+        .await?;
     Ok(Some(bootstrap))
 }
 
 /// Makes another key of each kind for the first account; none where there is no account.
-pub(crate) async fn new_keys(database: &Database, clock: &dyn Clock) -> Result<Option<Bootstrap>, StorageError> {
-    let Some(account) = database.first_account().await? else { return Ok(None) };
+pub(crate) async fn new_keys(
+    database: &Database,
+    clock: &dyn Clock,
+) -> Result<Option<Bootstrap>, StorageError> {
+    let Some(account) = database.first_account().await? else {
+        return Ok(None);
+    };
     let fail = |e: std::io::Error| StorageError::new("new keys", e);
     let (account, now) = (account.id, clock.now());
-    let (inference, first) = new_key(KeyKind::Inference, "another inference key", &account, now).map_err(fail)?;
-    let (management, second) = new_key(KeyKind::Management, "another management key", &account, now).map_err(fail)?;
+    let (inference, first) =
+        new_key(KeyKind::Inference, "another inference key", &account, now).map_err(fail)?;
+    let (management, second) =
+        new_key(KeyKind::Management, "another management key", &account, now).map_err(fail)?;
     for record in [first, second] {
         database.add_key(record).await?;
     }
-    Ok(Some(Bootstrap { account, inference, management }))
+    Ok(Some(Bootstrap {
+        account,
+        inference,
+        management,
+    }))
 }
 
 impl Bootstrap {
@@ -88,7 +120,11 @@ impl Bootstrap {
         let text = json!({"base_url": base_url, "inference_key": self.inference.reveal(), "management_key": self.management.reveal(), "account_id": self.account});
         let partial = path.with_extension("partial");
         let _ = std::fs::remove_file(&partial);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&partial)?;
         writeln!(file, "{text:#}")?;
         file.sync_all()?;
         std::fs::rename(&partial, path)
@@ -110,19 +146,32 @@ pub(crate) fn providers(config: &Config, base_url: &str, key: Option<&ApiKey>) -
     let catalog = Arc::new(CompiledCatalog::new(config.catalog.clone()));
     let layers = CompiledLayers::new(
         catalog,
-        vec![(Layer::Instance, config.privacy.restriction()), (Layer::Account, config.account_defaults.restriction())],
+        vec![
+            (Layer::Instance, config.privacy.restriction()),
+            (Layer::Account, config.account_defaults.restriction()),
+        ],
     );
     let mut rows: BTreeMap<usize, Row> = BTreeMap::new();
     for model in 0..config.catalog.models().len() {
         let decision = evaluate(&layers, &[], model);
         let eligible: Vec<usize> = decision.eligible().map(|e| e.endpoint().index).collect();
         for (nth, endpoint) in decision.endpoints().iter().enumerate() {
-            let Some(provider) = config.catalog.providers().get(endpoint.provider_index).filter(|p| config.keys.has(p)) else { continue };
-            let row = rows.entry(endpoint.provider_index).or_insert_with(|| Row::new(&provider.name));
+            let Some(provider) = config
+                .catalog
+                .providers()
+                .get(endpoint.provider_index)
+                .filter(|p| config.keys.has(p))
+            else {
+                continue;
+            };
+            let row = rows
+                .entry(endpoint.provider_index)
+                .or_insert_with(|| Row::new(&provider.name));
             row.models += 1;
             if eligible.contains(&endpoint.index) {
                 row.admitted += 1;
-                let better = endpoint.address(Protocol::OpenaiChat).is_some() && row.example.is_none();
+                let better =
+                    endpoint.address(Protocol::OpenaiChat).is_some() && row.example.is_none();
                 if better {
                     row.example = Some(endpoint.model.to_string());
                 }
@@ -130,13 +179,26 @@ pub(crate) fn providers(config: &Config, base_url: &str, key: Option<&ApiKey>) -
                 let reasons = decision.reasons(nth);
                 let text: Vec<String> = reasons.iter().map(|r| r.fact.clone()).collect();
                 // What nobody stated is better stated than allowed whatever it is.
-                let unstated = reasons.iter().all(|r| r.fact.ends_with(" = unknown") && r.rule != Rule::Price);
-                let excluded =
-                    Excluded { endpoint: endpoint.id.clone(), provider: endpoint.provider.clone(), model: endpoint.model.clone(), reasons };
-                let changes = relaxations(&[excluded]).into_iter().next().map(|r| r.changes).unwrap_or_default();
+                let unstated = reasons
+                    .iter()
+                    .all(|r| r.fact.ends_with(" = unknown") && r.rule != Rule::Price);
+                let excluded = Excluded {
+                    endpoint: endpoint.id.clone(),
+                    provider: endpoint.provider.clone(),
+                    model: endpoint.model.clone(),
+                    reasons,
+                };
+                let changes = relaxations(&[excluded])
+                    .into_iter()
+                    .next()
+                    .map(|r| r.changes)
+                    .unwrap_or_default();
                 let line = match changes.first() {
                     Some(first) if unstated && first.layer != Layer::Instance => {
-                        format!("state its terms: [[provider]] slug = \"{}\", terms = {{ … }}", provider.slug)
+                        format!(
+                            "state its terms: [[provider]] slug = \"{}\", terms = {{ … }}",
+                            provider.slug
+                        )
                     }
                     _ => line(&changes, config.has_file),
                 };
@@ -158,49 +220,101 @@ struct Row {
 
 impl Row {
     fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), models: 0, admitted: 0, example: None, rest: BTreeMap::new() }
+        Self {
+            name: name.to_owned(),
+            models: 0,
+            admitted: 0,
+            example: None,
+            rest: BTreeMap::new(),
+        }
     }
 }
 
 /// The line that makes these changes: environment variables, lines of the file, or a command for the account's.
 fn line(changes: &[Change], has_file: bool) -> String {
-    let (account, operator): (Vec<_>, Vec<_>) = changes.iter().partition(|c| c.layer != Layer::Instance);
-    let mut lines: Vec<String> = operator.iter().map(|c| operators_line(c, has_file)).collect();
+    let (account, operator): (Vec<_>, Vec<_>) =
+        changes.iter().partition(|c| c.layer != Layer::Instance);
+    let mut lines: Vec<String> = operator
+        .iter()
+        .map(|c| operators_line(c, has_file))
+        .collect();
     if !account.is_empty() {
-        let settings: Vec<String> = account.iter().map(|c| format!("{}={}", c.set, c.to)).collect();
+        let settings: Vec<String> = account
+            .iter()
+            .map(|c| format!("{}={}", c.set, c.to))
+            .collect();
         lines.push(format!("anyrouter privacy set {}", settings.join(" ")));
     }
     lines.join(" and ")
 }
 
 fn operators_line(change: &Change, has_file: bool) -> String {
-    let text = change.to.as_str().map_or_else(|| change.to.to_string(), ToOwned::to_owned);
-    if let Some((slug, member)) = change.set.strip_prefix("provider.").and_then(|s| s.rsplit_once('.')) {
+    let text = change
+        .to
+        .as_str()
+        .map_or_else(|| change.to.to_string(), ToOwned::to_owned);
+    if let Some((slug, member)) = change
+        .set
+        .strip_prefix("provider.")
+        .and_then(|s| s.rsplit_once('.'))
+    {
         if has_file {
             return format!("[[provider]] slug = \"{slug}\", {member} = {}", change.to);
         }
-        return format!("ANYROUTER_PROVIDER_{}_{}={text}", slug.to_ascii_uppercase().replace('-', "_"), member.to_ascii_uppercase());
+        return format!(
+            "ANYROUTER_PROVIDER_{}_{}={text}",
+            slug.to_ascii_uppercase().replace('-', "_"),
+            member.to_ascii_uppercase()
+        );
     }
     if has_file {
         return format!("{} = {}", change.set, change.to);
     }
-    format!("ANYROUTER_{}={text}", change.set.to_ascii_uppercase().replace('.', "_"))
+    format!(
+        "ANYROUTER_{}={text}",
+        change.set.to_ascii_uppercase().replace('.', "_")
+    )
 }
 
 fn table(rows: &BTreeMap<usize, Row>, base_url: &str, key: Option<&ApiKey>) -> String {
-    let mut out = String::from("Providers found, and how many of their models the default policy admits:\n\n");
-    let width = rows.values().map(|r| r.name.chars().count()).max().unwrap_or(0).max(8);
-    let _ = writeln!(out, "  {:<width$}  admitted  the rest, and what would change it", "provider");
+    let mut out = String::from(
+        "Providers found, and how many of their models the default policy admits:\n\n",
+    );
+    let width = rows
+        .values()
+        .map(|r| r.name.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(8);
+    let _ = writeln!(
+        out,
+        "  {:<width$}  admitted  the rest, and what would change it",
+        "provider"
+    );
     for row in rows.values() {
         let mut first = true;
-        let mut lines: Vec<(String, Option<String>)> =
-            row.rest.iter().map(|((why, line), n)| (format!("{n} × {why}"), Some(line.clone()).filter(|l| !l.is_empty()))).collect();
+        let mut lines: Vec<(String, Option<String>)> = row
+            .rest
+            .iter()
+            .map(|((why, line), n)| {
+                (
+                    format!("{n} × {why}"),
+                    Some(line.clone()).filter(|l| !l.is_empty()),
+                )
+            })
+            .collect();
         if lines.is_empty() {
             lines.push(("–".to_owned(), None));
         }
         for (why, change) in lines {
-            let (name, count) =
-                if first { (row.name.as_str(), format!("{} of {}", row.admitted, row.models)) } else { ("", String::new()) };
+            let (name, count) = if first {
+                (
+                    row.name.as_str(),
+                    format!("{} of {}", row.admitted, row.models),
+                )
+            } else {
+                ("", String::new())
+            };
             let _ = writeln!(out, "  {name:<width$}  {count:<8}  {why}");
             if let Some(change) = change {
                 let _ = writeln!(out, "  {:<width$}  {:<8}  → {change}", "", "");

@@ -31,8 +31,14 @@ pub struct StorageError {
 
 impl StorageError {
     /// What could not be done, and why.
-    pub fn new(what: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { what: what.into(), source: source.into() }
+    pub fn new(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            what: what.into(),
+            source: source.into(),
+        }
     }
 }
 
@@ -80,8 +86,17 @@ impl Database {
             }
             let _ = connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
         };
-        std::thread::Builder::new().name("sqlite".to_owned()).spawn(run).map_err(|e| StorageError::new("the database's thread", e))?;
-        Ok((Self { jobs, callers: Arc::new(Cache::new(CALLERS)) }, table))
+        std::thread::Builder::new()
+            .name("sqlite".to_owned())
+            .spawn(run)
+            .map_err(|e| StorageError::new("the database's thread", e))?;
+        Ok((
+            Self {
+                jobs,
+                callers: Arc::new(Cache::new(CALLERS)),
+            },
+            table,
+        ))
     }
 
     /// Runs `job` on the database's thread, in its turn.
@@ -94,24 +109,39 @@ impl Database {
             let _ = give.send(job(connection));
         });
         let ended = |_| StorageError::new("the database", "its thread has ended");
-        self.jobs.send(job).await.map_err(|e| ended(e.to_string()))?;
+        self.jobs
+            .send(job)
+            .await
+            .map_err(|e| ended(e.to_string()))?;
         take.await.map_err(|e| ended(e.to_string()))?
     }
 
     /// Whether the database answers.
     pub async fn check(&self) -> Result<(), StorageError> {
-        self.run(|c| Ok(c.query_row("SELECT 1", [], |_| Ok(()))?)).await
+        self.run(|c| Ok(c.query_row("SELECT 1", [], |_| Ok(()))?))
+            .await
     }
 }
 
 fn connect(path: &PathBuf, synchronous: &str) -> Result<Connection, StorageError> {
-    let fail = |e: rusqlite::Error| StorageError::new(format!("the database at {}", path.display()), e);
+    let fail =
+        |e: rusqlite::Error| StorageError::new(format!("the database at {}", path.display()), e);
     let connection = Connection::open(path).map_err(fail)?;
-    connection.busy_timeout(Duration::from_secs(5)).map_err(fail)?;
-    connection.pragma_update(None, "journal_mode", "WAL").map_err(fail)?;
-    connection.pragma_update(None, "synchronous", synchronous).map_err(fail)?;
-    connection.pragma_update(None, "secure_delete", "ON").map_err(fail)?;
-    connection.pragma_update(None, "foreign_keys", "ON").map_err(fail)?;
+    connection
+        .busy_timeout(Duration::from_secs(5))
+        .map_err(fail)?;
+    connection
+        .pragma_update(None, "journal_mode", "WAL")
+        .map_err(fail)?;
+    connection
+        .pragma_update(None, "synchronous", synchronous)
+        .map_err(fail)?;
+    connection
+        .pragma_update(None, "secure_delete", "ON")
+        .map_err(fail)?;
+    connection
+        .pragma_update(None, "foreign_keys", "ON")
+        .map_err(fail)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }

@@ -29,14 +29,28 @@ impl Refusals {
     /// The whole response in place of the parser's own, with this status.
     fn refusal(&self, status: u16) -> Vec<u8> {
         let (code, message) = match status {
-            414 => ("address_too_long", "the address is too long; put what it says into the body"),
-            431 => ("header_too_large", "the headers are too large; send fewer or shorter ones"),
-            _ => ("invalid_http", "the request is not HTTP as RFC 9112 has it; look at its first lines"),
+            414 => (
+                "address_too_long",
+                "the address is too long; put what it says into the body",
+            ),
+            431 => (
+                "header_too_large",
+                "the headers are too large; send fewer or shorter ones",
+            ),
+            _ => (
+                "invalid_http",
+                "the request is not HTTP as RFC 9112 has it; look at its first lines",
+            ),
         };
         self.server.observer.refused(status);
         let id = self.server.gateway.request_id().to_string();
-        let body = ApiError::new(status, code, message).to_openai(&id).to_string();
-        let reason = http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Error");
+        let body = ApiError::new(status, code, message)
+            .to_openai(&id)
+            .to_string();
+        let reason = http::StatusCode::from_u16(status)
+            .ok()
+            .and_then(|s| s.canonical_reason())
+            .unwrap_or("Error");
         format!(
             "HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\nx-request-id: {id}\r\nx-content-type-options: nosniff\r\n\
              access-control-allow-origin: *\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
@@ -124,7 +138,8 @@ impl<T> Strict<T> {
                 continue;
             }
             let room = self.line.inline_size().saturating_sub(self.line.len());
-            self.line.extend_from_slice(part.get(..part.len().min(room)).unwrap_or_default());
+            self.line
+                .extend_from_slice(part.get(..part.len().min(room)).unwrap_or_default());
             self.length += part.len();
             self.last = part.last().copied().unwrap_or(self.last);
             at += part.len();
@@ -135,9 +150,15 @@ impl<T> Strict<T> {
             if is_bare && self.next == Next::Head {
                 return refuse(bytes, at);
             }
-            let (line, length) = (std::mem::take(&mut self.line), self.length - usize::from(!is_bare));
+            let (line, length) = (
+                std::mem::take(&mut self.line),
+                self.length - usize::from(!is_bare),
+            );
             (self.length, self.last) = (0, 0);
-            if !self.end_line(line.get(..length.min(line.len())).unwrap_or_default(), length) {
+            if !self.end_line(
+                line.get(..length.min(line.len())).unwrap_or_default(),
+                length,
+            ) {
                 return refuse(bytes, at);
             }
             at += 1;
@@ -150,7 +171,10 @@ impl<T> Strict<T> {
         match self.next {
             // An empty line ends the head; those before its first line are passed over.
             Next::Head if length == 0 && self.has_line => {
-                let (body, is_chunked) = (std::mem::take(&mut self.body), std::mem::take(&mut self.is_chunked));
+                let (body, is_chunked) = (
+                    std::mem::take(&mut self.body),
+                    std::mem::take(&mut self.is_chunked),
+                );
                 self.has_line = false;
                 self.next = match body {
                     Some(_) if is_chunked => return false,
@@ -162,14 +186,29 @@ impl<T> Strict<T> {
             Next::Head => {
                 self.has_line |= length > 0;
                 if let Some(length) = value_of(text, b"content-length:") {
-                    self.body = Some(std::str::from_utf8(length).ok().and_then(|l| l.trim().parse().ok()).unwrap_or(0));
+                    self.body = Some(
+                        std::str::from_utf8(length)
+                            .ok()
+                            .and_then(|l| l.trim().parse().ok())
+                            .unwrap_or(0),
+                    );
                 }
                 self.is_chunked |= value_of(text, b"transfer-encoding:").is_some();
             }
             Next::Size => {
-                let digits = text.split(|b| !b.is_ascii_hexdigit()).next().unwrap_or_default();
-                let size = std::str::from_utf8(digits).ok().and_then(|d| u64::from_str_radix(d, 16).ok()).unwrap_or(0);
-                self.next = if size == 0 { Next::Trailer } else { Next::Chunk(size.saturating_add(2)) };
+                let digits = text
+                    .split(|b| !b.is_ascii_hexdigit())
+                    .next()
+                    .unwrap_or_default();
+                let size = std::str::from_utf8(digits)
+                    .ok()
+                    .and_then(|d| u64::from_str_radix(d, 16).ok())
+                    .unwrap_or(0);
+                self.next = if size == 0 {
+                    Next::Trailer
+                } else {
+                    Next::Chunk(size.saturating_add(2))
+                };
             }
             Next::Trailer if length == 0 => self.next = Next::Head,
             Next::Trailer | Next::Body(_) | Next::Chunk(_) => {}
@@ -205,7 +244,11 @@ fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Strict<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
         if let Poll::Ready(Ok(())) = read {
@@ -235,7 +278,11 @@ impl<T: AsyncWrite + Unpin> Strict<T> {
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Strict<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.refusal.is_none()
             && let Some(status) = Self::refused(bytes)
         {
@@ -247,7 +294,11 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Strict<T> {
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, all: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        all: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let first = all.first().map(|s| &**s).unwrap_or_default();
         if self.refusal.is_some() || Self::refused(first).is_some() {
             return self.poll_write(cx, first);

@@ -49,7 +49,8 @@ pub struct HttpUpstream {
     report: Report,
     pool: Arc<Pool>,
     shared: SharedConnections,
-    targets: RwLock<HashMap<(Arc<str>, &'static str), (Arc<Origin>, Uri), foldhash::fast::FixedState>>,
+    targets:
+        RwLock<HashMap<(Arc<str>, &'static str), (Arc<Origin>, Uri), foldhash::fast::FixedState>>,
 }
 
 impl std::fmt::Debug for HttpUpstream {
@@ -60,19 +61,39 @@ impl std::fmt::Debug for HttpUpstream {
 
 impl HttpUpstream {
     /// A client that gives a connection this long to be made. `report` is told of hosts that cannot be reached.
-    pub fn new(connect_deadline: Duration, report: impl Fn(&str, &str) + Send + Sync + 'static) -> Result<Self, rustls::Error> {
-        let (pool, shared) = (Arc::new(Pool::new(connect_deadline)?), SharedConnections::new(connect_deadline)?);
-        Ok(Self { report: Arc::new(report), pool, shared, targets: RwLock::default() })
+    pub fn new(
+        connect_deadline: Duration,
+        report: impl Fn(&str, &str) + Send + Sync + 'static,
+    ) -> Result<Self, rustls::Error> {
+        let (pool, shared) = (
+            Arc::new(Pool::new(connect_deadline)?),
+            SharedConnections::new(connect_deadline)?,
+        );
+        Ok(Self {
+            report: Arc::new(report),
+            pool,
+            shared,
+            targets: RwLock::default(),
+        })
     }
 }
 
 #[async_trait]
 impl Upstream for HttpUpstream {
-    async fn send(&self, to: Eligible<'_>, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+    async fn send(
+        &self,
+        to: Eligible<'_>,
+        request: UpstreamRequest,
+    ) -> Result<UpstreamResponse, UpstreamError> {
         let base = request.address.base_url.clone();
         let sent = self.send_to(to, request).await;
         if let Err(UpstreamError::Connect(reason)) = &sent {
-            let host = base.split_once("://").map_or(&*base, |(_, rest)| rest).split('/').next().unwrap_or_default();
+            let host = base
+                .split_once("://")
+                .map_or(&*base, |(_, rest)| rest)
+                .split('/')
+                .next()
+                .unwrap_or_default();
             (self.report)(host, reason);
         }
         sent
@@ -80,7 +101,11 @@ impl Upstream for HttpUpstream {
 }
 
 impl HttpUpstream {
-    async fn send_to(&self, _to: Eligible<'_>, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+    async fn send_to(
+        &self,
+        _to: Eligible<'_>,
+        request: UpstreamRequest,
+    ) -> Result<UpstreamResponse, UpstreamError> {
         if request.address.base_url.starts_with("demo:") {
             return Ok(demo::answer(&request.body.concat()));
         }
@@ -93,13 +118,25 @@ impl HttpUpstream {
             *http.uri_mut() = origin.absolute(uri)?;
             let (response, token) = self.shared.send(&origin, http).await?;
             let (head, body) = response.into_parts();
-            let body =
-                PooledBody { connection: None, body, origin, pool: self.pool.clone(), ended: false, broken: None, _shared: Some(token) };
-            return Ok(UpstreamResponse { status: head.status, headers: head.headers, body: Box::pin(body) });
+            let body = PooledBody {
+                connection: None,
+                body,
+                origin,
+                pool: self.pool.clone(),
+                ended: false,
+                broken: None,
+                _shared: Some(token),
+            };
+            return Ok(UpstreamResponse {
+                status: head.status,
+                headers: head.headers,
+                body: Box::pin(body),
+            });
         }
         *http.uri_mut() = uri;
         *http.version_mut() = Version::HTTP_11;
-        http.headers_mut().insert(header::HOST, origin.host_header.clone());
+        http.headers_mut()
+            .insert(header::HOST, origin.host_header.clone());
         let mut connection = match self.pool.take(&origin) {
             Some(connection) => connection,
             None => self.pool.connect(&origin).await?,
@@ -114,9 +151,20 @@ impl HttpUpstream {
             Err((e, None)) => return Err(broken(&e)),
         };
         let (head, body) = response.into_parts();
-        let body =
-            PooledBody { connection: Some(connection), body, origin, pool: self.pool.clone(), ended: false, broken: None, _shared: None };
-        Ok(UpstreamResponse { status: head.status, headers: head.headers, body: Box::pin(body) })
+        let body = PooledBody {
+            connection: Some(connection),
+            body,
+            origin,
+            pool: self.pool.clone(),
+            ended: false,
+            broken: None,
+            _shared: None,
+        };
+        Ok(UpstreamResponse {
+            status: head.status,
+            headers: head.headers,
+            body: Box::pin(body),
+        })
     }
 }
 
@@ -129,14 +177,27 @@ impl HttpUpstream {
     /// Where a request goes. Addresses are few, and are taken apart once.
     fn target(&self, request: &UpstreamRequest) -> Result<(Arc<Origin>, Uri), UpstreamError> {
         let address = (request.address.base_url.clone(), request.path);
-        if let Some(known) = self.targets.read().unwrap_or_else(PoisonError::into_inner).get(&address) {
+        if let Some(known) = self
+            .targets
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&address)
+        {
             return Ok(known.clone());
         }
         let wrong = |e: &dyn std::fmt::Display| UpstreamError::Connect(e.to_string());
-        let base: Uri = request.address.base_url.parse().map_err(|e: http::uri::InvalidUri| wrong(&e))?;
-        let origin = Origin::of(&base).ok_or_else(|| wrong(&"the provider's address has no host"))?;
+        let base: Uri = request
+            .address
+            .base_url
+            .parse()
+            .map_err(|e: http::uri::InvalidUri| wrong(&e))?;
+        let origin =
+            Origin::of(&base).ok_or_else(|| wrong(&"the provider's address has no host"))?;
         let path = format!("{}{}", base.path().trim_end_matches('/'), request.path);
-        let target = (Arc::new(origin), path.parse().map_err(|e: http::uri::InvalidUri| wrong(&e))?);
+        let target = (
+            Arc::new(origin),
+            path.parse().map_err(|e: http::uri::InvalidUri| wrong(&e))?,
+        );
         let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
         if targets.len() >= TARGETS {
             targets.clear();
@@ -153,7 +214,10 @@ impl Body for Pieces {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
     }
 
@@ -236,7 +300,8 @@ impl PooledBody {
                         (Some(all), _) => all.extend_from_slice(&data),
                         (None, None) => first = Some(data),
                         (None, Some(before)) => {
-                            let mut all = BytesMut::with_capacity((before.len() + data.len()).max(4096));
+                            let mut all =
+                                BytesMut::with_capacity((before.len() + data.len()).max(4096));
                             all.extend_from_slice(&before);
                             all.extend_from_slice(&data);
                             gathered = Some(all);
@@ -247,7 +312,9 @@ impl PooledBody {
                         break;
                     }
                 }
-                Poll::Ready(Some(Err(e))) if first.is_none() && gathered.is_none() => return Poll::Ready(Some(Err(e))),
+                Poll::Ready(Some(Err(e))) if first.is_none() && gathered.is_none() => {
+                    return Poll::Ready(Some(Err(e)));
+                }
                 // After what came before it.
                 Poll::Ready(Some(Err(e))) => {
                     self.broken = Some(e);
@@ -273,7 +340,10 @@ impl PooledBody {
 }
 
 impl UpstreamBody for PooledBody {
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, UpstreamError>>> {
         self.gather(cx)
     }
 
@@ -284,7 +354,9 @@ impl UpstreamBody for PooledBody {
         tokio::spawn(async move {
             let rest = async {
                 let mut read = 0;
-                while let Some(Ok(bytes)) = std::future::poll_fn(|cx| self.as_mut().poll_next(cx)).await {
+                while let Some(Ok(bytes)) =
+                    std::future::poll_fn(|cx| self.as_mut().poll_next(cx)).await
+                {
                     read += bytes.len();
                     if read > REST {
                         return;

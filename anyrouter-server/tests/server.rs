@@ -1,5 +1,11 @@
 //! The server, as its clients and operators see it: the real binary, real storage, a scripted upstream for each protocol.
-#![allow(clippy::expect_used, clippy::nonminimal_bool, clippy::panic, clippy::unwrap_used, clippy::zombie_processes)]
+#![allow(
+    clippy::expect_used,
+    clippy::nonminimal_bool,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::zombie_processes
+)]
 
 #[path = "server/harness.rs"]
 mod harness;

@@ -55,11 +55,21 @@ struct Seen {
 }
 
 pub(crate) async fn run(options: Options) -> std::io::Result<()> {
-    let ids = options.ids.as_ref().map(File::create).transpose()?.map(BufWriter::new);
-    let seen = Arc::new(Mutex::new(Seen { ids, ..Seen::default() }));
+    let ids = options
+        .ids
+        .as_ref()
+        .map(File::create)
+        .transpose()?
+        .map(BufWriter::new);
+    let seen = Arc::new(Mutex::new(Seen {
+        ids,
+        ..Seen::default()
+    }));
     let options = Arc::new(options);
     let until = Instant::now() + Duration::from_secs_f64(options.seconds);
-    let all: Vec<_> = (0..options.connections).map(|n| tokio::spawn(connection(n, options.clone(), seen.clone(), until))).collect();
+    let all: Vec<_> = (0..options.connections)
+        .map(|n| tokio::spawn(connection(n, options.clone(), seen.clone(), until)))
+        .collect();
     for one in all {
         let _ = one.await;
     }
@@ -68,7 +78,12 @@ pub(crate) async fn run(options: Options) -> std::io::Result<()> {
         ids.flush()?;
     }
     seen.micros.sort_unstable();
-    let at = |share: f64| seen.micros.get((seen.micros.len() as f64 * share) as usize).copied().unwrap_or(0);
+    let at = |share: f64| {
+        seen.micros
+            .get((seen.micros.len() as f64 * share) as usize)
+            .copied()
+            .unwrap_or(0)
+    };
     let (p50, p99) = (at(0.5), at(0.99));
     println!(
         "{}",
@@ -78,11 +93,18 @@ pub(crate) async fn run(options: Options) -> std::io::Result<()> {
 }
 
 async fn connection(nth: usize, options: Arc<Options>, seen: Arc<Mutex<Seen>>, until: Instant) {
-    let place = (options.url.host().unwrap_or_default(), options.url.port_u16().unwrap_or(80));
+    let place = (
+        options.url.host().unwrap_or_default(),
+        options.url.port_u16().unwrap_or(80),
+    );
     let mut open: Option<http1::SendRequest<Full<Bytes>>> = None;
     // Each connection begins elsewhere, so that they are never all at the same.
     let mut n = nth * 37;
-    let bodies: Vec<[Bytes; 2]> = options.models.iter().map(|m| [false, true].map(|s| body(m, s, options.prompt))).collect();
+    let bodies: Vec<[Bytes; 2]> = options
+        .models
+        .iter()
+        .map(|m| [false, true].map(|s| body(m, s, options.prompt)))
+        .collect();
     while Instant::now() < until {
         n += 1;
         let began = Instant::now();
@@ -92,14 +114,21 @@ async fn connection(nth: usize, options: Arc<Options>, seen: Arc<Mutex<Seen>>, u
                 continue;
             };
             let _ = stream.set_nodelay(true);
-            let Ok((send, connection)) = http1::handshake(TokioIo::new(stream)).await else { continue };
+            let Ok((send, connection)) = http1::handshake(TokioIo::new(stream)).await else {
+                continue;
+            };
             tokio::spawn(connection);
             open = Some(send);
         }
         let Some(send) = &mut open else { continue };
         let streams = n % 100 < options.streams;
         let aborts = n.wrapping_mul(7919) % 100 < options.aborts;
-        let Some(body) = bodies.get(n % bodies.len()).map(|b| b[usize::from(streams)].clone()) else { continue };
+        let Some(body) = bodies
+            .get(n % bodies.len())
+            .map(|b| b[usize::from(streams)].clone())
+        else {
+            continue;
+        };
         let request = Request::post(options.url.path())
             .header(header::HOST, "gateway")
             .header(header::AUTHORIZATION, format!("Bearer {}", options.key))
@@ -112,7 +141,9 @@ async fn connection(nth: usize, options: Arc<Options>, seen: Arc<Mutex<Seen>>, u
                 if let Some(id) = response.headers().get("x-request-id") {
                     let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                     if let Some(ids) = &mut seen.ids {
-                        let _ = ids.write_all(id.as_bytes()).and_then(|()| ids.write_all(b"\n"));
+                        let _ = ids
+                            .write_all(id.as_bytes())
+                            .and_then(|()| ids.write_all(b"\n"));
                     }
                 }
                 let mut body = response.into_body();
@@ -141,13 +172,15 @@ async fn connection(nth: usize, options: Arc<Options>, seen: Arc<Mutex<Seen>>, u
                 seen.aborted += 1;
             } else if whole {
                 *seen.statuses.entry(status).or_default() += 1;
-                seen.micros.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+                seen.micros
+                    .push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
             } else {
                 seen.broken += 1;
             }
         }
         if let Some(rate) = options.rate {
-            tokio::time::sleep(Duration::from_secs_f64(1.0 / rate).saturating_sub(began.elapsed())).await;
+            tokio::time::sleep(Duration::from_secs_f64(1.0 / rate).saturating_sub(began.elapsed()))
+                .await;
         }
     }
 }
@@ -155,5 +188,7 @@ async fn connection(nth: usize, options: Arc<Options>, seen: Arc<Mutex<Seen>>, u
 fn body(model: &str, streams: bool, prompt: usize) -> Bytes {
     let line = "A line of the prompt, with a \"quote\".\n";
     let content = line.repeat(prompt / line.len() + 1);
-    json!({"model": model, "stream": streams, "messages": [{"role": "user", "content": content}]}).to_string().into()
+    json!({"model": model, "stream": streams, "messages": [{"role": "user", "content": content}]})
+        .to_string()
+        .into()
 }

@@ -39,22 +39,36 @@ impl std::fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
-type Body = Either<Full<Bytes>, StreamBody<std::pin::Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Broken>> + Send>>>>;
+type Body = Either<
+    Full<Bytes>,
+    StreamBody<std::pin::Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Broken>> + Send>>>,
+>;
 
 pub(crate) async fn run(options: Options) -> std::io::Result<()> {
     let listener = TcpListener::bind(&options.listen).await?;
     loop {
         let (stream, _) = listener.accept().await?;
         let _ = stream.set_nodelay(true);
-        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)));
+        tokio::spawn(
+            hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service_fn(answer)),
+        );
     }
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Broken> {
     let is_anthropic = request.uri().path().ends_with("/messages");
-    let body = request.into_body().collect().await.map_err(|_| Broken)?.to_bytes();
+    let body = request
+        .into_body()
+        .collect()
+        .await
+        .map_err(|_| Broken)?
+        .to_bytes();
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let (model, streams) = (asked["model"].as_str().unwrap_or_default(), asked["stream"] == true);
+    let (model, streams) = (
+        asked["model"].as_str().unwrap_or_default(),
+        asked["stream"] == true,
+    );
     if model == "flaky" {
         static NTH: AtomicUsize = AtomicUsize::new(0);
         match NTH.fetch_add(1, Ordering::Relaxed) % 20 {
@@ -66,26 +80,57 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Broken> {
                 ));
             }
             1 => {
-                let mut response =
-                    text(StatusCode::TOO_MANY_REQUESTS, "application/json", r#"{"error":{"message":"later","code":"rate_limited"}}"#);
+                let mut response = text(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "application/json",
+                    r#"{"error":{"message":"later","code":"rate_limited"}}"#,
+                );
                 response.headers_mut().insert(RETRY_AFTER, 1.into());
                 return Ok(response);
             }
             2 => return Err(Broken),
-            3 if streams => return Ok(events(stream::iter(chunks(is_anthropic).into_iter().take(9).map(Ok).chain([Err(Broken)])))),
-            4 => return Ok(text(StatusCode::OK, "text/html", "<html>Please log in.</html>")),
+            3 if streams => {
+                return Ok(events(stream::iter(
+                    chunks(is_anthropic)
+                        .into_iter()
+                        .take(9)
+                        .map(Ok)
+                        .chain([Err(Broken)]),
+                )));
+            }
+            4 => {
+                return Ok(text(
+                    StatusCode::OK,
+                    "text/html",
+                    "<html>Please log in.</html>",
+                ));
+            }
             5 => tokio::time::sleep(Duration::from_millis(300)).await,
-            6 => return Ok(text(StatusCode::OK, "application/json", r#"{"error":{"message":"quota","code":"insufficient_quota"}}"#)),
+            6 => {
+                return Ok(text(
+                    StatusCode::OK,
+                    "application/json",
+                    r#"{"error":{"message":"quota","code":"insufficient_quota"}}"#,
+                ));
+            }
             _ => {}
         }
     }
     if !streams {
-        return Ok(text(StatusCode::OK, "application/json", &whole(is_anthropic).to_string()));
+        return Ok(text(
+            StatusCode::OK,
+            "application/json",
+            &whole(is_anthropic).to_string(),
+        ));
     }
     let gap = match model {
         "slow" => Duration::from_millis(10),
         "idle" => Duration::from_secs(1),
-        _ => return Ok(events(stream::iter(chunks(is_anthropic).into_iter().map(Ok)))),
+        _ => {
+            return Ok(events(stream::iter(
+                chunks(is_anthropic).into_iter().map(Ok),
+            )));
+        }
     };
     let paced = stream::iter(chunks(is_anthropic)).then(move |chunk| async move {
         tokio::time::sleep(gap).await;
@@ -97,13 +142,20 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Broken> {
 fn text(status: StatusCode, kind: &'static str, body: &str) -> Response<Body> {
     let mut response = Response::new(Either::Left(Full::from(body.to_owned())));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
     response
 }
 
 fn events(all: impl Stream<Item = Result<Bytes, Broken>> + Send + 'static) -> Response<Body> {
-    let mut response = Response::new(Either::Right(StreamBody::new(Box::pin(all.map(|chunk| chunk.map(Frame::data))) as _)));
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("text/event-stream"));
+    let mut response = Response::new(Either::Right(StreamBody::new(Box::pin(
+        all.map(|chunk| chunk.map(Frame::data)),
+    ) as _)));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        hyper::header::HeaderValue::from_static("text/event-stream"),
+    );
     response
 }
 

@@ -22,17 +22,27 @@ pub(crate) async fn run(options: Options) -> std::io::Result<()> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let client: Client<_, Incoming> = Client::builder(TokioExecutor::new()).build(connector);
-    let (listener, to) = (TcpListener::bind(&options.listen).await?, Arc::<str>::from(options.to));
+    let (listener, to) = (
+        TcpListener::bind(&options.listen).await?,
+        Arc::<str>::from(options.to),
+    );
     loop {
         let (stream, _) = listener.accept().await?;
         let _ = stream.set_nodelay(true);
         let (client, to) = (client.clone(), to.clone());
         let service = service_fn(move |request| pass(client.clone(), to.clone(), request));
-        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(
+            hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service),
+        );
     }
 }
 
-async fn pass(client: Client<HttpConnector, Incoming>, to: Arc<str>, mut request: Request<Incoming>) -> Result<Response<Incoming>, Error> {
+async fn pass(
+    client: Client<HttpConnector, Incoming>,
+    to: Arc<str>,
+    mut request: Request<Incoming>,
+) -> Result<Response<Incoming>, Error> {
     let mut parts = Parts::default();
     parts.scheme = Some(hyper::http::uri::Scheme::HTTP);
     parts.authority = to.parse().ok();

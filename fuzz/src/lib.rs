@@ -44,7 +44,10 @@ fn catalog(protocol: &str) -> Catalog {
 /// The names of an answer.
 pub fn names(protocol: Protocol) -> Box<AnswerNames> {
     let mut prices = Prices::default();
-    (prices.prompt, prices.completion) = (Usd::per_token("0.000001").ok(), Usd::per_token("0.000002").ok());
+    (prices.prompt, prices.completion) = (
+        Usd::per_token("0.000001").ok(),
+        Usd::per_token("0.000002").ok(),
+    );
     Box::new(AnswerNames {
         id: RequestId::parse("req_000000000000000000000000").expect("it is an id"),
         model: "lab/x".into(),
@@ -63,7 +66,10 @@ pub fn names(protocol: Protocol) -> Box<AnswerNames> {
 }
 
 /// What a client gets of a stream that comes in these pieces, and why it broke off.
-pub fn relayed<'a>(protocol: Protocol, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, Option<AnswerFault>) {
+pub fn relayed<'a>(
+    protocol: Protocol,
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> (Vec<u8>, Option<AnswerFault>) {
     let mut relay = Relay::new(protocol, names(protocol), 1 << 22);
     let mut out = Vec::new();
     for piece in pieces {
@@ -103,12 +109,20 @@ pub fn is_json(text: &[u8]) -> bool {
 pub fn assert_events(out: &[u8]) {
     assert!(std::str::from_utf8(out).is_ok(), "not UTF-8");
     for line in out.split(|b| matches!(b, b'\n' | b'\r')) {
-        let Some(data) = line.strip_prefix(b"data: ") else { continue };
-        assert!(is_json(data) || data == b"[DONE]" || data.is_empty(), "no event: {}", String::from_utf8_lossy(data));
+        let Some(data) = line.strip_prefix(b"data: ") else {
+            continue;
+        };
+        assert!(
+            is_json(data) || data == b"[DONE]" || data.is_empty(),
+            "no event: {}",
+            String::from_utf8_lossy(data)
+        );
     }
 }
 
 /// A first byte that decides in what pieces the others come, and the others.
 pub fn pieces(data: &[u8]) -> (usize, &[u8]) {
-    data.split_first().map_or((1, data), |(first, rest)| (usize::from(*first) % 64 + 1, rest))
+    data.split_first().map_or((1, data), |(first, rest)| {
+        (usize::from(*first) % 64 + 1, rest)
+    })
 }

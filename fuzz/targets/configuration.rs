@@ -12,8 +12,13 @@ static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("there
 fuzz_target!(|data: &[u8]| {
     let file: PathBuf = FOLDER.path().join("anyrouter.toml");
     std::fs::write(&file, data).expect("there is room");
-    let sources =
-        Sources { file: Some(file), listen: None, data_dir: None, log_format: None, environment: Vec::new().into_iter().collect() };
+    let sources = Sources {
+        file: Some(file),
+        listen: None,
+        data_dir: None,
+        log_format: None,
+        environment: Vec::new().into_iter().collect(),
+    };
     if let Err(e) = Config::load(&sources) {
         assert!(!e.to_string().is_empty());
     }

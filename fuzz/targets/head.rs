@@ -28,9 +28,12 @@ static SERVER: LazyLock<Running> = LazyLock::new(start);
 fn start() -> Running {
     let folder = TempDir::new().expect("there is room");
     // A port that is free now.
-    let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("there is a port");
+    let address = TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("there is a port");
     let file = folder.path().join("anyrouter.toml");
-    std::fs::write(&file, "[deadlines]\nbody = 0.05\n[log]\nlevel = \"warn\"\n").expect("there is room");
+    std::fs::write(&file, "[deadlines]\nbody = 0.05\n[log]\nlevel = \"warn\"\n")
+        .expect("there is room");
     let sources = Sources {
         file: Some(file),
         listen: Some(address),
@@ -42,7 +45,11 @@ fn start() -> Running {
     let keys = folder.path().join("keys.json");
     let for_server = keys.clone();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("there are threads");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("there are threads");
         runtime.block_on(server::run(config, sources, Some(for_server)))
     });
     let began = Instant::now();
@@ -50,8 +57,16 @@ fn start() -> Running {
         assert!(began.elapsed() < Duration::from_secs(20), "it starts");
         std::thread::sleep(Duration::from_millis(10));
     }
-    let keys: Value = serde_json::from_slice(&std::fs::read(keys).expect("it is there")).expect("it is JSON");
-    Running { address, key: keys["inference_key"].as_str().expect("it has the key").to_owned(), _folder: folder }
+    let keys: Value =
+        serde_json::from_slice(&std::fs::read(keys).expect("it is there")).expect("it is JSON");
+    Running {
+        address,
+        key: keys["inference_key"]
+            .as_str()
+            .expect("it has the key")
+            .to_owned(),
+        _folder: folder,
+    }
 }
 
 /// The bytes with the key in its place.
@@ -66,14 +81,23 @@ fn with_key(data: &[u8], key: &str) -> Vec<u8> {
 fuzz_target!(|data: &[u8]| {
     let server = &*SERVER;
     let mut stream = TcpStream::connect(server.address).expect("it listens");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a timeout can be set");
     // It may close before it has read everything.
     let _ = stream.write_all(&with_key(data, &server.key));
     let _ = stream.shutdown(std::net::Shutdown::Write);
     let mut answer = Vec::new();
     let ended = stream.read_to_end(&mut answer);
-    assert!(ended.is_ok_and(|_| true) || answer.len() < 1 << 20, "it ends");
+    assert!(
+        ended.is_ok_and(|_| true) || answer.len() < 1 << 20,
+        "it ends"
+    );
     if !data.starts_with(b"PRI") {
-        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1."), "{}", String::from_utf8_lossy(&answer));
+        assert!(
+            answer.is_empty() || answer.starts_with(b"HTTP/1."),
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
     }
 });

@@ -46,16 +46,22 @@ fuzz_target!(|data: &[u8]| {
         Err(_) => return,
     };
     let mut adjusted = Adjustments::default();
-    let sent = request.to_openai_chat(&CATALOG.endpoints()[0], &mut adjusted).concat();
+    let sent = request
+        .to_openai_chat(&CATALOG.endpoints()[0], &mut adjusted)
+        .concat();
     let Some(theirs) = theirs else {
         // serde_json refuses what JSON does not: numbers beyond a double, and halves of surrogates.
         return;
     };
     let sent: Map<String, Value> = serde_json::from_slice(&sent).expect("what is sent is JSON");
     assert_eq!(sent.get("model"), Some(&Value::from("up")));
-    let messages = |of: &Map<String, Value>| of.get("messages").and_then(Value::as_array).map(Vec::len);
+    let messages =
+        |of: &Map<String, Value>| of.get("messages").and_then(Value::as_array).map(Vec::len);
     assert_eq!(messages(&sent), messages(&theirs), "no message is lost");
-    for (name, value) in sent.iter().filter(|(name, _)| !OURS.contains(&name.as_str())) {
+    for (name, value) in sent
+        .iter()
+        .filter(|(name, _)| !OURS.contains(&name.as_str()))
+    {
         assert_eq!(Some(value), theirs.get(name), "{name} is the client's");
     }
 });

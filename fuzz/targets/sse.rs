@@ -24,5 +24,8 @@ fuzz_target!(|data: &[u8]| {
     let (whole, cut) = (events(std::iter::once(bytes)), events(bytes.chunks(size)));
     assert_eq!(whole.0, cut.0);
     // The last LF may belong to the last event or wait for more.
-    assert!(whole.1.len().abs_diff(cut.1.len()) <= 1 && (whole.1.starts_with(&cut.1) || cut.1.starts_with(&whole.1)));
+    assert!(
+        whole.1.len().abs_diff(cut.1.len()) <= 1
+            && (whole.1.starts_with(&cut.1) || cut.1.starts_with(&whole.1))
+    );
 });

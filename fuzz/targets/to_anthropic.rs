@@ -5,7 +5,9 @@ use std::sync::LazyLock;
 
 use anyrouter_core::{
     catalog::Catalog,
-    wire::{adjust::Adjustments, anthropic_messages::to_anthropic_messages, openai_chat::ChatRequest},
+    wire::{
+        adjust::Adjustments, anthropic_messages::to_anthropic_messages, openai_chat::ChatRequest,
+    },
 };
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
@@ -15,14 +17,31 @@ static CATALOG: LazyLock<Catalog> = LazyLock::new(fuzz::anthropic_catalog);
 
 fuzz_target!(|data: &[u8]| {
     let is_json = serde_json::from_slice::<Value>(data).is_ok();
-    let Ok(request) = ChatRequest::parse(Bytes::copy_from_slice(data), 100) else { return };
-    let Ok(sent) = to_anthropic_messages(&request, &CATALOG.endpoints()[0], None, &mut Adjustments::default()) else { return };
+    let Ok(request) = ChatRequest::parse(Bytes::copy_from_slice(data), 100) else {
+        return;
+    };
+    let Ok(sent) = to_anthropic_messages(
+        &request,
+        &CATALOG.endpoints()[0],
+        None,
+        &mut Adjustments::default(),
+    ) else {
+        return;
+    };
     if !is_json {
         // serde_json refuses what JSON does not: numbers beyond a double, and halves of surrogates.
         return;
     }
     let sent: Value = serde_json::from_slice(&sent).expect("what is sent is JSON");
     let turns = sent["messages"].as_array().expect("there are messages");
-    assert!(turns.windows(2).all(|two| two[0]["role"] != two[1]["role"]), "turns alternate");
-    assert!(turns.iter().all(|turn| turn["content"].as_array().is_some_and(|c| !c.is_empty())), "no turn is empty");
+    assert!(
+        turns.windows(2).all(|two| two[0]["role"] != two[1]["role"]),
+        "turns alternate"
+    );
+    assert!(
+        turns
+            .iter()
+            .all(|turn| turn["content"].as_array().is_some_and(|c| !c.is_empty())),
+        "no turn is empty"
+    );
 });

@@ -117,7 +117,9 @@ impl ToolIdForm {
     /// Whether an id has this form.
     pub fn fits(self, id: &str) -> bool {
         match self {
-            Self::NineAlphanumerics => id.len() == self.longest() && id.bytes().all(|b| b.is_ascii_alphanumeric()),
+            Self::NineAlphanumerics => {
+                id.len() == self.longest() && id.bytes().all(|b| b.is_ascii_alphanumeric())
+            }
             Self::UpTo40 => id.len() <= self.longest(),
         }
     }
@@ -205,7 +207,10 @@ impl Dialect {
     pub fn builtin(provider: &str, protocol: Protocol, upstream_model: &str) -> Self {
         let model = upstream_model.to_ascii_lowercase().replace('.', "-");
         let mut it = Self::default();
-        for row in rows().iter().filter(|r| r.matches(provider, protocol, &model)) {
+        for row in rows()
+            .iter()
+            .filter(|r| r.matches(provider, protocol, &model))
+        {
             it = it.overlaid(&row.facts);
         }
         it
@@ -213,12 +218,16 @@ impl Dialect {
 
     /// Whether it takes a member that is OpenRouter's own.
     pub fn takes(&self, member: &str) -> bool {
-        self.takes.as_ref().is_some_and(|t| t.iter().any(|m| m == member))
+        self.takes
+            .as_ref()
+            .is_some_and(|t| t.iter().any(|m| m == member))
     }
 
     /// Whether it is known to refuse a member of a request that asks for this effort.
     pub fn refuses(&self, member: &str, effort: Option<&str>) -> bool {
-        let is_in = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|l| l.iter().any(|m| m == member));
+        let is_in = |list: &Option<Vec<String>>| {
+            list.as_ref().is_some_and(|l| l.iter().any(|m| m == member))
+        };
         let reasons = match self.reasons {
             Some(Reasons::Always) => true,
             Some(Reasons::ByDefault) => effort != Some("none"),
@@ -231,7 +240,9 @@ impl Dialect {
     /// The effort that is sent for `asked`: the nearest that it takes, the higher one of two; none where it takes no effort like it.
     pub fn effort<'a>(&'a self, asked: &'a str) -> Option<&'a str> {
         const LEVELS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
-        let Some(taken) = &self.efforts else { return Some(asked) };
+        let Some(taken) = &self.efforts else {
+            return Some(asked);
+        };
         let rank = |level: &str| LEVELS.iter().position(|l| *l == level);
         let wanted = rank(asked)?;
         if asked == "none" && !taken.iter().any(|t| t == "none") {
@@ -267,7 +278,12 @@ struct Place {
 
 impl Row {
     fn matches(&self, provider: &str, protocol: Protocol, model: &str) -> bool {
-        let Place { protocol: own, providers, models, .. } = &self.place;
+        let Place {
+            protocol: own,
+            providers,
+            models,
+            ..
+        } = &self.place;
         *own == protocol
             && (providers.is_empty() || providers.iter().any(|p| p == provider))
             && (models.is_empty() || models.iter().any(|part| has_part(model, part)))
@@ -280,7 +296,8 @@ fn has_part(name: &str, part: &str) -> bool {
         let before = name.get(..at).and_then(|b| b.bytes().next_back());
         let after = name.get(at + part.len()..).and_then(|a| a.bytes().next());
         before.is_none_or(|b| !b.is_ascii_alphanumeric())
-            && (part.ends_with(|c: char| !c.is_ascii_digit()) || after.is_none_or(|a| !a.is_ascii_digit()))
+            && (part.ends_with(|c: char| !c.is_ascii_digit())
+                || after.is_none_or(|a| !a.is_ascii_digit()))
     })
 }
 
@@ -292,7 +309,9 @@ fn rows() -> &'static [Row] {
     static ROWS: OnceLock<Vec<Row>> = OnceLock::new();
     // A test reads the file; a row that cannot be read would leave its facts unknown.
     ROWS.get_or_init(|| {
-        let file = toml::from_str::<File>(include_str!("../../catalog/dialects.toml")).map(|f| f.dialect).unwrap_or_default();
+        let file = toml::from_str::<File>(include_str!("../../catalog/dialects.toml"))
+            .map(|f| f.dialect)
+            .unwrap_or_default();
         file.into_iter().filter_map(row).collect()
     })
 }
@@ -305,7 +324,10 @@ fn row(mut table: toml::Table) -> Option<Row> {
             place.insert(name.to_owned(), value);
         }
     }
-    Some(Row { place: place.try_into().ok()?, facts: table.try_into().ok()? })
+    Some(Row {
+        place: place.try_into().ok()?,
+        facts: table.try_into().ok()?,
+    })
 }
 
 #[cfg(test)]
@@ -314,14 +336,29 @@ mod tests {
 
     #[test]
     fn every_row_of_the_table_reads_and_states_a_fact_with_its_source() {
-        let written = include_str!("../../catalog/dialects.toml").matches("[[dialect]]").count();
-        assert_eq!(rows().len(), written, "a row that cannot be read is left out");
-        assert!(rows().iter().all(|r| !r.place.source.is_empty() && r.facts != Dialect::default()));
+        let written = include_str!("../../catalog/dialects.toml")
+            .matches("[[dialect]]")
+            .count();
+        assert_eq!(
+            rows().len(),
+            written,
+            "a row that cannot be read is left out"
+        );
+        assert!(
+            rows()
+                .iter()
+                .all(|r| !r.place.source.is_empty() && r.facts != Dialect::default())
+        );
     }
 
     #[test]
     fn a_models_facts_are_found_under_every_spelling_of_its_name() {
-        for name in ["claude-opus-4-8", "claude-opus-4.8", "anthropic.claude-opus-4-8-v1:0", "claude-opus-4-8-20260501"] {
+        for name in [
+            "claude-opus-4-8",
+            "claude-opus-4.8",
+            "anthropic.claude-opus-4-8-v1:0",
+            "claude-opus-4-8-20260501",
+        ] {
             let dialect = Dialect::builtin("p", Protocol::AnthropicMessages, name);
             assert_eq!(
                 (dialect.sampling, dialect.prefill, dialect.system_anywhere),
@@ -329,17 +366,44 @@ mod tests {
                 "{name}"
             );
         }
-        assert_eq!(Dialect::builtin("p", Protocol::AnthropicMessages, "claude-haiku-4-5").sampling, Some(Sampling::One));
-        assert_eq!(Dialect::builtin("openai", Protocol::OpenaiChat, "gpt-5.4").reasons, Some(Reasons::OnRequest));
-        assert_eq!(Dialect::builtin("openai", Protocol::OpenaiChat, "gpt-51").reasons, None);
-        assert_eq!(Dialect::builtin("somebody", Protocol::OpenaiChat, "gpt-5"), Dialect::default());
+        assert_eq!(
+            Dialect::builtin("p", Protocol::AnthropicMessages, "claude-haiku-4-5").sampling,
+            Some(Sampling::One)
+        );
+        assert_eq!(
+            Dialect::builtin("openai", Protocol::OpenaiChat, "gpt-5.4").reasons,
+            Some(Reasons::OnRequest)
+        );
+        assert_eq!(
+            Dialect::builtin("openai", Protocol::OpenaiChat, "gpt-51").reasons,
+            None
+        );
+        assert_eq!(
+            Dialect::builtin("somebody", Protocol::OpenaiChat, "gpt-5"),
+            Dialect::default()
+        );
     }
 
     #[test]
     fn an_effort_that_is_not_taken_is_sent_as_the_nearest() {
-        let dialect = Dialect { efforts: Some(["low", "high", "max"].map(Into::into).to_vec()), ..Dialect::default() };
-        let sent = ["none", "minimal", "low", "medium", "high", "xhigh", "max"].map(|e| dialect.effort(e));
-        assert_eq!(sent, [None, Some("low"), Some("low"), Some("high"), Some("high"), Some("max"), Some("max")]);
+        let dialect = Dialect {
+            efforts: Some(["low", "high", "max"].map(Into::into).to_vec()),
+            ..Dialect::default()
+        };
+        let sent =
+            ["none", "minimal", "low", "medium", "high", "xhigh", "max"].map(|e| dialect.effort(e));
+        assert_eq!(
+            sent,
+            [
+                None,
+                Some("low"),
+                Some("low"),
+                Some("high"),
+                Some("high"),
+                Some("max"),
+                Some("max")
+            ]
+        );
         assert_eq!(Dialect::default().effort("minimal"), Some("minimal"));
     }
 
@@ -347,8 +411,13 @@ mod tests {
     fn what_is_refused_can_depend_on_whether_the_model_reasons() {
         let of = |model| Dialect::builtin("openai", Protocol::OpenaiChat, model);
         assert!(of("gpt-5-mini").refuses("temperature", None));
-        assert!(!of("gpt-5.2").refuses("temperature", None) && of("gpt-5.2").refuses("temperature", Some("low")));
-        assert!(of("gpt-5.6").refuses("top_p", None) && !of("gpt-5.6").refuses("top_p", Some("none")));
+        assert!(
+            !of("gpt-5.2").refuses("temperature", None)
+                && of("gpt-5.2").refuses("temperature", Some("low"))
+        );
+        assert!(
+            of("gpt-5.6").refuses("top_p", None) && !of("gpt-5.6").refuses("top_p", Some("none"))
+        );
         assert!(!of("gpt-5-chat-latest").refuses("temperature", None));
         for model in ["gpt-5.1-chat-latest", "gpt-5.1-codex", "gpt-5.2-pro"] {
             assert!(of(model).refuses("temperature", None), "{model}");

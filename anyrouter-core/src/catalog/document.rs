@@ -90,7 +90,10 @@ impl<'de> Deserialize<'de> for ProtocolKey {
 impl ProviderEntry {
     /// The address of one protocol, where this entry gives one.
     pub(super) fn base_url_of(&self, protocol: Protocol) -> Option<&str> {
-        let own = self.base_urls.as_ref().and_then(|u| u.get(&ProtocolKey(protocol as u8)));
+        let own = self
+            .base_urls
+            .as_ref()
+            .and_then(|u| u.get(&ProtocolKey(protocol as u8)));
         own.or(self.base_url.as_ref()).map(String::as_str)
     }
 }
@@ -143,11 +146,21 @@ impl TermsEntry {
 
     /// The facts, each with its source, and what follows from them.
     pub(super) fn facts(&self, pages: &BTreeMap<String, SourceEntry>) -> Terms {
-        fn fact<T>(of: &TermsEntry, pages: &BTreeMap<String, SourceEntry>, name: &str, value: Option<T>) -> Option<Fact<T>> {
+        fn fact<T>(
+            of: &TermsEntry,
+            pages: &BTreeMap<String, SourceEntry>,
+            name: &str,
+            value: Option<T>,
+        ) -> Option<Fact<T>> {
             let page = of.sources.get(name).and_then(|p| pages.get(p));
             let source = page.map(|p| p.url.as_str()).or(of.source.as_deref());
             let checked = page.map_or(of.checked.as_deref(), |p| p.checked.as_deref());
-            Some(Fact { value: value?, because: None, source: source.map(Into::into), checked: checked.map(Into::into) })
+            Some(Fact {
+                value: value?,
+                because: None,
+                source: source.map(Into::into),
+                checked: checked.map(Into::into),
+            })
         }
         let mut terms = Terms {
             trains_on_paid: fact(self, pages, "trains_on_paid", self.trains_on_paid),
@@ -159,12 +172,26 @@ impl TermsEntry {
         };
         if self.self_hosted == Some(true) {
             fn hosted<T>(of: &TermsEntry, value: T) -> Fact<T> {
-                let (source, checked) = (of.source.as_deref().map(Into::into), of.checked.as_deref().map(Into::into));
-                Fact { value, because: Some("self_hosted = true".into()), source, checked }
+                let (source, checked) = (
+                    of.source.as_deref().map(Into::into),
+                    of.checked.as_deref().map(Into::into),
+                );
+                Fact {
+                    value,
+                    because: Some("self_hosted = true".into()),
+                    source,
+                    checked,
+                }
             }
-            terms.trains_on_paid.get_or_insert_with(|| hosted(self, false));
-            terms.trains_on_free.get_or_insert_with(|| hosted(self, false));
-            terms.publishes_free.get_or_insert_with(|| hosted(self, false));
+            terms
+                .trains_on_paid
+                .get_or_insert_with(|| hosted(self, false));
+            terms
+                .trains_on_free
+                .get_or_insert_with(|| hosted(self, false));
+            terms
+                .publishes_free
+                .get_or_insert_with(|| hosted(self, false));
             terms.retention_days.get_or_insert_with(|| hosted(self, 0));
             terms.zdr.get_or_insert_with(|| hosted(self, Zdr::Default));
         }
@@ -174,16 +201,21 @@ impl TermsEntry {
 
 fn zdr<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Zdr>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "`true`, `false`, \"default\", \"on_request\" or \"no\"")]
+    #[serde(
+        untagged,
+        expecting = "`true`, `false`, \"default\", \"on_request\" or \"no\""
+    )]
     enum Written {
         Flag(bool),
         Word(Zdr),
     }
-    Ok(Option::<Written>::deserialize(deserializer)?.map(|w| match w {
-        Written::Flag(true) => Zdr::Default,
-        Written::Flag(false) => Zdr::No,
-        Written::Word(zdr) => zdr,
-    }))
+    Ok(
+        Option::<Written>::deserialize(deserializer)?.map(|w| match w {
+            Written::Flag(true) => Zdr::Default,
+            Written::Flag(false) => Zdr::No,
+            Written::Word(zdr) => zdr,
+        }),
+    )
 }
 
 /// A model as it is written.

@@ -119,13 +119,19 @@ pub struct FaultFacts<'a> {
 impl FaultFacts<'_> {
     /// An error of which only the status is known.
     pub fn of(status: u16) -> Self {
-        Self { status, words: &[], messages: &[] }
+        Self {
+            status,
+            words: &[],
+            messages: &[],
+        }
     }
 }
 
 impl std::fmt::Debug for FaultFacts<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FaultFacts").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("FaultFacts")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
     }
 }
 
@@ -150,7 +156,12 @@ impl FaultTable {
     }
 
     /// The class of an error.
-    pub fn classify(&self, provider: &str, protocol: Protocol, facts: &FaultFacts<'_>) -> FailureClass {
+    pub fn classify(
+        &self,
+        provider: &str,
+        protocol: Protocol,
+        facts: &FaultFacts<'_>,
+    ) -> FailureClass {
         let messages: Vec<String> = facts.messages.iter().map(|m| lower(m)).collect();
         let matches = |row: &&FaultRow| row.matches(provider, protocol, facts, &messages);
         match self.own.iter().chain(builtin_rows()).find(matches) {
@@ -167,29 +178,49 @@ fn lower(message: &str) -> String {
     while !message.is_char_boundary(end) {
         end -= 1;
     }
-    message.get(..end).unwrap_or_default().trim_start().to_ascii_lowercase()
+    message
+        .get(..end)
+        .unwrap_or_default()
+        .trim_start()
+        .to_ascii_lowercase()
 }
 
 impl FaultRow {
-    fn matches(&self, provider: &str, protocol: Protocol, facts: &FaultFacts<'_>, messages: &[String]) -> bool {
+    fn matches(
+        &self,
+        provider: &str,
+        protocol: Protocol,
+        facts: &FaultFacts<'_>,
+        messages: &[String],
+    ) -> bool {
         let is_here = self.provider.as_deref().is_none_or(|p| p == provider)
             && self.protocol.is_none_or(|p| p == protocol)
-            && self.status.as_ref().is_none_or(|s| s.contains(&facts.status));
+            && self
+                .status
+                .as_ref()
+                .is_none_or(|s| s.contains(&facts.status));
         if !is_here {
             return false;
         }
         if self.words.is_empty() && self.begins.is_empty() && self.contains.is_empty() {
             return true;
         }
-        self.words.iter().any(|w| facts.words.iter().any(|said| said.eq_ignore_ascii_case(w)))
-            || messages.iter().any(|m| self.begins.iter().any(|b| begins(m, b)) || self.contains.iter().any(|c| m.contains(c.as_str())))
+        self.words
+            .iter()
+            .any(|w| facts.words.iter().any(|said| said.eq_ignore_ascii_case(w)))
+            || messages.iter().any(|m| {
+                self.begins.iter().any(|b| begins(m, b))
+                    || self.contains.iter().any(|c| m.contains(c.as_str()))
+            })
     }
 }
 
 /// Whether a message begins so; `*` at the beginning stands for one word.
 fn begins(message: &str, pattern: &str) -> bool {
     match pattern.strip_prefix("* ") {
-        Some(rest) => message.split_once(' ').is_some_and(|(_, m)| m.starts_with(rest)),
+        Some(rest) => message
+            .split_once(' ')
+            .is_some_and(|(_, m)| m.starts_with(rest)),
         None => message.starts_with(pattern),
     }
 }
@@ -201,7 +232,11 @@ fn builtin_rows() -> &'static [FaultRow] {
     }
     static ROWS: OnceLock<Vec<FaultRow>> = OnceLock::new();
     // A test reads the file; one that cannot be read would leave classification to the status.
-    ROWS.get_or_init(|| toml::from_str::<File>(include_str!("../../catalog/faults.toml")).map(|f| f.fault).unwrap_or_default())
+    ROWS.get_or_init(|| {
+        toml::from_str::<File>(include_str!("../../catalog/faults.toml"))
+            .map(|f| f.fault)
+            .unwrap_or_default()
+    })
 }
 
 #[cfg(test)]
@@ -209,7 +244,11 @@ mod tests {
     use super::*;
 
     fn class(status: u16, words: &[&str], message: &str) -> FailureClass {
-        let facts = FaultFacts { status, words, messages: &[message] };
+        let facts = FaultFacts {
+            status,
+            words,
+            messages: &[message],
+        };
         FaultTable::builtin().classify("p", Protocol::OpenaiChat, &facts)
     }
 
@@ -220,12 +259,16 @@ mod tests {
             let all = || row.words.iter().chain(&row.begins).chain(&row.contains);
             assert!(all().all(|w| *w == w.to_lowercase()), "{row:?}");
             assert!(all().next().is_none() || row.source.is_some(), "{row:?}");
-            assert!(row.contains.is_empty() || !row.class.is_the_endpoints(), "a prompt could close an endpoint: {row:?}");
+            assert!(
+                row.contains.is_empty() || !row.class.is_the_endpoints(),
+                "a prompt could close an endpoint: {row:?}"
+            );
         }
     }
 
     #[test]
-    fn errors_about_the_operators_key_quota_place_or_rate_are_the_providers_in_whatever_status_they_come() {
+    fn errors_about_the_operators_key_quota_place_or_rate_are_the_providers_in_whatever_status_they_come()
+     {
         for (status, words, message, expected) in [
             (
                 400,
@@ -233,18 +276,43 @@ mod tests {
                 "API key not valid. Please pass a valid API key.",
                 FailureClass::Credential,
             ),
-            (400, &["invalid-argument"], "Incorrect API key provided. You can obtain", FailureClass::Credential),
-            (400, &["FAILED_PRECONDITION"], "User location is not supported for the API use.", FailureClass::Location),
-            (403, &["unsupported_country_region_territory", "request_forbidden"], "", FailureClass::Location),
+            (
+                400,
+                &["invalid-argument"],
+                "Incorrect API key provided. You can obtain",
+                FailureClass::Credential,
+            ),
+            (
+                400,
+                &["FAILED_PRECONDITION"],
+                "User location is not supported for the API use.",
+                FailureClass::Location,
+            ),
+            (
+                403,
+                &["unsupported_country_region_territory", "request_forbidden"],
+                "",
+                FailureClass::Location,
+            ),
             (498, &["capacity_exceeded"], "", FailureClass::RateLimited),
-            (413, &["tokens", "rate_limit_exceeded"], "Request too large for model `x`", FailureClass::RateLimited),
+            (
+                413,
+                &["tokens", "rate_limit_exceeded"],
+                "Request too large for model `x`",
+                FailureClass::RateLimited,
+            ),
             (
                 400,
                 &["invalid_request_error"],
                 "You have reached your specified API usage limits. You will regain access",
                 FailureClass::Quota,
             ),
-            (400, &["invalid_request_error"], "Your credit balance is too low to access the Anthropic API.", FailureClass::Quota),
+            (
+                400,
+                &["invalid_request_error"],
+                "Your credit balance is too low to access the Anthropic API.",
+                FailureClass::Quota,
+            ),
             (429, &["insufficient_quota"], "", FailureClass::Quota),
             (402, &[], "", FailureClass::Quota),
             (403, &[], "error code: 1020", FailureClass::Server),
@@ -253,10 +321,19 @@ mod tests {
             (424, &[], "", FailureClass::Server),
             (529, &[], "", FailureClass::Overloaded),
             (408, &[], "", FailureClass::Timeout),
-            (404, &["invalid_request_error"], "", FailureClass::ModelMissing),
+            (
+                404,
+                &["invalid_request_error"],
+                "",
+                FailureClass::ModelMissing,
+            ),
             (400, &["model_not_found"], "", FailureClass::ModelMissing),
         ] {
-            assert_eq!(class(status, words, message), expected, "{status} {words:?} {message}");
+            assert_eq!(
+                class(status, words, message),
+                expected,
+                "{status} {words:?} {message}"
+            );
             assert!(expected.is_the_endpoints());
         }
     }
@@ -264,8 +341,18 @@ mod tests {
     #[test]
     fn errors_about_the_request_stay_the_requests() {
         for (status, words, message, expected) in [
-            (403, &["reasons"][..], "Input flagged", FailureClass::Moderated),
-            (403, &[], "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO", FailureClass::Moderated),
+            (
+                403,
+                &["reasons"][..],
+                "Input flagged",
+                FailureClass::Moderated,
+            ),
+            (
+                403,
+                &[],
+                "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO",
+                FailureClass::Moderated,
+            ),
             (400, &["content_filter"], "", FailureClass::Moderated),
             (
                 400,
@@ -273,34 +360,88 @@ mod tests {
                 "Invalid prompt: your prompt was flagged as potentially violating our usage policy.",
                 FailureClass::Moderated,
             ),
-            (400, &["invalid_request_error"], "Output blocked by content filtering policy", FailureClass::Moderated),
+            (
+                400,
+                &["invalid_request_error"],
+                "Output blocked by content filtering policy",
+                FailureClass::Moderated,
+            ),
             (413, &["request_too_large"], "", FailureClass::Rejected),
-            (400, &["context_length_exceeded"], "", FailureClass::Rejected),
+            (
+                400,
+                &["context_length_exceeded"],
+                "",
+                FailureClass::Rejected,
+            ),
             (422, &["value_error"], "", FailureClass::Rejected),
-            (400, &["invalid_request_error"], "unknown: the prompt said `incorrect api key provided`", FailureClass::Rejected),
+            (
+                400,
+                &["invalid_request_error"],
+                "unknown: the prompt said `incorrect api key provided`",
+                FailureClass::Rejected,
+            ),
         ] {
-            assert_eq!(class(status, words, message), expected, "{status} {words:?} {message}");
+            assert_eq!(
+                class(status, words, message),
+                expected,
+                "{status} {words:?} {message}"
+            );
             assert!(!expected.is_the_endpoints());
         }
     }
 
     #[test]
     fn a_documents_own_row_comes_before_the_built_in_ones() {
-        let row: FaultRow = toml::from_str("class = \"rejected\"\nprovider = \"p\"\nstatus = [403]").unwrap();
+        let row: FaultRow =
+            toml::from_str("class = \"rejected\"\nprovider = \"p\"\nstatus = [403]").unwrap();
         let table = FaultTable::with(vec![row]);
-        assert_eq!(table.classify("p", Protocol::OpenaiChat, &FaultFacts::of(403)), FailureClass::Rejected);
-        assert_eq!(table.classify("q", Protocol::OpenaiChat, &FaultFacts::of(403)), FailureClass::Credential);
+        assert_eq!(
+            table.classify("p", Protocol::OpenaiChat, &FaultFacts::of(403)),
+            FailureClass::Rejected
+        );
+        assert_eq!(
+            table.classify("q", Protocol::OpenaiChat, &FaultFacts::of(403)),
+            FailureClass::Credential
+        );
     }
 
     #[test]
     fn a_word_that_differs_from_message_to_message_is_left_open() {
         let table = FaultTable::builtin();
         let class = |provider: &str, status: u16, message: &str| {
-            table.classify(provider, Protocol::OpenaiChat, &FaultFacts { status, words: &[], messages: &[message] })
+            table.classify(
+                provider,
+                Protocol::OpenaiChat,
+                &FaultFacts {
+                    status,
+                    words: &[],
+                    messages: &[message],
+                },
+            )
         };
-        assert_eq!(class("openrouter", 400, "lab/x-1:free is not a valid model ID"), FailureClass::ModelMissing);
-        assert_eq!(class("openrouter", 400, "Tell me why lab/x is not a valid model ID"), FailureClass::Rejected);
-        assert_eq!(class("somebody", 403, "<!DOCTYPE html><title>Attention Required! | Cloudflare</title>"), FailureClass::Server);
-        assert_eq!(class("somebody", 403, "forbidden"), FailureClass::Credential);
+        assert_eq!(
+            class("openrouter", 400, "lab/x-1:free is not a valid model ID"),
+            FailureClass::ModelMissing
+        );
+        assert_eq!(
+            class(
+                "openrouter",
+                400,
+                "Tell me why lab/x is not a valid model ID"
+            ),
+            FailureClass::Rejected
+        );
+        assert_eq!(
+            class(
+                "somebody",
+                403,
+                "<!DOCTYPE html><title>Attention Required! | Cloudflare</title>"
+            ),
+            FailureClass::Server
+        );
+        assert_eq!(
+            class("somebody", 403, "forbidden"),
+            FailureClass::Credential
+        );
     }
 }

@@ -32,7 +32,12 @@ impl<'a> ModelName<'a> {
     /// Takes `name` apart. A name that the catalog has as it stands is not taken apart.
     pub fn parse(name: &'a str, catalog: &Catalog) -> Self {
         let name = name.trim();
-        let mut it = Self { base: name, variant: None, min_context: None, preset: None };
+        let mut it = Self {
+            base: name,
+            variant: None,
+            min_context: None,
+            preset: None,
+        };
         if catalog.find(name).is_some() {
             return it;
         }
@@ -66,15 +71,25 @@ impl Catalog {
     /// Those of its list come first, then all others: a model that an operator added is asked as well. What plays a provider in the
     /// process itself is not among them: an echo must not pass for an answer.
     pub fn expand(&self, virtual_model: &super::VirtualModel) -> Vec<usize> {
-        let mut out: Vec<usize> = virtual_model.models.iter().filter_map(|m| self.find(m.as_str())).collect();
+        let mut out: Vec<usize> = virtual_model
+            .models
+            .iter()
+            .filter_map(|m| self.find(m.as_str()))
+            .collect();
         let is_real = |i: &usize| {
-            self.models()
-                .get(*i)
-                .is_some_and(|m| self.endpoints_of(m).iter().any(|e| e.addresses.iter().any(|a| !a.base_url.starts_with("demo:"))))
+            self.models().get(*i).is_some_and(|m| {
+                self.endpoints_of(m)
+                    .iter()
+                    .any(|e| e.addresses.iter().any(|a| !a.base_url.starts_with("demo:")))
+            })
         };
-        let mut others: Vec<usize> = (0..self.models().len()).filter(|i| !out.contains(i)).filter(is_real).collect();
+        let mut others: Vec<usize> = (0..self.models().len())
+            .filter(|i| !out.contains(i))
+            .filter(is_real)
+            .collect();
         if virtual_model.id.as_str().ends_with("/latest") {
-            others.sort_by_key(|i| std::cmp::Reverse(self.models().get(*i).and_then(|m| m.created)));
+            others
+                .sort_by_key(|i| std::cmp::Reverse(self.models().get(*i).and_then(|m| m.created)));
         }
         out.extend(others);
         out
@@ -91,7 +106,8 @@ impl Catalog {
                 let id = normalise(m.id.as_str());
                 let slug = id.rsplit('/').next().unwrap_or_default();
                 let distance = edit_distance(&wanted, &id).min(edit_distance(bare, slug));
-                let near = distance <= 2.max(bare.len() / 4) || (bare.len() >= 3 && slug.contains(bare));
+                let near =
+                    distance <= 2.max(bare.len() / 4) || (bare.len() >= 3 && slug.contains(bare));
                 near.then(|| (distance, m.id.as_str()))
             })
             .collect();
@@ -116,18 +132,27 @@ impl Catalog {
     pub fn named_provider(&self, name: &str) -> NamedProvider<'_> {
         let wanted = normalise(name);
         let wanted = wanted.trim_matches('/');
-        let is_known = self.providers().iter().any(|p| normalise(p.slug.as_str()) == wanted || normalise(&p.name) == wanted)
-            || self.endpoints().iter().any(|e| e.provider_names.contains(wanted));
+        let is_known = self
+            .providers()
+            .iter()
+            .any(|p| normalise(p.slug.as_str()) == wanted || normalise(&p.name) == wanted)
+            || self
+                .endpoints()
+                .iter()
+                .any(|e| e.provider_names.contains(wanted));
         if is_known {
             return NamedProvider::Known;
         }
         let length = wanted.chars().count();
-        let near = self
-            .providers()
-            .iter()
-            .flat_map(|p| [p.slug.as_str(), &p.name].map(|name| (edit_distance(wanted, &normalise(name)), p.slug.as_str())));
+        let near = self.providers().iter().flat_map(|p| {
+            [p.slug.as_str(), &p.name]
+                .map(|name| (edit_distance(wanted, &normalise(name)), p.slug.as_str()))
+        });
         // A short name has many neighbours.
-        match near.min().filter(|(distance, _)| *distance <= 2 && *distance < length.div_ceil(2)) {
+        match near
+            .min()
+            .filter(|(distance, _)| *distance <= 2 && *distance < length.div_ceil(2))
+        {
             Some((_, slug)) => NamedProvider::Near(slug),
             None => NamedProvider::Unknown,
         }
@@ -136,7 +161,10 @@ impl Catalog {
 
 /// A provider's name as it is compared: letters and digits in lower case, and `/`.
 pub fn normalise(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric() || *c == '/').flat_map(char::to_lowercase).collect()
+    name.chars()
+        .filter(|c| c.is_alphanumeric() || *c == '/')
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 fn tokens(suffix: &str) -> Option<u64> {
@@ -150,7 +178,10 @@ fn tokens(suffix: &str) -> Option<u64> {
 
 /// A name as spellings of it are compared: in lower case, its points as hyphens, without OpenRouter's `~`.
 pub(super) fn spelling(name: &str) -> String {
-    name.trim().trim_start_matches('~').to_ascii_lowercase().replace('.', "-")
+    name.trim()
+        .trim_start_matches('~')
+        .to_ascii_lowercase()
+        .replace('.', "-")
 }
 
 /// A name without the date that it ends in: `-20250929`, `-2025-09-29`.
@@ -163,7 +194,10 @@ fn undated(name: &str) -> Option<&str> {
     }
     let (rest, month) = rest.rsplit_once('-')?;
     let (rest, year) = rest.rsplit_once('-')?;
-    let is_date = last.len() == 2 && month.len() == 2 && is_year(year) && [last, month, year].into_iter().all(digits);
+    let is_date = last.len() == 2
+        && month.len() == 2
+        && is_year(year)
+        && [last, month, year].into_iter().all(digits);
     is_date.then_some(rest)
 }
 
@@ -192,11 +226,17 @@ impl Catalog {
 
     /// The model of a family with the highest version.
     fn newest(&self, stem: &str) -> Option<usize> {
-        let of_family = |(name, model): (&String, &usize)| Some((version(name, stem)?, std::cmp::Reverse(*model)));
+        let of_family = |(name, model): (&String, &usize)| {
+            Some((version(name, stem)?, std::cmp::Reverse(*model)))
+        };
         // A date is a version only where there is no other.
         let is_date = |v: &[u64]| v.iter().any(|n| *n >= 1_000_000);
         let all: Vec<_> = self.spellings.iter().filter_map(of_family).collect();
-        let best = all.iter().filter(|(v, _)| !is_date(v)).max().or_else(|| all.iter().max());
+        let best = all
+            .iter()
+            .filter(|(v, _)| !is_date(v))
+            .max()
+            .or_else(|| all.iter().max());
         best.map(|(_, model)| model.0)
     }
 }
@@ -204,14 +244,22 @@ impl Catalog {
 /// The number of insertions, deletions, replacements and swaps of neighbours (optimal string alignment), of names cut at 80
 /// characters.
 fn edit_distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(80).collect(), b.chars().take(80).collect());
+    let (a, b): (Vec<char>, Vec<char>) =
+        (a.chars().take(80).collect(), b.chars().take(80).collect());
     let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
     for (i, x) in a.iter().enumerate() {
         let mut row = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
-            let at = |row: usize, column: usize| rows.get(row).and_then(|r| r.get(column)).copied().unwrap_or(usize::MAX / 2);
+            let at = |row: usize, column: usize| {
+                rows.get(row)
+                    .and_then(|r| r.get(column))
+                    .copied()
+                    .unwrap_or(usize::MAX / 2)
+            };
             let left = row.last().copied().unwrap_or_default();
-            let mut least = (at(i, j) + usize::from(x != y)).min(at(i, j + 1) + 1).min(left + 1);
+            let mut least = (at(i, j) + usize::from(x != y))
+                .min(at(i, j + 1) + 1)
+                .min(left + 1);
             let is_swap = i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x);
             if is_swap {
                 least = least.min(at(i - 1, j - 1) + 1);
@@ -220,7 +268,10 @@ fn edit_distance(a: &str, b: &str) -> usize {
         }
         rows.push(row);
     }
-    rows.last().and_then(|r| r.last()).copied().unwrap_or_default()
+    rows.last()
+        .and_then(|r| r.last())
+        .copied()
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -247,10 +298,19 @@ mod tests {
     fn a_name_is_taken_apart() {
         let catalog = catalog();
         let name = ModelName::parse("lab/small:nitro[1m]@preset/mine", &catalog);
-        assert_eq!((name.base, name.variant), ("lab/small", Some(Variant::Nitro)));
-        assert_eq!((name.min_context, name.preset), (Some(1_000_000), Some("mine")));
+        assert_eq!(
+            (name.base, name.variant),
+            ("lab/small", Some(Variant::Nitro))
+        );
+        assert_eq!(
+            (name.min_context, name.preset),
+            (Some(1_000_000), Some("mine"))
+        );
         assert_eq!(ModelName::parse("@preset/mine", &catalog).base, "");
-        assert_eq!(ModelName::parse("lab/other:8b", &catalog).base, "lab/other:8b");
+        assert_eq!(
+            ModelName::parse("lab/other:8b", &catalog).base,
+            "lab/other:8b"
+        );
     }
 
     #[test]
@@ -260,13 +320,29 @@ mod tests {
 
     #[test]
     fn other_spellings_of_a_name_find_its_model() {
-        let models: String = ["claude-sonnet-4-5", "claude-sonnet-4-6", "claude-sonnet-10", "claude-sonnet-mini-11", "gpt-4.1"]
-            .iter()
-            .map(|m| format!("[[model]]\nid = \"lab/{m}\"\n[[model.endpoint]]\nprovider = \"p\"\n"))
-            .collect();
-        let toml = format!("[[provider]]\nslug = \"p\"\nprotocol = \"openai_chat\"\nbase_url = \"http://x\"\n{models}");
+        let models: String = [
+            "claude-sonnet-4-5",
+            "claude-sonnet-4-6",
+            "claude-sonnet-10",
+            "claude-sonnet-mini-11",
+            "gpt-4.1",
+        ]
+        .iter()
+        .map(|m| format!("[[model]]\nid = \"lab/{m}\"\n[[model.endpoint]]\nprovider = \"p\"\n"))
+        .collect();
+        let toml = format!(
+            "[[provider]]\nslug = \"p\"\nprotocol = \"openai_chat\"\nbase_url = \"http://x\"\n{models}"
+        );
         let catalog = Catalog::from_documents(&[Document::from_toml(&toml).unwrap()]).unwrap();
-        let found = |name: &str| catalog.find(name).map(|i| catalog.models()[i].id.as_str().trim_start_matches("lab/").to_owned());
+        let found = |name: &str| {
+            catalog.find(name).map(|i| {
+                catalog.models()[i]
+                    .id
+                    .as_str()
+                    .trim_start_matches("lab/")
+                    .to_owned()
+            })
+        };
         for (name, model) in [
             ("lab/claude-sonnet-4.6", "claude-sonnet-4-6"),
             ("claude-sonnet-4.6", "claude-sonnet-4-6"),
@@ -280,7 +356,13 @@ mod tests {
         ] {
             assert_eq!(found(name).as_deref(), Some(model), "{name}");
         }
-        for name in ["claude-opus-latest", "claude-sonnet-4-7", "latest", "-latest", "claude-sonnet-4-6-1234"] {
+        for name in [
+            "claude-opus-latest",
+            "claude-sonnet-4-7",
+            "latest",
+            "-latest",
+            "claude-sonnet-4-6-1234",
+        ] {
             assert_eq!(found(name), None, "{name}");
         }
     }

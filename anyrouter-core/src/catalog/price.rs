@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// An amount or a price, in 10⁻¹² USD.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Usd(u64);
 
@@ -94,7 +96,10 @@ impl Prices {
 
     /// Prompt, answer or request is known to cost something.
     pub fn is_charged(&self) -> bool {
-        [self.prompt, self.completion, self.request].into_iter().flatten().any(|p| p > Usd::ZERO)
+        [self.prompt, self.completion, self.request]
+            .into_iter()
+            .flatten()
+            .any(|p| p > Usd::ZERO)
     }
 }
 
@@ -113,7 +118,9 @@ fn parse(text: &str, decimals: usize) -> Result<u64, PriceError> {
     if whole.is_empty() || !digits(whole) || !digits(fraction) || fraction.len() > decimals {
         return Err(wrong());
     }
-    format!("{whole}{fraction:0<decimals$}").parse().map_err(|_| wrong())
+    format!("{whole}{fraction:0<decimals$}")
+        .parse()
+        .map_err(|_| wrong())
 }
 
 fn decimal(value: u64, decimals: usize) -> String {
@@ -135,12 +142,23 @@ mod tests {
         assert_eq!(price.pico(), 1);
         assert_eq!(price.per_million(), "0.000001");
         assert_eq!(Usd::per_token("12.5").unwrap().per_million(), "12.5");
-        assert_eq!(Usd::per_token("0.15").unwrap().times(7).to_string(), "0.00000105");
+        assert_eq!(
+            Usd::per_token("0.15").unwrap().times(7).to_string(),
+            "0.00000105"
+        );
     }
 
     #[test]
     fn what_is_not_a_price_is_refused() {
-        for text in ["", ".", "-1", "1e3", "0.0000001", "abc", "99999999999999999999"] {
+        for text in [
+            "",
+            ".",
+            "-1",
+            "1e3",
+            "0.0000001",
+            "abc",
+            "99999999999999999999",
+        ] {
             assert!(Usd::per_token(text).is_err(), "{text}");
         }
     }

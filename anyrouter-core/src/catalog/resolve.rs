@@ -8,8 +8,9 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Address, Catalog, CatalogError, Dialect, Document, Endpoint, EndpointEntry, FaultRow, FaultTable, Model, ModelEntry, Prices, Protocol,
-    Provider, ProviderEntry, Terms, Tier, VirtualModel, normalise,
+    Address, Catalog, CatalogError, Dialect, Document, Endpoint, EndpointEntry, FaultRow,
+    FaultTable, Model, ModelEntry, Prices, Protocol, Provider, ProviderEntry, Terms, Tier,
+    VirtualModel, normalise,
 };
 use crate::ids::{ModelId, ProviderSlug, push_hex};
 
@@ -55,15 +56,26 @@ impl Building {
     fn add(&mut self, document: &Document) -> Result<(), CatalogError> {
         for (i, entry) in document.provider.iter().enumerate() {
             let path = format!("provider[{i}]");
-            if document.provider.iter().take(i).any(|p| p.slug == entry.slug) {
-                return Err(invalid(format!("{path}.slug"), format!("provider `{}` stands twice; write it once", entry.slug)));
+            if document
+                .provider
+                .iter()
+                .take(i)
+                .any(|p| p.slug == entry.slug)
+            {
+                return Err(invalid(
+                    format!("{path}.slug"),
+                    format!("provider `{}` stands twice; write it once", entry.slug),
+                ));
             }
             self.add_provider(entry, entry.terms.facts(&document.sources), path)?;
         }
         for (i, entry) in document.model.iter().enumerate() {
             let path = format!("model[{i}]");
             if document.model.iter().take(i).any(|m| m.id == entry.id) {
-                return Err(invalid(format!("{path}.id"), format!("model `{}` stands twice; write it once", entry.id)));
+                return Err(invalid(
+                    format!("{path}.id"),
+                    format!("model `{}` stands twice; write it once", entry.id),
+                ));
             }
             self.add_model(entry, document, &path)?;
         }
@@ -71,28 +83,53 @@ impl Building {
         for entry in &document.virtuals {
             let models = entry.models.iter().map(|m| m.as_str().into()).collect();
             self.virtuals.retain(|v| v.id.as_str() != entry.id);
-            self.virtuals.push(VirtualModel { id: entry.id.as_str().into(), models, free: entry.free });
+            self.virtuals.push(VirtualModel {
+                id: entry.id.as_str().into(),
+                models,
+                free: entry.free,
+            });
         }
         Ok(())
     }
 
-    fn add_provider(&mut self, entry: &ProviderEntry, own: Terms, path: String) -> Result<(), CatalogError> {
+    fn add_provider(
+        &mut self,
+        entry: &ProviderEntry,
+        own: Terms,
+        path: String,
+    ) -> Result<(), CatalogError> {
         let slug = &entry.slug;
-        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.' | '/');
+        let legal = |c: char| {
+            c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.' | '/')
+        };
         if slug.is_empty() || !slug.chars().all(legal) {
-            return Err(invalid(format!("{path}.slug"), format!("`{slug}` is not a slug; lower-case letters, digits and - are")));
+            return Err(invalid(
+                format!("{path}.slug"),
+                format!("`{slug}` is not a slug; lower-case letters, digits and - are"),
+            ));
         }
         let Some(at) = self.providers.iter().position(|p| p.entry.slug == *slug) else {
-            self.providers.push(ProviderPart { entry: entry.clone(), terms: own, path });
+            self.providers.push(ProviderPart {
+                entry: entry.clone(),
+                terms: own,
+                path,
+            });
             return Ok(());
         };
-        let Some(known) = self.providers.get_mut(at) else { return Ok(()) };
+        let Some(known) = self.providers.get_mut(at) else {
+            return Ok(());
+        };
         let moves = entry.base_url.is_some() || entry.base_urls.is_some();
         if moves {
             known.entry.base_urls = None;
             // What was known of the provider speaks of the old address, and so does what its endpoints state.
             known.terms = Terms::default();
-            for endpoint in self.models.iter_mut().flat_map(|m| &mut m.endpoints).filter(|e| provider_of(&e.entry.provider) == *slug) {
+            for endpoint in self
+                .models
+                .iter_mut()
+                .flat_map(|m| &mut m.endpoints)
+                .filter(|e| provider_of(&e.entry.provider) == *slug)
+            {
                 endpoint.own = Terms::default();
             }
         }
@@ -123,33 +160,74 @@ impl Building {
         Ok(())
     }
 
-    fn add_model(&mut self, entry: &ModelEntry, document: &Document, path: &str) -> Result<(), CatalogError> {
-        let author_and_slug = entry.id.split_once('/').is_some_and(|(a, s)| !a.is_empty() && !s.is_empty());
-        if !author_and_slug || entry.id.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(invalid(format!("{path}.id"), format!("`{}` is not a model id; `author/slug` is", entry.id)));
+    fn add_model(
+        &mut self,
+        entry: &ModelEntry,
+        document: &Document,
+        path: &str,
+    ) -> Result<(), CatalogError> {
+        let author_and_slug = entry
+            .id
+            .split_once('/')
+            .is_some_and(|(a, s)| !a.is_empty() && !s.is_empty());
+        if !author_and_slug
+            || entry
+                .id
+                .chars()
+                .any(|c| c.is_whitespace() || c.is_control())
+        {
+            return Err(invalid(
+                format!("{path}.id"),
+                format!("`{}` is not a model id; `author/slug` is", entry.id),
+            ));
         }
         let mut fresh = Vec::new();
         for (i, e) in entry.endpoint.iter().enumerate() {
             let path = format!("{path}.endpoint[{i}]");
-            if entry.endpoint.iter().take(i).any(|o| o.provider == e.provider) {
-                let problem =
-                    format!("provider `{}` stands twice; a second form of the weights is a variant, as `{}/fp8`", e.provider, e.provider);
+            if entry
+                .endpoint
+                .iter()
+                .take(i)
+                .any(|o| o.provider == e.provider)
+            {
+                let problem = format!(
+                    "provider `{}` stands twice; a second form of the weights is a variant, as `{}/fp8`",
+                    e.provider, e.provider
+                );
                 return Err(invalid(format!("{path}.provider"), problem));
             }
-            fresh.push(EndpointPart { entry: e.clone(), own: e.terms.facts(&document.sources), path });
+            fresh.push(EndpointPart {
+                entry: e.clone(),
+                own: e.terms.facts(&document.sources),
+                path,
+            });
         }
         let Some(known) = self.models.iter_mut().find(|m| m.entry.id == entry.id) else {
-            self.models.push(ModelPart { entry: entry.clone(), endpoints: fresh, path: path.to_owned() });
+            self.models.push(ModelPart {
+                entry: entry.clone(),
+                endpoints: fresh,
+                path: path.to_owned(),
+            });
             return Ok(());
         };
         path.clone_into(&mut known.path);
         known.entry.name = entry.name.clone().or_else(|| known.entry.name.take());
         known.entry.created = entry.created.or(known.entry.created);
-        known.entry.description = entry.description.clone().or_else(|| known.entry.description.take());
-        known.entry.category = entry.category.clone().or_else(|| known.entry.category.take());
+        known.entry.description = entry
+            .description
+            .clone()
+            .or_else(|| known.entry.description.take());
+        known.entry.category = entry
+            .category
+            .clone()
+            .or_else(|| known.entry.category.take());
         known.entry.aliases.extend(entry.aliases.iter().cloned());
         for part in fresh {
-            match known.endpoints.iter_mut().find(|e| e.entry.provider == part.entry.provider) {
+            match known
+                .endpoints
+                .iter_mut()
+                .find(|e| e.entry.provider == part.entry.provider)
+            {
                 Some(under) => under.change(part),
                 None => known.endpoints.push(part),
             }
@@ -158,26 +236,58 @@ impl Building {
     }
 
     fn finish(mut self) -> Result<Catalog, CatalogError> {
-        for (id, free) in [("anyrouter/auto", false), ("anyrouter/free", true), ("anyrouter/latest", false)] {
+        for (id, free) in [
+            ("anyrouter/auto", false),
+            ("anyrouter/free", true),
+            ("anyrouter/latest", false),
+        ] {
             if !self.virtuals.iter().any(|v| v.id.as_str() == id) {
-                self.virtuals.push(VirtualModel { id: id.into(), models: Vec::new(), free });
+                self.virtuals.push(VirtualModel {
+                    id: id.into(),
+                    models: Vec::new(),
+                    free,
+                });
             }
         }
-        let providers: Vec<Provider> = self.providers.iter().map(provider).collect::<Result<_, _>>()?;
-        let by_slug: HashMap<&str, usize> = providers.iter().enumerate().map(|(i, p)| (p.slug.as_str(), i)).collect();
+        let providers: Vec<Provider> = self
+            .providers
+            .iter()
+            .map(provider)
+            .collect::<Result<_, _>>()?;
+        let by_slug: HashMap<&str, usize> = providers
+            .iter()
+            .enumerate()
+            .map(|(i, p)| (p.slug.as_str(), i))
+            .collect();
         let (mut models, mut endpoints) = (Vec::with_capacity(self.models.len()), Vec::new());
         let mut names = HashMap::default();
         for part in &self.models {
             let first = endpoints.len();
             let slug = part.entry.id.split_once('/').map_or("", |(_, s)| s);
             for e in &part.endpoints {
-                let found = by_slug.get(e.entry.provider.as_str()).or_else(|| by_slug.get(provider_of(&e.entry.provider)));
-                let Some((at, provider)) = found.and_then(|i| Some((*i, providers.get(*i)?))) else {
-                    let problem = format!("no provider `{}`; add a [[provider]] with that slug", e.entry.provider);
+                let found = by_slug
+                    .get(e.entry.provider.as_str())
+                    .or_else(|| by_slug.get(provider_of(&e.entry.provider)));
+                let Some((at, provider)) = found.and_then(|i| Some((*i, providers.get(*i)?)))
+                else {
+                    let problem = format!(
+                        "no provider `{}`; add a [[provider]] with that slug",
+                        e.entry.provider
+                    );
                     return Err(invalid(format!("{}.provider", e.path), problem));
                 };
-                let of_provider = self.providers.get(at).map(|p| p.entry.dialect.clone()).unwrap_or_default();
-                endpoints.push(endpoint(e, part, (at, provider), &of_provider, (models.len(), endpoints.len()))?);
+                let of_provider = self
+                    .providers
+                    .get(at)
+                    .map(|p| p.entry.dialect.clone())
+                    .unwrap_or_default();
+                endpoints.push(endpoint(
+                    e,
+                    part,
+                    (at, provider),
+                    &of_provider,
+                    (models.len(), endpoints.len()),
+                )?);
             }
             let index = models.len();
             models.push(Model {
@@ -189,14 +299,21 @@ impl Building {
                 category: part.entry.category.as_deref().unwrap_or("chat").into(),
                 endpoints: first..endpoints.len(),
             });
-            if names.insert(part.entry.id.clone(), index).is_some_and(|other| other != index) {
-                return Err(invalid(format!("{}.id", part.path), format!("`{}` is the name of another model too", part.entry.id)));
+            if names
+                .insert(part.entry.id.clone(), index)
+                .is_some_and(|other| other != index)
+            {
+                return Err(invalid(
+                    format!("{}.id", part.path),
+                    format!("`{}` is the name of another model too", part.entry.id),
+                ));
             }
         }
         for (index, part) in self.models.iter().enumerate() {
             for (i, alias) in part.entry.aliases.iter().enumerate() {
                 if *names.entry(alias.clone()).or_insert(index) != index {
-                    let problem = format!("`{alias}` is the name of another model too; choose another alias");
+                    let problem =
+                        format!("`{alias}` is the name of another model too; choose another alias");
                     return Err(invalid(format!("{}.aliases[{i}]", part.path), problem));
                 }
             }
@@ -208,7 +325,9 @@ impl Building {
             }
         }
         for endpoint in &endpoints {
-            names.entry(endpoint.upstream_model.to_string()).or_insert(endpoint.model_index);
+            names
+                .entry(endpoint.upstream_model.to_string())
+                .or_insert(endpoint.model_index);
         }
         let version = version(&providers, &models, &endpoints, &self.virtuals)?;
         // Of two names that are spelt alike, the first model's counts.
@@ -216,10 +335,21 @@ impl Building {
         ordered.sort_by_key(|(name, model)| (**model, *name));
         let mut spellings = HashMap::default();
         for (name, model) in ordered {
-            spellings.entry(super::names::spelling(name)).or_insert(*model);
+            spellings
+                .entry(super::names::spelling(name))
+                .or_insert(*model);
         }
         let faults = Arc::new(FaultTable::with(self.faults));
-        Ok(Catalog { version: version.into(), providers, models, endpoints, virtuals: self.virtuals, faults, names, spellings })
+        Ok(Catalog {
+            version: version.into(),
+            providers,
+            models,
+            endpoints,
+            virtuals: self.virtuals,
+            faults,
+            names,
+            spellings,
+        })
     }
 }
 
@@ -266,15 +396,27 @@ fn provider_of(tag: &str) -> &str {
 
 fn provider(part: &ProviderPart) -> Result<Provider, CatalogError> {
     let entry = &part.entry;
-    let protocols = entry.protocols.clone().or(entry.protocol.map(|p| vec![p])).unwrap_or_default();
+    let protocols = entry
+        .protocols
+        .clone()
+        .or(entry.protocol.map(|p| vec![p]))
+        .unwrap_or_default();
     let mut addresses = Vec::new();
     for protocol in protocols {
         if let Some(base) = entry.base_url_of(protocol) {
             let base_url = base_url(base, &format!("{}.base_url", part.path))?;
-            addresses.push(Address { protocol, base_url, http2: entry.http2.unwrap_or(false) });
+            addresses.push(Address {
+                protocol,
+                base_url,
+                http2: entry.http2.unwrap_or(false),
+            });
         }
     }
-    let unstated = if entry.free_tier.as_deref() == Some("yes") { Tier::Unknown } else { Tier::Paid };
+    let unstated = if entry.free_tier.as_deref() == Some("yes") {
+        Tier::Unknown
+    } else {
+        Tier::Paid
+    };
     Ok(Provider {
         slug: ProviderSlug::from(entry.slug.as_str()),
         name: entry.name.as_deref().unwrap_or(&entry.slug).into(),
@@ -299,12 +441,19 @@ fn endpoint(
     let mut addresses = provider.addresses.clone();
     let mut terms = provider.terms.clone();
     if let Some(base) = &entry.base_url {
-        let protocol = entry.protocol.or(provider.addresses.first().map(|a| a.protocol)).unwrap_or(Protocol::OpenaiChat);
+        let protocol = entry
+            .protocol
+            .or(provider.addresses.first().map(|a| a.protocol))
+            .unwrap_or(Protocol::OpenaiChat);
         let base_url = base_url(base, &format!("{}.base_url", part.path))?;
         if provider.addresses.iter().all(|a| a.base_url != base_url) {
             terms = Terms::default();
         }
-        addresses = vec![Address { protocol, base_url, http2: provider.addresses.first().is_some_and(|a| a.http2) }];
+        addresses = vec![Address {
+            protocol,
+            base_url,
+            http2: provider.addresses.first().is_some_and(|a| a.http2),
+        }];
     } else if let Some(protocol) = entry.protocol {
         addresses.retain(|a| a.protocol == protocol);
     }
@@ -315,16 +464,28 @@ fn endpoint(
         );
         return Err(invalid(format!("{}.provider", part.path), problem));
     }
-    let price = |at: &str, e: super::PriceError| invalid(format!("{}.price.{at}", part.path), e.to_string());
+    let price = |at: &str, e: super::PriceError| {
+        invalid(format!("{}.price.{at}", part.path), e.to_string())
+    };
     let token = |at: &'static str, p: &Option<super::document::Price>| {
-        p.as_ref().map(super::document::Price::per_token).transpose().map_err(|e| price(at, e))
+        p.as_ref()
+            .map(super::document::Price::per_token)
+            .transpose()
+            .map_err(|e| price(at, e))
     };
     let amount = |at: &'static str, p: &Option<super::document::Price>| {
-        p.as_ref().map(super::document::Price::amount).transpose().map_err(|e| price(at, e))
+        p.as_ref()
+            .map(super::document::Price::amount)
+            .transpose()
+            .map_err(|e| price(at, e))
     };
     let upstream_model = entry.upstream_model.as_deref().unwrap_or(slug);
     let dialect = |a: &Address| {
-        Arc::new(Dialect::builtin(provider.slug.as_str(), a.protocol, upstream_model).overlaid(of_provider).overlaid(&entry.dialect))
+        Arc::new(
+            Dialect::builtin(provider.slug.as_str(), a.protocol, upstream_model)
+                .overlaid(of_provider)
+                .overlaid(&entry.dialect),
+        )
     };
     Ok(Endpoint {
         dialects: addresses.iter().map(dialect).collect(),
@@ -363,13 +524,20 @@ fn endpoint(
 }
 
 fn base_url(text: &str, path: &str) -> Result<Arc<str>, CatalogError> {
-    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let rest = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"));
     let host = rest.map(|r| r.split(['/', '?', '#']).next().unwrap_or_default());
-    let plain = !text.contains(['?', '#', ' ', '\n']) && host.is_some_and(|h| !h.is_empty() && !h.contains('@'));
+    let plain = !text.contains(['?', '#', ' ', '\n'])
+        && host.is_some_and(|h| !h.is_empty() && !h.contains('@'));
     if plain || text.starts_with("demo:") {
         return Ok(text.trim_end_matches('/').into());
     }
-    Err(invalid(path.to_owned(), "it must be an address such as `https://host/path`, without a query or a user name".to_owned()))
+    Err(invalid(
+        path.to_owned(),
+        "it must be an address such as `https://host/path`, without a query or a user name"
+            .to_owned(),
+    ))
 }
 
 fn invalid(path: String, problem: String) -> CatalogError {
@@ -383,10 +551,19 @@ fn provider_names(slug: &str, tag: &str, name: &str) -> BTreeSet<String> {
     BTreeSet::from([base(&slug), base(&tag), base(&name), tag])
 }
 
-fn version(providers: &[Provider], models: &[Model], endpoints: &[Endpoint], virtuals: &[VirtualModel]) -> Result<String, CatalogError> {
-    let digest = Sha256::digest(serde_json::to_vec(&(providers, models, endpoints, virtuals))?);
+fn version(
+    providers: &[Provider],
+    models: &[Model],
+    endpoints: &[Endpoint],
+    virtuals: &[VirtualModel],
+) -> Result<String, CatalogError> {
+    let digest = Sha256::digest(serde_json::to_vec(&(
+        providers, models, endpoints, virtuals,
+    ))?);
     let mut text = String::with_capacity(16);
-    push_hex(digest.get(..8).unwrap_or_default(), |digit| text.push(char::from(digit)));
+    push_hex(digest.get(..8).unwrap_or_default(), |digit| {
+        text.push(char::from(digit))
+    });
     Ok(text)
 }
 
@@ -423,28 +600,58 @@ mod tests {
 
     #[test]
     fn a_later_document_changes_terms_fact_by_fact() {
-        let catalog = catalog("[[provider]]\nslug = \"acme\"\ntier = \"paid\"\nterms = { trains_on_free = false, source = \"x\" }");
+        let catalog = catalog(
+            "[[provider]]\nslug = \"acme\"\ntier = \"paid\"\nterms = { trains_on_free = false, source = \"x\" }",
+        );
         let terms = &catalog.endpoints()[0].terms;
-        assert_eq!(terms.trains_on_paid.as_ref().unwrap().source.as_deref(), Some("https://base.example/terms"));
-        assert_eq!(terms.trains_on_free.as_ref().unwrap().source.as_deref(), Some("x"));
+        assert_eq!(
+            terms.trains_on_paid.as_ref().unwrap().source.as_deref(),
+            Some("https://base.example/terms")
+        );
+        assert_eq!(
+            terms.trains_on_free.as_ref().unwrap().source.as_deref(),
+            Some("x")
+        );
         assert_eq!(catalog.endpoints()[0].tier, Tier::Paid);
     }
 
     #[test]
     fn a_new_address_leaves_the_old_terms_behind() {
-        let catalog = catalog("[[provider]]\nslug = \"acme\"\nbase_url = \"http://127.0.0.1:1\"\nterms = { zdr = true }");
+        let catalog = catalog(
+            "[[provider]]\nslug = \"acme\"\nbase_url = \"http://127.0.0.1:1\"\nterms = { zdr = true }",
+        );
         let terms = &catalog.endpoints()[0].terms;
-        assert!(terms.trains_on_paid.is_none(), "the built-in terms do not speak of the new address");
+        assert!(
+            terms.trains_on_paid.is_none(),
+            "the built-in terms do not speak of the new address"
+        );
         assert_eq!(terms.zdr.as_ref().unwrap().value, Zdr::Default);
-        assert_eq!(catalog.endpoints()[1].terms.zdr.as_ref().unwrap().value, Zdr::Default, "nor do the endpoint's own");
+        assert_eq!(
+            catalog.endpoints()[1].terms.zdr.as_ref().unwrap().value,
+            Zdr::Default,
+            "nor do the endpoint's own"
+        );
     }
 
     #[test]
     fn agreed_zdr_counts_as_zero_days_but_where_an_endpoint_states_its_own() {
         let catalog = catalog("[[provider]]\nslug = \"acme\"\nterms = { zdr = true }");
-        let days = |i: usize| catalog.endpoints()[i].terms.retention_days.as_ref().unwrap().value;
+        let days = |i: usize| {
+            catalog.endpoints()[i]
+                .terms
+                .retention_days
+                .as_ref()
+                .unwrap()
+                .value
+        };
         assert_eq!(days(0), 0);
-        assert_eq!((catalog.endpoints()[1].terms.zdr.as_ref().unwrap().value, days(1)), (Zdr::No, 30));
+        assert_eq!(
+            (
+                catalog.endpoints()[1].terms.zdr.as_ref().unwrap().value,
+                days(1)
+            ),
+            (Zdr::No, 30)
+        );
     }
 
     #[test]
@@ -459,7 +666,10 @@ mod tests {
     fn self_hosted_answers_every_fact_but_regions() {
         let catalog = catalog("[[provider]]\nslug = \"acme\"\nterms = { self_hosted = true }");
         let terms = &catalog.endpoints()[0].terms;
-        assert_eq!(terms.trains_on_free.as_ref().unwrap().because.as_deref(), Some("self_hosted = true"));
+        assert_eq!(
+            terms.trains_on_free.as_ref().unwrap().because.as_deref(),
+            Some("self_hosted = true")
+        );
         assert_eq!(terms.retention_days.as_ref().unwrap().value, 0);
         assert!(terms.regions.is_none());
     }
@@ -467,7 +677,10 @@ mod tests {
     #[test]
     fn a_tier_that_is_not_stated_is_unknown_only_where_there_is_a_free_tier() {
         assert_eq!(catalog("").endpoints()[0].tier, Tier::Unknown);
-        assert_eq!(catalog("[[provider]]\nslug = \"acme\"\nfree_tier = \"by_model\"").endpoints()[0].tier, Tier::Paid);
+        assert_eq!(
+            catalog("[[provider]]\nslug = \"acme\"\nfree_tier = \"by_model\"").endpoints()[0].tier,
+            Tier::Paid
+        );
     }
 
     #[test]
@@ -477,9 +690,17 @@ mod tests {
             Catalog::from_documents(&documents).unwrap_err().to_string()
         };
         let unknown = wrong("[[model]]\nid = \"a/b\"\n[[model.endpoint]]\nprovider = \"nobody\"");
-        assert!(unknown.contains("model[0].endpoint[0].provider") && unknown.contains("nobody"), "{unknown}");
-        let price = wrong("[[model]]\nid = \"a/b\"\n[[model.endpoint]]\nprovider = \"acme\"\nprice = { prompt = \"-1\" }");
-        assert!(price.contains("model[0].endpoint[0].price.prompt"), "{price}");
+        assert!(
+            unknown.contains("model[0].endpoint[0].provider") && unknown.contains("nobody"),
+            "{unknown}"
+        );
+        let price = wrong(
+            "[[model]]\nid = \"a/b\"\n[[model.endpoint]]\nprovider = \"acme\"\nprice = { prompt = \"-1\" }",
+        );
+        assert!(
+            price.contains("model[0].endpoint[0].price.prompt"),
+            "{price}"
+        );
         let twice = wrong("[[provider]]\nslug = \"x\"\n[[provider]]\nslug = \"x\"");
         assert!(twice.contains("provider[1].slug"), "{twice}");
     }
@@ -487,6 +708,9 @@ mod tests {
     #[test]
     fn the_version_changes_with_any_fact_and_with_nothing_else() {
         assert_eq!(catalog("").version(), catalog("").version());
-        assert_ne!(catalog("").version(), catalog("[[provider]]\nslug = \"acme\"\nterms = { zdr = true }").version());
+        assert_ne!(
+            catalog("").version(),
+            catalog("[[provider]]\nslug = \"acme\"\nterms = { zdr = true }").version()
+        );
     }
 }

@@ -68,11 +68,23 @@ impl Terms {
     /// goes with that statement.
     pub(super) fn overlaid(&self, own: &Self) -> Self {
         let derived = |f: &Fact<u32>| f.because.as_deref().is_some_and(|b| b.starts_with(BY_ZDR));
-        let kept = self.retention_days.clone().filter(|f| own.zdr.is_none() || !derived(f));
+        let kept = self
+            .retention_days
+            .clone()
+            .filter(|f| own.zdr.is_none() || !derived(f));
         Self {
-            trains_on_paid: own.trains_on_paid.clone().or_else(|| self.trains_on_paid.clone()),
-            trains_on_free: own.trains_on_free.clone().or_else(|| self.trains_on_free.clone()),
-            publishes_free: own.publishes_free.clone().or_else(|| self.publishes_free.clone()),
+            trains_on_paid: own
+                .trains_on_paid
+                .clone()
+                .or_else(|| self.trains_on_paid.clone()),
+            trains_on_free: own
+                .trains_on_free
+                .clone()
+                .or_else(|| self.trains_on_free.clone()),
+            publishes_free: own
+                .publishes_free
+                .clone()
+                .or_else(|| self.publishes_free.clone()),
             retention_days: own.retention_days.clone().or(kept),
             zdr: own.zdr.clone().or_else(|| self.zdr.clone()),
             regions: own.regions.clone().or_else(|| self.regions.clone()),
@@ -85,8 +97,16 @@ impl Terms {
         if self.retention_days.is_none()
             && let Some(zdr) = self.zdr.as_ref().filter(|z| z.value == Zdr::Default)
         {
-            let because = zdr.because.clone().unwrap_or_else(|| format!("{BY_ZDR} = {}", zdr.value).into());
-            self.retention_days = Some(Fact { value: 0, because: Some(because), source: zdr.source.clone(), checked: zdr.checked.clone() });
+            let because = zdr
+                .because
+                .clone()
+                .unwrap_or_else(|| format!("{BY_ZDR} = {}", zdr.value).into());
+            self.retention_days = Some(Fact {
+                value: 0,
+                because: Some(because),
+                source: zdr.source.clone(),
+                checked: zdr.checked.clone(),
+            });
         }
         self
     }

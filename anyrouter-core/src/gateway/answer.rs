@@ -57,15 +57,24 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         loop {
             match &mut self.0 {
                 State::Whole(bytes) if bytes.is_empty() => return Poll::Ready(None),
-                State::Whole(bytes) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-                State::Stream(stream) => return stream.poll_bytes(cx).map(|b| b.map(|b| Ok(Frame::data(b)))),
+                State::Whole(bytes) => {
+                    return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))));
+                }
+                State::Stream(stream) => {
+                    return stream.poll_bytes(cx).map(|b| b.map(|b| Ok(Frame::data(b))));
+                }
                 State::Waiting(waiting) => match waiting.poll(cx) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Waited::Comment(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                    Poll::Ready(Waited::Comment(bytes)) => {
+                        return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                    }
                     Poll::Ready(Waited::Stream(stream)) => self.0 = State::Stream(stream),
                     Poll::Ready(Waited::Last(bytes)) => self.0 = State::Whole(bytes),
                 },
@@ -117,7 +126,19 @@ enum Phase {
 
 impl Streaming {
     fn new(gateway: Arc<Gateway>, begun: Begun) -> Self {
-        let Begun { recorder, endpoint, relay, upstream, out: first, held, done, fault, deadline, way_back, .. } = begun;
+        let Begun {
+            recorder,
+            endpoint,
+            relay,
+            upstream,
+            out: first,
+            held,
+            done,
+            fault,
+            deadline,
+            way_back,
+            ..
+        } = begun;
         let mut restoring = way_back.map(Restoring::new);
         let mut out = Vec::new();
         match &mut restoring {
@@ -153,10 +174,14 @@ impl Streaming {
                 return Poll::Ready(Some(self.flush()));
             }
             match &self.phase {
-                Phase::Flowing if self.last_byte >= self.deadline => self.fail(&Failure::new(FailureClass::Deadline)),
+                Phase::Flowing if self.last_byte >= self.deadline => {
+                    self.fail(&Failure::new(FailureClass::Deadline))
+                }
                 Phase::Flowing => match self.poll_upstream(cx) {
                     Poll::Ready(()) => {}
-                    Poll::Pending if !self.out.is_empty() => return Poll::Ready(Some(self.flush())),
+                    Poll::Pending if !self.out.is_empty() => {
+                        return Poll::Ready(Some(self.flush()));
+                    }
                     Poll::Pending => {
                         if self.poll_idle(cx).is_ready() {
                             if self.relay.is_finished() {
@@ -165,7 +190,11 @@ impl Streaming {
                             }
                             // Silence is the endpoint's; that the whole took too long may be anybody's.
                             let is_over = self.recorder.now() >= self.deadline;
-                            self.fail(&Failure::new(if is_over { FailureClass::Deadline } else { FailureClass::Timeout }));
+                            self.fail(&Failure::new(if is_over {
+                                FailureClass::Deadline
+                            } else {
+                                FailureClass::Timeout
+                            }));
                             continue;
                         }
                         return Poll::Pending;
@@ -175,10 +204,13 @@ impl Streaming {
                     Poll::Ready(Ok(committed)) => self.release(committed),
                     Poll::Ready(Err(_)) => {
                         // The record stays in its slot; the client is told, and sees no end.
-                        self.out.extend_from_slice(&self.error_chunk(&storage_unavailable()));
+                        self.out
+                            .extend_from_slice(&self.error_chunk(&storage_unavailable()));
                         self.phase = Phase::Ended;
                     }
-                    Poll::Pending if !self.out.is_empty() => return Poll::Ready(Some(self.flush())),
+                    Poll::Pending if !self.out.is_empty() => {
+                        return Poll::Ready(Some(self.flush()));
+                    }
                     Poll::Pending => return Poll::Pending,
                 },
                 Phase::Ended if self.out.is_empty() => return Poll::Ready(None),
@@ -209,7 +241,9 @@ impl Streaming {
                 Poll::Ready(())
             };
         };
-        let Poll::Ready(next) = upstream.as_mut().poll_next(cx) else { return Poll::Pending };
+        let Poll::Ready(next) = upstream.as_mut().poll_next(cx) else {
+            return Poll::Pending;
+        };
         self.last_byte = self.recorder.now();
         match next {
             Some(Ok(bytes)) => match self.feed(&bytes) {
@@ -228,7 +262,9 @@ impl Streaming {
     }
 
     fn feed(&mut self, bytes: &[u8]) -> Result<Progress, AnswerFault> {
-        let Some(restoring) = &mut self.restoring else { return self.relay.feed(bytes, &mut self.out) };
+        let Some(restoring) = &mut self.restoring else {
+            return self.relay.feed(bytes, &mut self.out);
+        };
         let mut events = Vec::new();
         let progress = self.relay.feed(bytes, &mut events);
         restoring.push(&events, &mut self.out);
@@ -236,7 +272,9 @@ impl Streaming {
     }
 
     fn end(&mut self) -> Result<(), AnswerFault> {
-        let Some(restoring) = &mut self.restoring else { return self.relay.end(&mut self.out) };
+        let Some(restoring) = &mut self.restoring else {
+            return self.relay.end(&mut self.out);
+        };
         let mut events = Vec::new();
         let ended = self.relay.end(&mut events);
         restoring.push(&events, &mut self.out);
@@ -254,12 +292,17 @@ impl Streaming {
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let now = self.recorder.now();
-            let until = self.last_byte.after(self.gateway.deadlines.idle).min(self.deadline);
+            let until = self
+                .last_byte
+                .after(self.gateway.deadlines.idle)
+                .min(self.deadline);
             let left = until.since(now);
             if left.is_zero() {
                 return Poll::Ready(());
             }
-            let timer = self.idle.get_or_insert_with(|| self.gateway.ports.clock.timer(left));
+            let timer = self
+                .idle
+                .get_or_insert_with(|| self.gateway.ports.clock.timer(left));
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -273,7 +316,8 @@ impl Streaming {
             upstream.finish();
         }
         self.release_held();
-        self.recorder.metered(self.relay.names(), self.relay.meter());
+        self.recorder
+            .metered(self.relay.names(), self.relay.meter());
         self.recorder.finish(Outcome::Ok, 200, None);
         self.phase = Phase::Committing(self.relay.last());
     }
@@ -293,10 +337,12 @@ impl Streaming {
         self.upstream = None;
         self.release_held();
         self.recorder.broke_off(&self.endpoint, failure);
-        self.recorder.metered(self.relay.names(), self.relay.meter());
+        self.recorder
+            .metered(self.relay.names(), self.relay.meter());
         let mut error = failure.to_api_error(self.endpoint.as_str());
         error.attempts = self.recorder.attempts();
-        self.recorder.finish(Outcome::UpstreamError, 200, Some(&error.code));
+        self.recorder
+            .finish(Outcome::UpstreamError, 200, Some(&error.code));
         self.phase = Phase::Committing(self.error_chunk(&error).into());
     }
 
@@ -310,7 +356,8 @@ impl Drop for Streaming {
     fn drop(&mut self) {
         // The client went away: what passed is metered; the recorder writes the record as it is dropped.
         if matches!(self.phase, Phase::Flowing) {
-            self.recorder.metered(self.relay.names(), self.relay.meter());
+            self.recorder
+                .metered(self.relay.names(), self.relay.meter());
         }
     }
 }
@@ -347,7 +394,17 @@ impl Waiting {
         created: Timestamp,
         headers: HeaderMap,
     ) -> Self {
-        Self { gateway, attempts, timer, due: true, ending: None, id, model, created, headers }
+        Self {
+            gateway,
+            attempts,
+            timer,
+            due: true,
+            ending: None,
+            id,
+            model,
+            created,
+            headers,
+        }
     }
 
     pub(super) fn into_response(mut self) -> Response<AnswerBody> {
@@ -361,15 +418,26 @@ impl Waiting {
             return match recorder.poll_committed(cx) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Ok(_committed)) => Poll::Ready(Waited::Last(std::mem::take(last))),
-                Poll::Ready(Err(_)) => Poll::Ready(Waited::Last(self.error_chunk(&storage_unavailable()))),
+                Poll::Ready(Err(_)) => {
+                    Poll::Ready(Waited::Last(self.error_chunk(&storage_unavailable())))
+                }
             };
         }
         if let Poll::Ready(attempted) = self.attempts.as_mut().poll(cx) {
             match attempted {
-                Attempted::Stream(begun) => return Poll::Ready(Waited::Stream(Box::new(Streaming::new(self.gateway.clone(), *begun)))),
+                Attempted::Stream(begun) => {
+                    return Poll::Ready(Waited::Stream(Box::new(Streaming::new(
+                        self.gateway.clone(),
+                        *begun,
+                    ))));
+                }
                 // A stream was asked for, and a stream is what succeeds.
                 Attempted::Plain(recorder, ..) => {
-                    self.end(recorder, Outcome::UpstreamError, &Failure::new(FailureClass::BadAnswer).to_api_error(""));
+                    self.end(
+                        recorder,
+                        Outcome::UpstreamError,
+                        &Failure::new(FailureClass::BadAnswer).to_api_error(""),
+                    );
                 }
                 Attempted::Failed(recorder, outcome, error) => self.end(recorder, outcome, &error),
             }
@@ -392,13 +460,16 @@ impl Waiting {
     }
 
     fn error_chunk(&self, error: &ApiError) -> Bytes {
-        error.to_openai_chunk(self.id, &self.model, self.created.seconds()).into()
+        error
+            .to_openai_chunk(self.id, &self.model, self.created.seconds())
+            .into()
     }
 }
 
 fn build(status: u16, headers: HeaderMap, body: AnswerBody) -> Response<AnswerBody> {
     let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     *response.headers_mut() = headers;
     response
 }
@@ -413,7 +484,10 @@ fn name(headers: &mut HeaderMap, id: RequestId) {
 }
 
 fn event_stream(headers: &mut HeaderMap) {
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream; charset=utf-8"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // A proxy such as nginx hands each event on at once.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
@@ -427,16 +501,22 @@ fn number(headers: &mut HeaderMap, name: &'static str, value: u64) {
 pub(super) fn common(recorder: &Recorder) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(16);
     name(&mut headers, recorder.id());
-    let spent = u64::try_from(recorder.now().since(recorder.record.created_at).as_micros()).unwrap_or(u64::MAX);
+    let spent = u64::try_from(recorder.now().since(recorder.record.created_at).as_micros())
+        .unwrap_or(u64::MAX);
     let overhead = spent.saturating_sub(recorder.waited);
-    if let Ok(value) = HeaderValue::try_from(format!("{}.{:03}", overhead / 1000, overhead % 1000)) {
+    if let Ok(value) = HeaderValue::try_from(format!("{}.{:03}", overhead / 1000, overhead % 1000))
+    {
         headers.insert(OVERHEAD, value);
     }
     if let Some(room) = recorder.room {
         let reset = room.reset.as_secs() + u64::from(room.reset.subsec_nanos() > 0);
         for (ours, standard, value) in [
             ("x-ratelimit-limit", "ratelimit-limit", room.limit),
-            ("x-ratelimit-remaining", "ratelimit-remaining", room.remaining),
+            (
+                "x-ratelimit-remaining",
+                "ratelimit-remaining",
+                room.remaining,
+            ),
             ("x-ratelimit-reset", "ratelimit-reset", reset),
         ] {
             number(&mut headers, ours, value);
@@ -449,8 +529,17 @@ pub(super) fn common(recorder: &Recorder) -> HeaderMap {
         }
     }
     if recorder.is_redacted {
-        let counts: Vec<String> = recorder.record.redacted.iter().map(|(label, count)| format!("{label}={count}")).collect();
-        let said = if counts.is_empty() { "0".to_owned() } else { counts.join(", ") };
+        let counts: Vec<String> = recorder
+            .record
+            .redacted
+            .iter()
+            .map(|(label, count)| format!("{label}={count}"))
+            .collect();
+        let said = if counts.is_empty() {
+            "0".to_owned()
+        } else {
+            counts.join(", ")
+        };
         if let Ok(value) = HeaderValue::try_from(said) {
             headers.insert("x-anyrouter-redacted", value);
         }
@@ -464,9 +553,16 @@ pub(super) fn common(recorder: &Recorder) -> HeaderMap {
 }
 
 /// A whole answer, against the proof that its record is durable.
-pub(super) fn plain_response(recorder: &Recorder, answer: PlainAnswer, _proof: Committed) -> Response<AnswerBody> {
+pub(super) fn plain_response(
+    recorder: &Recorder,
+    answer: PlainAnswer,
+    _proof: Committed,
+) -> Response<AnswerBody> {
     let mut headers = common(recorder);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     build(200, headers, AnswerBody::whole(answer.body))
 }
 
@@ -478,7 +574,11 @@ pub(super) fn stream_response(begun: Begun) -> Response<AnswerBody> {
         headers.insert("x-upstream-ratelimit-remaining", left.clone());
     }
     let gateway = begun.recorder.gateway();
-    build(200, headers, AnswerBody(State::Stream(Box::new(Streaming::new(gateway, begun)))))
+    build(
+        200,
+        headers,
+        AnswerBody(State::Stream(Box::new(Streaming::new(gateway, begun)))),
+    )
 }
 
 /// An error to a request that was accepted.
@@ -494,7 +594,10 @@ pub(super) fn error_response(recorder: &Recorder, error: &ApiError) -> Response<
 pub(super) fn respond_error(id: RequestId, error: &ApiError) -> Response<AnswerBody> {
     let mut headers = HeaderMap::with_capacity(8);
     name(&mut headers, id);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     if let Some(seconds) = error.retry_after {
         number(&mut headers, "retry-after", seconds);
     }

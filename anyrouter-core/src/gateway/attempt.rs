@@ -87,9 +87,18 @@ impl Job {
     /// Tries, and answers. A stream whose upstream is slow is answered before its first event, and tried on within its body.
     pub(super) async fn answer(self: Box<Self>) -> Response<AnswerBody> {
         let (gateway, stream) = (self.gateway.clone(), self.request.stream);
-        let (id, model, created) = (self.recorder.id(), self.targets.asked.clone(), self.recorder.record.created_at);
-        let headers = if stream { common(&self.recorder) } else { HeaderMap::new() };
-        let mut attempts: Pin<Box<dyn Future<Output = Attempted> + Send>> = Box::pin(self.attempt());
+        let (id, model, created) = (
+            self.recorder.id(),
+            self.targets.asked.clone(),
+            self.recorder.record.created_at,
+        );
+        let headers = if stream {
+            common(&self.recorder)
+        } else {
+            HeaderMap::new()
+        };
+        let mut attempts: Pin<Box<dyn Future<Output = Attempted> + Send>> =
+            Box::pin(self.attempt());
         let attempted = if stream {
             let mut timer = gateway.ports.clock.timer(gateway.deadlines.comment);
             let first = poll_fn(|cx| match attempts.as_mut().poll(cx) {
@@ -98,7 +107,10 @@ impl Job {
             });
             match first.await {
                 Some(attempted) => attempted,
-                None => return Waiting::new(gateway, attempts, timer, id, model, created, headers).into_response(),
+                None => {
+                    return Waiting::new(gateway, attempts, timer, id, model, created, headers)
+                        .into_response();
+                }
             }
         } else {
             attempts.await
@@ -118,12 +130,22 @@ impl Job {
     }
 
     async fn attempt(self: Box<Self>) -> Attempted {
-        let Self { gateway, world, layers, request, targets, user, way_back, mut recorder } = *self;
+        let Self {
+            gateway,
+            world,
+            layers,
+            request,
+            targets,
+            user,
+            way_back,
+            mut recorder,
+        } = *self;
         let decisions = targets.decisions(&layers);
         let has_credential = |e: &Endpoint| gateway.has_credential(&world, e);
         let routing = targets.routing(&gateway, &has_credential, recorder.id());
         let mut plan = route::plan(&decisions, &routing);
-        plan.notes.extend(targets.unknown.iter().map(UnknownProvider::warning));
+        plan.notes
+            .extend(targets.unknown.iter().map(UnknownProvider::warning));
         let deadline = recorder.record.created_at.after(gateway.deadlines.whole);
         let mut last: Option<(Failure, String)> = None;
         let mut rejected_by = None;
@@ -135,12 +157,17 @@ impl Job {
                 break;
             }
             // A request that one endpoint of a model refused would be refused by the others; another model may take it.
-            if rejected_by == Some(endpoint.model_index) || !gateway.health.begin(&endpoint.id, now) {
+            if rejected_by == Some(endpoint.model_index) || !gateway.health.begin(&endpoint.id, now)
+            {
                 continue;
             }
             tried += 1;
             let catalog = world.catalog.catalog();
-            let endpoints = catalog.models().get(endpoint.model_index).map(|m| catalog.endpoints_of(m)).unwrap_or_default();
+            let endpoints = catalog
+                .models()
+                .get(endpoint.model_index)
+                .map(|m| catalog.endpoints_of(m))
+                .unwrap_or_default();
             let is_only = endpoints.iter().filter(|e| has_credential(e)).count() < 2;
             recorder.trying(endpoint, is_only, now);
             let attempt = Attempt {
@@ -164,7 +191,16 @@ impl Job {
                     recorder.answered(endpoint, status, now);
                     return Attempted::Plain(recorder, names, answer);
                 }
-                Ok(Success::Stream { relay, upstream, out, held, done, fault, headers, status }) => {
+                Ok(Success::Stream {
+                    relay,
+                    upstream,
+                    out,
+                    held,
+                    done,
+                    fault,
+                    headers,
+                    status,
+                }) => {
                     recorder.answered(endpoint, status, now);
                     let endpoint = endpoint.id.clone();
                     return Attempted::Stream(Box::new(Begun {
@@ -182,16 +218,27 @@ impl Job {
                     }));
                 }
                 Err(Fault::Request(fault)) => {
-                    gateway.health.observe(&endpoint.id, route::Observation::Nothing, now, recorder.now());
+                    gateway.health.observe(
+                        &endpoint.id,
+                        route::Observation::Nothing,
+                        now,
+                        recorder.now(),
+                    );
                     return Attempted::Failed(recorder, Outcome::Invalid, super::invalid(fault));
                 }
                 Err(Fault::NoMemory) => {
-                    gateway.health.observe(&endpoint.id, route::Observation::Nothing, now, recorder.now());
+                    gateway.health.observe(
+                        &endpoint.id,
+                        route::Observation::Nothing,
+                        now,
+                        recorder.now(),
+                    );
                     return Attempted::Failed(recorder, Outcome::Refused, no_memory());
                 }
                 Err(Fault::Endpoint(failure)) => {
                     recorder.failed(endpoint, &failure, now);
-                    rejected_by = (!failure.class.is_the_endpoints()).then_some(endpoint.model_index);
+                    rejected_by =
+                        (!failure.class.is_the_endpoints()).then_some(endpoint.model_index);
                     last = Some((failure, endpoint.id.to_string()));
                 }
             }
@@ -205,7 +252,9 @@ impl Job {
             None => {
                 let catalog = world.catalog.catalog();
                 let explanation = route::explain(&targets.asked, &decisions, &routing, catalog);
-                let all = decisions.iter().flat_map(super::super::policy::Decision::endpoints);
+                let all = decisions
+                    .iter()
+                    .flat_map(super::super::policy::Decision::endpoints);
                 let seconds = cooldown_seconds(all, &gateway.health, recorder.now());
                 let error = refusal(&targets, explanation, catalog, seconds);
                 Attempted::Failed(recorder, Outcome::Refused, error)
@@ -265,19 +314,32 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     async fn run(self, recorder: &Recorder) -> Result<Success, Fault> {
         let (gateway, endpoint) = (self.gateway, self.eligible.endpoint());
-        let address = endpoint.address(INBOUND).ok_or(FailureClass::ModelMissing)?;
+        let address = endpoint
+            .address(INBOUND)
+            .ok_or(FailureClass::ModelMissing)?;
         let mut names = self.names(recorder, address.protocol);
         let request = self.upstream_request(address, &mut names)?;
         let left = self.deadline.since(self.started);
         let first_byte = within(gateway, gateway.deadlines.first_byte.min(left), async {
             let response = gateway.ports.upstream.send(self.eligible, request).await?;
-            names.latency_ms = u64::try_from(gateway.ports.clock.now().since(self.started).as_millis()).unwrap_or(u64::MAX);
+            names.latency_ms =
+                u64::try_from(gateway.ports.clock.now().since(self.started).as_millis())
+                    .unwrap_or(u64::MAX);
             let status = response.status.as_u16();
             if !response.status.is_success() {
-                return Err(Fault::Endpoint(read_error(names.origin(), gateway.ports.clock.now(), status, response).await));
+                return Err(Fault::Endpoint(
+                    read_error(names.origin(), gateway.ports.clock.now(), status, response).await,
+                ));
             }
             if self.request.stream {
-                self.first_event(address.protocol, names, status, response, Some(recorder.record.key_hash)).await
+                self.first_event(
+                    address.protocol,
+                    names,
+                    status,
+                    response,
+                    Some(recorder.record.key_hash),
+                )
+                .await
             } else {
                 Ok(Head::Plain(names, status, response))
             }
@@ -288,9 +350,21 @@ impl Attempt<'_> {
             Head::Plain(names, status, response) => {
                 let left = self.deadline.since(gateway.ports.clock.now());
                 let key = recorder.record.key_hash;
-                let body = within(gateway, left, collect(gateway, Some(key), Vec::new(), response.body, gateway.limits.answer)).await;
+                let body = within(
+                    gateway,
+                    left,
+                    collect(
+                        gateway,
+                        Some(key),
+                        Vec::new(),
+                        response.body,
+                        gateway.limits.answer,
+                    ),
+                )
+                .await;
                 let limit = gateway.limits.answer;
-                let too_long = || Fault::Endpoint(Failure::of_answer(AnswerFault::TooLong { limit }, status));
+                let too_long =
+                    || Fault::Endpoint(Failure::of_answer(AnswerFault::TooLong { limit }, status));
                 let (body, held) = body.ok_or(FailureClass::Timeout)??.ok_or_else(too_long)?;
                 match plain(address.protocol, &names, &body) {
                     Ok(answer) => Ok(Success::Plain(names, answer, held, status)),
@@ -313,15 +387,28 @@ impl Attempt<'_> {
             prices: endpoint.prices,
             include_usage: self.request.include_usage,
             prompt_estimate: self.request.volume.tokens(),
-            adjusted: Adjustments { notes: self.notes.to_vec(), ..Adjustments::default() },
+            adjusted: Adjustments {
+                notes: self.notes.to_vec(),
+                ..Adjustments::default()
+            },
             protocol,
             faults: self.world.catalog.catalog().faults().clone(),
         })
     }
 
-    fn upstream_request(&self, address: &Address, names: &mut AnswerNames) -> Result<UpstreamRequest, Fault> {
+    fn upstream_request(
+        &self,
+        address: &Address,
+        names: &mut AnswerNames,
+    ) -> Result<UpstreamRequest, Fault> {
         let endpoint = self.eligible.endpoint();
-        let provider = self.world.catalog.catalog().providers().get(endpoint.provider_index).ok_or(FailureClass::Credential)?;
+        let provider = self
+            .world
+            .catalog
+            .catalog()
+            .providers()
+            .get(endpoint.provider_index)
+            .ok_or(FailureClass::Credential)?;
         let credential = self.gateway.ports.credentials.open(provider);
         if credential.is_none() && !self.gateway.ports.credentials.has(provider) {
             // It went away since the plan was made.
@@ -329,36 +416,74 @@ impl Attempt<'_> {
         }
         // Host and length come to them.
         let mut headers = HeaderMap::with_capacity(12);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         // Some providers compress errors unasked unless they are told not to.
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("anyrouter/", env!("CARGO_PKG_VERSION"))));
-        headers
-            .insert(header::ACCEPT, HeaderValue::from_static(if self.request.stream { "text/event-stream" } else { "application/json" }));
+        headers.insert(
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        );
+        headers.insert(
+            header::USER_AGENT,
+            HeaderValue::from_static(concat!("anyrouter/", env!("CARGO_PKG_VERSION"))),
+        );
+        headers.insert(
+            header::ACCEPT,
+            HeaderValue::from_static(if self.request.stream {
+                "text/event-stream"
+            } else {
+                "application/json"
+            }),
+        );
         let secret = |text: String| {
-            let mut value = HeaderValue::try_from(text).map_err(|_| Fault::from(FailureClass::Credential))?;
+            let mut value =
+                HeaderValue::try_from(text).map_err(|_| Fault::from(FailureClass::Credential))?;
             value.set_sensitive(true);
             Ok::<_, Fault>(value)
         };
         let (path, body) = if address.protocol == Protocol::AnthropicMessages {
-            headers.insert("anthropic-version", HeaderValue::from_static(anthropic_messages::VERSION));
+            headers.insert(
+                "anthropic-version",
+                HeaderValue::from_static(anthropic_messages::VERSION),
+            );
             if let Some(credential) = credential {
                 headers.insert("x-api-key", secret(credential.expose().clone())?);
             }
-            let body = anthropic_messages::to_anthropic_messages(self.request, endpoint, self.user, &mut names.adjusted);
+            let body = anthropic_messages::to_anthropic_messages(
+                self.request,
+                endpoint,
+                self.user,
+                &mut names.adjusted,
+            );
             if let Ok(betas) = HeaderValue::try_from(names.adjusted.betas.join(","))
                 && !betas.is_empty()
             {
                 headers.insert("anthropic-beta", betas);
             }
-            (anthropic_messages::path(&address.base_url), vec![body.map_err(Fault::Request)?])
+            (
+                anthropic_messages::path(&address.base_url),
+                vec![body.map_err(Fault::Request)?],
+            )
         } else {
             if let Some(credential) = credential {
-                headers.insert(header::AUTHORIZATION, secret(format!("Bearer {}", credential.expose()))?);
+                headers.insert(
+                    header::AUTHORIZATION,
+                    secret(format!("Bearer {}", credential.expose()))?,
+                );
             }
-            (openai_chat::PATH, self.request.to_openai_chat(endpoint, &mut names.adjusted))
+            (
+                openai_chat::PATH,
+                self.request.to_openai_chat(endpoint, &mut names.adjusted),
+            )
         };
-        Ok(UpstreamRequest { address: address.clone(), path, headers, body })
+        Ok(UpstreamRequest {
+            address: address.clone(),
+            path,
+            headers,
+            body,
+        })
     }
 
     /// Reads until the client is given something, or more is held than may be: before that, another endpoint can still be tried.
@@ -370,7 +495,11 @@ impl Attempt<'_> {
         response: UpstreamResponse,
         key: Option<KeyHash>,
     ) -> Result<Head, Fault> {
-        let kind = response.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let kind = response
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default();
         let is_called_stream = kind.to_ascii_lowercase().starts_with("text/event-stream");
         let (mut upstream, mut begun) = (response.body, Vec::new());
         let mut is_stream = false;
@@ -378,7 +507,9 @@ impl Attempt<'_> {
         while !is_stream {
             match reads_as_events(&begun) {
                 Some(true) => is_stream = true,
-                Some(false) if is_called_stream && !begun.trim_ascii_start().starts_with(b"{") => is_stream = true,
+                Some(false) if is_called_stream && !begun.trim_ascii_start().starts_with(b"{") => {
+                    is_stream = true
+                }
                 Some(false) => break,
                 None => match poll_fn(|cx| upstream.as_mut().poll_next(cx)).await {
                     Some(bytes) => begun.extend_from_slice(&bytes?),
@@ -398,7 +529,16 @@ impl Attempt<'_> {
             let mut out = Vec::with_capacity(body.len() + 512);
             let relay = Relay::of_whole(protocol, names, &body, &mut out).map_err(failed)?;
             let (headers, upstream) = (response.headers, None);
-            return Ok(Head::Stream(Success::Stream { relay, upstream, out, held, done: true, fault: None, headers, status }));
+            return Ok(Head::Stream(Success::Stream {
+                relay,
+                upstream,
+                out,
+                held,
+                done: true,
+                fault: None,
+                headers,
+                status,
+            }));
         }
         let mut relay = Relay::new(protocol, names, self.gateway.limits.event);
         let mut out = Vec::with_capacity(1024);
@@ -406,7 +546,10 @@ impl Attempt<'_> {
             let progress = if begun.is_empty() {
                 match poll_fn(|cx| upstream.as_mut().poll_next(cx)).await {
                     Some(bytes) => relay.feed(&bytes?, &mut out),
-                    None => relay.end(&mut out).map(|()| Progress { answered: true, done: true }),
+                    None => relay.end(&mut out).map(|()| Progress {
+                        answered: true,
+                        done: true,
+                    }),
                 }
             } else {
                 relay.feed(&std::mem::take(&mut begun), &mut out)
@@ -419,7 +562,16 @@ impl Attempt<'_> {
             if done || relay.has_given() || out.len() > HELD {
                 let headers = response.headers;
                 let upstream = Some(upstream);
-                return Ok(Head::Stream(Success::Stream { relay, upstream, out, held: None, done, fault, headers, status }));
+                return Ok(Head::Stream(Success::Stream {
+                    relay,
+                    upstream,
+                    out,
+                    held: None,
+                    done,
+                    fault,
+                    headers,
+                    status,
+                }));
             }
         }
     }
@@ -431,7 +583,12 @@ enum Head {
 }
 
 /// Reads an error response.
-async fn read_error(origin: Origin<'_>, now: Timestamp, status: u16, response: UpstreamResponse) -> Failure {
+async fn read_error(
+    origin: Origin<'_>,
+    now: Timestamp,
+    status: u16,
+    response: UpstreamResponse,
+) -> Failure {
     let asked = retry_after(&response.headers, now);
     let (mut body, mut read) = (response.body, Vec::new());
     while read.len() < ERROR_BODY {
@@ -456,7 +613,12 @@ async fn collect(
 ) -> Result<Option<(Vec<u8>, Option<Held>)>, Fault> {
     let mut held: Option<Held> = None;
     loop {
-        let next = within(gateway, gateway.deadlines.idle, poll_fn(|cx| body.as_mut().poll_next(cx))).await;
+        let next = within(
+            gateway,
+            gateway.deadlines.idle,
+            poll_fn(|cx| body.as_mut().poll_next(cx)),
+        )
+        .await;
         match next.ok_or(FailureClass::Timeout)? {
             Some(bytes) => read.extend_from_slice(&bytes?),
             None => return Ok(Some((read, held))),
@@ -467,8 +629,13 @@ async fn collect(
         let counted = held.as_ref().map_or(SMALL, Held::bytes);
         if let Some(key) = key.filter(|_| read.capacity() > counted) {
             let already = held.as_ref().map_or(0, Held::bytes);
-            let more = gateway.budget.take_more(key, already, read.capacity().saturating_sub(already));
-            let more = within(gateway, gateway.deadlines.memory, more).await.ok_or(Fault::NoMemory)?;
+            let more =
+                gateway
+                    .budget
+                    .take_more(key, already, read.capacity().saturating_sub(already));
+            let more = within(gateway, gateway.deadlines.memory, more)
+                .await
+                .ok_or(Fault::NoMemory)?;
             match &mut held {
                 Some(held) => held.join(more),
                 None => held = Some(more),
@@ -481,14 +648,22 @@ async fn collect(
 const SMALL: usize = 64 << 10;
 
 /// What `future` gives, if it does so in time. The timer is made only when there is something to wait for.
-async fn within<T>(gateway: &Gateway, after: Duration, future: impl Future<Output = T>) -> Option<T> {
+async fn within<T>(
+    gateway: &Gateway,
+    after: Duration,
+    future: impl Future<Output = T>,
+) -> Option<T> {
     let mut future = std::pin::pin!(future);
     let mut timer = None;
     poll_fn(|cx| {
         if let Poll::Ready(done) = future.as_mut().poll(cx) {
             return Poll::Ready(Some(done));
         }
-        timer.get_or_insert_with(|| gateway.ports.clock.timer(after)).as_mut().poll(cx).map(|()| None)
+        timer
+            .get_or_insert_with(|| gateway.ports.clock.timer(after))
+            .as_mut()
+            .poll(cx)
+            .map(|()| None)
     })
     .await
 }

@@ -26,7 +26,10 @@ impl Authenticated {
             return Ok(self.0);
         }
         let needed: Vec<&str> = scopes.iter().map(|s| s.as_str()).collect();
-        let message = format!("the key lacks the scope {}; use a key that has it", needed.join(" or "));
+        let message = format!(
+            "the key lacks the scope {}; use a key that has it",
+            needed.join(" or ")
+        );
         Err(ApiError::new(403, "insufficient_scope", message))
     }
 
@@ -37,30 +40,73 @@ impl Authenticated {
 }
 
 /// Finds who calls. A key that is not good is a 401, and none of it is repeated.
-pub async fn authenticate(ports: &Ports, head: &Head, now: Timestamp) -> Result<Authenticated, ApiError> {
+pub async fn authenticate(
+    ports: &Ports,
+    head: &Head,
+    now: Timestamp,
+) -> Result<Authenticated, ApiError> {
     let Some(sent) = &head.key else {
-        return Err(ApiError::new(401, "invalid_key", "no key was sent; send it as `Authorization: Bearer sk-ar-…`"));
+        return Err(ApiError::new(
+            401,
+            "invalid_key",
+            "no key was sent; send it as `Authorization: Bearer sk-ar-…`",
+        ));
     };
-    let unknown =
-        || ApiError::new(401, "invalid_key", "the key is not known; check that it was copied whole, and that it is for this server");
+    let unknown = || {
+        ApiError::new(
+            401,
+            "invalid_key",
+            "the key is not known; check that it was copied whole, and that it is for this server",
+        )
+    };
     let key = ApiKey::parse(sent.expose()).ok_or_else(unknown)?;
     let found = ports.directory.find(&key.hash()).await;
-    let caller =
-        found.map_err(|_| ApiError::new(503, "storage_unavailable", "keys cannot be read now; try again later"))?.ok_or_else(unknown)?;
+    let caller = found
+        .map_err(|_| {
+            ApiError::new(
+                503,
+                "storage_unavailable",
+                "keys cannot be read now; try again later",
+            )
+        })?
+        .ok_or_else(unknown)?;
     match caller.key.check(now) {
         Ok(()) => {}
-        Err(KeyFault::Revoked) => return Err(ApiError::new(401, "revoked_key", "the key was revoked; use another")),
-        Err(KeyFault::Expired) => return Err(ApiError::new(401, "expired_key", "the key has expired; use another")),
+        Err(KeyFault::Revoked) => {
+            return Err(ApiError::new(
+                401,
+                "revoked_key",
+                "the key was revoked; use another",
+            ));
+        }
+        Err(KeyFault::Expired) => {
+            return Err(ApiError::new(
+                401,
+                "expired_key",
+                "the key has expired; use another",
+            ));
+        }
     }
     if let Some(allowed) = &caller.key.allowed_ips
-        && !head.ip.is_some_and(|ip| allowed.iter().any(|range| ip_in(ip, range)))
+        && !head
+            .ip
+            .is_some_and(|ip| allowed.iter().any(|range| ip_in(ip, range)))
     {
-        return Err(ApiError::new(403, "ip_not_allowed", "the key may not be used from this address; its owner can change `allowed_ips`"));
+        return Err(ApiError::new(
+            403,
+            "ip_not_allowed",
+            "the key may not be used from this address; its owner can change `allowed_ips`",
+        ));
     }
     if let Some(paths) = &caller.key.allowed_endpoints
         && caller.key.scopes.contains(&Scope::Inference)
         && !head.path.is_empty()
-        && !paths.iter().any(|p| p.trim_matches('/').trim_start_matches("api/").trim_start_matches("v1/") == head.path)
+        && !paths.iter().any(|p| {
+            p.trim_matches('/')
+                .trim_start_matches("api/")
+                .trim_start_matches("v1/")
+                == head.path
+        })
     {
         return Err(ApiError::new(
             403,
@@ -73,8 +119,12 @@ pub async fn authenticate(ports: &Ports, head: &Head, now: Timestamp) -> Result<
 
 /// Whether `ip` is `range`, an address or a block in CIDR notation. A range that cannot be read holds nothing.
 pub fn ip_in(ip: IpAddr, range: &str) -> bool {
-    let (base, length) = range.split_once('/').map_or((range, None), |(b, l)| (b, Some(l)));
-    let Ok(base) = base.trim().parse::<IpAddr>() else { return false };
+    let (base, length) = range
+        .split_once('/')
+        .map_or((range, None), |(b, l)| (b, Some(l)));
+    let Ok(base) = base.trim().parse::<IpAddr>() else {
+        return false;
+    };
     let bits = |ip: IpAddr| match ip.to_canonical() {
         IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 32u32),
         IpAddr::V6(v6) => (v6.to_bits(), 128),
@@ -95,10 +145,21 @@ mod tests {
     #[test]
     fn addresses_and_blocks() {
         let inside = |ip: &str, range: &str| ip_in(ip.parse().unwrap(), range);
-        assert!(inside("10.1.2.3", "10.0.0.0/8") && inside("10.1.2.3", "10.1.2.3") && inside("10.1.2.3", "0.0.0.0/0"));
+        assert!(
+            inside("10.1.2.3", "10.0.0.0/8")
+                && inside("10.1.2.3", "10.1.2.3")
+                && inside("10.1.2.3", "0.0.0.0/0")
+        );
         assert!(!inside("11.1.2.3", "10.0.0.0/8") && !inside("10.1.2.4", "10.1.2.3/32"));
         assert!(inside("2001:db8::1", "2001:db8::/32") && !inside("2001:db9::1", "2001:db8::/32"));
-        assert!(inside("::ffff:10.1.2.3", "10.0.0.0/8"), "an IPv4 address in IPv6 clothes");
-        assert!(!inside("10.1.2.3", "::/0") && !inside("10.1.2.3", "x") && !inside("10.1.2.3", "10.0.0.0/33"));
+        assert!(
+            inside("::ffff:10.1.2.3", "10.0.0.0/8"),
+            "an IPv4 address in IPv6 clothes"
+        );
+        assert!(
+            !inside("10.1.2.3", "::/0")
+                && !inside("10.1.2.3", "x")
+                && !inside("10.1.2.3", "10.0.0.0/33")
+        );
     }
 }

@@ -60,7 +60,8 @@ impl<'a> Identifiers<'a> {
 
     fn hashed(&self, kind: &str, text: &str) -> Option<String> {
         // The account's key is made only where it is needed: most requests need none.
-        self.instance.map(|key| key.derive(self.account, None).hash(kind, text))
+        self.instance
+            .map(|key| key.derive(self.account, None).hash(kind, text))
     }
 }
 
@@ -84,7 +85,8 @@ pub fn check_given_name(param: &str, name: &str) -> Result<(), ApiError> {
 /// Whether a terminal or a page could obey a character instead of showing it: control characters, and those that change the
 /// direction of text or are not seen.
 pub fn is_control(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Whether a text is or holds a key or another secret.
@@ -94,9 +96,23 @@ fn holds_secret(text: &str) -> bool {
         return false;
     }
     let secret = |label: &Label| {
-        matches!(label, Label::Known(Kind::Secret | Kind::PrivateKey | Kind::Jwt | Kind::Password | Kind::CreditCard | Kind::Email))
+        matches!(
+            label,
+            Label::Known(
+                Kind::Secret
+                    | Kind::PrivateKey
+                    | Kind::Jwt
+                    | Kind::Password
+                    | Kind::CreditCard
+                    | Kind::Email
+            )
+        )
     };
-    looks_like_a_key(text) || Engine::builtin().find(text).iter().any(|f| secret(&f.label))
+    looks_like_a_key(text)
+        || Engine::builtin()
+            .find(text)
+            .iter()
+            .any(|f| secret(&f.label))
 }
 
 /// Whether a text has no at sign, few digits and no long run of letters and digits.
@@ -104,7 +120,11 @@ fn is_plainly_harmless(text: &[u8]) -> bool {
     let (mut digits, mut run) = (0, 0);
     for byte in text {
         digits += usize::from(byte.is_ascii_digit());
-        run = if byte.is_ascii_alphanumeric() { run + 1 } else { 0 };
+        run = if byte.is_ascii_alphanumeric() {
+            run + 1
+        } else {
+            0
+        };
         if *byte == b'@' || digits >= 8 || run >= 12 {
             return false;
         }
@@ -118,7 +138,8 @@ mod tests {
 
     use super::*;
 
-    static INSTANCE: LazyLock<PlaceholderKey> = LazyLock::new(|| PlaceholderKey::from_bytes([3; 32]));
+    static INSTANCE: LazyLock<PlaceholderKey> =
+        LazyLock::new(|| PlaceholderKey::from_bytes([3; 32]));
 
     fn identifiers() -> Identifiers<'static> {
         Identifiers::new(Some(&INSTANCE), "account")
@@ -128,7 +149,13 @@ mod tests {
 
     #[test]
     fn a_models_name_is_kept_and_a_prompt_or_a_key_in_its_place_is_not() {
-        for name in ["anthropic/claude-sonnet-4.6", "@preset/mine", "~openai/gpt-latest", "lab/x[1m]", "meta-llama/Llama-3.3-70B:free"] {
+        for name in [
+            "anthropic/claude-sonnet-4.6",
+            "@preset/mine",
+            "~openai/gpt-latest",
+            "lab/x[1m]",
+            "meta-llama/Llama-3.3-70B:free",
+        ] {
             assert_eq!(identifiers().model(name), name);
         }
         for name in [
@@ -144,14 +171,21 @@ mod tests {
             "jane@example.com",
         ] {
             let kept = identifiers().model(name);
-            assert!(kept.starts_with(&format!("not-a-model:{}-bytes:", name.len())), "{name}: {kept}");
+            assert!(
+                kept.starts_with(&format!("not-a-model:{}-bytes:", name.len())),
+                "{name}: {kept}"
+            );
             assert_eq!(identifiers().model(name), kept, "the same each time");
         }
     }
 
     #[test]
     fn an_id_is_kept_unless_it_holds_something_of_a_persons() {
-        for id in ["session-42", "7f3c1e0a-3c7b-4d1e-9f00-1b2c3d4e5f60", "user:4711/chat@2"] {
+        for id in [
+            "session-42",
+            "7f3c1e0a-3c7b-4d1e-9f00-1b2c3d4e5f60",
+            "user:4711/chat@2",
+        ] {
             assert_eq!(identifiers().id(id).unwrap(), id);
         }
         for id in [
@@ -170,7 +204,10 @@ mod tests {
         }
         assert_eq!(Identifiers::new(None, "a").id("what I said"), None);
         assert!(identifiers().user("u1").unwrap().starts_with("user_"));
-        assert_ne!(identifiers().user("u"), Identifiers::new(Some(&INSTANCE), "other").user("u"));
+        assert_ne!(
+            identifiers().user("u"),
+            Identifiers::new(Some(&INSTANCE), "other").user("u")
+        );
     }
 
     #[test]
@@ -178,8 +215,20 @@ mod tests {
         for name in ["my laptop", "Büro 2 — CI", "日本語"] {
             assert!(check_given_name("name", name).is_ok(), "{name}");
         }
-        for name in ["", " ", "a\u{1b}[2J", "a\u{202e}b", "a\nb", KEY, &"x".repeat(101)] {
-            assert_eq!(check_given_name("name", name).unwrap_err().param.as_deref(), Some("name"), "{name}");
+        for name in [
+            "",
+            " ",
+            "a\u{1b}[2J",
+            "a\u{202e}b",
+            "a\nb",
+            KEY,
+            &"x".repeat(101),
+        ] {
+            assert_eq!(
+                check_given_name("name", name).unwrap_err().param.as_deref(),
+                Some("name"),
+                "{name}"
+            );
         }
     }
 }

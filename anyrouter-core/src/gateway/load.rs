@@ -74,9 +74,19 @@ impl State {
     fn admit(&mut self, limit: usize) {
         loop {
             let of_key = |w: &Waiting| self.of(&w.key);
-            let fitting = self.waiting.iter().filter(|w| !w.admitted && self.fits(limit, &w.key, w.bytes, w.already));
-            let Some(ticket) = fitting.min_by_key(|w| (of_key(w), w.ticket)).map(|w| w.ticket) else { return };
-            let Some(next) = self.waiting.iter_mut().find(|w| w.ticket == ticket) else { return };
+            let fitting = self
+                .waiting
+                .iter()
+                .filter(|w| !w.admitted && self.fits(limit, &w.key, w.bytes, w.already));
+            let Some(ticket) = fitting
+                .min_by_key(|w| (of_key(w), w.ticket))
+                .map(|w| w.ticket)
+            else {
+                return;
+            };
+            let Some(next) = self.waiting.iter_mut().find(|w| w.ticket == ticket) else {
+                return;
+            };
             next.admitted = true;
             next.waker.wake_by_ref();
             let (key, bytes) = (next.key, next.bytes);
@@ -88,7 +98,10 @@ impl State {
 impl Budget {
     /// A budget of `limit` bytes.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, state: Mutex::default() })
+        Arc::new(Self {
+            limit,
+            state: Mutex::default(),
+        })
     }
 
     /// The bytes that may be held.
@@ -117,7 +130,13 @@ impl Budget {
 
     /// Takes `bytes` more for what holds so many `already`.
     pub fn take_more(self: &Arc<Self>, key: KeyHash, already: usize, bytes: usize) -> Take {
-        Take { budget: self.clone(), key, bytes, already, ticket: None }
+        Take {
+            budget: self.clone(),
+            key,
+            bytes,
+            already,
+            ticket: None,
+        }
     }
 }
 
@@ -136,7 +155,11 @@ impl Future for Take {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Held> {
         let (key, bytes, already, limit) = (self.key, self.bytes, self.already, self.budget.limit);
-        let held = |budget: &Arc<Budget>| Held { budget: budget.clone(), key, bytes };
+        let held = |budget: &Arc<Budget>| Held {
+            budget: budget.clone(),
+            key,
+            bytes,
+        };
         let budget = self.budget.clone();
         let mut state = budget.state();
         match self.ticket {
@@ -149,13 +172,24 @@ impl Future for Take {
                 }
                 let ticket = state.next;
                 state.next += 1;
-                state.waiting.push(Waiting { ticket, key, bytes, already, waker: cx.waker().clone(), admitted: false });
+                state.waiting.push(Waiting {
+                    ticket,
+                    key,
+                    bytes,
+                    already,
+                    waker: cx.waker().clone(),
+                    admitted: false,
+                });
                 self.ticket = Some(ticket);
                 Poll::Pending
             }
             Some(ticket) => {
-                let Some(at) = state.waiting.iter().position(|w| w.ticket == ticket) else { return Poll::Pending };
-                let Some(own) = state.waiting.get_mut(at) else { return Poll::Pending };
+                let Some(at) = state.waiting.iter().position(|w| w.ticket == ticket) else {
+                    return Poll::Pending;
+                };
+                let Some(own) = state.waiting.get_mut(at) else {
+                    return Poll::Pending;
+                };
                 if own.admitted {
                     state.waiting.remove(at);
                     self.ticket = None;
@@ -172,7 +206,9 @@ impl Drop for Take {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
         let mut state = self.budget.state();
-        let Some(at) = state.waiting.iter().position(|w| w.ticket == ticket) else { return };
+        let Some(at) = state.waiting.iter().position(|w| w.ticket == ticket) else {
+            return;
+        };
         let own = state.waiting.remove(at);
         if own.admitted {
             state.give_back(own.key, own.bytes);
@@ -204,7 +240,9 @@ impl Held {
 
     /// Gives back what is held beyond `bytes`.
     pub fn shrink_to(&mut self, bytes: usize) {
-        let Some(more) = self.bytes.checked_sub(bytes).filter(|more| *more > 0) else { return };
+        let Some(more) = self.bytes.checked_sub(bytes).filter(|more| *more > 0) else {
+            return;
+        };
         self.bytes = bytes;
         let mut state = self.budget.state();
         state.give_back(self.key, more);
@@ -240,7 +278,10 @@ pub(super) struct UnderWay<T: Eq + Hash + Clone> {
 
 impl<T: Eq + Hash + Clone> UnderWay<T> {
     pub(super) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, counts: Mutex::default() })
+        Arc::new(Self {
+            limit,
+            counts: Mutex::default(),
+        })
     }
 
     /// One more of this name; none where it has as many as it may.
@@ -251,7 +292,10 @@ impl<T: Eq + Hash + Clone> UnderWay<T> {
             return None;
         }
         *count += 1;
-        Some(Entered { all: self.clone(), name: name.clone() })
+        Some(Entered {
+            all: self.clone(),
+            name: name.clone(),
+        })
     }
 }
 
@@ -264,7 +308,11 @@ pub(super) struct Entered<T: Eq + Hash + Clone> {
 
 impl<T: Eq + Hash + Clone> Drop for Entered<T> {
     fn drop(&mut self) {
-        let mut counts = self.all.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self
+            .all
+            .counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Entry::Occupied(mut count) = counts.entry(self.name.clone()) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
@@ -305,14 +353,20 @@ mod tests {
     #[test]
     fn one_key_holds_at_most_half_and_room_goes_to_who_holds_least() {
         let budget = Budget::new(100);
-        let mut greedy = vec![poll(&mut budget.take(key(1), 30)).unwrap(), poll(&mut budget.take(key(1), 20)).unwrap()];
+        let mut greedy = vec![
+            poll(&mut budget.take(key(1), 30)).unwrap(),
+            poll(&mut budget.take(key(1), 20)).unwrap(),
+        ];
         let mut more = budget.take(key(1), 10);
         assert!(poll(&mut more).is_none(), "half is the most");
         let mut fifty = poll(&mut budget.take(key(2), 50)).unwrap();
         let mut other = budget.take(key(3), 20);
         assert!(poll(&mut other).is_none());
         greedy.remove(0);
-        assert!(poll(&mut other).is_some() || budget.used() == 100, "the other key comes before the greedy one");
+        assert!(
+            poll(&mut other).is_some() || budget.used() == 100,
+            "the other key comes before the greedy one"
+        );
         fifty.shrink_to(0);
         assert!(poll(&mut more).is_some());
     }
@@ -344,7 +398,9 @@ mod tests {
     #[test]
     fn kept_bytes_are_held_until_the_last_of_them_is_gone() {
         let budget = Budget::new(100);
-        let bytes = poll(&mut budget.take(key(1), 40)).unwrap().keep(vec![1_u8; 40]);
+        let bytes = poll(&mut budget.take(key(1), 40))
+            .unwrap()
+            .keep(vec![1_u8; 40]);
         let part = bytes.slice(3..5);
         drop(bytes);
         assert_eq!((&part[..], budget.used()), (&[1_u8, 1][..], 40));

@@ -4,7 +4,9 @@ use std::{borrow::Cow, sync::Arc, task::Poll};
 
 use http::Response;
 
-use super::{AnswerBody, Gateway, Identifiers, answer::error_response, load::Entered, storage_unavailable};
+use super::{
+    AnswerBody, Gateway, Identifiers, answer::error_response, load::Entered, storage_unavailable,
+};
 use crate::{
     catalog::{Endpoint, Usd},
     ids::{AccountId, EndpointId, RequestId},
@@ -51,7 +53,10 @@ pub(super) struct Recorder {
 
 impl Recorder {
     /// Takes a slot.
-    pub(super) async fn open(gateway: Arc<Gateway>, opening: Opening) -> Result<Box<Self>, LogError> {
+    pub(super) async fn open(
+        gateway: Arc<Gateway>,
+        opening: Opening,
+    ) -> Result<Box<Self>, LogError> {
         let record = Record::opened(opening.clone());
         let tried_at = opening.at;
         let slot = Slot::take(gateway.ports.usage.clone(), opening).await?;
@@ -94,7 +99,11 @@ impl Recorder {
 
     /// Notes what was asked for.
     pub(super) fn asked(&mut self, request: &ChatRequest, identifiers: Identifiers<'_>) {
-        let model = request.model.as_ref().or(request.models.first()).map(|m| identifiers.model(m).into_owned());
+        let model = request
+            .model
+            .as_ref()
+            .or(request.models.first())
+            .map(|m| identifiers.model(m).into_owned());
         self.record.model_requested.clone_from(&model);
         self.record.streamed = request.stream;
         self.session(identifiers, request.session_id.as_deref());
@@ -125,10 +134,25 @@ impl Recorder {
             http_status: failure.status,
             latency,
         });
-        let error_code = failure.code.clone().unwrap_or_else(|| failure.outcome().to_owned());
-        self.failures.push(AttemptNote { backend: endpoint.id.to_string(), status: failure.status, error_code, is_final: false });
+        let error_code = failure
+            .code
+            .clone()
+            .unwrap_or_else(|| failure.outcome().to_owned());
+        self.failures.push(AttemptNote {
+            backend: endpoint.id.to_string(),
+            status: failure.status,
+            error_code,
+            is_final: false,
+        });
         let retry_after = failure.retry_after;
-        let seen = if failure.class.is_the_endpoints() { Observation::Failed { retry_after, is_only } } else { Observation::Nothing };
+        let seen = if failure.class.is_the_endpoints() {
+            Observation::Failed {
+                retry_after,
+                is_only,
+            }
+        } else {
+            Observation::Nothing
+        };
         self.gateway.health.observe(&endpoint.id, seen, since, now);
     }
 
@@ -139,8 +163,20 @@ impl Recorder {
         self.waited = self.waited.saturating_add(latency);
         self.first_byte = Some(now);
         self.record.time_to_first_byte = Some(micros(now, self.record.created_at));
-        self.record.attempts.push(Attempt { endpoint: endpoint.id.clone(), outcome: "ok".into(), http_status: Some(status), latency });
-        self.gateway.health.observe(&endpoint.id, Observation::Answered { first_byte: latency }, since, now);
+        self.record.attempts.push(Attempt {
+            endpoint: endpoint.id.clone(),
+            outcome: "ok".into(),
+            http_status: Some(status),
+            latency,
+        });
+        self.gateway.health.observe(
+            &endpoint.id,
+            Observation::Answered {
+                first_byte: latency,
+            },
+            since,
+            now,
+        );
     }
 
     /// The answer broke off after it had begun: the attempt was no success after all.
@@ -148,11 +184,24 @@ impl Recorder {
         if let Some(attempt) = self.record.attempts.last_mut() {
             attempt.outcome = failure.outcome().into();
         }
-        let error_code = failure.code.clone().unwrap_or_else(|| failure.outcome().to_owned());
-        self.failures.push(AttemptNote { backend: endpoint.to_string(), status: failure.status, error_code, is_final: true });
+        let error_code = failure
+            .code
+            .clone()
+            .unwrap_or_else(|| failure.outcome().to_owned());
+        self.failures.push(AttemptNote {
+            backend: endpoint.to_string(),
+            status: failure.status,
+            error_code,
+            is_final: true,
+        });
         if failure.class.is_the_endpoints() {
-            let seen = Observation::Failed { retry_after: failure.retry_after, is_only: self.is_only };
-            self.gateway.health.observe(endpoint, seen, self.tried_at, self.now());
+            let seen = Observation::Failed {
+                retry_after: failure.retry_after,
+                is_only: self.is_only,
+            };
+            self.gateway
+                .health
+                .observe(endpoint, seen, self.tried_at, self.now());
         }
     }
 
@@ -172,7 +221,9 @@ impl Recorder {
         self.record.estimated = estimated;
         self.record.cost = names.cost(&tokens);
         self.record.finish_reason.clone_from(&meter.finish_reason);
-        self.record.native_finish_reason.clone_from(&meter.native_finish_reason);
+        self.record
+            .native_finish_reason
+            .clone_from(&meter.native_finish_reason);
         self.record.upstream_id.clone_from(&meter.upstream_id);
     }
 
@@ -196,21 +247,34 @@ impl Recorder {
         }
         if let Some(first) = self.first_byte {
             record.generation_time = Some(micros(now, first));
-            if let (Outcome::Ok, true, Some(endpoint)) = (outcome, record.streamed, &record.endpoint) {
+            if let (Outcome::Ok, true, Some(endpoint)) =
+                (outcome, record.streamed, &record.endpoint)
+            {
                 let seconds = (micros(now, first) as f64 / 1e6).max(1e-3);
-                self.gateway.health.observe_throughput(endpoint, record.tokens.completion as f64 / seconds, now);
+                self.gateway.health.observe_throughput(
+                    endpoint,
+                    record.tokens.completion as f64 / seconds,
+                    now,
+                );
             }
         }
         if let Some(reservation) = self.reservation.take() {
-            self.gateway.ports.limiter.settle(&record.key_hash, reservation, record.tokens.total());
+            self.gateway
+                .ports
+                .limiter
+                .settle(&record.key_hash, reservation, record.tokens.total());
             if outcome == Outcome::Ok {
-                self.gateway.remember_answer(&record.key_hash, record.tokens.completion);
+                self.gateway
+                    .remember_answer(&record.key_hash, record.tokens.completion);
             }
         }
         self.slot.fill(record);
     }
 
-    pub(super) fn poll_committed(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<Committed, LogError>> {
+    pub(super) fn poll_committed(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+    ) -> Poll<Result<Committed, LogError>> {
         self.slot.poll_committed(cx)
     }
 
@@ -219,7 +283,11 @@ impl Recorder {
     }
 
     /// Ends the request with an error, once its record is committed.
-    pub(super) async fn refuse(mut self: Box<Self>, outcome: Outcome, error: ApiError) -> Response<AnswerBody> {
+    pub(super) async fn refuse(
+        mut self: Box<Self>,
+        outcome: Outcome,
+        error: ApiError,
+    ) -> Response<AnswerBody> {
         self.finish(outcome, error.status, Some(&error.code));
         match self.committed().await {
             Ok(_committed) => error_response(&self, &error),
@@ -233,7 +301,12 @@ impl Drop for Recorder {
         if !self.slot.is_filled() {
             // An attempt that was under way showed nothing of its endpoint.
             if let (Some(endpoint), None) = (&self.record.endpoint, self.first_byte) {
-                self.gateway.health.observe(endpoint, Observation::Nothing, self.tried_at, self.now());
+                self.gateway.health.observe(
+                    endpoint,
+                    Observation::Nothing,
+                    self.tried_at,
+                    self.now(),
+                );
             }
             self.finish(Outcome::Cancelled, CLIENT_CLOSED, None);
         }

@@ -26,7 +26,17 @@ use crate::{
 const HEAVY: usize = 16 << 10;
 
 /// Members that are the gateway's or the protocol's, and hold nothing of a person's.
-const STRUCTURE: [&str; 9] = ["model", "models", "provider", "preset", "stream", "session_id", "trace", "reasoning_effort", "tool_choice"];
+const STRUCTURE: [&str; 9] = [
+    "model",
+    "models",
+    "provider",
+    "preset",
+    "stream",
+    "session_id",
+    "trace",
+    "reasoning_effort",
+    "tool_choice",
+];
 
 /// Names of the protocol's members, which a rule's words may be as well; in order.
 #[rustfmt::skip]
@@ -44,15 +54,20 @@ const MEMBERS: [&str; 70] = [
 /// a provider's proof, and reads like one: such are never redacted.
 pub fn is_structure(path: &[Step<'_>], content: &str) -> bool {
     // A member's name is the last step of its own path.
-    let is_protocol =
-        |step: &Step<'_>| matches!(step, Step::Item(_)) || matches!(step, Step::Member(name) if MEMBERS.binary_search(name).is_ok());
+    let is_protocol = |step: &Step<'_>| {
+        matches!(step, Step::Item(_))
+            || matches!(step, Step::Member(name) if MEMBERS.binary_search(name).is_ok())
+    };
     if path.last() == Some(&Step::Member(content)) && path.iter().all(is_protocol) {
         return true;
     }
     if signed::is_proof(path, content) {
         return true;
     }
-    let is_word = content.len() <= 128 && content.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:/-*~".contains(&b));
+    let is_word = content.len() <= 128
+        && content
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_.:/-*~".contains(&b));
     is_word
         && match path {
             [Step::Member(first), ..] if STRUCTURE.contains(first) => true,
@@ -60,8 +75,17 @@ pub fn is_structure(path: &[Step<'_>], content: &str) -> bool {
                 rest,
                 [Step::Member("role" | "type" | "tool_call_id")]
                     | [Step::Member("content"), Step::Item(_), Step::Member("type")]
-                    | [Step::Member("tool_calls"), Step::Item(_), Step::Member("id" | "type")]
-                    | [Step::Member("tool_calls"), Step::Item(_), Step::Member("function"), Step::Member("name")]
+                    | [
+                        Step::Member("tool_calls"),
+                        Step::Item(_),
+                        Step::Member("id" | "type")
+                    ]
+                    | [
+                        Step::Member("tool_calls"),
+                        Step::Item(_),
+                        Step::Member("function"),
+                        Step::Member("name")
+                    ]
                     | [Step::Member("function"), Step::Member("name")]
             ),
             _ => false,
@@ -93,10 +117,21 @@ impl WayBack {
 }
 
 /// The request as the provider may see it; as it is, where nobody asked for redaction.
-pub(super) fn upstream(caller: &Caller, world: &World, head: &Head, request: ChatRequest, depth: usize) -> Result<Upstream, ApiError> {
-    let asked = head.redact || request.redact || world.redaction.as_ref().is_some_and(|r| r.upstream);
+pub(super) fn upstream(
+    caller: &Caller,
+    world: &World,
+    head: &Head,
+    request: ChatRequest,
+    depth: usize,
+) -> Result<Upstream, ApiError> {
+    let asked =
+        head.redact || request.redact || world.redaction.as_ref().is_some_and(|r| r.upstream);
     if !asked && !caller.redacts_upstream() {
-        return Ok(Upstream { request, is_redacted: false, way_back: None });
+        return Ok(Upstream {
+            request,
+            is_redacted: false,
+            way_back: None,
+        });
     }
     let unavailable = || {
         ApiError::new(
@@ -109,11 +144,16 @@ pub(super) fn upstream(caller: &Caller, world: &World, head: &Head, request: Cha
     let redactor = caller.redactor(world).map_err(|_| unavailable())?;
     let session = request.session_id.as_deref().or(head.session_id.as_deref());
     let key = redaction.key.derive(caller.key.account.as_str(), None);
-    let mut placeholders = Placeholders::new(redaction.key.derive(caller.key.account.as_str(), session));
+    let mut placeholders =
+        Placeholders::new(redaction.key.derive(caller.key.account.as_str(), session));
     let sent = std::str::from_utf8(request.body()).map_err(|_| unavailable())?;
     let opened = signed::open(&key, sent);
-    let (body, relayed) = opened.as_ref().map_or((sent, None), |(body, relayed)| (body.as_str(), Some(relayed)));
-    let keep = |path: &[Step<'_>], content: &str| is_structure(path, content) || relayed.is_some_and(|r| r.has(path));
+    let (body, relayed) = opened.as_ref().map_or((sent, None), |(body, relayed)| {
+        (body.as_str(), Some(relayed))
+    });
+    let keep = |path: &[Step<'_>], content: &str| {
+        is_structure(path, content) || relayed.is_some_and(|r| r.has(path))
+    };
     let mut redacted = None;
     let mut work = || redacted = Some(redactor.redact_json(body, keep, &mut placeholders));
     if body.len() > HEAVY {
@@ -122,19 +162,36 @@ pub(super) fn upstream(caller: &Caller, world: &World, head: &Head, request: Cha
         work();
     }
     let redacted = redacted.ok_or_else(unavailable)?.map_err(|blocked| {
-        let mut error = ApiError::new(400, "redaction_blocked", format!("the request was not sent: {blocked}"));
+        let mut error = ApiError::new(
+            400,
+            "redaction_blocked",
+            format!("the request was not sent: {blocked}"),
+        );
         error.param = Some("messages".to_owned());
         error
     })?;
     let is_changed = opened.is_some() || !placeholders.counts().is_empty();
-    let request = if is_changed { ChatRequest::parse(redacted.into_inner().into(), depth).map_err(invalid)? } else { request };
-    Ok(Upstream { request, is_redacted: true, way_back: Some(Box::new(WayBack { placeholders, key })) })
+    let request = if is_changed {
+        ChatRequest::parse(redacted.into_inner().into(), depth).map_err(invalid)?
+    } else {
+        request
+    };
+    Ok(Upstream {
+        request,
+        is_redacted: true,
+        way_back: Some(Box::new(WayBack { placeholders, key })),
+    })
 }
 
 /// A whole answer with its values.
 pub(super) fn restore_whole(way_back: &WayBack, body: &Bytes) -> Bytes {
-    let Ok(text) = std::str::from_utf8(body) else { return body.clone() };
-    let restored = way_back.placeholders.may_be_in(text).then(|| way_back.placeholders.restore_answer(text));
+    let Ok(text) = std::str::from_utf8(body) else {
+        return body.clone();
+    };
+    let restored = way_back
+        .placeholders
+        .may_be_in(text)
+        .then(|| way_back.placeholders.restore_answer(text));
     if memchr::memmem::find(body, b"\"signature\"").is_some()
         && let Ok(written) = serde_json::from_str::<Value>(text)
         && let Ok(mut value) = serde_json::from_str::<Value>(restored.as_deref().unwrap_or(text))
@@ -185,7 +242,13 @@ impl Restoring {
     pub(super) fn new(way_back: Box<WayBack>) -> Self {
         // The relay that is before it bounds its events.
         let events = Splitter::new(usize::MAX);
-        Self { way_back, flowing: BTreeMap::new(), signed: BTreeMap::new(), like: None, events }
+        Self {
+            way_back,
+            flowing: BTreeMap::new(),
+            signed: BTreeMap::new(),
+            like: None,
+            events,
+        }
     }
 
     /// Takes events, whole or in part, and appends to `out` those that are whole.
@@ -206,7 +269,8 @@ impl Restoring {
     }
 
     fn flush_all(&mut self, out: &mut Vec<u8>) {
-        let choices: std::collections::BTreeSet<u64> = self.flowing.keys().map(|(choice, _)| *choice).collect();
+        let choices: std::collections::BTreeSet<u64> =
+            self.flowing.keys().map(|(choice, _)| *choice).collect();
         for choice in choices {
             let mut delta = Map::new();
             self.flush(choice, &mut delta);
@@ -216,14 +280,23 @@ impl Restoring {
 
     fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         let data = event.data.as_deref().unwrap_or_default();
-        let may_change = !self.way_back.placeholders.is_empty() || memchr::memmem::find(data, b"\"reasoning_details\"").is_some();
-        let chunk = Some(data).filter(|_| may_change).and_then(|data| serde_json::from_slice::<Map<String, Value>>(data).ok());
-        let Some(mut chunk) = chunk.filter(|c| c.get("choices").is_some_and(Value::is_array)) else {
+        let may_change = !self.way_back.placeholders.is_empty()
+            || memchr::memmem::find(data, b"\"reasoning_details\"").is_some();
+        let chunk = Some(data)
+            .filter(|_| may_change)
+            .and_then(|data| serde_json::from_slice::<Map<String, Value>>(data).ok());
+        let Some(mut chunk) = chunk.filter(|c| c.get("choices").is_some_and(Value::is_array))
+        else {
             out.extend_from_slice(event.raw);
             return;
         };
         let mut before = Vec::new();
-        for choice in chunk.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten() {
+        for choice in chunk
+            .get_mut("choices")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
             let index = choice.get("index").and_then(Value::as_u64).unwrap_or(0);
             let finished = choice.get("finish_reason").is_some_and(|r| !r.is_null());
             let mut held = Map::new();
@@ -250,7 +323,12 @@ impl Restoring {
             before.push((index, held));
         }
         let mut like = chunk.clone();
-        like.retain(|name, _| matches!(name.as_str(), "id" | "object" | "created" | "model" | "provider" | "system_fingerprint"));
+        like.retain(|name, _| {
+            matches!(
+                name.as_str(),
+                "id" | "object" | "created" | "model" | "provider" | "system_fingerprint"
+            )
+        });
         self.like = Some(like);
         for (index, held) in before {
             self.push_chunk(index, held, out);
@@ -272,14 +350,21 @@ impl Restoring {
                 self.piece(choice, Field::Text(name), text, Within::Text);
             }
         }
-        for part in delta.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {
+        for part in delta
+            .get_mut("content")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
             for name in ["text", "refusal"] {
                 if let Some(Value::String(text)) = part.get_mut(name) {
                     self.piece(choice, Field::Part, text, Within::Text);
                 }
             }
             match part.get_mut("thinking") {
-                Some(Value::String(text)) => self.piece(choice, Field::Thinking, text, Within::Text),
+                Some(Value::String(text)) => {
+                    self.piece(choice, Field::Thinking, text, Within::Text)
+                }
                 Some(Value::Array(thoughts)) => {
                     for thought in thoughts {
                         if let Some(Value::String(text)) = thought.get_mut("text") {
@@ -290,16 +375,28 @@ impl Restoring {
                 _ => {}
             }
         }
-        if let Some(Value::String(text)) = delta.get_mut("audio").and_then(|a| a.get_mut("transcript")) {
+        if let Some(Value::String(text)) =
+            delta.get_mut("audio").and_then(|a| a.get_mut("transcript"))
+        {
             self.piece(choice, Field::Transcript, text, Within::Text);
         }
-        if let Some(Value::String(text)) = delta.get_mut("function_call").and_then(|c| c.get_mut("arguments")) {
+        if let Some(Value::String(text)) = delta
+            .get_mut("function_call")
+            .and_then(|c| c.get_mut("arguments"))
+        {
             self.piece(choice, Field::Call, text, Within::Json);
         }
-        let calls = delta.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten();
+        let calls = delta
+            .get_mut("tool_calls")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten();
         for (position, call) in (0..).zip(calls) {
             // Some providers leave the index out: the place in the list stands for it.
-            let index = call.get("index").and_then(Value::as_u64).unwrap_or(position);
+            let index = call
+                .get("index")
+                .and_then(Value::as_u64)
+                .unwrap_or(position);
             if let Some(Value::String(text)) = call.pointer_mut("/function/arguments") {
                 self.piece(choice, Field::Arguments(index), text, Within::Json);
             }
@@ -307,14 +404,26 @@ impl Restoring {
                 self.piece(choice, Field::Input(index), text, Within::Text);
             }
         }
-        for detail in delta.get_mut("reasoning_details").and_then(Value::as_array_mut).into_iter().flatten() {
+        for detail in delta
+            .get_mut("reasoning_details")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
             let index = detail.get("index").and_then(Value::as_u64).unwrap_or(0);
-            let Some(detail) = detail.as_object_mut() else { continue };
+            let Some(detail) = detail.as_object_mut() else {
+                continue;
+            };
             let key = &self.way_back.key;
-            self.signed.entry((choice, index)).or_insert_with(|| Signed::new(key)).push(detail);
+            self.signed
+                .entry((choice, index))
+                .or_insert_with(|| Signed::new(key))
+                .push(detail);
             if !signed::is_signed(detail) {
                 for name in ["text", "summary"] {
-                    let Some(Value::String(text)) = detail.get_mut(name) else { continue };
+                    let Some(Value::String(text)) = detail.get_mut(name) else {
+                        continue;
+                    };
                     let written = text.clone();
                     self.piece(choice, Field::Detail(index, name), text, Within::Text);
                     if *text != written
@@ -334,10 +443,15 @@ impl Restoring {
         let mut restored = String::with_capacity(text.len());
         // An answer that is a document (`response_format`) stays one.
         let is_document = field == Field::Text("content")
-            && ["{\"", "{ ", "{\n", "[{", "[\""].iter().any(|s| text.trim_start().starts_with(s))
+            && ["{\"", "{ ", "{\n", "[{", "[\""]
+                .iter()
+                .any(|s| text.trim_start().starts_with(s))
             || text.trim() == "{";
         let within = if is_document { Within::Json } else { within };
-        let restorer = self.flowing.entry((choice, field)).or_insert_with(|| Restorer::new(within));
+        let restorer = self
+            .flowing
+            .entry((choice, field))
+            .or_insert_with(|| Restorer::new(within));
         restorer.push(&self.way_back.placeholders, text, &mut restored);
         *text = restored;
     }
@@ -354,25 +468,52 @@ impl Restoring {
                 Field::Text(name) => {
                     delta.insert((*name).to_owned(), text.into());
                 }
-                Field::Part => push_to(delta, "content", serde_json::json!({"type": "text", "text": text})),
+                Field::Part => push_to(
+                    delta,
+                    "content",
+                    serde_json::json!({"type": "text", "text": text}),
+                ),
                 Field::Thinking => {
-                    push_to(delta, "content", serde_json::json!({"type": "thinking", "thinking": [{"type": "text", "text": text}]}));
+                    push_to(
+                        delta,
+                        "content",
+                        serde_json::json!({"type": "thinking", "thinking": [{"type": "text", "text": text}]}),
+                    );
                 }
                 Field::Transcript => {
                     delta.insert("audio".to_owned(), serde_json::json!({"transcript": text}));
                 }
                 Field::Call => {
-                    delta.insert("function_call".to_owned(), serde_json::json!({"arguments": text}));
+                    delta.insert(
+                        "function_call".to_owned(),
+                        serde_json::json!({"arguments": text}),
+                    );
                 }
                 Field::Arguments(index) => {
-                    push_to(delta, "tool_calls", serde_json::json!({"index": index, "function": {"arguments": text}}));
+                    push_to(
+                        delta,
+                        "tool_calls",
+                        serde_json::json!({"index": index, "function": {"arguments": text}}),
+                    );
                 }
                 Field::Input(index) => {
-                    push_to(delta, "tool_calls", serde_json::json!({"index": index, "custom": {"input": text}}));
+                    push_to(
+                        delta,
+                        "tool_calls",
+                        serde_json::json!({"index": index, "custom": {"input": text}}),
+                    );
                 }
                 Field::Detail(index, name) => {
-                    let kind = if *name == "text" { "reasoning.text" } else { "reasoning.summary" };
-                    push_to(delta, "reasoning_details", serde_json::json!({"type": kind, "index": index, *name: text}));
+                    let kind = if *name == "text" {
+                        "reasoning.text"
+                    } else {
+                        "reasoning.summary"
+                    };
+                    push_to(
+                        delta,
+                        "reasoning_details",
+                        serde_json::json!({"type": kind, "index": index, *name: text}),
+                    );
                 }
             }
         }
@@ -384,13 +525,20 @@ impl Restoring {
             return;
         }
         let mut chunk = self.like.clone().unwrap_or_default();
-        chunk.insert("choices".to_owned(), serde_json::json!([{"index": choice, "delta": delta, "finish_reason": null}]));
+        chunk.insert(
+            "choices".to_owned(),
+            serde_json::json!([{"index": choice, "delta": delta, "finish_reason": null}]),
+        );
         push_event(&Value::Object(chunk), out);
     }
 }
 
 fn push_to(delta: &mut Map<String, Value>, name: &str, entry: Value) {
-    if let Some(list) = delta.entry(name).or_insert_with(|| Value::Array(Vec::new())).as_array_mut() {
+    if let Some(list) = delta
+        .entry(name)
+        .or_insert_with(|| Value::Array(Vec::new()))
+        .as_array_mut()
+    {
         list.push(entry);
     }
 }
@@ -408,7 +556,10 @@ mod tests {
     use crate::redact::Redactor;
 
     fn way_back(placeholders: Placeholders) -> Box<WayBack> {
-        Box::new(WayBack { placeholders, key: PlaceholderKey::from_bytes([4; 32]) })
+        Box::new(WayBack {
+            placeholders,
+            key: PlaceholderKey::from_bytes([4; 32]),
+        })
     }
 
     #[test]
@@ -420,7 +571,10 @@ mod tests {
     fn every_split_of_a_stream_gives_the_same_text() {
         let text = "Write to jane@example.com, not to john@example.com.";
         let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
-        let left = Redactor::default().redact(text, &mut placeholders).unwrap().into_inner();
+        let left = Redactor::default()
+            .redact(text, &mut placeholders)
+            .unwrap()
+            .into_inner();
         for size in 1..left.len() {
             let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
             Redactor::default().redact(text, &mut placeholders).unwrap();
@@ -440,24 +594,38 @@ mod tests {
                 .filter_map(|c| Some(c["choices"][0]["delta"]["content"].as_str()?.to_owned()))
                 .collect();
             assert_eq!(content, text, "pieces of {size}");
-            assert!(events.trim_end().ends_with("\"finish_reason\":\"stop\"}]}"), "the end is last");
+            assert!(
+                events.trim_end().ends_with("\"finish_reason\":\"stop\"}]}"),
+                "the end is last"
+            );
         }
     }
 
     #[test]
     fn texts_in_lists_of_parts_and_in_sounds_are_restored() {
         let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
-        let left = Redactor::default().redact("jane@example.com", &mut placeholders).unwrap().into_inner();
+        let left = Redactor::default()
+            .redact("jane@example.com", &mut placeholders)
+            .unwrap()
+            .into_inner();
         let (first, second) = left.split_at(8);
         let shapes: [fn(&str) -> Value; 3] = [
             |text| serde_json::json!({"content": [{"type": "text", "text": text}]}),
             |text| serde_json::json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}]}),
             |text| serde_json::json!({"audio": {"transcript": text}}),
         ];
-        let pointers = ["/content/0/text", "/content/0/thinking/0/text", "/audio/transcript"];
+        let pointers = [
+            "/content/0/text",
+            "/content/0/thinking/0/text",
+            "/audio/transcript",
+        ];
         for (shape, pointer) in shapes.into_iter().zip(pointers) {
-            let mut restoring = Restoring::new(way_back(Placeholders::new(PlaceholderKey::from_bytes([3; 32]))));
-            Redactor::default().redact("jane@example.com", &mut restoring.way_back.placeholders).unwrap();
+            let mut restoring = Restoring::new(way_back(Placeholders::new(
+                PlaceholderKey::from_bytes([3; 32]),
+            )));
+            Redactor::default()
+                .redact("jane@example.com", &mut restoring.way_back.placeholders)
+                .unwrap();
             let mut out = Vec::new();
             for text in [first, second, " or E"] {
                 let chunk = serde_json::json!({"choices": [{"index": 0, "delta": shape(text), "finish_reason": null}]});
@@ -465,8 +633,19 @@ mod tests {
             }
             restoring.finish(&mut out);
             let events = String::from_utf8(out).unwrap();
-            let chunks = events.split("\n\n").filter_map(|e| serde_json::from_str::<Value>(e.strip_prefix("data: ")?).ok());
-            let text: String = chunks.filter_map(|c| Some(c["choices"][0]["delta"].pointer(pointer)?.as_str()?.to_owned())).collect();
+            let chunks = events
+                .split("\n\n")
+                .filter_map(|e| serde_json::from_str::<Value>(e.strip_prefix("data: ")?).ok());
+            let text: String = chunks
+                .filter_map(|c| {
+                    Some(
+                        c["choices"][0]["delta"]
+                            .pointer(pointer)?
+                            .as_str()?
+                            .to_owned(),
+                    )
+                })
+                .collect();
             assert_eq!(text, "jane@example.com or E", "{pointer}");
         }
     }
@@ -474,18 +653,28 @@ mod tests {
     /// The chunks that a client gets for these deltas of a choice, the last of which ends it.
     fn restored(secret: &str, deltas: impl Fn(&str) -> Vec<Value>) -> Vec<Value> {
         let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
-        let left = Redactor::default().redact(secret, &mut placeholders).unwrap().into_inner();
+        let left = Redactor::default()
+            .redact(secret, &mut placeholders)
+            .unwrap()
+            .into_inner();
         let mut restoring = Restoring::new(way_back(placeholders));
         let mut out = Vec::new();
         let deltas = deltas(&left);
         for (i, delta) in deltas.iter().enumerate() {
-            let reason = if i + 1 == deltas.len() { Value::from("stop") } else { Value::Null };
+            let reason = if i + 1 == deltas.len() {
+                Value::from("stop")
+            } else {
+                Value::Null
+            };
             let chunk = serde_json::json!({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]});
             restoring.push(format!("data: {chunk}\n\n").as_bytes(), &mut out);
         }
         restoring.finish(&mut out);
         let events = String::from_utf8(out).unwrap();
-        events.split("\n\n").filter_map(|e| serde_json::from_str(e.strip_prefix("data: ")?).ok()).collect()
+        events
+            .split("\n\n")
+            .filter_map(|e| serde_json::from_str(e.strip_prefix("data: ")?).ok())
+            .collect()
     }
 
     #[test]
@@ -494,9 +683,15 @@ mod tests {
         let chunks = restored(secret, |left| {
             let document = serde_json::json!({ "v": left }).to_string();
             let (head, tail) = document.split_at(9);
-            vec![serde_json::json!({ "content": head }), serde_json::json!({ "content": tail })]
+            vec![
+                serde_json::json!({ "content": head }),
+                serde_json::json!({ "content": tail }),
+            ]
         });
-        let text: String = chunks.iter().filter_map(|c| c["choices"][0]["delta"]["content"].as_str()).collect();
+        let text: String = chunks
+            .iter()
+            .filter_map(|c| c["choices"][0]["delta"]["content"].as_str())
+            .collect();
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["v"], secret);
     }
 
@@ -504,11 +699,18 @@ mod tests {
     fn what_is_held_of_a_list_follows_what_the_last_chunk_brings() {
         let chunks = restored("jane@example.com", |left| {
             let (head, tail) = left.split_at(8);
-            let part = |text: String| serde_json::json!({"content": [{"type": "text", "text": text}]});
+            let part =
+                |text: String| serde_json::json!({"content": [{"type": "text", "text": text}]});
             vec![part(format!("x {head}")), part(format!("{tail} E"))]
         });
-        let parts = chunks.iter().filter_map(|c| c["choices"][0]["delta"]["content"].as_array()).flatten();
-        assert_eq!(parts.filter_map(|p| p["text"].as_str()).collect::<String>(), "x jane@example.com E");
+        let parts = chunks
+            .iter()
+            .filter_map(|c| c["choices"][0]["delta"]["content"].as_array())
+            .flatten();
+        assert_eq!(
+            parts.filter_map(|p| p["text"].as_str()).collect::<String>(),
+            "x jane@example.com E"
+        );
     }
 
     #[test]
@@ -516,37 +718,72 @@ mod tests {
         let chunks = restored("jane@example.com", |left| {
             let (head, tail) = left.split_at(8);
             let calls = |a: &str, b: &str| serde_json::json!({"tool_calls": [{"function": {"arguments": a}}, {"custom": {"input": b}}]});
-            vec![calls(&format!("[\"{head}"), &format!("to {head}")), calls(&format!("{tail}\"]"), tail)]
+            vec![
+                calls(&format!("[\"{head}"), &format!("to {head}")),
+                calls(&format!("{tail}\"]"), tail),
+            ]
         });
-        let said = |pointer: &str| chunks.iter().filter_map(|c| c["choices"][0]["delta"].pointer(pointer)?.as_str()).collect::<String>();
-        assert_eq!(said("/tool_calls/0/function/arguments"), "[\"jane@example.com\"]");
+        let said = |pointer: &str| {
+            chunks
+                .iter()
+                .filter_map(|c| c["choices"][0]["delta"].pointer(pointer)?.as_str())
+                .collect::<String>()
+        };
+        assert_eq!(
+            said("/tool_calls/0/function/arguments"),
+            "[\"jane@example.com\"]"
+        );
         assert_eq!(said("/tool_calls/1/custom/input"), "to jane@example.com");
     }
 
     #[test]
     fn a_last_chunk_that_goes_on_keeps_the_order() {
-        for last in [r#"{"index":0,"delta":{"content":"B EM"},"finish_reason":"stop"}"#, r#"{"index":0,"finish_reason":"stop"}"#] {
+        for last in [
+            r#"{"index":0,"delta":{"content":"B EM"},"finish_reason":"stop"}"#,
+            r#"{"index":0,"finish_reason":"stop"}"#,
+        ] {
             let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
-            Redactor::default().redact("jane@example.com", &mut placeholders).unwrap();
+            Redactor::default()
+                .redact("jane@example.com", &mut placeholders)
+                .unwrap();
             let mut restoring = Restoring::new(way_back(placeholders));
             let mut out = Vec::new();
             restoring.push(br#"data: {"choices":[{"index":0,"delta":{"content":"A E"},"finish_reason":null}]}"#, &mut out);
-            restoring.push(format!("\n\ndata: {{\"choices\":[{last}]}}\n\n").as_bytes(), &mut out);
+            restoring.push(
+                format!("\n\ndata: {{\"choices\":[{last}]}}\n\n").as_bytes(),
+                &mut out,
+            );
             let events: Vec<Value> = String::from_utf8(out)
                 .unwrap()
                 .split("\n\n")
                 .filter_map(|e| serde_json::from_str(e.strip_prefix("data: ")?).ok())
                 .collect();
-            let text: String = events.iter().filter_map(|e| e["choices"][0]["delta"]["content"].as_str()).collect();
-            assert_eq!(text, if last.contains("delta") { "A EB EM" } else { "A E" });
-            assert_eq!(events.last().unwrap()["choices"][0]["finish_reason"], "stop");
+            let text: String = events
+                .iter()
+                .filter_map(|e| e["choices"][0]["delta"]["content"].as_str())
+                .collect();
+            assert_eq!(
+                text,
+                if last.contains("delta") {
+                    "A EB EM"
+                } else {
+                    "A E"
+                }
+            );
+            assert_eq!(
+                events.last().unwrap()["choices"][0]["finish_reason"],
+                "stop"
+            );
         }
     }
 
     #[test]
     fn every_legal_framing_is_restored() {
         let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
-        let left = Redactor::default().redact("jane@example.com", &mut placeholders).unwrap().into_inner();
+        let left = Redactor::default()
+            .redact("jane@example.com", &mut placeholders)
+            .unwrap()
+            .into_inner();
         let chunk = serde_json::json!({"choices": [{"index": 0, "delta": {"content": format!("to {left}.")}}]});
         for event in [
             format!("data: {chunk}\r\n\r\n"),
@@ -559,16 +796,27 @@ mod tests {
             format!("\u{feff}data: {chunk}\n\n"),
         ] {
             let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
-            Redactor::default().redact("jane@example.com", &mut placeholders).unwrap();
+            Redactor::default()
+                .redact("jane@example.com", &mut placeholders)
+                .unwrap();
             let mut restoring = Restoring::new(way_back(placeholders));
             let mut out = Vec::new();
             for byte in event.as_bytes() {
                 restoring.push(&[*byte], &mut out);
             }
             let out = String::from_utf8(out).unwrap();
-            assert!(out.contains("to jane@example.com."), "{event:?} at once gives {out:?}");
-            for line in ["event: message", "id: 7", "retry: 10", ": keep-alive"].into_iter().filter(|l| event.contains(l)) {
-                assert!(out.contains(&format!("{line}\n")), "{event:?} keeps its other lines: {out:?}");
+            assert!(
+                out.contains("to jane@example.com."),
+                "{event:?} at once gives {out:?}"
+            );
+            for line in ["event: message", "id: 7", "retry: 10", ": keep-alive"]
+                .into_iter()
+                .filter(|l| event.contains(l))
+            {
+                assert!(
+                    out.contains(&format!("{line}\n")),
+                    "{event:?} keeps its other lines: {out:?}"
+                );
             }
         }
     }
@@ -576,7 +824,10 @@ mod tests {
     #[test]
     fn a_signed_thought_is_given_as_it_was_signed_and_sealed() {
         let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
-        let left = Redactor::default().redact("jane@example.com", &mut placeholders).unwrap().into_inner();
+        let left = Redactor::default()
+            .redact("jane@example.com", &mut placeholders)
+            .unwrap()
+            .into_inner();
         let mut restoring = Restoring::new(way_back(placeholders));
         let mut out = Vec::new();
         let detail = |text: &str| serde_json::json!({"type": "reasoning.text", "text": text, "format": "anthropic-claude-v1", "index": 0});
@@ -584,23 +835,34 @@ mod tests {
         let (head, tail) = left.split_at(7);
         let mut given = Vec::new();
         for detail in [detail(head), detail(tail), proof] {
-            let chunk =
-                serde_json::json!({"choices": [{"index": 0, "delta": {"reasoning": detail["text"], "reasoning_details": [detail]}}]});
+            let chunk = serde_json::json!({"choices": [{"index": 0, "delta": {"reasoning": detail["text"], "reasoning_details": [detail]}}]});
             restoring.push(format!("data: {chunk}\n\n").as_bytes(), &mut out);
         }
         restoring.finish(&mut out);
         let mut reasoning = String::new();
-        for event in
-            String::from_utf8(out).unwrap().split("\n\n").filter_map(|e| serde_json::from_str::<Value>(e.strip_prefix("data: ")?).ok())
+        for event in String::from_utf8(out)
+            .unwrap()
+            .split("\n\n")
+            .filter_map(|e| serde_json::from_str::<Value>(e.strip_prefix("data: ")?).ok())
         {
             let delta = &event["choices"][0]["delta"];
             reasoning.push_str(delta["reasoning"].as_str().unwrap_or_default());
-            given.extend(delta["reasoning_details"].as_array().cloned().unwrap_or_default());
+            given.extend(
+                delta["reasoning_details"]
+                    .as_array()
+                    .cloned()
+                    .unwrap_or_default(),
+            );
         }
-        assert_eq!(reasoning, "jane@example.com", "what people read has its values");
+        assert_eq!(
+            reasoning, "jane@example.com",
+            "what people read has its values"
+        );
         let text: String = given.iter().filter_map(|d| d["text"].as_str()).collect();
         assert_eq!(text, left);
-        let body = serde_json::json!({"messages": [{"role": "assistant", "reasoning_details": given}]}).to_string();
+        let body =
+            serde_json::json!({"messages": [{"role": "assistant", "reasoning_details": given}]})
+                .to_string();
         let (body, relayed) = signed::open(&PlaceholderKey::from_bytes([4; 32]), &body).unwrap();
         assert!(relayed.has(&[
             Step::Member("messages"),
@@ -609,23 +871,40 @@ mod tests {
             Step::Item(0),
             Step::Member("text")
         ]));
-        assert!(body.contains("c2ln") && !body.contains("relayed_"), "{body}");
+        assert!(
+            body.contains("c2ln") && !body.contains("relayed_"),
+            "{body}"
+        );
     }
 
     #[test]
     fn the_protocols_own_members_are_kept_and_all_others_are_not() {
         use Step::{Item, Member};
         assert!(is_structure(&[Member("model")], "openai/gpt-5:nitro"));
-        assert!(is_structure(&[Member("messages"), Item(0), Member("role")], "user"));
-        assert!(is_structure(&[Member("tools"), Item(0), Member("function"), Member("name")], "get_weather"));
+        assert!(is_structure(
+            &[Member("messages"), Item(0), Member("role")],
+            "user"
+        ));
+        assert!(is_structure(
+            &[Member("tools"), Item(0), Member("function"), Member("name")],
+            "get_weather"
+        ));
         assert!(
-            !is_structure(&[Member("messages"), Item(0), Member("role")], "jane@example.com"),
+            !is_structure(
+                &[Member("messages"), Item(0), Member("role")],
+                "jane@example.com"
+            ),
             "what reads like no role is looked through"
         );
         for path in [
             &[Member("user")][..],
             &[Member("messages"), Item(0), Member("content")],
-            &[Member("tools"), Item(0), Member("function"), Member("description")],
+            &[
+                Member("tools"),
+                Item(0),
+                Member("function"),
+                Member("description"),
+            ],
             &[Member("metadata"), Member("x")],
         ] {
             assert!(!is_structure(path, "x"), "{path:?}");

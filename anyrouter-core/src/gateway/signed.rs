@@ -13,8 +13,15 @@ const LISTS: [&str; 3] = ["reasoning_details", "content", "thinking_blocks"];
 /// Members of such an entry that are its text.
 const TEXTS: [&str; 3] = ["text", "thinking", "summary"];
 /// Members that only the provider can read, wherever they stand in a message.
-const PROOFS: [&str; 7] =
-    ["data", "encrypted_content", "reasoning_opaque", "signature", "thoughtSignature", "thought_signature", "thought_signatures"];
+const PROOFS: [&str; 7] = [
+    "data",
+    "encrypted_content",
+    "reasoning_opaque",
+    "signature",
+    "thoughtSignature",
+    "thought_signature",
+    "thought_signatures",
+];
 /// What may stand around them.
 const AROUND: [&str; 9] = [
     "content",
@@ -32,7 +39,15 @@ const SEAL: &str = "relayed_";
 
 /// Whether this is what only a provider can read: never text that a person wrote.
 pub(super) fn is_proof(path: &[Step<'_>], content: &str) -> bool {
-    let [Step::Member("messages"), Step::Item(_), around @ .., Step::Member(last)] = path else { return false };
+    let [
+        Step::Member("messages"),
+        Step::Item(_),
+        around @ ..,
+        Step::Member(last),
+    ] = path
+    else {
+        return false;
+    };
     // Sound and files have their data deeper, under names that are not listed.
     PROOFS.contains(last)
         && around.iter().all(|step| match step {
@@ -40,20 +55,31 @@ pub(super) fn is_proof(path: &[Step<'_>], content: &str) -> bool {
             Step::Member(name) => AROUND.contains(name),
         })
         && content.bytes().any(|b| b.is_ascii_alphabetic())
-        && content.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-.:~\\".contains(&b))
+        && content
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"+/=_-.:~\\".contains(&b))
 }
 
 /// Whether an entry of an answer is signed, or will be once it is whole.
 pub(super) fn is_signed(entry: &Map<String, Value>) -> bool {
-    proof(entry).is_some() || entry.get("format").and_then(Value::as_str).is_some_and(|f| f.starts_with("anthropic"))
+    proof(entry).is_some()
+        || entry
+            .get("format")
+            .and_then(Value::as_str)
+            .is_some_and(|f| f.starts_with("anthropic"))
 }
 
 fn proof(entry: &Map<String, Value>) -> Option<&str> {
-    entry.get("signature").and_then(Value::as_str).filter(|s| !s.is_empty())
+    entry
+        .get("signature")
+        .and_then(Value::as_str)
+        .filter(|s| !s.is_empty())
 }
 
 fn texts(entry: &Map<String, Value>) -> impl Iterator<Item = &str> {
-    TEXTS.iter().filter_map(|name| entry.get(*name).and_then(Value::as_str))
+    TEXTS
+        .iter()
+        .filter_map(|name| entry.get(*name).and_then(Value::as_str))
 }
 
 /// A signed text that comes in pieces.
@@ -65,7 +91,10 @@ pub(super) struct Signed {
 
 impl Signed {
     pub(super) fn new(key: &PlaceholderKey) -> Self {
-        Self { sealed: key.seal(), is_altered: false }
+        Self {
+            sealed: key.seal(),
+            is_altered: false,
+        }
     }
 
     /// Takes in an entry's text as the provider wrote it.
@@ -81,7 +110,9 @@ impl Signed {
 
     /// Puts the seal beside the proof, if the entry has it. It stands in `id`, which clients keep, behind the provider's own.
     pub(super) fn seal(&self, entry: &mut Map<String, Value>) {
-        let Some(proof) = proof(entry).filter(|_| !self.is_altered) else { return };
+        let Some(proof) = proof(entry).filter(|_| !self.is_altered) else {
+            return;
+        };
         let id = entry.get("id").and_then(Value::as_str).unwrap_or_default();
         let sealed = format!("{id}{SEAL}{}", self.sealed.clone().finish(proof));
         entry.insert("id".to_owned(), sealed.into());
@@ -90,14 +121,24 @@ impl Signed {
 
 /// Leaves the signed texts of a whole answer as the provider wrote them, and seals them.
 pub(super) fn keep_signed(key: &PlaceholderKey, written: &Value, restored: &mut Value) {
-    let count = written.get("choices").and_then(Value::as_array).map_or(0, Vec::len);
+    let count = written
+        .get("choices")
+        .and_then(Value::as_array)
+        .map_or(0, Vec::len);
     for choice in 0..count {
         for list in LISTS {
             let pointer = format!("/choices/{choice}/message/{list}");
-            let Some(Value::Array(written)) = written.pointer(&pointer) else { continue };
-            let Some(Value::Array(restored)) = restored.pointer_mut(&pointer) else { continue };
+            let Some(Value::Array(written)) = written.pointer(&pointer) else {
+                continue;
+            };
+            let Some(Value::Array(restored)) = restored.pointer_mut(&pointer) else {
+                continue;
+            };
             for (written, restored) in written.iter().zip(restored) {
-                if let (Value::Object(entry), true) = (written, written.as_object().is_some_and(|e| proof(e).is_some())) {
+                if let (Value::Object(entry), true) = (
+                    written,
+                    written.as_object().is_some_and(|e| proof(e).is_some()),
+                ) {
                     let mut entry = entry.clone();
                     let mut signed = Signed::new(key);
                     signed.push(&entry);
@@ -116,7 +157,14 @@ pub(super) struct Relayed(BTreeSet<(usize, &'static str, usize)>);
 impl Relayed {
     /// Whether a leaf is such a text.
     pub(super) fn has(&self, path: &[Step<'_>]) -> bool {
-        let [Step::Member("messages"), Step::Item(message), Step::Member(list), Step::Item(entry), Step::Member(text)] = path else {
+        let [
+            Step::Member("messages"),
+            Step::Item(message),
+            Step::Member(list),
+            Step::Item(entry),
+            Step::Member(text),
+        ] = path
+        else {
             return false;
         };
         TEXTS.contains(text) && self.0.iter().any(|at| *at == (*message, *list, *entry))
@@ -133,13 +181,23 @@ pub(super) fn open(key: &PlaceholderKey, body: &str) -> Option<(String, Relayed)
     let messages = document.get_mut("messages").and_then(Value::as_array_mut)?;
     for (m, message) in messages.iter_mut().enumerate() {
         for list in LISTS {
-            let Some(entries) = message.get_mut(list).and_then(Value::as_array_mut) else { continue };
+            let Some(entries) = message.get_mut(list).and_then(Value::as_array_mut) else {
+                continue;
+            };
             let mut done = 0;
             // A stream gave a text in pieces, which bear one index.
-            for length in entries.chunk_by(are_pieces).map(<[Value]>::len).collect::<Vec<_>>() {
+            for length in entries
+                .chunk_by(are_pieces)
+                .map(<[Value]>::len)
+                .collect::<Vec<_>>()
+            {
                 let pieces = entries.get_mut(done..done + length).unwrap_or_default();
                 is_any |= open_pieces(key, pieces).is_some_and(|is_relayed| {
-                    relayed.0.extend((done..done + length).filter(|_| is_relayed).map(|entry| (m, list, entry)));
+                    relayed.0.extend(
+                        (done..done + length)
+                            .filter(|_| is_relayed)
+                            .map(|entry| (m, list, entry)),
+                    );
                     true
                 });
                 done += length;
@@ -172,7 +230,11 @@ fn open_pieces(key: &PlaceholderKey, pieces: &mut [Value]) -> Option<bool> {
     // A proof without a text vouches for what was left out.
     let is_relayed = is_empty || objects().filter_map(is_seal).any(|is| is);
     for entry in pieces.iter_mut().filter_map(Value::as_object_mut) {
-        if let Some((id, _)) = entry.get("id").and_then(Value::as_str).and_then(|id| id.rsplit_once(SEAL)) {
+        if let Some((id, _)) = entry
+            .get("id")
+            .and_then(Value::as_str)
+            .and_then(|id| id.rsplit_once(SEAL))
+        {
             let id = id.to_owned();
             if id.is_empty() {
                 entry.shift_remove("id");
@@ -200,12 +262,22 @@ mod tests {
     fn sent_back(details: &Value) -> (Value, Relayed) {
         let body = json!({"messages": [{"role": "user"}, {"role": "assistant", "reasoning_details": details}]}).to_string();
         let (body, relayed) = open(&key(), &body).unwrap();
-        (serde_json::from_str::<Value>(&body).unwrap()["messages"][1]["reasoning_details"].clone(), relayed)
+        (
+            serde_json::from_str::<Value>(&body).unwrap()["messages"][1]["reasoning_details"]
+                .clone(),
+            relayed,
+        )
     }
 
     fn is_kept(relayed: &Relayed, entry: usize) -> bool {
         let list = Step::Member("reasoning_details");
-        relayed.has(&[Step::Member("messages"), Step::Item(1), list, Step::Item(entry), Step::Member("text")])
+        relayed.has(&[
+            Step::Member("messages"),
+            Step::Item(1),
+            list,
+            Step::Item(entry),
+            Step::Member("text"),
+        ])
     }
 
     #[test]
@@ -214,8 +286,14 @@ mod tests {
         let answer = json!({"choices": [{"message": {"reasoning_details": [entry]}}]});
         let mut restored = json!({"choices": [{"message": {"reasoning_details": [{"text": "Mail jane@example.com"}]}}]});
         keep_signed(&key(), &answer, &mut restored);
-        let given = restored.pointer("/choices/0/message/reasoning_details").unwrap().clone();
-        assert_eq!(given[0]["text"], "Mail EMAIL_1", "the client sees what the provider signed");
+        let given = restored
+            .pointer("/choices/0/message/reasoning_details")
+            .unwrap()
+            .clone();
+        assert_eq!(
+            given[0]["text"], "Mail EMAIL_1",
+            "the client sees what the provider signed"
+        );
         let (sent, relayed) = sent_back(&given);
         assert_eq!(sent, json!([entry]), "and it goes back as it was");
         assert!(is_kept(&relayed, 0));
@@ -234,28 +312,74 @@ mod tests {
         assert!(is_kept(&relayed, 0) && is_kept(&relayed, 1));
         let (sent, relayed) = sent_back(&json!([piece("Let me"), piece(" be"), last]));
         assert!(!is_kept(&relayed, 0), "another text is not what was signed");
-        assert!(sent.as_array().unwrap().iter().all(|e| e.get("signature").is_none()), "{sent}");
+        assert!(
+            sent.as_array()
+                .unwrap()
+                .iter()
+                .all(|e| e.get("signature").is_none()),
+            "{sent}"
+        );
     }
 
     #[test]
     fn a_proof_that_somebody_made_up_vouches_for_nothing() {
-        for id in [json!(null), json!("relayed_"), json!("relayed_00000000000000000000000000000000")] {
-            let (sent, relayed) = sent_back(&json!([{"type": "reasoning.text", "text": "x", "signature": "forged", "id": id}]));
-            assert!(!is_kept(&relayed, 0) && sent[0].get("signature").is_none(), "{sent}");
+        for id in [
+            json!(null),
+            json!("relayed_"),
+            json!("relayed_00000000000000000000000000000000"),
+        ] {
+            let (sent, relayed) = sent_back(
+                &json!([{"type": "reasoning.text", "text": "x", "signature": "forged", "id": id}]),
+            );
+            assert!(
+                !is_kept(&relayed, 0) && sent[0].get("signature").is_none(),
+                "{sent}"
+            );
         }
     }
 
     #[test]
     fn what_only_the_provider_reads_is_told_from_what_a_person_wrote() {
         use Step::{Item, Member};
-        let of = |rest: &[Step<'static>], content: &str| is_proof(&[&[Member("messages"), Item(1)], rest].concat(), content);
-        let google = [Member("tool_calls"), Item(0), Member("extra_content"), Member("google"), Member("thought_signature")];
+        let of = |rest: &[Step<'static>], content: &str| {
+            is_proof(&[&[Member("messages"), Item(1)], rest].concat(), content)
+        };
+        let google = [
+            Member("tool_calls"),
+            Item(0),
+            Member("extra_content"),
+            Member("google"),
+            Member("thought_signature"),
+        ];
         assert!(of(&google, "CpcBAb4+9vv="));
-        assert!(of(&[Member("content"), Item(0), Member("data")], "EmwKAhgB"));
-        assert!(of(&[Member("reasoning_details"), Item(0), Member("signature")], "sk-ErUB"));
-        assert!(!of(&[Member("reasoning_details"), Item(0), Member("signature")], "jane@example.com"));
-        assert!(!of(&[Member("reasoning_details"), Item(0), Member("signature")], "4111111111111111"));
-        assert!(!of(&[Member("content"), Item(0), Member("input_audio"), Member("data")], "EmwKAhgB"));
-        assert!(!is_proof(&[Member("metadata"), Member("signature")], "EmwKAhgB"));
+        assert!(of(
+            &[Member("content"), Item(0), Member("data")],
+            "EmwKAhgB"
+        ));
+        assert!(of(
+            &[Member("reasoning_details"), Item(0), Member("signature")],
+            "sk-ErUB"
+        ));
+        assert!(!of(
+            &[Member("reasoning_details"), Item(0), Member("signature")],
+            "jane@example.com"
+        ));
+        assert!(!of(
+            &[Member("reasoning_details"), Item(0), Member("signature")],
+            "4111111111111111"
+        ));
+        assert!(!of(
+            &[
+                Member("content"),
+                Item(0),
+                Member("input_audio"),
+                Member("data")
+            ],
+            "EmwKAhgB"
+        ));
+        assert!(!is_proof(
+            &[Member("metadata"), Member("signature")],
+            "EmwKAhgB"
+        ));
     }
 }

@@ -14,7 +14,8 @@ use crate::{
     },
 };
 
-const NO_PRESETS: &str = "this server has no presets; name a model, and send what the preset would have said";
+const NO_PRESETS: &str =
+    "this server has no presets; name a model, and send what the preset would have said";
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -41,9 +42,14 @@ pub(super) struct UnknownProvider {
 
 impl UnknownProvider {
     pub(super) fn warning(&self) -> String {
-        let hint =
-            self.near.as_ref().map_or_else(|| "GET /api/v1/providers lists them".to_owned(), |near| format!("did you mean `{near}`?"));
-        format!("`{}` names `{}`, and there is no such provider; {hint}", self.param, self.name)
+        let hint = self.near.as_ref().map_or_else(
+            || "GET /api/v1/providers lists them".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
+        format!(
+            "`{}` names `{}`, and there is no such provider; {hint}",
+            self.param, self.name
+        )
     }
 }
 
@@ -52,12 +58,18 @@ impl Targets {
     pub(super) fn misspelt(&self) -> Option<ApiError> {
         let restricts = |u: &&UnknownProvider| u.near.is_some() && u.param != "provider.order";
         let unknown = self.unknown.iter().find(restricts)?;
-        Some(invalid(RequestFault::member(unknown.param, unknown.warning())))
+        Some(invalid(RequestFault::member(
+            unknown.param,
+            unknown.warning(),
+        )))
     }
 
     /// What the policy says of each model.
     pub(super) fn decisions<'a>(&'a self, layers: &'a CompiledLayers) -> Vec<Decision<'a>> {
-        self.models.iter().map(|(model, request)| evaluate(layers, request, *model)).collect()
+        self.models
+            .iter()
+            .map(|(model, request)| evaluate(layers, request, *model))
+            .collect()
     }
 
     pub(super) fn routing<'a>(
@@ -66,7 +78,10 @@ impl Targets {
         has_credential: &'a (dyn Fn(&Endpoint) -> bool + Sync),
         id: RequestId,
     ) -> Request<'a> {
-        let seed = id.as_bytes().iter().fold(0u64, |seed, b| seed.rotate_left(8) ^ u64::from(*b));
+        let seed = id
+            .as_bytes()
+            .iter()
+            .fold(0u64, |seed, b| seed.rotate_left(8) ^ u64::from(*b));
         Request {
             preferences: &self.preferences,
             needs: &self.needs,
@@ -80,22 +95,42 @@ impl Targets {
 }
 
 /// Resolves the names and the wishes of a request.
-pub(super) fn resolve(request: &ChatRequest, world: &World, pin: Option<&str>, identifiers: Identifiers<'_>) -> Result<Targets, ApiError> {
+pub(super) fn resolve(
+    request: &ChatRequest,
+    world: &World,
+    pin: Option<&str>,
+    identifiers: Identifiers<'_>,
+) -> Result<Targets, ApiError> {
     let catalog = world.catalog.catalog();
     if request.preset.is_some() {
         return Err(invalid(RequestFault::member("preset", NO_PRESETS)));
     }
-    let object: ProviderObject = request.get("provider", "an object of routing preferences").map_err(invalid)?.unwrap_or_default();
+    let object: ProviderObject = request
+        .get("provider", "an object of routing preferences")
+        .map_err(invalid)?
+        .unwrap_or_default();
     let unknown = unknown_providers(&object, pin, catalog, identifiers);
-    let mut preferences = Preferences::from_object(object).map_err(|(param, problem)| invalid(RequestFault::member(param, problem)))?;
+    let mut preferences = Preferences::from_object(object)
+        .map_err(|(param, problem)| invalid(RequestFault::member(param, problem)))?;
     preferences.require_parameters |= request.require_params;
     preferences.pin = pin.map(ProviderPattern::new);
-    let names: Vec<&str> = request.model.iter().chain(&request.models).map(String::as_str).collect();
+    let names: Vec<&str> = request
+        .model
+        .iter()
+        .chain(&request.models)
+        .map(String::as_str)
+        .collect();
     let Some(first) = names.first() else {
-        return Err(invalid(RequestFault::member("model", "`model` is missing; GET /api/v1/models lists what there is")));
+        return Err(invalid(RequestFault::member(
+            "model",
+            "`model` is missing; GET /api/v1/models lists what there is",
+        )));
     };
     if request.raw("messages").is_none() {
-        return Err(invalid(RequestFault::member("messages", "`messages` is missing")));
+        return Err(invalid(RequestFault::member(
+            "messages",
+            "`messages` is missing",
+        )));
     }
     let mut targets = Targets {
         asked: identifiers.model(first).into_owned(),
@@ -113,12 +148,27 @@ pub(super) fn resolve(request: &ChatRequest, world: &World, pin: Option<&str>, i
     for name in &names {
         targets.add(name, catalog)?;
     }
-    if targets.models.is_empty() { Err(not_found(&names, catalog, identifiers)) } else { Ok(targets) }
+    if targets.models.is_empty() {
+        Err(not_found(&names, catalog, identifiers))
+    } else {
+        Ok(targets)
+    }
 }
 
-fn unknown_providers(object: &ProviderObject, pin: Option<&str>, catalog: &Catalog, identifiers: Identifiers<'_>) -> Vec<UnknownProvider> {
-    let lists = [("provider.only", &object.only), ("provider.ignore", &object.ignore), ("provider.order", &object.order)];
-    let all = lists.iter().flat_map(|(param, list)| list.iter().flatten().map(|name| (*param, name.as_str())));
+fn unknown_providers(
+    object: &ProviderObject,
+    pin: Option<&str>,
+    catalog: &Catalog,
+    identifiers: Identifiers<'_>,
+) -> Vec<UnknownProvider> {
+    let lists = [
+        ("provider.only", &object.only),
+        ("provider.ignore", &object.ignore),
+        ("provider.order", &object.order),
+    ];
+    let all = lists
+        .iter()
+        .flat_map(|(param, list)| list.iter().flatten().map(|name| (*param, name.as_str())));
     all.chain(pin.map(|name| ("X-AnyRouter-Provider", name)))
         .filter_map(|(param, name)| {
             let near = match catalog.named_provider(name) {
@@ -126,7 +176,11 @@ fn unknown_providers(object: &ProviderObject, pin: Option<&str>, catalog: &Catal
                 NamedProvider::Near(slug) => Some(slug.to_owned()),
                 NamedProvider::Unknown => None,
             };
-            Some(UnknownProvider { param, name: identifiers.model(name).into_owned(), near })
+            Some(UnknownProvider {
+                param,
+                name: identifiers.model(name).into_owned(),
+                near,
+            })
         })
         .take(16)
         .collect()
@@ -140,18 +194,29 @@ impl Targets {
             return Err(invalid(RequestFault::member("model", NO_PRESETS)));
         }
         if let Some(floor) = parsed.min_context
-            && self.needs.min_context.is_none_or(|(known, _)| known < floor)
+            && self
+                .needs
+                .min_context
+                .is_none_or(|(known, _)| known < floor)
         {
             self.needs.min_context = Some((floor, "model"));
         }
         let mut restriction = self.preferences.restriction.clone();
         match parsed.variant {
             Some(Variant::Free) => restriction.max_price.free_only = true,
-            Some(Variant::Floor) => self.preferences.sort = self.preferences.sort.or(Some(Sort::Price)),
-            Some(Variant::Nitro) => self.preferences.sort = self.preferences.sort.or(Some(Sort::Throughput)),
+            Some(Variant::Floor) => {
+                self.preferences.sort = self.preferences.sort.or(Some(Sort::Price))
+            }
+            Some(Variant::Nitro) => {
+                self.preferences.sort = self.preferences.sort.or(Some(Sort::Throughput))
+            }
             None => {}
         }
-        let found: Vec<usize> = match catalog.virtual_models().iter().find(|v| v.id.as_str() == parsed.base) {
+        let found: Vec<usize> = match catalog
+            .virtual_models()
+            .iter()
+            .find(|v| v.id.as_str() == parsed.base)
+        {
             Some(virtual_model) => {
                 restriction.max_price.free_only |= virtual_model.free;
                 catalog.expand(virtual_model)
@@ -160,7 +225,8 @@ impl Targets {
         };
         for model in found {
             if !self.models.iter().any(|(known, _)| *known == model) {
-                self.models.push((model, [(Layer::Request, restriction.clone())]));
+                self.models
+                    .push((model, [(Layer::Request, restriction.clone())]));
             }
         }
         Ok(())
@@ -170,14 +236,24 @@ impl Targets {
 fn not_found(names: &[&str], catalog: &Catalog, identifiers: Identifiers<'_>) -> ApiError {
     let asked = names.first().copied().unwrap_or_default();
     let near = catalog.near(asked);
-    let hint =
-        if near.is_empty() { "GET /api/v1/models lists what there is".to_owned() } else { format!("did you mean {}?", near.join(", ")) };
+    let hint = if near.is_empty() {
+        "GET /api/v1/models lists what there is".to_owned()
+    } else {
+        format!("did you mean {}?", near.join(", "))
+    };
     let shown = identifiers.model(asked);
-    let mut error = ApiError::new(404, "model_not_found", format!("no model `{shown}`: {hint}"));
+    let mut error = ApiError::new(
+        404,
+        "model_not_found",
+        format!("no model `{shown}`: {hint}"),
+    );
     error.param = Some("model".to_owned());
     error.availability = Some(Box::new(Availability {
         code: "model_not_found",
-        requested_models: names.iter().map(|n| identifiers.model(n).into_owned()).collect(),
+        requested_models: names
+            .iter()
+            .map(|n| identifiers.model(n).into_owned())
+            .collect(),
         docs_url: "/docs/errors.md",
         ..Availability::default()
     }));

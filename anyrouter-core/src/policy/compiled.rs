@@ -55,16 +55,45 @@ impl CompiledCatalog {
             catalog: catalog.clone(),
         };
         for endpoint in catalog.endpoints() {
-            let Some(bit) = it.bit(endpoint) else { continue };
+            let Some(bit) = it.bit(endpoint) else {
+                continue;
+            };
             let traffic = endpoint.traffic();
             set(&mut it.all, bit, true);
-            set(&mut it.training_paid, bit, trains_on_paid(endpoint, traffic));
-            set(&mut it.training_free, bit, trains_on_free(endpoint, traffic));
+            set(
+                &mut it.training_paid,
+                bit,
+                trains_on_paid(endpoint, traffic),
+            );
+            set(
+                &mut it.training_free,
+                bit,
+                trains_on_free(endpoint, traffic),
+            );
             set(&mut it.publication, bit, publishes(endpoint, traffic));
-            set(&mut it.not_zdr, bit, endpoint.terms.zdr.as_ref().is_none_or(|z| z.value != Zdr::Default));
-            set(&mut it.charges_per_request, bit, endpoint.prices.request.is_some_and(|price| price > Usd::ZERO));
+            set(
+                &mut it.not_zdr,
+                bit,
+                endpoint
+                    .terms
+                    .zdr
+                    .as_ref()
+                    .is_none_or(|z| z.value != Zdr::Default),
+            );
+            set(
+                &mut it.charges_per_request,
+                bit,
+                endpoint
+                    .prices
+                    .request
+                    .is_some_and(|price| price > Usd::ZERO),
+            );
             for name in endpoint.provider_names.iter().cloned() {
-                set(it.providers.entry(name).or_insert_with(|| empty.clone()), bit, true);
+                set(
+                    it.providers.entry(name).or_insert_with(|| empty.clone()),
+                    bit,
+                    true,
+                );
             }
         }
         for model in catalog.models() {
@@ -86,22 +115,35 @@ impl CompiledCatalog {
     }
 
     pub(super) fn endpoints_of(&self, model: usize) -> &[Endpoint] {
-        self.catalog.models().get(model).map(|m| self.catalog.endpoints_of(m)).unwrap_or_default()
+        self.catalog
+            .models()
+            .get(model)
+            .map(|m| self.catalog.endpoints_of(m))
+            .unwrap_or_default()
     }
 
     fn bit(&self, endpoint: &Endpoint) -> Option<usize> {
         let model = self.catalog.models().get(endpoint.model_index)?;
-        Some(self.first_word.get(endpoint.model_index)? * 64 + endpoint.index.checked_sub(model.endpoints.start)?)
+        Some(
+            self.first_word.get(endpoint.model_index)? * 64
+                + endpoint.index.checked_sub(model.endpoints.start)?,
+        )
     }
 
     /// The words of one model in a bit set.
     fn of<'a>(&self, model: usize, bits: &'a [u64]) -> &'a [u64] {
-        let (Some(from), Some(to)) = (self.first_word.get(model), self.first_word.get(model + 1)) else { return &[] };
+        let (Some(from), Some(to)) = (self.first_word.get(model), self.first_word.get(model + 1))
+        else {
+            return &[];
+        };
         bits.get(*from..*to).unwrap_or_default()
     }
 
     fn provider(&self, model: usize, pattern: &ProviderPattern) -> &[u64] {
-        self.providers.get(pattern.key()).map(|bits| self.of(model, bits)).unwrap_or_default()
+        self.providers
+            .get(pattern.key())
+            .map(|bits| self.of(model, bits))
+            .unwrap_or_default()
     }
 
     /// Takes from `bits`, the set of one model's endpoints, what `restriction` forbids.
@@ -135,15 +177,24 @@ impl CompiledCatalog {
             && let Some(m) = self.catalog.models().get(model)
         {
             let blocked = r.block_models.iter().any(|p| p.matches(m));
-            if blocked || !r.allow_models.iter().all(|list| list.iter().any(|p| p.matches(m))) {
+            if blocked
+                || !r
+                    .allow_models
+                    .iter()
+                    .all(|list| list.iter().any(|p| p.matches(m)))
+            {
                 bits.fill(0);
             }
         }
         self.cap(model, &r.max_price, bits);
         if r.max_retention_days.is_some() || r.regions.is_some() {
             for (i, endpoint) in self.endpoints_of(model).iter().enumerate() {
-                let out = r.max_retention_days.is_some_and(|days| keeps_longer(endpoint, days))
-                    || r.regions.as_ref().is_some_and(|regions| outside_regions(endpoint, regions));
+                let out = r
+                    .max_retention_days
+                    .is_some_and(|days| keeps_longer(endpoint, days))
+                    || r.regions
+                        .as_ref()
+                        .is_some_and(|regions| outside_regions(endpoint, regions));
                 if out && let Some(word) = bits.get_mut(i / 64) {
                     *word &= !(1 << (i % 64));
                 }
@@ -152,10 +203,18 @@ impl CompiledCatalog {
     }
 
     fn cap(&self, model: usize, caps: &PriceCaps, bits: &mut [u64]) {
-        let Some(prices) = self.prices.get(model) else { return };
+        let Some(prices) = self.prices.get(model) else {
+            return;
+        };
         let free = caps.free_only.then_some(Usd::ZERO);
         let of_tokens = |cap: Option<Usd>| cap.into_iter().chain(free).min();
-        let caps_in_order = [of_tokens(caps.prompt), of_tokens(caps.completion), caps.request, caps.image, caps.audio];
+        let caps_in_order = [
+            of_tokens(caps.prompt),
+            of_tokens(caps.completion),
+            caps.request,
+            caps.image,
+            caps.audio,
+        ];
         for (by_price, cap) in prices.iter().zip(caps_in_order) {
             if let Some(cap) = cap {
                 by_price.keep_at_most(cap, bits);
@@ -194,7 +253,11 @@ impl CompiledLayers {
     pub fn new(catalog: Arc<CompiledCatalog>, layers: Vec<(Layer, Restriction)>) -> Self {
         let mut allowed = catalog.all.clone();
         for model in 0..catalog.catalog.models().len() {
-            let range = catalog.first_word.get(model).copied().zip(catalog.first_word.get(model + 1).copied());
+            let range = catalog
+                .first_word
+                .get(model)
+                .copied()
+                .zip(catalog.first_word.get(model + 1).copied());
             if let Some(bits) = range.and_then(|(from, to)| allowed.get_mut(from..to)) {
                 for (_, restriction) in &layers {
                     catalog.restrict(model, restriction, bits);
@@ -203,8 +266,15 @@ impl CompiledLayers {
         }
         let mut fingerprint = String::with_capacity(16);
         let text = serde_json::to_vec(&layers).unwrap_or_default();
-        push_hex(Sha256::digest(text).get(..8).unwrap_or_default(), |digit| fingerprint.push(char::from(digit)));
-        Self { catalog, layers, allowed, fingerprint: fingerprint.into() }
+        push_hex(Sha256::digest(text).get(..8).unwrap_or_default(), |digit| {
+            fingerprint.push(char::from(digit))
+        });
+        Self {
+            catalog,
+            layers,
+            allowed,
+            fingerprint: fingerprint.into(),
+        }
     }
 
     /// The catalog that they were compiled against.

@@ -85,7 +85,10 @@ impl Rule {
     }
 
     fn is_about_training(self) -> bool {
-        matches!(self, Self::TrainingPaid | Self::TrainingFree | Self::Publication)
+        matches!(
+            self,
+            Self::TrainingPaid | Self::TrainingFree | Self::Publication
+        )
     }
 }
 
@@ -210,42 +213,84 @@ pub struct Explanation {
 
 /// Paid terms may speak of this traffic, and may permit training.
 pub(super) fn trains_on_paid(endpoint: &Endpoint, traffic: Traffic) -> bool {
-    traffic != Traffic::Free && endpoint.terms.trains_on_paid.as_ref().is_none_or(|f| f.value)
+    traffic != Traffic::Free
+        && endpoint
+            .terms
+            .trains_on_paid
+            .as_ref()
+            .is_none_or(|f| f.value)
 }
 
 /// Free terms may speak of this traffic, and may permit training.
 pub(super) fn trains_on_free(endpoint: &Endpoint, traffic: Traffic) -> bool {
-    traffic != Traffic::Paid && endpoint.terms.trains_on_free.as_ref().is_none_or(|f| f.value)
+    traffic != Traffic::Paid
+        && endpoint
+            .terms
+            .trains_on_free
+            .as_ref()
+            .is_none_or(|f| f.value)
 }
 
 /// This traffic is not surely paid, and may be published. Where that is not known, a provider that is known not to train on free
 /// traffic counts as not publishing it.
 pub(super) fn publishes(endpoint: &Endpoint, traffic: Traffic) -> bool {
-    let unknown = || endpoint.terms.trains_on_free.as_ref().is_none_or(|f| f.value);
-    traffic != Traffic::Paid && endpoint.terms.publishes_free.as_ref().map_or_else(unknown, |f| f.value)
+    let unknown = || {
+        endpoint
+            .terms
+            .trains_on_free
+            .as_ref()
+            .is_none_or(|f| f.value)
+    };
+    traffic != Traffic::Paid
+        && endpoint
+            .terms
+            .publishes_free
+            .as_ref()
+            .map_or_else(unknown, |f| f.value)
 }
 
 /// Kept for more than `days`, or nobody knows how long.
 pub(super) fn keeps_longer(endpoint: &Endpoint, days: u32) -> bool {
-    endpoint.terms.retention_days.as_ref().is_none_or(|f| f.value > days)
+    endpoint
+        .terms
+        .retention_days
+        .as_ref()
+        .is_none_or(|f| f.value > days)
 }
 
 /// Some region is not in the list, or nobody knows them.
 pub(super) fn outside_regions(endpoint: &Endpoint, regions: &BTreeSet<String>) -> bool {
     match &endpoint.terms.regions {
-        Some(Fact { value, .. }) if value.first().is_some_and(|r| r != "global") => value.iter().any(|r| !regions.contains(r)),
+        Some(Fact { value, .. }) if value.first().is_some_and(|r| r != "global") => {
+            value.iter().any(|r| !regions.contains(r))
+        }
         _ => true,
     }
 }
 
 /// Each rule of this layer that excludes this endpoint.
-pub(super) fn violations(endpoint: &Endpoint, model: Option<&Model>, layer: Layer, r: &Restriction) -> Vec<Reason> {
+pub(super) fn violations(
+    endpoint: &Endpoint,
+    model: Option<&Model>,
+    layer: Layer,
+    r: &Restriction,
+) -> Vec<Reason> {
     let terms = &endpoint.terms;
     let traffic = endpoint.traffic();
     let mut out = Vec::new();
-    let mut because = |rule, fact: String, page: (Option<String>, Option<String>), change: Option<Change>| {
-        out.push(Reason { rule, layer, fact, source: page.0, checked: page.1, remedy: None, change, lifted_by_tier: None });
-    };
+    let mut because =
+        |rule, fact: String, page: (Option<String>, Option<String>), change: Option<Change>| {
+            out.push(Reason {
+                rule,
+                layer,
+                fact,
+                source: page.0,
+                checked: page.1,
+                remedy: None,
+                change,
+                lifted_by_tier: None,
+            });
+        };
     let change = |names: (&str, &str), to: Value| {
         let set = match layer {
             Layer::Request => names.0.to_owned(),
@@ -254,41 +299,94 @@ pub(super) fn violations(endpoint: &Endpoint, model: Option<&Model>, layer: Laye
         };
         Some(Change { layer, set, to })
     };
-    let consent =
-        |name: &str| change(("provider.data_collection", name), if layer == Layer::Request { json!("allow") } else { json!(true) });
+    let consent = |name: &str| {
+        change(
+            ("provider.data_collection", name),
+            if layer == Layer::Request {
+                json!("allow")
+            } else {
+                json!(true)
+            },
+        )
+    };
 
     if r.forbid_training_paid && trains_on_paid(endpoint, traffic) {
         let f = &terms.trains_on_paid;
-        because(Rule::TrainingPaid, stated("trains_on_paid", f), page(f), consent("allow_training_paid"));
+        because(
+            Rule::TrainingPaid,
+            stated("trains_on_paid", f),
+            page(f),
+            consent("allow_training_paid"),
+        );
     }
     if r.forbid_training_free && trains_on_free(endpoint, traffic) {
         let f = &terms.trains_on_free;
-        because(Rule::TrainingFree, stated("trains_on_free", f), page(f), consent("allow_training_free"));
+        because(
+            Rule::TrainingFree,
+            stated("trains_on_free", f),
+            page(f),
+            consent("allow_training_free"),
+        );
     }
     if r.forbid_publication && publishes(endpoint, traffic) {
         let f = &terms.publishes_free;
-        because(Rule::Publication, stated("publishes_free", f), page(f), consent("allow_publication"));
+        because(
+            Rule::Publication,
+            stated("publishes_free", f),
+            page(f),
+            consent("allow_publication"),
+        );
     }
     if r.enforce_zdr && terms.zdr.as_ref().is_none_or(|z| z.value != Zdr::Default) {
-        because(Rule::Zdr, stated("zdr", &terms.zdr), page(&terms.zdr), change(("provider.zdr", "enforce_zdr"), json!(false)));
+        because(
+            Rule::Zdr,
+            stated("zdr", &terms.zdr),
+            page(&terms.zdr),
+            change(("provider.zdr", "enforce_zdr"), json!(false)),
+        );
     }
-    if r.max_retention_days.is_some_and(|days| keeps_longer(endpoint, days)) {
+    if r.max_retention_days
+        .is_some_and(|days| keeps_longer(endpoint, days))
+    {
         let f = &terms.retention_days;
         let to = f.as_ref().map_or(Value::Null, |f| json!(f.value));
-        because(Rule::Retention, stated("retention_days", f), page(f), change(("max_retention_days", "max_retention_days"), to));
+        because(
+            Rule::Retention,
+            stated("retention_days", f),
+            page(f),
+            change(("max_retention_days", "max_retention_days"), to),
+        );
     }
-    if let Some(regions) = r.regions.as_ref().filter(|regions| outside_regions(endpoint, regions)) {
+    if let Some(regions) = r
+        .regions
+        .as_ref()
+        .filter(|regions| outside_regions(endpoint, regions))
+    {
         let f = &terms.regions;
-        let known = f.as_ref().filter(|f| f.value.first().is_some_and(|r| r != "global"));
-        let to = known.map_or(Value::Null, |f| json!(regions.iter().chain(&f.value).collect::<BTreeSet<_>>()));
+        let known = f
+            .as_ref()
+            .filter(|f| f.value.first().is_some_and(|r| r != "global"));
+        let to = known.map_or(Value::Null, |f| {
+            json!(regions.iter().chain(&f.value).collect::<BTreeSet<_>>())
+        });
         let fact = match f {
             Some(f) => format!("regions = {}", f.value.join(", ")),
             None => "regions = unknown".to_owned(),
         };
-        because(Rule::Region, fact, page(f), change(("regions", "regions"), to));
+        because(
+            Rule::Region,
+            fact,
+            page(f),
+            change(("regions", "regions"), to),
+        );
     }
     if r.block.iter().any(|p| p.matches(endpoint)) {
-        let rest: Vec<&str> = r.block.iter().filter(|p| !p.matches(endpoint)).map(super::ProviderPattern::as_str).collect();
+        let rest: Vec<&str> = r
+            .block
+            .iter()
+            .filter(|p| !p.matches(endpoint))
+            .map(super::ProviderPattern::as_str)
+            .collect();
         because(
             Rule::ProviderBlocked,
             format!("provider = {}", endpoint.tag),
@@ -296,9 +394,17 @@ pub(super) fn violations(endpoint: &Endpoint, model: Option<&Model>, layer: Laye
             change(("provider.ignore", "block"), json!(rest)),
         );
     }
-    let closed: Vec<_> = r.allow.iter().filter(|list| !list.iter().any(|p| p.matches(endpoint))).collect();
+    let closed: Vec<_> = r
+        .allow
+        .iter()
+        .filter(|list| !list.iter().any(|p| p.matches(endpoint)))
+        .collect();
     if !closed.is_empty() {
-        let mut to: Vec<&str> = closed.iter().flat_map(|list| list.iter()).map(super::ProviderPattern::as_str).collect();
+        let mut to: Vec<&str> = closed
+            .iter()
+            .flat_map(|list| list.iter())
+            .map(super::ProviderPattern::as_str)
+            .collect();
         to.push(&endpoint.tag);
         because(
             Rule::ProviderNotAllowed,
@@ -309,7 +415,12 @@ pub(super) fn violations(endpoint: &Endpoint, model: Option<&Model>, layer: Laye
     }
     if let Some(model) = model {
         if r.block_models.iter().any(|p| p.matches(model)) {
-            let rest: Vec<&str> = r.block_models.iter().filter(|p| !p.matches(model)).map(super::ModelPattern::as_str).collect();
+            let rest: Vec<&str> = r
+                .block_models
+                .iter()
+                .filter(|p| !p.matches(model))
+                .map(super::ModelPattern::as_str)
+                .collect();
             because(
                 Rule::ModelBlocked,
                 format!("model = {}", model.id),
@@ -317,9 +428,17 @@ pub(super) fn violations(endpoint: &Endpoint, model: Option<&Model>, layer: Laye
                 change(("block_models", "block_models"), json!(rest)),
             );
         }
-        let closed: Vec<_> = r.allow_models.iter().filter(|list| !list.iter().any(|p| p.matches(model))).collect();
+        let closed: Vec<_> = r
+            .allow_models
+            .iter()
+            .filter(|list| !list.iter().any(|p| p.matches(model)))
+            .collect();
         if !closed.is_empty() {
-            let mut to: Vec<&str> = closed.iter().flat_map(|list| list.iter()).map(super::ModelPattern::as_str).collect();
+            let mut to: Vec<&str> = closed
+                .iter()
+                .flat_map(|list| list.iter())
+                .map(super::ModelPattern::as_str)
+                .collect();
             to.push(model.id.as_str());
             because(
                 Rule::ModelNotAllowed,
@@ -330,19 +449,37 @@ pub(super) fn violations(endpoint: &Endpoint, model: Option<&Model>, layer: Laye
         }
     }
     if let Some((name, price)) = r.max_price.exceeded_by(endpoint) {
-        let text = price.map(|p| if matches!(name, "request" | "image") { p.to_string() } else { p.per_million() });
+        let text = price.map(|p| {
+            if matches!(name, "request" | "image") {
+                p.to_string()
+            } else {
+                p.per_million()
+            }
+        });
         let fact = format!("price.{name} = {}", text.as_deref().unwrap_or("unknown"));
         let lift = if r.max_price.free_only {
             change(("model", "model"), json!(endpoint.model))
         } else {
-            change((&format!("provider.max_price.{name}"), &format!("max_price.{name}")), json!(text))
+            change(
+                (
+                    &format!("provider.max_price.{name}"),
+                    &format!("max_price.{name}"),
+                ),
+                json!(text),
+            )
         };
-        because(Rule::Price, fact, (endpoint.source.as_deref().map(Into::into), None), lift);
+        because(
+            Rule::Price,
+            fact,
+            (endpoint.source.as_deref().map(Into::into), None),
+            lift,
+        );
     }
     if traffic == Traffic::Either {
         for reason in out.iter_mut().filter(|r| r.rule.is_about_training()) {
             reason.lifted_by_tier = [Tier::Paid, Tier::Free].into_iter().find(|tier| {
-                endpoint.tier == Tier::Unknown && !violates_under(endpoint, reason.rule, Traffic::of(*tier, &endpoint.prices))
+                endpoint.tier == Tier::Unknown
+                    && !violates_under(endpoint, reason.rule, Traffic::of(*tier, &endpoint.prices))
             });
         }
     }
@@ -359,7 +496,10 @@ fn violates_under(endpoint: &Endpoint, rule: Rule, traffic: Traffic) -> bool {
 
 fn stated<T: std::fmt::Display>(name: &str, fact: &Option<Fact<T>>) -> String {
     match fact {
-        Some(Fact { because: Some(because), .. }) => because.to_string(),
+        Some(Fact {
+            because: Some(because),
+            ..
+        }) => because.to_string(),
         Some(Fact { value, .. }) => format!("{name} = {value}"),
         None => format!("{name} = unknown"),
     }
@@ -367,7 +507,8 @@ fn stated<T: std::fmt::Display>(name: &str, fact: &Option<Fact<T>>) -> String {
 
 fn page<T>(fact: &Option<Fact<T>>) -> (Option<String>, Option<String>) {
     let text = |t: &Option<std::sync::Arc<str>>| t.as_deref().map(ToOwned::to_owned);
-    fact.as_ref().map_or((None, None), |f| (text(&f.source), text(&f.checked)))
+    fact.as_ref()
+        .map_or((None, None), |f| (text(&f.source), text(&f.checked)))
 }
 
 /// For each excluded endpoint that changes can admit, those changes: the fewest first, then the layer closest to the caller, then by
@@ -376,14 +517,23 @@ pub fn relaxations(excluded: &[Excluded]) -> Vec<Relaxation> {
     let mut found: Vec<(Relaxation, Kind)> = excluded.iter().filter_map(relaxation).collect();
     found.sort_by(|(a, _), (b, _)| {
         let rank = |r: &Relaxation| (r.changes.len(), r.changes.iter().map(|c| c.layer).max());
-        rank(a).cmp(&rank(b)).then_with(|| a.endpoint.cmp(&b.endpoint))
+        rank(a)
+            .cmp(&rank(b))
+            .then_with(|| a.endpoint.cmp(&b.endpoint))
     });
     let Some(first) = found.iter().position(|(_, kind)| *kind == Kind::Consents) else {
         return found.into_iter().map(|(r, _)| r).collect();
     };
     let rest = found.split_off(first);
-    let (stated, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(_, kind)| *kind == Kind::StatesTier);
-    found.into_iter().chain(stated).chain(others).map(|(r, _)| r).collect()
+    let (stated, others): (Vec<_>, Vec<_>) = rest
+        .into_iter()
+        .partition(|(_, kind)| *kind == Kind::StatesTier);
+    found
+        .into_iter()
+        .chain(stated)
+        .chain(others)
+        .map(|(r, _)| r)
+        .collect()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -395,18 +545,37 @@ enum Kind {
 
 fn relaxation(excluded: &Excluded) -> Option<(Relaxation, Kind)> {
     // A tier would do where some reason about training falls with it; of the two, the one that leaves fewer.
-    let left_by = |tier: Tier| excluded.reasons.iter().filter(|r| r.lifted_by_tier != Some(tier)).count();
+    let left_by = |tier: Tier| {
+        excluded
+            .reasons
+            .iter()
+            .filter(|r| r.lifted_by_tier != Some(tier))
+            .count()
+    };
     let tier = [Tier::Paid, Tier::Free]
         .into_iter()
-        .filter(|t| excluded.reasons.iter().any(|r| r.lifted_by_tier == Some(*t)))
+        .filter(|t| {
+            excluded
+                .reasons
+                .iter()
+                .any(|r| r.lifted_by_tier == Some(*t))
+        })
         .min_by_key(|t| left_by(*t));
     let mut changes = Vec::new();
     if let Some(tier) = tier {
         let set = format!("provider.{}.tier", excluded.provider);
-        changes.push(Change { layer: Layer::Instance, set, to: json!(tier) });
+        changes.push(Change {
+            layer: Layer::Instance,
+            set,
+            to: json!(tier),
+        });
     }
     let mut consents = false;
-    for reason in excluded.reasons.iter().filter(|r| tier.is_none() || r.lifted_by_tier != tier) {
+    for reason in excluded
+        .reasons
+        .iter()
+        .filter(|r| tier.is_none() || r.lifted_by_tier != tier)
+    {
         let change = reason.change.clone()?;
         consents |= reason.rule.is_about_training();
         if !changes.contains(&change) {
@@ -420,7 +589,14 @@ fn relaxation(excluded: &Excluded) -> Option<(Relaxation, Kind)> {
     };
     let consent = changes.iter().map(|c| consent(c.layer)).max()?;
     changes.sort_by_key(|c| c.layer);
-    Some((Relaxation { endpoint: excluded.endpoint.clone(), changes, consent }, kind))
+    Some((
+        Relaxation {
+            endpoint: excluded.endpoint.clone(),
+            changes,
+            consent,
+        },
+        kind,
+    ))
 }
 
 fn consent(layer: Layer) -> Consent {

@@ -17,7 +17,11 @@ pub(super) struct ByPrice {
 impl ByPrice {
     /// Of `endpoints`, by the price that `of` picks.
     pub(super) fn new(endpoints: &[Endpoint], of: fn(&Prices) -> Option<Usd>) -> Self {
-        let mut known: Vec<(Usd, usize)> = endpoints.iter().enumerate().filter_map(|(nth, e)| Some((of(&e.prices)?, nth))).collect();
+        let mut known: Vec<(Usd, usize)> = endpoints
+            .iter()
+            .enumerate()
+            .filter_map(|(nth, e)| Some((of(&e.prices)?, nth)))
+            .collect();
         known.sort_unstable();
         let mut set = vec![0; endpoints.len().div_ceil(64)];
         let mut before = Vec::new();
@@ -34,8 +38,16 @@ impl ByPrice {
     /// Takes from `bits` what costs more than `cap`, or what nobody knows the price of.
     pub(super) fn keep_at_most(&self, cap: Usd, bits: &mut [u64]) {
         let within = self.known.partition_point(|(price, _)| *price <= cap);
-        let mark = if within == self.known.len() { within.div_ceil(STRIDE) } else { within / STRIDE };
-        let mut kept = super::Words::from_slice(self.before.get(mark * bits.len()..(mark + 1) * bits.len()).unwrap_or_default());
+        let mark = if within == self.known.len() {
+            within.div_ceil(STRIDE)
+        } else {
+            within / STRIDE
+        };
+        let mut kept = super::Words::from_slice(
+            self.before
+                .get(mark * bits.len()..(mark + 1) * bits.len())
+                .unwrap_or_default(),
+        );
         kept.resize(bits.len(), 0);
         for (_, nth) in self.known.get(mark * STRIDE..within).unwrap_or_default() {
             add(&mut kept, *nth);

@@ -38,7 +38,10 @@ pub struct ProviderPattern {
 impl ProviderPattern {
     /// From a slug or a display name, however it is spelt.
     pub fn new(written: &str) -> Self {
-        Self { written: written.to_owned(), key: normalise(written).trim_matches('/').to_owned() }
+        Self {
+            written: written.to_owned(),
+            key: normalise(written).trim_matches('/').to_owned(),
+        }
     }
 
     /// As it was written.
@@ -108,7 +111,9 @@ impl ModelPattern {
         }
         let is = |name: &str| {
             name.eq_ignore_ascii_case(&id)
-                || id.split_once('/').is_some_and(|(_, slug)| name.eq_ignore_ascii_case(slug))
+                || id
+                    .split_once('/')
+                    .is_some_and(|(_, slug)| name.eq_ignore_ascii_case(slug))
                 || model.aliases.iter().any(|a| a.eq_ignore_ascii_case(name))
         };
         // `lab/model:free` is `lab/model`, whatever the variant.
@@ -151,9 +156,24 @@ impl PriceCaps {
         let p = &endpoint.prices;
         let zero = self.free_only.then_some(Usd::ZERO);
         [
-            ("prompt", self.prompt.into_iter().chain(zero).min(), p.prompt),
-            ("completion", self.completion.into_iter().chain(zero).min(), p.completion),
-            ("request", self.request.into_iter().chain(zero.filter(|_| p.request.is_some())).min(), p.request),
+            (
+                "prompt",
+                self.prompt.into_iter().chain(zero).min(),
+                p.prompt,
+            ),
+            (
+                "completion",
+                self.completion.into_iter().chain(zero).min(),
+                p.completion,
+            ),
+            (
+                "request",
+                self.request
+                    .into_iter()
+                    .chain(zero.filter(|_| p.request.is_some()))
+                    .min(),
+                p.request,
+            ),
             ("image", self.image, p.image),
             ("audio", self.audio, p.audio),
         ]
@@ -199,7 +219,11 @@ impl Restriction {
             forbid_training_free: self.forbid_training_free || other.forbid_training_free,
             forbid_publication: self.forbid_publication || other.forbid_publication,
             enforce_zdr: self.enforce_zdr || other.enforce_zdr,
-            max_retention_days: self.max_retention_days.into_iter().chain(other.max_retention_days).min(),
+            max_retention_days: self
+                .max_retention_days
+                .into_iter()
+                .chain(other.max_retention_days)
+                .min(),
             regions: match (&self.regions, &other.regions) {
                 (Some(a), Some(b)) => Some(a & b),
                 (one, None) | (None, one) => one.clone(),

@@ -96,7 +96,10 @@ impl Settings {
         set(&mut self.redact_stored, patch.redact_stored);
         set(&mut self.redact_upstream, patch.redact_upstream);
         set(&mut self.redaction_rules, patch.redaction_rules);
-        set(&mut self.metadata_retention_days, patch.metadata_retention_days);
+        set(
+            &mut self.metadata_retention_days,
+            patch.metadata_retention_days,
+        );
         self
     }
 }
@@ -116,17 +119,33 @@ pub struct SettingsPatch {
     pub allow_publication: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enforce_zdr: Option<bool>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub max_retention_days: Option<Option<u32>>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub regions: Option<Option<Vec<String>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub block: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub allow: Option<Option<Vec<String>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub block_models: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub allow_models: Option<Option<Vec<String>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_bodies: Option<bool>,
@@ -142,7 +161,9 @@ pub struct SettingsPatch {
     pub metadata_retention_days: Option<u32>,
 }
 
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
@@ -165,25 +186,44 @@ impl SettingsPatch {
             redact_stored: over.redact_stored.or(self.redact_stored),
             redact_upstream: over.redact_upstream.or(self.redact_upstream),
             redaction_rules: over.redaction_rules.or(self.redaction_rules),
-            metadata_retention_days: over.metadata_retention_days.or(self.metadata_retention_days),
+            metadata_retention_days: over
+                .metadata_retention_days
+                .or(self.metadata_retention_days),
         }
     }
 
     /// What the members that are there forbid; what is left out forbids nothing.
     pub fn restriction(&self) -> Restriction {
-        let providers = |list: &[String]| list.iter().map(|p| ProviderPattern::new(p)).collect::<BTreeSet<_>>();
-        let models = |list: &[String]| list.iter().map(|m| ModelPattern::new(m)).collect::<BTreeSet<_>>();
+        let providers = |list: &[String]| {
+            list.iter()
+                .map(|p| ProviderPattern::new(p))
+                .collect::<BTreeSet<_>>()
+        };
+        let models = |list: &[String]| {
+            list.iter()
+                .map(|m| ModelPattern::new(m))
+                .collect::<BTreeSet<_>>()
+        };
         Restriction {
             forbid_training_paid: self.allow_training_paid == Some(false),
             forbid_training_free: self.allow_training_free == Some(false),
             forbid_publication: self.allow_publication == Some(false),
             enforce_zdr: self.enforce_zdr == Some(true),
             max_retention_days: self.max_retention_days.flatten(),
-            regions: self.regions.clone().flatten().map(|r| r.iter().map(|r| r.to_ascii_lowercase()).collect()),
+            regions: self
+                .regions
+                .clone()
+                .flatten()
+                .map(|r| r.iter().map(|r| r.to_ascii_lowercase()).collect()),
             block: self.block.as_deref().map(providers).unwrap_or_default(),
             allow: self.allow.iter().flatten().map(|l| providers(l)).collect(),
             block_models: self.block_models.as_deref().map(models).unwrap_or_default(),
-            allow_models: self.allow_models.iter().flatten().map(|l| models(l)).collect(),
+            allow_models: self
+                .allow_models
+                .iter()
+                .flatten()
+                .map(|l| models(l))
+                .collect(),
             ..Restriction::default()
         }
     }
@@ -218,18 +258,34 @@ mod tests {
 
     #[test]
     fn an_absent_layer_is_the_top_and_the_account_alone_has_defaults() {
-        assert_eq!(SettingsPatch::default().restriction(), Restriction::default());
+        assert_eq!(
+            SettingsPatch::default().restriction(),
+            Restriction::default()
+        );
         let account = Settings::default().restriction();
-        assert!(account.forbid_training_paid && account.forbid_training_free && account.forbid_publication);
+        assert!(
+            account.forbid_training_paid
+                && account.forbid_training_free
+                && account.forbid_publication
+        );
     }
 
     #[test]
     fn a_patch_tells_null_from_left_out() {
-        let settings = Settings { max_retention_days: Some(7), ..Settings::default() };
+        let settings = Settings {
+            max_retention_days: Some(7),
+            ..Settings::default()
+        };
         let left_out: SettingsPatch = serde_json::from_str(r#"{"enforce_zdr": true}"#).unwrap();
-        assert_eq!(settings.clone().patched(left_out).max_retention_days, Some(7));
+        assert_eq!(
+            settings.clone().patched(left_out).max_retention_days,
+            Some(7)
+        );
         let null: SettingsPatch = serde_json::from_str(r#"{"max_retention_days": null}"#).unwrap();
         assert_eq!(settings.patched(null).max_retention_days, None);
-        assert!(serde_json::from_str::<SettingsPatch>(r#"{"zdr": true}"#).is_err(), "unknown members are refused");
+        assert!(
+            serde_json::from_str::<SettingsPatch>(r#"{"zdr": true}"#).is_err(),
+            "unknown members are refused"
+        );
     }
 }

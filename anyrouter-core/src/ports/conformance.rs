@@ -33,7 +33,10 @@ fn hash(n: u8) -> KeyHash {
 
 fn opening(n: u8, account: &str) -> Opening {
     Opening {
-        id: RequestId::new(Timestamp::from_millis(1_800_000_000_000 + u64::from(n)), [n; 6]),
+        id: RequestId::new(
+            Timestamp::from_millis(1_800_000_000_000 + u64::from(n)),
+            [n; 6],
+        ),
         account: account.into(),
         key_hash: hash(n % 2),
         at: Timestamp::from_millis(1_800_000_000_000 + u64::from(n)),
@@ -45,10 +48,18 @@ fn opening(n: u8, account: &str) -> Opening {
 
 fn record(opening: &Opening, model: &str, status: u16) -> Record {
     let mut record = Record::opened(opening.clone());
-    record.outcome = if status == 200 { Outcome::Ok } else { Outcome::UpstreamError };
+    record.outcome = if status == 200 {
+        Outcome::Ok
+    } else {
+        Outcome::UpstreamError
+    };
     record.http_status = status;
     record.model = Some(model.into());
-    record.tokens = Tokens { prompt: 3, completion: 4, ..Tokens::default() };
+    record.tokens = Tokens {
+        prompt: 3,
+        completion: 4,
+        ..Tokens::default()
+    };
     record.cost = Some(Usd::from_pico(7));
     record
 }
@@ -61,41 +72,143 @@ pub async fn usage_log(log: Arc<dyn UsageLog>) {
     for n in 0..6 {
         let account = if n < 4 { "acc_a" } else { "acc_b" };
         let opening = opening(n, account);
-        let mut slot = Slot::take(log.clone(), opening.clone()).await.expect("a slot can be taken");
+        let mut slot = Slot::take(log.clone(), opening.clone())
+            .await
+            .expect("a slot can be taken");
         slot.note(|o| o.model_requested = Some("asked".to_owned()));
-        let record = record(&opening, if n % 2 == 0 { "lab/even" } else { "lab/odd" }, if n == 3 { 502 } else { 200 });
+        let record = record(
+            &opening,
+            if n % 2 == 0 { "lab/even" } else { "lab/odd" },
+            if n == 3 { 502 } else { 200 },
+        );
         slot.fill(&record);
         // A second record of the same request is not taken.
         let mut other = record.clone();
         other.http_status = 599;
         slot.fill(&other);
-        let _committed = poll_fn(|cx| slot.poll_committed(cx)).await.expect("what was filled commits");
+        let _committed = poll_fn(|cx| slot.poll_committed(cx))
+            .await
+            .expect("what was filled commits");
         assert_eq!(
-            log.find(&opening.account, opening.id).await.expect("records can be read"),
+            log.find(&opening.account, opening.id)
+                .await
+                .expect("records can be read"),
             Some(record),
             "a committed record reads back as it was"
         );
         ids.push(opening.id);
     }
-    assert_eq!(log.find(&b, ids[0]).await.expect("records can be read"), None, "another account's record is not there");
+    assert_eq!(
+        log.find(&b, ids[0]).await.expect("records can be read"),
+        None,
+        "another account's record is not there"
+    );
 
     let list = |query: LogQuery, account: AccountId| {
         let log = log.clone();
-        async move { log.list(&account, &query).await.expect("records can be listed").into_iter().map(|r| r.id).collect::<Vec<_>>() }
+        async move {
+            log.list(&account, &query)
+                .await
+                .expect("records can be listed")
+                .into_iter()
+                .map(|r| r.id)
+                .collect::<Vec<_>>()
+        }
     };
-    let all = LogQuery { limit: 100, ..LogQuery::default() };
-    assert_eq!(list(all.clone(), a.clone()).await, [ids[3], ids[2], ids[1], ids[0]], "the newest first, the account's own alone");
-    assert_eq!(list(LogQuery { limit: 2, ..all.clone() }, a.clone()).await, [ids[3], ids[2]], "no more than the limit");
-    assert_eq!(list(LogQuery { before: Some(ids[2]), ..all.clone() }, a.clone()).await, [ids[1], ids[0]], "only older ones");
-    assert_eq!(list(LogQuery { model: Some("lab/odd".to_owned()), ..all.clone() }, a.clone()).await, [ids[3], ids[1]], "by model");
-    assert_eq!(list(LogQuery { status: Some(502), ..all.clone() }, a.clone()).await, [ids[3]], "by status");
-    assert_eq!(list(LogQuery { outcome: Some(Outcome::UpstreamError), ..all.clone() }, a.clone()).await, [ids[3]], "by outcome");
-    assert_eq!(list(LogQuery { key: Some(hash(0)), ..all.clone() }, a.clone()).await, [ids[2], ids[0]], "by key");
+    let all = LogQuery {
+        limit: 100,
+        ..LogQuery::default()
+    };
+    assert_eq!(
+        list(all.clone(), a.clone()).await,
+        [ids[3], ids[2], ids[1], ids[0]],
+        "the newest first, the account's own alone"
+    );
+    assert_eq!(
+        list(
+            LogQuery {
+                limit: 2,
+                ..all.clone()
+            },
+            a.clone()
+        )
+        .await,
+        [ids[3], ids[2]],
+        "no more than the limit"
+    );
+    assert_eq!(
+        list(
+            LogQuery {
+                before: Some(ids[2]),
+                ..all.clone()
+            },
+            a.clone()
+        )
+        .await,
+        [ids[1], ids[0]],
+        "only older ones"
+    );
+    assert_eq!(
+        list(
+            LogQuery {
+                model: Some("lab/odd".to_owned()),
+                ..all.clone()
+            },
+            a.clone()
+        )
+        .await,
+        [ids[3], ids[1]],
+        "by model"
+    );
+    assert_eq!(
+        list(
+            LogQuery {
+                status: Some(502),
+                ..all.clone()
+            },
+            a.clone()
+        )
+        .await,
+        [ids[3]],
+        "by status"
+    );
+    assert_eq!(
+        list(
+            LogQuery {
+                outcome: Some(Outcome::UpstreamError),
+                ..all.clone()
+            },
+            a.clone()
+        )
+        .await,
+        [ids[3]],
+        "by outcome"
+    );
+    assert_eq!(
+        list(
+            LogQuery {
+                key: Some(hash(0)),
+                ..all.clone()
+            },
+            a.clone()
+        )
+        .await,
+        [ids[2], ids[0]],
+        "by key"
+    );
 
     // A slot that is dropped leaves its record; a request that is dropped while it waits loses nothing.
     let dropped = opening(9, "acc_a");
-    drop(Slot::take(log.clone(), dropped.clone()).await.expect("a slot can be taken"));
-    let left = log.find(&a, dropped.id).await.expect("records can be read").expect("a dropped slot leaves its record");
+    drop(
+        Slot::take(log.clone(), dropped.clone())
+            .await
+            .expect("a slot can be taken"),
+    );
+    let left = log
+        .find(&a, dropped.id)
+        .await
+        .expect("records can be read")
+        .expect("a dropped slot leaves its record");
     assert_eq!(left.outcome, Outcome::Interrupted);
 }
 
@@ -112,19 +225,44 @@ pub trait DirectoryFixture: Send + Sync {
 #[allow(clippy::missing_panics_doc)]
 pub async fn directory(directory: &dyn Directory, fixture: &dyn DirectoryFixture) {
     let account = AccountId::from("acc_a");
-    let find = |hash: KeyHash| async move { directory.find(&hash).await.expect("the directory answers") };
-    assert!(find(hash(7)).await.is_none(), "a key that nobody made is not there");
-    let mut key = KeyRecord { hash: hash(7), account: account.clone(), name: "n".to_owned(), ..KeyRecord::default() };
+    let find =
+        |hash: KeyHash| async move { directory.find(&hash).await.expect("the directory answers") };
+    assert!(
+        find(hash(7)).await.is_none(),
+        "a key that nobody made is not there"
+    );
+    let mut key = KeyRecord {
+        hash: hash(7),
+        account: account.clone(),
+        name: "n".to_owned(),
+        ..KeyRecord::default()
+    };
     fixture.put_key(key.clone()).await;
-    let caller = find(hash(7)).await.expect("a key that was made is there at once");
-    assert_eq!((&caller.key, &caller.settings), (&key, &Settings::default()));
+    let caller = find(hash(7))
+        .await
+        .expect("a key that was made is there at once");
+    assert_eq!(
+        (&caller.key, &caller.settings),
+        (&key, &Settings::default())
+    );
     for round in 0..20 {
         key.revoked = round % 2 == 0;
         fixture.put_key(key.clone()).await;
-        assert_eq!(find(hash(7)).await.map(|c| c.key.revoked), Some(key.revoked), "a change that was acknowledged holds");
-        let settings = Settings { enforce_zdr: round % 3 == 0, ..Settings::default() };
+        assert_eq!(
+            find(hash(7)).await.map(|c| c.key.revoked),
+            Some(key.revoked),
+            "a change that was acknowledged holds"
+        );
+        let settings = Settings {
+            enforce_zdr: round % 3 == 0,
+            ..Settings::default()
+        };
         fixture.put_settings(&account, settings.clone()).await;
-        assert_eq!(find(hash(7)).await.map(|c| c.settings.clone()), Some(settings), "so does a change of settings");
+        assert_eq!(
+            find(hash(7)).await.map(|c| c.settings.clone()),
+            Some(settings),
+            "so does a change of settings"
+        );
     }
 }
 
@@ -140,26 +278,52 @@ pub async fn limiter(limiter: &dyn Limiter, clock: &ManualClock) {
         clock.advance(Duration::from_millis(370));
     }
     for (i, at) in admitted.iter().enumerate() {
-        let within = admitted.iter().skip(i).take_while(|t| t.since(*at) < Duration::from_secs(60)).count();
+        let within = admitted
+            .iter()
+            .skip(i)
+            .take_while(|t| t.since(*at) < Duration::from_secs(60))
+            .count();
         assert!(within <= 5, "{within} requests within 60 seconds");
     }
-    assert!(admitted.len() >= 15, "and there is room again: {} in 222 seconds", admitted.len());
+    assert!(
+        admitted.len() >= 15,
+        "and there is room again: {} in 222 seconds",
+        admitted.len()
+    );
     let room = limiter.request(&key, 5).await;
     if !room.admitted {
         clock.advance(room.reset);
-        assert!(limiter.request(&key, 5).await.admitted, "after `reset` there is room");
+        assert!(
+            limiter.request(&key, 5).await.admitted,
+            "after `reset` there is room"
+        );
     }
-    assert!(limiter.request(&hash(2), 1).await.admitted, "keys do not share room");
+    assert!(
+        limiter.request(&hash(2), 1).await.admitted,
+        "keys do not share room"
+    );
 
     let key = hash(3);
     let first = limiter.tokens(&key, 100, 80).await.expect("there is room");
-    assert!(limiter.tokens(&key, 100, 30).await.is_err(), "a reservation takes room");
+    assert!(
+        limiter.tokens(&key, 100, 30).await.is_err(),
+        "a reservation takes room"
+    );
     limiter.settle(&key, first, 10);
-    let second = limiter.tokens(&key, 100, 90).await.expect("what was not used is room again");
+    let second = limiter
+        .tokens(&key, 100, 90)
+        .await
+        .expect("what was not used is room again");
     limiter.settle(&key, second, 200);
-    let full = limiter.tokens(&key, 100, 1).await.expect_err("what was used beyond the reservation counts");
+    let full = limiter
+        .tokens(&key, 100, 1)
+        .await
+        .expect_err("what was used beyond the reservation counts");
     clock.advance(full.reset);
-    assert!(limiter.tokens(&key, 100, 100).await.is_ok(), "after `reset` there is room");
+    assert!(
+        limiter.tokens(&key, 100, 100).await.is_ok(),
+        "after `reset` there is room"
+    );
 }
 
 #[cfg(test)]
@@ -174,7 +338,10 @@ mod tests {
 
     /// Memory never waits: what it is asked is ready at the first poll.
     fn run(suite: impl Future<Output = ()>) {
-        assert_eq!(pin!(suite).poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(()));
+        assert_eq!(
+            pin!(suite).poll(&mut Context::from_waker(Waker::noop())),
+            Poll::Ready(())
+        );
     }
 
     #[async_trait]
@@ -193,6 +360,9 @@ mod tests {
         let in_memory = MemoryDirectory::default();
         run(directory(&in_memory, &in_memory));
         let clock = ManualClock::new(Timestamp::from_millis(1_800_000_000_000));
-        run(limiter(&MemoryLimiter::new(Arc::new(clock.clone())), &clock));
+        run(limiter(
+            &MemoryLimiter::new(Arc::new(clock.clone())),
+            &clock,
+        ));
     }
 }

@@ -10,7 +10,10 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Clock, Credentials, Directory, DirectoryError, Filled, Limiter, LogError, LogQuery, Reservation, Room, Timer, UsageLog};
+use super::{
+    Clock, Credentials, Directory, DirectoryError, Filled, Limiter, LogError, LogQuery,
+    Reservation, Room, Timer, UsageLog,
+};
 use crate::{
     account::{Caller, KeyRecord},
     catalog::Provider,
@@ -39,7 +42,10 @@ struct ManualTime {
 impl ManualClock {
     /// A clock that stands at `now`.
     pub fn new(now: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new(ManualTime { now, waiting: Vec::new() })))
+        Self(Arc::new(Mutex::new(ManualTime {
+            now,
+            waiting: Vec::new(),
+        })))
     }
 
     /// Moves time on, and wakes whoever waits for what is reached.
@@ -47,7 +53,9 @@ impl ManualClock {
         let mut time = lock(&self.0);
         time.now = time.now.after(by);
         let now = time.now;
-        let (due, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut time.waiting).into_iter().partition(|(at, _)| *at <= now);
+        let (due, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut time.waiting)
+            .into_iter()
+            .partition(|(at, _)| *at <= now);
         time.waiting = rest;
         drop(time);
         for (_, waker) in due {
@@ -62,7 +70,10 @@ impl Clock for ManualClock {
     }
 
     fn timer(&self, after: Duration) -> Pin<Box<dyn Timer>> {
-        Box::pin(ManualTimer { clock: self.clone(), at: self.now().after(after) })
+        Box::pin(ManualTimer {
+            clock: self.clone(),
+            at: self.now().after(after),
+        })
     }
 }
 
@@ -100,14 +111,20 @@ pub struct MemoryDirectory {
 impl MemoryDirectory {
     /// Adds a key, or replaces it.
     pub fn put_key(&self, key: KeyRecord) {
-        let settings = lock(&self.settings).get(&key.account).cloned().unwrap_or_default();
+        let settings = lock(&self.settings)
+            .get(&key.account)
+            .cloned()
+            .unwrap_or_default();
         lock(&self.callers).insert(key.hash, Arc::new(Caller::new(key, settings)));
     }
 
     /// Replaces an account's settings.
     pub fn put_settings(&self, account: &AccountId, settings: Settings) {
         lock(&self.settings).insert(account.clone(), settings.clone());
-        for caller in lock(&self.callers).values_mut().filter(|c| c.key.account == *account) {
+        for caller in lock(&self.callers)
+            .values_mut()
+            .filter(|c| c.key.account == *account)
+        {
             *caller = Arc::new(Caller::new(caller.key.clone(), settings.clone()));
         }
     }
@@ -148,7 +165,9 @@ impl UsageLog for MemoryLog {
 
     fn fill(&self, record: &Record) -> Filled {
         lock(&self.open).remove(&record.id);
-        lock(&self.records).entry(record.id).or_insert_with(|| record.clone());
+        lock(&self.records)
+            .entry(record.id)
+            .or_insert_with(|| record.clone());
         Filled::Durable
     }
 
@@ -157,12 +176,21 @@ impl UsageLog for MemoryLog {
     }
 
     async fn find(&self, account: &AccountId, id: RequestId) -> Result<Option<Record>, LogError> {
-        Ok(lock(&self.records).get(&id).filter(|r| r.account == *account).cloned())
+        Ok(lock(&self.records)
+            .get(&id)
+            .filter(|r| r.account == *account)
+            .cloned())
     }
 
     async fn list(&self, account: &AccountId, query: &LogQuery) -> Result<Vec<Record>, LogError> {
         let records = lock(&self.records);
-        Ok(records.values().rev().filter(|r| r.account == *account && query.wants(r)).take(query.limit).cloned().collect())
+        Ok(records
+            .values()
+            .rev()
+            .filter(|r| r.account == *account && query.wants(r))
+            .take(query.limit)
+            .cloned()
+            .collect())
     }
 }
 
@@ -191,7 +219,9 @@ impl Window {
     fn used(&mut self, now: Timestamp) -> u64 {
         let first = now.seconds().saturating_sub(WINDOW_SECONDS);
         self.seconds = self.seconds.split_off(&first);
-        self.seconds.values().fold(0, |sum, n| sum.saturating_add(*n))
+        self.seconds
+            .values()
+            .fold(0, |sum, n| sum.saturating_add(*n))
     }
 
     fn add(&mut self, now: Timestamp, amount: u64) {
@@ -201,7 +231,10 @@ impl Window {
 
     /// Until `wanted` fits below `limit`.
     fn reset(&self, now: Timestamp, limit: u64, wanted: u64) -> Duration {
-        let mut used = self.seconds.values().fold(0u64, |sum, n| sum.saturating_add(*n));
+        let mut used = self
+            .seconds
+            .values()
+            .fold(0u64, |sum, n| sum.saturating_add(*n));
         for (second, amount) in &self.seconds {
             if used.saturating_add(wanted) <= limit {
                 break;
@@ -228,7 +261,10 @@ fn forget_idle(windows: &mut HashMap<KeyHash, Windows>, now: Timestamp) {
 impl MemoryLimiter {
     /// Windows by this clock.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, windows: Mutex::default() }
+        Self {
+            clock,
+            windows: Mutex::default(),
+        }
     }
 }
 
@@ -251,7 +287,12 @@ impl Limiter for MemoryLimiter {
             window.add(now, 1);
         }
         let remaining = limit.saturating_sub(used + u64::from(admitted));
-        Room { admitted, limit, remaining, reset: window.reset(now, limit, 1) }
+        Room {
+            admitted,
+            limit,
+            remaining,
+            reset: window.reset(now, limit, 1),
+        }
     }
 
     async fn tokens(&self, key: &KeyHash, limit: u64, tokens: u64) -> Result<Reservation, Room> {
@@ -262,7 +303,12 @@ impl Limiter for MemoryLimiter {
         let used = window.used(now);
         if used.saturating_add(tokens) > limit {
             let reset = window.reset(now, limit, tokens);
-            return Err(Room { admitted: false, limit, remaining: limit.saturating_sub(used), reset });
+            return Err(Room {
+                admitted: false,
+                limit,
+                remaining: limit.saturating_sub(used),
+                reset,
+            });
         }
         window.add(now, tokens);
         Ok(Reservation { at: now, tokens })
@@ -272,7 +318,9 @@ impl Limiter for MemoryLimiter {
         let mut windows = lock(&self.windows);
         let window = &mut windows.entry(*key).or_default().tokens;
         if let Some(amount) = window.seconds.get_mut(&reservation.at.seconds()) {
-            *amount = amount.saturating_sub(reservation.tokens).saturating_add(used);
+            *amount = amount
+                .saturating_sub(reservation.tokens)
+                .saturating_add(used);
         }
     }
 }
@@ -299,7 +347,11 @@ impl std::fmt::Debug for MemoryCredentials {
 
 impl Credentials for MemoryCredentials {
     fn has(&self, provider: &Provider) -> bool {
-        self.by_provider.contains_key(provider.slug.as_str()) || provider.addresses.iter().all(|a| a.base_url.starts_with("demo:"))
+        self.by_provider.contains_key(provider.slug.as_str())
+            || provider
+                .addresses
+                .iter()
+                .all(|a| a.base_url.starts_with("demo:"))
     }
 
     fn open(&self, provider: &Provider) -> Option<Secret<String>> {

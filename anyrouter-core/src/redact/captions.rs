@@ -6,12 +6,41 @@ use std::{collections::HashMap, hash::BuildHasher};
 use super::json::{LeafKind, Step, unescape, walk};
 
 /// Members that name what stands beside them; the first that is there counts.
-const NAMES: [&str; 12] =
-    ["name", "key", "parameterkey", "field", "fieldname", "header", "variable", "property", "attribute", "label", "system", "type"];
+const NAMES: [&str; 12] = [
+    "name",
+    "key",
+    "parameterkey",
+    "field",
+    "fieldname",
+    "header",
+    "variable",
+    "property",
+    "attribute",
+    "label",
+    "system",
+    "type",
+];
 /// Members that hold what is named.
-const VALUES: [&str; 8] = ["value", "parametervalue", "val", "stringvalue", "secretvalue", "plaintext", "text", "answer"];
+const VALUES: [&str; 8] = [
+    "value",
+    "parametervalue",
+    "val",
+    "stringvalue",
+    "secretvalue",
+    "plaintext",
+    "text",
+    "answer",
+];
 /// Members that name columns, and those that hold rows.
-const COLUMNS: [&str; 7] = ["columns", "fields", "header", "headers", "cols", "column_names", "columnnames"];
+const COLUMNS: [&str; 7] = [
+    "columns",
+    "fields",
+    "header",
+    "headers",
+    "cols",
+    "column_names",
+    "columnnames",
+];
 const ROWS: [&str; 6] = ["rows", "values", "data", "records", "body", "results"];
 
 /// The names of leaves by where they begin.
@@ -46,35 +75,62 @@ pub(crate) fn captions(json: &str) -> Captions {
         if leaf.kind == LeafKind::Name {
             return;
         }
-        let Some(content) = json.get(leaf.range.clone()) else { return };
+        let Some(content) = json.get(leaf.range.clone()) else {
+            return;
+        };
         let start = leaf.range.start;
         let mut name = |place: Place, rank: usize| {
-            if leaf.kind == LeafKind::String && content.len() <= 96 && names.get(&place).is_none_or(|(other, _)| rank < *other) {
+            if leaf.kind == LeafKind::String
+                && content.len() <= 96
+                && names.get(&place).is_none_or(|(other, _)| rank < *other)
+            {
                 names.insert(place, (rank, last_part(&unescape(content)).to_owned()));
             }
         };
         match leaf.path {
-            [.., list @ Step::Member(_), Step::Item(row), Step::Item(column)] => {
+            [
+                ..,
+                list @ Step::Member(_),
+                Step::Item(row),
+                Step::Item(column),
+            ] => {
                 let around = leaf.path.get(..leaf.path.len() - 3).unwrap_or_default();
                 let whole = leaf.path.get(..leaf.path.len() - 2).unwrap_or_default();
                 if *row == 0 {
                     name(Place::Column(id(whole), *column), 1);
                 }
                 if is_one(*list, &ROWS) {
-                    values.push(Value { start, place: Place::Column(id(around), *column), list: None });
+                    values.push(Value {
+                        start,
+                        place: Place::Column(id(around), *column),
+                        list: None,
+                    });
                 }
                 if *row > 0 {
-                    values.push(Value { start, place: Place::Column(id(whole), *column), list: None });
+                    values.push(Value {
+                        start,
+                        place: Place::Column(id(whole), *column),
+                        list: None,
+                    });
                 }
             }
             [Step::Item(0), Step::Item(column)] => name(Place::Column(id(&[]), *column), 1),
-            [Step::Item(_), Step::Item(column)] => values.push(Value { start, place: Place::Column(id(&[]), *column), list: None }),
-            [around @ .., list @ Step::Member(_), Step::Item(column)] if is_one(*list, &COLUMNS) => {
-                name(Place::Column(id(around), *column), 0);
-            }
-            [around @ .., list @ Step::Member(_), Step::Item(column), Step::Member("name" | "field" | "label")]
+            [Step::Item(_), Step::Item(column)] => values.push(Value {
+                start,
+                place: Place::Column(id(&[]), *column),
+                list: None,
+            }),
+            [around @ .., list @ Step::Member(_), Step::Item(column)]
                 if is_one(*list, &COLUMNS) =>
             {
+                name(Place::Column(id(around), *column), 0);
+            }
+            [
+                around @ ..,
+                list @ Step::Member(_),
+                Step::Item(column),
+                Step::Member("name" | "field" | "label"),
+            ] if is_one(*list, &COLUMNS) => {
                 name(Place::Column(id(around), *column), 0);
             }
             // `{"password": {"value": "…"}}`, and DynamoDB's `{"password": {"S": "…"}}`.
@@ -83,11 +139,24 @@ pub(crate) fn captions(json: &str) -> Captions {
             }
             [object @ .., member @ Step::Member(own)] => {
                 if is_one(*member, &VALUES) {
-                    let list = object.iter().rev().find_map(|s| if let Step::Member(list) = s { Some(*list) } else { None });
+                    let list = object.iter().rev().find_map(|s| {
+                        if let Step::Member(list) = s {
+                            Some(*list)
+                        } else {
+                            None
+                        }
+                    });
                     // A text is often a text: only a list of named things is one of values.
-                    let list = list.filter(|_| matches!(object.last(), Some(Step::Item(_))) || leaf.kind == LeafKind::String);
+                    let list = list.filter(|_| {
+                        matches!(object.last(), Some(Step::Item(_)))
+                            || leaf.kind == LeafKind::String
+                    });
                     let list = list.filter(|_| !own.eq_ignore_ascii_case("text"));
-                    values.push(Value { start, place: Place::Beside(id(object)), list: list.map(|l| l.trim_end_matches('s').to_owned()) });
+                    values.push(Value {
+                        start,
+                        place: Place::Beside(id(object)),
+                        list: list.map(|l| l.trim_end_matches('s').to_owned()),
+                    });
                 } else if let Some(rank) = NAMES.iter().position(|n| own.eq_ignore_ascii_case(n)) {
                     name(Place::Beside(id(object)), rank);
                 }
@@ -127,7 +196,11 @@ fn id(path: &[Step<'_>]) -> u64 {
 
 /// What a URI that names something ends with, as `us-ssn`; other names as they are.
 fn last_part(name: &str) -> &str {
-    if name.contains("://") || name.starts_with("urn:") { name.rsplit(['/', ':', '#']).next().unwrap_or(name) } else { name }
+    if name.contains("://") || name.starts_with("urn:") {
+        name.rsplit(['/', ':', '#']).next().unwrap_or(name)
+    } else {
+        name
+    }
 }
 
 #[cfg(test)]
@@ -140,7 +213,12 @@ mod tests {
             .iter()
             .map(|(start, name)| {
                 let rest = json.get(*start..).unwrap();
-                (name.clone(), rest.get(..rest.find(['"', ']', ',']).unwrap()).unwrap().to_owned())
+                (
+                    name.clone(),
+                    rest.get(..rest.find(['"', ']', ',']).unwrap())
+                        .unwrap()
+                        .to_owned(),
+                )
             })
             .collect();
         all.sort();
@@ -152,19 +230,41 @@ mod tests {
         for (json, name) in [
             (r#"{"name":"DB_PASSWORD","value":"x"}"#, "DB_PASSWORD"),
             (r#"[{"value":"x","key":"access_token"}]"#, "access_token"),
-            (r#"{"ParameterKey":"Secret","ParameterValue":"x"}"#, "Secret"),
-            (r#"{"telecom":[{"system":"phone","value":"x","use":"home"}]}"#, "phone"),
-            (r#"{"identifier":[{"system":"http://hl7.org/fhir/sid/us-ssn","value":"x"}]}"#, "us-ssn"),
-            (r#"{"phone_numbers":[{"value":"x","primary":true}]}"#, "phone_number"),
+            (
+                r#"{"ParameterKey":"Secret","ParameterValue":"x"}"#,
+                "Secret",
+            ),
+            (
+                r#"{"telecom":[{"system":"phone","value":"x","use":"home"}]}"#,
+                "phone",
+            ),
+            (
+                r#"{"identifier":[{"system":"http://hl7.org/fhir/sid/us-ssn","value":"x"}]}"#,
+                "us-ssn",
+            ),
+            (
+                r#"{"phone_numbers":[{"value":"x","primary":true}]}"#,
+                "phone_number",
+            ),
             (r#"{"columns":["ssn"],"rows":[["x"]]}"#, "ssn"),
-            (r#"{"rows": [ [ "x" ] ], "columns": [{"name":"ssn"}], "n": [[1]]}"#, "ssn"),
+            (
+                r#"{"rows": [ [ "x" ] ], "columns": [{"name":"ssn"}], "n": [[1]]}"#,
+                "ssn",
+            ),
             (r#"{"values":[["ssn"],["x"]]}"#, "ssn"),
             (r#"[["ssn"],["x"]]"#, "ssn"),
             (r#"{"password":{"value":"x"}}"#, "password"),
             (r#"{"Item":{"password":{"S":"x"}}}"#, "password"),
         ] {
-            assert!(of(json).contains(&(name.to_owned(), "x".to_owned())), "{json}: {:?}", of(json));
+            assert!(
+                of(json).contains(&(name.to_owned(), "x".to_owned())),
+                "{json}: {:?}",
+                of(json)
+            );
         }
-        assert_eq!(of(r#"{"type":"object","properties":{"name":{"value":1}}}"#), []);
+        assert_eq!(
+            of(r#"{"type":"object","properties":{"name":{"value":1}}}"#),
+            []
+        );
     }
 }

@@ -30,7 +30,10 @@ mod values;
 mod wallets;
 
 use self::numbers::Cluster;
-pub(crate) use self::{credentials::HARMLESS, cued_names::is_word, ids::Ids, phone_plans::Phones, unspaced::is_unspaced_script};
+pub(crate) use self::{
+    credentials::HARMLESS, cued_names::is_word, ids::Ids, phone_plans::Phones,
+    unspaced::is_unspaced_script,
+};
 use super::{
     Engine, Kind,
     label::Finding,
@@ -65,8 +68,20 @@ impl<'a> Scene<'a> {
         placeholders: &'a [(usize, usize)],
         found: &'a mut Vec<Finding>,
     ) -> Self {
-        let meanings = hits.iter().fold(Meaning::default(), |all, hit| all.and(hit.meaning()));
-        Self { engine, text, hits, meanings, placeholders, found, current: 0, cluster: Cluster::default(), numbers_done: 0 }
+        let meanings = hits
+            .iter()
+            .fold(Meaning::default(), |all, hit| all.and(hit.meaning()));
+        Self {
+            engine,
+            text,
+            hits,
+            meanings,
+            placeholders,
+            found,
+            current: 0,
+            cluster: Cluster::default(),
+            numbers_done: 0,
+        }
     }
 
     /// Runs all detectors.
@@ -76,7 +91,9 @@ impl<'a> Scene<'a> {
         for (i, hit) in self.hits.iter().copied().enumerate() {
             self.current = i;
             match hit.what {
-                What::Digits if hit.start >= self.numbers_done => self.numbers_done = self.number(hit.start),
+                What::Digits if hit.start >= self.numbers_done => {
+                    self.numbers_done = self.number(hit.start)
+                }
                 What::Digits => {}
                 What::At => {
                     self.at_sign(hit.start);
@@ -92,11 +109,19 @@ impl<'a> Scene<'a> {
     /// The end of the placeholder that `at` is in.
     fn placeholder_at(&self, at: usize) -> Option<usize> {
         let i = self.placeholders.partition_point(|(_, end)| *end <= at);
-        self.placeholders.get(i).filter(|(start, _)| *start <= at).map(|(_, end)| *end)
+        self.placeholders
+            .get(i)
+            .filter(|(start, _)| *start <= at)
+            .map(|(_, end)| *end)
     }
 
     fn word(&mut self, index: usize, hit: Hit, meaning: Meaning) {
-        if meaning.has(Meaning::PASSWORD.and(Meaning::SECRET).and(Meaning::SERVICE).and(Meaning::AUTHORIZATION)) {
+        if meaning.has(
+            Meaning::PASSWORD
+                .and(Meaning::SECRET)
+                .and(Meaning::SERVICE)
+                .and(Meaning::AUTHORIZATION),
+        ) {
             self.credential(hit, meaning);
         }
         if meaning.has(Meaning::COMMAND) {
@@ -152,7 +177,9 @@ impl<'a> Scene<'a> {
     }
 
     pub(crate) fn slice(&self, start: usize, end: usize) -> &'a [u8] {
-        self.bytes().get(start..end.min(self.text.len())).unwrap_or_default()
+        self.bytes()
+            .get(start..end.min(self.text.len()))
+            .unwrap_or_default()
     }
 
     /// The text between two places, which must lie between characters.
@@ -162,18 +189,31 @@ impl<'a> Scene<'a> {
 
     /// The next boundary between characters at or after `at`.
     pub(crate) fn ceiling(&self, at: usize) -> usize {
-        (at..self.text.len()).find(|i| self.text.is_char_boundary(*i)).unwrap_or(self.text.len())
+        (at..self.text.len())
+            .find(|i| self.text.is_char_boundary(*i))
+            .unwrap_or(self.text.len())
     }
 
     /// The last boundary between characters at or before `at`.
     pub(crate) fn floor(&self, at: usize) -> usize {
         let at = at.min(self.text.len());
-        (0..4).map(|i| at.saturating_sub(i)).find(|i| self.text.is_char_boundary(*i)).unwrap_or(0)
+        (0..4)
+            .map(|i| at.saturating_sub(i))
+            .find(|i| self.text.is_char_boundary(*i))
+            .unwrap_or(0)
     }
 
-    pub(crate) fn add(&mut self, start: usize, end: usize, kind: Kind, rule: &'static str, confidence: u8) {
+    pub(crate) fn add(
+        &mut self,
+        start: usize,
+        end: usize,
+        kind: Kind,
+        rule: &'static str,
+        confidence: u8,
+    ) {
         if start < end && self.text.is_char_boundary(start) && self.text.is_char_boundary(end) {
-            self.found.push(Finding::new(start, end, kind, rule, confidence));
+            self.found
+                .push(Finding::new(start, end, kind, rule, confidence));
         }
     }
 
@@ -192,7 +232,12 @@ impl<'a> Scene<'a> {
 
     /// The hits that begin in this range of the text.
     pub(crate) fn hits_in(&self, start: usize, end: usize) -> impl Iterator<Item = Hit> {
-        self.hits.get(self.first_hit(start)..).unwrap_or_default().iter().take_while(move |h| h.start < end).copied()
+        self.hits
+            .get(self.first_hit(start)..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(move |h| h.start < end)
+            .copied()
     }
 
     /// The nearest word with one of these meanings that ends at or before `at`, within `distance` bytes.
@@ -215,13 +260,17 @@ impl<'a> Scene<'a> {
         if !self.meanings.has(any) {
             return None;
         }
-        self.hits_in(at, at + distance + 1).find(|h| h.meaning().has(any))
+        self.hits_in(at, at + distance + 1)
+            .find(|h| h.meaning().has(any))
     }
 
     /// Whether a context word stands shortly before, or else closely behind.
     pub(crate) fn near(&self, start: usize, end: usize, any: Meaning) -> bool {
-        self.before(start, any, 48).is_some_and(|h| !self.is_cut(h.end, start))
-            || self.after(end, any, 24).is_some_and(|h| !self.is_cut(end, h.start))
+        self.before(start, any, 48)
+            .is_some_and(|h| !self.is_cut(h.end, start))
+            || self
+                .after(end, any, 24)
+                .is_some_and(|h| !self.is_cut(end, h.start))
     }
 
     /// Whether a sentence or a line ends between two places.

@@ -52,7 +52,11 @@ enum Nested {
     /// A document and its leaves.
     Json { json: String, leaves: Vec<Planned> },
     /// Text in base64 behind the head of a `data:` URL.
-    Encoded { head: String, text: String, cuts: Vec<Cut> },
+    Encoded {
+        head: String,
+        text: String,
+        cuts: Vec<Cut>,
+    },
 }
 
 /// Text of a message part, as it is spelt, and the number of its leaf.
@@ -70,16 +74,22 @@ impl Redactor {
         keep: impl Fn(&[Step<'_>], &str) -> bool,
         placeholders: &mut Placeholders,
     ) -> Result<Redacted<String>, Blocked> {
-        let Some((mut leaves, mut again)) = self.plan(json, &keep, 0, placeholders)? else { return self.redact(json, placeholders) };
+        let Some((mut leaves, mut again)) = self.plan(json, &keep, 0, placeholders)? else {
+            return self.redact(json, placeholders);
+        };
         let mut left = loop {
             let known = placeholders.known();
-            if !placeholders.is_idle() && self.add_repeats(json, &mut leaves, placeholders, known.as_ref())? {
+            if !placeholders.is_idle()
+                && self.add_repeats(json, &mut leaves, placeholders, known.as_ref())?
+            {
                 continue;
             }
             let count = placeholders.len();
             let left = self.write(json, &leaves, placeholders)?;
             // What was found only in what was left has placeholders now, which may have been typed.
-            if placeholders.len() == count || !self.add_repeats(json, &mut leaves, placeholders, None)? {
+            if placeholders.len() == count
+                || !self.add_repeats(json, &mut leaves, placeholders, None)?
+            {
                 break left;
             }
         };
@@ -87,7 +97,9 @@ impl Redactor {
             if !again {
                 break;
             }
-            let Some((leaves, more)) = self.plan(&left, &keep, 0, placeholders)? else { break };
+            let Some((leaves, more)) = self.plan(&left, &keep, 0, placeholders)? else {
+                break;
+            };
             again = more;
             left = self.write(&left, &leaves, placeholders)?;
         }
@@ -111,10 +123,21 @@ impl Redactor {
         let mut parts: Vec<Part<'_>> = Vec::new();
         let captions = captions(json);
         let walked = walk(json, |leaf: Leaf<'_>| {
-            let leaf = Leaf { name: captions.get(&leaf.range.start).map_or(leaf.name, String::as_str), ..leaf };
-            let Some(content) = json.get(leaf.range.clone()).filter(|_| blocked.is_none()) else { return };
+            let leaf = Leaf {
+                name: captions
+                    .get(&leaf.range.start)
+                    .map_or(leaf.name, String::as_str),
+                ..leaf
+            };
+            let Some(content) = json.get(leaf.range.clone()).filter(|_| blocked.is_none()) else {
+                return;
+            };
             let is_name = leaf.kind == LeafKind::Name;
-            let is_kept = if is_name { keep(&[leaf.path, &[Step::Member(content)]].concat(), content) } else { keep(leaf.path, content) };
+            let is_kept = if is_name {
+                keep(&[leaf.path, &[Step::Member(content)]].concat(), content)
+            } else {
+                keep(leaf.path, content)
+            };
             if is_kept {
                 return;
             }
@@ -122,14 +145,20 @@ impl Redactor {
                 range: leaf.range.clone(),
                 kind: leaf.kind,
                 name: String::new(),
-                member: (is_name || matches!(leaf.path.last(), Some(Step::Member(_)))).then_some(leaf.member),
+                member: (is_name || matches!(leaf.path.last(), Some(Step::Member(_))))
+                    .then_some(leaf.member),
                 cuts: Vec::new(),
                 is_word: is_name || WORDS.contains(&leaf.name),
                 nested: None,
             };
             // A path that leads here says what becomes of all of it.
-            let may_nest = leaf.kind == LeafKind::String && self.rules.find_path(leaf.path, content.len()).is_none();
-            let inner = if may_nest { self.plan_nested(content, depth, &mut again, placeholders) } else { Ok(None) };
+            let may_nest = leaf.kind == LeafKind::String
+                && self.rules.find_path(leaf.path, content.len()).is_none();
+            let inner = if may_nest {
+                self.plan_nested(content, depth, &mut again, placeholders)
+            } else {
+                Ok(None)
+            };
             match inner {
                 Ok(Some(nested)) => planned.nested = Some(nested),
                 Ok(None) => match self.cut_leaf(&leaf, content, placeholders, &mut hits) {
@@ -139,7 +168,10 @@ impl Redactor {
                 Err(e) => blocked = Some(e),
             }
             if leaf.kind == LeafKind::String && leaf.name == "text" && planned.nested.is_none() {
-                parts.push(Part { leaf: leaves.len(), content });
+                parts.push(Part {
+                    leaf: leaves.len(),
+                    content,
+                });
             }
             if !planned.cuts.is_empty() {
                 leaf.name.clone_into(&mut planned.name);
@@ -165,23 +197,50 @@ impl Redactor {
         again: &mut bool,
         placeholders: &mut Placeholders,
     ) -> Result<Option<Nested>, Blocked> {
-        let is_url = content.get(..5).is_some_and(|c| c.eq_ignore_ascii_case("data:"));
-        let spelt = if is_url { unescape(content) } else { Cow::Borrowed("") };
+        let is_url = content
+            .get(..5)
+            .is_some_and(|c| c.eq_ignore_ascii_case("data:"));
+        let spelt = if is_url {
+            unescape(content)
+        } else {
+            Cow::Borrowed("")
+        };
         if let Some((head, text)) = encoded_text(&spelt) {
             let cuts = self.cut_all(&text, &self.find(&text), placeholders)?;
             let head = spelt.get(..head).unwrap_or_default().to_owned();
             return Ok(Some(Nested::Encoded { head, text, cuts }));
         }
-        let Some(json) = nested(content, depth) else { return Ok(None) };
-        let Some((leaves, more)) = self.plan(&json, &|_, _| false, depth + 1, placeholders)? else { return Ok(None) };
+        let Some(json) = nested(content, depth) else {
+            return Ok(None);
+        };
+        let Some((leaves, more)) = self.plan(&json, &|_, _| false, depth + 1, placeholders)? else {
+            return Ok(None);
+        };
         *again |= more;
         Ok(Some(Nested::Json { json, leaves }))
     }
 
     /// What is taken out of a leaf, by places in its content as it is spelt.
-    fn cut_leaf(&self, leaf: &Leaf<'_>, content: &str, placeholders: &mut Placeholders, hits: &mut Vec<Hit>) -> Result<Vec<Cut>, Blocked> {
+    fn cut_leaf(
+        &self,
+        leaf: &Leaf<'_>,
+        content: &str,
+        placeholders: &mut Placeholders,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Vec<Cut>, Blocked> {
         let found = self.engine.find_leaf(leaf, content, &self.rules, hits);
-        found.iter().map(|f| self.cut_spelt(f, content, leaf.kind == LeafKind::Number, true, placeholders)).collect()
+        found
+            .iter()
+            .map(|f| {
+                self.cut_spelt(
+                    f,
+                    content,
+                    leaf.kind == LeafKind::Number,
+                    true,
+                    placeholders,
+                )
+            })
+            .collect()
     }
 
     fn cut_spelt(
@@ -205,13 +264,22 @@ impl Redactor {
 
     /// A value that is split over the texts of message parts is found where they meet, and each part of it is taken out. Whether there was
     /// one.
-    fn join_parts(&self, parts: &[Part<'_>], leaves: &mut [Planned], placeholders: &mut Placeholders) -> Result<bool, Blocked> {
+    fn join_parts(
+        &self,
+        parts: &[Part<'_>],
+        leaves: &mut [Planned],
+        placeholders: &mut Placeholders,
+    ) -> Result<bool, Blocked> {
         let texts: Vec<Cow<'_, str>> = parts.iter().map(|p| unescape(p.content)).collect();
         let mut is_any = false;
         for seam in 1..texts.len() {
             // The end of one part and as much of those that follow, each with where it begins in the joined text.
-            let Some(before) = texts.get(seam - 1) else { continue };
-            let from = (before.len().saturating_sub(REACH)..=before.len()).find(|i| before.is_char_boundary(*i)).unwrap_or(0);
+            let Some(before) = texts.get(seam - 1) else {
+                continue;
+            };
+            let from = (before.len().saturating_sub(REACH)..=before.len())
+                .find(|i| before.is_char_boundary(*i))
+                .unwrap_or(0);
             let mut joined = before.get(from..).unwrap_or_default().to_owned();
             let middle = joined.len();
             let mut pieces = vec![(seam - 1, from, 0)];
@@ -220,22 +288,46 @@ impl Redactor {
                     break;
                 }
                 pieces.push((number, 0, joined.len()));
-                let to = (0..=REACH.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+                let to = (0..=REACH.min(text.len()))
+                    .rev()
+                    .find(|i| text.is_char_boundary(*i))
+                    .unwrap_or(0);
                 joined.push_str(text.get(..to).unwrap_or_default());
                 if to < text.len() {
                     break;
                 }
             }
-            for finding in self.find(&joined).into_iter().filter(|f| f.start <= middle + GAP && f.end > middle) {
+            for finding in self
+                .find(&joined)
+                .into_iter()
+                .filter(|f| f.start <= middle + GAP && f.end > middle)
+            {
                 for (i, (number, offset, begins)) in pieces.iter().enumerate() {
                     let ends = pieces.get(i + 1).map_or(joined.len(), |next| next.2);
                     let (start, end) = (finding.start.max(*begins), finding.end.min(ends));
-                    let (Some(part), true) = (parts.get(*number), start < end) else { continue };
-                    let mut piece = [Finding { start: start - begins + offset, end: end - begins + offset, ..finding.clone() }];
+                    let (Some(part), true) = (parts.get(*number), start < end) else {
+                        continue;
+                    };
+                    let mut piece = [Finding {
+                        start: start - begins + offset,
+                        end: end - begins + offset,
+                        ..finding.clone()
+                    }];
                     place_in_escaped(&mut piece, part.content);
                     let [piece] = piece;
-                    let Some(leaf) = leaves.get_mut(part.leaf).filter(|l| !overlaps_any(&l.cuts, &piece)) else { continue };
-                    leaf.cuts.push(self.cut_spelt(&piece, part.content, false, true, placeholders)?);
+                    let Some(leaf) = leaves
+                        .get_mut(part.leaf)
+                        .filter(|l| !overlaps_any(&l.cuts, &piece))
+                    else {
+                        continue;
+                    };
+                    leaf.cuts.push(self.cut_spelt(
+                        &piece,
+                        part.content,
+                        false,
+                        true,
+                        placeholders,
+                    )?);
                     leaf.cuts.sort_by_key(|c| c.start);
                     is_any = true;
                 }
@@ -270,10 +362,14 @@ impl Redactor {
                 }
                 None => {}
             }
-            let Some(content) = json.get(leaf.range.clone()) else { continue };
+            let Some(content) = json.get(leaf.range.clone()) else {
+                continue;
+            };
             if leaf.kind == LeafKind::Number {
-                if let Some(finding) = placeholders.found(content).filter(|_| leaf.cuts.is_empty()) {
-                    leaf.cuts.push(self.cut(&finding, content, true, placeholders)?);
+                if let Some(finding) = placeholders.found(content).filter(|_| leaf.cuts.is_empty())
+                {
+                    leaf.cuts
+                        .push(self.cut(&finding, content, true, placeholders)?);
                 }
                 continue;
             }
@@ -283,7 +379,8 @@ impl Redactor {
             found.retain(|f| !overlaps_any(&leaf.cuts, f));
             is_new |= found.iter().any(|f| f.label.name() == TYPED);
             for finding in &found {
-                leaf.cuts.push(self.cut_spelt(finding, content, false, false, placeholders)?);
+                leaf.cuts
+                    .push(self.cut_spelt(finding, content, false, false, placeholders)?);
             }
             leaf.cuts.sort_by_key(|c| c.start);
         }
@@ -291,7 +388,12 @@ impl Redactor {
     }
 
     /// The document with what is left of its leaves.
-    fn write(&self, json: &str, leaves: &[Planned], placeholders: &mut Placeholders) -> Result<String, Blocked> {
+    fn write(
+        &self,
+        json: &str,
+        leaves: &[Planned],
+        placeholders: &mut Placeholders,
+    ) -> Result<String, Blocked> {
         let mut out = String::with_capacity(json.len());
         let mut hits = Vec::with_capacity(64);
         let mut done = 0;
@@ -303,14 +405,22 @@ impl Redactor {
                 continue;
             }
             let content = json.get(range.clone()).unwrap_or_default();
-            let is_dropped = leaf.cuts.iter().any(|c| c.drops && c.start == 0 && c.end == content.len());
+            let is_dropped = leaf
+                .cuts
+                .iter()
+                .any(|c| c.drops && c.start == 0 && c.end == content.len());
             if leaf.kind != LeafKind::Name && is_dropped {
                 let quote = usize::from(leaf.kind == LeafKind::String);
-                if let Some((_, length, before)) = name.filter(|(member, ..)| leaf.member == Some(*member)) {
+                if let Some((_, length, before)) =
+                    name.filter(|(member, ..)| leaf.member == Some(*member))
+                {
                     out.truncate(length);
                     done = before;
                 }
-                if let Some((from, to)) = leaf.member.map(|m| member_range(json, m, range.end + quote, done)) {
+                if let Some((from, to)) = leaf
+                    .member
+                    .map(|m| member_range(json, m, range.end + quote, done))
+                {
                     out.push_str(json.get(done..from).unwrap_or_default());
                     done = to;
                     continue;
@@ -320,12 +430,27 @@ impl Redactor {
                 name = Some((member, out.len(), done));
             }
             let text = match (&leaf.nested, leaf.kind) {
-                (Some(Nested::Json { json, leaves }), _) => escape(&self.write(json, leaves, placeholders)?).into_owned(),
-                (Some(Nested::Encoded { head, text, cuts }), _) => format!("{head}{}", encode(&self.take_out(text, cuts, placeholders)?)),
-                (None, LeafKind::Number) => leaf.cuts.first().map(|c| format!("\"{}\"", c.by)).unwrap_or_default(),
+                (Some(Nested::Json { json, leaves }), _) => {
+                    escape(&self.write(json, leaves, placeholders)?).into_owned()
+                }
+                (Some(Nested::Encoded { head, text, cuts }), _) => format!(
+                    "{head}{}",
+                    encode(&self.take_out(text, cuts, placeholders)?)
+                ),
+                (None, LeafKind::Number) => leaf
+                    .cuts
+                    .first()
+                    .map(|c| format!("\"{}\"", c.by))
+                    .unwrap_or_default(),
                 (None, _) => {
                     placeholders.note_places(&leaf.cuts, content, unescape);
-                    self.settle(leaf.kind, &leaf.name, splice(content, 0..content.len(), &leaf.cuts), placeholders, &mut hits)?
+                    self.settle(
+                        leaf.kind,
+                        &leaf.name,
+                        splice(content, 0..content.len(), &leaf.cuts),
+                        placeholders,
+                        &mut hits,
+                    )?
                 }
             };
             out.push_str(json.get(done..range.start).unwrap_or_default());
@@ -347,7 +472,13 @@ impl Redactor {
     ) -> Result<String, Blocked> {
         let mut left = content;
         for _ in 0..ROUNDS {
-            let leaf = Leaf { kind, range: 0..left.len(), name, path: &[], member: 0 };
+            let leaf = Leaf {
+                kind,
+                range: 0..left.len(),
+                name,
+                path: &[],
+                member: 0,
+            };
             let cuts = self.cut_leaf(&leaf, &left, placeholders, hits)?;
             if cuts.is_empty() {
                 break;
@@ -368,5 +499,9 @@ fn member_range(json: &str, start: usize, end: usize, done: usize) -> (usize, us
     }
     let rest = json.get(end..).unwrap_or_default();
     let spaces = rest.len() - rest.trim_start().len();
-    if rest.trim_start().starts_with(',') { (start, end + spaces + 1) } else { (start, end) }
+    if rest.trim_start().starts_with(',') {
+        (start, end + spaces + 1)
+    } else {
+        (start, end)
+    }
 }

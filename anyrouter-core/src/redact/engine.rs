@@ -55,8 +55,13 @@ impl Engine {
         ];
         let mut countries = std::collections::HashMap::default();
         let mut names = String::new();
-        for line in include_str!("../../redact/countries.tsv").lines().filter(|l| !l.starts_with('#')) {
-            let Some((code, list)) = line.split_once('\t') else { continue };
+        for line in include_str!("../../redact/countries.tsv")
+            .lines()
+            .filter(|l| !l.starts_with('#'))
+        {
+            let Some((code, list)) = line.split_once('\t') else {
+                continue;
+            };
             for name in list.split('|') {
                 countries.insert(name.to_lowercase().into(), code);
                 names.push_str(name);
@@ -65,7 +70,10 @@ impl Engine {
         }
         let ids = Ids::builtin();
         Self {
-            vocabulary: Vocabulary::new(&tables, &[(&names, Meaning::COUNTRY), (ids.names(), Meaning::ID_NAME)]),
+            vocabulary: Vocabulary::new(
+                &tables,
+                &[(&names, Meaning::COUNTRY), (ids.names(), Meaning::ID_NAME)],
+            ),
             prefixes: Prefixes::builtin(),
             ids,
             phones: Phones::builtin(),
@@ -106,9 +114,18 @@ impl Engine {
         let mut found = Vec::new();
         let captions = captions(json);
         let walked = walk(json, |leaf| {
-            let leaf = Leaf { name: captions.get(&leaf.range.start).map_or(leaf.name, String::as_str), ..leaf };
-            let Some(content) = json.get(leaf.range.clone()) else { return };
-            let inner = if leaf.kind == LeafKind::String && rules.find_path(leaf.path, content.len()).is_none() {
+            let leaf = Leaf {
+                name: captions
+                    .get(&leaf.range.start)
+                    .map_or(leaf.name, String::as_str),
+                ..leaf
+            };
+            let Some(content) = json.get(leaf.range.clone()) else {
+                return;
+            };
+            let inner = if leaf.kind == LeafKind::String
+                && rules.find_path(leaf.path, content.len()).is_none()
+            {
                 nested(content, depth)
             } else {
                 None
@@ -134,8 +151,18 @@ impl Engine {
     }
 
     /// What is in one leaf as text; offsets are bytes of its content as it is spelt.
-    pub(crate) fn find_leaf(&self, leaf: &Leaf<'_>, content: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Vec<Finding> {
-        let text = if leaf.kind == LeafKind::Number { Cow::Borrowed(content) } else { unescape(content) };
+    pub(crate) fn find_leaf(
+        &self,
+        leaf: &Leaf<'_>,
+        content: &str,
+        rules: &Rules,
+        hits: &mut Vec<Hit>,
+    ) -> Vec<Finding> {
+        let text = if leaf.kind == LeafKind::Number {
+            Cow::Borrowed(content)
+        } else {
+            unescape(content)
+        };
         let mut found = self.find_reading(leaf, &text, rules, hits);
         if matches!(text, Cow::Owned(_)) {
             place_in_escaped(&mut found, content);
@@ -144,7 +171,13 @@ impl Engine {
     }
 
     /// The same for a leaf as it reads.
-    fn find_reading(&self, leaf: &Leaf<'_>, content: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Vec<Finding> {
+    fn find_reading(
+        &self,
+        leaf: &Leaf<'_>,
+        content: &str,
+        rules: &Rules,
+        hits: &mut Vec<Hit>,
+    ) -> Vec<Finding> {
         if leaf.kind != LeafKind::Name
             && let Some(finding) = rules.find_path(leaf.path, content.len())
             && placeholder_spans(content, rules.labels()) != [(0, content.len())]
@@ -155,12 +188,21 @@ impl Engine {
             return Vec::new();
         }
         // Short numbers tell nothing but what their name says.
-        let is_card_code = || self.vocabulary.meaning_of(leaf.name).has(Meaning::CARD_CODE.and(Meaning::PASSWORD));
+        let is_card_code = || {
+            self.vocabulary
+                .meaning_of(leaf.name)
+                .has(Meaning::CARD_CODE.and(Meaning::PASSWORD))
+        };
         if leaf.kind == LeafKind::Number && content.len() < 5 && !is_card_code() {
             return Vec::new();
         }
         let is_text = TEXTS.contains(&leaf.name);
-        if leaf.kind == LeafKind::Name || leaf.name.is_empty() || leaf.name.len() > 64 || content.len() > 512 || is_text {
+        if leaf.kind == LeafKind::Name
+            || leaf.name.is_empty()
+            || leaf.name.len() > 64
+            || content.len() > 512
+            || is_text
+        {
             return self.find_with(content, rules, hits);
         }
         // The name is what stands before the value.
@@ -169,8 +211,13 @@ impl Engine {
         let text = format!("{name}: {content}");
         let mut found = self.find_with(&text, rules, hits);
         let digits = content.trim_start_matches('-').len();
-        let whole = content.trim_end_matches('0').trim_end_matches('.').len().max(1);
-        let is_number = |f: &Finding| f.start <= prefix + content.len() - digits && f.end >= prefix + whole;
+        let whole = content
+            .trim_end_matches('0')
+            .trim_end_matches('.')
+            .len()
+            .max(1);
+        let is_number =
+            |f: &Finding| f.start <= prefix + content.len() - digits && f.end >= prefix + whole;
         found.retain(|f| f.start >= prefix && (leaf.kind == LeafKind::String || is_number(f)));
         for finding in &mut found {
             finding.start -= prefix;
@@ -181,13 +228,27 @@ impl Engine {
         }
         let name = leaf.name;
         let is_whole = |f: &Finding| f.start == 0 && f.end == content.len();
-        let is_in_address = || leaf.path.iter().any(|s| matches!(s, Step::Member(m) if m.to_ascii_lowercase().contains("address")));
+        let is_in_address = || {
+            leaf.path
+                .iter()
+                .any(|s| matches!(s, Step::Member(m) if m.to_ascii_lowercase().contains("address")))
+        };
         let is_street = leaf.kind == LeafKind::String
             && STREETS.iter().any(|s| name.eq_ignore_ascii_case(s))
             && (!name.starts_with("line") || is_in_address())
             && placeholder_spans(content, rules.labels()).is_empty();
-        if is_street && !found.iter().any(is_whole) && (5..=120).contains(&content.len()) && has_number_and_word(content) {
-            return vec![Finding::new(0, content.len(), Kind::Address, "street_member", 80)];
+        if is_street
+            && !found.iter().any(is_whole)
+            && (5..=120).contains(&content.len())
+            && has_number_and_word(content)
+        {
+            return vec![Finding::new(
+                0,
+                content.len(),
+                Kind::Address,
+                "street_member",
+                80,
+            )];
         }
         if leaf.kind == LeafKind::String
             && !found.iter().any(is_whole)
@@ -199,9 +260,18 @@ impl Engine {
     }
 
     /// The whole content of a member that is called a password or a secret: where a text would end it, a string does not.
-    fn find_secret_member(&self, name: &str, content: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Option<Finding> {
+    fn find_secret_member(
+        &self,
+        name: &str,
+        content: &str,
+        rules: &Rules,
+        hits: &mut Vec<Hit>,
+    ) -> Option<Finding> {
         scan::scan(name, &self.vocabulary, &self.prefixes, hits);
-        if !hits.iter().any(|h| h.meaning().has(Meaning::PASSWORD.and(Meaning::SECRET))) {
+        if !hits
+            .iter()
+            .any(|h| h.meaning().has(Meaning::PASSWORD.and(Meaning::SECRET)))
+        {
             return None;
         }
         // Each escape and quote as signs that end nothing.
@@ -209,7 +279,11 @@ impl Engine {
         let mut chars = content.chars();
         while let Some(c) = chars.next() {
             match c {
-                '\\' => plain.push_str(if chars.next().is_some_and(|c| c.len_utf8() == 1) { "~~" } else { return None }),
+                '\\' => plain.push_str(if chars.next().is_some_and(|c| c.len_utf8() == 1) {
+                    "~~"
+                } else {
+                    return None;
+                }),
                 '"' | '%' | '&' | '=' => plain.push('~'),
                 c => plain.push(c),
             }
@@ -217,10 +291,16 @@ impl Engine {
         let text = format!("{name}: \"{plain}\"");
         let start = name.len() + 3;
         let whole = |f: &Finding| {
-            f.start == start && f.end == start + content.len() && matches!(f.label, Label::Known(Kind::Password | Kind::Secret))
+            f.start == start
+                && f.end == start + content.len()
+                && matches!(f.label, Label::Known(Kind::Password | Kind::Secret))
         };
         let found = self.find_with(&text, rules, hits).into_iter().find(whole)?;
-        Some(Finding { start: 0, end: content.len(), ..found })
+        Some(Finding {
+            start: 0,
+            end: content.len(),
+            ..found
+        })
     }
 
     /// What is in text, and in the documents that are part of it.
@@ -228,7 +308,11 @@ impl Engine {
         let mut found = self.find_in_text(text, rules, hits);
         let before = found.len();
         self.find_in_documents(text, rules, &mut found);
-        if found.len() == before { found } else { resolve(found, rules) }
+        if found.len() == before {
+            found
+        } else {
+            resolve(found, rules)
+        }
     }
 
     /// What is in JSON that is part of a text, as its leaves say.
@@ -240,12 +324,23 @@ impl Engine {
         while let Some(next) = memchr::memchr2(b'{', b'[', bytes.get(at..).unwrap_or_default()) {
             at += next;
             // What begins a document and not a block of code.
-            let begins = bytes.get(at + 1..).unwrap_or_default().iter().find(|b| !b.is_ascii_whitespace());
-            let rest = text.get(at..).filter(|_| matches!(begins, Some(b'"' | b'{' | b'[')));
+            let begins = bytes
+                .get(at + 1..)
+                .unwrap_or_default()
+                .iter()
+                .find(|b| !b.is_ascii_whitespace());
+            let rest = text
+                .get(at..)
+                .filter(|_| matches!(begins, Some(b'"' | b'{' | b'[')));
             match rest.map_or(Err(0), first_document) {
                 Ok(length) => {
-                    let inside = self.find_nested(text.get(at..at + length).unwrap_or_default(), rules, 0);
-                    found.extend(inside.into_iter().map(|f| Finding { start: f.start + at, end: f.end + at, ..f }));
+                    let inside =
+                        self.find_nested(text.get(at..at + length).unwrap_or_default(), rules, 0);
+                    found.extend(inside.into_iter().map(|f| Finding {
+                        start: f.start + at,
+                        end: f.end + at,
+                        ..f
+                    }));
                     at += length;
                 }
                 Err(read) if read < left => {
@@ -278,7 +373,11 @@ impl Engine {
             }
             // What reads otherwise in the view may be a placeholder in the source: `%ADDRESS_…`.
             let spans = placeholder_spans(text, rules.labels());
-            found.retain(|f| !spans.iter().any(|(start, end)| f.start < *end && *start < f.end));
+            found.retain(|f| {
+                !spans
+                    .iter()
+                    .any(|(start, end)| f.start < *end && *start < f.end)
+            });
         }
         found
     }
@@ -289,22 +388,40 @@ impl Engine {
     fn find_names_alone(text: &str, found: &mut Vec<Finding>) {
         let is_sure = |f: &Finding| f.confidence >= if f.rule == "introduced" { 78 } else { 60 };
         let is_person = |f: &&Finding| f.label == Kind::Person.into() && is_sure(f);
-        let mut parts: Vec<&str> = found.iter().filter(is_person).filter_map(|f| text.get(f.start..f.end)).flat_map(name_parts).collect();
+        let mut parts: Vec<&str> = found
+            .iter()
+            .filter(is_person)
+            .filter_map(|f| text.get(f.start..f.end))
+            .flat_map(name_parts)
+            .collect();
         parts.sort_unstable();
         parts.dedup();
         parts.truncate(NAMES);
-        let Ok(search) = AhoCorasick::new(&parts) else { return };
+        let Ok(search) = AhoCorasick::new(&parts) else {
+            return;
+        };
         let mut alone = Vec::new();
         for hit in search.find_iter(text) {
-            let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '@' | '/' | '.' | '-'));
+            let joins = |c: Option<char>| {
+                c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '@' | '/' | '.' | '-'))
+            };
             let before = text.get(..hit.start()).and_then(|t| t.chars().next_back());
             let after = text.get(hit.end()..).and_then(|t| t.chars().next());
-            let ends = after != Some('.') || text.get(hit.end() + 1..).is_none_or(|t| !t.starts_with(char::is_alphanumeric));
+            let ends = after != Some('.')
+                || text
+                    .get(hit.end() + 1..)
+                    .is_none_or(|t| !t.starts_with(char::is_alphanumeric));
             // They are in order, and do not overlap.
             let next = found.get(found.partition_point(|f| f.end <= hit.start()));
             let is_free = next.is_none_or(|f| f.start >= hit.end());
             if is_free && !joins(before) && !joins(after.filter(|c| *c != '.')) && ends {
-                alone.push(Finding::new(hit.start(), hit.end(), Kind::Person, "name_alone", 60));
+                alone.push(Finding::new(
+                    hit.start(),
+                    hit.end(),
+                    Kind::Person,
+                    "name_alone",
+                    60,
+                ));
             }
         }
         found.append(&mut alone);
@@ -324,18 +441,25 @@ impl Engine {
             hits.iter().any(|h| h.meaning() != Meaning::default())
         };
         table::cells(text, means, |name, cell| {
-            let Some(content) = text.get(cell.clone()).filter(|_| table::is_short(&cell)) else { return };
+            let Some(content) = text.get(cell.clone()).filter(|_| table::is_short(&cell)) else {
+                return;
+            };
             named.clear();
             named.extend([name, ": ", content]);
             scan::scan(&named, &self.vocabulary, &self.prefixes, &mut hits);
             let mut inside = Vec::new();
             Scene::new(self, &named, &hits, &[], &mut inside).detect();
             let before = name.len() + 2;
-            found.extend(inside.into_iter().filter(|f| f.start >= before).map(|f| Finding {
-                start: cell.start + f.start - before,
-                end: cell.start + f.end - before,
-                ..f
-            }));
+            found.extend(
+                inside
+                    .into_iter()
+                    .filter(|f| f.start >= before)
+                    .map(|f| Finding {
+                        start: cell.start + f.start - before,
+                        end: cell.start + f.end - before,
+                        ..f
+                    }),
+            );
         });
     }
 }
@@ -352,11 +476,25 @@ const NAMES: usize = 1000;
 /// The parts of a full name that tell who is meant where they stand alone: words of four letters and more with a capital.
 pub(crate) fn name_parts(name: &str) -> impl Iterator<Item = &str> {
     let is_full = name.trim().contains([' ', ',']);
-    let words = name.split([' ', ',', '\n']).filter(|w| w.chars().count() >= 4 && w.starts_with(char::is_uppercase));
-    let is_name =
-        |w: &&str| w.chars().all(|c| c.is_alphabetic() || matches!(c, '-' | '\'' | '’')) && w.chars().skip(1).any(char::is_lowercase);
-    let is_a_word = |w: &&str| is_word(w) || Engine::builtin().vocabulary.meaning_of(w).has(Meaning::MONTH.and(Meaning::STOP));
-    words.filter(move |_| is_full).filter(is_name).filter(move |w| !is_a_word(w))
+    let words = name
+        .split([' ', ',', '\n'])
+        .filter(|w| w.chars().count() >= 4 && w.starts_with(char::is_uppercase));
+    let is_name = |w: &&str| {
+        w.chars()
+            .all(|c| c.is_alphabetic() || matches!(c, '-' | '\'' | '’'))
+            && w.chars().skip(1).any(char::is_lowercase)
+    };
+    let is_a_word = |w: &&str| {
+        is_word(w)
+            || Engine::builtin()
+                .vocabulary
+                .meaning_of(w)
+                .has(Meaning::MONTH.and(Meaning::STOP))
+    };
+    words
+        .filter(move |_| is_full)
+        .filter(is_name)
+        .filter(move |w| !is_a_word(w))
 }
 
 /// What members of well-known documents are called elsewhere: vCard (RFC 6350) and jCard, FHIR, SCIM (RFC 7643).
@@ -376,7 +514,17 @@ const CALLED: [(&str, &str); 12] = [
 ];
 
 /// Members that hold text of any kind: their names say nothing of it.
-const TEXTS: [&str; 9] = ["content", "text", "input", "output", "prompt", "instructions", "arguments", "message", "body"];
+const TEXTS: [&str; 9] = [
+    "content",
+    "text",
+    "input",
+    "output",
+    "prompt",
+    "instructions",
+    "arguments",
+    "message",
+    "body",
+];
 
 /// Members that hold a street and its number.
 #[rustfmt::skip]
@@ -386,27 +534,37 @@ const STREETS: [&str; 21] = [
 ];
 
 fn has_number_and_word(text: &str) -> bool {
-    let mut words = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
-    text.bytes().any(|b| b.is_ascii_digit()) && words.any(|w| w.chars().count() > 2 && w.chars().all(char::is_alphabetic))
+    let mut words = text
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|w| !w.is_empty());
+    text.bytes().any(|b| b.is_ascii_digit())
+        && words.any(|w| w.chars().count() > 2 && w.chars().all(char::is_alphabetic))
 }
 
 fn called(name: &str) -> &str {
-    CALLED.iter().find(|(member, _)| name.eq_ignore_ascii_case(member)).map_or(name, |(_, called)| called)
+    CALLED
+        .iter()
+        .find(|(member, _)| name.eq_ignore_ascii_case(member))
+        .map_or(name, |(_, called)| called)
 }
 
 /// Whether a string is a picture, a sound or other base64 that is not read.
 fn is_opaque(content: &str) -> bool {
     let bytes = content.as_bytes();
     if bytes.starts_with(b"data:") {
-        return data_url(bytes)
-            .is_some_and(|(start, is_text)| !is_text && start + base64_length(bytes.get(start..).unwrap_or_default()) == bytes.len());
+        return data_url(bytes).is_some_and(|(start, is_text)| {
+            !is_text && start + base64_length(bytes.get(start..).unwrap_or_default()) == bytes.len()
+        });
     }
     bytes.len() > 16 * 1024 && is_base64(bytes)
 }
 
 /// Base64 by itself (RFC 4648, 4): the standard alphabet, whole groups of four, and no run of digits that could be a number.
 fn is_base64(bytes: &[u8]) -> bool {
-    let body = bytes.strip_suffix(b"==").or(bytes.strip_suffix(b"=")).unwrap_or(bytes);
+    let body = bytes
+        .strip_suffix(b"==")
+        .or(bytes.strip_suffix(b"="))
+        .unwrap_or(bytes);
     let mut digits = 0;
     bytes.len().is_multiple_of(4)
         && body.iter().all(|b| {
@@ -418,12 +576,20 @@ fn is_base64(bytes: &[u8]) -> bool {
 /// What a redactor wrote is never found again, nor anything together with it. `spans` are its placeholders, in order.
 fn is_beside_placeholders(text: &str, finding: &mut Finding, spans: &[(usize, usize)]) -> bool {
     let first = spans.partition_point(|(_, end)| *end <= finding.start);
-    for (from, to) in spans.get(first..).unwrap_or_default().iter().take_while(|(start, _)| *start < finding.end) {
+    for (from, to) in spans
+        .get(first..)
+        .unwrap_or_default()
+        .iter()
+        .take_while(|(start, _)| *start < finding.end)
+    {
         // What reads like one may stand right before an address.
         if finding.label == Kind::Email.into() && *from <= finding.start && *to < finding.end {
             let rest = text.get(*to..finding.end).unwrap_or_default();
             finding.start = to + rest.len() - rest.trim_start_matches(['-', '_', '.', '+']).len();
-            if text.get(finding.start..finding.end).is_some_and(|t| t.starts_with('@')) {
+            if text
+                .get(finding.start..finding.end)
+                .is_some_and(|t| t.starts_with('@'))
+            {
                 return false;
             }
         } else {
@@ -436,11 +602,15 @@ fn is_beside_placeholders(text: &str, finding: &mut Finding, spans: &[(usize, us
 /// Moves findings in a string to where they are in its content, which spells it with escapes.
 pub(crate) fn place_in_escaped(found: &mut [Finding], content: &str) {
     let bytes = content.as_bytes();
-    let mut ends = found.iter_mut().flat_map(|f| [&mut f.start, &mut f.end]).peekable();
+    let mut ends = found
+        .iter_mut()
+        .flat_map(|f| [&mut f.start, &mut f.end])
+        .peekable();
     let (mut at, mut reads) = (0, 0);
     loop {
         // Up to the next escape the string reads as it is spelt.
-        let plain = memchr::memchr(b'\\', bytes.get(at..).unwrap_or_default()).unwrap_or(bytes.len() - at);
+        let plain =
+            memchr::memchr(b'\\', bytes.get(at..).unwrap_or_default()).unwrap_or(bytes.len() - at);
         while let Some(end) = ends.next_if(|e| **e <= reads + plain) {
             *end = at + end.saturating_sub(reads);
         }

@@ -46,16 +46,30 @@ const DEPTH: usize = 128;
 
 /// Gives each leaf of `text` to `each`.
 pub(crate) fn walk(text: &str, mut each: impl FnMut(Leaf<'_>)) -> Result<(), NotJson> {
-    let mut walker = Walker { text, bytes: text.as_bytes(), at: 0, path: Vec::new() };
+    let mut walker = Walker {
+        text,
+        bytes: text.as_bytes(),
+        at: 0,
+        path: Vec::new(),
+    };
     walker.space();
     walker.value(&mut each, 0)?;
     walker.space();
-    if walker.at == text.len() { Ok(()) } else { Err(NotJson) }
+    if walker.at == text.len() {
+        Ok(())
+    } else {
+        Err(NotJson)
+    }
 }
 
 /// How far the document goes that `text` begins with; where it is none, how far it was read.
 pub(crate) fn first_document(text: &str) -> Result<usize, usize> {
-    let mut walker = Walker { text, bytes: text.as_bytes(), at: 0, path: Vec::new() };
+    let mut walker = Walker {
+        text,
+        bytes: text.as_bytes(),
+        at: 0,
+        path: Vec::new(),
+    };
     let walked = walker.value(&mut |_| {}, 0);
     walked.map(|()| walker.at).map_err(|NotJson| walker.at)
 }
@@ -63,7 +77,10 @@ pub(crate) fn first_document(text: &str) -> Result<usize, usize> {
 /// Whether text may be JSON of its own, by how it begins and ends.
 pub(crate) fn looks_like_json(text: &str) -> bool {
     let text = text.trim_ascii();
-    matches!((text.as_bytes().first(), text.as_bytes().last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')))
+    matches!(
+        (text.as_bytes().first(), text.as_bytes().last()),
+        (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']'))
+    )
 }
 
 /// How many documents may be within one another, each in a string of the other. What is deeper is read as text.
@@ -74,9 +91,13 @@ const SPELT_ANYHOW: usize = 4;
 
 /// The document that a JSON string holds, where it is one. `depth` others are around it.
 pub(crate) fn nested(content: &str, depth: usize) -> Option<String> {
-    let may = content.starts_with(['{', '[', ' ', '\\']) && content.ends_with(['}', ']', ' ', 'n', 'd', 'D']);
-    let is_short =
-        || ["\\u005c", "\\u005C", "\\u0022"].iter().any(|spelt| memchr::memmem::find(content.as_bytes(), spelt.as_bytes()).is_some());
+    let may = content.starts_with(['{', '[', ' ', '\\'])
+        && content.ends_with(['}', ']', ' ', 'n', 'd', 'D']);
+    let is_short = || {
+        ["\\u005c", "\\u005C", "\\u0022"]
+            .iter()
+            .any(|spelt| memchr::memmem::find(content.as_bytes(), spelt.as_bytes()).is_some())
+    };
     if !may || depth >= NESTED || depth >= SPELT_ANYHOW && is_short() {
         return None;
     }
@@ -86,7 +107,9 @@ pub(crate) fn nested(content: &str, depth: usize) -> Option<String> {
 
 /// The string that a JSON string's content spells.
 pub(crate) fn unescape(content: &str) -> Cow<'_, str> {
-    let Some(first) = memchr::memchr(b'\\', content.as_bytes()) else { return Cow::Borrowed(content) };
+    let Some(first) = memchr::memchr(b'\\', content.as_bytes()) else {
+        return Cow::Borrowed(content);
+    };
     let mut out = String::with_capacity(content.len());
     let (mut done, mut next) = (0, Some(first));
     while let Some(at) = next {
@@ -94,7 +117,11 @@ pub(crate) fn unescape(content: &str) -> Cow<'_, str> {
         let (length, character) = escape_at(content.as_bytes(), at);
         out.push(character);
         done = at + length;
-        next = content.as_bytes().get(done..).and_then(|rest| memchr::memchr(b'\\', rest)).map(|gap| done + gap);
+        next = content
+            .as_bytes()
+            .get(done..)
+            .and_then(|rest| memchr::memchr(b'\\', rest))
+            .map(|gap| done + gap);
     }
     out.push_str(content.get(done..).unwrap_or_default());
     Cow::Owned(out)
@@ -105,7 +132,9 @@ pub(crate) fn unescape(content: &str) -> Cow<'_, str> {
 pub(crate) fn escape_at(content: &[u8], at: usize) -> (usize, char) {
     let unit = |at: usize| {
         let digits = content.get(at..at + 6)?.strip_prefix(b"\\u")?;
-        digits.iter().try_fold(0, |n, d| Some(n << 4 | char::from(*d).to_digit(16)?))
+        digits
+            .iter()
+            .try_fold(0, |n, d| Some(n << 4 | char::from(*d).to_digit(16)?))
     };
     match content.get(at + 1) {
         Some(c @ (b'"' | b'\\' | b'/')) => (2, char::from(*c)),
@@ -115,9 +144,11 @@ pub(crate) fn escape_at(content: &[u8], at: usize) -> (usize, char) {
         Some(b'r') => (2, '\r'),
         Some(b't') => (2, '\t'),
         _ => match (unit(at), unit(at + 6)) {
-            (Some(high @ 0xd800..0xdc00), Some(low @ 0xdc00..0xe000)) => {
-                (12, char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)).unwrap_or('\u{fffd}'))
-            }
+            (Some(high @ 0xd800..0xdc00), Some(low @ 0xdc00..0xe000)) => (
+                12,
+                char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00))
+                    .unwrap_or('\u{fffd}'),
+            ),
             (Some(code), _) => (6, char::from_u32(code).unwrap_or('\u{fffd}')),
             (None, _) => (1, '\u{fffd}'),
         },
@@ -130,7 +161,12 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let quoted = serde_json::Value::from(text).to_string();
-    Cow::Owned(quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned())
+    Cow::Owned(
+        quoted
+            .get(1..quoted.len().saturating_sub(1))
+            .unwrap_or_default()
+            .to_owned(),
+    )
 }
 
 struct Walker<'a> {
@@ -160,11 +196,33 @@ impl<'a> Walker<'a> {
     }
 
     fn name(&self) -> &'a str {
-        self.path.iter().rev().find_map(|s| if let Step::Member(name) = s { Some(*name) } else { None }).unwrap_or("")
+        self.path
+            .iter()
+            .rev()
+            .find_map(|s| {
+                if let Step::Member(name) = s {
+                    Some(*name)
+                } else {
+                    None
+                }
+            })
+            .unwrap_or("")
     }
 
-    fn leaf(&self, kind: LeafKind, range: Range<usize>, member: usize, each: &mut impl FnMut(Leaf<'_>)) {
-        each(Leaf { kind, range, name: self.name(), path: &self.path, member });
+    fn leaf(
+        &self,
+        kind: LeafKind,
+        range: Range<usize>,
+        member: usize,
+        each: &mut impl FnMut(Leaf<'_>),
+    ) {
+        each(Leaf {
+            kind,
+            range,
+            name: self.name(),
+            path: &self.path,
+            member,
+        });
     }
 
     fn value(&mut self, each: &mut impl FnMut(Leaf<'_>), member: usize) -> Result<(), NotJson> {
@@ -185,8 +243,11 @@ impl<'a> Walker<'a> {
                 Ok(())
             }
             _ => {
-                let word =
-                    ["true", "false", "null"].into_iter().find(|w| self.bytes.get(self.at..).is_some_and(|b| b.starts_with(w.as_bytes())));
+                let word = ["true", "false", "null"].into_iter().find(|w| {
+                    self.bytes
+                        .get(self.at..)
+                        .is_some_and(|b| b.starts_with(w.as_bytes()))
+                });
                 self.at += word.ok_or(NotJson)?.len();
                 Ok(())
             }
@@ -269,21 +330,54 @@ mod tests {
     fn every_leaf_is_given_with_its_name_and_its_way() {
         let text = r#"{"a":"x","b":[1,{"c\n":"y \" z"}],"d":null}"#;
         let mut seen = Vec::new();
-        walk(text, |l| seen.push((text[l.range.clone()].to_owned(), l.name.to_owned(), l.path.len()))).unwrap();
-        let expected = [("a", "", 0), ("x", "a", 1), ("b", "", 0), ("1", "b", 2), (r"c\n", "b", 2), (r#"y \" z"#, r"c\n", 3), ("d", "", 0)];
-        assert_eq!(seen, expected.map(|(t, n, p)| (t.to_owned(), n.to_owned(), p)));
+        walk(text, |l| {
+            seen.push((
+                text[l.range.clone()].to_owned(),
+                l.name.to_owned(),
+                l.path.len(),
+            ))
+        })
+        .unwrap();
+        let expected = [
+            ("a", "", 0),
+            ("x", "a", 1),
+            ("b", "", 0),
+            ("1", "b", 2),
+            (r"c\n", "b", 2),
+            (r#"y \" z"#, r"c\n", 3),
+            ("d", "", 0),
+        ];
+        assert_eq!(
+            seen,
+            expected.map(|(t, n, p)| (t.to_owned(), n.to_owned(), p))
+        );
     }
 
     #[test]
     fn what_spells_no_character_reads_as_one_that_is_unknown() {
-        assert_eq!(unescape(r"a\ud800b \ud83d\ude00 \n\u00e9"), "a\u{fffd}b 😀 \né");
+        assert_eq!(
+            unescape(r"a\ud800b \ud83d\ude00 \n\u00e9"),
+            "a\u{fffd}b 😀 \né"
+        );
         assert_eq!(unescape("plain"), "plain");
-        assert_eq!(unescape(r"\é \u00g \uD83D\u00"), "\u{fffd}é \u{fffd}u00g \u{fffd}\u{fffd}u00");
+        assert_eq!(
+            unescape(r"\é \u00g \uD83D\u00"),
+            "\u{fffd}é \u{fffd}u00g \u{fffd}\u{fffd}u00"
+        );
     }
 
     #[test]
     fn what_is_not_json_is_said_to_be_none() {
-        for text in ["", "{", "{\"a\":}", "[1,]", "\"open", "{} x", "nul", &"[".repeat(200)] {
+        for text in [
+            "",
+            "{",
+            "{\"a\":}",
+            "[1,]",
+            "\"open",
+            "{} x",
+            "nul",
+            &"[".repeat(200),
+        ] {
             assert_eq!(walk(text, |_| {}), Err(NotJson), "{text}");
         }
     }

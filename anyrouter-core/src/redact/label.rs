@@ -119,8 +119,21 @@ fn as_share<S: serde::Serializer>(percent: &u8, serializer: S) -> Result<S::Ok, 
 
 impl Finding {
     /// A finding by a built-in detector.
-    pub(crate) fn new(start: usize, end: usize, kind: Kind, rule: impl Into<Cow<'static, str>>, confidence: u8) -> Self {
-        Self { start, end, label: kind.into(), rule: rule.into(), confidence, country: None }
+    pub(crate) fn new(
+        start: usize,
+        end: usize,
+        kind: Kind,
+        rule: impl Into<Cow<'static, str>>,
+        confidence: u8,
+    ) -> Self {
+        Self {
+            start,
+            end,
+            label: kind.into(),
+            rule: rule.into(),
+            confidence,
+            country: None,
+        }
     }
 
     /// Whether a rule of one's own found it.

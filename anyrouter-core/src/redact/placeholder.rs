@@ -60,7 +60,9 @@ impl PlaceholderKey {
 
     /// The key below this one for an account, and for a session of it where there is one.
     pub fn derive(&self, account: &str, session: Option<&str>) -> Self {
-        let below = |key: &Self, kind: &str, name: &str| Self(Zeroizing::new(key.mac(&[kind.as_bytes(), name.as_bytes()])));
+        let below = |key: &Self, kind: &str, name: &str| {
+            Self(Zeroizing::new(key.mac(&[kind.as_bytes(), name.as_bytes()])))
+        };
         let account = below(self, "account", account);
         match session {
             Some(session) => below(&account, "session", session),
@@ -88,7 +90,9 @@ impl PlaceholderKey {
 
     /// A keyed hash that takes a value's place for good: stable under this key, and restored by nobody.
     pub(crate) fn hash(&self, label: &str, value: &str) -> String {
-        self.keyed().map(|keyed| placeholder(keyed, "hash", label, value)).unwrap_or_default()
+        self.keyed()
+            .map(|keyed| placeholder(keyed, "hash", label, value))
+            .unwrap_or_default()
     }
 }
 
@@ -106,17 +110,29 @@ impl SealedText {
 
     /// The seal of the text with its proof: 128 bits in hexadecimal; empty without a key.
     pub(crate) fn finish(self, proof: &str) -> String {
-        let Some(mut keyed) = self.0 else { return String::new() };
+        let Some(mut keyed) = self.0 else {
+            return String::new();
+        };
         // No text has this byte.
         keyed.update(&[0xff]);
         keyed.update(proof.as_bytes());
-        keyed.finalize().into_bytes().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        keyed
+            .finalize()
+            .into_bytes()
+            .iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// Whether this is the seal; compared in constant time.
     pub(crate) fn is(self, proof: &str, seal: &str) -> bool {
         let expected = self.finish(proof);
-        !expected.is_empty() && bool::from(subtle::ConstantTimeEq::ct_eq(expected.as_bytes(), seal.as_bytes()))
+        !expected.is_empty()
+            && bool::from(subtle::ConstantTimeEq::ct_eq(
+                expected.as_bytes(),
+                seal.as_bytes(),
+            ))
     }
 }
 
@@ -130,12 +146,22 @@ fn mac(mut keyed: Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 32] {
 
 /// A label and an identifier.
 fn placeholder(keyed: Hmac<Sha256>, kind: &str, label: &str, value: &str) -> String {
-    let mac = mac(keyed, &[kind.as_bytes(), label.as_bytes(), value.as_bytes()]);
-    let bits = mac.iter().take(8).fold(0_u64, |n, b| n << 8 | u64::from(*b));
+    let mac = mac(
+        keyed,
+        &[kind.as_bytes(), label.as_bytes(), value.as_bytes()],
+    );
+    let bits = mac
+        .iter()
+        .take(8)
+        .fold(0_u64, |n, b| n << 8 | u64::from(*b));
     let mut text = String::with_capacity(label.len() + 1 + ID);
     text.push_str(label);
     text.push('_');
-    text.extend((0..ID).filter_map(|i| ALPHABET.get((bits >> (5 * i)) as usize & 31)).map(|b| char::from(*b)));
+    text.extend(
+        (0..ID)
+            .filter_map(|i| ALPHABET.get((bits >> (5 * i)) as usize & 31))
+            .map(|b| char::from(*b)),
+    );
     text
 }
 
@@ -154,17 +180,29 @@ pub(crate) struct Value {
 impl Value {
     /// What it reads as.
     pub(crate) fn reading(&self) -> &str {
-        if let Stood::Escaped(reading) = &self.stood { reading } else { &self.text }
+        if let Stood::Escaped(reading) = &self.stood {
+            reading
+        } else {
+            &self.text
+        }
     }
 
     /// As it is spelt in a URL's query.
     pub(crate) fn in_query(&self) -> Cow<'_, str> {
-        if self.is_in_query { Cow::Borrowed(&self.text) } else { urls::encode(self.reading()) }
+        if self.is_in_query {
+            Cow::Borrowed(&self.text)
+        } else {
+            urls::encode(self.reading())
+        }
     }
 
     /// As it is spelt in a string of JSON that is part of a text: as it stood there, if it did.
     pub(crate) fn in_string(&self) -> Cow<'_, str> {
-        if self.stood == Stood::Elsewhere { escape(&self.text) } else { Cow::Borrowed(&self.text) }
+        if self.stood == Stood::Elsewhere {
+            escape(&self.text)
+        } else {
+            Cow::Borrowed(&self.text)
+        }
     }
 }
 
@@ -261,14 +299,23 @@ struct Found {
 
 impl std::fmt::Debug for Placeholders {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Placeholders").field("counts", &self.counts).finish_non_exhaustive()
+        f.debug_struct("Placeholders")
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
     }
 }
 
 impl Placeholders {
     /// None yet, under this key.
     pub fn new(key: PlaceholderKey) -> Self {
-        Self { keyed: key.keyed(), key, values: HashMap::new(), labels: Vec::new(), counts: BTreeMap::new(), found: BTreeMap::new() }
+        Self {
+            keyed: key.keyed(),
+            key,
+            values: HashMap::new(),
+            labels: Vec::new(),
+            counts: BTreeMap::new(),
+            found: BTreeMap::new(),
+        }
     }
 
     /// Whether there is nothing to restore.
@@ -295,26 +342,56 @@ impl Placeholders {
     pub fn reveal(&self) -> BTreeMap<String, Revealed> {
         let revealed = |value: &Value| Revealed {
             value: value.text.to_string(),
-            reading: if let Stood::Escaped(reading) = &value.stood { Some(reading.to_string()) } else { None },
+            reading: if let Stood::Escaped(reading) = &value.stood {
+                Some(reading.to_string())
+            } else {
+                None
+            },
             is_bare: value.stood == Stood::Bare,
             is_in_query: value.is_in_query,
             is_number: value.is_number,
         };
-        self.values.iter().map(|(placeholder, value)| (placeholder.clone(), revealed(value))).collect()
+        self.values
+            .iter()
+            .map(|(placeholder, value)| (placeholder.clone(), revealed(value)))
+            .collect()
     }
 
     /// What was revealed, to be restored elsewhere. Names that are no placeholders are passed over.
     pub fn from_revealed(revealed: BTreeMap<String, Revealed>) -> Self {
         let mut it = Self::new(PlaceholderKey::from_bytes([0; 32]));
-        for (placeholder, Revealed { value, reading, is_bare, is_in_query, is_number }) in revealed {
-            let Some((label, _)) = placeholder.rsplit_once('_').filter(|(_, id)| id.len() == ID && id.bytes().all(is_id)) else { continue };
+        for (
+            placeholder,
+            Revealed {
+                value,
+                reading,
+                is_bare,
+                is_in_query,
+                is_number,
+            },
+        ) in revealed
+        {
+            let Some((label, _)) = placeholder
+                .rsplit_once('_')
+                .filter(|(_, id)| id.len() == ID && id.bytes().all(is_id))
+            else {
+                continue;
+            };
             it.add_label(label);
             let stood = match reading {
                 Some(reading) => Stood::Escaped(reading.into()),
                 None if is_bare => Stood::Bare,
                 None => Stood::Elsewhere,
             };
-            it.values.insert(placeholder, Value { text: Zeroizing::new(value), stood, is_in_query, is_number });
+            it.values.insert(
+                placeholder,
+                Value {
+                    text: Zeroizing::new(value),
+                    stood,
+                    is_in_query,
+                    is_number,
+                },
+            );
         }
         it
     }
@@ -337,30 +414,55 @@ impl Placeholders {
             None => drop(self.counts.insert(finding.label.name().to_owned(), 1)),
         }
         if (SHORTEST..=LONGEST_KNOWN).contains(&value.len()) && !self.found.contains_key(value) {
-            let found = Found { label: finding.label.clone(), rule: finding.rule.clone(), placeholder: None };
+            let found = Found {
+                label: finding.label.clone(),
+                rule: finding.rule.clone(),
+                placeholder: None,
+            };
             self.found.insert(Wiped(value.to_owned()), found);
         }
         // A full name's parts stand alone elsewhere.
         let parts = (finding.label == Kind::Person.into()).then(|| name_parts(value));
         for part in parts.into_iter().flatten() {
-            let found = || Found { label: finding.label.clone(), rule: "name_alone".into(), placeholder: None };
-            self.found.entry(Wiped(part.to_owned())).or_insert_with(found);
+            let found = || Found {
+                label: finding.label.clone(),
+                rule: "name_alone".into(),
+                placeholder: None,
+            };
+            self.found
+                .entry(Wiped(part.to_owned()))
+                .or_insert_with(found);
         }
     }
 
     /// The placeholder of a value.
     pub(crate) fn of(&mut self, label: &str, value: &str, is_number: bool) -> String {
-        let known = self.found.get_mut(value).filter(|f| !is_number && f.label.name() == label);
+        let known = self
+            .found
+            .get_mut(value)
+            .filter(|f| !is_number && f.label.name() == label);
         if let Some(placeholder) = known.as_ref().and_then(|f| f.placeholder.as_ref()) {
             return placeholder.clone();
         }
-        let Some(keyed) = self.keyed.clone() else { return String::new() };
-        let placeholder = placeholder(keyed, if is_number { "number" } else { "text" }, label, value);
+        let Some(keyed) = self.keyed.clone() else {
+            return String::new();
+        };
+        let placeholder = placeholder(
+            keyed,
+            if is_number { "number" } else { "text" },
+            label,
+            value,
+        );
         if let Some(known) = known {
             known.placeholder = Some(placeholder.clone());
         }
         if !self.values.contains_key(&placeholder) {
-            let value = Value { text: Zeroizing::new(value.to_owned()), stood: Stood::Elsewhere, is_in_query: false, is_number };
+            let value = Value {
+                text: Zeroizing::new(value.to_owned()),
+                stood: Stood::Elsewhere,
+                is_in_query: false,
+                is_number,
+            };
             self.values.insert(placeholder.clone(), value);
             self.add_label(label);
         }
@@ -369,7 +471,12 @@ impl Placeholders {
 
     /// Notes how the values of these cuts, which are in order, stand in JSON that is part of a text. `spelt` is the text as it is spelt, of
     /// which `reading` tells how a part reads.
-    pub(super) fn note_places<'t>(&mut self, cuts: &[Cut], spelt: &'t str, reading: impl Fn(&'t str) -> Cow<'t, str>) {
+    pub(super) fn note_places<'t>(
+        &mut self,
+        cuts: &[Cut],
+        spelt: &'t str,
+        reading: impl Fn(&'t str) -> Cow<'t, str>,
+    ) {
         let part = |start: usize, end: usize| spelt.get(start..end).unwrap_or_default();
         if !cuts.iter().any(|c| is_spelt_by_place(part(c.start, c.end))) {
             return;
@@ -386,7 +493,10 @@ impl Placeholders {
         let mut done = 0;
         for (start, end) in self.spans(left) {
             place.pass(left.get(done..start).unwrap_or_default());
-            if let Some(known) = self.values.get_mut(left.get(start..end).unwrap_or_default()) {
+            if let Some(known) = self
+                .values
+                .get_mut(left.get(start..end).unwrap_or_default())
+            {
                 place.note(known);
             }
             place.pass_value();
@@ -419,8 +529,14 @@ impl Placeholders {
     /// The placeholder at the beginning of `text`, as models spell it, and its value.
     pub(crate) fn at(&self, text: &str) -> Option<(Whole, &Value)> {
         self.labels.iter().find_map(|label| {
-            let Spelt::Whole(whole) = spelt(text, label) else { return None };
-            Some((whole, self.values.get(&format!("{label}_{}", std::str::from_utf8(&whole.id).ok()?))?))
+            let Spelt::Whole(whole) = spelt(text, label) else {
+                return None;
+            };
+            Some((
+                whole,
+                self.values
+                    .get(&format!("{label}_{}", std::str::from_utf8(&whole.id).ok()?))?,
+            ))
         })
     }
 
@@ -433,15 +549,34 @@ impl Placeholders {
         let search = if self.found.len() <= FEW {
             Search::Few(values().map(|v| Finder::new(v).into_owned()).collect())
         } else {
-            Search::Many(AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(values()).ok()?)
+            Search::Many(
+                AhoCorasick::builder()
+                    .match_kind(MatchKind::LeftmostLongest)
+                    .build(values())
+                    .ok()?,
+            )
         };
-        Some(Known { search, found: self.found.values().map(|f| (f.label.clone(), f.rule.clone())).collect() })
+        Some(Known {
+            search,
+            found: self
+                .found
+                .values()
+                .map(|f| (f.label.clone(), f.rule.clone()))
+                .collect(),
+        })
     }
 
     /// Whether this value was found.
     pub(crate) fn found(&self, value: &str) -> Option<Finding> {
         let Found { label, rule, .. } = self.found.get(value)?.clone();
-        Some(Finding { start: 0, end: value.len(), label, rule, confidence: 100, country: None })
+        Some(Finding {
+            start: 0,
+            end: value.len(),
+            label,
+            rule,
+            confidence: 100,
+            country: None,
+        })
     }
 
     /// Where in `text` placeholders stand that would be restored.
@@ -452,8 +587,16 @@ impl Placeholders {
         }
         let mut at = 0;
         while let Some(byte) = text.as_bytes().get(at) {
-            let begins = self.labels.iter().any(|l| l.as_bytes().first().is_some_and(|f| f.eq_ignore_ascii_case(byte)));
-            match text.get(at..).filter(|_| begins).and_then(|rest| self.at(rest)) {
+            let begins = self.labels.iter().any(|l| {
+                l.as_bytes()
+                    .first()
+                    .is_some_and(|f| f.eq_ignore_ascii_case(byte))
+            });
+            match text
+                .get(at..)
+                .filter(|_| begins)
+                .and_then(|rest| self.at(rest))
+            {
                 Some((whole, _)) => {
                     spans.push((at, at + whole.length));
                     at += whole.length;
@@ -469,18 +612,27 @@ impl Placeholders {
         let bytes = text.as_bytes();
         let stands = |label: &String| {
             let label = label.split('_').next().unwrap_or_default();
-            let Some(first) = label.bytes().next() else { return false };
+            let Some(first) = label.bytes().next() else {
+                return false;
+            };
             let begins = memchr::memchr2_iter(first, first.to_ascii_lowercase(), bytes);
-            begins.into_iter().any(|at| bytes.get(at..at + label.len()).is_some_and(|t| t.eq_ignore_ascii_case(label.as_bytes())))
+            begins.into_iter().any(|at| {
+                bytes
+                    .get(at..at + label.len())
+                    .is_some_and(|t| t.eq_ignore_ascii_case(label.as_bytes()))
+            })
         };
         self.labels.iter().any(stands)
             || !self.labels.is_empty()
-                && (memchr::memchr3(0xc2, 0xe2, 0xef, bytes).is_some() || memchr::memmem::find(bytes, b"\\u").is_some())
+                && (memchr::memchr3(0xc2, 0xe2, 0xef, bytes).is_some()
+                    || memchr::memmem::find(bytes, b"\\u").is_some())
     }
 
     /// Whether `text` may be the beginning of a placeholder that goes on behind it.
     pub(crate) fn may_begin(&self, text: &str) -> bool {
-        self.labels.iter().any(|label| spelt(text, label) == Spelt::Beginning)
+        self.labels
+            .iter()
+            .any(|label| spelt(text, label) == Spelt::Beginning)
     }
 }
 
@@ -509,28 +661,53 @@ impl Known {
     /// Where a value stands by itself in `text`.
     pub(crate) fn find(&self, text: &str) -> Vec<Finding> {
         let alone = |start: usize, end: usize| {
-            let joins = |a: Option<char>, b: Option<char>| a.is_some_and(char::is_alphanumeric) && b.is_some_and(char::is_alphanumeric);
-            let before = joins(text.get(..start).and_then(|t| t.chars().next_back()), text.get(start..).and_then(|t| t.chars().next()));
-            let after = joins(text.get(..end).and_then(|t| t.chars().next_back()), text.get(end..).and_then(|t| t.chars().next()));
+            let joins = |a: Option<char>, b: Option<char>| {
+                a.is_some_and(char::is_alphanumeric) && b.is_some_and(char::is_alphanumeric)
+            };
+            let before = joins(
+                text.get(..start).and_then(|t| t.chars().next_back()),
+                text.get(start..).and_then(|t| t.chars().next()),
+            );
+            let after = joins(
+                text.get(..end).and_then(|t| t.chars().next_back()),
+                text.get(end..).and_then(|t| t.chars().next()),
+            );
             !before && !after
         };
         let finding = |value: usize, start: usize, end: usize| {
             let (label, rule) = self.found.get(value)?.clone();
-            alone(start, end).then_some(Finding { start, end, label, rule, confidence: 100, country: None })
+            alone(start, end).then_some(Finding {
+                start,
+                end,
+                label,
+                rule,
+                confidence: 100,
+                country: None,
+            })
         };
         match &self.search {
             Search::Few(values) => {
-                let places =
-                    values.iter().enumerate().flat_map(|(i, v)| v.find_iter(text.as_bytes()).map(move |at| (i, at, at + v.needle().len())));
-                places.filter_map(|(i, start, end)| finding(i, start, end)).collect()
+                let places = values.iter().enumerate().flat_map(|(i, v)| {
+                    v.find_iter(text.as_bytes())
+                        .map(move |at| (i, at, at + v.needle().len()))
+                });
+                places
+                    .filter_map(|(i, start, end)| finding(i, start, end))
+                    .collect()
             }
-            Search::Many(values) => values.find_iter(text).filter_map(|m| finding(m.pattern().as_usize(), m.start(), m.end())).collect(),
+            Search::Many(values) => values
+                .find_iter(text)
+                .filter_map(|m| finding(m.pattern().as_usize(), m.start(), m.end()))
+                .collect(),
         }
     }
 }
 
 /// Where text has the form of a placeholder with one of the labels that there are. It is never taken for a value.
-pub(crate) fn placeholder_spans<'a>(text: &str, own: impl Iterator<Item = &'a str> + Clone) -> Vec<(usize, usize)> {
+pub(crate) fn placeholder_spans<'a>(
+    text: &str,
+    own: impl Iterator<Item = &'a str> + Clone,
+) -> Vec<(usize, usize)> {
     let bytes = text.as_bytes();
     memchr::memchr_iter(b'_', bytes)
         .filter_map(|joint| {
@@ -539,11 +716,29 @@ pub(crate) fn placeholder_spans<'a>(text: &str, own: impl Iterator<Item = &'a st
                 return None;
             }
             let is_capital = |b: &&u8| b.is_ascii_uppercase() || b.is_ascii_digit() || **b == b'_';
-            let length = bytes.get(..joint)?.iter().rev().take(LONGEST_LABEL).take_while(is_capital).count();
+            let length = bytes
+                .get(..joint)?
+                .iter()
+                .rev()
+                .take(LONGEST_LABEL)
+                .take_while(is_capital)
+                .count();
             let label = text.get(joint - length..joint)?;
-            let labels = || Kind::ALL.iter().map(|(kind, _)| kind.name()).chain([TYPED]).chain(own.clone());
-            let longest =
-                if labels().any(|l| l == label) { length } else { labels().filter(|l| label.ends_with(l)).map(str::len).max()? };
+            let labels = || {
+                Kind::ALL
+                    .iter()
+                    .map(|(kind, _)| kind.name())
+                    .chain([TYPED])
+                    .chain(own.clone())
+            };
+            let longest = if labels().any(|l| l == label) {
+                length
+            } else {
+                labels()
+                    .filter(|l| label.ends_with(l))
+                    .map(str::len)
+                    .max()?
+            };
             Some((joint - longest, joint + 1 + ID))
         })
         .collect()
@@ -559,16 +754,35 @@ mod tests {
 
     #[test]
     fn a_placeholder_is_stable_and_depends_on_key_label_and_value() {
-        let of = |k: &PlaceholderKey, label: &str, value: &str| Placeholders::new(k.clone()).of(label, value, false);
+        let of = |k: &PlaceholderKey, label: &str, value: &str| {
+            Placeholders::new(k.clone()).of(label, value, false)
+        };
         let base = of(&key(1), "EMAIL", "a@example.com");
         assert_eq!(base, of(&key(1), "EMAIL", "a@example.com"));
-        assert_eq!(placeholder_spans(&base, std::iter::empty()), [(0, base.len())], "{base}");
-        for other in [of(&key(2), "EMAIL", "a@example.com"), of(&key(1), "EMAIL", "b@example.com"), of(&key(1), "PHONE", "a@example.com")] {
-            assert_ne!(base.rsplit_once('_').unwrap().1, other.rsplit_once('_').unwrap().1);
+        assert_eq!(
+            placeholder_spans(&base, std::iter::empty()),
+            [(0, base.len())],
+            "{base}"
+        );
+        for other in [
+            of(&key(2), "EMAIL", "a@example.com"),
+            of(&key(1), "EMAIL", "b@example.com"),
+            of(&key(1), "PHONE", "a@example.com"),
+        ] {
+            assert_ne!(
+                base.rsplit_once('_').unwrap().1,
+                other.rsplit_once('_').unwrap().1
+            );
         }
-        let (account, session) = (key(1).derive("acct", None), key(1).derive("acct", Some("s")));
+        let (account, session) = (
+            key(1).derive("acct", None),
+            key(1).derive("acct", Some("s")),
+        );
         assert_ne!(of(&account, "EMAIL", "x"), of(&session, "EMAIL", "x"));
-        assert_ne!(of(&key(1).derive("a", Some("bc")), "EMAIL", "x"), of(&key(1).derive("ab", Some("c")), "EMAIL", "x"));
+        assert_ne!(
+            of(&key(1).derive("a", Some("bc")), "EMAIL", "x"),
+            of(&key(1).derive("ab", Some("c")), "EMAIL", "x")
+        );
     }
 
     #[test]
@@ -576,6 +790,9 @@ mod tests {
         let mut placeholders = Placeholders::new(key(7));
         placeholders.of("EMAIL", "secret@example.com", false);
         let shown = format!("{placeholders:?} {:?}", key(7));
-        assert!(!shown.contains("secret@") && !shown.contains('7'), "{shown}");
+        assert!(
+            !shown.contains("secret@") && !shown.contains('7'),
+            "{shown}"
+        );
     }
 }

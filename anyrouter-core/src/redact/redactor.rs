@@ -56,7 +56,10 @@ pub(super) struct Cut {
 impl Redactor {
     /// A redactor with these rules beside the built-in detectors.
     pub fn new(rules: Rules) -> Self {
-        Self { engine: Engine::builtin(), rules }
+        Self {
+            engine: Engine::builtin(),
+            rules,
+        }
     }
 
     /// What is in text: see [`Engine::find`].
@@ -75,7 +78,11 @@ impl Redactor {
     }
 
     /// Takes values out of text. What they were is in `placeholders` as long as those live.
-    pub fn redact(&self, text: &str, placeholders: &mut Placeholders) -> Result<Redacted<String>, Blocked> {
+    pub fn redact(
+        &self,
+        text: &str,
+        placeholders: &mut Placeholders,
+    ) -> Result<Redacted<String>, Blocked> {
         let mut cuts = self.cut_all(text, &self.find(text), placeholders)?;
         if cuts.is_empty() && placeholders.is_idle() {
             return Ok(Redacted(text.to_owned()));
@@ -103,7 +110,12 @@ impl Redactor {
     }
 
     /// Text without what is cut, looked through until nothing is found: what stood beside a value may read otherwise without it.
-    pub(super) fn take_out(&self, text: &str, cuts: &[Cut], placeholders: &mut Placeholders) -> Result<String, Blocked> {
+    pub(super) fn take_out(
+        &self,
+        text: &str,
+        cuts: &[Cut],
+        placeholders: &mut Placeholders,
+    ) -> Result<String, Blocked> {
         let mut left = splice(text, 0..text.len(), cuts);
         for _ in 0..ROUNDS {
             let more = self.cut_all(&left, &self.find(&left), placeholders)?;
@@ -117,7 +129,12 @@ impl Redactor {
     }
 
     /// What stands in the place of each of these findings, which are counted and remembered.
-    pub(super) fn cut_all(&self, text: &str, found: &[Finding], placeholders: &mut Placeholders) -> Result<Vec<Cut>, Blocked> {
+    pub(super) fn cut_all(
+        &self,
+        text: &str,
+        found: &[Finding],
+        placeholders: &mut Placeholders,
+    ) -> Result<Vec<Cut>, Blocked> {
         let cut = |finding: &Finding| {
             let value = text.get(finding.start..finding.end).unwrap_or_default();
             placeholders.note(finding, value);
@@ -127,17 +144,33 @@ impl Redactor {
     }
 
     /// What stands in a value's place.
-    pub(super) fn cut(&self, finding: &Finding, value: &str, is_number: bool, placeholders: &mut Placeholders) -> Result<Cut, Blocked> {
+    pub(super) fn cut(
+        &self,
+        finding: &Finding,
+        value: &str,
+        is_number: bool,
+        placeholders: &mut Placeholders,
+    ) -> Result<Cut, Blocked> {
         let label = finding.label.name();
         let action = self.rules.action(finding);
         let by = match action {
-            Action::Block => return Err(Blocked { label: label.to_owned(), rule: finding.rule.to_string() }),
+            Action::Block => {
+                return Err(Blocked {
+                    label: label.to_owned(),
+                    rule: finding.rule.to_string(),
+                });
+            }
             Action::Placeholder => placeholders.of(label, value, is_number),
             Action::Mask => mask(value),
             Action::Hash => placeholders.key().hash(label, value),
             Action::Drop => String::new(),
         };
-        Ok(Cut { start: finding.start, end: finding.end, by, drops: action == Action::Drop })
+        Ok(Cut {
+            start: finding.start,
+            end: finding.end,
+            by,
+            drops: action == Action::Drop,
+        })
     }
 }
 
@@ -162,20 +195,29 @@ pub(super) fn splice(text: &str, part: std::ops::Range<usize>, cuts: &[Cut]) -> 
 
 /// Whether a finding overlaps one of these, which are in order and do not overlap each other.
 pub(super) fn overlaps_any(cuts: &[Cut], finding: &Finding) -> bool {
-    cuts.get(cuts.partition_point(|c| c.end <= finding.start)).is_some_and(|c| c.start < finding.end)
+    cuts.get(cuts.partition_point(|c| c.end <= finding.start))
+        .is_some_and(|c| c.start < finding.end)
 }
 
 /// What else must be taken out of text, beside `cuts`: values that stand there again, and text that would be restored though no redactor
 /// wrote it.
-pub(super) fn repeats(text: &str, cuts: &[Cut], placeholders: &Placeholders, known: Option<&Known>) -> Vec<Finding> {
-    let typed = placeholders.spans(text).into_iter().map(|(start, end)| Finding {
-        start,
-        end,
-        label: Label::Custom(TYPED.into()),
-        rule: "typed_placeholder".into(),
-        confidence: 100,
-        country: None,
-    });
+pub(super) fn repeats(
+    text: &str,
+    cuts: &[Cut],
+    placeholders: &Placeholders,
+    known: Option<&Known>,
+) -> Vec<Finding> {
+    let typed = placeholders
+        .spans(text)
+        .into_iter()
+        .map(|(start, end)| Finding {
+            start,
+            end,
+            label: Label::Custom(TYPED.into()),
+            rule: "typed_placeholder".into(),
+            confidence: 100,
+            country: None,
+        });
     let mut more: Vec<Finding> = known.map(|k| k.find(text)).unwrap_or_default();
     more.extend(typed);
     more.sort_by_key(|f| (f.start, usize::MAX - f.end));
@@ -192,5 +234,9 @@ pub(super) fn repeats(text: &str, cuts: &[Cut], placeholders: &Placeholders, kno
 fn mask(value: &str) -> String {
     let count = value.chars().count();
     let shown = if count >= 8 { 4 } else { 0 };
-    value.chars().enumerate().map(|(i, c)| if i + shown >= count { c } else { '*' }).collect()
+    value
+        .chars()
+        .enumerate()
+        .map(|(i, c)| if i + shown >= count { c } else { '*' })
+        .collect()
 }

@@ -50,7 +50,10 @@ enum PlaceKind {
 
 impl Place {
     fn new(kind: PlaceKind) -> Self {
-        Self { kind, urls: Urls::default() }
+        Self {
+            kind,
+            urls: Urls::default(),
+        }
     }
 
     fn pass(&mut self, text: &str) {
@@ -72,11 +75,17 @@ impl Place {
         let is_in_query = self.urls.is_in_query();
         match self.kind {
             PlaceKind::Text(_) | PlaceKind::Member(_) if is_in_query => value.in_query(),
-            PlaceKind::Text(strings) | PlaceKind::Member(strings) if strings.is_within() => value.in_string(),
+            PlaceKind::Text(strings) | PlaceKind::Member(strings) if strings.is_within() => {
+                value.in_string()
+            }
             PlaceKind::Text(_) => Cow::Borrowed(&value.text),
             PlaceKind::Member(_) => Cow::Borrowed(value.reading()),
             PlaceKind::Json(quotes) => {
-                let plain = if is_in_query { value.in_query() } else { Cow::Borrowed(value.reading()) };
+                let plain = if is_in_query {
+                    value.in_query()
+                } else {
+                    Cow::Borrowed(value.reading())
+                };
                 (0..=quotes.depth()).fold(plain, |text, _| Cow::Owned(escape(&text).into_owned()))
             }
         }
@@ -122,7 +131,10 @@ impl Restorer {
             Within::Text => PlaceKind::Text(Strings::default()),
             Within::Json => PlaceKind::Json(Quotes::default()),
         };
-        Self { held: String::new(), place: Place::new(place) }
+        Self {
+            held: String::new(),
+            place: Place::new(place),
+        }
     }
 
     /// Takes the next piece, and appends to `out` what is sure.
@@ -180,11 +192,21 @@ impl Placeholders {
         let mut out = String::with_capacity(json.len());
         let mut done = 0;
         let walked = walk(json, |leaf| {
-            let Some(content) = json.get(leaf.range.clone()).filter(|_| leaf.kind != LeafKind::Number) else { return };
+            let Some(content) = json
+                .get(leaf.range.clone())
+                .filter(|_| leaf.kind != LeafKind::Number)
+            else {
+                return;
+            };
             let text = unescape(content);
             let (mut from, mut to) = (leaf.range.start, leaf.range.end);
             let restored = match self.at(&text) {
-                Some((whole, value)) if numbers && whole.length == text.len() && value.is_number && leaf.kind == LeafKind::String => {
+                Some((whole, value))
+                    if numbers
+                        && whole.length == text.len()
+                        && value.is_number
+                        && leaf.kind == LeafKind::String =>
+                {
                     (from, to) = (from - 1, to + 1);
                     value.text.to_string()
                 }
@@ -197,8 +219,14 @@ impl Placeholders {
                 }
                 _ => {
                     // A member that is a value as a whole has it as it reads.
-                    let is_whole = self.at(&text).is_some_and(|(whole, _)| whole.length == text.len());
-                    let kind = if depth > 0 && is_whole { PlaceKind::Member } else { PlaceKind::Text };
+                    let is_whole = self
+                        .at(&text)
+                        .is_some_and(|(whole, _)| whole.length == text.len());
+                    let kind = if depth > 0 && is_whole {
+                        PlaceKind::Member
+                    } else {
+                        PlaceKind::Text
+                    };
                     let restored = self.restore_at(Place::new(kind(Strings::default())), &text);
                     if restored == text {
                         return;
@@ -219,7 +247,13 @@ impl Placeholders {
 }
 
 /// Restores `text` as far as it is sure: all of it, where it has ended. Returns how far that is.
-fn restore_up_to(placeholders: &Placeholders, text: &str, place: &mut Place, ended: bool, out: &mut String) -> usize {
+fn restore_up_to(
+    placeholders: &Placeholders,
+    text: &str,
+    place: &mut Place,
+    ended: bool,
+    out: &mut String,
+) -> usize {
     if placeholders.is_empty() {
         out.push_str(text);
         return text.len();
@@ -235,7 +269,11 @@ fn restore_up_to(placeholders: &Placeholders, text: &str, place: &mut Place, end
         };
         // Before a number's placeholder in JSON stands a quote that goes with it.
         let quoted = is_json && rest.starts_with('"');
-        let body = if quoted { rest.get(1..).unwrap_or_default() } else { rest };
+        let body = if quoted {
+            rest.get(1..).unwrap_or_default()
+        } else {
+            rest
+        };
         if let Some((whole, value)) = placeholders.at(body) {
             let length = whole.length;
             let close = bytes.get(at + usize::from(quoted) + length);
@@ -267,7 +305,10 @@ fn restore_up_to(placeholders: &Placeholders, text: &str, place: &mut Place, end
                 copied = at;
                 continue;
             }
-        } else if !ended && rest.len() <= LONGEST && (placeholders.may_begin(body) || quoted && body.is_empty()) {
+        } else if !ended
+            && rest.len() <= LONGEST
+            && (placeholders.may_begin(body) || quoted && body.is_empty())
+        {
             break;
         }
         at += 1;
@@ -286,7 +327,10 @@ mod tests {
 
     fn redacted(text: &str) -> (String, Placeholders) {
         let mut placeholders = Placeholders::new(PlaceholderKey::from_bytes([3; 32]));
-        let left = Redactor::default().redact(text, &mut placeholders).unwrap().into_inner();
+        let left = Redactor::default()
+            .redact(text, &mut placeholders)
+            .unwrap()
+            .into_inner();
         (left, placeholders)
     }
 
@@ -303,8 +347,14 @@ mod tests {
             (format!("{label}&#95;{id}!"), "jane@example.com!"),
             (format!("E\u{200b}MAIL_{id}"), "jane@example.com"),
             (format!("{label}_\n{id}"), "jane@example.com"),
-            (format!("<https://x.example/?to={left}&b=1>"), "<https://x.example/?to=jane%40example.com&b=1>"),
-            (format!("https://x.example/{left}"), "https://x.example/jane@example.com"),
+            (
+                format!("<https://x.example/?to={left}&b=1>"),
+                "<https://x.example/?to=jane%40example.com&b=1>",
+            ),
+            (
+                format!("https://x.example/{left}"),
+                "https://x.example/jane@example.com",
+            ),
         ] {
             assert_eq!(placeholders.restore(&rewritten), restored, "{rewritten:?}");
             for cut in (0..rewritten.len()).filter(|i| rewritten.is_char_boundary(*i)) {
@@ -316,13 +366,20 @@ mod tests {
                 assert_eq!(out, restored, "{rewritten:?} cut at {cut}");
             }
             let json = serde_json::json!({ "content": rewritten }).to_string();
-            assert_eq!(serde_json::from_str::<serde_json::Value>(&placeholders.restore_answer(&json)).unwrap()["content"], restored);
+            assert_eq!(
+                serde_json::from_str::<serde_json::Value>(&placeholders.restore_answer(&json))
+                    .unwrap()["content"],
+                restored
+            );
         }
     }
 
     #[test]
     fn a_value_that_stood_in_a_query_comes_back_as_it_stood() {
-        for text in ["https://x.example/?to=jane@example.com", "https://x.example/?to=jane%40example.com&a=1"] {
+        for text in [
+            "https://x.example/?to=jane@example.com",
+            "https://x.example/?to=jane%40example.com&a=1",
+        ] {
             let (left, placeholders) = redacted(text);
             assert_ne!(left, text);
             assert_eq!(placeholders.restore(&left), text);

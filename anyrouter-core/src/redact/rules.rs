@@ -79,7 +79,10 @@ enum Segment {
 
 /// A rule as it is written.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with `label` and `pattern`, `words` or `path`")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with `label` and `pattern`, `words` or `path`"
+)]
 struct Written {
     label: String,
     pattern: Option<String>,
@@ -104,13 +107,21 @@ impl Rules {
     /// says what becomes of that label's values.
     pub fn parse(list: &[serde_json::Value]) -> Result<Self, RuleFault> {
         if list.len() > RULES {
-            return Err(RuleFault { position: RULES, problem: format!("is one too many; at most {RULES} are allowed") });
+            return Err(RuleFault {
+                position: RULES,
+                problem: format!("is one too many; at most {RULES} are allowed"),
+            });
         }
-        let rules = list
-            .iter()
-            .enumerate()
-            .map(|(position, value)| Rule::read(value).map(Arc::new).map_err(|problem| RuleFault { position, problem }));
-        Ok(Self { rules: rules.collect::<Result<_, _>>()?, default: Action::default() }.told_apart())
+        let rules = list.iter().enumerate().map(|(position, value)| {
+            Rule::read(value)
+                .map(Arc::new)
+                .map_err(|problem| RuleFault { position, problem })
+        });
+        Ok(Self {
+            rules: rules.collect::<Result<_, _>>()?,
+            default: Action::default(),
+        }
+        .told_apart())
     }
 
     /// Gives rules for one label names of their own, as each has its own action.
@@ -135,9 +146,17 @@ impl Rules {
     /// These rules and others: all of them hold.
     pub fn and(mut self, others: &Self) -> Self {
         for other in &others.rules {
-            let is_taken = !matches!(other.matcher, Matcher::Builtin) && self.rules.iter().any(|r| r.name == other.name);
-            let name = if is_taken { format!("{}:{}", other.name, self.rules.len()).into() } else { Arc::clone(&other.name) };
-            self.rules.push(Arc::new(Rule { name, ..(**other).clone() }));
+            let is_taken = !matches!(other.matcher, Matcher::Builtin)
+                && self.rules.iter().any(|r| r.name == other.name);
+            let name = if is_taken {
+                format!("{}:{}", other.name, self.rules.len()).into()
+            } else {
+                Arc::clone(&other.name)
+            };
+            self.rules.push(Arc::new(Rule {
+                name,
+                ..(**other).clone()
+            }));
         }
         self
     }
@@ -153,12 +172,23 @@ impl Rules {
         for rule in &self.rules {
             match &rule.matcher {
                 Matcher::Pattern(regex) => {
-                    found.extend(regex.find_iter(text).filter(|m| !m.is_empty()).map(|m| rule.finding(m.start(), m.end())));
+                    found.extend(
+                        regex
+                            .find_iter(text)
+                            .filter(|m| !m.is_empty())
+                            .map(|m| rule.finding(m.start(), m.end())),
+                    );
                 }
                 Matcher::Words(words) => {
                     let flat = flat.get_or_insert_with(|| Flat::of(text));
-                    let places = words.find_iter(&*flat.text).map(|m| (flat.place(m.start()), flat.place(m.end())));
-                    found.extend(places.filter(|(start, end)| is_whole(text, *start, *end)).map(|(start, end)| rule.finding(start, end)));
+                    let places = words
+                        .find_iter(&*flat.text)
+                        .map(|m| (flat.place(m.start()), flat.place(m.end())));
+                    found.extend(
+                        places
+                            .filter(|(start, end)| is_whole(text, *start, *end))
+                            .map(|(start, end)| rule.finding(start, end)),
+                    );
                 }
                 Matcher::Path(_) | Matcher::Builtin => {}
             }
@@ -168,19 +198,26 @@ impl Rules {
     /// The finding that a JSON path makes of a leaf of this length.
     pub(crate) fn find_path(&self, path: &[Step<'_>], length: usize) -> Option<Finding> {
         self.rules.iter().find_map(|rule| match &rule.matcher {
-            Matcher::Path(segments) if length > 0 && leads(segments, path) => Some(rule.finding(0, length)),
+            Matcher::Path(segments) if length > 0 && leads(segments, path) => {
+                Some(rule.finding(0, length))
+            }
             _ => None,
         })
     }
 
     /// The custom labels.
     pub(crate) fn labels(&self) -> impl Iterator<Item = &str> + Clone {
-        self.rules.iter().filter(|r| matches!(r.label, Label::Custom(_))).map(|r| r.label.name())
+        self.rules
+            .iter()
+            .filter(|r| matches!(r.label, Label::Custom(_)))
+            .map(|r| r.label.name())
     }
 
     /// Whether there are rules beside the built-in ones.
     pub(crate) fn has_own(&self) -> bool {
-        self.rules.iter().any(|r| !matches!(r.matcher, Matcher::Builtin))
+        self.rules
+            .iter()
+            .any(|r| !matches!(r.matcher, Matcher::Builtin))
     }
 
     /// What becomes of a finding: the strictest of what the rules for its label say.
@@ -188,7 +225,10 @@ impl Rules {
         let said = self
             .rules
             .iter()
-            .filter(|r| r.label == finding.label && (matches!(r.matcher, Matcher::Builtin) || *r.name == *finding.rule))
+            .filter(|r| {
+                r.label == finding.label
+                    && (matches!(r.matcher, Matcher::Builtin) || *r.name == *finding.rule)
+            })
             .map(|r| r.action);
         said.max_by_key(|a| *a as u8).unwrap_or(self.default)
     }
@@ -196,11 +236,14 @@ impl Rules {
 
 impl Rule {
     fn read(value: &serde_json::Value) -> Result<Self, String> {
-        let written = Written::deserialize(value).map_err(|e| format!("cannot be read: {}", without_value(&e.to_string())))?;
+        let written = Written::deserialize(value)
+            .map_err(|e| format!("cannot be read: {}", without_value(&e.to_string())))?;
         let label = written.label.as_str();
         let legal = (2..=LONGEST_LABEL).contains(&label.len())
             && label.starts_with(|c: char| c.is_ascii_uppercase())
-            && label.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
         if !legal {
             return Err(format!(
                 "has a label that cannot be one; write a capital and then 1 to {} capitals, digits and _, as EMPLOYEE_ID",
@@ -208,7 +251,9 @@ impl Rule {
             ));
         }
         if label == TYPED {
-            return Err(format!("has the label {TYPED}, which is the engine's own; write another"));
+            return Err(format!(
+                "has the label {TYPED}, which is the engine's own; write another"
+            ));
         }
         let confidence = written.confidence.unwrap_or(1.0);
         if !(0.0..=1.0).contains(&confidence) {
@@ -220,15 +265,36 @@ impl Rule {
             (None, Some(words), None) => Matcher::Words(word_list(&words)?),
             (None, None, Some(path)) => Matcher::Path(path_of(&path)?),
             (None, None, None) if matches!(label, Label::Known(_)) => Matcher::Builtin,
-            (None, None, None) => return Err("has no `pattern`, `words` or `path`, and its label is none of the built-in ones".to_owned()),
-            _ => return Err("has more than one of `pattern`, `words` and `path`; write one rule for each".to_owned()),
+            (None, None, None) => return Err(
+                "has no `pattern`, `words` or `path`, and its label is none of the built-in ones"
+                    .to_owned(),
+            ),
+            _ => {
+                return Err(
+                    "has more than one of `pattern`, `words` and `path`; write one rule for each"
+                        .to_owned(),
+                );
+            }
         };
         let name = format!("custom:{}", label.name());
-        Ok(Self { label, action: written.action, confidence: (confidence * 100.0).round() as u8, name: name.into(), matcher })
+        Ok(Self {
+            label,
+            action: written.action,
+            confidence: (confidence * 100.0).round() as u8,
+            name: name.into(),
+            matcher,
+        })
     }
 
     fn finding(&self, start: usize, end: usize) -> Finding {
-        Finding { start, end, label: self.label.clone(), rule: self.name.to_string().into(), confidence: self.confidence, country: None }
+        Finding {
+            start,
+            end,
+            label: self.label.clone(),
+            rule: self.name.to_string().into(),
+            confidence: self.confidence,
+            country: None,
+        }
     }
 }
 
@@ -244,9 +310,15 @@ fn without_value(message: &str) -> String {
 
 fn compile(pattern: &str) -> Result<Regex, String> {
     if pattern.is_empty() || pattern.len() > PATTERN {
-        return Err(format!("has a pattern of {} bytes; write 1 to {PATTERN}", pattern.len()));
+        return Err(format!(
+            "has a pattern of {} bytes; write 1 to {PATTERN}",
+            pattern.len()
+        ));
     }
-    let regex = RegexBuilder::new(pattern).size_limit(COMPILED).dfa_size_limit(COMPILED).build();
+    let regex = RegexBuilder::new(pattern)
+        .size_limit(COMPILED)
+        .dfa_size_limit(COMPILED)
+        .build();
     let regex = regex.map_err(|e| match e {
         regex::Error::CompiledTooBig(limit) => {
             format!("has a pattern that is too large when compiled (over {limit} bytes); write smaller repeats")
@@ -266,14 +338,23 @@ fn compile(pattern: &str) -> Result<Regex, String> {
 }
 
 fn word_list(words: &[String]) -> Result<AhoCorasick, String> {
-    let words: Vec<String> = words.iter().map(|w| Flat::of(w.trim()).text.into_owned()).collect();
+    let words: Vec<String> = words
+        .iter()
+        .map(|w| Flat::of(w.trim()).text.into_owned())
+        .collect();
     if words.is_empty() || words.iter().any(String::is_empty) {
         return Err("has an empty word or list of words".to_owned());
     }
     if words.len() > WORDS.0 || words.iter().map(String::len).sum::<usize>() > WORDS.1 {
-        return Err(format!("has more than {} words or {} bytes of them", WORDS.0, WORDS.1));
+        return Err(format!(
+            "has more than {} words or {} bytes of them",
+            WORDS.0, WORDS.1
+        ));
     }
-    let list = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).ascii_case_insensitive(true).build(words);
+    let list = AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostLongest)
+        .ascii_case_insensitive(true)
+        .build(words);
     list.map_err(|e| format!("has words that cannot be searched for: {e}"))
 }
 
@@ -306,16 +387,26 @@ impl<'a> Flat<'a> {
             }
         }
         if moved.is_empty() {
-            return Self { text: Cow::Borrowed(text), moved };
+            return Self {
+                text: Cow::Borrowed(text),
+                moved,
+            };
         }
         flat.push_str(text.get(done..).unwrap_or_default());
-        Self { text: Cow::Owned(flat), moved }
+        Self {
+            text: Cow::Owned(flat),
+            moved,
+        }
     }
 
     /// Where a place in it is in the text as it was.
     fn place(&self, at: usize) -> usize {
         let behind = self.moved.partition_point(|(here, _)| *here <= at);
-        let (here, there) = behind.checked_sub(1).and_then(|i| self.moved.get(i)).copied().unwrap_or_default();
+        let (here, there) = behind
+            .checked_sub(1)
+            .and_then(|i| self.moved.get(i))
+            .copied()
+            .unwrap_or_default();
         there + (at - here)
     }
 }
@@ -332,7 +423,12 @@ fn is_whole(text: &str, start: usize, end: usize) -> bool {
 
 /// `$.customer.emails[*]`, `messages[0].content`.
 fn path_of(path: &str) -> Result<Vec<Segment>, String> {
-    let wrong = |what: &str, at: usize| format!("has a path with {what} at character {}; write it as $.customer.emails[*]", at + 1);
+    let wrong = |what: &str, at: usize| {
+        format!(
+            "has a path with {what} at character {}; write it as $.customer.emails[*]",
+            at + 1
+        )
+    };
     let mut segments = Vec::new();
     let mut rest = path.strip_prefix('$').unwrap_or(path);
     if rest.is_empty() || path.len() > PATTERN {
@@ -341,11 +437,15 @@ fn path_of(path: &str) -> Result<Vec<Segment>, String> {
     while !rest.is_empty() {
         let at = path.len() - rest.len();
         if let Some(inner) = rest.strip_prefix('[') {
-            let end = inner.find(']').ok_or_else(|| wrong("no closing bracket", at))?;
+            let end = inner
+                .find(']')
+                .ok_or_else(|| wrong("no closing bracket", at))?;
             let index = inner.get(..end).unwrap_or_default();
             segments.push(match index {
                 "*" => Segment::Any,
-                quoted if quoted.len() > 2 && quoted.starts_with('\'') && quoted.ends_with('\'') => {
+                quoted
+                    if quoted.len() > 2 && quoted.starts_with('\'') && quoted.ends_with('\'') =>
+                {
                     Segment::Member(quoted.trim_matches('\'').to_owned())
                 }
                 number => Segment::Item(number.parse().map_err(|_| wrong("no number", at + 1))?),
@@ -359,7 +459,11 @@ fn path_of(path: &str) -> Result<Vec<Segment>, String> {
         if name.is_empty() {
             return Err(wrong("an empty name", at));
         }
-        segments.push(if name == "*" { Segment::Any } else { Segment::Member(name.to_owned()) });
+        segments.push(if name == "*" {
+            Segment::Any
+        } else {
+            Segment::Member(name.to_owned())
+        });
         rest = rest.get(end..).unwrap_or_default();
     }
     Ok(segments)
@@ -367,12 +471,17 @@ fn path_of(path: &str) -> Result<Vec<Segment>, String> {
 
 fn leads(segments: &[Segment], path: &[Step<'_>]) -> bool {
     segments.len() == path.len()
-        && segments.iter().zip(path).all(|(segment, step)| match (segment, step) {
-            (Segment::Any, _) => true,
-            (Segment::Member(name), Step::Member(other)) => *name == super::json::unescape(other),
-            (Segment::Item(n), Step::Item(other)) => n == other,
-            _ => false,
-        })
+        && segments
+            .iter()
+            .zip(path)
+            .all(|(segment, step)| match (segment, step) {
+                (Segment::Any, _) => true,
+                (Segment::Member(name), Step::Member(other)) => {
+                    *name == super::json::unescape(other)
+                }
+                (Segment::Item(n), Step::Item(other)) => n == other,
+                _ => false,
+            })
 }
 
 #[cfg(test)]
@@ -382,35 +491,77 @@ mod tests {
     use super::*;
 
     fn fault(rule: serde_json::Value) -> String {
-        Rules::parse(&[json!({"label": "OK_ONE", "words": ["x"]}), rule]).map(|_| ()).unwrap_err().to_string()
+        Rules::parse(&[json!({"label": "OK_ONE", "words": ["x"]}), rule])
+            .map(|_| ())
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
     fn a_wrong_rule_is_refused_with_its_place_and_the_reason() {
         for (rule, reason) in [
-            (json!({"label": "lower", "pattern": "x"}), "has a label that cannot be one"),
-            (json!({"label": "A_B", "pattern": "(x"}), "has a pattern that is none at character 1"),
-            (json!({"label": "A_B", "pattern": "x*"}), "matches nothing at all"),
-            (json!({"label": "A_B", "pattern": "(?:(?:(?:x{100}){100}){100})"}), "too large"),
-            (json!({"label": "A_B", "pattern": "(?=x)"}), "has a pattern that is none"),
+            (
+                json!({"label": "lower", "pattern": "x"}),
+                "has a label that cannot be one",
+            ),
+            (
+                json!({"label": "A_B", "pattern": "(x"}),
+                "has a pattern that is none at character 1",
+            ),
+            (
+                json!({"label": "A_B", "pattern": "x*"}),
+                "matches nothing at all",
+            ),
+            (
+                json!({"label": "A_B", "pattern": "(?:(?:(?:x{100}){100}){100})"}),
+                "too large",
+            ),
+            (
+                json!({"label": "A_B", "pattern": "(?=x)"}),
+                "has a pattern that is none",
+            ),
             (json!({"label": "A_B"}), "has no `pattern`"),
-            (json!({"label": "A_B", "pattern": "x", "words": ["y"]}), "more than one"),
-            (json!({"label": "A_B", "path": "$.a["}), "no closing bracket at character 4"),
-            (json!({"label": "A_B", "pattern": "x", "confidence": 2}), "outside 0 to 1"),
-            (json!({"label": "A_B", "pattern": "x", "colour": "red"}), "unknown field `colour`"),
+            (
+                json!({"label": "A_B", "pattern": "x", "words": ["y"]}),
+                "more than one",
+            ),
+            (
+                json!({"label": "A_B", "path": "$.a["}),
+                "no closing bracket at character 4",
+            ),
+            (
+                json!({"label": "A_B", "pattern": "x", "confidence": 2}),
+                "outside 0 to 1",
+            ),
+            (
+                json!({"label": "A_B", "pattern": "x", "colour": "red"}),
+                "unknown field `colour`",
+            ),
             (json!({"label": "A_B", "words": []}), "empty"),
-            (json!({"label": "A_B", "words": "x"}), "`words` is a list of strings"),
-            (json!({"label": "A_B", "words": ["x"], "action": "burn"}), "cannot be read: expected one of `placeholder`, `mask`"),
+            (
+                json!({"label": "A_B", "words": "x"}),
+                "`words` is a list of strings",
+            ),
+            (
+                json!({"label": "A_B", "words": ["x"], "action": "burn"}),
+                "cannot be read: expected one of `placeholder`, `mask`",
+            ),
             (json!("x"), "expected an object with `label`"),
         ] {
             let said = fault(rule.clone());
-            assert!(said.starts_with("rule 1 ") && said.contains(reason), "{rule}: {said}");
+            assert!(
+                said.starts_with("rule 1 ") && said.contains(reason),
+                "{rule}: {said}"
+            );
         }
     }
 
     #[test]
     fn words_stand_over_line_ends_and_in_scripts_without_spaces() {
-        let rules = Rules::parse(&[json!({"label": "NAME_OF", "words": ["Blue Heron ", "田中工業", "ada"]})]).unwrap();
+        let rules = Rules::parse(&[
+            json!({"label": "NAME_OF", "words": ["Blue Heron ", "田中工業", "ada"]}),
+        ])
+        .unwrap();
         for (text, value) in [
             ("of Blue\r\n  Heron.", "Blue\r\n  Heron"),
             ("a\n\nb  blue\u{a0}heron", "blue\u{a0}heron"),
@@ -419,7 +570,14 @@ mod tests {
         ] {
             let mut found = Vec::new();
             rules.find(text, &mut found);
-            assert_eq!(found.iter().map(|f| &text[f.start..f.end]).collect::<Vec<_>>(), [value], "{text}");
+            assert_eq!(
+                found
+                    .iter()
+                    .map(|f| &text[f.start..f.end])
+                    .collect::<Vec<_>>(),
+                [value],
+                "{text}"
+            );
         }
         let mut found = Vec::new();
         rules.find("Canada, BlueHeron, Blue Herons", &mut found);

@@ -52,7 +52,15 @@ const LONGEST: usize = 48;
 pub(crate) fn scan(text: &str, vocabulary: &Vocabulary, prefixes: &Prefixes, hits: &mut Vec<Hit>) {
     hits.clear();
     let bytes = text.as_bytes();
-    let mut scan = Scan { bytes, vocabulary, prefixes, hits, word: None, skip: 0, is_unspaced: false };
+    let mut scan = Scan {
+        bytes,
+        vocabulary,
+        prefixes,
+        hits,
+        word: None,
+        skip: 0,
+        is_unspaced: false,
+    };
     let (mut before_letter, mut before_digit, mut before_small) = (0, 0, 0);
     let mut at = 0;
     while at < bytes.len() {
@@ -96,10 +104,18 @@ pub(crate) fn scan(text: &str, vocabulary: &Vocabulary, prefixes: &Prefixes, hit
             if starts & bit != 0 {
                 scan.word = Some(here);
             } else if digits & bit != 0 {
-                scan.hits.push(Hit { start: here, end: here + 1, what: What::Digits });
+                scan.hits.push(Hit {
+                    start: here,
+                    end: here + 1,
+                    what: What::Digits,
+                });
                 scan.prefix(here);
             } else if sets.ats & bit != 0 {
-                scan.hits.push(Hit { start: here, end: here + 1, what: What::At });
+                scan.hits.push(Hit {
+                    start: here,
+                    end: here + 1,
+                    what: What::At,
+                });
             } else if sets.colons & bit != 0 {
                 scan.colon(here);
             }
@@ -112,7 +128,13 @@ pub(crate) fn scan(text: &str, vocabulary: &Vocabulary, prefixes: &Prefixes, hit
     scan.leave_word(bytes.len());
     let is_unspaced = scan.is_unspaced;
     if is_unspaced {
-        vocabulary.unspaced(text, |start, end, meaning| hits.push(Hit { start, end, what: What::Word(meaning) }));
+        vocabulary.unspaced(text, |start, end, meaning| {
+            hits.push(Hit {
+                start,
+                end,
+                what: What::Word(meaning),
+            })
+        });
     }
     put_in_order(hits, |h| h.start);
 }
@@ -124,7 +146,11 @@ pub(crate) fn put_in_order<T, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {
     for i in 1..items.len() {
         let Some(mut at) = items.get(i).map(&key).and_then(|own| {
             let before = items.get(i.saturating_sub(NEAR)..i)?;
-            let later = before.iter().rev().take_while(|item| key(item) > own).count();
+            let later = before
+                .iter()
+                .rev()
+                .take_while(|item| key(item) > own)
+                .count();
             (later < NEAR).then_some(i - later)
         }) else {
             items.sort_by_key(key);
@@ -167,23 +193,46 @@ impl Scan<'_> {
                 self.word = None;
                 return;
             }
-            self.hits.push(Hit { start: at, end: at + 1, what: What::Prefix(group) });
+            self.hits.push(Hit {
+                start: at,
+                end: at + 1,
+                what: What::Prefix(group),
+            });
         }
     }
 
     fn end_word(&mut self, end: usize) {
-        let Some(start) = self.word.take() else { return };
-        if end - start < 3 && start.checked_sub(1).and_then(|i| self.bytes.get(i)).is_some_and(|b| matches!(b, b'(' | b'[')) {
+        let Some(start) = self.word.take() else {
+            return;
+        };
+        if end - start < 3
+            && start
+                .checked_sub(1)
+                .and_then(|i| self.bytes.get(i))
+                .is_some_and(|b| matches!(b, b'(' | b'['))
+        {
             // `(at)`, `[a]`.
-            if self.bytes.get(start..end).is_some_and(|w| w.eq_ignore_ascii_case(b"at") || w == b"a") {
-                self.hits.push(Hit { start, end, what: What::Word(Meaning::SPELLED_AT) });
+            if self
+                .bytes
+                .get(start..end)
+                .is_some_and(|w| w.eq_ignore_ascii_case(b"at") || w == b"a")
+            {
+                self.hits.push(Hit {
+                    start,
+                    end,
+                    what: What::Word(Meaning::SPELLED_AT),
+                });
             }
         }
         if end - start > LONGEST || end - start < 2 {
             return;
         }
         if let Some((from, to, meaning)) = self.vocabulary.find(self.bytes, start, end) {
-            self.hits.push(Hit { start: from, end: to, what: What::Word(meaning) });
+            self.hits.push(Hit {
+                start: from,
+                end: to,
+                what: What::Word(meaning),
+            });
         } else if self.is_unspaced {
             self.latin_words(start, end);
         } else if end - start > 7 {
@@ -191,9 +240,23 @@ impl Scan<'_> {
             let last = self.bytes.get(end - 6..end).unwrap_or_default();
             let is = |word: &[u8; 6]| last.eq_ignore_ascii_case(word);
             if is(b"ssword") || is(b"passwd") {
-                self.hits.push(Hit { start, end, what: What::Word(Meaning::PASSWORD) });
-            } else if is(b"secret") || is(b"apikey") || is(b"ttoken") || is(b"htoken") || is(b"itoken") || is(b"stoken") {
-                self.hits.push(Hit { start, end, what: What::Word(Meaning::SECRET) });
+                self.hits.push(Hit {
+                    start,
+                    end,
+                    what: What::Word(Meaning::PASSWORD),
+                });
+            } else if is(b"secret")
+                || is(b"apikey")
+                || is(b"ttoken")
+                || is(b"htoken")
+                || is(b"itoken")
+                || is(b"stoken")
+            {
+                self.hits.push(Hit {
+                    start,
+                    end,
+                    what: What::Word(Meaning::SECRET),
+                });
             }
         }
     }
@@ -202,7 +265,12 @@ impl Scan<'_> {
     #[cold]
     fn latin_words(&mut self, start: usize, end: usize) {
         let mut at = start;
-        for run in self.bytes.get(start..end).unwrap_or_default().chunk_by(|a, b| a.is_ascii() == b.is_ascii()) {
+        for run in self
+            .bytes
+            .get(start..end)
+            .unwrap_or_default()
+            .chunk_by(|a, b| a.is_ascii() == b.is_ascii())
+        {
             let (from, to) = (at, at + run.len());
             at = to;
             if to - from < end - start && run.first().is_some_and(u8::is_ascii) {
@@ -214,10 +282,17 @@ impl Scan<'_> {
 
     /// A colon between hexadecimal digits, or two of them, may be in an IPv6 or a hardware address.
     fn colon(&mut self, at: usize) {
-        let near = |i: Option<usize>| i.and_then(|i| self.bytes.get(i)).is_some_and(|b| b.is_ascii_hexdigit() || *b == b':');
+        let near = |i: Option<usize>| {
+            i.and_then(|i| self.bytes.get(i))
+                .is_some_and(|b| b.is_ascii_hexdigit() || *b == b':')
+        };
         let is_first = self.bytes.get(at + 1) == Some(&b':');
         if (is_first || near(at.checked_sub(1))) && near(Some(at + 1)) {
-            self.hits.push(Hit { start: at, end: at + 1, what: What::Colon });
+            self.hits.push(Hit {
+                start: at,
+                end: at + 1,
+                what: What::Colon,
+            });
         }
     }
 }
@@ -236,24 +311,41 @@ struct Sets {
 
 impl Sets {
     fn of(block: &[u8; LEN]) -> Self {
-        let mut sets = Self { letters: 0, capitals: 0, digits: 0, ats: 0, colons: 0, wide: false };
+        let mut sets = Self {
+            letters: 0,
+            capitals: 0,
+            digits: 0,
+            ats: 0,
+            colons: 0,
+            wide: false,
+        };
         let (quarters, _) = block.as_chunks::<16>();
         for quarter in quarters.iter().rev() {
             let bytes = u8x16::new(*quarter);
             let within = |v: u8x16, low: u8, count: u8| {
                 let moved = v - u8x16::splat(low);
-                moved.min(u8x16::splat(count - 1)).simd_eq(moved).to_bitmask()
+                moved
+                    .min(u8x16::splat(count - 1))
+                    .simd_eq(moved)
+                    .to_bitmask()
             };
             let equal = |byte: u8| bytes.simd_eq(u8x16::splat(byte)).to_bitmask();
             let high = bytes.to_bitmask();
             let put = |set: &mut u64, bits: u32| *set = *set << 16 | u64::from(bits);
-            put(&mut sets.letters, within(bytes | u8x16::splat(0x20), b'a', 26) | high);
+            put(
+                &mut sets.letters,
+                within(bytes | u8x16::splat(0x20), b'a', 26) | high,
+            );
             put(&mut sets.capitals, within(bytes, b'A', 26));
             put(&mut sets.digits, within(bytes, b'0', 10));
             put(&mut sets.ats, equal(b'@'));
             put(&mut sets.colons, equal(b':'));
             if high != 0 {
-                sets.wide |= bytes.max(u8x16::splat(0xdf)).simd_eq(u8x16::splat(0xdf)).to_bitmask() != 0xffff;
+                sets.wide |= bytes
+                    .max(u8x16::splat(0xdf))
+                    .simd_eq(u8x16::splat(0xdf))
+                    .to_bitmask()
+                    != 0xffff;
             }
         }
         sets

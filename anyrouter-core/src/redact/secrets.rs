@@ -24,11 +24,20 @@ pub(crate) const LONGEST: usize = 8192;
 impl Format {
     /// The end of what has this form at the beginning of `text`.
     fn matches(&self, text: &[u8]) -> Option<usize> {
-        let regex =
-            self.regex.get_or_init(|| RegexBuilder::new(&format!("^(?:{})", self.pattern)).unicode(false).size_limit(1 << 22).build().ok());
-        let end = regex.as_ref()?.find(text.get(..LONGEST.min(text.len()))?)?.end();
+        let regex = self.regex.get_or_init(|| {
+            RegexBuilder::new(&format!("^(?:{})", self.pattern))
+                .unicode(false)
+                .size_limit(1 << 22)
+                .build()
+                .ok()
+        });
+        let end = regex
+            .as_ref()?
+            .find(text.get(..LONGEST.min(text.len()))?)?
+            .end();
         let goes_on = |b: &u8| b.is_ascii_alphanumeric();
-        let whole = text.get(end - 1).is_none_or(|b| !goes_on(b)) || text.get(end).is_none_or(|b| !goes_on(b));
+        let whole = text.get(end - 1).is_none_or(|b| !goes_on(b))
+            || text.get(end).is_none_or(|b| !goes_on(b));
         whole.then_some(end)
     }
 }
@@ -55,7 +64,12 @@ impl Prefixes {
     pub(crate) const SHORTEST: usize = 13;
 
     pub(crate) fn builtin() -> Self {
-        let rows = |table: &'static str| table.lines().filter(|l| !l.starts_with('#')).map(|l| l.split('\t'));
+        let rows = |table: &'static str| {
+            table
+                .lines()
+                .filter(|l| !l.starts_with('#'))
+                .map(|l| l.split('\t'))
+        };
         let mut it = Self {
             formats: Vec::new(),
             groups: Vec::new(),
@@ -65,8 +79,15 @@ impl Prefixes {
             literals: None,
         };
         for mut row in rows(include_str!("../../redact/secrets.tsv")) {
-            let (Some(rule), Some(pattern)) = (row.next(), row.next()) else { continue };
-            it.formats.push(Format { rule, pattern, literal: literal_start(pattern), regex: OnceLock::new() });
+            let (Some(rule), Some(pattern)) = (row.next(), row.next()) else {
+                continue;
+            };
+            it.formats.push(Format {
+                rule,
+                pattern,
+                literal: literal_start(pattern),
+                regex: OnceLock::new(),
+            });
         }
         let mut starts: Vec<([u8; 3], u16)> = Vec::new();
         let mut fours: Vec<[u8; 4]> = vec![*b"data"];
@@ -82,7 +103,10 @@ impl Prefixes {
                 [a, b] => starts.extend(b"0123456789abcdef".iter().map(|c| ([a, b, *c], i as u16))),
                 _ => {}
             }
-            let threes = starts.iter().rev().take_while(|(_, f)| usize::from(*f) == i);
+            let threes = starts
+                .iter()
+                .rev()
+                .take_while(|(_, f)| usize::from(*f) == i);
             fours.extend(threes.flat_map(|([a, b, c], _)| (0..=255).map(|d| [*a, *b, *c, d])));
         }
         for (three, format) in starts {
@@ -93,8 +117,16 @@ impl Prefixes {
             it.admit(four);
         }
         for mut row in rows(include_str!("../../redact/secrets-inside.tsv")) {
-            let (Some(rule), Some(pattern), Some(literal)) = (row.next(), row.next(), row.next()) else { continue };
-            it.inside.push(Format { rule, pattern, literal: literal.as_bytes().to_vec(), regex: OnceLock::new() });
+            let (Some(rule), Some(pattern), Some(literal)) = (row.next(), row.next(), row.next())
+            else {
+                continue;
+            };
+            it.inside.push(Format {
+                rule,
+                pattern,
+                literal: literal.as_bytes().to_vec(),
+                regex: OnceLock::new(),
+            });
         }
         it.literals = AhoCorasick::new(it.inside.iter().map(|f| &f.literal)).ok();
         it
@@ -125,18 +157,30 @@ impl Prefixes {
         if self.filter.get(hash / 64)? & (1 << (hash % 64)) == 0 {
             return None;
         }
-        if at.checked_sub(1).and_then(|i| text.get(i)).is_some_and(u8::is_ascii_alphanumeric) {
+        if at
+            .checked_sub(1)
+            .and_then(|i| text.get(i))
+            .is_some_and(u8::is_ascii_alphanumeric)
+        {
             return None;
         }
         let group = *self.by_bytes.get(four.first_chunk::<3>()?)?;
         let rest = text.get(at..)?;
-        let may =
-            if group == DATA_URL { rest.starts_with(b"data:") } else { self.group_formats(group).any(|f| rest.starts_with(&f.literal)) };
+        let may = if group == DATA_URL {
+            rest.starts_with(b"data:")
+        } else {
+            self.group_formats(group)
+                .any(|f| rest.starts_with(&f.literal))
+        };
         may.then_some(group)
     }
 
     fn group_formats(&self, group: u16) -> impl Iterator<Item = &Format> {
-        self.groups.get(usize::from(group)).into_iter().flatten().filter_map(|i| self.formats.get(usize::from(*i)))
+        self.groups
+            .get(usize::from(group))
+            .into_iter()
+            .flatten()
+            .filter_map(|i| self.formats.get(usize::from(*i)))
     }
 
     /// The end of a picture or a sound that begins at `at` as a `data:` URL.
@@ -164,10 +208,13 @@ impl Prefixes {
 
     /// The format that `token` has as a whole, by what it holds inside.
     pub(crate) fn holds(&self, token: &[u8]) -> Option<&Format> {
-        self.literals.as_ref()?.find_overlapping_iter(token).find_map(|found| {
-            let format = self.inside.get(found.pattern().as_usize())?;
-            (format.matches(token) == Some(token.len())).then_some(format)
-        })
+        self.literals
+            .as_ref()?
+            .find_overlapping_iter(token)
+            .find_map(|found| {
+                let format = self.inside.get(found.pattern().as_usize())?;
+                (format.matches(token) == Some(token.len())).then_some(format)
+            })
     }
 }
 
@@ -198,11 +245,24 @@ pub(crate) fn data_url(text: &[u8]) -> Option<(usize, bool)> {
     let head = text.get(..text.len().min(128))?;
     let marker = memchr::memmem::find(head, b";base64,")?;
     let kind = head.get(5..marker)?.to_ascii_lowercase();
-    if !kind.iter().all(|b| b.is_ascii_alphanumeric() || b"/+.-;=_".contains(b)) {
+    if !kind
+        .iter()
+        .all(|b| b.is_ascii_alphanumeric() || b"/+.-;=_".contains(b))
+    {
         return None;
     }
     let kind = kind.split(|b| *b == b';').next().unwrap_or_default();
-    let names = [&b"json"[..], b"xml", b"yaml", b"x-yaml", b"csv", b"sql", b"toml", b"javascript", b"x-www-form-urlencoded"];
+    let names = [
+        &b"json"[..],
+        b"xml",
+        b"yaml",
+        b"x-yaml",
+        b"csv",
+        b"sql",
+        b"toml",
+        b"javascript",
+        b"x-www-form-urlencoded",
+    ];
     let subtype = kind.strip_prefix(b"application/").unwrap_or_default();
     let is_text = kind.is_empty()
         || kind.starts_with(b"text/")
@@ -215,9 +275,15 @@ pub(crate) fn data_url(text: &[u8]) -> Option<(usize, bool)> {
 
 /// What a string holds that is a `data:` URL of text in base64: the length of what stands before it, and the text.
 pub(crate) fn encoded_text(content: &str) -> Option<(usize, String)> {
-    let is_url = content.get(..5).is_some_and(|c| c.eq_ignore_ascii_case("data:"));
+    let is_url = content
+        .get(..5)
+        .is_some_and(|c| c.eq_ignore_ascii_case("data:"));
     let (start, is_text) = is_url.then(|| data_url(content.as_bytes())).flatten()?;
-    let encoded: String = content.get(start..).filter(|_| is_text)?.split_ascii_whitespace().collect();
+    let encoded: String = content
+        .get(start..)
+        .filter(|_| is_text)?
+        .split_ascii_whitespace()
+        .collect();
     let bytes = BASE64.decode(encoded).ok()?;
     Some((start, String::from_utf8(bytes).ok()?))
 }
@@ -230,14 +296,18 @@ pub(crate) fn encode(text: &str) -> String {
 /// Base64 (RFC 4648, 4) that is read with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
-    base64::engine::GeneralPurposeConfig::new().with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
+    base64::engine::GeneralPurposeConfig::new()
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
 );
 
 /// How many bytes of base64 (RFC 4648, both alphabets) `text` begins with.
 pub(crate) fn base64_length(text: &[u8]) -> usize {
     use wide::u8x16;
     let mut at = 0;
-    while let Some(chunk) = text.get(at..at + 64).and_then(|c| <&[u8; 64]>::try_from(c).ok()) {
+    while let Some(chunk) = text
+        .get(at..at + 64)
+        .and_then(|c| <&[u8; 64]>::try_from(c).ok())
+    {
         let (quarters, _) = chunk.as_chunks::<16>();
         let legal = quarters.iter().fold(u8x16::splat(0xff), |all, quarter| {
             let bytes = u8x16::new(*quarter);
@@ -260,7 +330,12 @@ pub(crate) fn base64_length(text: &[u8]) -> usize {
         at += 64;
     }
     let legal = |b: &u8| b.is_ascii_alphanumeric() || b"+/-_=".contains(b);
-    at + text.get(at..).unwrap_or_default().iter().take_while(|b| legal(b)).count()
+    at + text
+        .get(at..)
+        .unwrap_or_default()
+        .iter()
+        .take_while(|b| legal(b))
+        .count()
 }
 
 #[cfg(test)]
@@ -275,31 +350,55 @@ mod tests {
         assert!(prefixes.formats.len() > 400, "{}", prefixes.formats.len());
         for format in prefixes.formats.iter().chain(&prefixes.inside) {
             format.matches(b"x");
-            assert!(format.regex.get().unwrap().is_some(), "{} does not compile", format.rule);
+            assert!(
+                format.regex.get().unwrap().is_some(),
+                "{} does not compile",
+                format.rule
+            );
         }
         for format in &prefixes.formats {
-            assert!(format.literal.len() >= 2, "{} begins with no literal", format.rule);
+            assert!(
+                format.literal.len() >= 2,
+                "{} begins with no literal",
+                format.rule
+            );
         }
     }
 
     #[test]
     fn no_form_is_shorter_than_the_shortest_or_holds_a_space() {
         fn holds_space(form: &Hir) -> bool {
-            let is_space = |low: u32, high: u32| (low..=high).contains(&0x20) || (low..=high).contains(&0x0a);
+            let is_space =
+                |low: u32, high: u32| (low..=high).contains(&0x20) || (low..=high).contains(&0x0a);
             match form.kind() {
-                HirKind::Literal(literal) => literal.0.iter().any(|b| is_space((*b).into(), (*b).into())),
-                HirKind::Class(Class::Bytes(class)) => class.iter().any(|r| is_space(r.start().into(), r.end().into())),
-                HirKind::Class(Class::Unicode(class)) => class.iter().any(|r| is_space(r.start().into(), r.end().into())),
+                HirKind::Literal(literal) => {
+                    literal.0.iter().any(|b| is_space((*b).into(), (*b).into()))
+                }
+                HirKind::Class(Class::Bytes(class)) => class
+                    .iter()
+                    .any(|r| is_space(r.start().into(), r.end().into())),
+                HirKind::Class(Class::Unicode(class)) => class
+                    .iter()
+                    .any(|r| is_space(r.start().into(), r.end().into())),
                 HirKind::Repetition(repetition) => holds_space(&repetition.sub),
                 HirKind::Capture(capture) => holds_space(&capture.sub),
-                HirKind::Concat(forms) | HirKind::Alternation(forms) => forms.iter().any(holds_space),
+                HirKind::Concat(forms) | HirKind::Alternation(forms) => {
+                    forms.iter().any(holds_space)
+                }
                 HirKind::Empty | HirKind::Look(_) => false,
             }
         }
-        let mut parser = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build();
+        let mut parser = regex_syntax::ParserBuilder::new()
+            .unicode(false)
+            .utf8(false)
+            .build();
         for format in &Prefixes::builtin().formats {
             let form = parser.parse(format.pattern).unwrap();
-            assert!(form.properties().minimum_len().unwrap() >= Prefixes::SHORTEST, "{}", format.rule);
+            assert!(
+                form.properties().minimum_len().unwrap() >= Prefixes::SHORTEST,
+                "{}",
+                format.rule
+            );
             assert!(!holds_space(&form), "{}", format.rule);
         }
     }

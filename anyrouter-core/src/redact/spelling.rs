@@ -29,7 +29,9 @@ const JOINTS: [&str; 16] = [
 /// What stands for it behind backslashes.
 const ESCAPED: [&str; 2] = ["_", "u005f"];
 /// What is not seen: the soft hyphen, U+200B to U+200D, the word joiner, the byte order mark.
-const UNSEEN: [&str; 6] = ["\u{ad}", "\u{200b}", "\u{200c}", "\u{200d}", "\u{2060}", "\u{feff}"];
+const UNSEEN: [&str; 6] = [
+    "\u{ad}", "\u{200b}", "\u{200c}", "\u{200d}", "\u{2060}", "\u{feff}",
+];
 /// Backslashes that may stand before a `_`: one in Markdown, doubled with each document in a string.
 const ESCAPES: usize = 8;
 /// Marks that Markdown has around a part.
@@ -60,8 +62,17 @@ pub(crate) struct Whole {
 
 /// How `text` begins: as a placeholder with this label, or as a part of one.
 pub(crate) fn spelt(text: &str, label: &str) -> Spelt {
-    let mut reader = Reader { text: text.as_bytes(), at: 0 };
-    reader.read(label).unwrap_or_else(|is_over| if is_over { Spelt::Beginning } else { Spelt::Other })
+    let mut reader = Reader {
+        text: text.as_bytes(),
+        at: 0,
+    };
+    reader.read(label).unwrap_or_else(|is_over| {
+        if is_over {
+            Spelt::Beginning
+        } else {
+            Spelt::Other
+        }
+    })
 }
 
 struct Reader<'a> {
@@ -103,7 +114,12 @@ impl Reader<'_> {
             }
             self.at += 1;
         }
-        Ok(Spelt::Whole(Whole { length: self.at, id, closing, opening }))
+        Ok(Spelt::Whole(Whole {
+            length: self.at,
+            id,
+            closing,
+            opening,
+        }))
     }
 
     fn rest(&self) -> &[u8] {
@@ -143,14 +159,25 @@ impl Reader<'_> {
             [b'\r'] => return Err(true),
             _ => return Ok(()),
         };
-        self.at += end + rest.iter().skip(end).take(LONGEST_LABEL).take_while(|b| matches!(b, b' ' | b'\t')).count();
+        self.at += end
+            + rest
+                .iter()
+                .skip(end)
+                .take(LONGEST_LABEL)
+                .take_while(|b| matches!(b, b' ' | b'\t'))
+                .count();
         self.unseen()
     }
 
     fn marks(&mut self) -> Result<(usize, usize), No> {
         self.unseen()?;
         let start = self.at;
-        self.at += self.rest().iter().take(MARKS).take_while(|b| matches!(b, b'*' | b'`')).count();
+        self.at += self
+            .rest()
+            .iter()
+            .take(MARKS)
+            .take_while(|b| matches!(b, b'*' | b'`'))
+            .count();
         let marks = (start, self.at);
         self.unseen()?;
         Ok(marks)
@@ -160,7 +187,12 @@ impl Reader<'_> {
     fn joint(&mut self) -> Result<(), No> {
         self.unseen()?;
         self.line_break()?;
-        let escapes = self.rest().iter().take(ESCAPES).take_while(|b| **b == b'\\').count();
+        let escapes = self
+            .rest()
+            .iter()
+            .take(ESCAPES)
+            .take_while(|b| **b == b'\\')
+            .count();
         self.at += escapes;
         let is_there = self.one_of(if escapes > 0 { &ESCAPED } else { &JOINTS })?;
         if escapes > 0 && !is_there {
@@ -198,10 +230,21 @@ mod tests {
             "CREDIT_CARD\n_7qk2m9x4hd3v",
             "CREDIT_CARD_7qk2m9\r\n  x4hd3v",
         ] {
-            let Spelt::Whole(whole) = spelt(text, "CREDIT_CARD") else { panic!("{text:?}") };
-            assert_eq!((whole.length, &whole.id), (text.len(), b"7qk2m9x4hd3v"), "{text:?}");
+            let Spelt::Whole(whole) = spelt(text, "CREDIT_CARD") else {
+                panic!("{text:?}")
+            };
+            assert_eq!(
+                (whole.length, &whole.id),
+                (text.len(), b"7qk2m9x4hd3v"),
+                "{text:?}"
+            );
             for cut in (1..text.len()).filter(|i| text.is_char_boundary(*i)) {
-                assert_eq!(spelt(&text[..cut], "CREDIT_CARD"), Spelt::Beginning, "{:?}", &text[..cut]);
+                assert_eq!(
+                    spelt(&text[..cut], "CREDIT_CARD"),
+                    Spelt::Beginning,
+                    "{:?}",
+                    &text[..cut]
+                );
             }
         }
         for text in [

@@ -30,11 +30,22 @@ pub struct StreamRedactor<'a> {
 impl<'a> StreamRedactor<'a> {
     /// At the beginning of a text.
     pub fn new(redactor: &'a Redactor) -> Self {
-        Self { redactor, buffer: String::new(), written: 0, place: Passed::default(), tried: 0 }
+        Self {
+            redactor,
+            buffer: String::new(),
+            written: 0,
+            place: Passed::default(),
+            tried: 0,
+        }
     }
 
     /// Takes the next piece, and appends to `out` what is sure.
-    pub fn push(&mut self, piece: &str, placeholders: &mut Placeholders, out: &mut String) -> Result<(), Blocked> {
+    pub fn push(
+        &mut self,
+        piece: &str,
+        placeholders: &mut Placeholders,
+        out: &mut String,
+    ) -> Result<(), Blocked> {
         self.buffer.push_str(piece);
         // Where there was no place to cut, it is looked for again only once there is as much more.
         if self.buffer.len() - self.written > 2 * HOLD && self.buffer.len() >= self.tried + HOLD {
@@ -45,23 +56,41 @@ impl<'a> StreamRedactor<'a> {
     }
 
     /// The text has ended: appends the rest. What is pushed afterwards is another text.
-    pub fn finish(&mut self, placeholders: &mut Placeholders, out: &mut String) -> Result<(), Blocked> {
+    pub fn finish(
+        &mut self,
+        placeholders: &mut Placeholders,
+        out: &mut String,
+    ) -> Result<(), Blocked> {
         self.write(true, placeholders, out)?;
         *self = Self::new(self.redactor);
         Ok(())
     }
 
-    fn write(&mut self, ended: bool, placeholders: &mut Placeholders, out: &mut String) -> Result<(), Blocked> {
+    fn write(
+        &mut self,
+        ended: bool,
+        placeholders: &mut Placeholders,
+        out: &mut String,
+    ) -> Result<(), Blocked> {
         let found = self.redactor.find(&self.buffer);
         let free = |at: usize| !found.iter().any(|f| f.start < at && at < f.end);
-        let space = |at: &usize| self.buffer.as_bytes().get(at - 1).is_some_and(u8::is_ascii_whitespace);
+        let space = |at: &usize| {
+            self.buffer
+                .as_bytes()
+                .get(at - 1)
+                .is_some_and(u8::is_ascii_whitespace)
+        };
         let cut = if ended {
             self.buffer.len()
         } else {
             let last = self.buffer.len() - HOLD;
-            let places = (self.written + 1..=last).rev().filter(|at| self.buffer.is_char_boundary(*at) && free(*at));
+            let places = (self.written + 1..=last)
+                .rev()
+                .filter(|at| self.buffer.is_char_boundary(*at) && free(*at));
             let at_space = places.clone().find(space);
-            let forced = (self.buffer.len() - self.written > MOST).then(|| places.clone().next()).flatten();
+            let forced = (self.buffer.len() - self.written > MOST)
+                .then(|| places.clone().next())
+                .flatten();
             match at_space.or(forced) {
                 Some(cut) => cut,
                 None => {
@@ -70,12 +99,23 @@ impl<'a> StreamRedactor<'a> {
                 }
             }
         };
-        let within: Vec<_> = found.into_iter().filter(|f| f.start >= self.written && f.end <= cut).collect();
+        let within: Vec<_> = found
+            .into_iter()
+            .filter(|f| f.start >= self.written && f.end <= cut)
+            .collect();
         let cuts = self.redactor.cut_all(&self.buffer, &within, placeholders)?;
-        placeholders.note_places_from(&mut self.place, &cuts, &self.buffer, self.written..cut, Cow::Borrowed);
+        placeholders.note_places_from(
+            &mut self.place,
+            &cuts,
+            &self.buffer,
+            self.written..cut,
+            Cow::Borrowed,
+        );
         out.push_str(&splice(&self.buffer, self.written..cut, &cuts));
         let keep = cut.saturating_sub(CONTEXT);
-        let keep = (keep..=cut).find(|at| self.buffer.is_char_boundary(*at)).unwrap_or(cut);
+        let keep = (keep..=cut)
+            .find(|at| self.buffer.is_char_boundary(*at))
+            .unwrap_or(cut);
         self.buffer.drain(..keep);
         self.tried = 0;
         self.written = cut - keep;

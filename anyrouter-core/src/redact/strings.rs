@@ -18,7 +18,13 @@ impl Strings {
                 b'\n' => (self.open, self.is_escaped) = (None, false),
                 _ if self.is_escaped => self.is_escaped = false,
                 b'\\' => self.is_escaped = true,
-                b'"' => self.open = if self.open.is_some() { None } else { Some(self.last) },
+                b'"' => {
+                    self.open = if self.open.is_some() {
+                        None
+                    } else {
+                        Some(self.last)
+                    }
+                }
                 _ => {}
             }
             if !byte.is_ascii_whitespace() {
@@ -79,10 +85,24 @@ mod tests {
             strings.pass(text);
             strings.is_within()
         };
-        for text in ["{\"a\": \"", "x {\"a\":\"b \\\" c", "[\"", "[\n  \"a\",\n  \"", "{\"a\": \"b\", \"c\": \""] {
+        for text in [
+            "{\"a\": \"",
+            "x {\"a\":\"b \\\" c",
+            "[\"",
+            "[\n  \"a\",\n  \"",
+            "{\"a\": \"b\", \"c\": \"",
+        ] {
             assert!(is_within(text), "{text}");
         }
-        for text in ["", "He said: \"", "{\"a\": \"b\"", "one, \"", "{\"a\": \"b\nc", "name = \"", "{\""] {
+        for text in [
+            "",
+            "He said: \"",
+            "{\"a\": \"b\"",
+            "one, \"",
+            "{\"a\": \"b\nc",
+            "name = \"",
+            "{\"",
+        ] {
             assert!(!is_within(text), "{text}");
         }
     }

@@ -20,17 +20,32 @@ struct Header {
 }
 
 /// Gives each cell of the tables in `text` with its column's header, for the columns whose names mean something.
-pub(crate) fn cells(text: &str, mut means: impl FnMut(&str) -> bool, mut each: impl FnMut(&str, Range<usize>)) {
+pub(crate) fn cells(
+    text: &str,
+    mut means: impl FnMut(&str) -> bool,
+    mut each: impl FnMut(&str, Range<usize>),
+) {
     inserted(text, &mut means, &mut each);
     let mut header: Option<Header> = None;
     let mut start = 0;
-    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|i| i + 1).chain([text.len()]);
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes())
+        .map(|i| i + 1)
+        .chain([text.len()]);
     for end in ends {
-        let line = text.as_bytes().get(start..end).unwrap_or_default().trim_ascii_end();
+        let line = text
+            .as_bytes()
+            .get(start..end)
+            .unwrap_or_default()
+            .trim_ascii_end();
         let range = start..start + line.len();
         start = end;
         // A rule, as `|---|---|` or `----+----`.
-        if !line.is_empty() && line.trim_ascii_start().iter().all(|b| matches!(b, b'-' | b'|' | b'+' | b':' | b'=' | b' ')) {
+        if !line.is_empty()
+            && line
+                .trim_ascii_start()
+                .iter()
+                .all(|b| matches!(b, b'-' | b'|' | b'+' | b':' | b'=' | b' '))
+        {
             continue;
         }
         if let Some(Header { sign, count, named }) = &header {
@@ -49,8 +64,14 @@ pub(crate) fn cells(text: &str, mut means: impl FnMut(&str) -> bool, mut each: i
         }
         header = header_of(text, range).map(|(sign, columns)| {
             let count = columns.len();
-            let is_named = |(_, column): &(usize, Range<usize>)| text.get(column.clone()).is_some_and(&mut means);
-            Header { sign, count, named: columns.into_iter().enumerate().filter(is_named).collect() }
+            let is_named = |(_, column): &(usize, Range<usize>)| {
+                text.get(column.clone()).is_some_and(&mut means)
+            };
+            Header {
+                sign,
+                count,
+                named: columns.into_iter().enumerate().filter(is_named).collect(),
+            }
         });
     }
 }
@@ -64,10 +85,19 @@ fn is_row(text: &str, line: Range<usize>, sign: u8, count: usize) -> bool {
 /// The columns of a line, if it may be a table's first.
 fn header_of(text: &str, line: Range<usize>) -> Option<(u8, Vec<Range<usize>>)> {
     // Its first cell is short and a name, so that most lines are passed over soon.
-    let head = text.as_bytes().get(line.start..line.end.min(line.start + LONGEST.0 + 2))?;
-    let lead = head.iter().take_while(|b| matches!(b, b'|' | b' ' | b'"')).count();
+    let head = text
+        .as_bytes()
+        .get(line.start..line.end.min(line.start + LONGEST.0 + 2))?;
+    let lead = head
+        .iter()
+        .take_while(|b| matches!(b, b'|' | b' ' | b'"'))
+        .count();
     let rest = head.get(lead..)?;
-    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || *b >= 0x80 || matches!(b, b' ' | b'_' | b'-' | b'.' | b'/' | b'#');
+    let is_plain = |b: &u8| {
+        b.is_ascii_alphanumeric()
+            || *b >= 0x80
+            || matches!(b, b' ' | b'_' | b'-' | b'.' | b'/' | b'#')
+    };
     let length = rest.iter().take_while(|b| is_plain(b)).count();
     let behind = rest.get(length + usize::from(rest.get(length) == Some(&b'"')));
     let sign = *behind.filter(|b| length > 1 && matches!(b, b'\t' | b'|' | b';' | b','))?;
@@ -79,10 +109,12 @@ fn header_of(text: &str, line: Range<usize>) -> Option<(u8, Vec<Range<usize>>)> 
         text.get(r.clone()).is_some_and(|t| {
             (2..=LONGEST.0).contains(&t.len())
                 && !t.starts_with(|c: char| c.is_ascii_digit())
-                && t.chars().all(|c| c.is_alphanumeric() || " _-./#".contains(c))
+                && t.chars()
+                    .all(|c| c.is_alphanumeric() || " _-./#".contains(c))
         })
     };
-    (columns.len() > 1 && columns.len() <= COLUMNS && columns.iter().all(is_name)).then_some((sign, columns))
+    (columns.len() > 1 && columns.len() <= COLUMNS && columns.iter().all(is_name))
+        .then_some((sign, columns))
 }
 
 /// The cells of a line without the blanks and quotes around them.
@@ -91,7 +123,14 @@ fn split(text: &str, line: Range<usize>, sign: u8) -> Vec<Range<usize>> {
     let (lead, inner) = if sign == b'|' {
         let inner = whole.trim();
         let lead = whole.len() - whole.trim_start().len() + usize::from(inner.starts_with('|'));
-        (lead, inner.strip_prefix('|').unwrap_or(inner).strip_suffix('|').unwrap_or(inner.strip_prefix('|').unwrap_or(inner)))
+        (
+            lead,
+            inner
+                .strip_prefix('|')
+                .unwrap_or(inner)
+                .strip_suffix('|')
+                .unwrap_or(inner.strip_prefix('|').unwrap_or(inner)),
+        )
     } else {
         (0, whole)
     };
@@ -99,8 +138,14 @@ fn split(text: &str, line: Range<usize>, sign: u8) -> Vec<Range<usize>> {
     let mut cells = Vec::new();
     let mut rest = inner;
     loop {
-        let length = if sign == b'|' { None } else { quoted_length(rest, sign) };
-        let length = length.or_else(|| rest.find(char::from(sign))).unwrap_or(rest.len());
+        let length = if sign == b'|' {
+            None
+        } else {
+            quoted_length(rest, sign)
+        };
+        let length = length
+            .or_else(|| rest.find(char::from(sign)))
+            .unwrap_or(rest.len());
         let cell = rest.get(..length).unwrap_or_default();
         let blank = [' ', '"', '\'', '\r'];
         let tail = cell.trim_start_matches(blank);
@@ -117,7 +162,11 @@ fn split(text: &str, line: Range<usize>, sign: u8) -> Vec<Range<usize>> {
 /// How long a cell is that stands in quotes (RFC 4180, 2.5 to 2.7) and so may hold the sign.
 fn quoted_length(rest: &str, sign: u8) -> Option<usize> {
     let bytes = rest.as_bytes();
-    let mut at = bytes.iter().position(|b| *b != b' ').filter(|i| bytes.get(*i) == Some(&b'"'))? + 1;
+    let mut at = bytes
+        .iter()
+        .position(|b| *b != b' ')
+        .filter(|i| bytes.get(*i) == Some(&b'"'))?
+        + 1;
     loop {
         at += memchr::memchr(b'"', bytes.get(at..)?)? + 1;
         if bytes.get(at) == Some(&b'"') {
@@ -125,26 +174,57 @@ fn quoted_length(rest: &str, sign: u8) -> Option<usize> {
             continue;
         }
         let behind = bytes.get(at..)?;
-        let blanks = behind.iter().take_while(|b| matches!(b, b' ' | b'\r')).count();
-        return behind.get(blanks).is_none_or(|b| *b == sign).then_some(at + blanks);
+        let blanks = behind
+            .iter()
+            .take_while(|b| matches!(b, b' ' | b'\r'))
+            .count();
+        return behind
+            .get(blanks)
+            .is_none_or(|b| *b == sign)
+            .then_some(at + blanks);
     }
 }
 
 /// The values of `(a, b) VALUES ('x', 'y'), (…)`.
-fn inserted(text: &str, means: &mut impl FnMut(&str) -> bool, each: &mut impl FnMut(&str, Range<usize>)) {
+fn inserted(
+    text: &str,
+    means: &mut impl FnMut(&str) -> bool,
+    each: &mut impl FnMut(&str, Range<usize>),
+) {
     /// The longest list of names, and the longest row, in bytes.
     const LIST: usize = 2048;
-    let floor = |at: usize| (at..text.len()).find(|i| text.is_char_boundary(*i)).unwrap_or(text.len());
+    let floor = |at: usize| {
+        (at..text.len())
+            .find(|i| text.is_char_boundary(*i))
+            .unwrap_or(text.len())
+    };
     for at in memchr::memmem::find_iter(text.as_bytes(), "VALUES") {
-        let head = text.get(floor(at.saturating_sub(LIST))..at).map(str::trim_end).and_then(|t| t.strip_suffix(')'));
-        let Some((_, names)) = head.and_then(|t| t.rsplit_once('(')) else { continue };
-        let names: Vec<&str> = names.split(',').map(|n| n.trim_matches([' ', '"', '`', '\n'])).collect();
-        let named: Vec<(usize, &str)> = names.iter().copied().enumerate().filter(|(_, name)| means(name)).collect();
+        let head = text
+            .get(floor(at.saturating_sub(LIST))..at)
+            .map(str::trim_end)
+            .and_then(|t| t.strip_suffix(')'));
+        let Some((_, names)) = head.and_then(|t| t.rsplit_once('(')) else {
+            continue;
+        };
+        let names: Vec<&str> = names
+            .split(',')
+            .map(|n| n.trim_matches([' ', '"', '`', '\n']))
+            .collect();
+        let named: Vec<(usize, &str)> = names
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|(_, name)| means(name))
+            .collect();
         let mut from = at + 6;
         for _ in 0..ROWS {
-            let rest = text.get(from..floor((from + LIST).min(text.len()))).unwrap_or_default();
+            let rest = text
+                .get(from..floor((from + LIST).min(text.len())))
+                .unwrap_or_default();
             let open = rest.len() - rest.trim_start_matches([' ', '\n', '\t', '\r', ',']).len();
-            let Some(row) = rest.get(open..).and_then(|t| t.strip_prefix('(')) else { break };
+            let Some(row) = rest.get(open..).and_then(|t| t.strip_prefix('(')) else {
+                break;
+            };
             let Some(length) = row.find(')') else { break };
             let start = from + open + 1;
             let cells = split(text, start..start + length, b',');
@@ -177,14 +257,23 @@ mod tests {
 
     fn seen(text: &str) -> Vec<(String, String)> {
         let mut seen = Vec::new();
-        cells(text, |_| true, |name, cell| seen.push((name.to_owned(), text[cell].to_owned())));
+        cells(
+            text,
+            |_| true,
+            |name, cell| seen.push((name.to_owned(), text[cell].to_owned())),
+        );
         seen
     }
 
     #[test]
     fn cells_are_given_with_their_columns_names() {
-        let expected =
-            [("name", "Jane"), ("card no", "4111"), ("name", "Max"), ("card no", "5500")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        let expected = [
+            ("name", "Jane"),
+            ("card no", "4111"),
+            ("name", "Max"),
+            ("card no", "5500"),
+        ]
+        .map(|(a, b)| (a.to_owned(), b.to_owned()));
         for text in [
             "name,card no\nJane,4111\nMax,5500\n",
             "name\tcard no\nJane\t4111\nMax\t5500",
@@ -197,11 +286,17 @@ mod tests {
         }
         assert_eq!(
             seen("INSERT INTO t (name, card) VALUES ('Jane', '4111');"),
-            [("name".into(), "Jane".into()), ("card".into(), "4111".into())]
+            [
+                ("name".into(), "Jane".into()),
+                ("card".into(), "4111".into())
+            ]
         );
         assert_eq!(
             seen("name,card no\n\"Smith, \"\"Jane\"\"\" , 4111"),
-            [("name".into(), "Smith, \"\"Jane".into()), ("card no".into(), "4111".into())],
+            [
+                ("name".into(), "Smith, \"\"Jane".into()),
+                ("card no".into(), "4111".into())
+            ],
             "a sign in quotes parts nothing"
         );
         let two = seen("INSERT INTO t (a, b) VALUES ('Jane', '4'), ('Max', '5');");

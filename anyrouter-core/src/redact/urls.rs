@@ -20,7 +20,20 @@ impl Urls {
                 b':' if self.last.eq_ignore_ascii_case(b"lto") => self.has_scheme = true,
                 b'?' => self.is_query = true,
                 b'=' if self.is_query => self.has_name = true,
-                0..=b' ' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'|' | 0x7f => {
+                0..=b' '
+                | b'"'
+                | b'\''
+                | b'<'
+                | b'>'
+                | b'`'
+                | b'('
+                | b')'
+                | b'['
+                | b']'
+                | b'{'
+                | b'}'
+                | b'|'
+                | 0x7f => {
                     *self = Self::default();
                 }
                 _ => {}
@@ -66,7 +79,12 @@ pub(super) fn encode(value: &str) -> Cow<'_, str> {
             out.push(char::from(byte));
         } else {
             out.push('%');
-            out.extend([byte >> 4, byte & 15].iter().filter_map(|n| char::from_digit(u32::from(*n), 16)).map(|c| c.to_ascii_uppercase()));
+            out.extend(
+                [byte >> 4, byte & 15]
+                    .iter()
+                    .filter_map(|n| char::from_digit(u32::from(*n), 16))
+                    .map(|c| c.to_ascii_uppercase()),
+            );
         }
     }
     Cow::Owned(out)
@@ -83,12 +101,22 @@ mod tests {
             urls.pass(text);
             urls.is_in_query()
         };
-        for text in
-            ["https://x.example/?", "see <https://x.example/a?q=", "[map](/search?q=", "mailto:a?subject=", "https://x.example?a=b&c="]
-        {
+        for text in [
+            "https://x.example/?",
+            "see <https://x.example/a?q=",
+            "[map](/search?q=",
+            "mailto:a?subject=",
+            "https://x.example?a=b&c=",
+        ] {
             assert!(is_in(text), "{text}");
         }
-        for text in ["", "Why? ", "https://x.example/a/", "https://x.example/?q=1 and ", "really?"] {
+        for text in [
+            "",
+            "Why? ",
+            "https://x.example/a/",
+            "https://x.example/?q=1 and ",
+            "really?",
+        ] {
             assert!(!is_in(text), "{text}");
         }
     }

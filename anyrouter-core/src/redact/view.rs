@@ -31,14 +31,21 @@ struct Respelt {
 impl<'a> View<'a> {
     /// The view of `source`.
     pub(crate) fn of(source: &'a str) -> Self {
-        let mut writer = Writer { source, out: String::new(), respelt: Vec::new(), copied: 0 };
+        let mut writer = Writer {
+            source,
+            out: String::new(),
+            respelt: Vec::new(),
+            copied: 0,
+        };
         let bytes = source.as_bytes();
         let mut at = 0;
         if source.is_ascii() {
             for found in memchr::memchr3_iter(b'\\', b'&', b'%', bytes) {
                 at = writer.ascii(found, at);
             }
-            if memchr::memchr_iter(b'=', bytes).any(|at| is_soft_break(bytes, at) || is_quoted_at(bytes, at)) {
+            if memchr::memchr_iter(b'=', bytes)
+                .any(|at| is_soft_break(bytes, at) || is_quoted_at(bytes, at))
+            {
                 // Rare: once more, byte by byte.
                 return Self::slowly(source);
             }
@@ -49,7 +56,12 @@ impl<'a> View<'a> {
     }
 
     fn slowly(source: &'a str) -> Self {
-        let mut writer = Writer { source, out: String::new(), respelt: Vec::new(), copied: 0 };
+        let mut writer = Writer {
+            source,
+            out: String::new(),
+            respelt: Vec::new(),
+            copied: 0,
+        };
         let bytes = source.as_bytes();
         let mut at = 0;
         loop {
@@ -58,7 +70,11 @@ impl<'a> View<'a> {
             at = match byte {
                 b'\\' | b'&' | b'%' => writer.ascii(at, at).max(at + 1),
                 b'=' if is_soft_break(bytes, at) => {
-                    let length = if bytes.get(at + 1) == Some(&b'\n') { 2 } else { 3 };
+                    let length = if bytes.get(at + 1) == Some(&b'\n') {
+                        2
+                    } else {
+                        3
+                    };
                     writer.replace(at, length, None);
                     at + length
                 }
@@ -87,7 +103,13 @@ impl<'a> View<'a> {
         if self.respelt.is_empty() || start >= end {
             return (start, end);
         }
-        let last_before = |at: usize| self.respelt.get(self.respelt.partition_point(|r| r.view - r.view_length <= at).wrapping_sub(1));
+        let last_before = |at: usize| {
+            self.respelt.get(
+                self.respelt
+                    .partition_point(|r| r.view - r.view_length <= at)
+                    .wrapping_sub(1),
+            )
+        };
         let from = match last_before(start) {
             Some(r) if start < r.view => r.source - r.source_length,
             Some(r) => r.source + start - r.view,
@@ -134,14 +156,20 @@ impl<'a> Writer<'a> {
     fn is_structural(&self, at: usize, length: usize) -> bool {
         let bytes = self.source.as_bytes();
         let before = bytes.get(..at).unwrap_or_default().trim_ascii_end().last();
-        let after = bytes.get(at + length..).unwrap_or_default().trim_ascii_start().first();
+        let after = bytes
+            .get(at + length..)
+            .unwrap_or_default()
+            .trim_ascii_start()
+            .first();
         before.is_none_or(|b| matches!(b, b'{' | b'[' | b',' | b':' | b'(' | b'=' | b'"'))
             || after.is_none_or(|b| matches!(b, b':' | b',' | b'}' | b']' | b')' | b'\\' | b'"'))
     }
 
     /// A character outside ASCII at `at`: where the next one is.
     fn other(&mut self, at: usize) -> usize {
-        let Some(character) = self.source.get(at..).and_then(|t| t.chars().next()) else { return at + 1 };
+        let Some(character) = self.source.get(at..).and_then(|t| t.chars().next()) else {
+            return at + 1;
+        };
         let length = character.len_utf8();
         if is_invisible(character) {
             self.replace(at, length, None);
@@ -157,12 +185,20 @@ impl<'a> Writer<'a> {
 
     /// Whether the letters around a look-alike are Latin.
     fn is_among_latin(&self, at: usize, length: usize) -> bool {
-        let before = if self.copied == at { self.out.as_bytes().last() } else { self.source.as_bytes().get(at.wrapping_sub(1)) };
+        let before = if self.copied == at {
+            self.out.as_bytes().last()
+        } else {
+            self.source.as_bytes().get(at.wrapping_sub(1))
+        };
         if before.is_some_and(u8::is_ascii_alphabetic) {
             return true;
         }
         let rest = self.source.get(at + length..).unwrap_or_default();
-        let next = rest.chars().take(16).enumerate().find(|(_, c)| look_alike(*c).is_none());
+        let next = rest
+            .chars()
+            .take(16)
+            .enumerate()
+            .find(|(_, c)| look_alike(*c).is_none());
         next.is_some_and(|(i, c)| c.is_ascii_alphabetic() || c.is_ascii_digit() && i < 3)
     }
 
@@ -177,20 +213,32 @@ impl<'a> Writer<'a> {
             self.out.push(character);
         }
         self.copied = at + length;
-        self.respelt.push(Respelt { view: self.out.len(), source: self.copied, view_length, source_length: length });
+        self.respelt.push(Respelt {
+            view: self.out.len(),
+            source: self.copied,
+            view_length,
+            source_length: length,
+        });
     }
 
     /// Copies the source up to `end`.
     fn copy(&mut self, end: usize) {
-        self.out.push_str(self.source.get(self.copied..end).unwrap_or_default());
+        self.out
+            .push_str(self.source.get(self.copied..end).unwrap_or_default());
     }
 
     fn into_view(mut self) -> View<'a> {
         if self.copied == 0 {
-            return View { text: Cow::Borrowed(self.source), respelt: Vec::new() };
+            return View {
+                text: Cow::Borrowed(self.source),
+                respelt: Vec::new(),
+            };
         }
         self.copy(self.source.len());
-        View { text: Cow::Owned(self.out), respelt: self.respelt }
+        View {
+            text: Cow::Owned(self.out),
+            respelt: self.respelt,
+        }
     }
 }
 
@@ -199,7 +247,10 @@ fn plain_length(text: &[u8]) -> usize {
     use wide::u8x16;
     let is_plain = |b: &u8| b.is_ascii() && !matches!(b, b'\\' | b'&' | b'%' | b'=');
     let mut at = 0;
-    while let Some(chunk) = text.get(at..at + 16).and_then(|c| <[u8; 16]>::try_from(c).ok()) {
+    while let Some(chunk) = text
+        .get(at..at + 16)
+        .and_then(|c| <[u8; 16]>::try_from(c).ok())
+    {
         let bytes = u8x16::new(chunk);
         let equal = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
         let odd = (equal(b'\\') | equal(b'&') | equal(b'%') | equal(b'=') | bytes).to_bitmask();
@@ -208,28 +259,51 @@ fn plain_length(text: &[u8]) -> usize {
         }
         at += 16;
     }
-    at + text.get(at..).unwrap_or_default().iter().take_while(|b| is_plain(b)).count()
+    at + text
+        .get(at..)
+        .unwrap_or_default()
+        .iter()
+        .take_while(|b| is_plain(b))
+        .count()
 }
 
 /// A line that quoted-printable text (RFC 2045, 6.7) goes on over.
 fn is_soft_break(bytes: &[u8], at: usize) -> bool {
-    let Some([b'\n', after @ ..] | [b'\r', b'\n', after @ ..]) = bytes.get(at + 1..) else { return false };
+    let Some([b'\n', after @ ..] | [b'\r', b'\n', after @ ..]) = bytes.get(at + 1..) else {
+        return false;
+    };
     let joins = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b"@._-");
-    at.checked_sub(1).and_then(|i| bytes.get(i)).is_some_and(joins) && after.first().is_some_and(joins) && !is_padding(bytes, at)
+    at.checked_sub(1)
+        .and_then(|i| bytes.get(i))
+        .is_some_and(joins)
+        && after.first().is_some_and(joins)
+        && !is_padding(bytes, at)
 }
 
 /// Whether the sign at `at` ends base64 (RFC 4648, 4), which comes in groups of four.
 fn is_padding(bytes: &[u8], at: usize) -> bool {
     let head = bytes.get(at.saturating_sub(256)..at).unwrap_or_default();
-    let run = head.iter().rev().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/')).count();
+    let run = head
+        .iter()
+        .rev()
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
+        .count();
     let encoded = head.get(head.len() - run..).unwrap_or_default();
-    run >= 7 && (run + 1).is_multiple_of(4) && encoded.iter().any(u8::is_ascii_lowercase) && encoded.iter().any(u8::is_ascii_uppercase)
+    run >= 7
+        && (run + 1).is_multiple_of(4)
+        && encoded.iter().any(u8::is_ascii_lowercase)
+        && encoded.iter().any(u8::is_ascii_uppercase)
 }
 
 /// An `@` in quoted-printable text.
 fn is_quoted_at(bytes: &[u8], at: usize) -> bool {
-    let joins = |i: Option<usize>| i.and_then(|i| bytes.get(i)).is_some_and(u8::is_ascii_alphanumeric);
-    bytes.get(at..at + 3) == Some(b"=40") && joins(at.checked_sub(1)) && bytes.get(at + 3).is_some_and(u8::is_ascii_lowercase)
+    let joins = |i: Option<usize>| {
+        i.and_then(|i| bytes.get(i))
+            .is_some_and(u8::is_ascii_alphanumeric)
+    };
+    bytes.get(at..at + 3) == Some(b"=40")
+        && joins(at.checked_sub(1))
+        && bytes.get(at + 3).is_some_and(u8::is_ascii_lowercase)
 }
 
 /// An escape at the beginning of `rest`: its length, and the character that it stands for.
@@ -238,8 +312,12 @@ fn escape(rest: &[u8]) -> Option<(usize, char)> {
         [b'\\', b'u', digits @ ..] => {
             let unit = hexadecimal(digits.get(..4)?)?;
             if (0xd800..0xdc00).contains(&unit) {
-                let [b'\\', b'u', low @ ..] = digits.get(4..)? else { return None };
-                let low = hexadecimal(low.get(..4)?)?.checked_sub(0xdc00).filter(|l| *l < 0x400)?;
+                let [b'\\', b'u', low @ ..] = digits.get(4..)? else {
+                    return None;
+                };
+                let low = hexadecimal(low.get(..4)?)?
+                    .checked_sub(0xdc00)
+                    .filter(|l| *l < 0x400)?;
                 return Some((12, char::from_u32(0x10000 + ((unit - 0xd800) << 10) + low)?));
             }
             let character = char::from_u32(unit)?;
@@ -271,7 +349,9 @@ fn escape(rest: &[u8]) -> Option<(usize, char)> {
         [b'&', b'#', b'x' | b'X', rest @ ..] => numeric(rest, 16).map(|(n, c)| (n + 3, c)),
         [b'&', b'#', rest @ ..] => numeric(rest, 10).map(|(n, c)| (n + 2, c)),
         [b'&', rest @ ..] => {
-            let (name, character) = ENTITIES.iter().find(|(name, _)| rest.starts_with(name.as_bytes()))?;
+            let (name, character) = ENTITIES
+                .iter()
+                .find(|(name, _)| rest.starts_with(name.as_bytes()))?;
             Some((1 + name.len(), *character))
         }
         _ => None,
@@ -361,28 +441,53 @@ fn percent(rest: &[u8]) -> Option<(usize, char)> {
     let mut length = 0;
     for escape in rest.chunks(3).take(4) {
         let [b'%', digits @ ..] = escape else { break };
-        let Some(value) = (digits.len() == 2).then(|| hexadecimal(digits)).flatten() else { break };
+        let Some(value) = (digits.len() == 2).then(|| hexadecimal(digits)).flatten() else {
+            break;
+        };
         *bytes.get_mut(length)? = value as u8;
         length += 1;
         if value < 0x80 {
             break;
         }
-        if let Some(character) = std::str::from_utf8(bytes.get(..length)?).ok().and_then(|t| t.chars().next()) {
+        if let Some(character) = std::str::from_utf8(bytes.get(..length)?)
+            .ok()
+            .and_then(|t| t.chars().next())
+        {
             return Some((3 * length, plain(character).unwrap_or(character)));
         }
     }
-    let character = char::from(*bytes.first().filter(|b| length == 1 && (b' '..=b'~').contains(b))?);
-    Some((3, if "&;\"'<>{}()|\\`".contains(character) { '~' } else { character }))
+    let character = char::from(
+        *bytes
+            .first()
+            .filter(|b| length == 1 && (b' '..=b'~').contains(b))?,
+    );
+    Some((
+        3,
+        if "&;\"'<>{}()|\\`".contains(character) {
+            '~'
+        } else {
+            character
+        },
+    ))
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0, |n, d| Some(n << 4 | char::from(*d).to_digit(16)?))
+    digits
+        .iter()
+        .try_fold(0, |n, d| Some(n << 4 | char::from(*d).to_digit(16)?))
 }
 
 /// A number and a semicolon: their length, and the character.
 fn numeric(rest: &[u8], base: u32) -> Option<(usize, char)> {
-    let length = rest.iter().take(7).position(|b| *b == b';').filter(|n| *n > 0)?;
-    let code = rest.get(..length)?.iter().try_fold(0u32, |n, d| Some(n * base + char::from(*d).to_digit(base)?))?;
+    let length = rest
+        .iter()
+        .take(7)
+        .position(|b| *b == b';')
+        .filter(|n| *n > 0)?;
+    let code = rest
+        .get(..length)?
+        .iter()
+        .try_fold(0u32, |n, d| Some(n * base + char::from(*d).to_digit(base)?))?;
     let character = char::from_u32(code).filter(|c| !c.is_control())?;
     Some((length + 1, plain(character).unwrap_or(character)))
 }
@@ -397,9 +502,16 @@ fn plain(c: char) -> Option<char> {
     match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0),
         // Signs that stand at a word without a space, as inverted question marks and long dashes, are no part of it.
-        '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' | '¿' | '¡' | '\u{2014}' | '\u{2015}' | '\u{2022}' => {
-            Some(' ')
-        }
+        '\u{a0}'
+        | '\u{2000}'..='\u{200a}'
+        | '\u{202f}'
+        | '\u{205f}'
+        | '\u{3000}'
+        | '¿'
+        | '¡'
+        | '\u{2014}'
+        | '\u{2015}'
+        | '\u{2022}' => Some(' '),
         '\u{2010}'..='\u{2013}' | '\u{2212}' | '\u{fe63}' => Some('-'),
         '\u{fe6b}' => Some('@'),
         '\u{2024}' | '\u{fe52}' => Some('.'),
@@ -413,9 +525,10 @@ fn plain(c: char) -> Option<char> {
 fn digit(c: char) -> Option<char> {
     /// The zeros of their scripts.
     const ZEROS: [u32; 38] = [
-        0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6, 0xe50, 0xed0, 0xf20, 0x1040, 0x1090,
-        0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50,
-        0xabf0, 0x104a0, 0x11066, 0x1d7ce,
+        0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6,
+        0xe50, 0xed0, 0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90,
+        0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0,
+        0x104a0, 0x11066, 0x1d7ce,
     ];
     let code = u32::from(c);
     if code < 0x660 {
@@ -492,7 +605,10 @@ mod tests {
         reads("４１１１ ١٢٣ १२३ ๑๒", "4111 123 123 12");
         reads("jоhn@exаmple.com", "john@example.com");
         reads("john@exam=\nple.com", "john@example.com");
-        reads("key: c3VwZXJzZWNyZXQxMjM=\nnext: 1", "key: c3VwZXJzZWNyZXQxMjM=\nnext: 1");
+        reads(
+            "key: c3VwZXJzZWNyZXQxMjM=\nnext: 1",
+            "key: c3VwZXJzZWNyZXQxMjM=\nnext: 1",
+        );
         reads("привет, Ольга", "привет, Ольга");
         reads("50% of a & b \\ c", "50% of a & b \\ c");
     }

@@ -95,8 +95,15 @@ meanings! {
 impl Meaning {
     pub(crate) const ANY_NAME: Self = Self(Self::GIVEN.0 | Self::FAMILY.0);
     /// Any cue of a person's name.
-    pub(crate) const CUE: Self =
-        Self(Self::SELF.0 | Self::GREETED.0 | Self::KIN.0 | Self::ROLE.0 | Self::FIELD.0 | Self::BY.0 | Self::BEHIND.0);
+    pub(crate) const CUE: Self = Self(
+        Self::SELF.0
+            | Self::GREETED.0
+            | Self::KIN.0
+            | Self::ROLE.0
+            | Self::FIELD.0
+            | Self::BY.0
+            | Self::BEHIND.0,
+    );
 
     pub(crate) fn has(self, any: Self) -> bool {
         self.0 & any.0 != 0
@@ -155,7 +162,11 @@ impl Vocabulary {
             small: vec![0; FILTER / 64].into(),
             // About as many as there are lines, so that the table does not grow by copies of itself.
             entries: HashMap::with_capacity_and_hasher(
-                tables.iter().chain(lists.iter().map(|(l, _)| l)).map(|t| t.lines().count()).sum(),
+                tables
+                    .iter()
+                    .chain(lists.iter().map(|(l, _)| l))
+                    .map(|t| t.lines().count())
+                    .sum(),
                 BuildHasherDefault::default(),
             ),
             words: Vec::new(),
@@ -167,10 +178,15 @@ impl Vocabulary {
         let mut known: HashMap<&str, usize> = HashMap::new();
         let rows = tables.iter().flat_map(|t| t.lines()).filter_map(|l| {
             let (meanings, phrase) = l.split_once('\t')?;
-            let meaning = meanings.split(' ').filter_map(Meaning::named).fold(Meaning::default(), Meaning::and);
+            let meaning = meanings
+                .split(' ')
+                .filter_map(Meaning::named)
+                .fold(Meaning::default(), Meaning::and);
             Some((meaning, phrase))
         });
-        let listed = lists.iter().flat_map(|(list, meaning)| list.lines().map(|l| (*meaning, l)));
+        let listed = lists
+            .iter()
+            .flat_map(|(list, meaning)| list.lines().map(|l| (*meaning, l)));
         for (meaning, phrase) in rows.chain(listed) {
             if is_unspaced(phrase) {
                 let i = *known.entry(phrase).or_insert_with(|| {
@@ -192,13 +208,20 @@ impl Vocabulary {
                 }
             }
         }
-        it.unspaced = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&unspaced).ok();
+        it.unspaced = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(&unspaced)
+            .ok();
         it
     }
 
     fn insert(&mut self, phrase: &str, meaning: Meaning) {
         let words: Vec<&str> = words(phrase).collect();
-        let Some(head) = (0..words.len()).max_by_key(|i| (words.get(*i).map_or(0, |w| w.len()), usize::MAX - i)) else { return };
+        let Some(head) =
+            (0..words.len()).max_by_key(|i| (words.get(*i).map_or(0, |w| w.len()), usize::MAX - i))
+        else {
+            return;
+        };
         let Some(word) = words.get(head) else { return };
         let key = fold(word.as_bytes());
         let hash = hash_at(&key, 0, key.len());
@@ -215,7 +238,10 @@ impl Vocabulary {
         let entry = self.entries.entry(hash).or_default();
         if entry.length == 0 {
             // A word that is too long for its place here is no word.
-            let (Ok(start), Ok(length)) = (self.words.len().try_into(), key.len().try_into()) else { return };
+            let (Ok(start), Ok(length)) = (self.words.len().try_into(), key.len().try_into())
+            else {
+                return;
+            };
             (entry.start, entry.length) = (start, length);
             self.words.extend_from_slice(&key);
         }
@@ -223,14 +249,23 @@ impl Vocabulary {
             entry.meaning = entry.meaning.and(meaning);
         } else {
             let owned = |w: &[&str]| w.iter().map(|w| (*w).into()).collect();
-            let (before, after) = (owned(words.get(..head).unwrap_or_default()), owned(words.get(head + 1..).unwrap_or_default()));
+            let (before, after) = (
+                owned(words.get(..head).unwrap_or_default()),
+                owned(words.get(head + 1..).unwrap_or_default()),
+            );
             if entry.phrases == 0 {
-                let Ok(at) = self.phrases.len().try_into() else { return };
+                let Ok(at) = self.phrases.len().try_into() else {
+                    return;
+                };
                 entry.phrases = at;
                 self.phrases.push(Vec::new());
             }
             if let Some(phrases) = self.phrases.get_mut(usize::from(entry.phrases)) {
-                phrases.push(Phrase { before, after, meaning });
+                phrases.push(Phrase {
+                    before,
+                    after,
+                    meaning,
+                });
             }
         }
     }
@@ -238,27 +273,62 @@ impl Vocabulary {
     /// What the word at `start..end` of `text` means, and where its phrase begins and ends.
     #[allow(clippy::inline_always)] // one call for each word of a text: a fifth of a scan
     #[inline(always)]
-    pub(crate) fn find(&self, text: &[u8], start: usize, end: usize) -> Option<(usize, usize, Meaning)> {
+    pub(crate) fn find(
+        &self,
+        text: &[u8],
+        start: usize,
+        end: usize,
+    ) -> Option<(usize, usize, Meaning)> {
         let word = text.get(start..end)?;
         let hash = hash_at(text, start, end);
-        let filter = if word.first().is_some_and(u8::is_ascii_lowercase) { &self.small } else { &self.filter };
+        let filter = if word.first().is_some_and(u8::is_ascii_lowercase) {
+            &self.small
+        } else {
+            &self.filter
+        };
         // Most words mean nothing, and go no further.
-        if admits(filter, hash) { self.look_up(text, start, end, hash) } else { None }
+        if admits(filter, hash) {
+            self.look_up(text, start, end, hash)
+        } else {
+            None
+        }
     }
 
-    fn look_up(&self, text: &[u8], start: usize, end: usize, hash: u64) -> Option<(usize, usize, Meaning)> {
+    fn look_up(
+        &self,
+        text: &[u8],
+        start: usize,
+        end: usize,
+        hash: u64,
+    ) -> Option<(usize, usize, Meaning)> {
         let word = text.get(start..end)?;
         let entry = self.entries.get(&hash)?;
-        let known = self.words.get(entry.start as usize..)?.get(..usize::from(entry.length))?;
+        let known = self
+            .words
+            .get(entry.start as usize..)?
+            .get(..usize::from(entry.length))?;
         if known.len() != word.len() || !known.iter().zip(word).all(|(a, b)| *a == b | 0x20) {
             return None;
         }
         let mut best = (start, end, entry.meaning);
-        for phrase in self.phrases.get(usize::from(entry.phrases)).into_iter().flatten() {
+        for phrase in self
+            .phrases
+            .get(usize::from(entry.phrases))
+            .into_iter()
+            .flatten()
+        {
             if let Some((from, to)) = phrase.spans(text, start, end) {
                 let longer = to - from > best.1 - best.0;
-                let meaning = if longer { phrase.meaning } else { best.2.and(phrase.meaning) };
-                best = if longer { (from, to, meaning) } else { (best.0, best.1, meaning) };
+                let meaning = if longer {
+                    phrase.meaning
+                } else {
+                    best.2.and(phrase.meaning)
+                };
+                best = if longer {
+                    (from, to, meaning)
+                } else {
+                    (best.0, best.1, meaning)
+                };
             }
         }
         (best.2 != Meaning::default()).then_some(best)
@@ -267,13 +337,21 @@ impl Vocabulary {
     /// What a word means in any writing, as a name in small letters.
     pub(crate) fn meaning_of(&self, word: &str) -> Meaning {
         let bytes = word.as_bytes();
-        self.look_up(bytes, 0, bytes.len(), hash_at(bytes, 0, bytes.len())).map_or(Meaning::default(), |(_, _, meaning)| meaning)
+        self.look_up(bytes, 0, bytes.len(), hash_at(bytes, 0, bytes.len()))
+            .map_or(Meaning::default(), |(_, _, meaning)| meaning)
     }
 
     /// The phrases in text without spaces between words.
     pub(crate) fn unspaced(&self, text: &str, mut each: impl FnMut(usize, usize, Meaning)) {
         for found in self.unspaced.iter().flat_map(|a| a.find_iter(text)) {
-            each(found.start(), found.end(), self.unspaced_meanings.get(found.pattern().as_usize()).copied().unwrap_or_default());
+            each(
+                found.start(),
+                found.end(),
+                self.unspaced_meanings
+                    .get(found.pattern().as_usize())
+                    .copied()
+                    .unwrap_or_default(),
+            );
         }
     }
 }
@@ -283,19 +361,40 @@ impl Phrase {
     fn spans(&self, text: &[u8], start: usize, end: usize) -> Option<(usize, usize)> {
         let (mut from, mut to) = (start, end);
         for word in self.before.iter().rev() {
-            let gap = text.get(..from)?.iter().rev().take(3).take_while(|b| is_gap(**b)).count();
+            let gap = text
+                .get(..from)?
+                .iter()
+                .rev()
+                .take(3)
+                .take_while(|b| is_gap(**b))
+                .count();
             let begin = from.checked_sub(gap + word.len())?;
-            let is_word = eq(text.get(begin..from - gap)?, word) && (gap > 0 || is_camel(text, from));
-            if !is_word || begin.checked_sub(1).and_then(|b| text.get(b)).is_some_and(|b| is_letter(*b) && !is_camel(text, begin)) {
+            let is_word =
+                eq(text.get(begin..from - gap)?, word) && (gap > 0 || is_camel(text, from));
+            if !is_word
+                || begin
+                    .checked_sub(1)
+                    .and_then(|b| text.get(b))
+                    .is_some_and(|b| is_letter(*b) && !is_camel(text, begin))
+            {
                 return None;
             }
             from = begin;
         }
         for word in &self.after {
-            let gap = text.get(to..)?.iter().take(3).take_while(|b| is_gap(**b)).count();
+            let gap = text
+                .get(to..)?
+                .iter()
+                .take(3)
+                .take_while(|b| is_gap(**b))
+                .count();
             let finish = to + gap + word.len();
             let is_word = eq(text.get(to + gap..finish)?, word) && (gap > 0 || is_camel(text, to));
-            if !is_word || text.get(finish).is_some_and(|b| is_letter(*b) && !is_camel(text, finish)) {
+            if !is_word
+                || text
+                    .get(finish)
+                    .is_some_and(|b| is_letter(*b) && !is_camel(text, finish))
+            {
                 return None;
             }
             to = finish;
@@ -305,16 +404,27 @@ impl Phrase {
 }
 
 fn eq(text: &[u8], word: &str) -> bool {
-    text.len() == word.len() && text.iter().zip(word.as_bytes()).all(|(a, b)| a | 0x20 == b | 0x20)
+    text.len() == word.len()
+        && text
+            .iter()
+            .zip(word.as_bytes())
+            .all(|(a, b)| a | 0x20 == b | 0x20)
 }
 
 fn is_gap(byte: u8) -> bool {
-    matches!(byte, b' ' | b'_' | b'-' | b'.' | b'\'' | b'\n' | b'\t' | b'/')
+    matches!(
+        byte,
+        b' ' | b'_' | b'-' | b'.' | b'\'' | b'\n' | b'\t' | b'/'
+    )
 }
 
 /// A capital letter begins a word of its own after a small one.
 pub(crate) fn is_camel(text: &[u8], at: usize) -> bool {
-    text.get(at).is_some_and(u8::is_ascii_uppercase) && at.checked_sub(1).and_then(|i| text.get(i)).is_some_and(u8::is_ascii_lowercase)
+    text.get(at).is_some_and(u8::is_ascii_uppercase)
+        && at
+            .checked_sub(1)
+            .and_then(|i| text.get(i))
+            .is_some_and(u8::is_ascii_lowercase)
 }
 
 pub(crate) fn is_letter(byte: u8) -> bool {
@@ -322,7 +432,9 @@ pub(crate) fn is_letter(byte: u8) -> bool {
 }
 
 fn words(phrase: &str) -> impl Iterator<Item = &str> {
-    phrase.split(|c: char| c.is_ascii() && !c.is_ascii_alphabetic()).filter(|w| !w.is_empty())
+    phrase
+        .split(|c: char| c.is_ascii() && !c.is_ascii_alphabetic())
+        .filter(|w| !w.is_empty())
 }
 
 /// A word or phrase as it is looked up: small letters, one space where signs or a capital part its words.
@@ -331,7 +443,10 @@ pub(crate) fn plain_phrase(phrase: &str) -> String {
     let mut last = ' ';
     for c in phrase.chars() {
         let parts = c.is_ascii() && !c.is_ascii_alphabetic();
-        if (parts || last.is_ascii_lowercase() && c.is_ascii_uppercase()) && !plain.ends_with(' ') && !plain.is_empty() {
+        if (parts || last.is_ascii_lowercase() && c.is_ascii_uppercase())
+            && !plain.ends_with(' ')
+            && !plain.is_empty()
+        {
             plain.push(' ');
         }
         if c.is_ascii_alphabetic() {
@@ -365,7 +480,9 @@ fn admit(filter: &mut [u64], hash: u64) {
 
 fn admits(filter: &[u64], hash: u64) -> bool {
     let bit = (hash >> 46) as usize % FILTER;
-    filter.get(bit / 64).is_some_and(|bits| bits >> (bit % 64) & 1 == 1)
+    filter
+        .get(bit / 64)
+        .is_some_and(|bits| bits >> (bit % 64) & 1 == 1)
 }
 
 /// A hash of what is hashed already, its upper half also in the lower.
@@ -394,13 +511,28 @@ fn hash_at(text: &[u8], start: usize, end: usize) -> u64 {
     let length = end - start;
     let eight = |at: usize| match text.get(at..at + 8) {
         Some(bytes) => u64::from_le_bytes(bytes.try_into().unwrap_or_default()),
-        None => text.get(at..).unwrap_or_default().iter().rev().fold(0, |n, b| n << 8 | u64::from(*b)),
+        None => text
+            .get(at..)
+            .unwrap_or_default()
+            .iter()
+            .rev()
+            .fold(0, |n, b| n << 8 | u64::from(*b)),
     };
-    let first = if length >= 8 { eight(start) | FOLD } else { (eight(start) | FOLD) & ((1 << (length * 8)) - 1) };
+    let first = if length >= 8 {
+        eight(start) | FOLD
+    } else {
+        (eight(start) | FOLD) & ((1 << (length * 8)) - 1)
+    };
     let last = if length > 8 { eight(end - 8) | FOLD } else { 0 };
-    let middle = if length > 16 { eight(start + 8) | FOLD } else { 0 };
+    let middle = if length > 16 {
+        eight(start + 8) | FOLD
+    } else {
+        0
+    };
     // The two overlap, so that one of them is mixed first: what is in both must not cancel out.
-    let rest = (last ^ middle.wrapping_mul(0x2545_f491_4f6c_dd1d)).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(31);
+    let rest = (last ^ middle.wrapping_mul(0x2545_f491_4f6c_dd1d))
+        .wrapping_mul(0xff51_afd7_ed55_8ccd)
+        .rotate_left(31);
     (first ^ rest ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
@@ -418,22 +550,44 @@ mod tests {
 
     #[test]
     fn no_two_words_have_the_same_hash() {
-        let tables =
-            [include_str!("../../redact/context.tsv"), include_str!("../../redact/names.tsv"), include_str!("../../redact/places.tsv")];
+        let tables = [
+            include_str!("../../redact/context.tsv"),
+            include_str!("../../redact/names.tsv"),
+            include_str!("../../redact/places.tsv"),
+        ];
         let mut known: HashMap<u64, Vec<u8>> = HashMap::new();
-        for word in tables.iter().flat_map(|t| t.lines()).filter_map(|l| l.split_once('\t')).flat_map(|(_, p)| words(p)) {
+        for word in tables
+            .iter()
+            .flat_map(|t| t.lines())
+            .filter_map(|l| l.split_once('\t'))
+            .flat_map(|(_, p)| words(p))
+        {
             let word = fold(word.as_bytes());
-            let other = known.entry(hash_at(&word, 0, word.len())).or_insert_with(|| word.clone());
+            let other = known
+                .entry(hash_at(&word, 0, word.len()))
+                .or_insert_with(|| word.clone());
             assert_eq!(*other, word);
         }
     }
 
     #[test]
     fn words_and_phrases_are_found_in_any_writing() {
-        assert_eq!(find("PASSWORD=x", "PASSWORD"), Some(("PASSWORD".into(), Meaning::PASSWORD)));
-        assert_eq!(find("his Date of Birth:", "Birth"), Some(("Date of Birth".into(), Meaning::DOB)));
-        assert_eq!(find("date_of_birth:", "birth"), Some(("date_of_birth".into(), Meaning::DOB)));
-        assert_eq!(find("dateOfBirth:", "Birth"), Some(("dateOfBirth".into(), Meaning::DOB)));
+        assert_eq!(
+            find("PASSWORD=x", "PASSWORD"),
+            Some(("PASSWORD".into(), Meaning::PASSWORD))
+        );
+        assert_eq!(
+            find("his Date of Birth:", "Birth"),
+            Some(("Date of Birth".into(), Meaning::DOB))
+        );
+        assert_eq!(
+            find("date_of_birth:", "birth"),
+            Some(("date_of_birth".into(), Meaning::DOB))
+        );
+        assert_eq!(
+            find("dateOfBirth:", "Birth"),
+            Some(("dateOfBirth".into(), Meaning::DOB))
+        );
         assert_eq!(find("update of birth", "birth"), None);
         assert_eq!(find("João", "João"), Some(("João".into(), Meaning::GIVEN)));
         assert_eq!(find("ordinary", "ordinary"), None);

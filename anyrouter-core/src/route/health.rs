@@ -85,24 +85,43 @@ pub struct HealthView {
 impl Health {
     /// What is known of `endpoint` at `now`.
     pub fn view(&self, endpoint: &EndpointId, now: Timestamp) -> HealthView {
-        let states = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        states.get(endpoint).map(|s| s.view(now)).unwrap_or_default()
+        let states = self
+            .endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        states
+            .get(endpoint)
+            .map(|s| s.view(now))
+            .unwrap_or_default()
     }
 
     /// How long `endpoint` is not asked from `now` on; none where it may be asked.
     pub fn cooldown(&self, endpoint: &EndpointId, now: Timestamp) -> Option<Duration> {
-        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).get(endpoint)?.cooldown(now)
+        self.endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(endpoint)?
+            .cooldown(now)
     }
 
     /// The median of microseconds to the first byte, of the last minute.
     pub fn recent_first_byte(&self, endpoint: &EndpointId, now: Timestamp) -> Option<u64> {
-        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).get(endpoint)?.recent_first_byte(now)
+        self.endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(endpoint)?
+            .recent_first_byte(now)
     }
 
     /// Whether an attempt may be made at `now`. Where the endpoint has just come out of its cooldown, this is the one probe.
     pub fn begin(&self, endpoint: &EndpointId, now: Timestamp) -> bool {
-        let mut states = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(state) = states.get_mut(endpoint) else { return true };
+        let mut states = self
+            .endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(state) = states.get_mut(endpoint) else {
+            return true;
+        };
         if state.cooldown(now).is_some() {
             return false;
         }
@@ -114,8 +133,17 @@ impl Health {
 
     /// Learns from an attempt that was made at `started`, and ended, or began to answer, at `now`. One that was not made after the last
     /// failure says nothing of how the endpoint has fared since: its success closes no cooldown, and its failure is that same failure.
-    pub fn observe(&self, endpoint: &EndpointId, seen: Observation, started: Timestamp, now: Timestamp) {
-        let mut states = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn observe(
+        &self,
+        endpoint: &EndpointId,
+        seen: Observation,
+        started: Timestamp,
+        now: Timestamp,
+    ) {
+        let mut states = self
+            .endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let state = states.entry(endpoint.clone()).or_default();
         let is_late = state.failed_at.is_some_and(|failed| started <= failed);
         if state.probing_since.is_some_and(|since| started >= since) {
@@ -128,16 +156,23 @@ impl Health {
                 }
                 keep(&mut state.first_bytes, now, first_byte);
             }
-            Observation::Failed { retry_after, is_only } => {
+            Observation::Failed {
+                retry_after,
+                is_only,
+            } => {
                 if !is_late {
                     state.failures = state.failures.saturating_add(1);
                 }
                 state.failed_at = Some(now);
                 let bearable = if is_only { BEARABLE } else { 0 };
-                let Some(over) = state.failures.checked_sub(bearable + 1) else { return };
+                let Some(over) = state.failures.checked_sub(bearable + 1) else {
+                    return;
+                };
                 let backoff = FIRST.saturating_mul(1 << over.min(6)).min(LONGEST);
-                let until = now.after(backoff.max(retry_after.unwrap_or_default().min(LONGEST_ASKED)));
-                state.cooldown_until = Some(state.cooldown_until.map_or(until, |known| known.max(until)));
+                let until =
+                    now.after(backoff.max(retry_after.unwrap_or_default().min(LONGEST_ASKED)));
+                state.cooldown_until =
+                    Some(state.cooldown_until.map_or(until, |known| known.max(until)));
             }
             Observation::Nothing => {}
         }
@@ -145,21 +180,45 @@ impl Health {
 
     /// Forgets that `endpoint` failed: its address or its credential is another one.
     pub fn forgive(&self, endpoint: &EndpointId) {
-        let mut states = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut states = self
+            .endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = states.get_mut(endpoint) {
-            (state.failures, state.failed_at, state.cooldown_until, state.probing_since) = (0, None, None, None);
+            (
+                state.failures,
+                state.failed_at,
+                state.cooldown_until,
+                state.probing_since,
+            ) = (0, None, None, None);
         }
     }
 
     /// Learns how fast an answer came: tokens a second.
-    pub fn observe_throughput(&self, endpoint: &EndpointId, tokens_per_second: f64, now: Timestamp) {
-        let mut states = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        keep(&mut states.entry(endpoint.clone()).or_default().throughputs, now, tokens_per_second);
+    pub fn observe_throughput(
+        &self,
+        endpoint: &EndpointId,
+        tokens_per_second: f64,
+        now: Timestamp,
+    ) {
+        let mut states = self
+            .endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        keep(
+            &mut states.entry(endpoint.clone()).or_default().throughputs,
+            now,
+            tokens_per_second,
+        );
     }
 }
 
 fn keep<T>(samples: &mut VecDeque<(Timestamp, T)>, now: Timestamp, value: T) {
-    while samples.len() >= KEPT || samples.front().is_some_and(|(at, _)| now.since(*at) > WINDOW) {
+    while samples.len() >= KEPT
+        || samples
+            .front()
+            .is_some_and(|(at, _)| now.since(*at) > WINDOW)
+    {
         samples.pop_front();
     }
     samples.push_back((now, value));
@@ -168,13 +227,23 @@ fn keep<T>(samples: &mut VecDeque<(Timestamp, T)>, now: Timestamp, value: T) {
 impl State {
     /// How long it still is not asked: its cooldown, or until another's probe has ended.
     fn cooldown(&self, now: Timestamp) -> Option<Duration> {
-        let cooling = self.cooldown_until.map(|until| until.since(now)).filter(|left| !left.is_zero());
-        let probing = self.probing_since.map(|since| PROBE.saturating_sub(now.since(since))).filter(|left| !left.is_zero());
+        let cooling = self
+            .cooldown_until
+            .map(|until| until.since(now))
+            .filter(|left| !left.is_zero());
+        let probing = self
+            .probing_since
+            .map(|since| PROBE.saturating_sub(now.since(since)))
+            .filter(|left| !left.is_zero());
         cooling.or(probing.map(|left| left.min(FIRST)))
     }
 
     fn recent_first_byte(&self, now: Timestamp) -> Option<u64> {
-        let recent = self.first_bytes.iter().filter(|(at, _)| now.since(*at) <= SLOW_WINDOW).map(|(_, v)| *v);
+        let recent = self
+            .first_bytes
+            .iter()
+            .filter(|(at, _)| now.since(*at) <= SLOW_WINDOW)
+            .map(|(_, v)| *v);
         let mut recent: SmallVec<[u64; 128]> = recent.collect();
         let middle = recent.len() / 2;
         (!recent.is_empty()).then(|| *recent.select_nth_unstable(middle).1)
@@ -182,18 +251,35 @@ impl State {
 
     fn view(&self, now: Timestamp) -> HealthView {
         let fresh = |at: Timestamp| now.since(at) <= WINDOW;
-        let mut first_bytes: Vec<u64> = self.first_bytes.iter().filter(|(at, _)| fresh(*at)).map(|(_, v)| *v).collect();
+        let mut first_bytes: Vec<u64> = self
+            .first_bytes
+            .iter()
+            .filter(|(at, _)| fresh(*at))
+            .map(|(_, v)| *v)
+            .collect();
         first_bytes.sort_unstable();
-        let mut throughputs: Vec<f64> = self.throughputs.iter().filter(|(at, _)| fresh(*at)).map(|(_, v)| *v).collect();
+        let mut throughputs: Vec<f64> = self
+            .throughputs
+            .iter()
+            .filter(|(at, _)| fresh(*at))
+            .map(|(_, v)| *v)
+            .collect();
         throughputs.sort_by(f64::total_cmp);
-        HealthView { cooldown: self.cooldown(now), recent_first_byte: self.recent_first_byte(now), first_bytes, throughputs }
+        HealthView {
+            cooldown: self.cooldown(now),
+            recent_first_byte: self.recent_first_byte(now),
+            first_bytes,
+            throughputs,
+        }
     }
 }
 
 impl HealthView {
     /// The latency in microseconds that `percentile` of the requests did not exceed.
     pub fn first_byte(&self, percentile: u8) -> Option<u64> {
-        self.first_bytes.get(rank(self.first_bytes.len(), percentile)).copied()
+        self.first_bytes
+            .get(rank(self.first_bytes.len(), percentile))
+            .copied()
     }
 
     /// The tokens a second that `percentile` of the requests reached.
@@ -204,7 +290,9 @@ impl HealthView {
 }
 
 fn rank(count: usize, percentile: u8) -> usize {
-    (count * usize::from(percentile)).div_ceil(100).saturating_sub(1)
+    (count * usize::from(percentile))
+        .div_ceil(100)
+        .saturating_sub(1)
 }
 
 #[cfg(test)]
@@ -219,7 +307,10 @@ mod tests {
         Timestamp::from_millis(1_000_000 + seconds * 1000)
     }
 
-    const FAILED: Observation = Observation::Failed { retry_after: None, is_only: false };
+    const FAILED: Observation = Observation::Failed {
+        retry_after: None,
+        is_only: false,
+    };
 
     #[test]
     fn cooldown_doubles_and_one_success_closes_it() {
@@ -235,8 +326,16 @@ mod tests {
         }
         assert!(health.begin(&e, at(now)), "half open: one probe");
         assert!(!health.begin(&e, at(now)), "and no second beside it");
-        health.observe(&e, Observation::Answered { first_byte: 5 }, at(now), at(now));
-        assert!(health.begin(&e, at(now)) && health.begin(&e, at(now)), "closed");
+        health.observe(
+            &e,
+            Observation::Answered { first_byte: 5 },
+            at(now),
+            at(now),
+        );
+        assert!(
+            health.begin(&e, at(now)) && health.begin(&e, at(now)),
+            "closed"
+        );
         health.observe(&e, FAILED, at(now), at(now));
         assert_eq!(cooldown(at(now)), Some(1), "backoff begins anew");
     }
@@ -245,18 +344,44 @@ mod tests {
     fn what_began_before_a_failure_neither_closes_nor_doubles_nor_shortens_the_cooldown() {
         let (health, e) = (Health::default(), endpoint());
         let left = |now| health.view(&e, now).cooldown.map(|d| d.as_secs());
-        health.observe(&e, Observation::Failed { retry_after: Some(Duration::from_secs(10)), is_only: false }, at(5), at(5));
+        health.observe(
+            &e,
+            Observation::Failed {
+                retry_after: Some(Duration::from_secs(10)),
+                is_only: false,
+            },
+            at(5),
+            at(5),
+        );
         for _ in 0..20 {
             health.observe(&e, FAILED, at(4), at(6));
         }
-        assert_eq!(left(at(6)), Some(9), "twenty that fail together are one failure, and what the provider asked for stands");
+        assert_eq!(
+            left(at(6)),
+            Some(9),
+            "twenty that fail together are one failure, and what the provider asked for stands"
+        );
         health.observe(&e, Observation::Answered { first_byte: 3 }, at(3), at(7));
-        assert_eq!(left(at(7)), Some(8), "an answer to an older request says nothing of now");
-        assert!(health.begin(&e, at(16)) && !health.begin(&e, at(16)), "one probe");
+        assert_eq!(
+            left(at(7)),
+            Some(8),
+            "an answer to an older request says nothing of now"
+        );
+        assert!(
+            health.begin(&e, at(16)) && !health.begin(&e, at(16)),
+            "one probe"
+        );
         health.observe(&e, Observation::Answered { first_byte: 3 }, at(4), at(16));
-        assert!(!health.begin(&e, at(16)), "and an older answer does not end it");
+        assert!(
+            !health.begin(&e, at(16)),
+            "and an older answer does not end it"
+        );
         health.observe(&e, FAILED, at(16), at(17));
-        assert_eq!(left(at(17)), Some(2), "the probe's own failure is the second in a row");
+        assert_eq!(
+            left(at(17)),
+            Some(2),
+            "the probe's own failure is the second in a row"
+        );
     }
 
     #[test]
@@ -271,14 +396,31 @@ mod tests {
     #[test]
     fn a_models_only_endpoint_cools_down_after_three_failures_in_a_row() {
         let (health, e) = (Health::default(), endpoint());
-        let fail = |seconds| health.observe(&e, Observation::Failed { retry_after: None, is_only: true }, at(seconds), at(seconds));
+        let fail = |seconds| {
+            health.observe(
+                &e,
+                Observation::Failed {
+                    retry_after: None,
+                    is_only: true,
+                },
+                at(seconds),
+                at(seconds),
+            )
+        };
         fail(0);
         fail(1);
-        assert!(health.begin(&e, at(2)) && health.begin(&e, at(2)), "everybody is served, and nobody probes");
+        assert!(
+            health.begin(&e, at(2)) && health.begin(&e, at(2)),
+            "everybody is served, and nobody probes"
+        );
         health.observe(&e, Observation::Answered { first_byte: 5 }, at(2), at(2));
         fail(3);
         fail(4);
-        assert_eq!(health.cooldown(&e, at(4)), None, "they were not three in a row");
+        assert_eq!(
+            health.cooldown(&e, at(4)),
+            None,
+            "they were not three in a row"
+        );
         fail(5);
         assert_eq!(health.cooldown(&e, at(5)), Some(Duration::from_secs(1)));
         health.forgive(&e);
@@ -288,23 +430,62 @@ mod tests {
     #[test]
     fn retry_after_is_honoured_within_bounds() {
         let (health, e) = (Health::default(), endpoint());
-        health.observe(&e, Observation::Failed { retry_after: Some(Duration::from_secs(7)), is_only: false }, at(0), at(0));
-        assert_eq!(health.view(&e, at(0)).cooldown, Some(Duration::from_secs(7)));
-        health.observe(&e, Observation::Failed { retry_after: Some(Duration::from_secs(99_999)), is_only: false }, at(0), at(0));
+        health.observe(
+            &e,
+            Observation::Failed {
+                retry_after: Some(Duration::from_secs(7)),
+                is_only: false,
+            },
+            at(0),
+            at(0),
+        );
+        assert_eq!(
+            health.view(&e, at(0)).cooldown,
+            Some(Duration::from_secs(7))
+        );
+        health.observe(
+            &e,
+            Observation::Failed {
+                retry_after: Some(Duration::from_secs(99_999)),
+                is_only: false,
+            },
+            at(0),
+            at(0),
+        );
         assert_eq!(health.view(&e, at(0)).cooldown, Some(LONGEST_ASKED));
     }
 
     #[test]
     fn percentiles_are_of_the_last_five_minutes() {
         let (health, e) = (Health::default(), endpoint());
-        health.observe(&e, Observation::Answered { first_byte: 9_000 }, at(0), at(0));
+        health.observe(
+            &e,
+            Observation::Answered { first_byte: 9_000 },
+            at(0),
+            at(0),
+        );
         for v in 1..=10 {
-            health.observe(&e, Observation::Answered { first_byte: v }, at(400), at(400));
+            health.observe(
+                &e,
+                Observation::Answered { first_byte: v },
+                at(400),
+                at(400),
+            );
             health.observe_throughput(&e, v as f64, at(400));
         }
         let view = health.view(&e, at(400));
-        assert_eq!((view.first_byte(50), view.first_byte(90), view.first_byte(99)), (Some(5), Some(9), Some(10)));
-        assert_eq!((view.throughput(50), view.throughput(90)), (Some(6.0), Some(2.0)));
+        assert_eq!(
+            (
+                view.first_byte(50),
+                view.first_byte(90),
+                view.first_byte(99)
+            ),
+            (Some(5), Some(9), Some(10))
+        );
+        assert_eq!(
+            (view.throughput(50), view.throughput(90)),
+            (Some(6.0), Some(2.0))
+        );
         assert_eq!(health.view(&e, at(800)), HealthView::default());
     }
 }

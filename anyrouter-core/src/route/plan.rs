@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, Endpoint, Protocol, Provider, Usd},
-    policy::{Change, Decision, Eligible, Excluded, Explanation, Layer, Position, Rule, relaxations},
+    policy::{
+        Change, Decision, Eligible, Excluded, Explanation, Layer, Position, Rule, relaxations,
+    },
     time::Timestamp,
 };
 
@@ -49,7 +51,10 @@ pub struct Request<'a> {
 
 impl std::fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Request").field("preferences", self.preferences).field("needs", self.needs).finish_non_exhaustive()
+        f.debug_struct("Request")
+            .field("preferences", self.preferences)
+            .field("needs", self.needs)
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,7 +81,10 @@ pub fn plan<'a>(decisions: &[Decision<'a>], request: &Request<'_>) -> Plan<'a> {
     let mut out = Plan::default();
     let mut ranked: Vec<Ranked<'a>> = Vec::new();
     for (place, decision) in decisions.iter().enumerate() {
-        let of_model = decision.eligible().filter(|e| !is_excluded(e.endpoint(), request)).map(|e| Ranked::new(e, request, place));
+        let of_model = decision
+            .eligible()
+            .filter(|e| !is_excluded(e.endpoint(), request))
+            .map(|e| Ranked::new(e, request, place));
         ranked.extend(of_model);
     }
     measure(&mut ranked, request);
@@ -91,12 +99,21 @@ pub fn plan<'a>(decisions: &[Decision<'a>], request: &Request<'_>) -> Plan<'a> {
 }
 
 /// Explains `decisions`, made over `catalog`, for a request that asked for `model`.
-pub fn explain(model: &str, decisions: &[Decision<'_>], request: &Request<'_>, catalog: &Catalog) -> Explanation {
+pub fn explain(
+    model: &str,
+    decisions: &[Decision<'_>],
+    request: &Request<'_>,
+    catalog: &Catalog,
+) -> Explanation {
     let plan = plan(decisions, request);
     let mut excluded = Vec::new();
     for decision in decisions {
         for (nth, endpoint) in decision.endpoints().iter().enumerate() {
-            if plan.candidates.iter().any(|c| c.eligible.endpoint().id == endpoint.id) {
+            if plan
+                .candidates
+                .iter()
+                .any(|c| c.eligible.endpoint().id == endpoint.id)
+            {
                 continue;
             }
             let mut why = decision.reasons(nth);
@@ -105,9 +122,16 @@ pub fn explain(model: &str, decisions: &[Decision<'_>], request: &Request<'_>, c
                 why.extend(left_out(endpoint, request));
             }
             for reason in why.iter_mut().filter(|r| r.rule == Rule::NoCredential) {
-                let variable = catalog.providers().get(endpoint.provider_index).and_then(key_variable);
+                let variable = catalog
+                    .providers()
+                    .get(endpoint.provider_index)
+                    .and_then(key_variable);
                 reason.remedy = variable.as_ref().map(|v| format!("set {v}"));
-                reason.change = variable.map(|set| Change { layer: Layer::Instance, set, to: "a key of the provider's".into() });
+                reason.change = variable.map(|set| Change {
+                    layer: Layer::Instance,
+                    set,
+                    to: "a key of the provider's".into(),
+                });
             }
             excluded.push(Excluded {
                 endpoint: endpoint.id.clone(),
@@ -119,11 +143,20 @@ pub fn explain(model: &str, decisions: &[Decision<'_>], request: &Request<'_>, c
     }
     let position = |(i, c): (usize, &Candidate<'_>)| {
         let e = c.eligible.endpoint();
-        Position { endpoint: e.id.clone(), provider: e.provider.clone(), model: e.model.clone(), position: i + 1, because: c.because }
+        Position {
+            endpoint: e.id.clone(),
+            provider: e.provider.clone(),
+            model: e.model.clone(),
+            position: i + 1,
+            because: c.because,
+        }
     };
     Explanation {
         model: model.to_owned(),
-        policy: decisions.first().map(|d| d.fingerprint().to_owned()).unwrap_or_default(),
+        policy: decisions
+            .first()
+            .map(|d| d.fingerprint().to_owned())
+            .unwrap_or_default(),
         catalog: catalog.version().to_string(),
         eligible: plan.candidates.iter().enumerate().map(position).collect(),
         relax: relaxations(&excluded),
@@ -134,7 +167,11 @@ pub fn explain(model: &str, decisions: &[Decision<'_>], request: &Request<'_>, c
 
 /// The environment variables that a provider's key is read from.
 fn key_variable(provider: &Provider) -> Option<String> {
-    let needed = if provider.env_all { provider.env.join(" and ") } else { provider.env.first()?.clone() };
+    let needed = if provider.env_all {
+        provider.env.join(" and ")
+    } else {
+        provider.env.first()?.clone()
+    };
     (!needed.is_empty()).then_some(needed)
 }
 
@@ -153,13 +190,32 @@ struct Ranked<'a> {
 impl<'a> Ranked<'a> {
     fn new(eligible: Eligible<'a>, request: &Request<'_>, model: usize) -> Self {
         let e = eligible.endpoint();
-        let order = request.preferences.order.iter().position(|p| p.matches(e)).unwrap_or(usize::MAX);
+        let order = request
+            .preferences
+            .order
+            .iter()
+            .position(|p| p.matches(e))
+            .unwrap_or(usize::MAX);
         let carries = carried(e, request).all(|(_, c)| c == Some(true));
-        let price = e.prices.prompt.zip(e.prices.completion).map(|(p, c)| p.plus(c));
+        let price = e
+            .prices
+            .prompt
+            .zip(e.prices.completion)
+            .map(|(p, c)| p.plus(c));
         // Weighted order: the exponential variates of an inverse-square weight, smallest first (Efraimidis and Spirakis, 2006).
         let weight = price.map_or(1e-30, |p| 1.0 / (p.as_f64() * 1e6).max(1e-3).powi(2));
         let chance = -uniform(request.seed, e.index).ln() / weight;
-        Self { eligible, view: HealthView::default(), model, order, slow: false, misses: false, carries, price, chance }
+        Self {
+            eligible,
+            view: HealthView::default(),
+            model,
+            order,
+            slow: false,
+            misses: false,
+            carries,
+            price,
+            chance,
+        }
     }
 }
 
@@ -174,7 +230,9 @@ fn uniform(seed: u64, n: usize) -> f64 {
 /// Looks up how fast the candidates are, as far as it can decide anything.
 fn measure(ranked: &mut [Ranked<'_>], request: &Request<'_>) {
     let p = request.preferences;
-    let by_speed = matches!(p.sort, Some(Sort::Latency | Sort::Throughput)) || !p.max_latency.is_empty() || !p.min_throughput.is_empty();
+    let by_speed = matches!(p.sort, Some(Sort::Latency | Sort::Throughput))
+        || !p.max_latency.is_empty()
+        || !p.min_throughput.is_empty();
     if ranked.len() < 2 && !by_speed {
         return;
     }
@@ -186,9 +244,16 @@ fn measure(ranked: &mut [Ranked<'_>], request: &Request<'_>) {
             r.view.recent_first_byte = request.health.recent_first_byte(&endpoint.id, request.now);
         }
     }
-    let quickest = ranked.iter().map(|r| r.view.recent_first_byte.unwrap_or(UNMEASURED)).min().unwrap_or(0);
+    let quickest = ranked
+        .iter()
+        .map(|r| r.view.recent_first_byte.unwrap_or(UNMEASURED))
+        .min()
+        .unwrap_or(0);
     for r in ranked {
-        r.slow = r.view.recent_first_byte.is_some_and(|own| own > SLOW && own / 4 > quickest);
+        r.slow = r
+            .view
+            .recent_first_byte
+            .is_some_and(|own| own > SLOW && own / 4 > quickest);
     }
 }
 
@@ -200,7 +265,12 @@ fn prefer(ranked: &mut Vec<Ranked<'_>>, request: &Request<'_>, notes: &mut Vec<S
     }
     let verdicts: Vec<Option<bool>> = ranked
         .iter()
-        .map(|r| Some(misses_latency(&r.view, request.preferences)? || misses_throughput(&r.view, request.preferences)?))
+        .map(|r| {
+            Some(
+                misses_latency(&r.view, request.preferences)?
+                    || misses_throughput(&r.view, request.preferences)?,
+            )
+        })
         .collect();
     let all_measured = verdicts.iter().all(Option::is_some);
     let some_remain = verdicts.contains(&Some(false));
@@ -210,7 +280,10 @@ fn prefer(ranked: &mut Vec<Ranked<'_>>, request: &Request<'_>, notes: &mut Vec<S
     if ranked.iter().any(|r| r.misses) {
         if all_measured && some_remain {
             ranked.retain(|r| !r.misses);
-            notes.push("preferred latency or throughput excluded endpoints: every candidate is measured".to_owned());
+            notes.push(
+                "preferred latency or throughput excluded endpoints: every candidate is measured"
+                    .to_owned(),
+            );
         } else {
             notes.push(
                 "preferred latency or throughput moved endpoints to the end: not every candidate is measured, or none meets it".to_owned(),
@@ -228,7 +301,13 @@ type Measure = (&'static str, fn(&Ranked<'_>, &Ranked<'_>) -> Ordering);
 
 fn rank(ranked: &mut [Ranked<'_>], request: &Request<'_>) {
     let measures = measures(request);
-    ranked.sort_by(|a, b| measures.iter().map(|(_, m)| m(a, b)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal));
+    ranked.sort_by(|a, b| {
+        measures
+            .iter()
+            .map(|(_, m)| m(a, b))
+            .find(|o| o.is_ne())
+            .unwrap_or(Ordering::Equal)
+    });
 }
 
 /// What decides, the most important first.
@@ -240,7 +319,12 @@ fn measures(request: &Request<'_>) -> Vec<Measure> {
         }
     }
     let by_model: Measure = ("model", |a, b| a.model.cmp(&b.model));
-    let priority: Measure = ("priority", |a, b| a.eligible.endpoint().priority.cmp(&b.eligible.endpoint().priority));
+    let priority: Measure = ("priority", |a, b| {
+        a.eligible
+            .endpoint()
+            .priority
+            .cmp(&b.eligible.endpoint().priority)
+    });
     let price: Measure = ("price", |a, b| known_first(a.price, b.price));
     let mut out: Vec<Measure> = Vec::with_capacity(10);
     if !request.preferences.across_models {
@@ -252,9 +336,16 @@ fn measures(request: &Request<'_>) -> Vec<Measure> {
     out.push(("parameters", |a, b| b.carries.cmp(&a.carries)));
     match request.preferences.sort {
         Some(Sort::Price) => out.push(price),
-        Some(Sort::Latency) => out.push(("latency", |a, b| known_first(a.view.first_byte(50), b.view.first_byte(50)))),
+        Some(Sort::Latency) => out.push(("latency", |a, b| {
+            known_first(a.view.first_byte(50), b.view.first_byte(50))
+        })),
         Some(Sort::Throughput) => {
-            out.push(("throughput", |a, b| known_first(a.view.throughput(50).map(|t| -t), b.view.throughput(50).map(|t| -t))));
+            out.push(("throughput", |a, b| {
+                known_first(
+                    a.view.throughput(50).map(|t| -t),
+                    b.view.throughput(50).map(|t| -t),
+                )
+            }));
         }
         Some(Sort::Balanced) => out.push(("balanced", |a, b| a.chance.total_cmp(&b.chance))),
         Some(Sort::Exacto) | None => {}
@@ -262,7 +353,9 @@ fn measures(request: &Request<'_>) -> Vec<Measure> {
     out.push(priority);
     out.push(price);
     out.push(by_model);
-    out.push(("id", |a, b| a.eligible.endpoint().id.cmp(&b.eligible.endpoint().id)));
+    out.push(("id", |a, b| {
+        a.eligible.endpoint().id.cmp(&b.eligible.endpoint().id)
+    }));
     out
 }
 
@@ -276,13 +369,21 @@ fn with_reasons<'a>(ranked: &[Ranked<'a>], request: &Request<'_>) -> Vec<Candida
         Some(Sort::Balanced) => "balanced",
         _ => "priority",
     };
-    let decided = |a: &Ranked<'_>, b: &Ranked<'_>| measures.iter().find(|(_, m)| m(a, b).is_ne()).map_or(alone, |(name, _)| name);
+    let decided = |a: &Ranked<'_>, b: &Ranked<'_>| {
+        measures
+            .iter()
+            .find(|(_, m)| m(a, b).is_ne())
+            .map_or(alone, |(name, _)| name)
+    };
     ranked
         .iter()
         .enumerate()
         .map(|(i, r)| {
             let neighbour = ranked.get(i + 1).or_else(|| ranked.get(i.checked_sub(1)?));
-            Candidate { eligible: r.eligible, because: neighbour.map_or(alone, |n| decided(r, n)) }
+            Candidate {
+                eligible: r.eligible,
+                because: neighbour.map_or(alone, |n| decided(r, n)),
+            }
         })
         .collect()
 }
@@ -309,28 +410,62 @@ mod tests {
     impl Rig {
         /// One model at `a`, `b` and `c`, of these prices, alike in all else.
         fn new(prices: [&str; 3]) -> Self {
-            let provider: Vec<Value> =
-                ["a", "b", "c"].iter().map(|slug| json!({"slug": slug, "protocol": "openai_chat", "base_url": "http://x"})).collect();
+            let provider: Vec<Value> = ["a", "b", "c"]
+                .iter()
+                .map(
+                    |slug| json!({"slug": slug, "protocol": "openai_chat", "base_url": "http://x"}),
+                )
+                .collect();
             let endpoint: Vec<Value> = ["a", "b", "c"]
                 .iter()
                 .zip(prices)
                 .map(|(slug, price)| json!({"provider": slug, "price": {"prompt": price, "completion": "0"}}))
                 .collect();
-            let document = json!({"provider": provider, "model": [{"id": "lab/x", "endpoint": endpoint}]}).to_string();
-            let catalog = Catalog::from_documents(&[Document::from_json(&document).unwrap()]).unwrap();
-            let layers = CompiledLayers::new(Arc::new(CompiledCatalog::new(Arc::new(catalog))), Vec::new());
-            Self { layers, health: Health::default(), now: Timestamp::from_millis(1_000_000) }
+            let document =
+                json!({"provider": provider, "model": [{"id": "lab/x", "endpoint": endpoint}]})
+                    .to_string();
+            let catalog =
+                Catalog::from_documents(&[Document::from_json(&document).unwrap()]).unwrap();
+            let layers = CompiledLayers::new(
+                Arc::new(CompiledCatalog::new(Arc::new(catalog))),
+                Vec::new(),
+            );
+            Self {
+                layers,
+                health: Health::default(),
+                now: Timestamp::from_millis(1_000_000),
+            }
         }
 
         /// Measures an endpoint: milliseconds to the first byte, and tokens a second.
         fn measured(self, provider: &str, first_byte: u64, throughput: f64) -> Self {
-            let endpoint = self.layers.catalog().catalog().endpoints().iter().find(|e| e.provider.as_str() == provider).unwrap();
-            self.health.observe(&endpoint.id, Observation::Answered { first_byte: first_byte * 1000 }, self.now, self.now);
-            self.health.observe_throughput(&endpoint.id, throughput, self.now);
+            let endpoint = self
+                .layers
+                .catalog()
+                .catalog()
+                .endpoints()
+                .iter()
+                .find(|e| e.provider.as_str() == provider)
+                .unwrap();
+            self.health.observe(
+                &endpoint.id,
+                Observation::Answered {
+                    first_byte: first_byte * 1000,
+                },
+                self.now,
+                self.now,
+            );
+            self.health
+                .observe_throughput(&endpoint.id, throughput, self.now);
             self
         }
 
-        fn ask<T>(&self, object: Value, seed: u64, answer: impl FnOnce(&[Decision<'_>], &Request<'_>) -> T) -> T {
+        fn ask<T>(
+            &self,
+            object: Value,
+            seed: u64,
+            answer: impl FnOnce(&[Decision<'_>], &Request<'_>) -> T,
+        ) -> T {
             let object: ProviderObject = serde_json::from_value(object).unwrap();
             let preferences = Preferences::from_object(object).unwrap();
             let layer = [(Layer::Request, preferences.restriction.clone())];
@@ -351,44 +486,92 @@ mod tests {
         fn order(&self, object: Value) -> (String, usize) {
             self.ask(object, 0, |decisions, request| {
                 let plan = plan(decisions, request);
-                (plan.candidates.iter().map(|c| c.eligible.endpoint().provider.as_str()).collect(), plan.notes.len())
+                (
+                    plan.candidates
+                        .iter()
+                        .map(|c| c.eligible.endpoint().provider.as_str())
+                        .collect(),
+                    plan.notes.len(),
+                )
             })
         }
     }
 
     #[test]
     fn sorting_by_speed_puts_what_is_measured_first() {
-        let rig = Rig::new(["1", "1", "1"]).measured("c", 100, 10.0).measured("b", 200, 50.0);
+        let rig = Rig::new(["1", "1", "1"])
+            .measured("c", 100, 10.0)
+            .measured("b", 200, 50.0);
         assert_eq!(rig.order(json!({})).0, "abc");
         assert_eq!(rig.order(json!({"sort": "latency"})).0, "cba");
         assert_eq!(rig.order(json!({"sort": "throughput"})).0, "bca");
-        assert_eq!(rig.order(json!({"sort": {"by": "latency"}, "order": ["a"]})).0, "acb", "what is named comes before what is quick");
+        assert_eq!(
+            rig.order(json!({"sort": {"by": "latency"}, "order": ["a"]}))
+                .0,
+            "acb",
+            "what is named comes before what is quick"
+        );
     }
 
     #[test]
     fn a_preference_excludes_only_where_all_are_measured_and_one_remains() {
-        let all = Rig::new(["1", "2", "3"]).measured("a", 900, 5.0).measured("b", 300, 50.0).measured("c", 100, 20.0);
-        assert_eq!(all.order(json!({"preferred_max_latency": 500})), ("bc".to_owned(), 1));
-        assert_eq!(all.order(json!({"preferred_min_throughput": 30})), ("b".to_owned(), 1));
+        let all = Rig::new(["1", "2", "3"])
+            .measured("a", 900, 5.0)
+            .measured("b", 300, 50.0)
+            .measured("c", 100, 20.0);
+        assert_eq!(
+            all.order(json!({"preferred_max_latency": 500})),
+            ("bc".to_owned(), 1)
+        );
+        assert_eq!(
+            all.order(json!({"preferred_min_throughput": 30})),
+            ("b".to_owned(), 1)
+        );
         assert_eq!(all.order(json!({"preferred_max_latency": {"p90": 500}, "preferred_min_throughput": {"p50": 30}})), ("b".to_owned(), 1));
-        assert_eq!(all.order(json!({"preferred_max_latency": 50})), ("abc".to_owned(), 1), "none meets it: none is excluded");
-        assert_eq!(all.order(json!({"preferred_max_latency": 5000})), ("abc".to_owned(), 0), "all meet it: nothing to tell");
+        assert_eq!(
+            all.order(json!({"preferred_max_latency": 50})),
+            ("abc".to_owned(), 1),
+            "none meets it: none is excluded"
+        );
+        assert_eq!(
+            all.order(json!({"preferred_max_latency": 5000})),
+            ("abc".to_owned(), 0),
+            "all meet it: nothing to tell"
+        );
         let some = Rig::new(["1", "2", "3"]).measured("a", 900, 5.0);
-        assert_eq!(some.order(json!({"preferred_max_latency": 500})), ("bca".to_owned(), 1), "not all are measured: to the end");
+        assert_eq!(
+            some.order(json!({"preferred_max_latency": 500})),
+            ("bca".to_owned(), 1),
+            "not all are measured: to the end"
+        );
     }
 
     #[test]
     fn what_a_preference_excluded_is_explained_and_lifting_it_is_the_change() {
-        let rig = Rig::new(["1", "2", "3"]).measured("a", 900, 5.0).measured("b", 300, 50.0).measured("c", 100, 20.0);
-        let explanation = rig.ask(json!({"preferred_max_latency": 500}), 0, |decisions, request| {
-            explain("lab/x", decisions, request, rig.layers.catalog().catalog())
-        });
+        let rig = Rig::new(["1", "2", "3"])
+            .measured("a", 900, 5.0)
+            .measured("b", 300, 50.0)
+            .measured("c", 100, 20.0);
+        let explanation = rig.ask(
+            json!({"preferred_max_latency": 500}),
+            0,
+            |decisions, request| {
+                explain("lab/x", decisions, request, rig.layers.catalog().catalog())
+            },
+        );
         let excluded = &explanation.excluded[0];
         assert_eq!(
-            (excluded.provider.as_str(), excluded.reasons[0].rule, excluded.reasons[0].fact.as_str()),
+            (
+                excluded.provider.as_str(),
+                excluded.reasons[0].rule,
+                excluded.reasons[0].fact.as_str()
+            ),
             ("a", Rule::Latency, "latency = 900 ms")
         );
-        assert_eq!(explanation.relax[0].changes[0].set, "provider.preferred_max_latency");
+        assert_eq!(
+            explanation.relax[0].changes[0].set,
+            "provider.preferred_max_latency"
+        );
     }
 
     #[test]
@@ -396,13 +579,20 @@ mod tests {
         let rig = Rig::new(["1", "2", "4"]);
         let first = |seed: u64| {
             rig.ask(json!({"sort": "balanced"}), seed, |decisions, request| {
-                plan(decisions, request).candidates[0].eligible.endpoint().provider.to_string()
+                plan(decisions, request).candidates[0]
+                    .eligible
+                    .endpoint()
+                    .provider
+                    .to_string()
             })
         };
         let mut counts = [0.0f64; 3];
         for seed in 0..4000 {
             assert_eq!(first(seed), first(seed));
-            counts[["a", "b", "c"].iter().position(|p| *p == first(seed)).unwrap()] += 1.0 / 4000.0;
+            counts[["a", "b", "c"]
+                .iter()
+                .position(|p| *p == first(seed))
+                .unwrap()] += 1.0 / 4000.0;
         }
         // Weights 1, 1/4 and 1/16.
         for (count, expected) in counts.iter().zip([16.0 / 21.0, 4.0 / 21.0, 1.0 / 21.0]) {

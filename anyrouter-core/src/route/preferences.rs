@@ -40,7 +40,10 @@ pub enum DataCollection {
 
 /// A word, or a word and a partition.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, expecting = "price, latency, throughput, exacto, balanced, or {by, partition}")]
+#[serde(
+    untagged,
+    expecting = "price, latency, throughput, exacto, balanced, or {by, partition}"
+)]
 #[allow(missing_docs)]
 pub enum SortEntry {
     Word(Sort),
@@ -117,7 +120,14 @@ pub struct Thresholds {
 impl Thresholds {
     /// Each cut-off with its percentile.
     pub fn each(&self) -> impl Iterator<Item = (u8, f64)> {
-        [(50, self.p50), (75, self.p75), (90, self.p90), (99, self.p99)].into_iter().filter_map(|(p, t)| Some((p, t?)))
+        [
+            (50, self.p50),
+            (75, self.p75),
+            (90, self.p90),
+            (99, self.p99),
+        ]
+        .into_iter()
+        .filter_map(|(p, t)| Some((p, t?)))
     }
 
     /// Whether there is none.
@@ -129,7 +139,10 @@ impl Thresholds {
 impl From<ThresholdEntry> for Thresholds {
     fn from(entry: ThresholdEntry) -> Self {
         match entry {
-            ThresholdEntry::Median(p50) => Self { p50: Some(p50), ..Self::default() },
+            ThresholdEntry::Median(p50) => Self {
+                p50: Some(p50),
+                ..Self::default()
+            },
             ThresholdEntry::Percentiles(all) => all,
         }
     }
@@ -181,7 +194,12 @@ impl Default for Preferences {
 impl Preferences {
     /// What a `provider` object means; an error names the member and what is wrong with it.
     pub fn from_object(object: ProviderObject) -> Result<Self, (&'static str, String)> {
-        let list = |names: &[String]| names.iter().map(|n| ProviderPattern::new(n)).collect::<BTreeSet<_>>();
+        let list = |names: &[String]| {
+            names
+                .iter()
+                .map(|n| ProviderPattern::new(n))
+                .collect::<BTreeSet<_>>()
+        };
         let deny = object.data_collection == Some(DataCollection::Deny);
         let caps = match &object.max_price {
             None => PriceCaps::default(),
@@ -191,7 +209,8 @@ impl Preferences {
                 let wrong = |name| move |e: crate::catalog::PriceError| (name, e.to_string());
                 PriceCaps {
                     prompt: token(&caps.prompt).map_err(wrong("provider.max_price.prompt"))?,
-                    completion: token(&caps.completion).map_err(wrong("provider.max_price.completion"))?,
+                    completion: token(&caps.completion)
+                        .map_err(wrong("provider.max_price.completion"))?,
                     request: amount(&caps.request).map_err(wrong("provider.max_price.request"))?,
                     image: amount(&caps.image).map_err(wrong("provider.max_price.image"))?,
                     audio: token(&caps.audio).map_err(wrong("provider.max_price.audio"))?,
@@ -215,14 +234,25 @@ impl Preferences {
                 max_price: caps,
                 ..Restriction::default()
             },
-            order: object.order.iter().flatten().map(|n| ProviderPattern::new(n)).collect(),
+            order: object
+                .order
+                .iter()
+                .flatten()
+                .map(|n| ProviderPattern::new(n))
+                .collect(),
             sort,
             across_models,
             allow_fallbacks: object.allow_fallbacks.unwrap_or(true),
             require_parameters: object.require_parameters.unwrap_or(false),
             quantizations: object.quantizations,
-            max_latency: object.preferred_max_latency.map(Into::into).unwrap_or_default(),
-            min_throughput: object.preferred_min_throughput.map(Into::into).unwrap_or_default(),
+            max_latency: object
+                .preferred_max_latency
+                .map(Into::into)
+                .unwrap_or_default(),
+            min_throughput: object
+                .preferred_min_throughput
+                .map(Into::into)
+                .unwrap_or_default(),
             pin: None,
         })
     }

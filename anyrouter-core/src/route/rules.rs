@@ -21,7 +21,9 @@ pub(super) fn is_excluded(endpoint: &Endpoint, request: &Request<'_>) -> bool {
 
 /// Each rule of routing that excludes `endpoint`, as sentences.
 pub(super) fn reasons(endpoint: &Endpoint, request: &Request<'_>) -> Vec<Reason> {
-    hits(endpoint, request).map(|hit| hit.reason(endpoint)).collect()
+    hits(endpoint, request)
+        .map(|hit| hit.reason(endpoint))
+        .collect()
 }
 
 /// A rule that excludes an endpoint.
@@ -37,11 +39,14 @@ enum Hit<'a> {
 
 fn hits<'a>(endpoint: &'a Endpoint, request: &'a Request<'_>) -> impl Iterator<Item = Hit<'a>> {
     let (needs, preferences) = (request.needs, request.preferences);
-    let context =
-        needs.min_context.filter(|(floor, _)| endpoint.context.is_none_or(|c| c < *floor)).map(|(_, member)| Hit::Context(member));
+    let context = needs
+        .min_context
+        .filter(|(floor, _)| endpoint.context.is_none_or(|c| c < *floor))
+        .map(|(_, member)| Hit::Context(member));
     // Elsewhere it is lowered to what the endpoint gives.
-    let max_output =
-        endpoint.max_output.filter(|most| preferences.require_parameters && needs.max_tokens.is_some_and(|asked| asked > *most));
+    let max_output = endpoint.max_output.filter(|most| {
+        preferences.require_parameters && needs.max_tokens.is_some_and(|asked| asked > *most)
+    });
     let max_output = max_output.map(Hit::MaxOutput);
     let parameters = preferences
         .require_parameters
@@ -52,12 +57,35 @@ fn hits<'a>(endpoint: &'a Endpoint, request: &'a Request<'_>) -> impl Iterator<I
     let quantization = preferences
         .quantizations
         .as_deref()
-        .filter(|wanted| !wanted.iter().any(|q| q == endpoint.quantization.as_deref().unwrap_or("unknown")))
+        .filter(|wanted| {
+            !wanted
+                .iter()
+                .any(|q| q == endpoint.quantization.as_deref().unwrap_or("unknown"))
+        })
         .map(Hit::Quantization);
-    let pinned = preferences.pin.as_ref().filter(|pin| !pin.matches(endpoint)).map(|pin| Hit::Pinned(pin.as_str()));
-    let no_credential = std::iter::once_with(|| (!(request.has_credential)(endpoint)).then_some(Hit::NoCredential)).flatten();
-    let cooldown = std::iter::once_with(|| request.health.cooldown(&endpoint.id, request.now).map(Hit::Cooldown)).flatten();
-    context.into_iter().chain(max_output).chain(parameters).chain(quantization).chain(pinned).chain(no_credential).chain(cooldown)
+    let pinned = preferences
+        .pin
+        .as_ref()
+        .filter(|pin| !pin.matches(endpoint))
+        .map(|pin| Hit::Pinned(pin.as_str()));
+    let no_credential =
+        std::iter::once_with(|| (!(request.has_credential)(endpoint)).then_some(Hit::NoCredential))
+            .flatten();
+    let cooldown = std::iter::once_with(|| {
+        request
+            .health
+            .cooldown(&endpoint.id, request.now)
+            .map(Hit::Cooldown)
+    })
+    .flatten();
+    context
+        .into_iter()
+        .chain(max_output)
+        .chain(parameters)
+        .chain(quantization)
+        .chain(pinned)
+        .chain(no_credential)
+        .chain(cooldown)
 }
 
 impl Hit<'_> {
@@ -65,29 +93,94 @@ impl Hit<'_> {
         let own = Layer::Request;
         match *self {
             Self::Context(member) => {
-                let fact = format!("context = {}", endpoint.context.map_or("unknown".to_owned(), |n| n.to_string()));
-                reason(Rule::Context, own, fact, Some((member, json!(endpoint.context))))
+                let fact = format!(
+                    "context = {}",
+                    endpoint
+                        .context
+                        .map_or("unknown".to_owned(), |n| n.to_string())
+                );
+                reason(
+                    Rule::Context,
+                    own,
+                    fact,
+                    Some((member, json!(endpoint.context))),
+                )
             }
-            Self::MaxOutput(most) => reason(Rule::Context, own, format!("max_output = {most}"), Some(("max_tokens", json!(most)))),
+            Self::MaxOutput(most) => reason(
+                Rule::Context,
+                own,
+                format!("max_output = {most}"),
+                Some(("max_tokens", json!(most))),
+            ),
             Self::Parameter(parameter, carries) => {
-                let fact = format!("{parameter} = {}", if carries.is_none() { "unknown" } else { "unsupported" });
-                reason(Rule::Parameters, own, fact, Some(("provider.require_parameters", json!(false))))
+                let fact = format!(
+                    "{parameter} = {}",
+                    if carries.is_none() {
+                        "unknown"
+                    } else {
+                        "unsupported"
+                    }
+                );
+                reason(
+                    Rule::Parameters,
+                    own,
+                    fact,
+                    Some(("provider.require_parameters", json!(false))),
+                )
             }
             Self::Quantization(wanted) => {
                 let has = endpoint.quantization.as_deref().unwrap_or("unknown");
                 let to: Vec<&str> = wanted.iter().map(String::as_str).chain([has]).collect();
-                reason(Rule::Quantization, own, format!("quantization = {has}"), Some(("provider.quantizations", json!(to))))
+                reason(
+                    Rule::Quantization,
+                    own,
+                    format!("quantization = {has}"),
+                    Some(("provider.quantizations", json!(to))),
+                )
             }
-            Self::Pinned(pin) => reason(Rule::Pinned, own, format!("pinned = {pin}"), Some(("X-AnyRouter-Provider", json!(null)))),
-            Self::NoCredential => reason(Rule::NoCredential, Layer::Endpoint, "credential = none".to_owned(), None),
-            Self::Cooldown(left) => reason(Rule::Cooldown, Layer::Endpoint, format!("cooldown = {} ms left", left.as_millis()), None),
+            Self::Pinned(pin) => reason(
+                Rule::Pinned,
+                own,
+                format!("pinned = {pin}"),
+                Some(("X-AnyRouter-Provider", json!(null))),
+            ),
+            Self::NoCredential => reason(
+                Rule::NoCredential,
+                Layer::Endpoint,
+                "credential = none".to_owned(),
+                None,
+            ),
+            Self::Cooldown(left) => reason(
+                Rule::Cooldown,
+                Layer::Endpoint,
+                format!("cooldown = {} ms left", left.as_millis()),
+                None,
+            ),
         }
     }
 }
 
-fn reason(rule: Rule, layer: Layer, fact: String, change: Option<(&str, serde_json::Value)>) -> Reason {
-    let change = change.map(|(set, to)| Change { layer, set: set.to_owned(), to });
-    Reason { rule, layer, fact, source: None, checked: None, remedy: None, change, lifted_by_tier: None }
+fn reason(
+    rule: Rule,
+    layer: Layer,
+    fact: String,
+    change: Option<(&str, serde_json::Value)>,
+) -> Reason {
+    let change = change.map(|(set, to)| Change {
+        layer,
+        set: set.to_owned(),
+        to,
+    });
+    Reason {
+        rule,
+        layer,
+        fact,
+        source: None,
+        checked: None,
+        remedy: None,
+        change,
+        lifted_by_tier: None,
+    }
 }
 
 /// Why an endpoint that no single rule excludes is not tried: a preference that every candidate could be measured by, or fallbacks
@@ -96,24 +189,50 @@ pub(super) fn left_out(endpoint: &Endpoint, request: &Request<'_>) -> Vec<Reason
     let view = request.health.view(&endpoint.id, request.now);
     let mut out = Vec::new();
     if misses_latency(&view, request.preferences) == Some(true) {
-        let fact = format!("latency = {} ms", view.first_byte(50).unwrap_or_default() / 1000);
-        out.push(reason(Rule::Latency, Layer::Request, fact, Some(("provider.preferred_max_latency", json!(null)))));
+        let fact = format!(
+            "latency = {} ms",
+            view.first_byte(50).unwrap_or_default() / 1000
+        );
+        out.push(reason(
+            Rule::Latency,
+            Layer::Request,
+            fact,
+            Some(("provider.preferred_max_latency", json!(null))),
+        ));
     }
     if misses_throughput(&view, request.preferences) == Some(true) {
-        let fact = format!("throughput = {:.1} tokens/s", view.throughput(50).unwrap_or_default());
-        out.push(reason(Rule::Throughput, Layer::Request, fact, Some(("provider.preferred_min_throughput", json!(null)))));
+        let fact = format!(
+            "throughput = {:.1} tokens/s",
+            view.throughput(50).unwrap_or_default()
+        );
+        out.push(reason(
+            Rule::Throughput,
+            Layer::Request,
+            fact,
+            Some(("provider.preferred_min_throughput", json!(null))),
+        ));
     }
     if out.is_empty() {
         let fact = "allow_fallbacks = false".to_owned();
-        out.push(reason(Rule::Pinned, Layer::Request, fact, Some(("provider.allow_fallbacks", json!(true)))));
+        out.push(reason(
+            Rule::Pinned,
+            Layer::Request,
+            fact,
+            Some(("provider.allow_fallbacks", json!(true))),
+        ));
     }
     out
 }
 
 /// What was sent that not every endpoint carries, and whether this one is known to.
-pub(super) fn carried<'a>(endpoint: &'a Endpoint, request: &'a Request<'_>) -> impl Iterator<Item = (&'a str, Option<bool>)> {
+pub(super) fn carried<'a>(
+    endpoint: &'a Endpoint,
+    request: &'a Request<'_>,
+) -> impl Iterator<Item = (&'a str, Option<bool>)> {
     let needs = request.needs;
-    let anthropic = endpoint.address(request.inbound).is_some_and(|a| a.protocol == Protocol::AnthropicMessages);
+    let anthropic = endpoint
+        .address(request.inbound)
+        .is_some_and(|a| a.protocol == Protocol::AnthropicMessages);
     let parameters = needs.parameters.iter().map(move |parameter| {
         let capability = match parameter.as_str() {
             "tools" | "tool_choice" | "parallel_tool_calls" => Some("tools"),
@@ -121,7 +240,10 @@ pub(super) fn carried<'a>(endpoint: &'a Endpoint, request: &'a Request<'_>) -> i
             "reasoning" | "reasoning_effort" => Some("reasoning"),
             _ => None,
         };
-        let listed = endpoint.parameters.as_ref().map(|list| list.contains(parameter));
+        let listed = endpoint
+            .parameters
+            .as_ref()
+            .map(|list| list.contains(parameter));
         let by_protocol = !(anthropic && needs.not_in_anthropic.contains(parameter));
         let carries = match (by_protocol, listed, capability) {
             (false, ..) => Some(false),
@@ -131,18 +253,37 @@ pub(super) fn carried<'a>(endpoint: &'a Endpoint, request: &'a Request<'_>) -> i
         };
         (parameter.as_str(), carries)
     });
-    let images = needs.images.then(|| ("messages.content.image_url", endpoint.can("vision")));
+    let images = needs
+        .images
+        .then(|| ("messages.content.image_url", endpoint.can("vision")));
     parameters.chain(images)
 }
 
 /// Members that every endpoint carries, or that never leave the gateway.
 fn is_always_carried(parameter: &str) -> bool {
-    const PROTOCOL: [&str; 8] =
-        ["model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "user", "metadata"];
+    const PROTOCOL: [&str; 8] = [
+        "model",
+        "messages",
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "max_completion_tokens",
+        "user",
+        "metadata",
+    ];
     PROTOCOL.contains(&parameter) || GATEWAY_MEMBERS.contains(&parameter)
 }
 
 /// Members of a request that are the gateway's own, and never leave it. (`reasoning` is the gateway's as well, but asks the endpoint
 /// for something.)
-pub(crate) const GATEWAY_MEMBERS: [&str; 9] =
-    ["provider", "models", "preset", "trace", "session_id", "min_context", "require_params", "redact_upstream", "usage"];
+pub(crate) const GATEWAY_MEMBERS: [&str; 9] = [
+    "provider",
+    "models",
+    "preset",
+    "trace",
+    "session_id",
+    "min_context",
+    "require_params",
+    "redact_upstream",
+    "usage",
+];

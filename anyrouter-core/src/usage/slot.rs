@@ -46,7 +46,10 @@ pub struct OpenRequest {
 impl OpenRequest {
     /// A request that was just accepted.
     pub fn new(opening: Opening) -> Self {
-        Self { id: opening.id, known: Mutex::new((opening, 0)) }
+        Self {
+            id: opening.id,
+            known: Mutex::new((opening, 0)),
+        }
     }
 
     /// The request's id.
@@ -92,7 +95,11 @@ impl Slot {
     pub async fn take(log: Arc<dyn UsageLog>, opening: Opening) -> Result<Self, LogError> {
         let open = Arc::new(OpenRequest::new(opening));
         log.take(&open).await?;
-        Ok(Self { log, open, filled: None })
+        Ok(Self {
+            log,
+            open,
+            filled: None,
+        })
     }
 
     /// Adds to what would be left of the request if the process ended now.
@@ -115,7 +122,10 @@ impl Slot {
     /// Ready once the record is durable, or cannot be written now (it then stays in the log's memory, and is written when it can be).
     pub fn poll_committed(&mut self, cx: &mut Context<'_>) -> Poll<Result<Committed, LogError>> {
         match &mut self.filled {
-            Some(filled) => self.log.poll_durable(filled, cx).map(|done| done.map(|()| Committed(()))),
+            Some(filled) => self
+                .log
+                .poll_durable(filled, cx)
+                .map(|done| done.map(|()| Committed(()))),
             None => Poll::Ready(Err(LogError::NotFilled)),
         }
     }
@@ -123,7 +133,10 @@ impl Slot {
 
 impl std::fmt::Debug for Slot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Slot").field("id", &self.open.id).field("filled", &self.filled.is_some()).finish_non_exhaustive()
+        f.debug_struct("Slot")
+            .field("id", &self.open.id)
+            .field("filled", &self.filled.is_some())
+            .finish_non_exhaustive()
     }
 }
 

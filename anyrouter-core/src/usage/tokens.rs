@@ -33,7 +33,10 @@ impl Tokens {
 
     /// Whether the numbers can be true.
     pub fn is_plausible(&self) -> bool {
-        let parts = self.cached.checked_add(self.cache_write).is_some_and(|c| c <= self.prompt);
+        let parts = self
+            .cached
+            .checked_add(self.cache_write)
+            .is_some_and(|c| c <= self.prompt);
         parts
             && self.cache_write_1h <= self.cache_write
             && self.reasoning <= self.completion
@@ -50,13 +53,21 @@ fn is_zero(count: &u64) -> bool {
 /// What `tokens` and one request cost at `prices`; `None` where a price that it needs is not known.
 pub fn cost(prices: &Prices, tokens: &Tokens) -> Option<Usd> {
     let prompt = prices.prompt?;
-    let plain = tokens.prompt.saturating_sub(tokens.cached).saturating_sub(tokens.cache_write);
+    let plain = tokens
+        .prompt
+        .saturating_sub(tokens.cached)
+        .saturating_sub(tokens.cache_write);
     let cache_write = prices.cache_write.unwrap_or(prompt);
     let sum = prompt
         .times(plain)
         .plus(prices.cache_read.unwrap_or(prompt).times(tokens.cached))
         .plus(cache_write.times(tokens.cache_write.saturating_sub(tokens.cache_write_1h)))
-        .plus(prices.cache_write_1h.unwrap_or(cache_write).times(tokens.cache_write_1h))
+        .plus(
+            prices
+                .cache_write_1h
+                .unwrap_or(cache_write)
+                .times(tokens.cache_write_1h),
+        )
         .plus(prices.completion?.times(tokens.completion))
         .plus(prices.request.unwrap_or_default());
     Some(sum)
@@ -68,34 +79,80 @@ mod tests {
 
     fn prices() -> Prices {
         let price = |text| Some(Usd::per_token(text).unwrap());
-        Prices { prompt: price("0.15"), completion: price("0.60"), ..Prices::default() }
+        Prices {
+            prompt: price("0.15"),
+            completion: price("0.60"),
+            ..Prices::default()
+        }
     }
 
     #[test]
     fn cost_is_exact_to_the_last_decimal() {
-        let tokens = Tokens { prompt: 7, completion: 3, ..Tokens::default() };
+        let tokens = Tokens {
+            prompt: 7,
+            completion: 3,
+            ..Tokens::default()
+        };
         assert_eq!(cost(&prices(), &tokens).unwrap().to_string(), "0.00000285");
     }
 
     #[test]
     fn a_cache_price_that_is_not_stated_is_the_prompts() {
-        let tokens = Tokens { prompt: 100, cached: 40, cache_write: 10, ..Tokens::default() };
-        assert_eq!(cost(&prices(), &tokens), cost(&prices(), &Tokens { prompt: 100, ..Tokens::default() }));
-        let cheap = Prices { cache_read: Some(Usd::ZERO), ..prices() };
-        assert_eq!(cost(&cheap, &tokens), cost(&prices(), &Tokens { prompt: 60, ..Tokens::default() }));
+        let tokens = Tokens {
+            prompt: 100,
+            cached: 40,
+            cache_write: 10,
+            ..Tokens::default()
+        };
+        assert_eq!(
+            cost(&prices(), &tokens),
+            cost(
+                &prices(),
+                &Tokens {
+                    prompt: 100,
+                    ..Tokens::default()
+                }
+            )
+        );
+        let cheap = Prices {
+            cache_read: Some(Usd::ZERO),
+            ..prices()
+        };
+        assert_eq!(
+            cost(&cheap, &tokens),
+            cost(
+                &prices(),
+                &Tokens {
+                    prompt: 60,
+                    ..Tokens::default()
+                }
+            )
+        );
     }
 
     #[test]
     fn a_cache_write_for_an_hour_has_its_own_price() {
-        let tokens = Tokens { prompt: 100, cache_write: 100, cache_write_1h: 60, ..Tokens::default() };
+        let tokens = Tokens {
+            prompt: 100,
+            cache_write: 100,
+            cache_write_1h: 60,
+            ..Tokens::default()
+        };
         let prices = Prices {
             cache_write: Some(Usd::per_token("0.30").unwrap()),
             cache_write_1h: Some(Usd::per_token("0.60").unwrap()),
             ..prices()
         };
         assert_eq!(cost(&prices, &tokens).unwrap().to_string(), "0.000048");
-        let unstated = Prices { cache_write_1h: None, ..prices };
-        assert_eq!(cost(&unstated, &tokens).unwrap().to_string(), "0.00003", "left out, it is the other cache write's");
+        let unstated = Prices {
+            cache_write_1h: None,
+            ..prices
+        };
+        assert_eq!(
+            cost(&unstated, &tokens).unwrap().to_string(),
+            "0.00003",
+            "left out, it is the other cache write's"
+        );
     }
 
     #[test]
@@ -105,8 +162,31 @@ mod tests {
 
     #[test]
     fn absurd_numbers_are_not_believed() {
-        assert!(!Tokens { prompt: u64::MAX, ..Tokens::default() }.is_plausible());
-        assert!(!Tokens { prompt: 1, cached: 2, ..Tokens::default() }.is_plausible());
-        assert!(Tokens { prompt: 2, cached: 1, cache_write: 1, completion: 5, reasoning: 5, ..Tokens::default() }.is_plausible());
+        assert!(
+            !Tokens {
+                prompt: u64::MAX,
+                ..Tokens::default()
+            }
+            .is_plausible()
+        );
+        assert!(
+            !Tokens {
+                prompt: 1,
+                cached: 2,
+                ..Tokens::default()
+            }
+            .is_plausible()
+        );
+        assert!(
+            Tokens {
+                prompt: 2,
+                cached: 1,
+                cache_write: 1,
+                completion: 5,
+                reasoning: 5,
+                ..Tokens::default()
+            }
+            .is_plausible()
+        );
     }
 }

@@ -29,7 +29,13 @@ impl Adjustments {
         if self.omitted.contains(&member) || self.omitted.len() > LISTED {
             return;
         }
-        self.omitted.push(if self.omitted.len() == LISTED || looks_like_a_key(&member) { "…".to_owned() } else { member });
+        self.omitted.push(
+            if self.omitted.len() == LISTED || looks_like_a_key(&member) {
+                "…".to_owned()
+            } else {
+                member
+            },
+        );
     }
 
     /// Adds a note; once, however often.
@@ -42,6 +48,9 @@ impl Adjustments {
 
     /// The client's name of a tool that the provider calls `name`.
     pub fn tool_name<'a>(&'a self, name: &'a str) -> &'a str {
-        self.tool_names.iter().find(|(theirs, _)| theirs == name).map_or(name, |(_, ours)| ours)
+        self.tool_names
+            .iter()
+            .find(|(theirs, _)| theirs == name)
+            .map_or(name, |(_, ours)| ours)
     }
 }

@@ -49,14 +49,25 @@ pub struct AnswerNames {
 impl AnswerNames {
     /// Who answers, for reading its errors.
     pub fn origin(&self) -> Origin<'_> {
-        Origin { table: &self.faults, provider: self.provider_slug.as_str(), protocol: self.protocol }
+        Origin {
+            table: &self.faults,
+            provider: self.provider_slug.as_str(),
+            protocol: self.protocol,
+        }
     }
 
     /// What `meter` saw, or an estimate; and whether it is one.
     pub fn tokens(&self, meter: &Meter) -> (Tokens, bool) {
         match meter.tokens {
             Some(tokens) => (tokens, false),
-            None => (Tokens { prompt: self.prompt_estimate, completion: meter.text.div_ceil(4), ..Tokens::default() }, true),
+            None => (
+                Tokens {
+                    prompt: self.prompt_estimate,
+                    completion: meter.text.div_ceil(4),
+                    ..Tokens::default()
+                },
+                true,
+            ),
         }
     }
 
@@ -70,13 +81,33 @@ impl AnswerNames {
         let (t, estimated) = self.tokens(meter);
         push_numbers(
             out,
-            &[("{\"prompt_tokens\":", t.prompt), (",\"completion_tokens\":", t.completion), (",\"total_tokens\":", t.total())],
+            &[
+                ("{\"prompt_tokens\":", t.prompt),
+                (",\"completion_tokens\":", t.completion),
+                (",\"total_tokens\":", t.total()),
+            ],
         );
         out.extend_from_slice(b",\"cost\":");
         self.push_cost(out, &t);
-        push_numbers(out, &[(",\"prompt_tokens_details\":{\"cached_tokens\":", t.cached), (",\"cache_write_tokens\":", t.cache_write)]);
-        push_numbers(out, &[("},\"completion_tokens_details\":{\"reasoning_tokens\":", t.reasoning)]);
-        out.extend_from_slice(if estimated { b"},\"estimated\":true}" } else { b"}}" });
+        push_numbers(
+            out,
+            &[
+                (",\"prompt_tokens_details\":{\"cached_tokens\":", t.cached),
+                (",\"cache_write_tokens\":", t.cache_write),
+            ],
+        );
+        push_numbers(
+            out,
+            &[(
+                "},\"completion_tokens_details\":{\"reasoning_tokens\":",
+                t.reasoning,
+            )],
+        );
+        out.extend_from_slice(if estimated {
+            b"},\"estimated\":true}"
+        } else {
+            b"}}"
+        });
     }
 
     pub(super) fn push_cost(&self, out: &mut Vec<u8>, tokens: &Tokens) {
@@ -93,11 +124,28 @@ impl AnswerNames {
     }
 
     /// Appends the `anyrouter_metadata` of a stream.
-    pub(super) fn push_stream_metadata(&self, out: &mut Vec<u8>, meter: &Meter, omitted: &[String]) {
+    pub(super) fn push_stream_metadata(
+        &self,
+        out: &mut Vec<u8>,
+        meter: &Meter,
+        omitted: &[String],
+    ) {
         let (t, _) = self.tokens(meter);
         self.push_metadata_start(out);
-        push_numbers(out, &[(",\"usage\":{\"inputTokens\":", t.prompt), (",\"outputTokens\":", t.completion)]);
-        push_numbers(out, &[(",\"cachedTokens\":", t.cached), (",\"totalTokens\":", t.total())]);
+        push_numbers(
+            out,
+            &[
+                (",\"usage\":{\"inputTokens\":", t.prompt),
+                (",\"outputTokens\":", t.completion),
+            ],
+        );
+        push_numbers(
+            out,
+            &[
+                (",\"cachedTokens\":", t.cached),
+                (",\"totalTokens\":", t.total()),
+            ],
+        );
         out.extend_from_slice(b"},\"finishReason\":");
         match &meter.finish_reason {
             Some(reason) => push_string(out, reason),
@@ -122,7 +170,10 @@ impl AnswerNames {
         push_numbers(out, &[(",\"latencyMs\":", self.latency_ms)]);
         out.push(b'}');
         let all: Vec<&String> = self.adjusted.omitted.iter().chain(omitted).collect();
-        for (name, list) in [(&b",\"omitted\":"[..], all), (b",\"notes\":", self.adjusted.notes.iter().collect())] {
+        for (name, list) in [
+            (&b",\"omitted\":"[..], all),
+            (b",\"notes\":", self.adjusted.notes.iter().collect()),
+        ] {
             if !list.is_empty() {
                 out.extend_from_slice(name);
                 // Writing to a `Vec` cannot fail.
@@ -143,7 +194,13 @@ impl AnswerNames {
     pub(super) fn push_chunk_start(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"data: {\"id\":");
         self.push_id(out);
-        push_numbers(out, &[(",\"object\":\"chat.completion.chunk\",\"created\":", self.created)]);
+        push_numbers(
+            out,
+            &[(
+                ",\"object\":\"chat.completion.chunk\",\"created\":",
+                self.created,
+            )],
+        );
         out.extend_from_slice(b",\"model\":");
         push_string(out, self.model.as_str());
         out.extend_from_slice(b",\"provider\":");
@@ -154,7 +211,11 @@ impl AnswerNames {
     /// The choices of a chunk that has none: empty only where the client asked for the usage chunk, so that the usual loop over
     /// `chunk.choices[0]` works.
     pub(super) fn no_choices(&self) -> &'static [u8] {
-        if self.include_usage { b"[]" } else { b"[{\"index\":0,\"delta\":{},\"finish_reason\":null}]" }
+        if self.include_usage {
+            b"[]"
+        } else {
+            b"[{\"index\":0,\"delta\":{},\"finish_reason\":null}]"
+        }
     }
 
     /// Appends what ends a stream: one chunk with usage and metadata, and `[DONE]`. Common clients take the usage from the last chunk.
@@ -241,13 +302,20 @@ impl Relay {
     /// A relay for an answer in `protocol`. Events of more than `limit` bytes are faults.
     pub fn new(protocol: Protocol, names: Box<AnswerNames>, limit: usize) -> Self {
         match protocol {
-            Protocol::AnthropicMessages => Self::AnthropicMessages(super::anthropic_messages::StreamTranslator::new(names, limit)),
+            Protocol::AnthropicMessages => Self::AnthropicMessages(
+                super::anthropic_messages::StreamTranslator::new(names, limit),
+            ),
             _ => Self::OpenaiChat(super::openai_chat::StreamRelay::new(names, limit)),
         }
     }
 
     /// A relay that has relayed a whole answer in `protocol`: some providers answer so where a stream was asked for.
-    pub fn of_whole(protocol: Protocol, names: Box<AnswerNames>, body: &[u8], out: &mut Vec<u8>) -> Result<Self, AnswerFault> {
+    pub fn of_whole(
+        protocol: Protocol,
+        names: Box<AnswerNames>,
+        body: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Self, AnswerFault> {
         let answer = plain(protocol, &names, body)?;
         super::openai_chat::StreamRelay::of_whole(names, &answer, out).map(Self::OpenaiChat)
     }
@@ -271,7 +339,11 @@ impl Relay {
             Err(fault) => return Err(fault),
             Ok(_) => {}
         }
-        if self.is_finished() { Ok(()) } else { Err(AnswerFault::Truncated) }
+        if self.is_finished() {
+            Ok(())
+        } else {
+            Err(AnswerFault::Truncated)
+        }
     }
 
     /// Whether the answer gave its finish or stop reason: it is complete, though its last event may be missing or broken.
@@ -313,7 +385,9 @@ impl Relay {
         let mut out = Vec::with_capacity(768);
         match self {
             Self::OpenaiChat(relay) => relay.push_end(&mut out),
-            Self::AnthropicMessages(relay) => relay.names().push_stream_end(&mut out, relay.meter(), &[]),
+            Self::AnthropicMessages(relay) => {
+                relay.names().push_stream_end(&mut out, relay.meter(), &[])
+            }
         }
         out.into()
     }
@@ -330,7 +404,11 @@ pub struct PlainAnswer {
 
 /// Turns a whole answer in `protocol` into the client's. Some providers stream though no stream was asked for: the events are put
 /// together.
-pub fn plain(protocol: Protocol, names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
+pub fn plain(
+    protocol: Protocol,
+    names: &AnswerNames,
+    body: &[u8],
+) -> Result<PlainAnswer, AnswerFault> {
     if reads_as_events(body) == Some(true) {
         return of_events(protocol, names, body);
     }
@@ -340,15 +418,25 @@ pub fn plain(protocol: Protocol, names: &AnswerNames, body: &[u8]) -> Result<Pla
     }
 }
 
-fn of_events(protocol: Protocol, names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
-    let (mut relay, mut events) = (Relay::new(protocol, Box::new(names.clone()), body.len()), Vec::with_capacity(body.len()));
+fn of_events(
+    protocol: Protocol,
+    names: &AnswerNames,
+    body: &[u8],
+) -> Result<PlainAnswer, AnswerFault> {
+    let (mut relay, mut events) = (
+        Relay::new(protocol, Box::new(names.clone()), body.len()),
+        Vec::with_capacity(body.len()),
+    );
     if !relay.feed(body, &mut events)?.done {
         relay.end(&mut events)?;
     }
     events.extend_from_slice(&relay.last());
     let mut answer = super::openai_chat::of_chunks(names, &events, relay.meter().tokens.is_some())?;
     let seen = relay.meter();
-    answer.meter.native_finish_reason.clone_from(&seen.native_finish_reason);
+    answer
+        .meter
+        .native_finish_reason
+        .clone_from(&seen.native_finish_reason);
     answer.meter.upstream_id.clone_from(&seen.upstream_id);
     Ok(answer)
 }
@@ -356,12 +444,20 @@ fn of_events(protocol: Protocol, names: &AnswerNames, body: &[u8]) -> Result<Pla
 /// Whether a body reads as server-sent events; none where there is too little of it to tell.
 pub fn reads_as_events(body: &[u8]) -> Option<bool> {
     const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
-    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    let text = body
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(body)
+        .trim_ascii_start();
     if FIELDS.iter().any(|f| text.starts_with(f)) {
         return Some(true);
     }
-    let may_become = FIELDS.iter().any(|f| f.starts_with(text)) || b"\xef\xbb\xbf".starts_with(text);
-    if may_become && body.len() < UNDECIDED { None } else { Some(false) }
+    let may_become =
+        FIELDS.iter().any(|f| f.starts_with(text)) || b"\xef\xbb\xbf".starts_with(text);
+    if may_become && body.len() < UNDECIDED {
+        None
+    } else {
+        Some(false)
+    }
 }
 
 /// The most white space before a body that is read to tell events from JSON, in bytes.

@@ -16,14 +16,21 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-pub use self::{answer::plain, request::to_anthropic_messages, request::untranslatable, stream::StreamTranslator};
+pub use self::{
+    answer::plain, request::to_anthropic_messages, request::untranslatable,
+    stream::StreamTranslator,
+};
 
 /// The version of the API that is spoken: the value of `anthropic-version`.
 pub const VERSION: &str = "2023-06-01";
 
 /// What is appended to a provider's base address.
 pub fn path(base_url: &str) -> &'static str {
-    if base_url.ends_with("/v1") { "/messages" } else { "/v1/messages" }
+    if base_url.ends_with("/v1") {
+        "/messages"
+    } else {
+        "/v1/messages"
+    }
 }
 
 /// Appends a member's name, given with its quotes, and the colon; a comma before it where it is not the first.
@@ -48,7 +55,11 @@ impl<'a> Spelt<'a> {
 impl<'de: 'a, 'a> Deserialize<'de> for Spelt<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&'a RawValue>::deserialize(deserializer)?;
-        if raw.get().starts_with('"') { Ok(Self(raw)) } else { Err(serde::de::Error::custom("not a string")) }
+        if raw.get().starts_with('"') {
+            Ok(Self(raw))
+        } else {
+            Err(serde::de::Error::custom("not a string"))
+        }
     }
 }
 
@@ -57,7 +68,9 @@ fn client_name<'a>(name: Spelt<'a>, adjusted: &crate::wire::adjust::Adjustments)
     if adjusted.tool_names.is_empty() {
         return name.get().into();
     }
-    let Ok(theirs) = serde_json::from_str::<Cow<'_, str>>(name.get()) else { return name.get().into() };
+    let Ok(theirs) = serde_json::from_str::<Cow<'_, str>>(name.get()) else {
+        return name.get().into();
+    };
     let ours = adjusted.tool_name(&theirs);
     serde_json::to_string(ours).map_or_else(|_| name.get().into(), Into::into)
 }
@@ -90,8 +103,17 @@ struct Count(u64);
 impl Count {
     /// A count; some relays write floats, or strings. What cannot be read was not said: an answer that is good is not lost for it.
     fn of(value: &serde_json::Value) -> Option<Self> {
-        let float = || value.as_f64().filter(|n| *n >= 0.0 && *n < 9e15).map(|n| n as u64);
-        value.as_u64().or_else(float).or_else(|| value.as_str()?.parse().ok()).map(Self)
+        let float = || {
+            value
+                .as_f64()
+                .filter(|n| *n >= 0.0 && *n < 9e15)
+                .map(|n| n as u64)
+        };
+        value
+            .as_u64()
+            .or_else(float)
+            .or_else(|| value.as_str()?.parse().ok())
+            .map(Self)
     }
 }
 
@@ -113,12 +135,19 @@ impl<'de> Deserialize<'de> for Usage {
 impl Usage {
     /// With what a later report says in place of what this one did. A zero says nothing: relays repeat the members without the counts.
     fn updated(self, later: Self) -> Self {
-        let last = |now: Option<Count>, before: Option<Count>| now.filter(|n| n.0 > 0).or(before).or(now);
+        let last =
+            |now: Option<Count>, before: Option<Count>| now.filter(|n| n.0 > 0).or(before).or(now);
         Self {
             input_tokens: last(later.input_tokens, self.input_tokens),
             output_tokens: last(later.output_tokens, self.output_tokens),
-            cache_read_input_tokens: last(later.cache_read_input_tokens, self.cache_read_input_tokens),
-            cache_creation_input_tokens: last(later.cache_creation_input_tokens, self.cache_creation_input_tokens),
+            cache_read_input_tokens: last(
+                later.cache_read_input_tokens,
+                self.cache_read_input_tokens,
+            ),
+            cache_creation_input_tokens: last(
+                later.cache_creation_input_tokens,
+                self.cache_creation_input_tokens,
+            ),
             cache_write_1h: last(later.cache_write_1h, self.cache_write_1h),
             thinking_tokens: last(later.thinking_tokens, self.thinking_tokens),
         }
@@ -126,9 +155,16 @@ impl Usage {
 
     fn tokens(self) -> Option<crate::usage::Tokens> {
         let count = |count: Option<Count>| count.map_or(0, |c| c.0);
-        let (cached, cache_write) = (count(self.cache_read_input_tokens), count(self.cache_creation_input_tokens));
+        let (cached, cache_write) = (
+            count(self.cache_read_input_tokens),
+            count(self.cache_creation_input_tokens),
+        );
         let tokens = crate::usage::Tokens {
-            prompt: self.input_tokens?.0.checked_add(cached)?.checked_add(cache_write)?,
+            prompt: self
+                .input_tokens?
+                .0
+                .checked_add(cached)?
+                .checked_add(cache_write)?,
             completion: self.output_tokens?.0,
             cached,
             cache_write,

@@ -210,7 +210,13 @@ impl ApiError {
 fn hide_keys(value: &mut Value) {
     match value {
         Value::String(text) if looks_like_a_key(text) => {
-            let hide = |word: &str| if looks_like_a_key(word) { "(a key)".to_owned() } else { word.to_owned() };
+            let hide = |word: &str| {
+                if looks_like_a_key(word) {
+                    "(a key)".to_owned()
+                } else {
+                    word.to_owned()
+                }
+            };
             *text = text.split_inclusive(' ').map(hide).collect();
         }
         Value::Array(items) => items.iter_mut().for_each(hide_keys),
@@ -241,7 +247,15 @@ pub struct Failure {
 impl Failure {
     /// A failure of which nothing but its class is known.
     pub fn new(class: FailureClass) -> Self {
-        Self { class, status: None, code: None, kind: None, param: None, retry_after: None, limit: None }
+        Self {
+            class,
+            status: None,
+            code: None,
+            kind: None,
+            param: None,
+            retry_after: None,
+            limit: None,
+        }
     }
 
     /// An answer with this status that is none.
@@ -251,15 +265,37 @@ impl Failure {
                 let status = error.status.unwrap_or(status);
                 Self::of_error(status, error)
             }
-            AnswerFault::TooLong { limit } => Self { status: Some(status), limit: Some(limit), ..Self::new(FailureClass::BadAnswer) },
-            _ => Self { status: Some(status), ..Self::new(FailureClass::BadAnswer) },
+            AnswerFault::TooLong { limit } => Self {
+                status: Some(status),
+                limit: Some(limit),
+                ..Self::new(FailureClass::BadAnswer)
+            },
+            _ => Self {
+                status: Some(status),
+                ..Self::new(FailureClass::BadAnswer)
+            },
         }
     }
 
     /// An error that a provider sent with this status.
     pub fn of_error(status: u16, error: ProviderError) -> Self {
-        let ProviderError { class, code, kind, param, retry_after, .. } = error;
-        Self { class, status: Some(status), code, kind, param, retry_after, limit: None }
+        let ProviderError {
+            class,
+            code,
+            kind,
+            param,
+            retry_after,
+            ..
+        } = error;
+        Self {
+            class,
+            status: Some(status),
+            code,
+            kind,
+            param,
+            retry_after,
+            limit: None,
+        }
     }
 
     /// As a record writes it.
@@ -325,14 +361,20 @@ impl Failure {
         };
         let mut error = ApiError::new(status, code, message);
         error.metadata = self.metadata(endpoint);
-        error.retry_after = matches!(status, 429 | 503).then(|| self.retry_after.map_or(1, |wait| whole_seconds(wait).max(1)));
+        error.retry_after = matches!(status, 429 | 503).then(|| {
+            self.retry_after
+                .map_or(1, |wait| whole_seconds(wait).max(1))
+        });
         error
     }
 
     /// A refusal of the request, with the provider's code where it has one.
     fn refusal(&self, status: u16, code: &str, message: String, endpoint: &str) -> ApiError {
         // A number says no more than the status.
-        let theirs = self.code.as_deref().filter(|c| !c.bytes().all(|b| b.is_ascii_digit()));
+        let theirs = self
+            .code
+            .as_deref()
+            .filter(|c| !c.bytes().all(|b| b.is_ascii_digit()));
         let mut error = ApiError::new(status, theirs.unwrap_or(code), message);
         error.param.clone_from(&self.param);
         error.metadata = self.metadata(endpoint);
@@ -348,7 +390,10 @@ impl Failure {
             ("provider_param", self.param.as_ref().map(|p| json!(p))),
             ("failure", Some(json!(self.outcome()))),
         ];
-        members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+        members
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect()
     }
 }
 

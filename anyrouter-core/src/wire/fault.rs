@@ -38,7 +38,14 @@ pub struct ProviderError {
 
 impl Default for ProviderError {
     fn default() -> Self {
-        Self { class: FailureClass::BadAnswer, status: None, code: None, kind: None, param: None, retry_after: None }
+        Self {
+            class: FailureClass::BadAnswer,
+            status: None,
+            code: None,
+            kind: None,
+            param: None,
+            retry_after: None,
+        }
     }
 }
 
@@ -58,9 +65,13 @@ impl Origin<'_> {
     pub fn read_body(&self, status: u16, body: &[u8]) -> ProviderError {
         match serde_json::from_slice::<Value>(body) {
             Ok(value) => self.read(status, &value),
-            Err(_) => {
-                self.classified(status, ErrorParts { messages: vec![String::from_utf8_lossy(body).into_owned()], ..ErrorParts::default() })
-            }
+            Err(_) => self.classified(
+                status,
+                ErrorParts {
+                    messages: vec![String::from_utf8_lossy(body).into_owned()],
+                    ..ErrorParts::default()
+                },
+            ),
         }
     }
 
@@ -82,8 +93,16 @@ impl Origin<'_> {
         let words: Vec<&str> = parts.words.iter().map(String::as_str).collect();
         let messages: Vec<&str> = parts.messages.iter().map(String::as_str).collect();
         // In a 200, the status that the error names is the better one.
-        let judged = if status == 200 { parts.status.unwrap_or(status) } else { status };
-        let facts = FaultFacts { status: judged, words: &words, messages: &messages };
+        let judged = if status == 200 {
+            parts.status.unwrap_or(status)
+        } else {
+            status
+        };
+        let facts = FaultFacts {
+            status: judged,
+            words: &words,
+            messages: &messages,
+        };
         let class = self.table.classify(self.provider, self.protocol, &facts);
         ProviderError {
             class,
@@ -99,7 +118,9 @@ impl Origin<'_> {
 /// Whether an object is an error and not a response, whatever stands beside it.
 pub fn is_error(value: &Value) -> bool {
     let is = |name: &str, word: &str| value.get(name).and_then(Value::as_str) == Some(word);
-    let says_something = |e: &Value| !e.is_null() && *e != false && *e != "" && e.as_object().is_none_or(|o| !o.is_empty());
+    let says_something = |e: &Value| {
+        !e.is_null() && *e != false && *e != "" && e.as_object().is_none_or(|o| !o.is_empty())
+    };
     value.get("error").is_some_and(says_something)
         || value.pointer("/0/error").is_some_and(|e| !e.is_null())
         || is("object", "error")
@@ -140,25 +161,52 @@ impl ErrorParts {
         let text = |name: &str| error.get(name).and_then(Value::as_str);
         let number = |name: &str| error.get(name).and_then(number_of);
         self.code = error.get("code").and_then(token_in);
-        self.kind = error.get("type").and_then(token_in).or_else(|| error.get("status").and_then(token_in));
+        self.kind = error
+            .get("type")
+            .and_then(token_in)
+            .or_else(|| error.get("status").and_then(token_in));
         // An event of a stream says `type: "error"` of itself.
         self.kind = self.kind.take().filter(|k| k != "error");
         self.param = text("param").and_then(param_of);
-        self.status =
-            ["status_code", "http_status", "code", "status"].iter().filter_map(|name| number(name)).find(|s| (400..=599).contains(s));
+        self.status = ["status_code", "http_status", "code", "status"]
+            .iter()
+            .filter_map(|name| number(name))
+            .find(|s| (400..=599).contains(s));
         for name in ["code", "type", "status", "reason", "error_type"] {
             self.words.extend(text(name).map(ToOwned::to_owned));
         }
-        self.messages.extend(text("message").or_else(|| text("msg")).map(ToOwned::to_owned));
+        self.messages.extend(
+            text("message")
+                .or_else(|| text("msg"))
+                .map(ToOwned::to_owned),
+        );
         if let Some(inner) = error.get("innererror") {
-            self.words.extend(inner.get("code").and_then(Value::as_str).map(ToOwned::to_owned));
+            self.words.extend(
+                inner
+                    .get("code")
+                    .and_then(Value::as_str)
+                    .map(ToOwned::to_owned),
+            );
         }
         if let Some(metadata) = error.get("metadata") {
             self.metadata(metadata);
         }
-        for detail in error.get("details").and_then(Value::as_array).into_iter().flatten() {
-            self.words.extend(detail.get("reason").and_then(Value::as_str).map(ToOwned::to_owned));
-            let delay = detail.get("retryDelay").and_then(Value::as_str).and_then(seconds_of);
+        for detail in error
+            .get("details")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            self.words.extend(
+                detail
+                    .get("reason")
+                    .and_then(Value::as_str)
+                    .map(ToOwned::to_owned),
+            );
+            let delay = detail
+                .get("retryDelay")
+                .and_then(Value::as_str)
+                .and_then(seconds_of);
             self.retry_after = self.retry_after.or(delay);
         }
     }
@@ -169,10 +217,17 @@ impl ErrorParts {
             self.words.push("reasons".to_owned());
         }
         for name in ["error_type", "provider_code"] {
-            self.words.extend(metadata.get(name).and_then(Value::as_str).map(ToOwned::to_owned));
+            self.words.extend(
+                metadata
+                    .get(name)
+                    .and_then(Value::as_str)
+                    .map(ToOwned::to_owned),
+            );
         }
         if let Some(raw) = metadata.get("raw").and_then(Value::as_str) {
-            let inner = serde_json::from_str::<Value>(raw).ok().filter(Value::is_object);
+            let inner = serde_json::from_str::<Value>(raw)
+                .ok()
+                .filter(Value::is_object);
             match inner {
                 Some(inner) => {
                     let of_provider = Self::of(&inner);
@@ -189,12 +244,26 @@ impl ErrorParts {
         match detail {
             Some(Value::String(message)) => self.messages.push(message.clone()),
             Some(Value::Array(problems)) => {
-                let Some(first) = problems.first() else { return };
-                let steps = first.get("loc").and_then(Value::as_array).into_iter().flatten();
-                let path: Vec<String> =
-                    steps.filter_map(|s| s.as_str().map(ToOwned::to_owned).or_else(|| Some(s.as_u64()?.to_string()))).collect();
+                let Some(first) = problems.first() else {
+                    return;
+                };
+                let steps = first
+                    .get("loc")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten();
+                let path: Vec<String> = steps
+                    .filter_map(|s| {
+                        s.as_str()
+                            .map(ToOwned::to_owned)
+                            .or_else(|| Some(s.as_u64()?.to_string()))
+                    })
+                    .collect();
                 self.param = self.param.take().or_else(|| param_of(&path.join(".")));
-                self.kind = self.kind.take().or_else(|| first.get("type").and_then(token_in));
+                self.kind = self
+                    .kind
+                    .take()
+                    .or_else(|| first.get("type").and_then(token_in));
             }
             Some(object @ Value::Object(_)) => self.object(object),
             _ => {}
@@ -213,20 +282,31 @@ fn token_in(value: &Value) -> Option<String> {
 
 /// A status as a number, or as a string of digits.
 fn number_of(value: &Value) -> Option<u16> {
-    value.as_u64().and_then(|n| u16::try_from(n).ok()).or_else(|| value.as_str()?.parse().ok())
+    value
+        .as_u64()
+        .and_then(|n| u16::try_from(n).ok())
+        .or_else(|| value.as_str()?.parse().ok())
 }
 
 /// A member's name or path, if it reads like one: `messages[0].content`, `body.tools.0`.
 fn param_of(text: &str) -> Option<String> {
-    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'[' | b']' | b'/');
+    let legal =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'[' | b']' | b'/');
     (!text.is_empty() && text.len() <= 128 && text.bytes().all(legal)).then(|| text.to_owned())
 }
 
 /// The wait that a response's headers ask for: `Retry-After` in seconds or as a date (RFC 9110, 10.2.3), `retry-after-ms`, and where
 /// a limit is used up the providers' reset headers.
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
-    let in_ms = text("retry-after-ms").and_then(|v| v.parse::<f64>().ok()).and_then(|ms| wait(ms / 1000.0));
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .map(str::trim)
+    };
+    let in_ms = text("retry-after-ms")
+        .and_then(|v| v.parse::<f64>().ok())
+        .and_then(|ms| wait(ms / 1000.0));
     let asked = text("retry-after").and_then(|v| seconds_of(v).or_else(|| until_date(v, now)));
     in_ms.or(asked).or_else(|| reset(headers, now))
 }
@@ -235,19 +315,44 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 fn reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     // Each pair is what remains of a limit, and when it is full again (OpenAI and those like it, Anthropic, OpenRouter).
     const LIMITS: [(&str, &str); 8] = [
-        ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
+        (
+            "x-ratelimit-remaining-requests",
+            "x-ratelimit-reset-requests",
+        ),
         ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
         ("x-ratelimit-remaining", "x-ratelimit-reset"),
         ("ratelimit-remaining", "ratelimit-reset"),
-        ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
-        ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
-        ("anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"),
-        ("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
+        (
+            "anthropic-ratelimit-requests-remaining",
+            "anthropic-ratelimit-requests-reset",
+        ),
+        (
+            "anthropic-ratelimit-tokens-remaining",
+            "anthropic-ratelimit-tokens-reset",
+        ),
+        (
+            "anthropic-ratelimit-input-tokens-remaining",
+            "anthropic-ratelimit-input-tokens-reset",
+        ),
+        (
+            "anthropic-ratelimit-output-tokens-remaining",
+            "anthropic-ratelimit-output-tokens-reset",
+        ),
     ];
-    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
-    let used_up =
-        LIMITS.iter().filter(|(remaining, _)| text(remaining).and_then(|v| v.parse::<f64>().ok()).is_some_and(|left| left <= 0.0));
-    used_up.filter_map(|(_, reset)| text(reset).and_then(|v| moment_of(v, now))).max()
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .map(str::trim)
+    };
+    let used_up = LIMITS.iter().filter(|(remaining, _)| {
+        text(remaining)
+            .and_then(|v| v.parse::<f64>().ok())
+            .is_some_and(|left| left <= 0.0)
+    });
+    used_up
+        .filter_map(|(_, reset)| text(reset).and_then(|v| moment_of(v, now)))
+        .max()
 }
 
 /// A reset as a duration (`6m0s`, `20ms`, `12`), as a date (RFC 3339 or HTTP), or as seconds or milliseconds since 1970.
@@ -273,7 +378,9 @@ fn seconds_of(text: &str) -> Option<Duration> {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let number: f64 = rest.get(..digits)?.parse().ok()?;
         rest = rest.get(digits..)?;
-        let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let unit = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
         sum += number
             * match rest.get(..unit)? {
                 "ms" => 0.001,
@@ -290,7 +397,9 @@ fn seconds_of(text: &str) -> Option<Duration> {
 
 fn until_date(text: &str, now: Timestamp) -> Option<Duration> {
     use time::{OffsetDateTime, format_description::well_known};
-    let date = OffsetDateTime::parse(text, &well_known::Rfc2822).or_else(|_| OffsetDateTime::parse(text, &well_known::Rfc3339)).ok()?;
+    let date = OffsetDateTime::parse(text, &well_known::Rfc2822)
+        .or_else(|_| OffsetDateTime::parse(text, &well_known::Rfc3339))
+        .ok()?;
     wait((date.unix_timestamp_nanos() as f64 / 1e6 - now.millis() as f64) / 1000.0)
 }
 
@@ -307,7 +416,12 @@ mod tests {
 
     fn read(status: u16, body: &Value) -> ProviderError {
         let table = FaultTable::builtin();
-        Origin { table: &table, provider: "p", protocol: Protocol::OpenaiChat }.read_body(status, body.to_string().as_bytes())
+        Origin {
+            table: &table,
+            provider: "p",
+            protocol: Protocol::OpenaiChat,
+        }
+        .read_body(status, body.to_string().as_bytes())
     }
 
     #[test]
@@ -318,9 +432,21 @@ mod tests {
                 json!({"error": {"message": "m", "type": "t", "code": "c", "param": "messages[0].content"}}),
                 (Some("c"), Some("t"), Some("messages[0].content")),
             ),
-            (429, json!({"error": {"code": 429, "message": "m"}}), (Some("429"), None, None)),
-            (400, json!([{"error": {"code": 400, "status": "INVALID_ARGUMENT"}}]), (Some("400"), Some("INVALID_ARGUMENT"), None)),
-            (400, json!({"code": "invalid-argument", "error": "text of a prompt"}), (Some("invalid-argument"), None, None)),
+            (
+                429,
+                json!({"error": {"code": 429, "message": "m"}}),
+                (Some("429"), None, None),
+            ),
+            (
+                400,
+                json!([{"error": {"code": 400, "status": "INVALID_ARGUMENT"}}]),
+                (Some("400"), Some("INVALID_ARGUMENT"), None),
+            ),
+            (
+                400,
+                json!({"code": "invalid-argument", "error": "text of a prompt"}),
+                (Some("invalid-argument"), None, None),
+            ),
             (
                 422,
                 json!({"object": "error", "message": "m", "type": "invalid_request_message_order", "param": null, "code": "3230"}),
@@ -331,41 +457,82 @@ mod tests {
                 json!({"detail": [{"type": "missing", "loc": ["body", "messages", 0, "content"], "msg": "Field required", "input": "secret"}]}),
                 (None, Some("missing"), Some("body.messages.0.content")),
             ),
-            (400, json!({"error": {"code": "a prompt in place of a code", "type": ["x"], "param": "a prompt"}}), (None, None, None)),
-            (500, json!({"message": "m", "code": "boom"}), (Some("boom"), None, None)),
+            (
+                400,
+                json!({"error": {"code": "a prompt in place of a code", "type": ["x"], "param": "a prompt"}}),
+                (None, None, None),
+            ),
+            (
+                500,
+                json!({"message": "m", "code": "boom"}),
+                (Some("boom"), None, None),
+            ),
         ] {
             let error = read(status, &body);
-            assert_eq!((error.code.as_deref(), error.kind.as_deref(), error.param.as_deref()), expected, "{body}");
+            assert_eq!(
+                (
+                    error.code.as_deref(),
+                    error.kind.as_deref(),
+                    error.param.as_deref()
+                ),
+                expected,
+                "{body}"
+            );
         }
     }
 
     #[test]
     fn an_error_in_a_200_is_judged_by_the_status_that_it_names_or_by_its_words() {
         for (body, class) in [
-            (json!({"error": {"code": 429, "message": "m"}}), FailureClass::RateLimited),
-            (json!({"error": {"status_code": 400, "code": "tool_use_failed"}}), FailureClass::Rejected),
+            (
+                json!({"error": {"code": 429, "message": "m"}}),
+                FailureClass::RateLimited,
+            ),
+            (
+                json!({"error": {"status_code": 400, "code": "tool_use_failed"}}),
+                FailureClass::Rejected,
+            ),
             (json!({"error": {"code": "502"}}), FailureClass::Server),
-            (json!({"type": "error", "error": {"type": "overloaded_error"}}), FailureClass::Overloaded),
-            (json!({"object": "error", "message": "m", "type": "internal_server_error"}), FailureClass::Server),
-            (json!({"detail": "Invalid API Key"}), FailureClass::Credential),
+            (
+                json!({"type": "error", "error": {"type": "overloaded_error"}}),
+                FailureClass::Overloaded,
+            ),
+            (
+                json!({"object": "error", "message": "m", "type": "internal_server_error"}),
+                FailureClass::Server,
+            ),
+            (
+                json!({"detail": "Invalid API Key"}),
+                FailureClass::Credential,
+            ),
             (json!({"error": "text"}), FailureClass::BadAnswer),
         ] {
             assert!(is_error(&body), "{body}");
             assert_eq!(read(200, &body).class, class, "{body}");
         }
-        for body in
-            [json!({"choices": []}), json!({"error": null, "choices": []}), json!({"error": false}), json!({"type": "ping"}), json!(5)]
-        {
+        for body in [
+            json!({"choices": []}),
+            json!({"error": null, "choices": []}),
+            json!({"error": false}),
+            json!({"type": "ping"}),
+            json!(5),
+        ] {
             assert!(!is_error(&body), "{body}");
         }
     }
 
     #[test]
     fn a_relays_metadata_is_read_and_a_refusal_by_moderation_is_told_from_a_bad_key() {
-        let flagged =
-            json!({"error": {"code": 403, "message": "flagged", "metadata": {"reasons": ["violence"], "flagged_input": "a prompt"}}});
+        let flagged = json!({"error": {"code": 403, "message": "flagged", "metadata": {"reasons": ["violence"], "flagged_input": "a prompt"}}});
         assert_eq!(read(403, &flagged).class, FailureClass::Moderated);
-        assert_eq!(read(403, &json!({"error": {"code": 403, "message": "no access"}})).class, FailureClass::Credential);
+        assert_eq!(
+            read(
+                403,
+                &json!({"error": {"code": 403, "message": "no access"}})
+            )
+            .class,
+            FailureClass::Credential
+        );
         let raw = json!({"error": {"code": 400, "message": "Provider returned error", "metadata": {"raw": "{\"error\":{\"message\":\"User location is not supported for the API use.\"}}"}}});
         assert_eq!(read(400, &raw).class, FailureClass::Location);
     }
@@ -376,22 +543,73 @@ mod tests {
         for (headers, millis) in [
             (&[("retry-after", "7")][..], Some(7000u64)),
             (&[("retry-after", "1.5")], Some(1500)),
-            (&[("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT")], Some(10_000)),
+            (
+                &[("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT")],
+                Some(10_000),
+            ),
             (&[("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")], Some(0)),
-            (&[("retry-after-ms", "250"), ("retry-after", "1")], Some(250)),
+            (
+                &[("retry-after-ms", "250"), ("retry-after", "1")],
+                Some(250),
+            ),
             (&[("retry-after", "soon")], None),
-            (&[("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "6m0s")], Some(360_000)),
-            (&[("x-ratelimit-remaining-requests", "5"), ("x-ratelimit-reset-requests", "6m0s")], None),
-            (&[("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "20ms")], Some(20)),
-            (&[("anthropic-ratelimit-tokens-remaining", "0"), ("anthropic-ratelimit-tokens-reset", "1994-11-06T08:50:37Z")], Some(60_000)),
-            (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "784111787000")], Some(10_000)),
-            (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "784111787")], Some(10_000)),
+            (
+                &[
+                    ("x-ratelimit-remaining-requests", "0"),
+                    ("x-ratelimit-reset-requests", "6m0s"),
+                ],
+                Some(360_000),
+            ),
+            (
+                &[
+                    ("x-ratelimit-remaining-requests", "5"),
+                    ("x-ratelimit-reset-requests", "6m0s"),
+                ],
+                None,
+            ),
+            (
+                &[
+                    ("x-ratelimit-remaining-tokens", "0"),
+                    ("x-ratelimit-reset-tokens", "20ms"),
+                ],
+                Some(20),
+            ),
+            (
+                &[
+                    ("anthropic-ratelimit-tokens-remaining", "0"),
+                    ("anthropic-ratelimit-tokens-reset", "1994-11-06T08:50:37Z"),
+                ],
+                Some(60_000),
+            ),
+            (
+                &[
+                    ("x-ratelimit-remaining", "0"),
+                    ("x-ratelimit-reset", "784111787000"),
+                ],
+                Some(10_000),
+            ),
+            (
+                &[
+                    ("x-ratelimit-remaining", "0"),
+                    ("x-ratelimit-reset", "784111787"),
+                ],
+                Some(10_000),
+            ),
         ] {
-            let headers: HeaderMap = headers.iter().map(|(n, v)| (n.parse::<http::HeaderName>().unwrap(), v.parse().unwrap())).collect();
-            assert_eq!(retry_after(&headers, now).map(|d| d.as_millis()), millis.map(u128::from), "{headers:?}");
+            let headers: HeaderMap = headers
+                .iter()
+                .map(|(n, v)| (n.parse::<http::HeaderName>().unwrap(), v.parse().unwrap()))
+                .collect();
+            assert_eq!(
+                retry_after(&headers, now).map(|d| d.as_millis()),
+                millis.map(u128::from),
+                "{headers:?}"
+            );
         }
-        let google =
-            json!({"error": {"code": 429, "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "48.5s"}]}});
-        assert_eq!(read(429, &google).retry_after, Some(Duration::from_millis(48_500)));
+        let google = json!({"error": {"code": 429, "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "48.5s"}]}});
+        assert_eq!(
+            read(429, &google).retry_after,
+            Some(Duration::from_millis(48_500))
+        );
     }
 }

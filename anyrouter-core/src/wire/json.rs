@@ -35,13 +35,20 @@ pub struct Member {
 impl Member {
     /// A member of the object in `text`.
     pub fn new(text: &[u8], name: Range<usize>, value: Range<usize>) -> Self {
-        let is_escaped = text.get(name.clone()).is_some_and(|name| name.contains(&b'\\'));
-        Self { name, value, is_escaped }
+        let is_escaped = text
+            .get(name.clone())
+            .is_some_and(|name| name.contains(&b'\\'));
+        Self {
+            name,
+            value,
+            is_escaped,
+        }
     }
 
     /// The name's text between its quotes, as it is spelt.
     pub fn name<'a>(&self, text: &'a [u8]) -> &'a [u8] {
-        text.get(self.name.start + 1..self.name.end - 1).unwrap_or_default()
+        text.get(self.name.start + 1..self.name.end - 1)
+            .unwrap_or_default()
     }
 
     /// The value's text.
@@ -51,7 +58,8 @@ impl Member {
 
     /// Whether the name means `name`, escapes resolved.
     pub fn is(&self, text: &[u8], name: &str) -> bool {
-        self.name(text) == name.as_bytes() || (self.is_escaped && self.decoded_name(text).as_deref() == Some(name))
+        self.name(text) == name.as_bytes()
+            || (self.is_escaped && self.decoded_name(text).as_deref() == Some(name))
     }
 
     /// The name, escapes resolved.
@@ -108,7 +116,13 @@ impl<'a> Object<'a> {
 
     /// The first of `names` that stands more than once.
     pub fn twice<'n>(&self, names: &[&'n str]) -> Option<&'n str> {
-        names.iter().copied().find(|name| self.members.iter().filter(|m| m.is(self.text, name)).nth(1).is_some())
+        names.iter().copied().find(|name| {
+            self.members
+                .iter()
+                .filter(|m| m.is(self.text, name))
+                .nth(1)
+                .is_some()
+        })
     }
 
     /// The value of a member as `T`. None where it is absent or null, an error where it is something else.
@@ -128,7 +142,11 @@ pub fn objects(text: &[u8], depth: usize) -> Result<Vec<Object<'_>>, JsonFault> 
             members.push(Member::new(text, name.clone(), value));
             Ok(())
         })?;
-        out.push(Object { text, place: start..s.position(), members });
+        out.push(Object {
+            text,
+            place: start..s.position(),
+            members,
+        });
         Ok(())
     })?;
     scanner.end()?;
@@ -137,7 +155,9 @@ pub fn objects(text: &[u8], depth: usize) -> Result<Vec<Object<'_>>, JsonFault> 
 
 /// A member's name, given with its quotes: without them, escapes resolved.
 pub fn bare_name(quoted: &[u8]) -> Cow<'_, [u8]> {
-    let bare = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    let bare = quoted
+        .get(1..quoted.len().saturating_sub(1))
+        .unwrap_or_default();
     if !bare.contains(&b'\\') {
         return bare.into();
     }
@@ -183,14 +203,20 @@ mod tests {
         let text = br#" { "a" : [1, {"b": "}"}] ,"m\u006fdel":"x", "c":-1.5e+3 } "#;
         let found = members(text, 8).unwrap();
         assert_eq!(found[0].value(text), br#"[1, {"b": "}"}]"#);
-        assert!(found[1].is(text, "model"), "an escaped name is the same name");
+        assert!(
+            found[1].is(text, "model"),
+            "an escaped name is the same name"
+        );
         assert_eq!(found[2].value(text), b"-1.5e+3");
     }
 
     #[test]
     fn depth_is_bounded() {
         let deep = [vec![b'['; 65], vec![b']'; 65]].concat();
-        assert_eq!(check(&deep).unwrap_err().what, "the JSON is nested too deeply");
+        assert_eq!(
+            check(&deep).unwrap_err().what,
+            "the JSON is nested too deeply"
+        );
         assert!(check(&deep[1..129]).is_ok());
     }
 
@@ -199,9 +225,27 @@ mod tests {
         let long = |escape: &str| format!("\"{}{escape}{}\"", "x".repeat(90), "y".repeat(90));
         for escape in ["\\q", "\\u12x4", "\n", "\\\\\\", "\""] {
             let (short, long) = (format!("\"{escape}y\""), long(escape));
-            assert_eq!(check(short.as_bytes()).is_ok(), check(long.as_bytes()).is_ok(), "{long}");
+            assert_eq!(
+                check(short.as_bytes()).is_ok(),
+                check(long.as_bytes()).is_ok(),
+                "{long}"
+            );
         }
-        for text in ["", "{", "{\"a\"}", "[1,]", "01", "1.", "\"\\x\"", "\"\\u12g4\"", "tru", "\"\n\"", "{} x", "[", "\"abc"] {
+        for text in [
+            "",
+            "{",
+            "{\"a\"}",
+            "[1,]",
+            "01",
+            "1.",
+            "\"\\x\"",
+            "\"\\u12g4\"",
+            "tru",
+            "\"\n\"",
+            "{} x",
+            "[",
+            "\"abc",
+        ] {
             assert!(check(text.as_bytes()).is_err(), "{text}");
         }
         assert_eq!(check(b"{\"a\":1,,}").unwrap_err().at, 7);
@@ -213,7 +257,13 @@ mod tests {
         let mut scanner = Scanner::new(text, 16);
         scanner.count(true);
         scanner.value().unwrap();
-        assert_eq!(scanner.volume(), Volume { text: 4 + 4 + 8 + 9, files: 1 });
+        assert_eq!(
+            scanner.volume(),
+            Volume {
+                text: 4 + 4 + 8 + 9,
+                files: 1
+            }
+        );
     }
 
     fn json() -> impl Strategy<Value = serde_json::Value> {
@@ -228,7 +278,8 @@ mod tests {
         leaf.prop_recursive(4, 32, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
-                prop::collection::hash_map(".{0,6}", inner, 0..4).prop_map(|m| m.into_iter().collect::<serde_json::Map<_, _>>().into())
+                prop::collection::hash_map(".{0,6}", inner, 0..4)
+                    .prop_map(|m| m.into_iter().collect::<serde_json::Map<_, _>>().into())
             ]
         })
     }

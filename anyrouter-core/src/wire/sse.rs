@@ -37,11 +37,20 @@ pub struct Splitter {
 impl Splitter {
     /// Holds at most `limit` bytes of an unfinished event.
     pub fn new(limit: usize) -> Self {
-        Self { held: Vec::new(), searched: 0, limit, started: false }
+        Self {
+            held: Vec::new(),
+            searched: 0,
+            limit,
+            started: false,
+        }
     }
 
     /// Takes bytes and gives every event that they finish to `each`, which says whether to go on.
-    pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Event<'_>) -> bool) -> Result<(), EventTooLong> {
+    pub fn feed(
+        &mut self,
+        bytes: &[u8],
+        mut each: impl FnMut(Event<'_>) -> bool,
+    ) -> Result<(), EventTooLong> {
         let mut held = std::mem::take(&mut self.held);
         let from = std::mem::take(&mut self.searched);
         let whole = if held.is_empty() {
@@ -66,7 +75,11 @@ impl Splitter {
         while go_on && let Some(end) = end_of_event(rest, skip) {
             skip = 0;
             let (raw, after) = rest.split_at(end);
-            go_on = each(Event { raw, data: data_of(raw), name: name_of(raw) });
+            go_on = each(Event {
+                raw,
+                data: data_of(raw),
+                name: name_of(raw),
+            });
             rest = after;
         }
         if rest.len() > self.limit {
@@ -125,13 +138,18 @@ fn name_of(raw: &[u8]) -> Option<&[u8]> {
     // Most streams have no such line, and few have the letters.
     memchr::memmem::find(raw, b"event")?;
     let lines = raw.split(|b| matches!(b, b'\n' | b'\r'));
-    lines.filter_map(|line| line.strip_prefix(b"event:")).map(|v| v.strip_prefix(b" ").unwrap_or(v)).next_back()
+    lines
+        .filter_map(|line| line.strip_prefix(b"event:"))
+        .map(|v| v.strip_prefix(b" ").unwrap_or(v))
+        .next_back()
 }
 
 fn data_of(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
     let mut data: Option<Cow<'_, [u8]>> = None;
     for line in raw.split(|b| matches!(b, b'\n' | b'\r')) {
-        let Some(value) = line.strip_prefix(b"data") else { continue };
+        let Some(value) = line.strip_prefix(b"data") else {
+            continue;
+        };
         let value = match value {
             [b':', b' ', value @ ..] | [b':', value @ ..] => value,
             [] => value,
@@ -177,20 +195,29 @@ mod tests {
     fn every_line_end_and_several_lines_of_data() {
         let text = b": hello\n\ndata: a\n\ndata:b\r\ndata: c\r\n\r\nevent: x\rdata:  d\r\rdata\n\n";
         let (seen, raw) = events(&[text]);
-        let expected: Seen = [&b"a"[..], b"b\nc", b" d", b""].iter().map(|d| Some(d.to_vec())).collect();
+        let expected: Seen = [&b"a"[..], b"b\nc", b" d", b""]
+            .iter()
+            .map(|d| Some(d.to_vec()))
+            .collect();
         assert_eq!(seen, expected);
         assert_eq!(raw, text);
     }
 
     #[test]
     fn a_byte_order_mark_is_no_part_of_the_first_event() {
-        assert_eq!(events(&[b"\xef\xbb\xbfdata: a\n\n"]).0, [Some(b"a".to_vec())]);
+        assert_eq!(
+            events(&[b"\xef\xbb\xbfdata: a\n\n"]).0,
+            [Some(b"a".to_vec())]
+        );
     }
 
     #[test]
     fn what_is_held_is_bounded() {
         let mut splitter = Splitter::new(10);
-        assert_eq!(splitter.feed(b"data: endless line", |_| true), Err(EventTooLong { limit: 10 }));
+        assert_eq!(
+            splitter.feed(b"data: endless line", |_| true),
+            Err(EventTooLong { limit: 10 })
+        );
     }
 
     proptest! {

@@ -9,7 +9,11 @@ pub(crate) fn admits(layer: &Value, endpoint: &Value) -> bool {
     let says_no = |fact: &str| terms[fact] == Value::Bool(false);
 
     // Which terms speak of this traffic?
-    let charged = ["prompt", "completion"].iter().any(|p| endpoint["price"][p].as_str().is_some_and(|t| t.parse::<f64>().unwrap() > 0.0));
+    let charged = ["prompt", "completion"].iter().any(|p| {
+        endpoint["price"][p]
+            .as_str()
+            .is_some_and(|t| t.parse::<f64>().unwrap() > 0.0)
+    });
     let surely_paid = endpoint["tier"] == "paid" && charged;
     let surely_free = endpoint["tier"] == "free";
 
@@ -40,13 +44,21 @@ pub(crate) fn admits(layer: &Value, endpoint: &Value) -> bool {
     }
     if let Some(allowed) = layer["regions"].as_array() {
         let regions = terms["regions"].as_array().cloned().unwrap_or_default();
-        if regions.is_empty() || regions[0] == "global" || regions.iter().any(|r| !allowed.contains(r)) {
+        if regions.is_empty()
+            || regions[0] == "global"
+            || regions.iter().any(|r| !allowed.contains(r))
+        {
             return false;
         }
     }
     let provider = endpoint["provider"].as_str().unwrap();
     let base = provider.split('/').next().unwrap();
-    let names = |list: &Value| list.as_array().unwrap().iter().any(|n| n == provider || n == base);
+    let names = |list: &Value| {
+        list.as_array()
+            .unwrap()
+            .iter()
+            .any(|n| n == provider || n == base)
+    };
     if layer["block"].is_array() && names(&layer["block"]) {
         return false;
     }
@@ -54,8 +66,19 @@ pub(crate) fn admits(layer: &Value, endpoint: &Value) -> bool {
         return false;
     }
     let is_model = |list: &Value| {
-        let author = format!("{}/*", endpoint["model"].as_str().unwrap().split('/').next().unwrap());
-        list.as_array().unwrap().iter().any(|m| *m == endpoint["model"] || *m == author.as_str())
+        let author = format!(
+            "{}/*",
+            endpoint["model"]
+                .as_str()
+                .unwrap()
+                .split('/')
+                .next()
+                .unwrap()
+        );
+        list.as_array()
+            .unwrap()
+            .iter()
+            .any(|m| *m == endpoint["model"] || *m == author.as_str())
     };
     if layer["block_models"].is_array() && is_model(&layer["block_models"]) {
         return false;

@@ -5,9 +5,20 @@ use anyrouter_core::redact::Redactor;
 #[track_caller]
 fn finds(marked: &str) {
     let text = marked.replace(['⟦', '⟧'], "");
-    let expected: Vec<&str> = marked.split('⟦').skip(1).filter_map(|part| Some(part.split_once('⟧')?.0)).collect();
+    let expected: Vec<&str> = marked
+        .split('⟦')
+        .skip(1)
+        .filter_map(|part| Some(part.split_once('⟧')?.0))
+        .collect();
     let found = Redactor::default().find(&text);
-    assert_eq!(found.iter().map(|f| &text[f.start..f.end]).collect::<Vec<_>>(), expected, "{text}\n{found:?}");
+    assert_eq!(
+        found
+            .iter()
+            .map(|f| &text[f.start..f.end])
+            .collect::<Vec<_>>(),
+        expected,
+        "{text}\n{found:?}"
+    );
 }
 
 #[test]
@@ -15,23 +26,33 @@ fn settings() {
     finds("database:\n  password: |\n    ⟦Tr0ub4dor&3⟧\n  pool: 5\n");
     finds("password: >-\r\n  ⟦correct horse battery 9⟧\r\nport: 80\n");
     finds("smtp:\n  pass: \"⟦kdjf83jf!!x⟧\"\n");
-    finds("data:\n  password: ⟦c3VwZXJzZWNyZXQxMjM=⟧\nstringData:\n  api-token: \"⟦k8s-7fh3kd92kd03kd92⟧\"");
-    finds("Authorization: Basic ⟦YWRtaW46aHVudGVyMjI=⟧\nAuthorization: token ⟦8f3kd93kd02kq93kd92xd93kd92zd93kd92kd93k⟧");
+    finds(
+        "data:\n  password: ⟦c3VwZXJzZWNyZXQxMjM=⟧\nstringData:\n  api-token: \"⟦k8s-7fh3kd92kd03kd92⟧\"",
+    );
+    finds(
+        "Authorization: Basic ⟦YWRtaW46aHVudGVyMjI=⟧\nAuthorization: token ⟦8f3kd93kd02kq93kd92xd93kd92zd93kd92kd93k⟧",
+    );
     finds("description: |\n  the password is in the vault\n");
 }
 
 #[test]
 fn cookies() {
     finds("Cookie: theme=dark; session=⟦8f3kd93kd0a⟧; csrftoken=⟦aSDkj39dkwl29dkw02kdls⟧");
-    finds("Set-Cookie: sid=⟦s%3AqzKp0s8dk3.8dk39dk20dkf⟧; Path=/; Expires=Wed, 21 Oct 2026 07:28:00 GMT; HttpOnly");
+    finds(
+        "Set-Cookie: sid=⟦s%3AqzKp0s8dk3.8dk39dk20dkf⟧; Path=/; Expires=Wed, 21 Oct 2026 07:28:00 GMT; HttpOnly",
+    );
     finds("Cookie: theme=dark; lang=en-GB; consent=all-20260101");
     finds("the cookie is stored in `session=` and read back");
 }
 
 #[test]
 fn wallets() {
-    finds("recovery phrase: ⟦witch collapse practice feed shame open despair creek road again ice least⟧.");
-    finds("the seed phrase is made of words that only you know and that no one else can ever guess");
+    finds(
+        "recovery phrase: ⟦witch collapse practice feed shame open despair creek road again ice least⟧.",
+    );
+    finds(
+        "the seed phrase is made of words that only you know and that no one else can ever guess",
+    );
 }
 
 #[test]
@@ -150,7 +171,9 @@ fn a_customers_number_may_stand_in_groups() {
 
 #[test]
 fn a_signature_that_opens_a_url_is_a_secret() {
-    finds("https://x.blob.core.windows.net/c/b?sv=2022-11-02&sr=b&sig=⟦Z%2FRHIX5Xcg0Mq2rqI3OlWTjEg2tYkboXr1P9ZUXDtkk%3D⟧");
+    finds(
+        "https://x.blob.core.windows.net/c/b?sv=2022-11-02&sr=b&sig=⟦Z%2FRHIX5Xcg0Mq2rqI3OlWTjEg2tYkboXr1P9ZUXDtkk%3D⟧",
+    );
     finds(
         "https://b.s3.amazonaws.com/k?X-Amz-Expires=60&X-Amz-Signature=⟦b228dbec8c1008c80c162e1210e4503dceead1e4d4751b4d9787314fd6da4d55⟧",
     );

@@ -94,11 +94,23 @@ pub(super) async fn providers(State(server): Shared) -> Answer {
         terms: TermsRow::of(&p.terms),
         datacenters: p.terms.regions.as_ref().map(|r| r.value.clone()),
         privacy_policy_url: (),
-        terms_of_service_url: p.terms.trains_on_paid.as_ref().and_then(|f| f.source.as_ref()).map(ToString::to_string),
+        terms_of_service_url: p
+            .terms
+            .trains_on_paid
+            .as_ref()
+            .and_then(|f| f.source.as_ref())
+            .map(ToString::to_string),
         status_page_url: (),
         headquarters: (),
     };
-    json(&Data { data: config.catalog.providers().iter().map(row).collect::<Vec<_>>() })
+    json(&Data {
+        data: config
+            .catalog
+            .providers()
+            .iter()
+            .map(row)
+            .collect::<Vec<_>>(),
+    })
 }
 
 fn tier(tier: Tier) -> &'static str {
@@ -112,9 +124,22 @@ fn tier(tier: Tier) -> &'static str {
 /// Endpoints with zero data retention.
 pub(super) async fn zdr(State(server): Shared) -> Answer {
     let config = server.config();
-    let zdr = |e: &&Endpoint| e.terms.zdr.as_ref().is_some_and(|z| z.value == Zdr::Default);
+    let zdr = |e: &&Endpoint| {
+        e.terms
+            .zdr
+            .as_ref()
+            .is_some_and(|z| z.value == Zdr::Default)
+    };
     let now = server.clock().now();
-    json(&Data { data: config.catalog.endpoints().iter().filter(zdr).map(|e| EndpointRow::of(&server, e, now)).collect::<Vec<_>>() })
+    json(&Data {
+        data: config
+            .catalog
+            .endpoints()
+            .iter()
+            .filter(zdr)
+            .map(|e| EndpointRow::of(&server, e, now))
+            .collect::<Vec<_>>(),
+    })
 }
 
 /// An endpoint: a model at a provider. Prices are in USD per token, latency in seconds, throughput in tokens a second.
@@ -159,7 +184,14 @@ struct Percentiles {
 impl EndpointRow {
     pub(super) fn of(server: &Server, e: &Endpoint, now: Timestamp) -> Self {
         let health = server.gateway.health().view(&e.id, now);
-        let percentiles = |f: &dyn Fn(u8) -> Option<f64>| f(50).map(|p50| Percentiles { p50, p75: f(75), p90: f(90), p99: f(99) });
+        let percentiles = |f: &dyn Fn(u8) -> Option<f64>| {
+            f(50).map(|p50| Percentiles {
+                p50,
+                p75: f(75),
+                p90: f(90),
+                p99: f(99),
+            })
+        };
         Self {
             id: e.id.clone(),
             name: format!("{}: {}", e.provider_name, e.model),
@@ -176,7 +208,11 @@ impl EndpointRow {
             capabilities: e.capabilities.clone(),
             supported_parameters: parameters(e),
             status: if health.cooldown.is_some() { -2 } else { 0 },
-            zdr: e.terms.zdr.as_ref().is_some_and(|z| z.value == Zdr::Default),
+            zdr: e
+                .terms
+                .zdr
+                .as_ref()
+                .is_some_and(|z| z.value == Zdr::Default),
             terms: TermsRow::of(&e.terms),
             tier: tier(e.tier),
             source: e.source.as_ref().map(ToString::to_string),
@@ -213,7 +249,9 @@ fn table(prices: &Prices, token: impl Fn(Usd) -> String) -> PriceTable {
         ("image", prices.image.map(|p| p.to_string())),
         ("audio", prices.audio.map(&token)),
     ];
-    rows.into_iter().filter_map(|(name, price)| Some((name, price?))).collect()
+    rows.into_iter()
+        .filter_map(|(name, price)| Some((name, price?)))
+        .collect()
 }
 
 /// The members that an endpoint is known to take.
@@ -222,13 +260,31 @@ pub(super) fn parameters(e: &Endpoint) -> Vec<String> {
         return listed.clone();
     }
     let mut out: Vec<&str> = vec!["max_tokens", "temperature", "top_p", "stop"];
-    if e.address(Protocol::OpenaiChat).is_some_and(|a| a.protocol == Protocol::OpenaiChat) {
-        out.extend(["frequency_penalty", "presence_penalty", "seed", "logit_bias", "logprobs", "top_logprobs"]);
+    if e.address(Protocol::OpenaiChat)
+        .is_some_and(|a| a.protocol == Protocol::OpenaiChat)
+    {
+        out.extend([
+            "frequency_penalty",
+            "presence_penalty",
+            "seed",
+            "logit_bias",
+            "logprobs",
+            "top_logprobs",
+        ]);
     }
     for (capability, members) in [
-        ("tools", &["tools", "tool_choice", "parallel_tool_calls"][..]),
-        ("structured_output", &["response_format", "structured_outputs"]),
-        ("reasoning", &["reasoning", "include_reasoning", "reasoning_effort"]),
+        (
+            "tools",
+            &["tools", "tool_choice", "parallel_tool_calls"][..],
+        ),
+        (
+            "structured_output",
+            &["response_format", "structured_outputs"],
+        ),
+        (
+            "reasoning",
+            &["reasoning", "include_reasoning", "reasoning_effort"],
+        ),
     ] {
         if e.can(capability) == Some(true) {
             out.extend(members);

@@ -11,13 +11,41 @@ use super::{Answer, json};
 
 /// Each page's name, what it is about, and its text.
 const PAGES: [(&str, &str, &str); 7] = [
-    ("clients", "Which clients were tried, and how", include_str!("../../../docs/clients.md")),
-    ("configuration", "Every setting, and what is kept", include_str!("../../../docs/configuration.md")),
-    ("errors", "Every error, what it means and what to do", include_str!("../../../docs/errors.md")),
-    ("measurements", "What it costs, and how to measure it", include_str!("../../../docs/measurements.md")),
-    ("operating", "How to size a machine, watch it and look after it", include_str!("../../../docs/operating.md")),
-    ("redaction", "What is taken out of requests, and how it comes back", include_str!("../../../docs/redaction.md")),
-    ("providers", "What the built-in catalog knows of providers, and where from", include_str!("../../../docs/providers.md")),
+    (
+        "clients",
+        "Which clients were tried, and how",
+        include_str!("../../../docs/clients.md"),
+    ),
+    (
+        "configuration",
+        "Every setting, and what is kept",
+        include_str!("../../../docs/configuration.md"),
+    ),
+    (
+        "errors",
+        "Every error, what it means and what to do",
+        include_str!("../../../docs/errors.md"),
+    ),
+    (
+        "measurements",
+        "What it costs, and how to measure it",
+        include_str!("../../../docs/measurements.md"),
+    ),
+    (
+        "operating",
+        "How to size a machine, watch it and look after it",
+        include_str!("../../../docs/operating.md"),
+    ),
+    (
+        "redaction",
+        "What is taken out of requests, and how it comes back",
+        include_str!("../../../docs/redaction.md"),
+    ),
+    (
+        "providers",
+        "What the built-in catalog knows of providers, and where from",
+        include_str!("../../../docs/providers.md"),
+    ),
 ];
 
 pub(super) async fn index() -> Answer {
@@ -29,11 +57,22 @@ pub(super) async fn index() -> Answer {
 /// A page for people who look at the address with a browser: what this is, and where to go. It has no script and asks nobody else.
 pub(super) async fn home(headers: HeaderMap) -> Response {
     // Only what reads like an address comes back, so that nobody's words do.
-    let is_plain = |host: &&str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-[]".contains(&b));
-    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).filter(is_plain).unwrap_or("127.0.0.1:8787");
+    let is_plain = |host: &&str| {
+        !host.is_empty()
+            && host
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b".:-[]".contains(&b))
+    };
+    let host = headers
+        .get(header::HOST)
+        .and_then(|h| h.to_str().ok())
+        .filter(is_plain)
+        .unwrap_or("127.0.0.1:8787");
     let mut pages = String::new();
     for (name, about, _) in PAGES {
-        pages.push_str(&format!("<li><a href=\"/docs/{name}.md\">{about}</a></li>\n"));
+        pages.push_str(&format!(
+            "<li><a href=\"/docs/{name}.md\">{about}</a></li>\n"
+        ));
     }
     let html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -48,7 +87,10 @@ pub(super) async fn home(headers: HeaderMap) -> Response {
     );
     let mut response = html.into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
@@ -82,13 +124,18 @@ pub(super) async fn all() -> Response {
 
 fn text(markdown: impl IntoResponse) -> Response {
     let mut response = markdown.into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/markdown; charset=utf-8"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/markdown; charset=utf-8"),
+    );
     response
 }
 
 /// A page, with `.md` or without.
 pub(super) async fn page(Path(name): Path<String>) -> Result<Response, super::Error> {
     let wanted = name.strip_suffix(".md").unwrap_or(&name);
-    let Some((.., text)) = PAGES.iter().find(|(name, ..)| *name == wanted) else { return super::not_found().await };
+    let Some((.., text)) = PAGES.iter().find(|(name, ..)| *name == wanted) else {
+        return super::not_found().await;
+    };
     Ok(self::text(*text))
 }

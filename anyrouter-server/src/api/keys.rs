@@ -25,9 +25,17 @@ use super::{Answer, Error, Shared, body, caller, json, json_with, openapi::Data,
 use crate::{config::is_range, http::ClientIp, server::Server, startup::new_key, storage::KeyRow};
 
 /// The calling key describes itself.
-pub(super) async fn own(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap) -> Answer {
+pub(super) async fn own(
+    State(server): Shared,
+    Extension(ip): Extension<ClientIp>,
+    headers: HeaderMap,
+) -> Answer {
     let caller = caller(&server, &headers, ip, &[]).await?;
-    let row = server.database.key_row(caller.key.hash).await?.ok_or_else(missing)?;
+    let row = server
+        .database
+        .key_row(caller.key.hash)
+        .await?
+        .ok_or_else(missing)?;
     let is_management = row.record.kind == KeyKind::Management;
     let own = OwnKey {
         key: Key::of(&row),
@@ -154,7 +162,11 @@ pub(super) struct Revoked {
 }
 
 fn missing() -> ApiError {
-    ApiError::new(404, "not_found", "there is no such key in this account; GET /api/v1/keys lists them by hash")
+    ApiError::new(
+        404,
+        "not_found",
+        "there is no such key in this account; GET /api/v1/keys lists them by hash",
+    )
 }
 
 /// The scope that keys of a kind are read or written with.
@@ -171,22 +183,43 @@ fn require(caller: &Caller, needed: Scope) -> Result<(), Error> {
     if caller.key.scopes.contains(&needed) {
         return Ok(());
     }
-    let message = format!("the key lacks the scope {}; use a key that has it", needed.as_str());
+    let message = format!(
+        "the key lacks the scope {}; use a key that has it",
+        needed.as_str()
+    );
     Err(ApiError::new(403, "insufficient_scope", message).into())
 }
 
-pub(super) async fn list(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap) -> Answer {
-    let caller = caller(&server, &headers, ip, &[Scope::ReadLlmKeys, Scope::ReadManagementKeys]).await?;
+pub(super) async fn list(
+    State(server): Shared,
+    Extension(ip): Extension<ClientIp>,
+    headers: HeaderMap,
+) -> Answer {
+    let caller = caller(
+        &server,
+        &headers,
+        ip,
+        &[Scope::ReadLlmKeys, Scope::ReadManagementKeys],
+    )
+    .await?;
     let keys = server.database.keys(caller.key.account.clone()).await?;
-    let visible = keys.iter().filter(|k| !k.record.revoked && caller.key.scopes.contains(&scope(k.record.kind, false)));
-    json(&Data { data: visible.map(Key::of).collect::<Vec<_>>() })
+    let visible = keys
+        .iter()
+        .filter(|k| !k.record.revoked && caller.key.scopes.contains(&scope(k.record.kind, false)));
+    json(&Data {
+        data: visible.map(Key::of).collect::<Vec<_>>(),
+    })
 }
 
 /// The account's key of this hash, if the caller may read or write it.
 async fn find(server: &Server, caller: &Caller, hash: &str, write: bool) -> Result<KeyRow, Error> {
     let hash = KeyHash::parse(hash).ok_or_else(missing)?;
-    let row =
-        server.database.key_row(hash).await?.filter(|k| k.record.account == caller.key.account && !k.record.revoked).ok_or_else(missing)?;
+    let row = server
+        .database
+        .key_row(hash)
+        .await?
+        .filter(|k| k.record.account == caller.key.account && !k.record.revoked)
+        .ok_or_else(missing)?;
     require(caller, scope(row.record.kind, write))?;
     Ok(row)
 }
@@ -201,7 +234,9 @@ pub(super) async fn read(
     Path(hash): Path<String>,
 ) -> Answer {
     let caller = caller(&server, &headers, ip, &READ).await?;
-    json(&Data { data: Key::of(&find(&server, &caller, &hash, false).await?) })
+    json(&Data {
+        data: Key::of(&find(&server, &caller, &hash, false).await?),
+    })
 }
 
 /// What may be set of a key. Null takes a limit away.
@@ -236,7 +271,9 @@ pub(super) struct Options {
     privacy: Option<SettingsPatch>,
 }
 
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
@@ -248,34 +285,64 @@ impl Options {
             Err(error)
         };
         for (param, name) in [("name", &self.name), ("label", &self.label)] {
-            name.as_ref().map_or(Ok(()), |n| check_given_name(param, n))?;
+            name.as_ref()
+                .map_or(Ok(()), |n| check_given_name(param, n))?;
         }
-        for (param, names) in [("allowed_models", &self.allowed_models), ("allowed_endpoints", &self.allowed_endpoints)] {
-            names.iter().flatten().flatten().try_for_each(|n| check_given_name(param, n))?;
+        for (param, names) in [
+            ("allowed_models", &self.allowed_models),
+            ("allowed_endpoints", &self.allowed_endpoints),
+        ] {
+            names
+                .iter()
+                .flatten()
+                .flatten()
+                .try_for_each(|n| check_given_name(param, n))?;
         }
-        if self.limit.as_ref().is_some_and(|l| !l.is_null()) || self.limit_reset.as_ref().is_some_and(|l| !l.is_null()) {
-            return wrong("limit", "this server has no budgets yet, and does not take a limit that it would not keep".to_owned());
+        if self.limit.as_ref().is_some_and(|l| !l.is_null())
+            || self.limit_reset.as_ref().is_some_and(|l| !l.is_null())
+        {
+            return wrong(
+                "limit",
+                "this server has no budgets yet, and does not take a limit that it would not keep"
+                    .to_owned(),
+            );
         }
         if let Some(Some(text)) = &self.expires_at
             && Timestamp::parse_rfc3339(text).is_none()
         {
-            return wrong("expires_at", "`expires_at` must be a date and time, as 2027-01-31T12:00:00Z".to_owned());
+            return wrong(
+                "expires_at",
+                "`expires_at` must be a date and time, as 2027-01-31T12:00:00Z".to_owned(),
+            );
         }
         if let Some(Some(ranges)) = &self.allowed_ips
             && let Some(bad) = ranges.iter().position(|r| !is_range(r))
         {
-            return wrong("allowed_ips", format!("`allowed_ips[{bad}]` is not an address or a range; write 10.0.0.1 or 10.0.0.0/8"));
+            return wrong(
+                "allowed_ips",
+                format!(
+                    "`allowed_ips[{bad}]` is not an address or a range; write 10.0.0.1 or 10.0.0.0/8"
+                ),
+            );
         }
         if self.requests_per_minute == Some(Some(0)) || self.tokens_per_minute == Some(Some(0)) {
-            return wrong("requests_per_minute", "a limit of 0 would refuse everything; set `disabled` to true instead".to_owned());
+            return wrong(
+                "requests_per_minute",
+                "a limit of 0 would refuse everything; set `disabled` to true instead".to_owned(),
+            );
         }
         // A key may hand on what it has; an inference key may be made by whoever may make keys.
-        let may_grant = |s: &Scope| caller.key.scopes.contains(s) || (*s == Scope::Inference && kind == KeyKind::Inference);
+        let may_grant = |s: &Scope| {
+            caller.key.scopes.contains(s) || (*s == Scope::Inference && kind == KeyKind::Inference)
+        };
         if let Some(scope) = self.scopes.iter().flatten().find(|s| !may_grant(s)) {
             return Err(ApiError::new(
                 403,
                 "insufficient_scope",
-                format!("the calling key lacks {}, and cannot hand it on", scope.as_str()),
+                format!(
+                    "the calling key lacks {}, and cannot hand it on",
+                    scope.as_str()
+                ),
             ));
         }
         self.privacy.as_ref().map_or(Ok(()), privacy::check)
@@ -292,7 +359,11 @@ impl Options {
         set(&mut record.scopes, self.scopes);
         set(&mut record.allowed_endpoints, self.allowed_endpoints);
         set(&mut record.allowed_models, self.allowed_models);
-        set(&mut record.expires_at, self.expires_at.map(|e| e.as_deref().and_then(Timestamp::parse_rfc3339)));
+        set(
+            &mut record.expires_at,
+            self.expires_at
+                .map(|e| e.as_deref().and_then(Timestamp::parse_rfc3339)),
+        );
         set(&mut record.requests_per_minute, self.requests_per_minute);
         set(&mut record.tokens_per_minute, self.tokens_per_minute);
         set(&mut record.allowed_ips, self.allowed_ips);
@@ -319,7 +390,10 @@ async fn keep_one_management_key(server: &Server, row: &KeyRow, force: bool) -> 
     }
     let now = server.clock().now();
     let keys = server.database.keys(row.record.account.clone()).await?;
-    let others = keys.iter().map(|k| &k.record).filter(|k| k.kind == KeyKind::Management && k.hash != row.record.hash);
+    let others = keys
+        .iter()
+        .map(|k| &k.record)
+        .filter(|k| k.kind == KeyKind::Management && k.hash != row.record.hash);
     if others.into_iter().any(|k| k.check(now).is_ok()) {
         return Ok(());
     }
@@ -327,23 +401,42 @@ async fn keep_one_management_key(server: &Server, row: &KeyRow, force: bool) -> 
     Err(ApiError::new(409, "last_management_key", message).into())
 }
 
-pub(super) async fn create(State(server): Shared, Extension(ip): Extension<ClientIp>, headers: HeaderMap, sent: Body) -> Answer {
+pub(super) async fn create(
+    State(server): Shared,
+    Extension(ip): Extension<ClientIp>,
+    headers: HeaderMap,
+    sent: Body,
+) -> Answer {
     let caller = caller(&server, &headers, ip, &WRITE).await?;
     let options: Options = body(&server, &headers, sent).await?;
     let kind = options.kind.unwrap_or(KeyKind::Inference);
     require(&caller, scope(kind, true))?;
     let Some(name) = options.name.clone() else {
-        let mut error = ApiError::new(400, "invalid_parameter", "`name` is missing; a key needs one to be told from others");
+        let mut error = ApiError::new(
+            400,
+            "invalid_parameter",
+            "`name` is missing; a key needs one to be told from others",
+        );
         error.param = Some("name".to_owned());
         return Err(error.into());
     };
     options.check(&caller, kind)?;
     let inherits = options.scopes.is_none() && kind == KeyKind::Management;
     let made = new_key(kind, &name, &caller.key.account, server.clock().now());
-    let (key, mut record) = made.map_err(|_| ApiError::new(503, "storage_unavailable", "no key can be made now; try again later"))?;
+    let (key, mut record) = made.map_err(|_| {
+        ApiError::new(
+            503,
+            "storage_unavailable",
+            "no key can be made now; try again later",
+        )
+    })?;
     options.apply(&mut record);
     if record.expires_at.is_some_and(|at| at <= record.created_at) {
-        let mut error = ApiError::new(400, "invalid_parameter", "`expires_at` is in the past; the key would never be good");
+        let mut error = ApiError::new(
+            400,
+            "invalid_parameter",
+            "`expires_at` is in the past; the key would never be good",
+        );
         error.param = Some("expires_at".to_owned());
         return Err(error.into());
     }
@@ -352,8 +445,18 @@ pub(super) async fn create(State(server): Shared, Extension(ip): Extension<Clien
         record.scopes.retain(|s| caller.key.scopes.contains(s));
     }
     server.database.add_key(record.clone()).await?;
-    let data = Key::of(&KeyRow { record, last_used_at: None, spent: anyrouter_core::catalog::Usd::ZERO });
-    json_with(StatusCode::CREATED, &NewKey { key: key.reveal(), data })
+    let data = Key::of(&KeyRow {
+        record,
+        last_used_at: None,
+        spent: anyrouter_core::catalog::Usd::ZERO,
+    });
+    json_with(
+        StatusCode::CREATED,
+        &NewKey {
+            key: key.reveal(),
+            data,
+        },
+    )
 }
 
 pub(super) async fn change(
@@ -368,14 +471,25 @@ pub(super) async fn change(
     let row = find(&server, &caller, &hash, true).await?;
     let options: Options = body(&server, &headers, sent).await?;
     if options.kind.is_some_and(|k| k != row.record.kind) {
-        return Err(ApiError::new(400, "invalid_parameter", "a key's `type` cannot be changed; make another key").into());
+        return Err(ApiError::new(
+            400,
+            "invalid_parameter",
+            "a key's `type` cannot be changed; make another key",
+        )
+        .into());
     }
     options.check(&caller, row.record.kind)?;
     if options.disabled == Some(true) {
         keep_one_management_key(&server, &row, force).await?;
     }
-    let record = server.database.change_key(row.record.hash, |record| options.apply(record)).await?.ok_or_else(missing)?;
-    json(&Data { data: Key::of(&KeyRow { record, ..row }) })
+    let record = server
+        .database
+        .change_key(row.record.hash, |record| options.apply(record))
+        .await?
+        .ok_or_else(missing)?;
+    json(&Data {
+        data: Key::of(&KeyRow { record, ..row }),
+    })
 }
 
 pub(super) async fn revoke(
@@ -388,8 +502,15 @@ pub(super) async fn revoke(
     let caller = caller(&server, &headers, ip, &WRITE).await?;
     let row = find(&server, &caller, &hash, true).await?;
     keep_one_management_key(&server, &row, force).await?;
-    server.database.change_key(row.record.hash, |record| record.revoked = true).await?.ok_or_else(missing)?;
-    json(&Revoked { deleted: true, hash: row.record.hash })
+    server
+        .database
+        .change_key(row.record.hash, |record| record.revoked = true)
+        .await?
+        .ok_or_else(missing)?;
+    json(&Revoked {
+        deleted: true,
+        hash: row.record.hash,
+    })
 }
 
 pub(super) async fn reveal(
@@ -400,5 +521,10 @@ pub(super) async fn reveal(
 ) -> Answer {
     let caller = caller(&server, &headers, ip, &READ).await?;
     find(&server, &caller, &hash, false).await?;
-    Err(ApiError::new(409, "cannot_reveal", "keys are stored as hashes and cannot be revealed; make a new one").into())
+    Err(ApiError::new(
+        409,
+        "cannot_reveal",
+        "keys are stored as hashes and cannot be revealed; make a new one",
+    )
+    .into())
 }

@@ -52,7 +52,11 @@ pub(super) struct Narrow {
 impl Narrow {
     /// A word that nobody knows would narrow nothing, and look as if all had passed.
     fn check(&self) -> Result<(), ApiError> {
-        if self.zdr.as_deref().is_none_or(|word| matches!(word, "" | "0" | "1" | "false" | "true")) {
+        if self
+            .zdr
+            .as_deref()
+            .is_none_or(|word| matches!(word, "" | "0" | "1" | "false" | "true"))
+        {
             return Ok(());
         }
         let mut error = ApiError::new(400, "invalid_parameter", "`zdr` must be 1 or 0");
@@ -70,8 +74,14 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn new(server: &Server, world: &World, model: &'a Model, endpoints: Vec<&'a Endpoint>) -> Self {
-        let is_available = endpoints.iter().any(|e| server.gateway.has_credential(world, e));
-        Self { model, endpoints, is_available }
+        let is_available = endpoints
+            .iter()
+            .any(|e| server.gateway.has_credential(world, e));
+        Self {
+            model,
+            endpoints,
+            is_available,
+        }
     }
 }
 
@@ -80,28 +90,69 @@ fn is_on(value: Option<&String>) -> bool {
 }
 
 /// The models, narrowed; under `layers` where the caller's policy is to be applied.
-fn rows<'a>(server: &Server, world: &'a World, layers: Option<&CompiledLayers>, narrow: &Narrow) -> Vec<Row<'a>> {
+fn rows<'a>(
+    server: &Server,
+    world: &'a World,
+    layers: Option<&CompiledLayers>,
+    narrow: &Narrow,
+) -> Vec<Row<'a>> {
     let catalog = world.catalog.catalog();
     let mut out = Vec::new();
     for (index, model) in catalog.models().iter().enumerate() {
-        let admitted = |e: &&Endpoint| layers.is_none_or(|l| evaluate(l, &[], index).eligible().any(|x| x.endpoint().id == e.id));
-        let fits = |e: &&Endpoint| {
-            narrow.provider.as_ref().is_none_or(|p| anyrouter_core::policy::ProviderPattern::new(p).matches(e))
-                && narrow.capability.as_ref().is_none_or(|c| e.can(c) == Some(true))
-                && narrow.min_context.is_none_or(|n| e.context.is_some_and(|c| c >= n))
-                && (!is_on(narrow.zdr.as_ref()) || e.terms.zdr.as_ref().is_some_and(|z| z.value == Zdr::Default))
+        let admitted = |e: &&Endpoint| {
+            layers.is_none_or(|l| {
+                evaluate(l, &[], index)
+                    .eligible()
+                    .any(|x| x.endpoint().id == e.id)
+            })
         };
-        let endpoints: Vec<&Endpoint> = catalog.endpoints_of(model).iter().filter(fits).filter(admitted).collect();
+        let fits = |e: &&Endpoint| {
+            narrow
+                .provider
+                .as_ref()
+                .is_none_or(|p| anyrouter_core::policy::ProviderPattern::new(p).matches(e))
+                && narrow
+                    .capability
+                    .as_ref()
+                    .is_none_or(|c| e.can(c) == Some(true))
+                && narrow
+                    .min_context
+                    .is_none_or(|n| e.context.is_some_and(|c| c >= n))
+                && (!is_on(narrow.zdr.as_ref())
+                    || e.terms
+                        .zdr
+                        .as_ref()
+                        .is_some_and(|z| z.value == Zdr::Default))
+        };
+        let endpoints: Vec<&Endpoint> = catalog
+            .endpoints_of(model)
+            .iter()
+            .filter(fits)
+            .filter(admitted)
+            .collect();
         let text = format!("{} {}", model.id, model.name).to_lowercase();
-        let named = narrow.q.as_ref().is_none_or(|q| text.contains(&q.to_lowercase()));
-        if named && !endpoints.is_empty() && narrow.category.as_ref().is_none_or(|c| **c == *model.category) {
+        let named = narrow
+            .q
+            .as_ref()
+            .is_none_or(|q| text.contains(&q.to_lowercase()));
+        if named
+            && !endpoints.is_empty()
+            && narrow
+                .category
+                .as_ref()
+                .is_none_or(|c| **c == *model.category)
+        {
             out.push(Row::new(server, world, model, endpoints));
         }
     }
     match narrow.sort.as_deref() {
-        Some("price" | "pricing-low-to-high") => out.sort_by_key(|r| cheapest(r).map_or((true, None), |p| (false, Some(p)))),
+        Some("price" | "pricing-low-to-high") => {
+            out.sort_by_key(|r| cheapest(r).map_or((true, None), |p| (false, Some(p))))
+        }
         Some("context" | "context-high-to-low") => {
-            out.sort_by_key(|r| std::cmp::Reverse(r.endpoints.iter().filter_map(|e| e.context).max()));
+            out.sort_by_key(|r| {
+                std::cmp::Reverse(r.endpoints.iter().filter_map(|e| e.context).max())
+            });
         }
         Some("name") => out.sort_by(|a, b| a.model.id.cmp(&b.model.id)),
         Some("created" | "newest") => out.sort_by_key(|r| std::cmp::Reverse(r.model.created)),
@@ -112,7 +163,10 @@ fn rows<'a>(server: &Server, world: &'a World, layers: Option<&CompiledLayers>, 
 }
 
 fn cheapest(row: &Row<'_>) -> Option<u64> {
-    row.endpoints.iter().filter_map(|e| Some(e.prices.prompt?.plus(e.prices.completion?).pico())).min()
+    row.endpoints
+        .iter()
+        .filter_map(|e| Some(e.prices.prompt?.plus(e.prices.completion?).pico()))
+        .min()
 }
 
 /// A model, with what its endpoints can do together and what the first of them costs.
@@ -245,15 +299,30 @@ impl ModelRow {
             display_name: model.name.clone(),
             provider: first.map(|e| e.provider.clone()),
             providers: row.endpoints.iter().map(|e| e.tag.to_string()).collect(),
-            owned_by: model.id.as_str().split('/').next().unwrap_or_default().to_owned(),
+            owned_by: model
+                .id
+                .as_str()
+                .split('/')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
             category: model.category.to_string(),
             created: model.created.unwrap_or(0),
             description: model.description.as_deref().unwrap_or_default().to_owned(),
             context_length: row.endpoints.iter().filter_map(|e| e.context).max(),
             pricing: first.map(|e| per_million(&e.prices)),
             pricing_per_token: first.map(|e| per_token(&e.prices)),
-            capabilities: sorted(row.endpoints.iter().filter_map(|e| e.capabilities.as_ref()).flatten().cloned().collect()),
-            supported_parameters: sorted(row.endpoints.iter().flat_map(|e| parameters(e)).collect()),
+            capabilities: sorted(
+                row.endpoints
+                    .iter()
+                    .filter_map(|e| e.capabilities.as_ref())
+                    .flatten()
+                    .cloned()
+                    .collect(),
+            ),
+            supported_parameters: sorted(
+                row.endpoints.iter().flat_map(|e| parameters(e)).collect(),
+            ),
             architecture: Architecture {
                 modality: format!("{}->text", input.join("+")),
                 input_modalities: input,
@@ -267,14 +336,20 @@ impl ModelRow {
                 is_moderated: false,
             },
             per_request_limits: (),
-            links: Links { details: format!("/api/v1/models/{}/endpoints", model.id) },
+            links: Links {
+                details: format!("/api/v1/models/{}/endpoints", model.id),
+            },
         }
     }
 }
 
 impl ModelList {
     fn of(rows: &[Row<'_>]) -> Self {
-        Self { object: "list", data: rows.iter().map(ModelRow::of).collect(), total_count: rows.len() }
+        Self {
+            object: "list",
+            data: rows.iter().map(ModelRow::of).collect(),
+            total_count: rows.len(),
+        }
     }
 }
 
@@ -287,12 +362,22 @@ impl AnthropicList {
             created_at: Timestamp::from_millis(r.model.created.unwrap_or(0) * 1000).to_string(),
         };
         let id = |r: Option<&Row<'_>>| r.map(|r| r.model.id.clone());
-        Self { data: rows.iter().map(one).collect(), has_more: false, first_id: id(rows.first()), last_id: id(rows.last()) }
+        Self {
+            data: rows.iter().map(one).collect(),
+            has_more: false,
+            first_id: id(rows.first()),
+            last_id: id(rows.last()),
+        }
     }
 }
 
 /// The layers of whoever calls, where there is a key and `privacy=0` was not asked for.
-async fn layers(server: &Server, headers: &HeaderMap, ip: ClientIp, narrow: &Narrow) -> Result<Option<Arc<CompiledLayers>>, Error> {
+async fn layers(
+    server: &Server,
+    headers: &HeaderMap,
+    ip: ClientIp,
+    narrow: &Narrow,
+) -> Result<Option<Arc<CompiledLayers>>, Error> {
     if !headers.contains_key("authorization") && !headers.contains_key("x-api-key") {
         return Ok(None);
     }
@@ -312,7 +397,11 @@ pub(super) async fn list(
     let world = server.gateway.world();
     let rows = rows(&server, &world, layers.as_deref(), &narrow);
     let anthropic = headers.contains_key("anthropic-version") || headers.contains_key("x-api-key");
-    json(&if anthropic { Listed::Anthropic(AnthropicList::of(&rows)) } else { Listed::Openai(ModelList::of(&rows)) })
+    json(&if anthropic {
+        Listed::Anthropic(AnthropicList::of(&rows))
+    } else {
+        Listed::Openai(ModelList::of(&rows))
+    })
 }
 
 /// The models that the caller's policy leaves.
@@ -326,7 +415,12 @@ pub(super) async fn user(
     let caller = caller(&server, &headers, ip, &[]).await?;
     let world = server.gateway.world();
     let layers = caller.layers(&world);
-    json(&ModelList::of(&rows(&server, &world, Some(&layers), &narrow)))
+    json(&ModelList::of(&rows(
+        &server,
+        &world,
+        Some(&layers),
+        &narrow,
+    )))
 }
 
 pub(super) async fn count(
@@ -339,7 +433,10 @@ pub(super) async fn count(
     let layers = layers(&server, &headers, ip, &narrow).await?;
     let world = server.gateway.world();
     let count = rows(&server, &world, layers.as_deref(), &narrow).len();
-    json(&Counted { data: Count { count }, count })
+    json(&Counted {
+        data: Count { count },
+        count,
+    })
 }
 
 /// The model of this name, or an error that names those near it.
@@ -348,9 +445,16 @@ fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Model, ApiError> {
         return Ok(model);
     }
     let near = catalog.near(name);
-    let hint =
-        if near.is_empty() { "GET /api/v1/models lists what there is".to_owned() } else { format!("did you mean {}?", near.join(", ")) };
-    Err(ApiError::new(404, "model_not_found", format!("no such model: {hint}")))
+    let hint = if near.is_empty() {
+        "GET /api/v1/models lists what there is".to_owned()
+    } else {
+        format!("did you mean {}?", near.join(", "))
+    };
+    Err(ApiError::new(
+        404,
+        "model_not_found",
+        format!("no such model: {hint}"),
+    ))
 }
 
 /// One model, by its id with the `/` escaped, by an alias or by its bare name.
@@ -358,7 +462,12 @@ pub(super) async fn one(State(server): Shared, Path(id): Path<String>) -> Answer
     let world = server.gateway.world();
     let catalog = world.catalog.catalog();
     let model = find(catalog, &id)?;
-    json(&ModelRow::of(&Row::new(&server, &world, model, catalog.endpoints_of(model).iter().collect())))
+    json(&ModelRow::of(&Row::new(
+        &server,
+        &world,
+        model,
+        catalog.endpoints_of(model).iter().collect(),
+    )))
 }
 
 /// One model, by its id as it is.
@@ -366,19 +475,31 @@ pub(super) async fn one_of(server: Shared, Path((author, slug)): Path<(String, S
     one(server, Path(format!("{author}/{slug}"))).await
 }
 
-pub(super) async fn endpoints(State(server): Shared, Path((author, slug)): Path<(String, String)>) -> Answer {
+pub(super) async fn endpoints(
+    State(server): Shared,
+    Path((author, slug)): Path<(String, String)>,
+) -> Answer {
     let world = server.gateway.world();
     let catalog = world.catalog.catalog();
     let model = find(catalog, &format!("{author}/{slug}"))?;
     let now = server.clock().now();
-    let whole = ModelRow::of(&Row::new(&server, &world, model, catalog.endpoints_of(model).iter().collect()));
+    let whole = ModelRow::of(&Row::new(
+        &server,
+        &world,
+        model,
+        catalog.endpoints_of(model).iter().collect(),
+    ));
     let data = ModelEndpoints {
         id: whole.id,
         name: whole.name,
         created: whole.created,
         description: whole.description,
         architecture: whole.architecture,
-        endpoints: catalog.endpoints_of(model).iter().map(|e| EndpointRow::of(&server, e, now)).collect(),
+        endpoints: catalog
+            .endpoints_of(model)
+            .iter()
+            .map(|e| EndpointRow::of(&server, e, now))
+            .collect(),
     };
     json(&Data { data })
 }

@@ -45,11 +45,22 @@ fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
 const JSON: &str = "application/json";
 
 /// Values of path parameters that every server has, by the path's first part and the parameter's name.
-const EXAMPLES: [((&str, &str), &str); 3] = [(("models", "author"), "demo"), (("models", "slug"), "echo"), (("models", "id"), "echo")];
+const EXAMPLES: [((&str, &str), &str); 3] = [
+    (("models", "author"), "demo"),
+    (("models", "slug"), "echo"),
+    (("models", "id"), "echo"),
+];
 
 impl Operation {
     pub(super) fn new(id: &'static str, access: Access, about: &'static str) -> Self {
-        Self { id, about, access, query: None, body: None, answers: Vec::new() }
+        Self {
+            id,
+            about,
+            access,
+            query: None,
+            body: None,
+            answers: Vec::new(),
+        }
     }
 
     pub(super) fn query<T: JsonSchema>(mut self) -> Self {
@@ -85,10 +96,16 @@ impl Operation {
                 parameter
             })
             .collect();
-        parameters.extend(self.query.into_iter().flat_map(|make| query_parameters(make, &mut schemas.read)));
+        parameters.extend(
+            self.query
+                .into_iter()
+                .flat_map(|make| query_parameters(make, &mut schemas.read)),
+        );
         let mut responses = Map::new();
         for (status, content, make) in &self.answers {
-            let response = responses.entry(status.to_string()).or_insert_with(|| json!({"description": "The answer.", "content": {}}));
+            let response = responses
+                .entry(status.to_string())
+                .or_insert_with(|| json!({"description": "The answer.", "content": {}}));
             response["content"][content] = json!({"schema": make(&mut schemas.written)});
         }
         let error = json!({"description": "An error; its `code` is stable.", "content": {JSON: {"schema": schema::<ErrorAnswer>(&mut schemas.written)}}});
@@ -104,7 +121,8 @@ impl Operation {
         let mut out = json!({"operationId": self.id, "summary": self.about, "description": format!("{}{scopes}", self.about),
             "security": security, "parameters": parameters, "responses": responses});
         if let Some(make) = self.body {
-            out["requestBody"] = json!({"required": true, "content": {JSON: {"schema": make(&mut schemas.read)}}});
+            out["requestBody"] =
+                json!({"required": true, "content": {JSON: {"schema": make(&mut schemas.read)}}});
         }
         out
     }
@@ -116,7 +134,10 @@ fn query_parameters(make: Make, generator: &mut SchemaGenerator) -> Vec<Value> {
     if let Some(name) = schema["$ref"].as_str().and_then(|r| r.rsplit('/').next()) {
         schema = generator.definitions_mut().remove(name).unwrap_or_default();
     }
-    let members = schema["properties"].as_object().cloned().unwrap_or_default();
+    let members = schema["properties"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
     members
         .into_iter()
         .map(|(name, mut member)| {
@@ -152,23 +173,39 @@ impl Schemas {
             });
             settings.into_generator()
         };
-        Self { read: of(Contract::Deserialize), written: of(Contract::Serialize) }
+        Self {
+            read: of(Contract::Deserialize),
+            written: of(Contract::Serialize),
+        }
     }
 }
 
 impl Routes {
     pub(super) fn new() -> Self {
-        Self { router: Router::new(), paths: BTreeMap::new(), schemas: Schemas::new() }
+        Self {
+            router: Router::new(),
+            paths: BTreeMap::new(),
+            schemas: Schemas::new(),
+        }
     }
 
     /// Adds a method of a path, given without the API's prefix.
-    pub(super) fn on<H, T>(mut self, method: &Method, path: &str, handler: H, operation: Operation) -> Self
+    pub(super) fn on<H, T>(
+        mut self,
+        method: &Method,
+        path: &str,
+        handler: H,
+        operation: Operation,
+    ) -> Self
     where
         H: Handler<T, Arc<Server>>,
         T: 'static,
     {
         let described = operation.describe(path, &mut self.schemas);
-        self.paths.entry(format!("/api/v1{path}")).or_default().insert(method.as_str().to_lowercase(), described);
+        self.paths
+            .entry(format!("/api/v1{path}"))
+            .or_default()
+            .insert(method.as_str().to_lowercase(), described);
         let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
         self.router = self.router.route(path, axum::routing::on(filter, handler));
         self
@@ -196,7 +233,9 @@ impl Routes {
 /// The description itself.
 pub(super) fn document(document: Bytes) -> Response {
     let mut response = Response::new(document.into());
-    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(JSON));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, http::HeaderValue::from_static(JSON));
     response
 }
 

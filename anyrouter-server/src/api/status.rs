@@ -25,8 +25,15 @@ pub(super) async fn healthz() -> &'static str {
 /// Storage can be read and written, and there is a provider.
 pub(super) async fn readyz(State(server): Shared) -> Answer {
     let trouble = trouble(&server).await;
-    let status = if trouble.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json_with(status, &serde_json::json!({"ready": trouble.is_empty(), "trouble": trouble}))
+    let status = if trouble.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    json_with(
+        status,
+        &serde_json::json!({"ready": trouble.is_empty(), "trouble": trouble}),
+    )
 }
 
 async fn trouble(server: &Server) -> Vec<String> {
@@ -34,12 +41,27 @@ async fn trouble(server: &Server) -> Vec<String> {
     if let Err(e) = server.database.check().await {
         out.push(e.to_string());
     }
-    out.extend(server.log.trouble().map(|t| format!("the usage journal cannot be written: {t}")));
-    out.extend(server.log.import_trouble().map(|t| format!("the database does not take usage records, and the journal keeps them: {t}")));
+    out.extend(
+        server
+            .log
+            .trouble()
+            .map(|t| format!("the usage journal cannot be written: {t}")),
+    );
+    out.extend(server.log.import_trouble().map(|t| {
+        format!("the database does not take usage records, and the journal keeps them: {t}")
+    }));
     let config = server.config();
     let keys = server.gateway.ports().credentials.clone();
-    if !config.catalog.endpoints().iter().any(|e| config.catalog.providers().get(e.provider_index).is_some_and(|p| keys.has(p))) {
-        out.push("no provider can be used: give one a key, or leave the built-in catalog on".to_owned());
+    if !config.catalog.endpoints().iter().any(|e| {
+        config
+            .catalog
+            .providers()
+            .get(e.provider_index)
+            .is_some_and(|p| keys.has(p))
+    }) {
+        out.push(
+            "no provider can be used: give one a key, or leave the built-in catalog on".to_owned(),
+        );
     }
     out
 }
@@ -64,34 +86,68 @@ struct Component {
 
 impl Component {
     fn of(trouble: Option<String>) -> Self {
-        Self { status: if trouble.is_none() { "ok" } else { "down" }, trouble, version: None }
+        Self {
+            status: if trouble.is_none() { "ok" } else { "down" },
+            trouble,
+            version: None,
+        }
     }
 }
 
 /// The same by component.
 pub(super) async fn health(State(server): Shared) -> Answer {
-    let database = server.database.check().await.err().map(|e| e.to_string()).or_else(|| server.log.import_trouble());
+    let database = server
+        .database
+        .check()
+        .await
+        .err()
+        .map(|e| e.to_string())
+        .or_else(|| server.log.import_trouble());
     let journal = server.log.trouble();
     let good = database.is_none() && journal.is_none();
     let version = Some(server.config().catalog.version().to_string());
     let components = BTreeMap::from([
         ("database", Component::of(database)),
         ("usage_journal", Component::of(journal)),
-        ("catalog", Component { version, ..Component::of(None) }),
+        (
+            "catalog",
+            Component {
+                version,
+                ..Component::of(None)
+            },
+        ),
     ]);
-    let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json_with(status, &HealthAnswer { status: if good { "ok" } else { "degraded" }, components })
+    let status = if good {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    json_with(
+        status,
+        &HealthAnswer {
+            status: if good { "ok" } else { "degraded" },
+            components,
+        },
+    )
 }
 
 /// Metrics for Prometheus. On the main listener they are for who bears the operator's token; without a token, for programs on this
 /// machine alone, and nowhere if they have a listener of their own.
-pub(super) async fn metrics(State(server): Shared, Extension(peer): Extension<Peer>, headers: HeaderMap) -> Answer {
+pub(super) async fn metrics(
+    State(server): Shared,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Answer {
     let config = server.config();
     let may_see = match &config.metrics_token {
         Some(token) => bears(&headers, token),
         None => config.metrics_listen.is_none() && is_local(peer.0, &headers),
     };
-    if may_see { Ok(exposition(&server)) } else { super::not_found().await }
+    if may_see {
+        Ok(exposition(&server))
+    } else {
+        super::not_found().await
+    }
 }
 
 /// The same, on the listener that metrics have of their own.
@@ -104,14 +160,22 @@ pub(crate) async fn metrics_alone(State(server): Shared, headers: HeaderMap) -> 
 
 fn exposition(server: &Server) -> Response {
     let budget = server.gateway.budget();
-    let text = server.observer.metrics(server.log.open_slots(), (budget.used(), budget.limit(), budget.waiting()));
+    let text = server.observer.metrics(
+        server.log.open_slots(),
+        (budget.used(), budget.limit(), budget.waiting()),
+    );
     let mut response = text.into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
+    );
     response
 }
 
 fn bears(headers: &HeaderMap, token: &Secret<String>) -> bool {
-    let sent = headers.get(header::AUTHORIZATION).and_then(|v| v.as_bytes().strip_prefix(b"Bearer "));
+    let sent = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|v| v.as_bytes().strip_prefix(b"Bearer "));
     sent.is_some_and(|sent| sent.ct_eq(token.expose().as_bytes()).into())
 }
 
@@ -120,15 +184,28 @@ fn bears(headers: &HeaderMap, token: &Secret<String>) -> bool {
 fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
     // Any header of a proxy, whatever it tells.
     let is_of_proxy = |name: &str| {
-        const FORWARDED: [&str; 7] =
-            ["forwarded", "via", "x-real-ip", "x-client-ip", "x-original-forwarded-for", "true-client-ip", "fastly-client-ip"];
+        const FORWARDED: [&str; 7] = [
+            "forwarded",
+            "via",
+            "x-real-ip",
+            "x-client-ip",
+            "x-original-forwarded-for",
+            "true-client-ip",
+            "fastly-client-ip",
+        ];
         const BEGINNINGS: [&str; 5] = ["x-forwarded-", "x-envoy-", "cf-", "x-amzn-", "x-azure-"];
         FORWARDED.contains(&name) || BEGINNINGS.iter().any(|begin| name.starts_with(begin))
     };
-    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).and_then(|h| h.parse::<http::uri::Authority>().ok());
+    let host = headers
+        .get(header::HOST)
+        .and_then(|h| h.to_str().ok())
+        .and_then(|h| h.parse::<http::uri::Authority>().ok());
     let is_this_machine = host.is_some_and(|h| {
         let name = h.host().trim_start_matches('[').trim_end_matches(']');
-        name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        name.eq_ignore_ascii_case("localhost")
+            || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     });
-    peer.to_canonical().is_loopback() && is_this_machine && !headers.keys().any(|name| is_of_proxy(name.as_str()))
+    peer.to_canonical().is_loopback()
+        && is_this_machine
+        && !headers.keys().any(|name| is_of_proxy(name.as_str()))
 }

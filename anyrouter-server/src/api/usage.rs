@@ -26,7 +26,12 @@ const READ: [Scope; 2] = [Scope::Inference, Scope::ReadAnalytics];
 
 impl From<LogError> for Error {
     fn from(_: LogError) -> Self {
-        ApiError::new(503, "storage_unavailable", "usage records cannot be read now; try again later").into()
+        ApiError::new(
+            503,
+            "storage_unavailable",
+            "usage records cannot be read now; try again later",
+        )
+        .into()
     }
 }
 
@@ -36,9 +41,19 @@ pub(super) struct ById {
     id: Option<String>,
 }
 
-pub(super) async fn generation(server: Shared, ip: Extension<ClientIp>, headers: HeaderMap, Query(query): Query<ById>) -> Answer {
+pub(super) async fn generation(
+    server: Shared,
+    ip: Extension<ClientIp>,
+    headers: HeaderMap,
+    Query(query): Query<ById>,
+) -> Answer {
     let Some(id) = query.id else {
-        return Err(ApiError::new(400, "invalid_parameter", "`id` is missing; send /generation?id=gen-…").into());
+        return Err(ApiError::new(
+            400,
+            "invalid_parameter",
+            "`id` is missing; send /generation?id=gen-…",
+        )
+        .into());
     };
     generation_by_id(server, ip, headers, Path(id)).await
 }
@@ -50,10 +65,23 @@ pub(super) async fn generation_by_id(
     Path(id): Path<String>,
 ) -> Answer {
     let caller = caller(&server, &headers, ip, &READ).await?;
-    let missing = || ApiError::new(404, "not_found", "there is no such record, or it is not yours to see");
+    let missing = || {
+        ApiError::new(
+            404,
+            "not_found",
+            "there is no such record, or it is not yours to see",
+        )
+    };
     let id = RequestId::parse(&id).ok_or_else(missing)?;
-    let record = server.log.find(&caller.key.account, id).await?.filter(|r| may_see(&caller, r)).ok_or_else(missing)?;
-    json(&Data { data: Generation::of(&record) })
+    let record = server
+        .log
+        .find(&caller.key.account, id)
+        .await?
+        .filter(|r| may_see(&caller, r))
+        .ok_or_else(missing)?;
+    json(&Data {
+        data: Generation::of(&record),
+    })
 }
 
 /// A key with `inference` alone sees the records of its own requests.
@@ -83,14 +111,26 @@ pub(super) async fn logs(
     let caller = caller(&server, &headers, ip, &READ).await?;
     let query = query(&filter, &caller)?;
     let records = server.log.list(&caller.key.account, &query).await?;
-    json(&Data { data: records.iter().map(Generation::of).collect::<Vec<_>>() })
+    json(&Data {
+        data: records.iter().map(Generation::of).collect::<Vec<_>>(),
+    })
 }
 
 fn query(filter: &Filter, caller: &Caller) -> Result<LogQuery, ApiError> {
-    let mut query = LogQuery { limit: filter.limit.unwrap_or(50).clamp(1, 1000), model: filter.model.clone(), ..LogQuery::default() };
+    let mut query = LogQuery {
+        limit: filter.limit.unwrap_or(50).clamp(1, 1000),
+        model: filter.model.clone(),
+        ..LogQuery::default()
+    };
     query.key = (!caller.key.scopes.contains(&Scope::ReadAnalytics)).then_some(caller.key.hash);
     if let Some(before) = &filter.before {
-        let wrong = || ApiError::new(400, "invalid_parameter", "`before` must be the id of a request, as req_…");
+        let wrong = || {
+            ApiError::new(
+                400,
+                "invalid_parameter",
+                "`before` must be the id of a request, as req_…",
+            )
+        };
         query.before = Some(RequestId::parse(before).ok_or_else(wrong)?);
     }
     if let Some(status) = &filter.status {
@@ -196,7 +236,12 @@ pub(super) struct Attempt {
 
 impl Attempt {
     fn of(a: &usage::Attempt) -> Self {
-        Self { endpoint: a.endpoint.clone(), outcome: a.outcome.to_string(), http_status: a.http_status, latency: ms(a.latency) }
+        Self {
+            endpoint: a.endpoint.clone(),
+            outcome: a.outcome.to_string(),
+            http_status: a.http_status,
+            latency: ms(a.latency),
+        }
     }
 }
 
@@ -212,8 +257,20 @@ pub(super) struct ProviderResponse {
 
 impl ProviderResponse {
     fn of(a: &usage::Attempt) -> Self {
-        let provider_name = a.endpoint.as_str().split('/').next().unwrap_or_default().to_owned();
-        Self { endpoint_id: a.endpoint.clone(), provider_name, status: a.http_status, latency: ms(a.latency), is_byok: false }
+        let provider_name = a
+            .endpoint
+            .as_str()
+            .split('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        Self {
+            endpoint_id: a.endpoint.clone(),
+            provider_name,
+            status: a.http_status,
+            latency: ms(a.latency),
+            is_byok: false,
+        }
     }
 }
 

@@ -16,11 +16,18 @@ pub(super) fn warning(path: &Path) -> Option<String> {
     let now = x509_parser::time::ASN1Time::now();
     let (end, path) = (validity.not_after, path.display());
     if end < now {
-        return Some(format!("tls.cert: {path} expired on {end}; clients will refuse it, so renew it and send SIGHUP"));
+        return Some(format!(
+            "tls.cert: {path} expired on {end}; clients will refuse it, so renew it and send SIGHUP"
+        ));
     }
     if validity.not_before > now {
-        return Some(format!("tls.cert: {path} is not good before {}; clients will refuse it", validity.not_before));
+        return Some(format!(
+            "tls.cert: {path} is not good before {}; clients will refuse it",
+            validity.not_before
+        ));
     }
     let days = (end.timestamp() - now.timestamp()) / 86_400;
-    (days < SOON).then(|| format!("tls.cert: {path} expires on {end}, in {days} days; renew it and send SIGHUP"))
+    (days < SOON).then(|| {
+        format!("tls.cert: {path} expires on {end}, in {days} days; renew it and send SIGHUP")
+    })
 }

@@ -8,7 +8,18 @@ use toml::{Table, Value};
 
 use super::{ConfigError, File, without_values};
 
-const SECTIONS: [&str; 10] = ["usage", "catalog", "privacy", "account_defaults", "tls", "limits", "deadlines", "metrics", "log", "redact"];
+const SECTIONS: [&str; 10] = [
+    "usage",
+    "catalog",
+    "privacy",
+    "account_defaults",
+    "tls",
+    "limits",
+    "deadlines",
+    "metrics",
+    "log",
+    "redact",
+];
 /// Variables that other programs, or the command line, read.
 const OTHERS: [&str; 7] = [
     "ANYROUTER_CONFIG",
@@ -20,21 +31,40 @@ const OTHERS: [&str; 7] = [
     "ANYROUTER_METRICS_TOKEN",
 ];
 /// Settings that are text, whatever they look like.
-const TEXT: [&str; 13] =
-    ["listen", "data_dir", "durability", "cert", "key", "format", "level", "name", "protocol", "base_url", "tier", "source", "checked"];
+const TEXT: [&str; 13] = [
+    "listen",
+    "data_dir",
+    "durability",
+    "cert",
+    "key",
+    "format",
+    "level",
+    "name",
+    "protocol",
+    "base_url",
+    "tier",
+    "source",
+    "checked",
+];
 
 /// What Kubernetes sets beside a service of this name.
 const KUBERNETES: [&str; 2] = ["ANYROUTER_PORT", "ANYROUTER_SERVICE_"];
 
 /// Reads all variables; an error names the one that is wrong, and does not repeat its value.
-pub(super) fn read(environment: &BTreeMap<String, String>, slugs: &[String]) -> Result<File, ConfigError> {
+pub(super) fn read(
+    environment: &BTreeMap<String, String>,
+    slugs: &[String],
+) -> Result<File, ConfigError> {
     let whole = table(environment, slugs)?;
     File::deserialize(whole).map_err(|whole| {
         let alone = environment.iter().find_map(|(variable, value)| {
             let one = table(&BTreeMap::from([(variable.clone(), value.clone())]), slugs).ok()?;
             Some((variable, File::deserialize(one).err()?))
         });
-        let (place, error) = alone.map_or(("the environment (ANYROUTER_…)", whole), |(variable, error)| (variable.as_str(), error));
+        let (place, error) = alone.map_or(
+            ("the environment (ANYROUTER_…)", whole),
+            |(variable, error)| (variable.as_str(), error),
+        );
         wrong(place, &without_values(error.message()))
     })
 }
@@ -44,17 +74,33 @@ fn table(environment: &BTreeMap<String, String>, slugs: &[String]) -> Result<Tab
     let mut root = Table::new();
     let mut providers: BTreeMap<String, Table> = BTreeMap::new();
     for (variable, value) in environment {
-        let Some(name) = variable.strip_prefix("ANYROUTER_").filter(|_| !is_others(variable)) else { continue };
+        let Some(name) = variable
+            .strip_prefix("ANYROUTER_")
+            .filter(|_| !is_others(variable))
+        else {
+            continue;
+        };
         let lower = name.to_ascii_lowercase();
         if let Some(rest) = name.strip_prefix("PROVIDER_") {
-            let (slug, member) = provider_member(rest, slugs).ok_or_else(|| wrong(variable, "names no provider that is known"))?;
-            let table = providers.entry(slug.clone()).or_insert_with(|| Table::from_iter([("slug".to_owned(), Value::String(slug))]));
+            let (slug, member) = provider_member(rest, slugs)
+                .ok_or_else(|| wrong(variable, "names no provider that is known"))?;
+            let table = providers
+                .entry(slug.clone())
+                .or_insert_with(|| Table::from_iter([("slug".to_owned(), Value::String(slug))]));
             match member.strip_prefix("terms_") {
                 _ if member == "api_key" => {
-                    table.insert(member, Value::Table(Table::from_iter([("env".to_owned(), Value::String(variable.clone()))])));
+                    table.insert(
+                        member,
+                        Value::Table(Table::from_iter([(
+                            "env".to_owned(),
+                            Value::String(variable.clone()),
+                        )])),
+                    );
                 }
                 Some(fact) => {
-                    let terms = table.entry("terms").or_insert_with(|| Value::Table(Table::new()));
+                    let terms = table
+                        .entry("terms")
+                        .or_insert_with(|| Value::Table(Table::new()));
                     if let Value::Table(terms) = terms {
                         terms.insert(fact.to_owned(), parse(fact, value));
                     }
@@ -64,8 +110,14 @@ fn table(environment: &BTreeMap<String, String>, slugs: &[String]) -> Result<Tab
                     table.insert(member, value);
                 }
             }
-        } else if let Some((section, key)) = SECTIONS.iter().find_map(|s| Some((*s, lower.strip_prefix(s)?.strip_prefix('_')?))) {
-            if let Value::Table(table) = root.entry(section).or_insert_with(|| Value::Table(Table::new())) {
+        } else if let Some((section, key)) = SECTIONS
+            .iter()
+            .find_map(|s| Some((*s, lower.strip_prefix(s)?.strip_prefix('_')?)))
+        {
+            if let Value::Table(table) = root
+                .entry(section)
+                .or_insert_with(|| Value::Table(Table::new()))
+            {
                 table.insert(key.to_owned(), parse(key, value));
             }
         } else {
@@ -73,7 +125,10 @@ fn table(environment: &BTreeMap<String, String>, slugs: &[String]) -> Result<Tab
         }
     }
     if !providers.is_empty() {
-        root.insert("provider".to_owned(), Value::Array(providers.into_values().map(Value::Table).collect()));
+        root.insert(
+            "provider".to_owned(),
+            Value::Array(providers.into_values().map(Value::Table).collect()),
+        );
     }
     Ok(root)
 }
@@ -83,18 +138,34 @@ fn is_others(variable: &str) -> bool {
 }
 
 fn wrong(variable: &str, problem: &str) -> ConfigError {
-    ConfigError::Invalid { place: variable.to_owned(), problem: problem.to_owned() }
+    ConfigError::Invalid {
+        place: variable.to_owned(),
+        problem: problem.to_owned(),
+    }
 }
 
 /// The slug and the member of `GOOGLE_VERTEX_TIER`; the longest slug that fits.
 fn provider_member(rest: &str, slugs: &[String]) -> Option<(String, String)> {
-    let capitals = |slug: &str| slug.to_ascii_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-    let fits = slugs.iter().filter_map(|slug| Some((slug, rest.strip_prefix(&capitals(slug))?.strip_prefix('_')?)));
-    fits.max_by_key(|(slug, _)| slug.len()).map(|(slug, member)| (slug.clone(), member.to_ascii_lowercase()))
+    let capitals = |slug: &str| {
+        slug.to_ascii_uppercase()
+            .replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+    };
+    let fits = slugs
+        .iter()
+        .filter_map(|slug| Some((slug, rest.strip_prefix(&capitals(slug))?.strip_prefix('_')?)));
+    fits.max_by_key(|(slug, _)| slug.len())
+        .map(|(slug, member)| (slug.clone(), member.to_ascii_lowercase()))
 }
 
 /// Settings that are lists of texts: they can be written with commas.
-const LISTS: [&str; 6] = ["block", "allow", "block_models", "allow_models", "regions", "trusted_proxies"];
+const LISTS: [&str; 6] = [
+    "block",
+    "allow",
+    "block_models",
+    "allow_models",
+    "regions",
+    "trusted_proxies",
+];
 
 /// A number, a truth, a list or a text.
 fn parse(key: &str, value: &str) -> Value {
@@ -103,8 +174,14 @@ fn parse(key: &str, value: &str) -> Value {
         return text();
     }
     if LISTS.contains(&key) && !value.trim_start().starts_with('[') {
-        let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+        let items = value
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty());
         return Value::Array(items.map(|item| Value::String(item.to_owned())).collect());
     }
-    toml::from_str::<Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v")).unwrap_or_else(text)
+    toml::from_str::<Table>(&format!("v = {value}"))
+        .ok()
+        .and_then(|mut t| t.remove("v"))
+        .unwrap_or_else(text)
 }

@@ -40,9 +40,14 @@ impl ProviderKeys {
         environment: &BTreeMap<String, String>,
         builtin: bool,
     ) -> Result<(Self, Vec<String>), ConfigError> {
-        let (mut keys, mut keyless, mut warnings) = (HashMap::default(), HashSet::new(), Vec::new());
+        let (mut keys, mut keyless, mut warnings) =
+            (HashMap::default(), HashSet::new(), Vec::new());
         for provider in catalog.providers() {
-            let mut entries = documents.iter().rev().flat_map(|d| &d.provider).filter(|p| p.slug == provider.slug.as_str());
+            let mut entries = documents
+                .iter()
+                .rev()
+                .flat_map(|d| &d.provider)
+                .filter(|p| p.slug == provider.slug.as_str());
             let named = entries.find_map(|p| p.api_key.as_ref());
             let found = match named {
                 Some(KeySource::Env(variable)) => {
@@ -57,26 +62,47 @@ impl ProviderKeys {
                 }
                 Some(KeySource::File(path)) => match std::fs::read_to_string(path) {
                     Ok(text) => Some(text.trim().to_owned()),
-                    Err(source) => return Err(ConfigError::Unreadable { path: path.clone(), source }),
+                    Err(source) => {
+                        return Err(ConfigError::Unreadable {
+                            path: path.clone(),
+                            source,
+                        });
+                    }
                 },
-                None if builtin && !provider.env_all => {
-                    provider.env.iter().find_map(|v| environment.get(v)).filter(|v| !v.is_empty()).cloned()
-                }
+                None if builtin && !provider.env_all => provider
+                    .env
+                    .iter()
+                    .find_map(|v| environment.get(v))
+                    .filter(|v| !v.is_empty())
+                    .cloned(),
                 Some(_) | None => None,
             };
             if named.is_none() && provider.env.is_empty() {
                 keyless.insert(provider.slug.to_string());
             }
             if let Some(key) = found {
-                keys.insert(provider.slug.to_string(), (provider.addresses.clone(), Secret::new(key)));
+                keys.insert(
+                    provider.slug.to_string(),
+                    (provider.addresses.clone(), Secret::new(key)),
+                );
             }
         }
-        Ok((Self { keys, replaced: Keys::default(), keyless }, warnings))
+        Ok((
+            Self {
+                keys,
+                replaced: Keys::default(),
+                keyless,
+            },
+            warnings,
+        ))
     }
 }
 
 /// Reads a secret of the operator's own.
-pub(super) fn read_source(source: &KeySource, environment: &BTreeMap<String, String>) -> Result<Secret<String>, String> {
+pub(super) fn read_source(
+    source: &KeySource,
+    environment: &BTreeMap<String, String>,
+) -> Result<Secret<String>, String> {
     match source {
         KeySource::Env(variable) => match environment.get(variable).filter(|v| !v.is_empty()) {
             Some(value) => Ok(Secret::new(value.clone())),
@@ -94,14 +120,24 @@ pub(super) fn read_source(source: &KeySource, environment: &BTreeMap<String, Str
 impl ProviderKeys {
     /// Whether a provider has the same key here as there.
     pub(crate) fn agrees(&self, other: &Self, provider: &Provider) -> bool {
-        let key = |keys: &Self| keys.keys.get(provider.slug.as_str()).map(|(_, key)| key.expose().clone());
+        let key = |keys: &Self| {
+            keys.keys
+                .get(provider.slug.as_str())
+                .map(|(_, key)| key.expose().clone())
+        };
         key(self) == key(other)
     }
 
     /// With the keys of before for those that have another one now, at another address. One that has none now has none.
     pub(crate) fn in_place_of(mut self, before: &Self) -> Self {
-        let moved = before.keys.iter().filter(|(slug, (addresses, _))| self.keys.get(*slug).is_some_and(|(now, _)| now != addresses));
-        self.replaced = moved.map(|(slug, key)| (slug.clone(), key.clone())).collect();
+        let moved = before.keys.iter().filter(|(slug, (addresses, _))| {
+            self.keys
+                .get(*slug)
+                .is_some_and(|(now, _)| now != addresses)
+        });
+        self.replaced = moved
+            .map(|(slug, key)| (slug.clone(), key.clone()))
+            .collect();
         self
     }
 

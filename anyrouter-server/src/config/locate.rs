@@ -12,7 +12,9 @@ pub(super) fn line(text: &str, at: usize) -> usize {
 /// The key of the line that a byte is on, if the line has one.
 pub(super) fn key_at(text: &str, at: usize) -> String {
     let line = text.lines().nth(line(text, at) - 1).unwrap_or_default();
-    line.split_once('=').map(|(key, _)| key.trim().to_owned()).unwrap_or_default()
+    line.split_once('=')
+        .map(|(key, _)| key.trim().to_owned())
+        .unwrap_or_default()
 }
 
 /// The file, and the line of a key such as `model[0].endpoint[1].provider`, or of the nearest that is there.
@@ -26,17 +28,23 @@ fn find(text: &str, key: &str) -> Option<usize> {
     let mut at = None;
     let mut value: Option<&DeValue<'_>> = None;
     for part in key.split('.') {
-        let (name, index) = part.split_once('[').map_or((part, None), |(n, i)| (n, i.trim_end_matches(']').parse::<usize>().ok()));
+        let (name, index) = part.split_once('[').map_or((part, None), |(n, i)| {
+            (n, i.trim_end_matches(']').parse::<usize>().ok())
+        });
         let table = match value {
             None => root.get_ref(),
             Some(DeValue::Table(table)) => table,
             Some(_) => return at,
         };
-        let Some((spanned_key, found)) = table.iter().find(|(k, _)| k.get_ref() == name) else { return at };
+        let Some((spanned_key, found)) = table.iter().find(|(k, _)| k.get_ref() == name) else {
+            return at;
+        };
         at = Some(spanned_key.span().start);
         value = Some(found.get_ref());
         if let (Some(index), Some(DeValue::Array(list))) = (index, value) {
-            let Some(item) = list.get(index) else { return at };
+            let Some(item) = list.get(index) else {
+                return at;
+            };
             at = Some(item.span().start);
             value = Some(item.get_ref());
         }

@@ -44,7 +44,10 @@ impl Stretch {
 
     /// The position behind so many of its bytes.
     pub fn behind(&self, bytes: usize) -> Position {
-        Position { segment: self.segment, offset: self.from + bytes as u64 }
+        Position {
+            segment: self.segment,
+            offset: self.from + bytes as u64,
+        }
     }
 
     fn length(&self) -> std::io::Result<u64> {
@@ -67,16 +70,28 @@ pub struct Journal {
 impl Journal {
     /// Opens the journal in `folder` with a new segment. Older ones stay until [`drop_before`](Self::drop_before).
     pub fn open(folder: &Path, sync: bool) -> Result<Self, JournalError> {
-        let fail = |source| JournalError { path: folder.to_owned(), source };
+        let fail = |source| JournalError {
+            path: folder.to_owned(),
+            source,
+        };
         fs::create_dir_all(folder).map_err(fail)?;
         let mut older = Vec::new();
         for (segment, path) in segments(folder).map_err(fail)? {
             let file = File::open(&path).map_err(|source| JournalError { path, source })?;
-            older.push(Stretch { segment, file: Arc::new(file), from: 0 });
+            older.push(Stretch {
+                segment,
+                file: Arc::new(file),
+                from: 0,
+            });
         }
         let segment = older.last().map_or(1, |s| s.segment + 1);
         let current = create(folder, segment).map_err(fail)?;
-        Ok(Self { folder: folder.to_owned(), older, current, sync })
+        Ok(Self {
+            folder: folder.to_owned(),
+            older,
+            current,
+            sync,
+        })
     }
 
     /// Appends a frame with one `write`, which the kernel puts at the end of the file as a whole, whoever else appends at the time.
@@ -84,25 +99,45 @@ impl Journal {
     pub fn append(&self, frame: &Frame) -> std::io::Result<()> {
         let written = (&*self.current.file).write(frame.bytes())?;
         if written < frame.bytes().len() {
-            return Err(std::io::Error::new(std::io::ErrorKind::WriteZero, "the disk took a part of a record"));
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::WriteZero,
+                "the disk took a part of a record",
+            ));
         }
         Ok(())
     }
 
     /// Everything from a position on, a stretch for each segment.
     pub fn since(&self, position: Position) -> Vec<Stretch> {
-        let all = self.older.iter().chain([&self.current]).filter(|s| s.segment >= position.segment);
-        all.map(|s| Stretch { from: if s.segment == position.segment { position.offset } else { 0 }, ..s.clone() }).collect()
+        let all = self
+            .older
+            .iter()
+            .chain([&self.current])
+            .filter(|s| s.segment >= position.segment);
+        all.map(|s| Stretch {
+            from: if s.segment == position.segment {
+                position.offset
+            } else {
+                0
+            },
+            ..s.clone()
+        })
+        .collect()
     }
 
     /// Whether there is something behind a position.
     pub fn reaches_beyond(&self, position: Position) -> bool {
-        self.since(position).iter().any(|s| s.length().is_ok_and(|length| length > s.from))
+        self.since(position)
+            .iter()
+            .any(|s| s.length().is_ok_and(|length| length > s.from))
     }
 
     /// Where the current segment begins.
     pub fn current_start(&self) -> Position {
-        Position { segment: self.current.segment, offset: 0 }
+        Position {
+            segment: self.current.segment,
+            offset: 0,
+        }
     }
 
     /// Bytes of the current segment.
@@ -142,10 +177,18 @@ fn path(folder: &Path, segment: u64) -> PathBuf {
 }
 
 fn create(folder: &Path, segment: u64) -> std::io::Result<Stretch> {
-    let file = OpenOptions::new().create_new(true).append(true).read(true).open(path(folder, segment))?;
+    let file = OpenOptions::new()
+        .create_new(true)
+        .append(true)
+        .read(true)
+        .open(path(folder, segment))?;
     // The name must outlive a power loss as the bytes do.
     File::open(folder)?.sync_all()?;
-    Ok(Stretch { segment, file: Arc::new(file), from: 0 })
+    Ok(Stretch {
+        segment,
+        file: Arc::new(file),
+        from: 0,
+    })
 }
 
 fn segments(folder: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
@@ -154,8 +197,10 @@ fn segments(folder: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
         let entry = entry?;
         // What else lies in the folder is not ours to read.
         let name = entry.file_name();
-        let digits =
-            name.to_str().and_then(|n| n.strip_prefix("journal-")).filter(|d| d.len() == 12 && d.bytes().all(|b| b.is_ascii_digit()));
+        let digits = name
+            .to_str()
+            .and_then(|n| n.strip_prefix("journal-"))
+            .filter(|d| d.len() == 12 && d.bytes().all(|b| b.is_ascii_digit()));
         if let Some(number) = digits.and_then(|d| d.parse().ok())
             && entry.file_type()?.is_file()
         {
@@ -203,7 +248,11 @@ mod tests {
     }
 
     fn bytes(journal: &Journal, from: Position) -> Vec<u8> {
-        journal.since(from).iter().flat_map(|s| s.read().unwrap()).collect()
+        journal
+            .since(from)
+            .iter()
+            .flat_map(|s| s.read().unwrap())
+            .collect()
     }
 
     fn count(bytes: &[u8]) -> usize {
@@ -217,7 +266,13 @@ mod tests {
         let journal = Journal::open(folder.path(), false).unwrap();
         let all = bytes(&journal, Position::default());
         let ids: Vec<_> = entries(&all)
-            .map(|e| if let super::super::frame::Entry::Record(r) = e { r.record().unwrap().id } else { panic!("a record") })
+            .map(|e| {
+                if let super::super::frame::Entry::Record(r) = e {
+                    r.record().unwrap().id
+                } else {
+                    panic!("a record")
+                }
+            })
             .collect();
         assert_eq!(ids, (0..5).map(|i| opening(i).id).collect::<Vec<_>>());
     }
@@ -286,21 +341,40 @@ mod tests {
         let before = journal.since(Position::default());
         journal.rotate().unwrap();
         journal.append(&record(9)).unwrap();
-        assert_eq!(count(&bytes(&journal, Position::default())), 3, "from the beginning: both segments");
+        assert_eq!(
+            count(&bytes(&journal, Position::default())),
+            3,
+            "from the beginning: both segments"
+        );
         let end = before[0].behind(before[0].read().unwrap().len());
-        assert_eq!(count(&bytes(&journal, end)), 1, "from the end of the first: the second");
+        assert_eq!(
+            count(&bytes(&journal, end)),
+            1,
+            "from the end of the first: the second"
+        );
         let start = journal.current_start();
         journal.drop_before(start).unwrap();
         assert_eq!(count(&before[0].read().unwrap()), 2);
         drop(journal);
-        assert_eq!(count(&bytes(&Journal::open(folder.path(), false).unwrap(), Position::default())), 1);
+        assert_eq!(
+            count(&bytes(
+                &Journal::open(folder.path(), false).unwrap(),
+                Position::default()
+            )),
+            1
+        );
     }
 
     #[test]
     fn what_else_lies_in_the_folder_is_left_alone() {
         let (folder, journal) = journal(2);
         drop(journal);
-        for name in ["journal-5", "journal-+00000000009", "journal-18446744073709551615", "notes"] {
+        for name in [
+            "journal-5",
+            "journal-+00000000009",
+            "journal-18446744073709551615",
+            "notes",
+        ] {
             fs::write(folder.path().join(name), "not ours").unwrap();
         }
         fs::create_dir(folder.path().join("journal-000000000003")).unwrap();
@@ -312,7 +386,10 @@ mod tests {
     #[test]
     fn a_long_stretch_of_garbage_is_passed_over_in_no_time() {
         let (_folder, journal) = journal(1);
-        let (good, garbage) = (bytes(&journal, Position::default()), [0u8, 0, 0x0f, 0].repeat(1 << 19));
+        let (good, garbage) = (
+            bytes(&journal, Position::default()),
+            [0u8, 0, 0x0f, 0].repeat(1 << 19),
+        );
         assert_eq!(count(&[good.clone(), garbage, good].concat()), 2);
     }
 

@@ -44,11 +44,17 @@ impl Frame {
 
     /// What says nothing: it shows whether a disk that was full takes a record again. Readers pass it over.
     pub fn padding() -> serde_json::Result<Self> {
-        let id = RequestId::from_bytes(&[0; 12]).ok_or_else(|| serde::de::Error::custom("no id"))?;
+        let id =
+            RequestId::from_bytes(&[0; 12]).ok_or_else(|| serde::de::Error::custom("no id"))?;
         Self::new(OPEN, id, &" ".repeat(PADDING), |_| {})
     }
 
-    fn new(kind: u8, id: RequestId, value: &impl serde::Serialize, head: impl FnOnce(&mut Vec<u8>)) -> serde_json::Result<Self> {
+    fn new(
+        kind: u8,
+        id: RequestId,
+        value: &impl serde::Serialize,
+        head: impl FnOnce(&mut Vec<u8>),
+    ) -> serde_json::Result<Self> {
         let mut out = Vec::with_capacity(1280);
         out.extend_from_slice(&[0; HEADER]);
         out.push(kind);
@@ -121,7 +127,11 @@ impl RecordEntry<'_> {
 /// Goes through the whole frames of `bytes`. A damaged stretch is passed over: a frame behind it counts again where length, checksum
 /// and payload all agree.
 pub fn entries(bytes: &[u8]) -> Entries<'_> {
-    Entries { bytes, at: 0, whole: 0 }
+    Entries {
+        bytes,
+        at: 0,
+        whole: 0,
+    }
 }
 
 /// The entries of a stretch.
@@ -170,12 +180,15 @@ fn frame(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let (length, rest) = bytes.split_first_chunk()?;
     let (checksum, rest) = rest.split_first_chunk()?;
     let length = u32::from_le_bytes(*length) as usize;
-    let payload = rest.get(..length).filter(|_| (1..=LARGEST).contains(&length))?;
+    let payload = rest
+        .get(..length)
+        .filter(|_| (1..=LARGEST).contains(&length))?;
     // Looked at first: a checksum at each byte of a damaged stretch would take long.
     if !matches!(payload.first(), Some(&(OPEN | RECORD))) {
         return None;
     }
-    (crc32fast::hash(payload) == u32::from_le_bytes(*checksum)).then_some((payload, HEADER + length))
+    (crc32fast::hash(payload) == u32::from_le_bytes(*checksum))
+        .then_some((payload, HEADER + length))
 }
 
 /// What a payload says; none where it is of a later version.
@@ -190,7 +203,8 @@ fn entry(payload: &[u8]) -> Option<Entry<'_>> {
             let (created_at, rest) = rest.split_first_chunk()?;
             let (cost, rest) = rest.split_first_chunk()?;
             let (account, rest) = rest.split_first_chunk()?;
-            let (account, json) = rest.split_at_checked(usize::from(u16::from_le_bytes(*account)))?;
+            let (account, json) =
+                rest.split_at_checked(usize::from(u16::from_le_bytes(*account)))?;
             Some(Entry::Record(RecordEntry {
                 id,
                 account: std::str::from_utf8(account).ok()?,

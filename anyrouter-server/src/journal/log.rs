@@ -42,7 +42,11 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { durability: Durability::default(), slots: 10_000, segment: 8 << 20 }
+        Self {
+            durability: Durability::default(),
+            slots: 10_000,
+            segment: 8 << 20,
+        }
     }
 }
 
@@ -154,7 +158,12 @@ impl JournalLog {
             threads.push(worker::start_sync(shared.clone()).map_err(failed)?);
         }
         let import = worker::start_import(shared.clone(), table).map_err(failed)?;
-        Ok(Self { shared, database, threads: Mutex::new((threads, Some(import))), observer: Box::new(observer) })
+        Ok(Self {
+            shared,
+            database,
+            threads: Mutex::new((threads, Some(import))),
+            observer: Box::new(observer),
+        })
     }
 
     /// Why records cannot be written now, if they cannot.
@@ -219,7 +228,9 @@ impl Shared {
 
     /// Writes a frame. Where that fails the log is broken until it succeeds.
     pub(super) fn append(&self, frame: serde_json::Result<Frame>) -> std::io::Result<u64> {
-        let written = frame.map_err(std::io::Error::from).and_then(|frame| self.journal().append(&frame));
+        let written = frame
+            .map_err(std::io::Error::from)
+            .and_then(|frame| self.journal().append(&frame));
         match written {
             Ok(()) if self.durability == Durability::PowerLoss => {
                 let mut sync = lock(&self.sync);
@@ -277,9 +288,20 @@ impl UsageLog for JournalLog {
         if shared.is_broken.load(Ordering::SeqCst) {
             return Err(LogError::Unavailable(self.trouble().unwrap_or_default()));
         }
-        let permit = shared.permits.acquire().await.map_err(|_| LogError::Unavailable("the log is closed".to_owned()))?;
+        let permit = shared
+            .permits
+            .acquire()
+            .await
+            .map_err(|_| LogError::Unavailable("the log is closed".to_owned()))?;
         permit.forget();
-        lock(&shared.open).insert(open.id(), Taken { open: open.clone(), since: Instant::now(), entered: None });
+        lock(&shared.open).insert(
+            open.id(),
+            Taken {
+                open: open.clone(),
+                since: Instant::now(),
+                entered: None,
+            },
+        );
         if shared.is_idle.swap(false, Ordering::SeqCst) {
             *lock(&shared.idle) = false;
             shared.work.notify_all();
@@ -297,7 +319,11 @@ impl UsageLog for JournalLog {
             lock(&shared.held).push_back(record.clone());
             return Filled::Durable;
         }
-        let written = if shared.is_broken.load(Ordering::SeqCst) { None } else { shared.append(Frame::record(record)).ok() };
+        let written = if shared.is_broken.load(Ordering::SeqCst) {
+            None
+        } else {
+            shared.append(Frame::record(record)).ok()
+        };
         match written {
             Some(mark) => {
                 shared.give_back(record.id);
@@ -317,17 +343,25 @@ impl UsageLog for JournalLog {
         }
     }
 
-    fn poll_durable(&self, filled: &mut Filled, cx: &mut Context<'_>) -> Poll<Result<(), LogError>> {
+    fn poll_durable(
+        &self,
+        filled: &mut Filled,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), LogError>> {
         match filled {
             Filled::Durable => Poll::Ready(Ok(())),
-            Filled::Held => Poll::Ready(Err(LogError::Unavailable(self.trouble().unwrap_or_default()))),
+            Filled::Held => Poll::Ready(Err(LogError::Unavailable(
+                self.trouble().unwrap_or_default(),
+            ))),
             Filled::Written(mark) => {
                 let mut sync = lock(&self.shared.sync);
                 if sync.synced >= *mark {
                     return Poll::Ready(Ok(()));
                 }
                 if sync.failed {
-                    return Poll::Ready(Err(LogError::Unavailable("the disk did not take the record".to_owned())));
+                    return Poll::Ready(Err(LogError::Unavailable(
+                        "the disk did not take the record".to_owned(),
+                    )));
                 }
                 if !sync.waiting.iter().any(|w| w.will_wake(cx.waker())) {
                     sync.waiting.push(cx.waker().clone());
@@ -355,7 +389,11 @@ impl UsageLog for JournalLog {
         )?;
         match found.or(held) {
             Some(record) => Ok(Some(record)),
-            None => self.database.usage_find(account.clone(), id).await.map_err(|e| LogError::Unreadable(e.to_string())),
+            None => self
+                .database
+                .usage_find(account.clone(), id)
+                .await
+                .map_err(|e| LogError::Unreadable(e.to_string())),
         }
     }
 
@@ -372,7 +410,11 @@ impl UsageLog for JournalLog {
         )?;
         out.extend(held);
         out.retain(|r| query.wants(r));
-        let known = self.database.usage_list(account.clone(), query.clone()).await.map_err(|e| LogError::Unreadable(e.to_string()))?;
+        let known = self
+            .database
+            .usage_list(account.clone(), query.clone())
+            .await
+            .map_err(|e| LogError::Unreadable(e.to_string()))?;
         out.extend(known);
         out.sort_by_key(|r| std::cmp::Reverse(r.id));
         out.dedup_by_key(|r| r.id);

@@ -34,11 +34,17 @@ const IMPORT: Duration = Duration::from_millis(200);
 
 /// Brings into the database what an earlier process left in the journal: its records, and for each request that was left open one
 /// that says `interrupted`. Then drops it.
-pub(super) fn recover(journal: &mut Journal, table: &mut UsageTable, now: Timestamp) -> Result<(), OpenError> {
+pub(super) fn recover(
+    journal: &mut Journal,
+    table: &mut UsageTable,
+    now: Timestamp,
+) -> Result<(), OpenError> {
     let mut open: BTreeMap<RequestId, Opening> = BTreeMap::new();
     let mut ended: HashSet<RequestId> = HashSet::new();
     for stretch in journal.since(Position::default()) {
-        let bytes = stretch.read().map_err(|e| StorageError::new("the journal's older segments", e))?;
+        let bytes = stretch
+            .read()
+            .map_err(|e| StorageError::new("the journal's older segments", e))?;
         let mut records = Vec::new();
         for entry in entries(&bytes) {
             match entry {
@@ -58,24 +64,50 @@ pub(super) fn recover(journal: &mut Journal, table: &mut UsageTable, now: Timest
     let mut interrupted = Vec::new();
     for opening in open.into_values() {
         let mut record = Record::opened(opening);
-        record.latency = u64::try_from(now.since(record.created_at).as_micros()).unwrap_or(u64::MAX);
-        record.provider = record.endpoint.as_ref().and_then(|e| e.as_str().split('/').next()).map(Into::into);
-        let frame = Frame::record(&record).map_err(|e| StorageError::new("an interrupted request", e))?;
+        record.latency =
+            u64::try_from(now.since(record.created_at).as_micros()).unwrap_or(u64::MAX);
+        record.provider = record
+            .endpoint
+            .as_ref()
+            .and_then(|e| e.as_str().split('/').next())
+            .map(Into::into);
+        let frame =
+            Frame::record(&record).map_err(|e| StorageError::new("an interrupted request", e))?;
         interrupted.extend_from_slice(frame.bytes());
     }
     table.insert(&records(entries(&interrupted)))?;
     let start = journal.current_start();
-    journal.drop_before(start).map_err(|e| StorageError::new("the journal's older segments", e))?;
+    journal
+        .drop_before(start)
+        .map_err(|e| StorageError::new("the journal's older segments", e))?;
     Ok(())
 }
 
 fn records<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<RecordEntry<'a>> {
-    entries.filter_map(|e| if let Entry::Record(r) = e { Some(r) } else { None }).collect()
+    entries
+        .filter_map(|e| {
+            if let Entry::Record(r) = e {
+                Some(r)
+            } else {
+                None
+            }
+        })
+        .collect()
 }
 
 pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
-    let run = move || Worker { shared, carrying: None, has_left: false, woken: Instant::now() }.run();
-    std::thread::Builder::new().name("usage-journal".to_owned()).spawn(run)
+    let run = move || {
+        Worker {
+            shared,
+            carrying: None,
+            has_left: false,
+            woken: Instant::now(),
+        }
+        .run()
+    };
+    std::thread::Builder::new()
+        .name("usage-journal".to_owned())
+        .spawn(run)
 }
 
 struct Worker {
@@ -117,7 +149,11 @@ impl Worker {
         // A slot that was taken between the look and the flag is seen here.
         if nothing && lock(&shared.open).is_empty() {
             while *idle && !shared.stopping.load(Ordering::SeqCst) {
-                idle = shared.work.wait_timeout(idle, Duration::from_secs(1)).unwrap_or_else(PoisonError::into_inner).0;
+                idle = shared
+                    .work
+                    .wait_timeout(idle, Duration::from_secs(1))
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
                 if !shared.is_idle.load(Ordering::SeqCst) {
                     break;
                 }
@@ -125,7 +161,11 @@ impl Worker {
             self.woken = Instant::now();
             return;
         }
-        let pause = if shared.is_broken.load(Ordering::SeqCst) { BROKEN } else { TICK };
+        let pause = if shared.is_broken.load(Ordering::SeqCst) {
+            BROKEN
+        } else {
+            TICK
+        };
         drop(shared.work.wait_timeout(idle, pause));
     }
 
@@ -133,7 +173,9 @@ impl Worker {
     fn write_held(&mut self) {
         let shared = self.shared.clone();
         loop {
-            let Some(record) = lock(&shared.held).front().cloned() else { break };
+            let Some(record) = lock(&shared.held).front().cloned() else {
+                break;
+            };
             if !self.append_somewhere(|| Frame::record(&record)) {
                 return;
             }
@@ -169,8 +211,13 @@ impl Worker {
     fn write_open_entries(&mut self) {
         let due: Vec<(Arc<OpenRequest>, u32)> = {
             let open = lock(&self.shared.open);
-            let is_due = |t: &&Taken| t.since.elapsed() + TICK >= OPEN_ENTRY && t.entered != Some(t.open.changes());
-            open.values().filter(is_due).map(|t| (t.open.clone(), t.open.changes())).collect()
+            let is_due = |t: &&Taken| {
+                t.since.elapsed() + TICK >= OPEN_ENTRY && t.entered != Some(t.open.changes())
+            };
+            open.values()
+                .filter(is_due)
+                .map(|t| (t.open.clone(), t.open.changes()))
+                .collect()
         };
         for (request, changes) in due {
             if self.shared.append(Frame::open(&request.opening())).is_err() {
@@ -204,13 +251,20 @@ impl Worker {
 }
 
 /// Brings what is new into the database. A thread of its own: a database that is locked or slow must not keep open entries waiting.
-pub(super) fn start_import(shared: Arc<Shared>, mut table: UsageTable) -> std::io::Result<JoinHandle<()>> {
+pub(super) fn start_import(
+    shared: Arc<Shared>,
+    mut table: UsageTable,
+) -> std::io::Result<JoinHandle<()>> {
     // It tries again soon by itself.
     let _ = table.set_patience(Duration::from_millis(50));
     let run = move || {
         loop {
             let closing = lock(&shared.closing);
-            let closing = *shared.import_now.wait_timeout(closing, IMPORT).unwrap_or_else(PoisonError::into_inner).0;
+            let closing = *shared
+                .import_now
+                .wait_timeout(closing, IMPORT)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
             let trouble = import(&shared, &mut table).err().map(|e| e.to_string());
             *lock(&shared.import_trouble) = trouble;
             if closing {
@@ -218,7 +272,9 @@ pub(super) fn start_import(shared: Arc<Shared>, mut table: UsageTable) -> std::i
             }
         }
     };
-    std::thread::Builder::new().name("usage-import".to_owned()).spawn(run)
+    std::thread::Builder::new()
+        .name("usage-import".to_owned())
+        .spawn(run)
 }
 
 /// Imports what is new, and drops what is not needed any more. Where the database does not take it, the journal keeps it.
@@ -229,7 +285,9 @@ fn import(shared: &Shared, table: &mut UsageTable) -> Result<(), StorageError> {
     }
     let stretches = shared.journal().since(imported);
     for stretch in stretches {
-        let bytes = stretch.read().map_err(|e| StorageError::new("the usage journal", e))?;
+        let bytes = stretch
+            .read()
+            .map_err(|e| StorageError::new("the usage journal", e))?;
         let mut found = entries(&bytes);
         table.insert(&records(&mut found))?;
         *lock(&shared.imported) = stretch.behind(found.whole());
@@ -248,7 +306,10 @@ fn give_up_held(shared: &Shared, table: &mut UsageTable) {
         bytes.extend_from_slice(frame.bytes());
     }
     if table.insert(&records(entries(&bytes))).is_err() {
-        eprintln!("anyrouter-server: {} usage records could not be written: neither journal nor database takes them", held.len());
+        eprintln!(
+            "anyrouter-server: {} usage records could not be written: neither journal nor database takes them",
+            held.len()
+        );
     }
 }
 
@@ -259,7 +320,11 @@ pub(super) fn start_sync(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>>
             let goal = {
                 let mut sync = lock(&shared.sync);
                 while sync.written == sync.synced && !shared.stopping.load(Ordering::SeqCst) {
-                    sync = shared.sync_wanted.wait_timeout(sync, Duration::from_secs(1)).unwrap_or_else(PoisonError::into_inner).0;
+                    sync = shared
+                        .sync_wanted
+                        .wait_timeout(sync, Duration::from_secs(1))
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0;
                 }
                 if sync.written == sync.synced {
                     return;
@@ -291,5 +356,7 @@ pub(super) fn start_sync(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>>
             }
         }
     };
-    std::thread::Builder::new().name("usage-sync".to_owned()).spawn(run)
+    std::thread::Builder::new()
+        .name("usage-sync".to_owned())
+        .spawn(run)
 }

@@ -46,7 +46,9 @@ fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StorageError> 
 
 fn key(c: &Connection, hash: &KeyHash) -> Result<Option<KeyRecord>, StorageError> {
     let mut find = c.prepare_cached("SELECT record FROM key WHERE hash = ?1")?;
-    let found: Option<String> = find.query_row(params![hash.as_bytes().as_slice()], |row| row.get(0)).optional()?;
+    let found: Option<String> = find
+        .query_row(params![hash.as_bytes().as_slice()], |row| row.get(0))
+        .optional()?;
     found.map(|text| parse(&text)).transpose()
 }
 
@@ -63,8 +65,15 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
 
 fn key_row((text, used, spent): Row) -> Result<KeyRow, StorageError> {
     let number = |n: i64| u64::try_from(n).unwrap_or(0);
-    let (last_used_at, spent) = (used.map(|u| Timestamp::from_micros(number(u))), Usd::from_pico(number(spent)));
-    Ok(KeyRow { record: parse(&text)?, last_used_at, spent })
+    let (last_used_at, spent) = (
+        used.map(|u| Timestamp::from_micros(number(u))),
+        Usd::from_pico(number(spent)),
+    );
+    Ok(KeyRow {
+        record: parse(&text)?,
+        last_used_at,
+        spent,
+    })
 }
 
 /// Forgets every caller of an account.
@@ -77,15 +86,31 @@ impl Database {
     pub async fn first_account(&self) -> Result<Option<Account>, StorageError> {
         self.run(|c| {
             let found: Option<(String, String)> = c
-                .query_row("SELECT id, settings FROM account ORDER BY created_at, id LIMIT 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+                .query_row(
+                    "SELECT id, settings FROM account ORDER BY created_at, id LIMIT 1",
+                    [],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
                 .optional()?;
-            found.map(|(id, text)| Ok(Account { id: id.into(), settings: parse(&text)? })).transpose()
+            found
+                .map(|(id, text)| {
+                    Ok(Account {
+                        id: id.into(),
+                        settings: parse(&text)?,
+                    })
+                })
+                .transpose()
         })
         .await
     }
 
     /// Makes an account with its first keys, all or nothing.
-    pub async fn create_account(&self, account: Account, at: Timestamp, keys: Vec<KeyRecord>) -> Result<(), StorageError> {
+    pub async fn create_account(
+        &self,
+        account: Account,
+        at: Timestamp,
+        keys: Vec<KeyRecord>,
+    ) -> Result<(), StorageError> {
         self.run(move |c| {
             let transaction = c.transaction()?;
             let created = i64::try_from(at.micros()).unwrap_or(i64::MAX);
@@ -107,11 +132,18 @@ impl Database {
     }
 
     /// Changes an account's settings and gives them as they are now.
-    pub async fn change_settings(&self, account: AccountId, patch: SettingsPatch) -> Result<Settings, StorageError> {
+    pub async fn change_settings(
+        &self,
+        account: AccountId,
+        patch: SettingsPatch,
+    ) -> Result<Settings, StorageError> {
         let callers = self.callers.clone();
         self.run(move |c| {
             let changed = settings(c, &account)?.patched(patch);
-            c.execute("UPDATE account SET settings = ?2 WHERE id = ?1", params![account.as_str(), json(&changed)?])?;
+            c.execute(
+                "UPDATE account SET settings = ?2 WHERE id = ?1",
+                params![account.as_str(), json(&changed)?],
+            )?;
             forget(&callers, &account);
             Ok(changed)
         })
@@ -131,8 +163,12 @@ impl Database {
     /// The key with this hash, with what it was used for.
     pub async fn key_row(&self, hash: KeyHash) -> Result<Option<KeyRow>, StorageError> {
         self.run(move |c| {
-            let mut find = c.prepare_cached("SELECT record, last_used_at, spent FROM key WHERE hash = ?1")?;
-            find.query_row(params![hash.as_bytes().as_slice()], row).optional()?.map(key_row).transpose()
+            let mut find =
+                c.prepare_cached("SELECT record, last_used_at, spent FROM key WHERE hash = ?1")?;
+            find.query_row(params![hash.as_bytes().as_slice()], row)
+                .optional()?
+                .map(key_row)
+                .transpose()
         })
         .await
     }
@@ -150,9 +186,14 @@ impl Database {
     ) -> Result<Option<KeyRecord>, StorageError> {
         let callers = self.callers.clone();
         self.run(move |c| {
-            let Some(mut record) = key(c, &hash)? else { return Ok(None) };
+            let Some(mut record) = key(c, &hash)? else {
+                return Ok(None);
+            };
             change(&mut record);
-            c.execute("UPDATE key SET record = ?2 WHERE hash = ?1", params![hash.as_bytes().as_slice(), json(&record)?])?;
+            c.execute(
+                "UPDATE key SET record = ?2 WHERE hash = ?1",
+                params![hash.as_bytes().as_slice(), json(&record)?],
+            )?;
             callers.remove(&hash);
             Ok(Some(record))
         })
@@ -162,7 +203,10 @@ impl Database {
 
 fn insert_key(c: &Connection, record: &KeyRecord) -> Result<(), StorageError> {
     let created = i64::try_from(record.created_at.micros()).unwrap_or(i64::MAX);
-    c.prepare_cached("INSERT INTO key (hash, account, created_at, record) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+    c.prepare_cached(
+        "INSERT INTO key (hash, account, created_at, record) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![
         record.hash.as_bytes().as_slice(),
         record.account.as_str(),
         created,
@@ -179,7 +223,9 @@ impl Directory for Database {
         }
         let (hash, callers) = (*hash, self.callers.clone());
         let found = self.run(move |c| {
-            let Some(record) = key(c, &hash)? else { return Ok(None) };
+            let Some(record) = key(c, &hash)? else {
+                return Ok(None);
+            };
             let settings = settings(c, &record.account)?;
             let caller = Arc::new(Caller::new(record, settings));
             callers.insert(hash, caller.clone());

@@ -46,7 +46,10 @@ const MIGRATIONS: &[&str] = &[
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StorageError> {
     let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version > MIGRATIONS.len() {
-        let what = format!("the database has version {version}, and this program knows {}", MIGRATIONS.len());
+        let what = format!(
+            "the database has version {version}, and this program knows {}",
+            MIGRATIONS.len()
+        );
         return Err(StorageError::new(what, "start the version that wrote it"));
     }
     for (i, migration) in MIGRATIONS.iter().enumerate().skip(version) {
@@ -68,6 +71,11 @@ mod tests {
         migrate(&mut connection).unwrap();
         migrate(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", 999).unwrap();
-        assert!(migrate(&mut connection).unwrap_err().to_string().contains("999"));
+        assert!(
+            migrate(&mut connection)
+                .unwrap_err()
+                .to_string()
+                .contains("999")
+        );
     }
 }

@@ -35,9 +35,15 @@ impl UsageTable {
         let transaction = self.0.transaction()?;
         {
             let mut by_key: HashMap<KeyHash, (u64, u64)> = HashMap::new();
-            let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO usage (id, account, record) VALUES (?1, ?2, ?3)")?;
+            let mut insert = transaction.prepare_cached(
+                "INSERT OR IGNORE INTO usage (id, account, record) VALUES (?1, ?2, ?3)",
+            )?;
             for record in records {
-                let added = insert.execute(params![record.id.as_bytes().as_slice(), record.account, record.json])?;
+                let added = insert.execute(params![
+                    record.id.as_bytes().as_slice(),
+                    record.account,
+                    record.json
+                ])?;
                 if added > 0 {
                     let (spent, used) = by_key.entry(record.key_hash).or_default();
                     *spent = spent.saturating_add(record.cost.pico());
@@ -49,7 +55,11 @@ impl UsageTable {
                 .prepare_cached("UPDATE key SET spent = iif(spent > 9223372036854775807 - ?2, 9223372036854775807, spent + ?2), last_used_at = max(coalesce(last_used_at, 0), ?3) WHERE hash = ?1")?;
             for (key, (spent, used)) in by_key {
                 let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-                update.execute(params![key.as_bytes().as_slice(), number(spent), number(used)])?;
+                update.execute(params![
+                    key.as_bytes().as_slice(),
+                    number(spent),
+                    number(used)
+                ])?;
             }
         }
         transaction.commit()?;
@@ -63,20 +73,37 @@ fn read(text: &str) -> Result<Record, StorageError> {
 
 impl Database {
     /// The record with this id, if it is this account's.
-    pub async fn usage_find(&self, account: AccountId, id: RequestId) -> Result<Option<Record>, StorageError> {
+    pub async fn usage_find(
+        &self,
+        account: AccountId,
+        id: RequestId,
+    ) -> Result<Option<Record>, StorageError> {
         self.run(move |c| {
-            let mut find = c.prepare_cached("SELECT record FROM usage WHERE id = ?1 AND account = ?2")?;
-            let found: Option<String> = find.query_row(params![id.as_bytes().as_slice(), account.as_str()], |row| row.get(0)).optional()?;
+            let mut find =
+                c.prepare_cached("SELECT record FROM usage WHERE id = ?1 AND account = ?2")?;
+            let found: Option<String> = find
+                .query_row(params![id.as_bytes().as_slice(), account.as_str()], |row| {
+                    row.get(0)
+                })
+                .optional()?;
             found.map(|text| read(&text)).transpose()
         })
         .await
     }
 
     /// An account's records, the newest first.
-    pub async fn usage_list(&self, account: AccountId, query: LogQuery) -> Result<Vec<Record>, StorageError> {
+    pub async fn usage_list(
+        &self,
+        account: AccountId,
+        query: LogQuery,
+    ) -> Result<Vec<Record>, StorageError> {
         self.run(move |c| {
-            let mut list = c.prepare_cached("SELECT record FROM usage WHERE account = ?1 AND id < ?2 ORDER BY id DESC")?;
-            let before = query.before.map_or_else(|| vec![0xff; 12], |id| id.as_bytes().to_vec());
+            let mut list = c.prepare_cached(
+                "SELECT record FROM usage WHERE account = ?1 AND id < ?2 ORDER BY id DESC",
+            )?;
+            let before = query
+                .before
+                .map_or_else(|| vec![0xff; 12], |id| id.as_bytes().to_vec());
             let mut rows = list.query(params![account.as_str(), before])?;
             let mut out = Vec::new();
             while out.len() < query.limit

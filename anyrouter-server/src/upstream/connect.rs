@@ -21,9 +21,18 @@ pub(super) struct Origin {
 impl Origin {
     pub(super) fn of(uri: &Uri) -> Option<Self> {
         let tls = uri.scheme_str()? == "https";
-        let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host = uri
+            .host()?
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
         let host_header = HeaderValue::from_str(uri.authority()?.as_str()).ok()?;
-        Some(Self { tls, host, port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }), host_header })
+        Some(Self {
+            tls,
+            host,
+            port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            host_header,
+        })
     }
 }
 
@@ -31,7 +40,11 @@ impl Origin {
     /// A path here, with scheme and host, as HTTP/2 wants it.
     pub(super) fn absolute(&self, path: Uri) -> Result<Uri, UpstreamError> {
         let mut parts = path.into_parts();
-        parts.scheme = Some(if self.tls { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP });
+        parts.scheme = Some(if self.tls {
+            http::uri::Scheme::HTTPS
+        } else {
+            http::uri::Scheme::HTTP
+        });
         parts.authority = http::uri::Authority::try_from(self.host_header.as_bytes()).ok();
         Uri::from_parts(parts).map_err(|e| UpstreamError::Connect(e.to_string()))
     }
@@ -67,13 +80,21 @@ pub(super) fn tls(version: Version) -> Result<TlsConnector, rustls::Error> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-pub(super) async fn connect(origin: &Origin, tls: &TlsConnector) -> Result<Pin<Box<dyn Io>>, UpstreamError> {
+pub(super) async fn connect(
+    origin: &Origin,
+    tls: &TlsConnector,
+) -> Result<Pin<Box<dyn Io>>, UpstreamError> {
     let fail = |e: std::io::Error| UpstreamError::Connect(e.to_string());
-    let stream = TcpStream::connect((origin.host.as_str(), origin.port)).await.map_err(fail)?;
+    let stream = TcpStream::connect((origin.host.as_str(), origin.port))
+        .await
+        .map_err(fail)?;
     stream.set_nodelay(true).map_err(fail)?;
     if !origin.tls {
         return Ok(Box::pin(TokioIo::new(stream)));
     }
-    let name = ServerName::try_from(origin.host.clone()).map_err(|e| UpstreamError::Connect(e.to_string()))?;
-    Ok(Box::pin(TokioIo::new(tls.connect(name, stream).await.map_err(fail)?)))
+    let name = ServerName::try_from(origin.host.clone())
+        .map_err(|e| UpstreamError::Connect(e.to_string()))?;
+    Ok(Box::pin(TokioIo::new(
+        tls.connect(name, stream).await.map_err(fail)?,
+    )))
 }

@@ -37,7 +37,10 @@ impl Connection {
     }
 
     /// Sends a request and waits for the head of the answer. An error gives the request back where none of it was sent.
-    pub(super) async fn send(&mut self, request: Request<Pieces>) -> Result<Response<Incoming>, (hyper::Error, Option<Request<Pieces>>)> {
+    pub(super) async fn send(
+        &mut self,
+        request: Request<Pieces>,
+    ) -> Result<Response<Incoming>, (hyper::Error, Option<Request<Pieces>>)> {
         let Self { send, connection } = self;
         let mut answer = pin!(send.try_send_request(request));
         let answered = poll_fn(|cx| {
@@ -69,16 +72,28 @@ impl std::fmt::Debug for Pool {
 
 impl Pool {
     pub(super) fn new(deadline: Duration) -> Result<Self, rustls::Error> {
-        Ok(Self { resting: Mutex::default(), tls: tls(Version::Http1)?, deadline })
+        Ok(Self {
+            resting: Mutex::default(),
+            tls: tls(Version::Http1)?,
+            deadline,
+        })
     }
 
     /// A connection that rests and is still open; the one that rested the shortest.
     pub(super) fn take(&self, origin: &Arc<Origin>) -> Option<Connection> {
         let mut cx = Context::from_waker(Waker::noop());
         loop {
-            let (since, mut connection) = self.resting.lock().unwrap_or_else(PoisonError::into_inner).get_mut(origin)?.pop()?;
+            let (since, mut connection) = self
+                .resting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_mut(origin)?
+                .pop()?;
             // A connection that the provider closed says so now.
-            if since.elapsed() < REST && connection.poll(&mut cx).is_pending() && connection.send.poll_ready(&mut cx).is_ready() {
+            if since.elapsed() < REST
+                && connection.poll(&mut cx).is_pending()
+                && connection.send.poll_ready(&mut cx).is_ready()
+            {
                 return Some(connection);
             }
         }
@@ -88,7 +103,10 @@ impl Pool {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         let list = resting.entry(origin.clone()).or_default();
         // The oldest rest at the front.
-        let stale = list.iter().take_while(|(since, _)| since.elapsed() >= REST).count();
+        let stale = list
+            .iter()
+            .take_while(|(since, _)| since.elapsed() >= REST)
+            .count();
         list.drain(..stale.max((list.len() + 1).saturating_sub(RESTING)));
         list.push((Instant::now(), connection));
     }
@@ -97,9 +115,15 @@ impl Pool {
         let made = async {
             let io = connect(origin, &self.tls).await?;
             let handshake = http1::handshake(io).await;
-            let (send, connection) = handshake.map_err(|e| UpstreamError::Connect(e.to_string()))?;
-            Ok(Connection { send, connection: Box::pin(connection) })
+            let (send, connection) =
+                handshake.map_err(|e| UpstreamError::Connect(e.to_string()))?;
+            Ok(Connection {
+                send,
+                connection: Box::pin(connection),
+            })
         };
-        tokio::time::timeout(self.deadline, made).await.map_err(|_| UpstreamError::ConnectTimeout)?
+        tokio::time::timeout(self.deadline, made)
+            .await
+            .map_err(|_| UpstreamError::ConnectTimeout)?
     }
 }

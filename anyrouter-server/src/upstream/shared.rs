@@ -54,18 +54,34 @@ impl std::fmt::Debug for SharedConnections {
 
 impl SharedConnections {
     pub(super) fn new(deadline: Duration) -> Result<Self, rustls::Error> {
-        Ok(Self { open: Mutex::default(), tls: tls(Version::Http2)?, deadline })
+        Ok(Self {
+            open: Mutex::default(),
+            tls: tls(Version::Http2)?,
+            deadline,
+        })
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<Arc<Origin>, Vec<Shared>, foldhash::fast::FixedState>> {
+    fn open(
+        &self,
+    ) -> MutexGuard<'_, HashMap<Arc<Origin>, Vec<Shared>, foldhash::fast::FixedState>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends a request and waits for the head of the answer.
-    pub(super) async fn send(&self, origin: &Arc<Origin>, request: Request<Pieces>) -> Result<(Response<Incoming>, Token), UpstreamError> {
+    pub(super) async fn send(
+        &self,
+        origin: &Arc<Origin>,
+        request: Request<Pieces>,
+    ) -> Result<(Response<Incoming>, Token), UpstreamError> {
         let unsent = match self.take(origin) {
             Some(mut connection) => {
-                let mut waiting = Waiting { connections: self, origin, token: &connection.token, since: Instant::now(), answered: false };
+                let mut waiting = Waiting {
+                    connections: self,
+                    origin,
+                    token: &connection.token,
+                    since: Instant::now(),
+                    answered: false,
+                };
                 let sent = connection.send.try_send_request(request).await;
                 waiting.answered = sent.is_ok();
                 drop(waiting);
@@ -78,8 +94,18 @@ impl SharedConnections {
             None => request,
         };
         let mut connection = self.connect(origin).await?;
-        let mut waiting = Waiting { connections: self, origin, token: &connection.token, since: Instant::now(), answered: false };
-        let response = connection.send.send_request(unsent).await.map_err(|e| broken(&e))?;
+        let mut waiting = Waiting {
+            connections: self,
+            origin,
+            token: &connection.token,
+            since: Instant::now(),
+            answered: false,
+        };
+        let response = connection
+            .send
+            .send_request(unsent)
+            .await
+            .map_err(|e| broken(&e))?;
         waiting.answered = true;
         drop(waiting);
         Ok((response, connection.token.clone()))
@@ -91,23 +117,38 @@ impl SharedConnections {
         let list = open.get_mut(origin)?;
         list.retain(|c| !c.send.is_closed());
         let roomy = list.iter().find(|c| Arc::strong_count(&c.token) <= STREAMS);
-        roomy.or(list.last().filter(|_| list.len() >= CONNECTIONS)).cloned()
+        roomy
+            .or(list.last().filter(|_| list.len() >= CONNECTIONS))
+            .cloned()
     }
 
     async fn connect(&self, origin: &Arc<Origin>) -> Result<Shared, UpstreamError> {
         let made = async {
             let io = connect(origin, &self.tls).await?;
             let mut builder = http2::Builder::new(TokioExecutor::new());
-            builder.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
-            builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
-            let (send, connection) = builder.handshake(io).await.map_err(|e| UpstreamError::Connect(e.to_string()))?;
+            builder
+                .timer(TokioTimer::new())
+                .keep_alive_interval(PING)
+                .keep_alive_timeout(PING);
+            builder
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW);
+            let (send, connection) = builder
+                .handshake(io)
+                .await
+                .map_err(|e| UpstreamError::Connect(e.to_string()))?;
             tokio::spawn(async move {
                 // Its requests see how it ends.
                 let _ = connection.await;
             });
-            Ok(Shared { send, token: Arc::new(()) })
+            Ok(Shared {
+                send,
+                token: Arc::new(()),
+            })
         };
-        let made = tokio::time::timeout(self.deadline, made).await.map_err(|_| UpstreamError::ConnectTimeout)??;
+        let made = tokio::time::timeout(self.deadline, made)
+            .await
+            .map_err(|_| UpstreamError::ConnectTimeout)??;
         let mut open = self.open();
         let list = open.entry(origin.clone()).or_default();
         // Where many were made at once, the others end with their requests.

@@ -17,7 +17,15 @@ fn marker(n: u32) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii() { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_ascii() {
+                c.to_string()
+            } else {
+                format!("\\u{:04x}", u32::from(c))
+            }
+        })
+        .collect()
 }
 
 /// Every spelling that a marker could be written in.
@@ -45,13 +53,28 @@ fn files(folder: &Path, out: &mut Vec<(String, Vec<u8>)>) {
 fn search(server: &Server, markers: &[String]) {
     let mut written = Vec::new();
     files(server.dir.path(), &mut written);
-    assert!(written.iter().any(|(name, bytes)| name.ends_with("anyrouter.db") && bytes.len() > 1000), "the database is searched");
-    assert!(server.output().iter().any(|p| fs::metadata(p).is_ok_and(|m| m.len() > 0)), "so is what was printed");
+    assert!(
+        written
+            .iter()
+            .any(|(name, bytes)| name.ends_with("anyrouter.db") && bytes.len() > 1000),
+        "the database is searched"
+    );
+    assert!(
+        server
+            .output()
+            .iter()
+            .any(|p| fs::metadata(p).is_ok_and(|m| m.len() > 0)),
+        "so is what was printed"
+    );
     for (name, bytes) in &written {
         for marker in markers {
             for spelling in spellings(marker) {
                 let found = bytes.windows(spelling.len()).any(|w| w == spelling);
-                assert!(!found, "{} is in {name}", String::from_utf8_lossy(&spelling));
+                assert!(
+                    !found,
+                    "{} is in {name}",
+                    String::from_utf8_lossy(&spelling)
+                );
             }
         }
     }
@@ -65,8 +88,10 @@ fn nothing_that_was_said_is_written_anywhere() {
         "choices": [{"index": 0, "message": {"role": "assistant", "content": m[8], "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": json!({"a": m[9]}).to_string()}}]}, "finish_reason": m[10]}],
         "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}});
     let error = json!({"error": {"message": m[11], "type": m[11], "code": m[11]}});
-    let chunk =
-        format!("data: {}\n\n", json!({"id": m[12], "choices": [{"index": 0, "delta": {"content": m[12]}, "finish_reason": null}]}));
+    let chunk = format!(
+        "data: {}\n\n",
+        json!({"id": m[12], "choices": [{"index": 0, "delta": {"content": m[12]}, "finish_reason": null}]})
+    );
     let open_acts = vec![
         Act::Json(200, answer),
         Act::Events(vec![chunk.clone(), "data: [DONE]\n\n".to_owned()]),
@@ -75,16 +100,28 @@ fn nothing_that_was_said_is_written_anywhere() {
         Act::Json(400, error.clone()),
         Act::Json(500, error.clone()),
         Act::Json(401, error.clone()),
-        Act::With(200, vec![("content-type", "text/html")], format!("<p>{}</p>", m[13])),
+        Act::With(
+            200,
+            vec![("content-type", "text/html")],
+            format!("<p>{}</p>", m[13]),
+        ),
         Act::Raw(format!("{} not http", m[13]).into_bytes()),
     ];
     let anthropic_acts = vec![
         Act::Json(
             200,
-            message(json!([{"type": "thinking", "thinking": m[14], "signature": "s"}, {"type": "text", "text": m[14]}]), "end_turn"),
+            message(
+                json!([{"type": "thinking", "thinking": m[14], "signature": "s"}, {"type": "text", "text": m[14]}]),
+                "end_turn",
+            ),
         ),
-        Act::Events(anthropic(&[json!({"type": "error", "error": {"type": m[15], "message": m[15]}})])),
-        Act::Json(529, json!({"type": "error", "error": {"type": "overloaded_error", "message": m[15]}})),
+        Act::Events(anthropic(&[
+            json!({"type": "error", "error": {"type": m[15], "message": m[15]}}),
+        ])),
+        Act::Json(
+            529,
+            json!({"type": "error", "error": {"type": "overloaded_error", "message": m[15]}}),
+        ),
     ];
     // An endpoint for each answer: none has to wait for another's cooldown.
     let mut setup = two_protocols(&upstream);
@@ -112,10 +149,17 @@ fn nothing_that_was_said_is_written_anywhere() {
     };
     for (model, stream) in &models {
         let response = server.chat(model, said(*stream));
-        let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let id = response.headers()["x-request-id"]
+            .to_str()
+            .unwrap()
+            .to_owned();
         // The record is there once the last byte is.
         let _ = response.text();
-        assert_ne!(server.record_of(&id)["attempts"], json!([]), "{model} was asked");
+        assert_ne!(
+            server.record_of(&id)["attempts"],
+            json!([]),
+            "{model} was asked"
+        );
     }
     // Requests that are refused, malformed or unknown.
     for bad in [
@@ -125,14 +169,38 @@ fn nothing_that_was_said_is_written_anywhere() {
         json!({"provider": {"require_parameters": true}, "seed": 1, "models": []}),
     ] {
         let mut request = said(false);
-        request.as_object_mut().unwrap().extend(bad.as_object().unwrap().clone());
+        request
+            .as_object_mut()
+            .unwrap()
+            .extend(bad.as_object().unwrap().clone());
         let _ = server.chat("lab/anth", request).text();
     }
-    let broken = format!("{{\"model\":\"lab/open\",\"messages\":[{{\"content\":\"{}", m[3]);
-    let _ = server.request("POST", "/chat/completions").bearer_auth(&server.key).body(broken).send().unwrap().text();
-    let _ =
-        server.request("POST", &format!("/chat/completions?x={}", "y")).bearer_auth(&server.key).body(m[3].clone()).send().unwrap().text();
-    let explained: Value = server.post("/route/explain", &server.key, &crate::harness::body("lab/open", said(false))).json().unwrap();
+    let broken = format!(
+        "{{\"model\":\"lab/open\",\"messages\":[{{\"content\":\"{}",
+        m[3]
+    );
+    let _ = server
+        .request("POST", "/chat/completions")
+        .bearer_auth(&server.key)
+        .body(broken)
+        .send()
+        .unwrap()
+        .text();
+    let _ = server
+        .request("POST", &format!("/chat/completions?x={}", "y"))
+        .bearer_auth(&server.key)
+        .body(m[3].clone())
+        .send()
+        .unwrap()
+        .text();
+    let explained: Value = server
+        .post(
+            "/route/explain",
+            &server.key,
+            &crate::harness::body("lab/open", said(false)),
+        )
+        .json()
+        .unwrap();
     assert!(explained["eligible"].is_array());
     search(&server, &m);
 
@@ -150,11 +218,24 @@ fn no_key_is_written_anywhere() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(500, json!({}))]);
     let mut server = two_protocols(&upstream).start();
-    let made: Value = server.post("/keys", &server.management, &json!({"name": "k"})).json().unwrap();
-    let keys =
-        vec![server.key.clone(), server.management.clone(), made["key"].as_str().unwrap().to_owned(), "upstream-secret-key".to_owned()];
+    let made: Value = server
+        .post("/keys", &server.management, &json!({"name": "k"}))
+        .json()
+        .unwrap();
+    let keys = vec![
+        server.key.clone(),
+        server.management.clone(),
+        made["key"].as_str().unwrap().to_owned(),
+        "upstream-secret-key".to_owned(),
+    ];
     for key in &keys {
-        let _ = server.post("/chat/completions", key, &crate::harness::body("lab/open", json!({}))).text();
+        let _ = server
+            .post(
+                "/chat/completions",
+                key,
+                &crate::harness::body("lab/open", json!({})),
+            )
+            .text();
     }
     search(&server, &keys);
     server.kill();
@@ -170,7 +251,10 @@ fn key_marker(n: u32) -> String {
 #[test]
 fn what_stands_in_a_wrong_place_is_neither_stored_nor_repeated() {
     let upstream = Upstream::start();
-    upstream.on("o", vec![Act::Json(200, crate::upstream::completion("fine"))]);
+    upstream.on(
+        "o",
+        vec![Act::Json(200, crate::upstream::completion("fine"))],
+    );
     let server = two_protocols(&upstream).start();
     let mut markers = Vec::new();
     let mut next = |is_key: bool| {
@@ -188,7 +272,10 @@ fn what_stands_in_a_wrong_place_is_neither_stored_nor_repeated() {
             ("session_id", |m| json!(m)),
             ("preset", |m| json!(m)),
             ("metadata", |m| json!({ m: m })),
-            ("trace", |m| json!({"trace_id": m, "trace_name": m, "span_name": m, "generation_name": m})),
+            (
+                "trace",
+                |m| json!({"trace_id": m, "trace_name": m, "span_name": m, "generation_name": m}),
+            ),
             ("provider", |m| json!({"only": [m]})),
             ("provider", |m| json!({"ignore": [m], "order": [m]})),
             ("provider", |m| json!({"quantizations": [m]})),
@@ -201,11 +288,21 @@ fn what_stands_in_a_wrong_place_is_neither_stored_nor_repeated() {
             for model in ["lab/open", "lab/anth"] {
                 let mut body = crate::harness::body(model, json!({}));
                 body[member] = value(&next(is_key));
-                said.push(server.post("/chat/completions", &server.key, &body).text().unwrap());
+                said.push(
+                    server
+                        .post("/chat/completions", &server.key, &body)
+                        .text()
+                        .unwrap(),
+                );
             }
         }
         // A member that nobody knows, on each route that takes a body.
-        for path in ["/chat/completions", "/route/explain", "/privacy/preview", "/keys"] {
+        for path in [
+            "/chat/completions",
+            "/route/explain",
+            "/privacy/preview",
+            "/keys",
+        ] {
             let mut body = crate::harness::body("lab/open", json!({}));
             body[next(is_key)] = json!(1);
             said.push(server.post(path, &server.management, &body).text().unwrap());
@@ -228,22 +325,70 @@ fn what_stands_in_a_wrong_place_is_neither_stored_nor_repeated() {
             "idempotency-key",
         ] {
             let value = reqwest::header::HeaderValue::from_bytes(next(is_key).as_bytes()).unwrap();
-            let request = server.request("POST", "/chat/completions").bearer_auth(&server.key).header(header, value);
-            said.push(request.json(&crate::harness::body("lab/open", json!({}))).send().unwrap().text().unwrap());
+            let request = server
+                .request("POST", "/chat/completions")
+                .bearer_auth(&server.key)
+                .header(header, value);
+            said.push(
+                request
+                    .json(&crate::harness::body("lab/open", json!({})))
+                    .send()
+                    .unwrap()
+                    .text()
+                    .unwrap(),
+            );
         }
-        for path in ["/models/", "/models?q=", "/generation?id=", "/logs/", "/logs?model=", "/keys/", "/nothing/", "/providers?x="] {
+        for path in [
+            "/models/",
+            "/models?q=",
+            "/generation?id=",
+            "/logs/",
+            "/logs?model=",
+            "/keys/",
+            "/nothing/",
+            "/providers?x=",
+        ] {
             let path = format!("{path}{}", next(is_key).replace('é', "%C3%A9"));
-            said.push(server.request("GET", &path).bearer_auth(&server.management).send().unwrap().text().unwrap());
+            said.push(
+                server
+                    .request("GET", &path)
+                    .bearer_auth(&server.management)
+                    .send()
+                    .unwrap()
+                    .text()
+                    .unwrap(),
+            );
         }
         // A bearer that is none.
-        said.push(server.post("/chat/completions", &next(true), &crate::harness::body("lab/open", json!({}))).text().unwrap());
+        said.push(
+            server
+                .post(
+                    "/chat/completions",
+                    &next(true),
+                    &crate::harness::body("lab/open", json!({})),
+                )
+                .text()
+                .unwrap(),
+        );
     }
     for path in ["/logs", "/keys", "/privacy"] {
-        said.push(server.request("GET", path).bearer_auth(&server.management).send().unwrap().text().unwrap());
+        said.push(
+            server
+                .request("GET", path)
+                .bearer_auth(&server.management)
+                .send()
+                .unwrap()
+                .text()
+                .unwrap(),
+        );
     }
     search(&server, &markers);
     for marker in markers.iter().filter(|m| m.starts_with("sk-")) {
         let repeated = said.iter().find(|text| text.contains(marker.as_str()));
-        assert!(repeated.is_none(), "{marker} is repeated: {}", repeated.unwrap());
+        assert!(
+            repeated.is_none(),
+            "{marker} is repeated: {}",
+            repeated.unwrap()
+        );
     }
 }

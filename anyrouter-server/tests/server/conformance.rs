@@ -25,13 +25,22 @@ struct InDatabase(Database);
 impl DirectoryFixture for InDatabase {
     async fn put_key(&self, key: KeyRecord) {
         let changed = key.clone();
-        if self.0.change_key(key.hash, |record| *record = changed).await.unwrap().is_none() {
+        if self
+            .0
+            .change_key(key.hash, |record| *record = changed)
+            .await
+            .unwrap()
+            .is_none()
+        {
             self.0.add_key(key).await.unwrap();
         }
     }
 
     async fn put_settings(&self, account: &AccountId, settings: Settings) {
-        self.0.change_settings(account.clone(), SettingsPatch::from(settings)).await.unwrap();
+        self.0
+            .change_settings(account.clone(), SettingsPatch::from(settings))
+            .await
+            .unwrap();
     }
 }
 
@@ -39,18 +48,40 @@ impl DirectoryFixture for InDatabase {
 async fn sqlite_conforms_as_a_directory() {
     let folder = tempfile::tempdir().unwrap();
     let (database, _) = Database::open(folder.path()).unwrap();
-    let account = Account { id: "acc_a".into(), settings: Settings::default() };
-    database.create_account(account, Timestamp::default(), Vec::new()).await.unwrap();
+    let account = Account {
+        id: "acc_a".into(),
+        settings: Settings::default(),
+    };
+    database
+        .create_account(account, Timestamp::default(), Vec::new())
+        .await
+        .unwrap();
     conformance::directory(&database, &InDatabase(database.clone())).await;
 }
 
 #[tokio::test]
 async fn the_journal_conforms_as_a_usage_log_at_every_durability() {
-    for durability in [Durability::ProcessCrash, Durability::PowerLoss, Durability::Async] {
+    for durability in [
+        Durability::ProcessCrash,
+        Durability::PowerLoss,
+        Durability::Async,
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let (database, table) = Database::open(folder.path()).unwrap();
-        let options = Options { durability, slots: 100, ..Options::default() };
-        let log = JournalLog::open(&folder.path().join("usage"), database, table, options, Timestamp::default(), |_| {}).unwrap();
+        let options = Options {
+            durability,
+            slots: 100,
+            ..Options::default()
+        };
+        let log = JournalLog::open(
+            &folder.path().join("usage"),
+            database,
+            table,
+            options,
+            Timestamp::default(),
+            |_| {},
+        )
+        .unwrap();
         let log = Arc::new(log);
         conformance::usage_log(log.clone()).await;
         log.close();
@@ -65,17 +96,40 @@ async fn segments_that_change_under_load_lose_and_double_nothing() {
     let usage = folder.path().join("usage");
     for durability in [Durability::ProcessCrash, Durability::PowerLoss] {
         let (database, table) = Database::open(folder.path()).unwrap();
-        let options = Options { durability, segment: 32 << 10, ..Options::default() };
-        let log = Arc::new(JournalLog::open(&usage, database, table, options, Timestamp::default(), |_| {}).unwrap());
+        let options = Options {
+            durability,
+            segment: 32 << 10,
+            ..Options::default()
+        };
+        let log = Arc::new(
+            JournalLog::open(
+                &usage,
+                database,
+                table,
+                options,
+                Timestamp::default(),
+                |_| {},
+            )
+            .unwrap(),
+        );
         let account = AccountId::from("acc_a");
         let write = |task: u8| {
             let (log, account) = (log.clone(), account.clone());
             async move {
                 for n in 0..EACH {
                     let at = Timestamp::from_millis(1_800_000_000_000 + u64::from(n));
-                    let id = RequestId::new(at, [task, durability as u8, 0, 0, (n >> 8) as u8, n as u8]);
+                    let id =
+                        RequestId::new(at, [task, durability as u8, 0, 0, (n >> 8) as u8, n as u8]);
                     let key_hash = ApiKey::from_random(KeyKind::Inference, [task; 32]).hash();
-                    let opening = Opening { id, account: account.clone(), key_hash, at, ip: None, model_requested: None, endpoint: None };
+                    let opening = Opening {
+                        id,
+                        account: account.clone(),
+                        key_hash,
+                        at,
+                        ip: None,
+                        model_requested: None,
+                        endpoint: None,
+                    };
                     let mut slot = Slot::take(log.clone(), opening.clone()).await.unwrap();
                     if n % 50 == 0 {
                         // Long enough for an open entry, which a new segment must take over.
@@ -85,7 +139,11 @@ async fn segments_that_change_under_load_lose_and_double_nothing() {
                     record.outcome = Outcome::Ok;
                     slot.fill(&record);
                     let _committed = poll_fn(|cx| slot.poll_committed(cx)).await.unwrap();
-                    assert_eq!(log.find(&account, id).await.unwrap().map(|r| r.outcome), Some(Outcome::Ok), "what is committed is there");
+                    assert_eq!(
+                        log.find(&account, id).await.unwrap().map(|r| r.outcome),
+                        Some(Outcome::Ok),
+                        "what is committed is there"
+                    );
                 }
             }
         };
@@ -94,12 +152,38 @@ async fn segments_that_change_under_load_lose_and_double_nothing() {
             writer.await.unwrap();
         }
         let closing = log.clone();
-        tokio::task::spawn_blocking(move || closing.close()).await.unwrap();
-        let segments: Vec<_> = std::fs::read_dir(&usage).unwrap().flatten().map(|e| e.file_name()).collect();
-        assert_eq!(segments.len(), 1, "what is imported is dropped: {segments:?}");
-        assert!(segments[0].to_str().unwrap() > "journal-000000000005", "and there were several: {segments:?}");
-        let all = log.list(&account, &LogQuery { limit: usize::MAX, ..LogQuery::default() }).await.unwrap();
+        tokio::task::spawn_blocking(move || closing.close())
+            .await
+            .unwrap();
+        let segments: Vec<_> = std::fs::read_dir(&usage)
+            .unwrap()
+            .flatten()
+            .map(|e| e.file_name())
+            .collect();
+        assert_eq!(
+            segments.len(),
+            1,
+            "what is imported is dropped: {segments:?}"
+        );
+        assert!(
+            segments[0].to_str().unwrap() > "journal-000000000005",
+            "and there were several: {segments:?}"
+        );
+        let all = log
+            .list(
+                &account,
+                &LogQuery {
+                    limit: usize::MAX,
+                    ..LogQuery::default()
+                },
+            )
+            .await
+            .unwrap();
         assert!(all.iter().all(|r| r.outcome == Outcome::Ok));
-        assert_eq!(all.len() as u32, 4 * EACH * (1 + u32::from(durability == Durability::PowerLoss)), "each once");
+        assert_eq!(
+            all.len() as u32,
+            4 * EACH * (1 + u32::from(durability == Durability::PowerLoss)),
+            "each once"
+        );
     }
 }

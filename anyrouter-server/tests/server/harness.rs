@@ -23,16 +23,29 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn new() -> Self {
-        Self { toml: "[catalog]\nbuiltin = false\n".to_owned(), env: vec![("UPSTREAM_KEY".to_owned(), "upstream-secret-key".to_owned())] }
+        Self {
+            toml: "[catalog]\nbuiltin = false\n".to_owned(),
+            env: vec![("UPSTREAM_KEY".to_owned(), "upstream-secret-key".to_owned())],
+        }
     }
 
     /// A provider at `upstream`. `more` goes into its table.
-    pub(crate) fn provider(mut self, slug: &str, protocol: &str, upstream: &Upstream, more: &str) -> Self {
+    pub(crate) fn provider(
+        mut self,
+        slug: &str,
+        protocol: &str,
+        upstream: &Upstream,
+        more: &str,
+    ) -> Self {
         let terms = if more.contains("terms") { "" } else { CLEAN };
         self.toml += &format!(
             "[[provider]]\nslug = \"{slug}\"\nname = \"{slug} Inc\"\nprotocol = \"{protocol}\"\nbase_url = \"http://{}/v1\"\napi_key = {{ env = \"UPSTREAM_KEY\" }}\n{}\n{more}\n{terms}\n",
             upstream.address,
-            if more.contains("tier") { "" } else { "tier = \"paid\"" },
+            if more.contains("tier") {
+                ""
+            } else {
+                "tier = \"paid\""
+            },
         );
         self
     }
@@ -41,9 +54,14 @@ impl Setup {
     pub(crate) fn model(mut self, id: &str, endpoints: &[(&str, &str, &str)]) -> Self {
         self.toml += &format!("[[model]]\nid = \"{id}\"\n");
         for (provider, upstream_model, more) in endpoints {
-            let price = if more.contains("price") { "" } else { "price = { prompt = \"1\", completion = \"2\" }" };
-            self.toml +=
-                &format!("[[model.endpoint]]\nprovider = \"{provider}\"\nupstream_model = \"{upstream_model}\"\n{price}\n{more}\n");
+            let price = if more.contains("price") {
+                ""
+            } else {
+                "price = { prompt = \"1\", completion = \"2\" }"
+            };
+            self.toml += &format!(
+                "[[model.endpoint]]\nprovider = \"{provider}\"\nupstream_model = \"{upstream_model}\"\n{price}\n{more}\n"
+            );
         }
         self
     }
@@ -55,7 +73,9 @@ impl Setup {
 
     /// With the provider that answers in the server's own process, as `echo`.
     pub(crate) fn start_with_demo(mut self) -> Server {
-        self.toml += &format!("[[provider]]\nslug = \"echo\"\nprotocol = \"openai_chat\"\nbase_url = \"demo:\"\n{CLEAN}\n");
+        self.toml += &format!(
+            "[[provider]]\nslug = \"echo\"\nprotocol = \"openai_chat\"\nbase_url = \"demo:\"\n{CLEAN}\n"
+        );
         self.start()
     }
 
@@ -90,10 +110,22 @@ impl Server {
     pub(crate) fn start_in(dir: tempfile::TempDir, toml: &str, env: &[(String, String)]) -> Self {
         fs::write(dir.path().join("anyrouter.toml"), toml).unwrap();
         let (child, base) = spawn(dir.path(), env);
-        let boot: Value = serde_json::from_slice(&fs::read(dir.path().join("boot.json")).unwrap()).unwrap();
+        let boot: Value =
+            serde_json::from_slice(&fs::read(dir.path().join("boot.json")).unwrap()).unwrap();
         let text = |name: &str| boot[name].as_str().unwrap().to_owned();
-        let http = Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
-        Self { child, base, key: text("inference_key"), management: text("management_key"), http, env: env.to_vec(), dir }
+        let http = Client::builder()
+            .timeout(Duration::from_secs(60))
+            .build()
+            .unwrap();
+        Self {
+            child,
+            base,
+            key: text("inference_key"),
+            management: text("management_key"),
+            http,
+            env: env.to_vec(),
+            dir,
+        }
     }
 
     /// Ends the process without a word, as a crash or the kernel would.
@@ -115,7 +147,13 @@ impl Server {
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([format!("-{signal}"), self.child.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([format!("-{signal}"), self.child.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// Waits for the process to end by itself.
@@ -125,25 +163,43 @@ impl Server {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(began.elapsed() < Duration::from_secs(30), "the server does not end");
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "the server does not end"
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
     pub(crate) fn get(&self, path: &str, key: &str) -> Response {
-        self.http.get(format!("{}{path}", self.base)).bearer_auth(key).send().unwrap()
+        self.http
+            .get(format!("{}{path}", self.base))
+            .bearer_auth(key)
+            .send()
+            .unwrap()
     }
 
     pub(crate) fn post(&self, path: &str, key: &str, body: &Value) -> Response {
-        self.http.post(format!("{}{path}", self.base)).bearer_auth(key).json(body).send().unwrap()
+        self.http
+            .post(format!("{}{path}", self.base))
+            .bearer_auth(key)
+            .json(body)
+            .send()
+            .unwrap()
     }
 
     pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
-        self.http.request(method.parse().unwrap(), format!("{}{path}", self.base))
+        self.http
+            .request(method.parse().unwrap(), format!("{}{path}", self.base))
     }
 
     pub(crate) fn patch_privacy(&self, body: &Value) {
-        let response = self.request("PATCH", "/privacy").bearer_auth(&self.management).json(body).send().unwrap();
+        let response = self
+            .request("PATCH", "/privacy")
+            .bearer_auth(&self.management)
+            .json(body)
+            .send()
+            .unwrap();
         assert_eq!(response.status(), 200, "{}", response.text().unwrap());
     }
 
@@ -160,19 +216,28 @@ impl Server {
             if response.status() != 503 {
                 return response;
             }
-            assert!(began.elapsed() < Duration::from_secs(30), "the cooldown does not end");
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "the cooldown does not end"
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
     /// The usage record of a response, by its request id.
     pub(crate) fn record(&self, response: &Response) -> Value {
-        let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let id = response.headers()["x-request-id"]
+            .to_str()
+            .unwrap()
+            .to_owned();
         self.record_of(&id)
     }
 
     pub(crate) fn record_of(&self, id: &str) -> Value {
-        let answer: Value = self.get(&format!("/generation?id={id}"), &self.key).json().unwrap();
+        let answer: Value = self
+            .get(&format!("/generation?id={id}"), &self.key)
+            .json()
+            .unwrap();
         assert!(answer["data"].is_object(), "no record of {id}: {answer}");
         answer["data"].clone()
     }
@@ -185,18 +250,27 @@ impl Server {
             if let Some(found) = all.iter().find(|r| wanted(r)) {
                 return found.clone();
             }
-            assert!(began.elapsed() < Duration::from_secs(20), "no such record among {all:#?}");
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "no such record among {all:#?}"
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
     pub(crate) fn logs(&self) -> Vec<Value> {
-        let answer: Value = self.get("/logs?limit=1000", &self.management).json().unwrap();
+        let answer: Value = self
+            .get("/logs?limit=1000", &self.management)
+            .json()
+            .unwrap();
         answer["data"].as_array().unwrap().clone()
     }
 
     pub(crate) fn output(&self) -> Vec<PathBuf> {
-        ["out", "err"].iter().map(|n| self.dir.path().join(n)).collect()
+        ["out", "err"]
+            .iter()
+            .map(|n| self.dir.path().join(n))
+            .collect()
     }
 }
 
@@ -208,10 +282,25 @@ impl Drop for Server {
 }
 
 fn spawn(dir: &Path, env: &[(String, String)]) -> (Child, String) {
-    let append = |name: &str| File::options().append(true).create(true).open(dir.join(name)).unwrap();
+    let append = |name: &str| {
+        File::options()
+            .append(true)
+            .create(true)
+            .open(dir.join(name))
+            .unwrap()
+    };
     let _ = fs::remove_file(dir.join("out"));
     let child = command(env)
-        .args(["--config", "anyrouter.toml", "--listen", "127.0.0.1:0", "--data-dir", "data", "--bootstrap-file", "boot.json"])
+        .args([
+            "--config",
+            "anyrouter.toml",
+            "--listen",
+            "127.0.0.1:0",
+            "--data-dir",
+            "data",
+            "--bootstrap-file",
+            "boot.json",
+        ])
         .current_dir(dir)
         .stdout(Stdio::from(append("out")))
         .stderr(Stdio::from(append("err")))
@@ -237,7 +326,9 @@ fn spawn(dir: &Path, env: &[(String, String)]) -> (Child, String) {
 /// A chat request for `model`, with more members.
 pub(crate) fn body(model: &str, more: Value) -> Value {
     let mut body = json!({"model": model, "messages": [{"role": "user", "content": "Hello"}]});
-    body.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+    body.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().cloned().unwrap_or_default());
     body
 }
 
@@ -252,7 +343,10 @@ pub(crate) fn data(text: &str) -> Vec<Value> {
 
 /// The text of a stream.
 pub(crate) fn text_of(events: &[Value]) -> String {
-    events.iter().filter_map(|e| e["choices"][0]["delta"]["content"].as_str()).collect()
+    events
+        .iter()
+        .filter_map(|e| e["choices"][0]["delta"]["content"].as_str())
+        .collect()
 }
 
 /// One upstream behind an OpenAI- and an Anthropic-protocol provider.
@@ -260,6 +354,12 @@ pub(crate) fn two_protocols(upstream: &Upstream) -> Setup {
     Setup::new()
         .provider("open", "openai_chat", upstream, "")
         .provider("anth", "anthropic_messages", upstream, "")
-        .model("lab/open", &[("open", "o", "context = 1000000\nmax_output = 4096")])
-        .model("lab/anth", &[("anth", "a", "context = 1000000\nmax_output = 4096")])
+        .model(
+            "lab/open",
+            &[("open", "o", "context = 1000000\nmax_output = 4096")],
+        )
+        .model(
+            "lab/anth",
+            &[("anth", "a", "context = 1000000\nmax_output = 4096")],
+        )
 }

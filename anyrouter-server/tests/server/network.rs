@@ -15,16 +15,43 @@ use crate::{
 };
 
 fn openssl(dir: &Path, args: &[&str]) -> std::process::Output {
-    Command::new("openssl").args(args).current_dir(dir).stdin(std::process::Stdio::null()).output().expect("openssl is installed")
+    Command::new("openssl")
+        .args(args)
+        .current_dir(dir)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("openssl is installed")
 }
 
 /// Makes a certificate for this machine that is good for two days, and its key.
 fn self_signed(dir: &Path) -> (PathBuf, PathBuf) {
-    let new =
-        ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=localhost"];
-    let names = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"];
+    let new = [
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "cert.pem",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+    ];
+    let names = [
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
+    ];
     let made = openssl(dir, &[&new[..], &names[..]].concat());
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
     (dir.join("cert.pem"), dir.join("key.pem"))
 }
 
@@ -33,25 +60,45 @@ fn a_renewed_certificate_is_served_from_sighup_on_and_one_that_ends_soon_is_told
     let upstream = Upstream::start();
     let dir = tempfile::tempdir().unwrap();
     let (cert, key) = self_signed(dir.path());
-    let server = two_protocols(&upstream).more(&format!("[tls]\ncert = {cert:?}\nkey = {key:?}")).start();
-    let address = server.base.trim_start_matches("https://").split('/').next().unwrap().to_owned();
+    let server = two_protocols(&upstream)
+        .more(&format!("[tls]\ncert = {cert:?}\nkey = {key:?}"))
+        .start();
+    let address = server
+        .base
+        .trim_start_matches("https://")
+        .split('/')
+        .next()
+        .unwrap()
+        .to_owned();
     let served = || {
         let shook = openssl(dir.path(), &["s_client", "-connect", &address]);
         let text = String::from_utf8_lossy(&shook.stdout).into_owned();
-        let pem =
-            text.split("-----BEGIN CERTIFICATE-----").nth(1).and_then(|t| t.split("-----END").next()).unwrap_or_default().trim().to_owned();
+        let pem = text
+            .split("-----BEGIN CERTIFICATE-----")
+            .nth(1)
+            .and_then(|t| t.split("-----END").next())
+            .unwrap_or_default()
+            .trim()
+            .to_owned();
         assert!(!pem.is_empty(), "{text}");
         pem
     };
-    let said = fs::read_to_string(server.dir.path().join("err")).unwrap() + &fs::read_to_string(server.dir.path().join("out")).unwrap();
-    assert!(said.contains("tls.cert") && said.contains("expires on"), "a certificate that ends in two days is told: {said}");
+    let said = fs::read_to_string(server.dir.path().join("err")).unwrap()
+        + &fs::read_to_string(server.dir.path().join("out")).unwrap();
+    assert!(
+        said.contains("tls.cert") && said.contains("expires on"),
+        "a certificate that ends in two days is told: {said}"
+    );
     let before = served();
     self_signed(dir.path());
     assert_eq!(served(), before, "the files are read when somebody says so");
     server.signal("HUP");
     let began = std::time::Instant::now();
     while served() == before {
-        assert!(began.elapsed().as_secs() < 20, "the new certificate is not served");
+        assert!(
+            began.elapsed().as_secs() < 20,
+            "the new certificate is not served"
+        );
     }
 }
 
@@ -61,16 +108,46 @@ fn the_listener_takes_tls_1_2_and_1_3_and_nothing_less() {
     upstream.on("o", vec![Act::Json(200, completion("x"))]);
     let dir = tempfile::tempdir().unwrap();
     let (cert, key) = self_signed(dir.path());
-    let server = two_protocols(&upstream).more(&format!("[tls]\ncert = {cert:?}\nkey = {key:?}")).start();
+    let server = two_protocols(&upstream)
+        .more(&format!("[tls]\ncert = {cert:?}\nkey = {key:?}"))
+        .start();
     assert!(server.base.starts_with("https://"));
-    let address = server.base.trim_start_matches("https://").split('/').next().unwrap().to_owned();
-    for (version, works) in [("-tls1_3", true), ("-tls1_2", true), ("-tls1_1", false), ("-tls1", false)] {
-        let shook = openssl(dir.path(), &["s_client", "-connect", &address, version, "-cipher", "ALL:@SECLEVEL=0"]);
+    let address = server
+        .base
+        .trim_start_matches("https://")
+        .split('/')
+        .next()
+        .unwrap()
+        .to_owned();
+    for (version, works) in [
+        ("-tls1_3", true),
+        ("-tls1_2", true),
+        ("-tls1_1", false),
+        ("-tls1", false),
+    ] {
+        let shook = openssl(
+            dir.path(),
+            &[
+                "s_client",
+                "-connect",
+                &address,
+                version,
+                "-cipher",
+                "ALL:@SECLEVEL=0",
+            ],
+        );
         let text = String::from_utf8_lossy(&shook.stdout).into_owned();
-        assert_eq!(text.contains("Cipher is ") && !text.contains("Cipher is (NONE)"), works, "{version}: {text}");
+        assert_eq!(
+            text.contains("Cipher is ") && !text.contains("Cipher is (NONE)"),
+            works,
+            "{version}: {text}"
+        );
     }
     let root = reqwest::Certificate::from_pem(&fs::read(&cert).unwrap()).unwrap();
-    let client = reqwest::blocking::Client::builder().add_root_certificate(root).build().unwrap();
+    let client = reqwest::blocking::Client::builder()
+        .add_root_certificate(root)
+        .build()
+        .unwrap();
     let response = client
         .post(format!("{}/chat/completions", server.base))
         .bearer_auth(&server.key)
@@ -105,21 +182,42 @@ fn an_upstream_with_a_certificate_that_nobody_vouches_for_is_not_spoken_to() {
         .status
         .success()
     );
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let mut peer = Command::new("openssl")
-        .args(["s_server", "-accept", &port.to_string(), "-cert", "cert.pem", "-key", "key.pem", "-www"])
+        .args([
+            "s_server",
+            "-accept",
+            &port.to_string(),
+            "-cert",
+            "cert.pem",
+            "-key",
+            "key.pem",
+            "-www",
+        ])
         .current_dir(dir.path())
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
     let upstream = Upstream::start();
-    let mut setup = Setup::new().provider("p", "openai_chat", &upstream, "").model("lab/a", &[("p", "o", "")]);
-    setup.toml = setup.toml.replace(&format!("http://{}", upstream.address), &format!("https://127.0.0.1:{port}"));
+    let mut setup = Setup::new()
+        .provider("p", "openai_chat", &upstream, "")
+        .model("lab/a", &[("p", "o", "")]);
+    setup.toml = setup.toml.replace(
+        &format!("http://{}", upstream.address),
+        &format!("https://127.0.0.1:{port}"),
+    );
     let server = setup.start();
     let response = server.chat("lab/a", json!({}));
     assert_eq!(response.status(), 502);
-    assert_eq!(response.json::<Value>().unwrap()["error"]["metadata"]["failure"], "connection_failed");
+    assert_eq!(
+        response.json::<Value>().unwrap()["error"]["metadata"]["failure"],
+        "connection_failed"
+    );
     peer.kill().unwrap();
     peer.wait().unwrap();
 }
@@ -133,24 +231,44 @@ fn a_provider_may_be_spoken_to_in_http_2() {
          terms = {{ trains_on_paid = false, retention_days = 0, zdr = true }}\n[[model]]\nid = \"lab/far\"\n[[model.endpoint]]\nprovider = \"far\"\nupstream_model = \"demo/echo\"\nprice = {{ prompt = \"1\", completion = \"1\" }}",
         provider.base
     );
-    let server = Server::start_in(tempfile::tempdir().unwrap(), &toml, &[("FAR_KEY".to_owned(), provider.key.clone())]);
+    let server = Server::start_in(
+        tempfile::tempdir().unwrap(),
+        &toml,
+        &[("FAR_KEY".to_owned(), provider.key.clone())],
+    );
     std::thread::scope(|scope| {
         for n in 0..8 {
             let server = &server;
             scope.spawn(move || {
-                let answer: Value =
-                    server.chat("lab/far", json!({"messages": [{"role": "user", "content": format!("word {n}")}]})).json().unwrap();
-                assert!(answer["choices"][0]["message"]["content"].as_str().is_some_and(|c| c.contains(&format!("word {n}"))), "{answer}");
+                let answer: Value = server
+                    .chat(
+                        "lab/far",
+                        json!({"messages": [{"role": "user", "content": format!("word {n}")}]}),
+                    )
+                    .json()
+                    .unwrap();
+                assert!(
+                    answer["choices"][0]["message"]["content"]
+                        .as_str()
+                        .is_some_and(|c| c.contains(&format!("word {n}"))),
+                    "{answer}"
+                );
             });
         }
     });
-    let streamed = server.chat("lab/far", json!({"stream": true})).text().unwrap();
+    let streamed = server
+        .chat("lab/far", json!({"stream": true}))
+        .text()
+        .unwrap();
     assert!(streamed.trim_end().ends_with("[DONE]"), "{streamed}");
     assert_eq!((server.logs().len(), provider.logs().len()), (9, 9));
 
     // One that reads slowly holds up nobody: what it has not read is within bounds of its own.
-    let long = json!({"stream": true, "messages": [{"role": "user", "content": "word ".repeat(20_000)}]});
-    let slow: Vec<_> = (0..3).map(|_| server.chat("lab/far", long.clone())).collect();
+    let long =
+        json!({"stream": true, "messages": [{"role": "user", "content": "word ".repeat(20_000)}]});
+    let slow: Vec<_> = (0..3)
+        .map(|_| server.chat("lab/far", long.clone()))
+        .collect();
     for _ in 0..3 {
         assert_eq!(server.chat("lab/far", json!({})).status(), 200);
     }
@@ -168,10 +286,19 @@ fn a_provider_may_be_spoken_to_in_http_2() {
 fn a_redirect_is_not_followed() {
     let (upstream, elsewhere) = (Upstream::start(), Upstream::start());
     let location = format!("http://{}/v1/chat/completions", elsewhere.address);
-    upstream.on("o", vec![Act::Raw(format!("HTTP/1.1 307 X\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n").into_bytes())]);
+    upstream.on(
+        "o",
+        vec![Act::Raw(
+            format!("HTTP/1.1 307 X\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n")
+                .into_bytes(),
+        )],
+    );
     let server = two_protocols(&upstream).start();
     assert_eq!(server.chat("lab/open", json!({})).status(), 502);
-    assert!(elsewhere.seen().is_empty(), "P06: no connection but to configured upstreams");
+    assert!(
+        elsewhere.seen().is_empty(),
+        "P06: no connection but to configured upstreams"
+    );
 }
 
 #[test]
@@ -189,7 +316,9 @@ fn the_callers_address_is_the_peers_unless_a_trusted_proxy_says_otherwise() {
         server.record(&response)["ip"].clone()
     };
     assert_eq!(forwarded(&two_protocols(&upstream).start()), "127.0.0.1");
-    let behind = two_protocols(&upstream).more("[limits]\ntrusted_proxies = [\"127.0.0.0/8\", \"10.0.0.0/8\"]").start();
+    let behind = two_protocols(&upstream)
+        .more("[limits]\ntrusted_proxies = [\"127.0.0.0/8\", \"10.0.0.0/8\"]")
+        .start();
     assert_eq!(forwarded(&behind), "198.51.100.7");
     for (header, expected) in [
         ("203.0.113.9, 198.51.100.7:4711", "198.51.100.7"),
@@ -222,7 +351,11 @@ fn connections_to_upstreams_are_kept_and_replaced_when_they_close() {
     let server = two_protocols(&upstream).start();
     assert_eq!(server.chat("lab/open", json!({})).status(), 200);
     assert_eq!(server.chat("lab/open", json!({})).status(), 200);
-    assert_eq!(server.chat("lab/open", json!({})).status(), 502, "an empty object is no answer");
+    assert_eq!(
+        server.chat("lab/open", json!({})).status(),
+        502,
+        "an empty object is no answer"
+    );
     let response = server.wait_ready_chat("lab/open");
     let _ = response.text();
     assert_eq!(upstream.seen().len(), 4);
@@ -234,19 +367,32 @@ fn an_answer_does_not_wait_for_what_follows_its_request() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("x"))]);
     let server = two_protocols(&upstream).start();
-    let address = server.base.trim_start_matches("http://").split('/').next().unwrap();
+    let address = server
+        .base
+        .trim_start_matches("http://")
+        .split('/')
+        .next()
+        .unwrap();
     let chat = body("lab/open", json!({})).to_string();
     let post = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{chat}",
         server.key,
         chat.len()
     );
-    for request in ["GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /heal".to_owned(), format!("{post}\r\n"), "GARBAGE\r\n\r\n".to_owned()] {
+    for request in [
+        "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /heal".to_owned(),
+        format!("{post}\r\n"),
+        "GARBAGE\r\n\r\n".to_owned(),
+    ] {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+        stream
+            .set_read_timeout(Some(std::time::Duration::from_secs(10)))
+            .unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut head = [0; 12];
-        stream.read_exact(&mut head).unwrap_or_else(|e| panic!("{e}: {}", &request[..20.min(request.len())]));
+        stream
+            .read_exact(&mut head)
+            .unwrap_or_else(|e| panic!("{e}: {}", &request[..20.min(request.len())]));
         assert!(head.starts_with(b"HTTP/1.1 "));
     }
 }

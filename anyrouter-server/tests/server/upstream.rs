@@ -59,7 +59,10 @@ pub(crate) struct Upstream {
 impl Upstream {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let it = Self { address: listener.local_addr().unwrap().to_string(), shared: Arc::default() };
+        let it = Self {
+            address: listener.local_addr().unwrap().to_string(),
+            shared: Arc::default(),
+        };
         let shared = it.shared.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -74,7 +77,11 @@ impl Upstream {
 
     /// What the provider does when it is asked for `model`.
     pub(crate) fn on(&self, model: &str, acts: Vec<Act>) {
-        self.shared.acts.lock().unwrap().insert(model.to_owned(), acts);
+        self.shared
+            .acts
+            .lock()
+            .unwrap()
+            .insert(model.to_owned(), acts);
     }
 
     /// Every request so far.
@@ -84,7 +91,10 @@ impl Upstream {
 
     /// The requests for one model.
     pub(crate) fn seen_of(&self, model: &str) -> Vec<Seen> {
-        self.seen().into_iter().filter(|s| s.body["model"] == model).collect()
+        self.seen()
+            .into_iter()
+            .filter(|s| s.body["model"] == model)
+            .collect()
     }
 
     /// Makes streams pause.
@@ -101,7 +111,11 @@ impl Upstream {
     /// Waits until so many paused streams have seen their client close the connection.
     pub(crate) fn wait_closed(&self, count: usize) -> bool {
         let closed = self.shared.closed.lock().unwrap();
-        let (closed, _) = self.shared.changed.wait_timeout_while(closed, Duration::from_secs(20), |c| *c < count).unwrap();
+        let (closed, _) = self
+            .shared
+            .changed
+            .wait_timeout_while(closed, Duration::from_secs(20), |c| *c < count)
+            .unwrap();
         *closed >= count
     }
 }
@@ -120,14 +134,26 @@ fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         loop {
             let mut line = String::new();
             reader.read_line(&mut line)?;
-            let Some((name, value)) = line.trim().split_once(": ") else { break };
+            let Some((name, value)) = line.trim().split_once(": ") else {
+                break;
+            };
             headers.insert(name.to_ascii_lowercase(), value.to_owned());
         }
-        let mut body = vec![0; headers.get("content-length").and_then(|l| l.parse().ok()).unwrap_or(0)];
+        let mut body = vec![
+            0;
+            headers
+                .get("content-length")
+                .and_then(|l| l.parse().ok())
+                .unwrap_or(0)
+        ];
         reader.read_exact(&mut body)?;
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let model = body["model"].as_str().unwrap_or_default().to_owned();
-        shared.seen.lock().unwrap().push(Seen { path, headers, body });
+        shared.seen.lock().unwrap().push(Seen {
+            path,
+            headers,
+            body,
+        });
         let act = {
             let mut acts = shared.acts.lock().unwrap();
             let list = acts.get_mut(&model);
@@ -144,17 +170,31 @@ fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
 }
 
 /// False where the connection must end.
-fn perform(to: &mut TcpStream, from: &mut impl Read, act: Act, shared: &Shared) -> std::io::Result<bool> {
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+fn perform(
+    to: &mut TcpStream,
+    from: &mut impl Read,
+    act: Act,
+    shared: &Shared,
+) -> std::io::Result<bool> {
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
     let chunk = |to: &mut TcpStream, text: &str| write!(to, "{:x}\r\n{text}\r\n", text.len());
     let breaks = matches!(act, Act::PauseBreak(..));
     match act {
         Act::Json(status, body) => {
             let body = body.to_string();
-            write!(to, "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())?;
+            write!(
+                to,
+                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            )?;
         }
         Act::With(status, headers, body) => {
-            write!(to, "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len())?;
+            write!(
+                to,
+                "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n",
+                body.len()
+            )?;
             for (name, value) in headers {
                 write!(to, "{name}: {value}\r\n")?;
             }
@@ -178,7 +218,10 @@ fn perform(to: &mut TcpStream, from: &mut impl Read, act: Act, shared: &Shared) 
             while !*shared.go_on.lock().unwrap() {
                 let closed = match from.read(&mut [0; 1]) {
                     Ok(n) => n == 0,
-                    Err(e) => !matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
+                    Err(e) => !matches!(
+                        e.kind(),
+                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                    ),
                 };
                 if closed || began.elapsed() > Duration::from_secs(30) {
                     *shared.closed.lock().unwrap() += 1;
@@ -224,8 +267,15 @@ pub(crate) fn chunks(pieces: &[&str]) -> Vec<String> {
             json!({"id": "chatcmpl-up", "object": "chat.completion.chunk", "created": 1, "model": "up", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
         )
     };
-    let mut out = vec![chunk(json!({"role": "assistant", "content": ""}), Value::Null)];
-    out.extend(pieces.iter().map(|p| chunk(json!({"content": p}), Value::Null)));
+    let mut out = vec![chunk(
+        json!({"role": "assistant", "content": ""}),
+        Value::Null,
+    )];
+    out.extend(
+        pieces
+            .iter()
+            .map(|p| chunk(json!({"content": p}), Value::Null)),
+    );
     out.push(chunk(json!({}), json!("stop")));
     out.push(format!("data: {}\n\n", json!({"id": "chatcmpl-up", "object": "chat.completion.chunk", "created": 1, "model": "up", "choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}})));
     out.push("data: [DONE]\n\n".to_owned());
@@ -240,5 +290,8 @@ pub(crate) fn message(content: Value, stop_reason: &str) -> Value {
 
 /// An Anthropic stream of these events.
 pub(crate) fn anthropic(events: &[Value]) -> Vec<String> {
-    events.iter().map(|e| format!("event: {}\ndata: {e}\n\n", e["type"].as_str().unwrap())).collect()
+    events
+        .iter()
+        .map(|e| format!("event: {}\ndata: {e}\n\n", e["type"].as_str().unwrap()))
+        .collect()
 }

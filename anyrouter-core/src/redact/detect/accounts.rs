@@ -12,17 +12,29 @@ impl Scene<'_> {
         let read = part.has_letter.then(|| read_as_digits(part.compact));
         let digits = read.as_deref().unwrap_or(part.compact);
         let named = self.near(part.start, part.end, Meaning::CARD);
-        if !digits.iter().all(u8::is_ascii_digit) || is_repeated(digits) || !(named || is_issued(digits)) {
+        if !digits.iter().all(u8::is_ascii_digit)
+            || is_repeated(digits)
+            || !(named || is_issued(digits))
+        {
             return None;
         }
         if !luhn(digits) {
             // Somebody's slip of the finger is as private.
-            let is_meant = named && digits.len() >= 15 && is_issued(digits) && part.sizes.iter().all(|n| *n >= 4);
-            return is_meant.then(|| Finding::new(part.start, part.end, Kind::CreditCard, "card_mistyped", 58));
+            let is_meant = named
+                && digits.len() >= 15
+                && is_issued(digits)
+                && part.sizes.iter().all(|n| *n >= 4);
+            return is_meant.then(|| {
+                Finding::new(part.start, part.end, Kind::CreditCard, "card_mistyped", 58)
+            });
         }
         let sizes = part.sizes;
-        let uniform = part.separators.windows(2).all(|w| w[0] == w[1]) || part.separators.contains(&b'\n');
-        let usual = matches!(sizes, [4, 4, 4, 4 | 1] | [4, 6, 5 | 4] | [4, 4, 4, 4, 3] | [6, 13]) || sizes.len() == digits.len();
+        let uniform =
+            part.separators.windows(2).all(|w| w[0] == w[1]) || part.separators.contains(&b'\n');
+        let usual = matches!(
+            sizes,
+            [4, 4, 4, 4 | 1] | [4, 6, 5 | 4] | [4, 4, 4, 4, 3] | [6, 13]
+        ) || sizes.len() == digits.len();
         let confidence = match (named, part.sizes.len()) {
             (true, _) if usual => 98,
             (true, _) => 75,
@@ -33,34 +45,66 @@ impl Scene<'_> {
             (false, _) if usual => 80,
             _ => 60,
         };
-        Some(Finding::new(part.start, part.end, Kind::CreditCard, "card", confidence))
+        Some(Finding::new(
+            part.start,
+            part.end,
+            Kind::CreditCard,
+            "card",
+            confidence,
+        ))
     }
 }
 
 impl Scene<'_> {
     /// What its label calls an IBAN, though its check digits or its length are wrong.
     pub(super) fn iban_mistyped(&self, part: &Part<'_>) -> Option<Finding> {
-        let [a, b, one, two, rest @ ..] = part.compact else { return None };
-        let has_form = a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && one.is_ascii_digit() && two.is_ascii_digit();
+        let [a, b, one, two, rest @ ..] = part.compact else {
+            return None;
+        };
+        let has_form = a.is_ascii_alphabetic()
+            && b.is_ascii_alphabetic()
+            && one.is_ascii_digit()
+            && two.is_ascii_digit();
         let digits = rest.iter().filter(|b| b.is_ascii_digit()).count();
-        if !has_form || !(13..=34).contains(&part.compact.len()) || digits < 6 || rest.iter().all(|b| Some(b) == rest.first()) {
+        if !has_form
+            || !(13..=34).contains(&part.compact.len())
+            || digits < 6
+            || rest.iter().all(|b| Some(b) == rest.first())
+        {
             return None;
         }
-        let before = self.part(self.ceiling(part.start.saturating_sub(24)), part.start).to_ascii_lowercase();
+        let before = self
+            .part(self.ceiling(part.start.saturating_sub(24)), part.start)
+            .to_ascii_lowercase();
         let (_, between) = before.rsplit_once("iban")?;
-        let joins = |w: &str| matches!(w, "" | "number" | "no" | "nr" | "is" | "code" | "ist" | "est" | "es");
-        between.split(|c: char| !c.is_alphabetic()).all(joins).then(|| Finding::new(part.start, part.end, Kind::Iban, "iban_mistyped", 92))
+        let joins = |w: &str| {
+            matches!(
+                w,
+                "" | "number" | "no" | "nr" | "is" | "code" | "ist" | "est" | "es"
+            )
+        };
+        between
+            .split(|c: char| !c.is_alphabetic())
+            .all(joins)
+            .then(|| Finding::new(part.start, part.end, Kind::Iban, "iban_mistyped", 92))
     }
 }
 
 /// How many letters and digits what begins so would have, if it began an IBAN: as many as any, where no country has it.
 pub(super) fn iban_length(head: &[u8]) -> usize {
     let [a, b, one, two] = head else { return 0 };
-    if !a.is_ascii_uppercase() || !b.is_ascii_uppercase() || !one.is_ascii_digit() || !two.is_ascii_digit() {
+    if !a.is_ascii_uppercase()
+        || !b.is_ascii_uppercase()
+        || !one.is_ascii_digit()
+        || !two.is_ascii_digit()
+    {
         return 0;
     }
-    let row = IBAN_LENGTHS.binary_search_by(|(c, _)| c.as_bytes().cmp(&[*a, *b])).ok();
-    row.and_then(|row| IBAN_LENGTHS.get(row)).map_or(usize::MAX, |(_, length)| *length)
+    let row = IBAN_LENGTHS
+        .binary_search_by(|(c, _)| c.as_bytes().cmp(&[*a, *b]))
+        .ok();
+    row.and_then(|row| IBAN_LENGTHS.get(row))
+        .map_or(usize::MAX, |(_, length)| *length)
 }
 
 /// An IBAN (ISO 13616): the country's length, and mod 97.
@@ -69,7 +113,10 @@ pub(super) fn iban(part: &Part<'_>) -> Option<Finding> {
         return None;
     }
     mod_97(part, part.compact).or_else(|| {
-        let (country, rest) = part.compact.split_at_checked(2).filter(|(_, r)| r.iter().any(|b| one_of(*b, b"OIL")))?;
+        let (country, rest) = part
+            .compact
+            .split_at_checked(2)
+            .filter(|(_, r)| r.iter().any(|b| one_of(*b, b"OIL")))?;
         mod_97(part, &[country, &read_as_digits(rest)].concat())
     })
 }
@@ -88,7 +135,9 @@ fn read_as_digits(compact: &[u8]) -> Vec<u8> {
 
 fn mod_97(part: &Part<'_>, compact: &[u8]) -> Option<Finding> {
     let head = compact.first_chunk::<2>()?;
-    let row = IBAN_LENGTHS.binary_search_by(|(c, _)| c.as_bytes().cmp(head)).ok()?;
+    let row = IBAN_LENGTHS
+        .binary_search_by(|(c, _)| c.as_bytes().cmp(head))
+        .ok()?;
     let (country, length) = IBAN_LENGTHS.get(row)?;
     if compact.len() != *length || !compact.get(2..4)?.iter().all(u8::is_ascii_digit) {
         return None;
@@ -113,7 +162,13 @@ fn is_repeated(digits: &[u8]) -> bool {
 
 /// Issuers' ranges and lengths.
 fn is_issued(digits: &[u8]) -> bool {
-    let first = |n: usize| digits.get(..n).and_then(|d| std::str::from_utf8(d).ok()).and_then(|d| d.parse::<u32>().ok()).unwrap_or(0);
+    let first = |n: usize| {
+        digits
+            .get(..n)
+            .and_then(|d| std::str::from_utf8(d).ok())
+            .and_then(|d| d.parse::<u32>().ok())
+            .unwrap_or(0)
+    };
     let (two, three, four, six) = (first(2), first(3), first(4), first(6));
     match digits.len() {
         13 => digits.first() == Some(&b'4') || matches!(two, 50 | 56..=69),

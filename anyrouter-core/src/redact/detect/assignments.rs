@@ -46,7 +46,11 @@ impl Scene<'_> {
         // The rest of the name.
         let is_wide = bytes.get(at.wrapping_sub(1)).is_some_and(|b| *b >= 0x80);
         let tail = if is_wide { 0 } else { 32 };
-        let tail = self.slice(at, at + tail).iter().take_while(|b| b.is_ascii_alphanumeric() || one_of(**b, b"_-.")).count();
+        let tail = self
+            .slice(at, at + tail)
+            .iter()
+            .take_while(|b| b.is_ascii_alphanumeric() || one_of(**b, b"_-."))
+            .count();
         at += tail;
         let mut joint = None;
         // A closing quote or bracket, spaces, the sign, words that say nothing.
@@ -69,7 +73,10 @@ impl Scene<'_> {
                 [b' ' | b'\t', ..] => {
                     at += 1;
                 }
-                [b'=' | b'-', b'>', ..] | [b':', b'=', ..] | [b'|', b'|', ..] | [b'?', b'?' | b':', ..] => {
+                [b'=' | b'-', b'>', ..]
+                | [b':', b'=', ..]
+                | [b'|', b'|', ..]
+                | [b'?', b'?' | b':', ..] => {
                     joint = Some(Joint::Assigned);
                     at += 2;
                 }
@@ -77,8 +84,12 @@ impl Scene<'_> {
                     joint = Some(Joint::Assigned);
                     at += 2 + usize::from(rest.get(2) == Some(&b'='));
                 }
-                [b'=' | b':' | b',' | b'|', ..] if joint.is_none() || rest.first() == Some(&b'=') => {
-                    if rest.first() == Some(&b',') && !matches!(bytes.get(at.wrapping_sub(1)), Some(b'"' | b'\'')) {
+                [b'=' | b':' | b',' | b'|', ..]
+                    if joint.is_none() || rest.first() == Some(&b'=') =>
+                {
+                    if rest.first() == Some(&b',')
+                        && !matches!(bytes.get(at.wrapping_sub(1)), Some(b'"' | b'\''))
+                    {
                         break;
                     }
                     joint = Some(Joint::Assigned);
@@ -95,7 +106,9 @@ impl Scene<'_> {
                     joint = Some(Joint::Assigned);
                     at += 1;
                 }
-                [b'i', b's' | b't' | b'n', b' ', ..] if joint.is_none() && rest.starts_with(b"is ") => {
+                [b'i', b's' | b't' | b'n', b' ', ..]
+                    if joint.is_none() && rest.starts_with(b"is ") =>
+                {
                     joint = Some(Joint::Said);
                     at += 3;
                     for filler in [&b"now "[..], b"set to ", b"currently ", b"still "] {
@@ -104,18 +117,33 @@ impl Scene<'_> {
                         }
                     }
                 }
-                _ if ["：", "는", "은"].iter().any(|s| rest.starts_with(s.as_bytes())) => {
+                _ if ["：", "는", "은"]
+                    .iter()
+                    .any(|s| rest.starts_with(s.as_bytes())) =>
+                {
                     joint = Some(Joint::Assigned);
                     at += 3;
                 }
-                _ if rest.starts_with("是".as_bytes()) || rest.starts_with("は".as_bytes()) || rest.starts_with("คือ".as_bytes()) =>
+                _ if rest.starts_with("是".as_bytes())
+                    || rest.starts_with("は".as_bytes())
+                    || rest.starts_with("คือ".as_bytes()) =>
                 {
                     joint = Some(Joint::Assigned);
-                    at += if rest.starts_with("คือ".as_bytes()) { 9 } else { 3 };
+                    at += if rest.starts_with("คือ".as_bytes()) {
+                        9
+                    } else {
+                        3
+                    };
                 }
                 _ => {
-                    let said = ["ist ", "est ", "es ", "è ", "é ", "jest ", "was ", "to ", "as ", "of ", "este ", "on "];
-                    match said.iter().find(|w| joint.is_none() && rest.starts_with(w.as_bytes())) {
+                    let said = [
+                        "ist ", "est ", "es ", "è ", "é ", "jest ", "was ", "to ", "as ", "of ",
+                        "este ", "on ",
+                    ];
+                    match said
+                        .iter()
+                        .find(|w| joint.is_none() && rest.starts_with(w.as_bytes()))
+                    {
                         Some(word) => {
                             joint = Some(Joint::Said);
                             at += word.len();
@@ -132,7 +160,11 @@ impl Scene<'_> {
             && let Some(indent) = block_scalar(self.slice(at, at + 40))
         {
             let start = at + indent;
-            let length = self.slice(start, start + UNQUOTED).iter().take_while(|b| !matches!(b, b'\r' | b'\n')).count();
+            let length = self
+                .slice(start, start + UNQUOTED)
+                .iter()
+                .take_while(|b| !matches!(b, b'\r' | b'\n'))
+                .count();
             let end = start + length;
             return (length > 0 && self.text.is_char_boundary(end)).then_some(Value {
                 start,
@@ -153,7 +185,12 @@ impl Scene<'_> {
         };
         // A prefix of a string literal, and its quote.
         let mut start = at;
-        if let [b'b' | b'r' | b'u' | b'f' | b'L' | b'@' | b'$', b'"' | b'\'', ..] = self.slice(start, start + 2) {
+        if let [
+            b'b' | b'r' | b'u' | b'f' | b'L' | b'@' | b'$',
+            b'"' | b'\'',
+            ..,
+        ] = self.slice(start, start + 2)
+        {
             start += 1;
         }
         let quote = self.byte(start);
@@ -176,7 +213,12 @@ impl Scene<'_> {
             if self.byte(end) == quote && self.byte(end + 1) == b':' {
                 return None;
             }
-            return (end > start && self.text.is_char_boundary(end)).then_some(Value { start, end, is_quoted, joint });
+            return (end > start && self.text.is_char_boundary(end)).then_some(Value {
+                start,
+                end,
+                is_quoted,
+                joint,
+            });
         }
         // What begins as a template may be none.
         let stops = if self.slice(start, start + 2) == b"{{" {
@@ -193,37 +235,66 @@ impl Scene<'_> {
             b'&' => i > 0 && !self.is_parameter(start + i + 1),
             _ => false,
         };
-        let mut end = start + self.slice(start, start + UNQUOTED).iter().enumerate().take_while(|step| goes_on(*step)).count();
+        let mut end = start
+            + self
+                .slice(start, start + UNQUOTED)
+                .iter()
+                .enumerate()
+                .take_while(|step| goes_on(*step))
+                .count();
         while end > start && one_of(self.byte_before(end), b".:?") {
             end -= 1;
         }
         // Four groups of four letters, as mail providers hand out.
-        let group = |at: usize| self.slice(at, at + 4).len() == 4 && self.slice(at, at + 4).iter().all(u8::is_ascii_lowercase);
-        let is_grouped = (0..4).all(|i| group(start + 5 * i) && (i == 3 || self.byte(start + 5 * i + 4) == b' '))
+        let group = |at: usize| {
+            self.slice(at, at + 4).len() == 4
+                && self.slice(at, at + 4).iter().all(u8::is_ascii_lowercase)
+        };
+        let is_grouped = (0..4)
+            .all(|i| group(start + 5 * i) && (i == 3 || self.byte(start + 5 * i + 4) == b' '))
             && !self.byte(start + 19).is_ascii_alphanumeric();
         if meaning.has(Meaning::PASSWORD) && is_grouped {
             end = start + 19;
         }
-        (end > start && self.text.is_char_boundary(end)).then_some(Value { start, end, is_quoted, joint })
+        (end > start && self.text.is_char_boundary(end)).then_some(Value {
+            start,
+            end,
+            is_quoted,
+            joint,
+        })
     }
 
     /// Whether `name=` stands at `at`, as between parameters.
     fn is_parameter(&self, at: usize) -> bool {
-        let length = self.slice(at, at + 32).iter().take_while(|b| b.is_ascii_alphanumeric() || one_of(**b, b"_-.[]")).count();
+        let length = self
+            .slice(at, at + 32)
+            .iter()
+            .take_while(|b| b.is_ascii_alphanumeric() || one_of(**b, b"_-.[]"))
+            .count();
         length > 0 && self.byte(at + length) == b'=' || matches!(self.byte(at), b' ' | b'&')
     }
 
     /// `the password for the new box is …`, `das Passwort lautet …`: what a sentence says of a name that ends at `at`.
     pub(super) fn value_in_sentence(&self, at: usize) -> Option<Value> {
         let line = self.part(at, self.floor(at + 80));
-        let line = line.lines().next().filter(|l| l.starts_with(' ') || l.starts_with(", "))?;
+        let line = line
+            .lines()
+            .next()
+            .filter(|l| l.starts_with(' ') || l.starts_with(", "))?;
         let joints = [
-            " is now ", " is ", " was ", " war ", " era ", " était ", ": ", " = ", " lautet ", " ist ", " est ", " es ", " è ", " é ",
-            " to ",
+            " is now ", " is ", " was ", " war ", " era ", " était ", ": ", " = ", " lautet ",
+            " ist ", " est ", " es ", " è ", " é ", " to ",
         ];
-        let (found, joint) = joints.iter().filter_map(|j| Some((line.find(j)?, *j))).min_by_key(|(i, j)| (*i, usize::MAX - j.len()))?;
+        let (found, joint) = joints
+            .iter()
+            .filter_map(|j| Some((line.find(j)?, *j)))
+            .min_by_key(|(i, j)| (*i, usize::MAX - j.len()))?;
         let words = line.get(..found)?;
-        if words.split(' ').count() > 9 || !words.chars().all(|c| c.is_alphabetic() || " ,'-".contains(c)) {
+        if words.split(' ').count() > 9
+            || !words
+                .chars()
+                .all(|c| c.is_alphabetic() || " ,'-".contains(c))
+        {
             return None;
         }
         self.told(at + found + joint.len())
@@ -233,13 +304,22 @@ impl Scene<'_> {
     pub(super) fn second_of_pair(&self, at: usize) -> Option<Value> {
         let line = self.part(at, self.floor(at + 64)).lines().next()?;
         let rest = line.trim_start_matches([' ', ':', '=', '-', '(']);
-        let rest = rest.strip_prefix("are ").or(rest.strip_prefix("is ")).unwrap_or(rest);
-        let user = rest.find(|c: char| !(c.is_alphanumeric() || "._-@".contains(c))).filter(|n| *n > 1)?;
+        let rest = rest
+            .strip_prefix("are ")
+            .or(rest.strip_prefix("is "))
+            .unwrap_or(rest);
+        let user = rest
+            .find(|c: char| !(c.is_alphanumeric() || "._-@".contains(c)))
+            .filter(|n| *n > 1)?;
         let gap = rest.get(user..)?;
         let signs = gap.len() - gap.trim_start_matches([' ', '/', ',', '(', ':']).len();
-        let and = [" and ", " und ", " et ", " y ", " e ", " en "].iter().find(|and| gap.starts_with(**and));
+        let and = [" and ", " und ", " et ", " y ", " e ", " en "]
+            .iter()
+            .find(|and| gap.starts_with(**and));
         let signs = and.map_or(signs, |and| and.len());
-        if and.is_none() && !gap.get(..signs)?.contains(['/', '(', ',', ':']) || line.len() == rest.len() {
+        if and.is_none() && !gap.get(..signs)?.contains(['/', '(', ',', ':'])
+            || line.len() == rest.len()
+        {
             return None;
         }
         self.told(at + line.len() - rest.len() + user + signs)
@@ -248,45 +328,84 @@ impl Scene<'_> {
     /// `… as the password`: what stands before a name that begins at `at`.
     pub(super) fn value_before(&self, at: usize) -> Option<Value> {
         let head = self.part(self.ceiling(at.saturating_sub(100)), at);
-        let before = [" as the ", " as my ", " as your ", " as ", " is the ", " is my "].iter().find_map(|j| head.strip_suffix(j))?;
-        let start = before.rfind([' ', '\n', '"', '`', '\'']).map_or(0, |i| i + 1);
+        let before = [
+            " as the ",
+            " as my ",
+            " as your ",
+            " as ",
+            " is the ",
+            " is my ",
+        ]
+        .iter()
+        .find_map(|j| head.strip_suffix(j))?;
+        let start = before
+            .rfind([' ', '\n', '"', '`', '\''])
+            .map_or(0, |i| i + 1);
         let end = at - head.len() + before.len();
-        Some(Value { start: at - head.len() + start, end, is_quoted: false, joint: Joint::Told })
+        Some(Value {
+            start: at - head.len() + start,
+            end,
+            is_quoted: false,
+            joint: Joint::Told,
+        })
     }
 
     fn told(&self, at: usize) -> Option<Value> {
         let is_quoted = matches!(self.byte(at), b'"' | b'\'' | b'`');
         let start = at + usize::from(is_quoted);
-        let token = self.slice(start, start + 128).iter().take_while(|b| !b.is_ascii_whitespace() && !one_of(**b, b"\"'`<>()")).count();
+        let token = self
+            .slice(start, start + 128)
+            .iter()
+            .take_while(|b| !b.is_ascii_whitespace() && !one_of(**b, b"\"'`<>()"))
+            .count();
         let mut end = start + token;
         while end > start && one_of(self.byte_before(end), b".,;:?") {
             end -= 1;
         }
-        (end > start).then_some(Value { start, end, is_quoted, joint: Joint::Told })
+        (end > start).then_some(Value {
+            start,
+            end,
+            is_quoted,
+            joint: Joint::Told,
+        })
     }
 }
 
 /// `", "value": `, `\n  value: `, ` value=`: a member of its own holds the value of the name before. How long that is.
 fn value_member(rest: &[u8]) -> Option<usize> {
-    let gap = rest.iter().take_while(|b| b.is_ascii_whitespace() || one_of(**b, b"\"',")).count();
+    let gap = rest
+        .iter()
+        .take_while(|b| b.is_ascii_whitespace() || one_of(**b, b"\"',"))
+        .count();
     let name = rest.get(gap..)?;
     if gap == 0 || !name.get(..5)?.eq_ignore_ascii_case(b"value") {
         return None;
     }
     let behind = name.get(5..)?;
     let signs = behind.iter().take_while(|b| one_of(**b, b"\"' :=")).count();
-    let sign = behind.get(..signs)?.iter().position(|b| one_of(*b, b":="))?;
+    let sign = behind
+        .get(..signs)?
+        .iter()
+        .position(|b| one_of(*b, b":="))?;
     Some(gap + 5 + sign + 1)
 }
 
 /// `|` or `>` at the end of a line of YAML (YAML 1.2.2, 8.1): how far off the text begins in the next one.
 fn block_scalar(rest: &[u8]) -> Option<usize> {
-    let head = 1 + rest.iter().skip(1).take_while(|b| b.is_ascii_digit() || one_of(**b, b"+- ")).count();
+    let head = 1 + rest
+        .iter()
+        .skip(1)
+        .take_while(|b| b.is_ascii_digit() || one_of(**b, b"+- "))
+        .count();
     let line = head + usize::from(rest.get(head) == Some(&b'\r'));
     if !matches!(rest.first(), Some(b'|' | b'>')) || rest.get(line) != Some(&b'\n') {
         return None;
     }
-    let blanks = rest.get(line + 1..)?.iter().take_while(|b| **b == b' ').count();
+    let blanks = rest
+        .get(line + 1..)?
+        .iter()
+        .take_while(|b| **b == b' ')
+        .count();
     (blanks > 0).then_some(line + 1 + blanks)
 }
 
@@ -294,7 +413,11 @@ fn block_scalar(rest: &[u8]) -> Option<usize> {
 fn declared_type(rest: &[u8]) -> usize {
     let is_type = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b" _<>&'[]|?.");
     let length = rest.iter().take_while(|b| is_type(b)).count();
-    if length > 2 && rest.get(length - 1) == Some(&b' ') && rest.get(length) == Some(&b'=') && rest.get(length + 1) != Some(&b'=') {
+    if length > 2
+        && rest.get(length - 1) == Some(&b' ')
+        && rest.get(length) == Some(&b'=')
+        && rest.get(length + 1) != Some(&b'=')
+    {
         length + 1
     } else {
         0

@@ -11,16 +11,32 @@ impl Scene<'_> {
     fn argument(&self, at: usize) -> (usize, usize) {
         let quote = self.byte(at);
         if matches!(quote, b'"' | b'\'') {
-            let length = self.slice(at + 1, at + 128).iter().position(|b| *b == quote || *b == b'\n').unwrap_or(0);
+            let length = self
+                .slice(at + 1, at + 128)
+                .iter()
+                .position(|b| *b == quote || *b == b'\n')
+                .unwrap_or(0);
             return (at + 1, at + 1 + length);
         }
-        (at, at + self.slice(at, at + 128).iter().take_while(|b| !b.is_ascii_whitespace() && !one_of(**b, b"\"';|&<>")).count())
+        (
+            at,
+            at + self
+                .slice(at, at + 128)
+                .iter()
+                .take_while(|b| !b.is_ascii_whitespace() && !one_of(**b, b"\"';|&<>"))
+                .count(),
+        )
     }
 
     /// The password of `echo "user:password" |` before a program at `at`.
     fn piped_pair(&self, at: usize) -> Option<(usize, usize)> {
         let line = self.part(self.ceiling(at.saturating_sub(160)), at);
-        let pair = line.trim_end_matches("sudo ").trim_end().strip_suffix('|')?.trim_end().trim_end_matches(['"', '\'']);
+        let pair = line
+            .trim_end_matches("sudo ")
+            .trim_end()
+            .strip_suffix('|')?
+            .trim_end()
+            .trim_end_matches(['"', '\'']);
         let start = pair.rfind([' ', '"', '\'', '\n']).map_or(0, |i| i + 1);
         let colon = pair.get(start..)?.find(':')?;
         let end = at - line.len() + pair.len();
@@ -31,22 +47,37 @@ impl Scene<'_> {
     pub(super) fn command(&mut self, hit: Hit) {
         let name = self.slice(hit.start, hit.end).to_ascii_lowercase();
         let line = self.slice(hit.end, hit.end + 200);
-        let line = line.get(..line.iter().position(|b| *b == b'\n').unwrap_or(line.len())).unwrap_or_default();
-        let behind = |option: &[u8]| memchr::memmem::find(line, option).map(|at| hit.end + at + option.len());
+        let line = line
+            .get(..line.iter().position(|b| *b == b'\n').unwrap_or(line.len()))
+            .unwrap_or_default();
+        let behind = |option: &[u8]| {
+            memchr::memmem::find(line, option).map(|at| hit.end + at + option.len())
+        };
         let value = match name.as_slice() {
-            b"curl" | b"wget" => behind(b" -u ").or_else(|| behind(b" --user ")).map(|at| self.argument(at)).and_then(|(start, end)| {
-                let colon = self.slice(start, end).iter().position(|b| *b == b':')?;
-                Some((start + colon + 1, end))
-            }),
+            b"curl" | b"wget" => behind(b" -u ")
+                .or_else(|| behind(b" --user "))
+                .map(|at| self.argument(at))
+                .and_then(|(start, end)| {
+                    let colon = self.slice(start, end).iter().position(|b| *b == b':')?;
+                    Some((start + colon + 1, end))
+                }),
             // `-U user%password`.
-            b"smbclient" => behind(b" -U ").map(|at| self.argument(at)).and_then(|(start, end)| {
-                let sign = self.slice(start, end).iter().position(|b| *b == b'%')?;
-                Some((start + sign + 1, end))
-            }),
-            b"sqlcmd" | b"mosquitto_pub" | b"mosquitto_sub" => behind(b" -P ").map(|at| self.argument(at)),
-            b"ldapsearch" | b"ldapmodify" | b"ldapadd" => behind(b" -w ").map(|at| self.argument(at)),
+            b"smbclient" => behind(b" -U ")
+                .map(|at| self.argument(at))
+                .and_then(|(start, end)| {
+                    let sign = self.slice(start, end).iter().position(|b| *b == b'%')?;
+                    Some((start + sign + 1, end))
+                }),
+            b"sqlcmd" | b"mosquitto_pub" | b"mosquitto_sub" => {
+                behind(b" -P ").map(|at| self.argument(at))
+            }
+            b"ldapsearch" | b"ldapmodify" | b"ldapadd" => {
+                behind(b" -w ").map(|at| self.argument(at))
+            }
             b"az login" | b"useradd" | b"usermod" => behind(b" -p ").map(|at| self.argument(at)),
-            b"openssl" => behind(b" -k ").or_else(|| behind(b" pass:")).map(|at| self.argument(at)),
+            b"openssl" => behind(b" -k ")
+                .or_else(|| behind(b" pass:"))
+                .map(|at| self.argument(at)),
             // `echo "user:password" | chpasswd`.
             b"chpasswd" => self.piped_pair(hit.start),
             b"requirepass" | b"masterauth" => Some(self.argument(hit.end + 1)),
@@ -56,20 +87,25 @@ impl Scene<'_> {
                 let (_, user) = self.argument(file + 1);
                 self.argument(user + 1)
             }),
-            b"mysql" | b"mysqldump" => behind(b" -p").filter(|at| self.byte(*at) != b' ').map(|at| self.argument(at)),
-            b"sshpass" | b"docker" | b"mongo" | b"mongosh" => behind(b" -p ").map(|at| self.argument(at)),
+            b"mysql" | b"mysqldump" => behind(b" -p")
+                .filter(|at| self.byte(*at) != b' ')
+                .map(|at| self.argument(at)),
+            b"sshpass" | b"docker" | b"mongo" | b"mongosh" => {
+                behind(b" -p ").map(|at| self.argument(at))
+            }
             b"redis" => behind(b" -a ").map(|at| self.argument(at)),
             b"net user" => {
                 let (_, end) = self.argument(hit.end + 1);
                 Some(self.argument(end + 1))
             }
-            b"securestring" => {
-                behind(b" ").map(|at| self.argument(at)).filter(|(start, _)| matches!(self.byte_before(*start), b'"' | b'\''))
-            }
+            b"securestring" => behind(b" ")
+                .map(|at| self.argument(at))
+                .filter(|(start, _)| matches!(self.byte_before(*start), b'"' | b'\'')),
             _ => None,
         };
-        let Some((start, end)) = value.filter(|(s, e)| e - s >= 5 && self.text.is_char_boundary(*s) && self.text.is_char_boundary(*e))
-        else {
+        let Some((start, end)) = value.filter(|(s, e)| {
+            e - s >= 5 && self.text.is_char_boundary(*s) && self.text.is_char_boundary(*e)
+        }) else {
             return;
         };
         let bytes = self.slice(start, end);

@@ -10,12 +10,25 @@ use crate::redact::{Kind, scan::Hit};
 const PAIRS: usize = 50;
 const LONGEST: usize = 8 << 10;
 /// What the names of sessions hold.
-const SESSIONS: [&[u8]; 8] = [b"sess", b"sid", b"token", b"auth", b"csrf", b"xsrf", b"jwt", b"remember"];
+const SESSIONS: [&[u8]; 8] = [
+    b"sess",
+    b"sid",
+    b"token",
+    b"auth",
+    b"csrf",
+    b"xsrf",
+    b"jwt",
+    b"remember",
+];
 
 impl Scene<'_> {
     /// A header behind its name.
     pub(super) fn cookies(&mut self, hit: Hit) {
-        let signs = self.slice(hit.end, hit.end + 6).iter().take_while(|b| one_of(**b, b"\"': ")).count();
+        let signs = self
+            .slice(hit.end, hit.end + 6)
+            .iter()
+            .take_while(|b| one_of(**b, b"\"': "))
+            .count();
         if !self.slice(hit.end, hit.end + signs).contains(&b':') {
             return;
         }
@@ -23,10 +36,18 @@ impl Scene<'_> {
         let last = self.text.len().min(at + LONGEST);
         for _ in 0..PAIRS {
             let rest = self.slice(at, last);
-            let length = rest.iter().position(|b| one_of(*b, b";\n\"' ,")).unwrap_or(rest.len());
+            let length = rest
+                .iter()
+                .position(|b| one_of(*b, b";\n\"' ,"))
+                .unwrap_or(rest.len());
             let pair = rest.get(..length).unwrap_or_default();
-            let Some(sign) = pair.iter().position(|b| *b == b'=') else { return };
-            let (name, value) = (pair.get(..sign).unwrap_or_default().to_ascii_lowercase(), pair.get(sign + 1..).unwrap_or_default());
+            let Some(sign) = pair.iter().position(|b| *b == b'=') else {
+                return;
+            };
+            let (name, value) = (
+                pair.get(..sign).unwrap_or_default().to_ascii_lowercase(),
+                pair.get(sign + 1..).unwrap_or_default(),
+            );
             if is_secret(&name, value) {
                 self.add(at + sign + 1, at + length, Kind::Secret, "cookie", 87);
             }
@@ -34,7 +55,11 @@ impl Scene<'_> {
             if self.byte(at) != b';' {
                 return;
             }
-            at += 1 + self.slice(at + 1, at + 4).iter().take_while(|b| **b == b' ').count();
+            at += 1 + self
+                .slice(at + 1, at + 4)
+                .iter()
+                .take_while(|b| **b == b' ')
+                .count();
         }
     }
 }
@@ -42,7 +67,17 @@ impl Scene<'_> {
 /// Whether a cookie's value is one by which somebody is known.
 fn is_secret(name: &[u8], value: &[u8]) -> bool {
     let shape = Shape::of(value);
-    let is_session = SESSIONS.iter().any(|s| memchr::memmem::find(name, s).is_some());
-    let is_long = if is_session { value.len() >= 8 } else { value.len() >= 20 && entropy(value) >= 3.0 && shape.words < 2 };
-    is_long && shape.digits > 0 && shape.small + shape.capitals > 0 && !is_reference(value, true) && !is_filler(value)
+    let is_session = SESSIONS
+        .iter()
+        .any(|s| memchr::memmem::find(name, s).is_some());
+    let is_long = if is_session {
+        value.len() >= 8
+    } else {
+        value.len() >= 20 && entropy(value) >= 3.0 && shape.words < 2
+    };
+    is_long
+        && shape.digits > 0
+        && shape.small + shape.capitals > 0
+        && !is_reference(value, true)
+        && !is_filler(value)
 }

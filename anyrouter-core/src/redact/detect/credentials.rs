@@ -69,12 +69,26 @@ pub(crate) const HARMLESS: [&str; 55] = [
     "rounds",
 ];
 /// What a plain `key` is behind.
-const HARMLESS_KEYS: [&[u8]; 7] = [b"public ", b"cache ", b"primary ", b"foreign ", b"sort ", b"partition ", b"object "];
+const HARMLESS_KEYS: [&[u8]; 7] = [
+    b"public ",
+    b"cache ",
+    b"primary ",
+    b"foreign ",
+    b"sort ",
+    b"partition ",
+    b"object ",
+];
 
 /// Whether letters and digits take turns, as in `93kd02ksl20d`: no word does, and no version.
 fn is_interleaved(bytes: &[u8]) -> bool {
-    let turns = bytes.windows(2).filter(|w| w[0].is_ascii_digit() != w[1].is_ascii_digit()).count();
-    (10..=128).contains(&bytes.len()) && turns >= 4 && bytes.iter().all(u8::is_ascii_alphanumeric) && !is_uuid(bytes)
+    let turns = bytes
+        .windows(2)
+        .filter(|w| w[0].is_ascii_digit() != w[1].is_ascii_digit())
+        .count();
+    (10..=128).contains(&bytes.len())
+        && turns >= 4
+        && bytes.iter().all(u8::is_ascii_alphanumeric)
+        && !is_uuid(bytes)
 }
 
 impl Scene<'_> {
@@ -84,7 +98,9 @@ impl Scene<'_> {
             self.encoded(at);
             return;
         }
-        let Some((end, format)) = self.engine.prefixes.matches(self.bytes(), at, group) else { return };
+        let Some((end, format)) = self.engine.prefixes.matches(self.bytes(), at, group) else {
+            return;
+        };
         let rule = format.rule;
         if is_filler(self.slice(at, end)) {
             return;
@@ -100,31 +116,66 @@ impl Scene<'_> {
 
     /// Text in base64, in a `data:` URL at `at`: all of it counts as the surest value that is in it.
     fn encoded(&mut self, at: usize) {
-        let Some((head, _)) = secrets::data_url(self.slice(at, self.text.len())) else { return };
+        let Some((head, _)) = secrets::data_url(self.slice(at, self.text.len())) else {
+            return;
+        };
         let start = at + head;
         let end = start + secrets::base64_length(self.slice(start, self.text.len()));
-        let Some((_, text)) = secrets::encoded_text(self.part(at, end)) else { return };
+        let Some((_, text)) = secrets::encoded_text(self.part(at, end)) else {
+            return;
+        };
         self.numbers_done = end;
-        if let Some(inside) = self.engine.find(&text).into_iter().max_by_key(|f| f.confidence) {
-            self.found.push(Finding { start, end, confidence: 97, ..inside });
+        if let Some(inside) = self
+            .engine
+            .find(&text)
+            .into_iter()
+            .max_by_key(|f| f.confidence)
+        {
+            self.found.push(Finding {
+                start,
+                end,
+                confidence: 97,
+                ..inside
+            });
         }
     }
 
     /// A long run of letters and digits: a format that shows inside, or a wallet's address.
     pub(super) fn opaque(&mut self, start: usize, end: usize) {
         let is_token = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b"_-+/=.~:|@");
-        let left = self.slice(start.saturating_sub(200), start).iter().rev().take_while(|b| is_token(b)).count();
-        let right = self.slice(end, end + 300).iter().take_while(|b| is_token(b)).count();
+        let left = self
+            .slice(start.saturating_sub(200), start)
+            .iter()
+            .rev()
+            .take_while(|b| is_token(b))
+            .count();
+        let right = self
+            .slice(end, end + 300)
+            .iter()
+            .take_while(|b| is_token(b))
+            .count();
         let mut first = start - left;
         let last = end + right;
         // A key before `=` or `:` is none of it.
-        if let Some(i) = self.slice(first, start).iter().rposition(|b| one_of(*b, b"=")) {
+        if let Some(i) = self
+            .slice(first, start)
+            .iter()
+            .rposition(|b| one_of(*b, b"="))
+        {
             first += i + 1;
         }
         // It may stand in a path or among a URL's credentials, or have a form that goes over their signs.
         let parts = |sign: &[u8]| {
-            let from = self.slice(first, start).iter().rposition(|b| sign.contains(b)).map_or(first, |i| first + i + 1);
-            let to = self.slice(end, last).iter().position(|b| sign.contains(b)).map_or(last, |i| end + i);
+            let from = self
+                .slice(first, start)
+                .iter()
+                .rposition(|b| sign.contains(b))
+                .map_or(first, |i| first + i + 1);
+            let to = self
+                .slice(end, last)
+                .iter()
+                .position(|b| sign.contains(b))
+                .map_or(last, |i| end + i);
             (from, to)
         };
         for (from, to) in [(first, last), parts(b"/@"), parts(b"/@:|")] {
@@ -134,7 +185,10 @@ impl Scene<'_> {
             }
         }
         let token = self.slice(start, end);
-        if token.len() == 42 && token.starts_with(b"0x") && token.iter().skip(2).all(u8::is_ascii_hexdigit) {
+        if token.len() == 42
+            && token.starts_with(b"0x")
+            && token.iter().skip(2).all(u8::is_ascii_hexdigit)
+        {
             self.add(start, end, Kind::CryptoAddress, "ethereum", 88);
         } else if (14..=90).contains(&token.len()) && is_bech32(token) {
             self.add(start, end, Kind::CryptoAddress, "bech32", 95);
@@ -144,7 +198,9 @@ impl Scene<'_> {
     /// `-----BEGIN … PRIVATE KEY-----` and all that belongs to it (RFC 7468).
     pub(super) fn key_block(&mut self, hit: Hit) {
         let from = hit.start.saturating_sub(48);
-        let Some(begin) = memchr::memmem::rfind(self.slice(from, hit.start), b"-----BEGIN") else { return };
+        let Some(begin) = memchr::memmem::rfind(self.slice(from, hit.start), b"-----BEGIN") else {
+            return;
+        };
         let start = from + begin;
         // The end of a short one says the same.
         if memchr::memmem::find(self.slice(start, hit.start), b"-----END").is_some() {
@@ -155,7 +211,12 @@ impl Scene<'_> {
         let length = match memchr::memmem::find(rest, b"-----END") {
             Some(end) => {
                 let after = rest.get(end + 8..).unwrap_or_default();
-                end + 8 + memchr::memmem::find(after.get(..after.len().min(64)).unwrap_or_default(), b"-----").map_or(0, |e| e + 5)
+                end + 8
+                    + memchr::memmem::find(
+                        after.get(..after.len().min(64)).unwrap_or_default(),
+                        b"-----",
+                    )
+                    .map_or(0, |e| e + 5)
             }
             None => rest.iter().take_while(|b| body(b)).count(),
         };
@@ -175,7 +236,8 @@ impl Scene<'_> {
         if word.eq_ignore_ascii_case(b"cookie") {
             self.cookies(hit);
         }
-        if word.eq_ignore_ascii_case(b"mnemonic") || word.to_ascii_lowercase().ends_with(b" phrase") {
+        if word.eq_ignore_ascii_case(b"mnemonic") || word.to_ascii_lowercase().ends_with(b" phrase")
+        {
             self.recovery_words(hit);
         }
         if meaning.has(Meaning::PASSWORD) {
@@ -190,16 +252,22 @@ impl Scene<'_> {
                 .count();
         // Behind these two stand a user and a password.
         let phrase = self.part(hit.start, hit.end).to_lowercase();
-        let is_pair = ["login", "account", "in with", "login with", "data"].iter().any(|end| phrase.ends_with(end));
+        let is_pair = ["login", "account", "in with", "login with", "data"]
+            .iter()
+            .any(|end| phrase.ends_with(end));
         for attempt in if is_pair { 1..2 } else { 0..4 } {
             let value = match attempt {
                 0 => self.value_behind(hit.end, meaning),
                 1 => self.second_of_pair(hit.end),
                 2 => self.value_in_sentence(hit.end),
-                _ => meaning.has(Meaning::PASSWORD).then(|| self.value_before(hit.start)).flatten(),
+                _ => meaning
+                    .has(Meaning::PASSWORD)
+                    .then(|| self.value_before(hit.start))
+                    .flatten(),
             };
             if let Some(value) = value
-                && let Some((kind, rule, confidence)) = self.judge_credential(hit, meaning, name_start, value)
+                && let Some((kind, rule, confidence)) =
+                    self.judge_credential(hit, meaning, name_start, value)
             {
                 self.add(value.start, value.end, kind, rule, confidence);
                 return;
@@ -208,48 +276,83 @@ impl Scene<'_> {
     }
 
     /// Whether what is given to a name is a secret: its kind, the rule, and how sure that is.
-    fn judge_credential(&self, hit: Hit, meaning: Meaning, name_start: usize, value: Value) -> Option<(Kind, &'static str, u8)> {
+    fn judge_credential(
+        &self,
+        hit: Hit,
+        meaning: Meaning,
+        name_start: usize,
+        value: Value,
+    ) -> Option<(Kind, &'static str, u8)> {
         let bytes = self.slice(value.start, value.end);
         let name = self.slice(name_start, value.start).to_ascii_lowercase();
-        let names = |words: &[&str]| words.iter().any(|w| memchr::memmem::find(&name, w.as_bytes()).is_some());
+        let names = |words: &[&str]| {
+            words
+                .iter()
+                .any(|w| memchr::memmem::find(&name, w.as_bytes()).is_some())
+        };
         let word = self.slice(hit.start, hit.end).to_ascii_lowercase();
         let is_key = word == b"key";
         let is_called = !value.is_quoted && matches!(self.byte(value.end), b'(' | b'[' | b'<');
         if is_reference(bytes, value.is_quoted)
             || is_filler(bytes)
             || is_called
-            || self.engine.harmless.as_ref().is_some_and(|h| h.is_match(&name))
+            || self
+                .engine
+                .harmless
+                .as_ref()
+                .is_some_and(|h| h.is_match(&name))
             || is_key
-                && HARMLESS_KEYS.iter().any(|w| self.slice(name_start.saturating_sub(12), name_start).to_ascii_lowercase().ends_with(w))
+                && HARMLESS_KEYS.iter().any(|w| {
+                    self.slice(name_start.saturating_sub(12), name_start)
+                        .to_ascii_lowercase()
+                        .ends_with(w)
+                })
             || bytes.starts_with(b"0x") && bytes.len() <= 18
-            || !value.is_quoted && self.byte(value.end) != b'_' && super::is_word_byte(self.byte(value.end))
+            || !value.is_quoted
+                && self.byte(value.end) != b'_'
+                && super::is_word_byte(self.byte(value.end))
         {
             return None;
         }
         let shape = Shape::of(bytes);
         let is_mixed = shape.is_mixed() && shape.digits > 0;
         // `"password": "Passwort"`, `"Password is required"`: what a form says of one.
-        let is_text = shape.digits == 0 && bytes.iter().all(|b| b.is_ascii_alphabetic() || *b >= 0x80 || one_of(*b, b" ?!.,':"));
-        let speaks = || self.hits_in(value.start, value.end).any(|h| h.end <= value.end && h.meaning().has(Meaning::PASSWORD));
+        let is_text = shape.digits == 0
+            && bytes
+                .iter()
+                .all(|b| b.is_ascii_alphabetic() || *b >= 0x80 || one_of(*b, b" ?!.,':"));
+        let speaks = || {
+            self.hits_in(value.start, value.end)
+                .any(|h| h.end <= value.end && h.meaning().has(Meaning::PASSWORD))
+        };
         // `name: 'password', label: 'Password'`: the next member.
         let is_member = !value.is_quoted && self.byte(value.end) == b':' && is_text;
         // `["username", "password", "email2"]` names three; `IS_PASSWORD: Scope = 31` is a constant of a program.
         let between = self.part(hit.end, value.start);
-        let before = self.part(self.ceiling(name_start.saturating_sub(8)), name_start).trim_end_matches(['"', '\'', ' ', '\n']);
-        let is_list = between.contains(',') && !between.contains([':', '=']) && before.ends_with(',');
-        let is_constant =
-            between.contains(':') && between.contains('=') && bytes.first().is_some_and(u8::is_ascii_digit) && !value.is_quoted;
+        let before = self
+            .part(self.ceiling(name_start.saturating_sub(8)), name_start)
+            .trim_end_matches(['"', '\'', ' ', '\n']);
+        let is_list =
+            between.contains(',') && !between.contains([':', '=']) && before.ends_with(',');
+        let is_constant = between.contains(':')
+            && between.contains('=')
+            && bytes.first().is_some_and(u8::is_ascii_digit)
+            && !value.is_quoted;
         let is_said = word == b"identified by" && !value.is_quoted;
         if is_list
             || is_constant
             || is_said
             || is_member
             || is_text && meaning.has(Meaning::PASSWORD) && speaks()
-            || !value.is_quoted && memchr::memchr(b'=', bytes).is_some_and(|at| matches!(bytes.get(at + 1), Some(b'"' | b'\'' | b'\\')))
+            || !value.is_quoted
+                && memchr::memchr(b'=', bytes)
+                    .is_some_and(|at| matches!(bytes.get(at + 1), Some(b'"' | b'\'' | b'\\')))
         {
             return None;
         }
-        if word == b"pin" && !((4..=8).contains(&bytes.len()) && shape.digits == bytes.len() || is_mixed && shape.signs > 0)
+        if word == b"pin"
+            && !((4..=8).contains(&bytes.len()) && shape.digits == bytes.len()
+                || is_mixed && shape.signs > 0)
             || word == b"pass" && value.joint == Joint::Given && !shape.is_password(bytes)
         {
             return None;
@@ -265,16 +368,29 @@ impl Scene<'_> {
                             || shape.capitals > 0 && shape.small > 0 && !shape.is_capitalised
                             || self.is_env(name_start))
                 }
-                Joint::Said => bytes.len() >= 4 && (shape.digits > 0 || value.is_quoted) || shape.is_password(bytes),
+                Joint::Said => {
+                    bytes.len() >= 4 && (shape.digits > 0 || value.is_quoted)
+                        || shape.is_password(bytes)
+                }
                 // `passcode 482934`, `PIN 4821`.
-                Joint::Given if word == b"passcode" || self.slice(hit.start, hit.end).starts_with(b"PIN") => {
+                Joint::Given
+                    if word == b"passcode"
+                        || self.slice(hit.start, hit.end).starts_with(b"PIN") =>
+                {
                     (4..=8).contains(&bytes.len()) && shape.digits == bytes.len()
                 }
-                Joint::Given => bytes.len() >= 6 && (shape.digits > 0 && shape.small + shape.capitals > 0) || shape.is_password(bytes),
+                Joint::Given => {
+                    bytes.len() >= 6 && (shape.digits > 0 && shape.small + shape.capitals > 0)
+                        || shape.is_password(bytes)
+                }
                 Joint::Told if word == b"pin" => true,
                 Joint::Told => shape.is_password(bytes),
             };
-            let confidence = if matches!(value.joint, Joint::Given | Joint::Told) { 62 } else { 84 };
+            let confidence = if matches!(value.joint, Joint::Given | Joint::Told) {
+                62
+            } else {
+                84
+            };
             return plausible.then_some((Kind::Password, "password", confidence));
         }
         if names(&[
@@ -300,14 +416,26 @@ impl Scene<'_> {
         let entropy = entropy(bytes);
         let strong = bytes.len() >= 16 && entropy >= 2.8 && shape.digits > 0
             || bytes.len() >= 20 && entropy >= 3.5 && shape.is_mixed()
-            || bytes.len() >= 32 && entropy >= 3.2 && shape.words == 0 && (shape.digits > 0 || shape.is_mixed());
+            || bytes.len() >= 32
+                && entropy >= 3.2
+                && shape.words == 0
+                && (shape.digits > 0 || shape.is_mixed());
         let middling = bytes.len() >= 12 && is_mixed && shape.words == 0 && shape.signs == 0;
-        let fair = bytes.len() >= 8 && (shape.digits > 0 && shape.small + shape.capitals > 0 || shape.signs > 0 && value.is_quoted);
+        let fair = bytes.len() >= 8
+            && (shape.digits > 0 && shape.small + shape.capitals > 0
+                || shape.signs > 0 && value.is_quoted);
         let is_opaque = bytes.len() >= 16 && shape.signs >= 4 && entropy >= 3.5;
         if !meaning.has(Meaning::SECRET) {
             let confidence = match value.joint {
                 Joint::Assigned if strong && !is_uuid && shape.words < 2 => 70,
-                Joint::Given if strong && bytes.len() >= 20 && !is_uuid && (shape.is_hex || shape.is_mixed()) => 58,
+                Joint::Given
+                    if strong
+                        && bytes.len() >= 20
+                        && !is_uuid
+                        && (shape.is_hex || shape.is_mixed()) =>
+                {
+                    58
+                }
                 _ => return None,
             };
             return Some((Kind::Secret, "secret_by_service", confidence));
@@ -318,15 +446,23 @@ impl Scene<'_> {
         // `joe:hunter2` behind `credentials`, and what a line of settings gives to a secret though it reads like words.
         let is_pair = names(&["cred"])
             && bytes.iter().position(|b| *b == b':').is_some_and(|at| {
-                at > 1 && Shape::of(bytes.get(at + 1..).unwrap_or_default()).is_password(bytes.get(at + 1..).unwrap_or_default())
+                at > 1
+                    && Shape::of(bytes.get(at + 1..).unwrap_or_default())
+                        .is_password(bytes.get(at + 1..).unwrap_or_default())
             });
-        let is_wordy = self.is_secret_setting(name_start, value) && bytes.len() >= 12 && shape.small + shape.capitals == bytes.len();
+        let is_wordy = self.is_secret_setting(name_start, value)
+            && bytes.len() >= 12
+            && shape.small + shape.capitals == bytes.len();
         let confidence = match value.joint {
             Joint::Assigned if is_pair => 78,
             Joint::Assigned if is_wordy => 66,
             Joint::Assigned if strong => 86,
             Joint::Assigned if fair && !is_key && value.is_quoted => 75,
-            Joint::Assigned if fair && !is_key && (self.is_env(name_start) || names(&["_auth"])) => 72,
+            Joint::Assigned
+                if fair && !is_key && (self.is_env(name_start) || names(&["_auth"])) =>
+            {
+                72
+            }
             Joint::Assigned if middling || !is_key && is_interleaved(bytes) => 66,
             Joint::Given if value.is_quoted && is_opaque => 66,
             Joint::Said | Joint::Given if strong => 72,
@@ -340,14 +476,29 @@ impl Scene<'_> {
     /// `JWT_SECRET=…`, with nothing around the sign: a shell's or a `.env` file's line.
     fn is_secret_setting(&self, name_start: usize, value: Value) -> bool {
         let name = self.slice(name_start, value.start);
-        let Some(name) = name.strip_suffix(b"=") else { return false };
-        let is_upper = name.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_');
-        is_upper && [&b"_SECRET"[..], b"SECRET_KEY", b"_TOKEN", b"API_KEY", b"ACCESS_KEY"].iter().any(|end| name.ends_with(end))
+        let Some(name) = name.strip_suffix(b"=") else {
+            return false;
+        };
+        let is_upper = name
+            .iter()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_');
+        is_upper
+            && [
+                &b"_SECRET"[..],
+                b"SECRET_KEY",
+                b"_TOKEN",
+                b"API_KEY",
+                b"ACCESS_KEY",
+            ]
+            .iter()
+            .any(|end| name.ends_with(end))
     }
 
     /// A line of settings: `NAME=`, nothing before but `export`.
     fn is_env(&self, name_start: usize) -> bool {
-        name_start == 0 || self.byte(name_start).is_ascii_uppercase() || matches!(self.byte_before(name_start), b'\n' | b'"' | b'\'')
+        name_start == 0
+            || self.byte(name_start).is_ascii_uppercase()
+            || matches!(self.byte_before(name_start), b'\n' | b'"' | b'\'')
     }
 
     /// `Authorization: Basic …`, `Bearer …` (RFC 7617, RFC 6750).
@@ -363,7 +514,12 @@ impl Scene<'_> {
         }
         let start = hit.end + 1;
         let token = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b"-._~+/=");
-        let end = start + self.slice(start, start + secrets::LONGEST).iter().take_while(|b| token(b)).count();
+        let end = start
+            + self
+                .slice(start, start + secrets::LONGEST)
+                .iter()
+                .take_while(|b| token(b))
+                .count();
         let shape = Shape::of(self.slice(start, end));
         if end - start >= 12
             && (shape.is_mixed() || shape.digits > 2)
@@ -376,11 +532,19 @@ impl Scene<'_> {
 
     /// The words of a wallet (BIP 39): twelve to twenty-four of three to eight small letters, behind their name.
     fn recovery_words(&mut self, hit: Hit) {
-        let signs = self.slice(hit.end, hit.end + 8).iter().take_while(|b| one_of(**b, b" :=\"'`is\n")).count();
+        let signs = self
+            .slice(hit.end, hit.end + 8)
+            .iter()
+            .take_while(|b| one_of(**b, b" :=\"'`is\n"))
+            .count();
         let start = hit.end + signs;
         let (mut at, mut words) = (start, 0);
         loop {
-            let length = self.slice(at, at + 9).iter().take_while(|b| b.is_ascii_lowercase()).count();
+            let length = self
+                .slice(at, at + 9)
+                .iter()
+                .take_while(|b| b.is_ascii_lowercase())
+                .count();
             if !(3..=8).contains(&length) || words == 24 {
                 break;
             }
@@ -399,23 +563,47 @@ impl Scene<'_> {
 
     /// Who a log says came or was refused: `user jane.doe logged in`, `Failed password for root from 10.0.0.1`.
     fn login(&mut self, at: usize) {
-        const VERBS: [&str; 7] = ["logged ", "signed ", "authenticated", "connected ", "disconnected", "failed to ", "from "];
+        const VERBS: [&str; 7] = [
+            "logged ",
+            "signed ",
+            "authenticated",
+            "connected ",
+            "disconnected",
+            "failed to ",
+            "from ",
+        ];
         let rest = self.part(at, self.floor(at + 96));
-        let behind = rest.strip_prefix(" for invalid user").or(rest.strip_prefix(" for")).unwrap_or(rest);
-        let Some(text) = behind.strip_prefix(' ') else { return };
+        let behind = rest
+            .strip_prefix(" for invalid user")
+            .or(rest.strip_prefix(" for"))
+            .unwrap_or(rest);
+        let Some(text) = behind.strip_prefix(' ') else {
+            return;
+        };
         let quote = text.starts_with(['\'', '"', '`']);
         let name = text.get(usize::from(quote)..).unwrap_or_default();
-        let length = name.find(|c: char| !(c.is_alphanumeric() || "._-@\\".contains(c))).unwrap_or(name.len());
+        let length = name
+            .find(|c: char| !(c.is_alphanumeric() || "._-@\\".contains(c)))
+            .unwrap_or(name.len());
         let (name, next) = name.split_at_checked(length).unwrap_or_default();
         let next = next.trim_start_matches(['\'', '"', '`', ' ']);
         let next = next.strip_prefix("successfully ").unwrap_or(next);
-        let Some(verb) = VERBS.iter().find(|v| next.starts_with(**v)) else { return };
-        let is_host = *verb == "from " && next.get(5..).is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit()));
+        let Some(verb) = VERBS.iter().find(|v| next.starts_with(**v)) else {
+            return;
+        };
+        let is_host = *verb == "from "
+            && next
+                .get(5..)
+                .is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit()));
         let is_marked = quote
             || rest.len() != behind.len() && is_host
             || name.contains(['.', '_', '-', '\\'])
             || name.contains(|c: char| c.is_ascii_digit());
-        if (3..=40).contains(&name.len()) && is_marked && (is_host || *verb != "from ") && !name.ends_with('.') {
+        if (3..=40).contains(&name.len())
+            && is_marked
+            && (is_host || *verb != "from ")
+            && !name.ends_with('.')
+        {
             let start = at + rest.len() - text.len() + usize::from(quote);
             self.add(start, start + name.len(), Kind::Username, "login", 66);
         }
@@ -448,13 +636,19 @@ impl Scene<'_> {
             "no",
         ];
         let text = self.part(value.start, value.end).to_lowercase();
-        let is_label = self.hits_in(value.start, value.start + 1).any(|h| h.end == value.end && h.meaning().has(Meaning::USERNAME));
+        let is_label = self
+            .hits_in(value.start, value.start + 1)
+            .any(|h| h.end == value.end && h.meaning().has(Meaning::USERNAME));
         let behind = self.part(value.end, self.floor(value.end + 24));
         let rest = behind.trim_start_matches(['.', '!', '?', ',']);
         // Another word follows: it is a sentence, unless that is the name of another field.
         let goes_on = rest.starts_with(' ')
             && rest.trim_start().starts_with(char::is_alphabetic)
-            && !rest.trim_start().split([' ', '\n']).next().is_some_and(|w| w.ends_with([':', '=']));
+            && !rest
+                .trim_start()
+                .split([' ', '\n'])
+                .next()
+                .is_some_and(|w| w.ends_with([':', '=']));
         let is_colon = self.slice(hit.end, value.start).contains(&b':');
         is_label || LABELS.contains(&text.as_str()) || !value.is_quoted && is_colon && goes_on
     }
@@ -470,30 +664,62 @@ impl Scene<'_> {
         let shape = Shape::of(bytes);
         let is_name = (3..=40).contains(&bytes.len())
             && shape.spaces == 0
-            && text.chars().all(|c| c.is_alphanumeric() || "._-@+".contains(c))
+            && text
+                .chars()
+                .all(|c| c.is_alphanumeric() || "._-@+".contains(c))
             && shape.small > 0;
         let is_address = text.bytes().skip(1).any(|b| b == b'@');
         // `UserDict`, `isPseudo`, `user_agent()` are names of something else.
-        let rest = self.slice(hit.end, hit.end + 12).iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+        let rest = self
+            .slice(hit.end, hit.end + 12)
+            .iter()
+            .take_while(|b| b.is_ascii_alphanumeric() || **b == b'_')
+            .count();
         let rest = self.slice(hit.end, hit.end + rest).to_ascii_lowercase();
         let is_whole = rest.len() < 2 || rest.ends_with(b"name") || rest.ends_with(b"id");
-        let is_called = matches!(self.byte(value.end), b'(') || self.byte_before(value.start) == b'(' && !value.is_quoted;
-        let is_asked = self.slice(hit.start.saturating_sub(2), hit.start).eq_ignore_ascii_case(b"is");
+        let is_called = matches!(self.byte(value.end), b'(')
+            || self.byte_before(value.start) == b'(' && !value.is_quoted;
+        let is_asked = self
+            .slice(hit.start.saturating_sub(2), hit.start)
+            .eq_ignore_ascii_case(b"is");
         // `handle: RawHandle`, `#[doc(alias = "fseek")]`, `js_class = "X", js_name = …`.
-        let is_type = shape.is_capitalised && text.bytes().skip(1).any(|b| b.is_ascii_uppercase()) && shape.digits == 0 && !value.is_quoted;
-        let is_attribute = self.slice(hit.start.saturating_sub(5), hit.start).ends_with(b"doc(")
+        let is_type = shape.is_capitalised
+            && text.bytes().skip(1).any(|b| b.is_ascii_uppercase())
+            && shape.digits == 0
+            && !value.is_quoted;
+        let is_attribute = self
+            .slice(hit.start.saturating_sub(5), hit.start)
+            .ends_with(b"doc(")
             || self.part(value.end, self.floor(value.end + 3)) == " = ";
-        if !is_name || is_address || !is_whole || is_called || is_asked || is_type || is_attribute || is_reference(bytes, value.is_quoted) {
+        if !is_name
+            || is_address
+            || !is_whole
+            || is_called
+            || is_asked
+            || is_type
+            || is_attribute
+            || is_reference(bytes, value.is_quoted)
+        {
             return;
         }
         let marked = shape.digits > 0 || text.contains(['_', '.', '-']) || text.starts_with('@');
-        if !marked && self.is_said_by_user(hit, value) || text.chars().count() < 2 || self.byte_before(value.start) == b'<' {
+        if !marked && self.is_said_by_user(hit, value)
+            || text.chars().count() < 2
+            || self.byte_before(value.start) == b'<'
+        {
             return;
         }
         let confidence = match value.joint {
             Joint::Assigned if marked => 82,
             Joint::Assigned if value.is_quoted => 66,
-            Joint::Assigned if !shape.is_capitalised && !self.slice(hit.start, hit.end).eq_ignore_ascii_case(b"alias") => 60,
+            Joint::Assigned
+                if !shape.is_capitalised
+                    && !self
+                        .slice(hit.start, hit.end)
+                        .eq_ignore_ascii_case(b"alias") =>
+            {
+                60
+            }
             Joint::Said if marked => 78,
             Joint::Said
                 if shape.capitals == 0
@@ -506,6 +732,12 @@ impl Scene<'_> {
             Joint::Given if shape.digits > 0 && shape.capitals == 0 => 62,
             _ => return,
         };
-        self.add(value.start, value.end, Kind::Username, "username", confidence);
+        self.add(
+            value.start,
+            value.end,
+            Kind::Username,
+            "username",
+            confidence,
+        );
     }
 }

@@ -9,25 +9,39 @@ const DISTANCE: usize = 40;
 impl Scene<'_> {
     /// `1985-03-12`, `12/03/1985`, `12.3.85`, `19850312`, `1985年3月12日`, and a day before a month's name.
     pub(super) fn date(&mut self, at: usize) {
-        if self.byte_before(at).is_ascii_alphanumeric() || !self.is_about_birth(at) && self.after(at, Meaning::DOB, 24).is_none() {
+        if self.byte_before(at).is_ascii_alphanumeric()
+            || !self.is_about_birth(at) && self.after(at, Meaning::DOB, 24).is_none()
+        {
             return;
         }
         let mut end = at;
         let mut groups: Vec<usize> = Vec::new();
         loop {
-            let digits = self.slice(end, end + 9).iter().take_while(|b| b.is_ascii_digit()).count();
+            let digits = self
+                .slice(end, end + 9)
+                .iter()
+                .take_while(|b| b.is_ascii_digit())
+                .count();
             if digits == 0 {
                 break;
             }
             groups.push(digits);
             end += digits;
             let rest = self.part(end, (end + 8).min(self.text.len()).max(end));
-            let rest =
-                if self.text.is_char_boundary((end + 8).min(self.text.len())) { rest } else { self.part(end, self.boundary(end + 8)) };
+            let rest = if self.text.is_char_boundary((end + 8).min(self.text.len())) {
+                rest
+            } else {
+                self.part(end, self.boundary(end + 8))
+            };
             let gap = match rest.chars().next() {
                 Some('年' | '月' | '년' | '월') => {
                     let unit = rest.chars().next().map_or(0, char::len_utf8);
-                    unit + rest.get(unit..).unwrap_or_default().bytes().take_while(|b| *b == b' ').count()
+                    unit + rest
+                        .get(unit..)
+                        .unwrap_or_default()
+                        .bytes()
+                        .take_while(|b| *b == b' ')
+                        .count()
                 }
                 Some('日' | '일') => {
                     end += rest.chars().next().map_or(0, char::len_utf8);
@@ -44,38 +58,81 @@ impl Scene<'_> {
         }
         let is_date = match groups.as_slice() {
             [8] => true,
-            [a, b, c] => [*a, *b, *c].iter().all(|n| *n <= 4) && (*a == 4 || *c == 4 || *c == 2) && *b <= 2,
+            [a, b, c] => {
+                [*a, *b, *c].iter().all(|n| *n <= 4) && (*a == 4 || *c == 4 || *c == 2) && *b <= 2
+            }
             [4] => self.part(at, end).starts_with("19") || self.part(at, end).starts_with("20"),
             _ => false,
         };
-        let is_about = self.is_about_birth(at) || self.after(end, Meaning::DOB, 8).is_some_and(|h| !self.is_cut(end, h.start));
+        let is_about = self.is_about_birth(at)
+            || self
+                .after(end, Meaning::DOB, 8)
+                .is_some_and(|h| !self.is_cut(end, h.start));
         if is_date && is_about && !self.byte(end).is_ascii_alphanumeric() {
-            self.add(at, end, Kind::DateOfBirth, "date_of_birth", if groups.len() == 3 || groups == [8] { 88 } else { 60 });
+            self.add(
+                at,
+                end,
+                Kind::DateOfBirth,
+                "date_of_birth",
+                if groups.len() == 3 || groups == [8] {
+                    88
+                } else {
+                    60
+                },
+            );
         }
     }
 
     /// Whether a word before says so, and no other date stands between.
     fn is_about_birth(&self, at: usize) -> bool {
-        self.before(at, Meaning::DOB, DISTANCE)
-            .is_some_and(|word| !self.is_cut(word.end, at) && self.slice(word.end, at).iter().filter(|b| b.is_ascii_digit()).count() < 4)
+        self.before(at, Meaning::DOB, DISTANCE).is_some_and(|word| {
+            !self.is_cut(word.end, at)
+                && self
+                    .slice(word.end, at)
+                    .iter()
+                    .filter(|b| b.is_ascii_digit())
+                    .count()
+                    < 4
+        })
     }
 
     fn boundary(&self, at: usize) -> usize {
-        (0..4).map(|i| at.min(self.text.len()).saturating_sub(i)).find(|i| self.text.is_char_boundary(*i)).unwrap_or(0)
+        (0..4)
+            .map(|i| at.min(self.text.len()).saturating_sub(i))
+            .find(|i| self.text.is_char_boundary(*i))
+            .unwrap_or(0)
     }
 
     /// `12 March 1985`, `March 12th, 1985`, `12 de marzo de 1985`, around a month's name.
     pub(super) fn written_date(&mut self, month: Hit) {
-        if !self.is_about_birth(month.start) && self.after(month.end, Meaning::DOB, 16).is_none_or(|h| self.is_cut(month.end, h.start)) {
+        if !self.is_about_birth(month.start)
+            && self
+                .after(month.end, Meaning::DOB, 16)
+                .is_none_or(|h| self.is_cut(month.end, h.start))
+        {
             return;
         }
         // The day before, with what joins it.
         let before = self.slice(month.start.saturating_sub(10), month.start);
         let mut start = month.start;
-        let joint = before.iter().rev().take_while(|b| one_of(**b, b" .,-/")).count();
+        let joint = before
+            .iter()
+            .rev()
+            .take_while(|b| one_of(**b, b" .,-/"))
+            .count();
         let mut head = before.get(..before.len() - joint).unwrap_or_default();
         let mut length = joint;
-        for particle in [&b"of"[..], b"de", b"di", b"th", b"st", b"nd", b"rd", b"er", "º".as_bytes()] {
+        for particle in [
+            &b"of"[..],
+            b"de",
+            b"di",
+            b"th",
+            b"st",
+            b"nd",
+            b"rd",
+            b"er",
+            "º".as_bytes(),
+        ] {
             if let Some(rest) = head.strip_suffix(particle) {
                 let spaces = rest.iter().rev().take_while(|b| **b == b' ').count();
                 length += particle.len() + spaces;
@@ -91,13 +148,21 @@ impl Scene<'_> {
         let mut year = false;
         for _ in 0..3 {
             let mut at = end;
-            at += self.slice(at, at + 3).iter().take_while(|b| one_of(**b, b" ,.-/")).count();
+            at += self
+                .slice(at, at + 3)
+                .iter()
+                .take_while(|b| one_of(**b, b" ,.-/"))
+                .count();
             for particle in ["de ", "del ", "of "] {
                 if self.part(at, at + particle.len()) == particle {
                     at += particle.len();
                 }
             }
-            let digits = self.slice(at, at + 5).iter().take_while(|b| b.is_ascii_digit()).count();
+            let digits = self
+                .slice(at, at + 5)
+                .iter()
+                .take_while(|b| b.is_ascii_digit())
+                .count();
             match digits {
                 1 | 2 | 4 if !year => {
                     end = at + digits;
@@ -110,7 +175,13 @@ impl Scene<'_> {
             }
         }
         if start < month.start || end > month.end {
-            self.add(start, end, Kind::DateOfBirth, "date_of_birth", if year { 88 } else { 65 });
+            self.add(
+                start,
+                end,
+                Kind::DateOfBirth,
+                "date_of_birth",
+                if year { 88 } else { 65 },
+            );
         }
     }
 }
@@ -128,12 +199,21 @@ pub(super) fn is_iso_date(text: &str) -> bool {
     let parts = |sign: u8| -> Option<[(usize, u32); 3]> {
         let number = |digits: &[u8]| {
             let is_number = digits.iter().all(u8::is_ascii_digit);
-            if is_number { (digits.len(), digits.iter().fold(0, |n, d| n * 10 + u32::from(d - b'0'))) } else { (0, 0) }
+            if is_number {
+                (
+                    digits.len(),
+                    digits.iter().fold(0, |n, d| n * 10 + u32::from(d - b'0')),
+                )
+            } else {
+                (0, 0)
+            }
         };
         let mut parts = text.as_bytes().split(|b| *b == sign).map(number);
         Some([parts.next()?, parts.next()?, parts.next()?])
     };
     // The first number has one, two or four digits.
     let is_sign = |at: usize| text.as_bytes().get(at).is_some_and(|b| one_of(*b, b"-/"));
-    text.len() == 10 && (is_sign(4) || is_sign(2) || is_sign(1)) && [b'-', b'/'].into_iter().filter_map(parts).any(is_date)
+    text.len() == 10
+        && (is_sign(4) || is_sign(2) || is_sign(1))
+        && [b'-', b'/'].into_iter().filter_map(parts).any(is_date)
 }

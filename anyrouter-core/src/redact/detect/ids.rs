@@ -78,11 +78,16 @@ impl Rows {
     }
 
     fn has(&self, row: u16) -> bool {
-        self.0.get(usize::from(row / 64)).is_some_and(|bits| bits >> (row % 64) & 1 == 1)
+        self.0
+            .get(usize::from(row / 64))
+            .is_some_and(|bits| bits >> (row % 64) & 1 == 1)
     }
 
     fn add(&mut self, other: &Self) {
-        self.0.iter_mut().zip(other.0).for_each(|(bits, more)| *bits |= more);
+        self.0
+            .iter_mut()
+            .zip(other.0)
+            .for_each(|(bits, more)| *bits |= more);
     }
 
     fn is_empty(&self) -> bool {
@@ -92,25 +97,58 @@ impl Rows {
 
 impl Ids {
     pub(crate) fn builtin() -> Self {
-        let mut it = Self { by_length: Vec::new(), named: HashMap::default(), of_country: HashMap::default(), names: String::new() };
+        let mut it = Self {
+            by_length: Vec::new(),
+            named: HashMap::default(),
+            of_country: HashMap::default(),
+            names: String::new(),
+        };
         it.by_length.resize_with(LONGEST + 1, Default::default);
-        for (row, line) in (0_u16..).zip(include_str!("../../../redact/ids.tsv").lines().filter(|l| !l.starts_with('#'))) {
+        for (row, line) in (0_u16..).zip(
+            include_str!("../../../redact/ids.tsv")
+                .lines()
+                .filter(|l| !l.starts_with('#')),
+        ) {
             let columns: Vec<&'static str> = line.split('\t').collect();
-            let [country, rule, label, forms, strength, words, ..] = columns.as_slice() else { continue };
-            let kind = if *label == "TAX_ID" { Kind::TaxId } else { Kind::NationalId };
+            let [country, rule, label, forms, strength, words, ..] = columns.as_slice() else {
+                continue;
+            };
+            let kind = if *label == "TAX_ID" {
+                Kind::TaxId
+            } else {
+                Kind::NationalId
+            };
             it.of_country.entry(country).or_default().insert(row);
             for word in words.split('|').filter(|w| w.len() > 1) {
                 it.named.entry(plain_phrase(word)).or_default().insert(row);
                 it.names.push_str(word);
                 it.names.push('\n');
             }
-            let written: Vec<Form> = forms.split(' ').flat_map(|f| Form::all(f, country)).collect();
+            let written: Vec<Form> = forms
+                .split(' ')
+                .flat_map(|f| Form::all(f, country))
+                .collect();
             for (length, lists) in it.by_length.iter_mut().enumerate() {
-                for (list, may_be) in lists.iter_mut().zip([Form::may_be_digits, Form::may_have_letters]) {
-                    let forms: Vec<Form> = written.iter().filter(|f| f.length == length && may_be(f)).cloned().collect();
+                for (list, may_be) in lists
+                    .iter_mut()
+                    .zip([Form::may_be_digits, Form::may_have_letters])
+                {
+                    let forms: Vec<Form> = written
+                        .iter()
+                        .filter(|f| f.length == length && may_be(f))
+                        .cloned()
+                        .collect();
                     if !forms.is_empty() {
                         let strength = strength.parse().unwrap_or(1);
-                        list.push(Id { country, rule, kind, forms, check: check(country, rule), strength, row });
+                        list.push(Id {
+                            country,
+                            rule,
+                            kind,
+                            forms,
+                            check: check(country, rule),
+                            strength,
+                            row,
+                        });
                     }
                 }
             }
@@ -126,7 +164,10 @@ impl Ids {
     /// The numbers that `compact` may be by its length and its letters.
     fn like(&self, compact: &[u8], digits: u32) -> &[Id] {
         let has_letters = digits.count_ones() as usize != compact.len();
-        self.by_length.get(compact.len()).and_then(|lists| lists.get(usize::from(has_letters))).map_or(&[], Vec::as_slice)
+        self.by_length
+            .get(compact.len())
+            .and_then(|lists| lists.get(usize::from(has_letters)))
+            .map_or(&[], Vec::as_slice)
     }
 }
 
@@ -145,7 +186,10 @@ impl Form {
             length: self.length - count,
             digits: self.digits >> count,
             letters: self.letters >> count,
-            fixed: fixed.iter().map(|(place, byte)| (place - count, *byte)).collect(),
+            fixed: fixed
+                .iter()
+                .map(|(place, byte)| (place - count, *byte))
+                .collect(),
             groups: self.groups.without(count),
         })
     }
@@ -187,18 +231,31 @@ impl Form {
     fn fits(&self, compact: &[u8], digits: u32) -> bool {
         digits & self.digits == self.digits
             && digits & self.letters == 0
-            && self.fixed.iter().all(|(place, byte)| compact.get(*place) == Some(byte))
+            && self
+                .fixed
+                .iter()
+                .all(|(place, byte)| compact.get(*place) == Some(byte))
     }
 }
 
 impl Groups {
     fn of(sizes: &[usize]) -> Self {
-        Self(sizes.iter().filter(|n| **n > 0).take(16).fold(0, |all, n| all << 4 | (*n as u64).min(15)))
+        Self(
+            sizes
+                .iter()
+                .filter(|n| **n > 0)
+                .take(16)
+                .fold(0, |all, n| all << 4 | (*n as u64).min(15)),
+        )
     }
 
     /// The same without so many letters at the beginning.
     fn without(self, count: usize) -> Self {
-        let sizes: Vec<usize> = (0..16).rev().map(|i| (self.0 >> (4 * i)) as usize & 15).skip_while(|n| *n == 0).collect();
+        let sizes: Vec<usize> = (0..16)
+            .rev()
+            .map(|i| (self.0 >> (4 * i)) as usize & 15)
+            .skip_while(|n| *n == 0)
+            .collect();
         match sizes.split_first() {
             Some((first, rest)) if *first > count => Self::of(&[&[first - count], rest].concat()),
             Some((_, rest)) => Self::of(rest),
@@ -219,7 +276,10 @@ impl Id {
 
 /// The places of digits.
 fn digits_of(compact: &[u8]) -> u32 {
-    compact.iter().rev().fold(0, |set, b| set << 1 | u32::from(b.is_ascii_digit()))
+    compact
+        .iter()
+        .rev()
+        .fold(0, |set, b| set << 1 | u32::from(b.is_ascii_digit()))
 }
 
 /// What is said of the numbers of a cluster.
@@ -240,7 +300,12 @@ impl Scene<'_> {
         let mut said = Said::default();
         for country in self.countries_near(start, end) {
             said.is_country_named = true;
-            self.engine.ids.of_country.get(country).into_iter().for_each(|rows| said.here.add(rows));
+            self.engine
+                .ids
+                .of_country
+                .get(country)
+                .into_iter()
+                .for_each(|rows| said.here.add(rows));
         }
         for hit in self.hits_in(start.saturating_sub(BEFORE + 48), end + BEHIND) {
             if hit.end + BEFORE < start {
@@ -248,11 +313,17 @@ impl Scene<'_> {
             }
             said.generally |= hit.meaning().has(Meaning::NATIONAL_ID.and(Meaning::TAX_ID));
             // Letters within a longer token, as `cc` in a hash, are no name.
-            let is_part = self.byte_before(hit.start).is_ascii_digit() || hit.end - hit.start < 4 && self.byte(hit.end).is_ascii_digit();
+            let is_part = self.byte_before(hit.start).is_ascii_digit()
+                || hit.end - hit.start < 4 && self.byte(hit.end).is_ascii_digit();
             if hit.meaning().has(Meaning::ID_NAME) && !is_part {
                 // What names another country's number speaks of such numbers as well, where it is no abbreviation.
                 said.generally |= hit.end - hit.start > 8;
-                self.engine.ids.named.get(&plain_phrase(self.part(hit.start, hit.end))).into_iter().for_each(|rows| said.rows.add(rows));
+                self.engine
+                    .ids
+                    .named
+                    .get(&plain_phrase(self.part(hit.start, hit.end)))
+                    .into_iter()
+                    .for_each(|rows| said.rows.add(rows));
             }
         }
         self.name_in_initials(start, &mut said.rows);
@@ -263,7 +334,8 @@ impl Scene<'_> {
     fn name_in_initials(&self, start: usize, rows: &mut Rows) {
         let text = self.part(self.ceiling(start.saturating_sub(BEFORE)), start);
         // Mostly there are none.
-        let is_initials = |w: &[u8]| matches!(w, [a, b'.', b, b'.'] if is_letter(*a) && is_letter(*b));
+        let is_initials =
+            |w: &[u8]| matches!(w, [a, b'.', b, b'.'] if is_letter(*a) && is_letter(*b));
         if text.is_ascii() && !text.as_bytes().windows(4).any(is_initials) {
             return;
         }
@@ -283,7 +355,9 @@ impl Scene<'_> {
             }
             if initials.len() > 3 {
                 let words = initials.replace(' ', "");
-                let named = [initials.trim_end(), &words].into_iter().filter_map(|name| self.engine.ids.named.get(name));
+                let named = [initials.trim_end(), &words]
+                    .into_iter()
+                    .filter_map(|name| self.engine.ids.named.get(name));
                 named.for_each(|named| rows.add(named));
             }
             initials.clear();
@@ -310,16 +384,34 @@ impl Scene<'_> {
         let writing = Writing::of(part);
         let mut best = None;
         if !said.rows.is_empty() {
-            best = self.surest(part, |id| said.rows.has(id.row), |id| named(id, part, &writing));
+            best = self.surest(
+                part,
+                |id| said.rows.has(id.row),
+                |id| named(id, part, &writing),
+            );
         }
         // None is as sure as one that is named.
-        let is_decoy = || self.is_decoy(part.start) || is_time(part) && !said.generally && !said.is_country_named;
+        let is_decoy = || {
+            self.is_decoy(part.start) || is_time(part) && !said.generally && !said.is_country_named
+        };
         if best.is_none() && !is_decoy() {
-            best = self.surest(part, |id| !said.rows.has(id.row), |id| unnamed(id, part, &writing, said));
+            best = self.surest(
+                part,
+                |id| !said.rows.has(id.row),
+                |id| unnamed(id, part, &writing, said),
+            );
         }
-        let Some((confidence, id)) = best else { return self.mistyped(part, is_filler) };
+        let Some((confidence, id)) = best else {
+            return self.mistyped(part, is_filler);
+        };
         let closes = part.separators.contains(&b'(') && self.byte(part.end) == b')';
-        let mut finding = Finding::new(part.start, part.end + usize::from(closes), id.kind, id.rule, confidence);
+        let mut finding = Finding::new(
+            part.start,
+            part.end + usize::from(closes),
+            id.kind,
+            id.rule,
+            confidence,
+        );
         finding.country = Some(id.country.into());
         Some(finding)
     }
@@ -328,11 +420,17 @@ impl Scene<'_> {
     /// test, or of a form that has changed. And three, two and four digits joined by hyphens, which nothing else is written as.
     fn mistyped(&self, part: &Part<'_>, is_filler: bool) -> Option<Finding> {
         let digits = part.compact.iter().filter(|b| b.is_ascii_digit()).count();
-        let finding = |kind, rule, confidence| Some(Finding::new(part.start, part.end, kind, rule, confidence));
+        let finding = |kind, rule, confidence| {
+            Some(Finding::new(part.start, part.end, kind, rule, confidence))
+        };
         let label = self.label_before(part.start);
         // A standard of the internet, and no taxpayer of Mexico's.
-        let is_standard = label.is_some_and(|l| self.part(l.start, l.end).eq_ignore_ascii_case("rfc")) && !part.has_letter;
-        if let Some(label) = label.filter(|_| !is_standard && !is_filler && digits >= 5 && digits * 2 > part.compact.len()) {
+        let is_standard = label
+            .is_some_and(|l| self.part(l.start, l.end).eq_ignore_ascii_case("rfc"))
+            && !part.has_letter;
+        if let Some(label) = label.filter(|_| {
+            !is_standard && !is_filler && digits >= 5 && digits * 2 > part.compact.len()
+        }) {
             let name = plain_phrase(self.part(label.start, label.end));
             let rows = self.engine.ids.named.get(&name);
             let is_like = |id: &Id| rows.is_some_and(|rows| rows.has(id.row));
@@ -351,36 +449,78 @@ impl Scene<'_> {
                 return finding(Kind::NationalId, "national_id_labelled", 62);
             }
         }
-        let is_ssn = part.sizes == [3, 2, 4] && part.separators == b"--" && !part.has_letter && !is_filler;
-        if is_ssn && !part.is_inner && !self.is_decoy(part.start) { finding(Kind::NationalId, "ssn", 58) } else { None }
+        let is_ssn =
+            part.sizes == [3, 2, 4] && part.separators == b"--" && !part.has_letter && !is_filler;
+        if is_ssn && !part.is_inner && !self.is_decoy(part.start) {
+            finding(Kind::NationalId, "ssn", 58)
+        } else {
+            None
+        }
     }
 
     /// The name of a number that stands right before one, with nothing between but signs and words such as `number`.
     fn label_before(&self, start: usize) -> Option<Hit> {
-        let names = Meaning::ID_NAME.and(Meaning::NATIONAL_ID).and(Meaning::TAX_ID);
+        let names = Meaning::ID_NAME
+            .and(Meaning::NATIONAL_ID)
+            .and(Meaning::TAX_ID);
         let hit = self.before(start, names, 24)?;
         let between = self.part(hit.end, start).to_lowercase();
-        let mut words = between.split(|c: char| !c.is_alphabetic()).filter(|w| !w.is_empty());
+        let mut words = between
+            .split(|c: char| !c.is_alphabetic())
+            .filter(|w| !w.is_empty());
         let joins = |w: &str| {
             matches!(
                 w,
-                "number" | "no" | "nr" | "num" | "is" | "id" | "ist" | "est" | "es" | "nummer" | "numéro" | "número" | "numero" | "card"
+                "number"
+                    | "no"
+                    | "nr"
+                    | "num"
+                    | "is"
+                    | "id"
+                    | "ist"
+                    | "est"
+                    | "es"
+                    | "nummer"
+                    | "numéro"
+                    | "número"
+                    | "numero"
+                    | "card"
             )
         };
-        let is_near = words.all(joins) && !between.contains(['\n', ',', ';']) && !between.contains(|c: char| c.is_ascii_digit());
+        let is_near = words.all(joins)
+            && !between.contains(['\n', ',', ';'])
+            && !between.contains(|c: char| c.is_ascii_digit());
         // A short name is one in capitals: `NIP`, and not `nip`.
         let name = self.part(hit.start, hit.end);
-        let is_name = name.len() > 4 || name.chars().all(char::is_uppercase) || between.contains(':') || between.contains('"');
+        let is_name = name.len() > 4
+            || name.chars().all(char::is_uppercase)
+            || between.contains(':')
+            || between.contains('"');
         (is_near && is_name && !super::is_word_byte(self.byte_before(hit.start))).then_some(hit)
     }
 
     /// Of the numbers that a part may be and that are asked for the surest, then the strongest, and how sure it is.
-    fn surest(&self, part: &Part<'_>, is_asked: impl Fn(&Id) -> bool, confidence: impl Fn(&Id) -> Option<u8>) -> Option<(u8, &Id)> {
+    fn surest(
+        &self,
+        part: &Part<'_>,
+        is_asked: impl Fn(&Id) -> bool,
+        confidence: impl Fn(&Id) -> Option<u8>,
+    ) -> Option<(u8, &Id)> {
         let digits = digits_of(part.compact);
         let mut best: Option<(u8, u32, &Id)> = None;
-        for id in self.engine.ids.like(part.compact, digits).iter().filter(|id| is_asked(id) && id.fits(part.compact, digits)) {
-            let Some(confidence) = confidence(id) else { continue };
-            if best.is_none_or(|(c, s, _)| (confidence, id.strength) >= (c, s)) && id.checks(part.compact) {
+        for id in self
+            .engine
+            .ids
+            .like(part.compact, digits)
+            .iter()
+            .filter(|id| is_asked(id) && id.fits(part.compact, digits))
+        {
+            let Some(confidence) = confidence(id) else {
+                continue;
+            };
+            if best.is_none_or(|(c, s, _)| (confidence, id.strength) >= (c, s))
+                && id.checks(part.compact)
+            {
                 best = Some((confidence, id.strength, id));
             }
         }
@@ -392,8 +532,11 @@ impl Scene<'_> {
         if !self.meanings.has(Meaning::COUNTRY) {
             return Vec::new();
         }
-        let hits = self.hits_in(start.saturating_sub(96), end + 49).filter(|h| h.meaning().has(Meaning::COUNTRY));
-        hits.filter_map(|h| self.engine.country(self.part(h.start, h.end))).collect()
+        let hits = self
+            .hits_in(start.saturating_sub(96), end + 49)
+            .filter(|h| h.meaning().has(Meaning::COUNTRY));
+        hits.filter_map(|h| self.engine.country(self.part(h.start, h.end)))
+            .collect()
     }
 }
 
@@ -424,8 +567,12 @@ impl Writing {
             groups: Groups::of(part.sizes),
             is_plain: part.sizes.len() == 1,
             is_dated: matches!(part.sizes, [2 | 1, 2, 4] | [4, 2, 2] | [2, 1, 4]),
-            is_uneven: part.sizes.len() > 3 && part.sizes.iter().any(|n| Some(n) != part.sizes.first()),
-            is_mixed: part.separators.iter().any(|b| Some(b) != part.separators.first()),
+            is_uneven: part.sizes.len() > 3
+                && part.sizes.iter().any(|n| Some(n) != part.sizes.first()),
+            is_mixed: part
+                .separators
+                .iter()
+                .any(|b| Some(b) != part.separators.first()),
         }
     }
 
@@ -437,7 +584,8 @@ impl Writing {
 
 /// How sure it is that a part is the number that the words around name, if its check digits are right.
 fn named(id: &Id, part: &Part<'_>, writing: &Writing) -> Option<u8> {
-    let may_be = id.strength >= 200 || part.sizes.len() <= 4 && !writing.is_dated || writing.fits(id);
+    let may_be =
+        id.strength >= 200 || part.sizes.len() <= 4 && !writing.is_dated || writing.fits(id);
     may_be.then_some(94)
 }
 
@@ -450,8 +598,12 @@ fn unnamed(id: &Id, part: &Part<'_>, writing: &Writing, said: &Said) -> Option<u
     let here = said.here.has(id.row);
     let is_written = !writing.is_plain && groups_fit || part.has_letter;
     // Numbers are rarely written so.
-    let is_formed = groups_fit && (writing.is_mixed || writing.is_uneven || part.has_letter && part.sizes.len() > 2);
-    let rarity = id.strength.saturating_mul(if is_formed { 8 } else { 1 }).saturating_mul(if part.has_letter { 8 } else { 1 });
+    let is_formed = groups_fit
+        && (writing.is_mixed || writing.is_uneven || part.has_letter && part.sizes.len() > 2);
+    let rarity = id
+        .strength
+        .saturating_mul(if is_formed { 8 } else { 1 })
+        .saturating_mul(if part.has_letter { 8 } else { 1 });
     let length = part.compact.len();
     Some(match id.strength {
         _ if here && said.generally => 88,
@@ -489,18 +641,35 @@ mod tests {
     fn every_number_of_the_vectors_is_judged_as_its_register_would() {
         let ids = Ids::builtin();
         let mut wrong = Vec::new();
-        for line in include_str!("../../../redact/ids-vectors.tsv").lines().filter(|l| !l.starts_with('#')) {
+        for line in include_str!("../../../redact/ids-vectors.tsv")
+            .lines()
+            .filter(|l| !l.starts_with('#'))
+        {
             let columns: Vec<&str> = line.split('\t').collect();
-            let [country, rule, verdict, number] = columns.as_slice() else { panic!("{line}") };
-            let compact: Vec<u8> = number.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_uppercase()).collect();
+            let [country, rule, verdict, number] = columns.as_slice() else {
+                panic!("{line}")
+            };
+            let compact: Vec<u8> = number
+                .bytes()
+                .filter(u8::is_ascii_alphanumeric)
+                .map(|b| b.to_ascii_uppercase())
+                .collect();
             let digits = digits_of(&compact);
-            let mut list = ids.like(&compact, digits).iter().filter(|id| id.country == *country && id.rule == *rule);
+            let mut list = ids
+                .like(&compact, digits)
+                .iter()
+                .filter(|id| id.country == *country && id.rule == *rule);
             let fits = list.any(|id| id.fits(&compact, digits) && id.checks(&compact));
             if fits != (*verdict == "valid") {
                 wrong.push(line);
             }
         }
-        assert!(wrong.is_empty(), "{} judged wrongly:\n{}", wrong.len(), wrong.join("\n"));
+        assert!(
+            wrong.is_empty(),
+            "{} judged wrongly:\n{}",
+            wrong.len(),
+            wrong.join("\n")
+        );
     }
 
     /// The share of numbers of an id's forms that pass by chance is what its row says, within a factor of three.
@@ -518,7 +687,11 @@ mod tests {
         // A number may have forms of several lengths: the weakest counts.
         let mut measured: BTreeMap<(&str, &str), (u32, u32)> = BTreeMap::new();
         for id in ids.by_length.iter().flatten().flatten() {
-            let form = id.forms.iter().max_by_key(|f| f.digits.count_ones()).unwrap();
+            let form = id
+                .forms
+                .iter()
+                .max_by_key(|f| f.digits.count_ones())
+                .unwrap();
             let tries = 20_000;
             let passed = (0..tries)
                 .filter(|_| {
@@ -534,14 +707,18 @@ mod tests {
                 })
                 .count();
             let strength = (tries / passed.max(1)) as u32;
-            let entry = measured.entry((id.country, id.rule)).or_insert((id.strength, strength));
+            let entry = measured
+                .entry((id.country, id.rule))
+                .or_insert((id.strength, strength));
             entry.1 = entry.1.min(strength);
         }
         let mut wrong = Vec::new();
         for ((country, rule), (stated, strength)) in measured {
             if update {
                 println!("STRENGTH\t{country}\t{rule}\t{strength}");
-            } else if strength.min(1000) > stated.max(1) * 3 || stated.min(1000) > strength.max(1) * 3 {
+            } else if strength.min(1000) > stated.max(1) * 3
+                || stated.min(1000) > strength.max(1) * 3
+            {
                 wrong.push(format!("{country} {rule}: stated {stated}, is {strength}"));
             }
         }

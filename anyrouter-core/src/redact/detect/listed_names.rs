@@ -42,40 +42,58 @@ const TECHNOLOGY: [&str; 34] = [
 
 /// What joins names.
 const JOINTS: [&str; 18] = [
-    ", ", " and ", " & ", " or ", " und ", " oder ", " et ", " ou ", " y ", " y a ", " e ", " o ", " en ", " of ", " ve ", " veya ",
-    " aur ", " i ",
+    ", ", " and ", " & ", " or ", " und ", " oder ", " et ", " ou ", " y ", " y a ", " e ", " o ",
+    " en ", " of ", " ve ", " veya ", " aur ", " i ",
 ];
 
 impl Scene<'_> {
     pub(super) fn meaning_of(&self, word: Word) -> Meaning {
-        self.hits_in(word.start, word.end).fold(Meaning::default(), |m, h| m.and(h.meaning()))
+        self.hits_in(word.start, word.end)
+            .fold(Meaning::default(), |m, h| m.and(h.meaning()))
     }
 
     /// A name by the lists: a given name and what follows, or a family name behind an initial.
     pub(super) fn listed(&mut self, hit: Hit, meaning: Meaning) {
         let before = self.byte_before(hit.start);
         if before.is_ascii_alphanumeric()
-            || matches!(before, b'_' | b'/' | b'\\' | b'@' | b'#' | b'$' | b'.' | b'<' | b'-' | b'&' | b'\'')
-                && !(before == b'.' && self.byte_before(hit.start - 1).is_ascii_uppercase())
+            || matches!(
+                before,
+                b'_' | b'/' | b'\\' | b'@' | b'#' | b'$' | b'.' | b'<' | b'-' | b'&' | b'\''
+            ) && !(before == b'.' && self.byte_before(hit.start - 1).is_ascii_uppercase())
         {
             return;
         }
         // `İŞLEVi` is one word, and so is `TamFich`.
-        let letter_before = self.part(self.ceiling(hit.start.saturating_sub(4)), hit.start).chars().next_back();
-        if letter_before.is_some_and(|c| !c.is_ascii() && c.is_alphabetic() && !is_unspaced_script(c)) {
+        let letter_before = self
+            .part(self.ceiling(hit.start.saturating_sub(4)), hit.start)
+            .chars()
+            .next_back();
+        if letter_before
+            .is_some_and(|c| !c.is_ascii() && c.is_alphabetic() && !is_unspaced_script(c))
+        {
             return;
         }
         let words = self.capitalised_words(hit.start);
-        let Some(first) = words.first().copied() else { return };
+        let Some(first) = words.first().copied() else {
+            return;
+        };
         let is_camel = first.end > hit.end && self.byte(hit.end).is_ascii_uppercase();
-        if is_camel && !matches!(self.slice(hit.start, hit.end), b"De" | b"Di" | b"La" | b"Le" | b"Mac" | b"Mc" | b"Van") {
+        if is_camel
+            && !matches!(
+                self.slice(hit.start, hit.end),
+                b"De" | b"Di" | b"La" | b"Le" | b"Mac" | b"Mc" | b"Van"
+            )
+        {
             return;
         }
         if self.is_namesake(hit) {
             return;
         }
         if first.end < hit.end
-            || matches!(self.byte(first.end), b'_' | b'(' | b'/' | b'@' | b'\\' | b'=')
+            || matches!(
+                self.byte(first.end),
+                b'_' | b'(' | b'/' | b'@' | b'\\' | b'='
+            )
             || self.byte(first.end) == b'.' && is_letter(self.byte(first.end + 1))
             || self.byte(first.end) == b':' && self.byte(first.end + 1) == b':'
         {
@@ -88,7 +106,9 @@ impl Scene<'_> {
             && self.part(first.end, self.floor(first.end + 2)) == ", "
         {
             let given = self.capitalised_words(first.end + 2);
-            let known = given.first().is_some_and(|w| self.meaning_of(*w).has(Meaning::GIVEN));
+            let known = given
+                .first()
+                .is_some_and(|w| self.meaning_of(*w).has(Meaning::GIVEN));
             if known && given.len() <= 2 && !self.is_stop(first) {
                 self.add(hit.start, self.end_of(&given), Kind::Person, "listed", 72);
                 return;
@@ -97,35 +117,61 @@ impl Scene<'_> {
         // The words before, as far as they are a name as well.
         let mut start = hit.start;
         for _ in 0..2 {
-            let Some(previous) = self.word_before(start) else { break };
+            let Some(previous) = self.word_before(start) else {
+                break;
+            };
             let text = self.part(previous.start, previous.end);
-            let is_initial = text.len() == 1 && self.byte(previous.end) == b'.' && text.chars().all(char::is_uppercase);
-            let is_name =
-                self.is_capitalised(previous.start) && self.meaning_of(previous).has(Meaning::ANY_NAME) && !self.is_stop(previous);
+            let is_initial = text.len() == 1
+                && self.byte(previous.end) == b'.'
+                && text.chars().all(char::is_uppercase);
+            let is_name = self.is_capitalised(previous.start)
+                && self.meaning_of(previous).has(Meaning::ANY_NAME)
+                && !self.is_stop(previous);
             if !is_initial && !is_name {
                 break;
             }
             start = previous.start;
         }
-        let words = if start < hit.start { self.capitalised_words(start) } else { words };
+        let words = if start < hit.start {
+            self.capitalised_words(start)
+        } else {
+            words
+        };
         let words = words.get(..words.len().min(4)).unwrap_or_default();
         let meanings: Vec<Meaning> = words.iter().map(|w| self.meaning_of(*w)).collect();
-        let given = meanings.iter().filter(|m| m.has(Meaning::GIVEN) && !m.has(Meaning::AMBIGUOUS)).count();
-        let family = meanings.iter().skip(1).filter(|m| m.has(Meaning::FAMILY) && !m.has(Meaning::AMBIGUOUS)).count();
-        let doubtful = meanings.iter().filter(|m| m.has(Meaning::ANY_NAME) && m.has(Meaning::AMBIGUOUS)).count();
+        let given = meanings
+            .iter()
+            .filter(|m| m.has(Meaning::GIVEN) && !m.has(Meaning::AMBIGUOUS))
+            .count();
+        let family = meanings
+            .iter()
+            .skip(1)
+            .filter(|m| m.has(Meaning::FAMILY) && !m.has(Meaning::AMBIGUOUS))
+            .count();
+        let doubtful = meanings
+            .iter()
+            .filter(|m| m.has(Meaning::ANY_NAME) && m.has(Meaning::AMBIGUOUS))
+            .count();
         if words.iter().any(|w| self.is(*w, Meaning::ORGANISATION)) {
             return;
         }
         let end = self.end_of(words);
-        let has_small = self.part(start, end).chars().any(char::is_lowercase) || !self.part(start, end).is_ascii();
+        let has_small = self.part(start, end).chars().any(char::is_lowercase)
+            || !self.part(start, end).is_ascii();
         let first_is_given = meanings.first().is_some_and(|m| m.has(Meaning::GIVEN));
         let first_is_place = meanings.first().is_some_and(|m| m.has(Meaning::PLACE_NAME));
         let opens = self.opens_sentence(start);
-        let is_alone = words.len() == 1 && (given > 0 || meaning.has(Meaning::FAMILY) && !meaning.has(Meaning::AMBIGUOUS)) && has_small;
-        let may_be_joined = words.len() == 1 && first_is_given && has_small && !is_word(self.part(start, end));
+        let is_alone = words.len() == 1
+            && (given > 0 || meaning.has(Meaning::FAMILY) && !meaning.has(Meaning::AMBIGUOUS))
+            && has_small;
+        let may_be_joined =
+            words.len() == 1 && first_is_given && has_small && !is_word(self.part(start, end));
         // `WELLINGTON ROCHA está …`: in capitals, where the text is not.
         let goes_on_small = self.byte(end) == b' ' && self.byte(end + 1).is_ascii_lowercase();
-        let is_shouted = !has_small && (2..=4).contains(&words.len()) && goes_on_small && first.end - first.start >= 4;
+        let is_shouted = !has_small
+            && (2..=4).contains(&words.len())
+            && goes_on_small
+            && first.end - first.start >= 4;
         let confidence = match (given, family, doubtful, words.len()) {
             (_, _, _, 0) => return,
             (1.., ..) if is_shouted && first_is_given && !first_is_place => 58,
@@ -137,7 +183,15 @@ impl Scene<'_> {
             (0, 1.., 1.., 2..) if first_is_given => 70,
             (0, 0, 2.., 2..=3) if first_is_given && has_small => 56,
             (0, 1.., 0, 2..) if start < hit.start => 66,
-            (1.., 0, 0, 1) if meaning.has(Meaning::GIVEN) && has_small && first.end - first.start >= 4 && !first_is_place && !opens => 56,
+            (1.., 0, 0, 1)
+                if meaning.has(Meaning::GIVEN)
+                    && has_small
+                    && first.end - first.start >= 4
+                    && !first_is_place
+                    && !opens =>
+            {
+                56
+            }
             (1.., 0, 0, 1)
                 if meaning.has(Meaning::GIVEN)
                     && has_small
@@ -162,9 +216,18 @@ impl Scene<'_> {
     /// A thing that bears a person's name, and is spoken of among its like.
     fn is_namesake(&self, hit: Hit) -> bool {
         let name = self.part(hit.start, hit.end);
-        let around = self.part(self.ceiling(hit.start.saturating_sub(80)), self.floor(hit.end + 80));
-        let is_near = |word: &&&str| **word != name && around.split(|c: char| !c.is_alphanumeric()).any(|w| w == **word);
-        NAMESAKES.contains(&name.to_lowercase().as_str()) && TECHNOLOGY.iter().find(is_near).is_some()
+        let around = self.part(
+            self.ceiling(hit.start.saturating_sub(80)),
+            self.floor(hit.end + 80),
+        );
+        let is_near = |word: &&&str| {
+            **word != name
+                && around
+                    .split(|c: char| !c.is_alphanumeric())
+                    .any(|w| w == **word)
+        };
+        NAMESAKES.contains(&name.to_lowercase().as_str())
+            && TECHNOLOGY.iter().find(is_near).is_some()
     }
 
     /// Another name is joined to the word at `start..end`, as in `Becker and Vasquez`, `Anna, Max`.
@@ -176,24 +239,42 @@ impl Scene<'_> {
                 && !meaning.has(Meaning::PLACE_NAME.and(Meaning::MONTH))
                 && !self.is_stop(word)
         };
-        let after = JOINTS.iter().find(|j| self.part(end, self.floor(end + j.len())) == **j);
-        let before = JOINTS.iter().find(|j| self.part(self.ceiling(start.saturating_sub(j.len())), start) == **j);
-        after.and_then(|j| self.name_word(end + j.len())).is_some_and(is_name)
-            || before.and_then(|j| self.word_ending(start - j.len())).is_some_and(is_name)
+        let after = JOINTS
+            .iter()
+            .find(|j| self.part(end, self.floor(end + j.len())) == **j);
+        let before = JOINTS
+            .iter()
+            .find(|j| self.part(self.ceiling(start.saturating_sub(j.len())), start) == **j);
+        after
+            .and_then(|j| self.name_word(end + j.len()))
+            .is_some_and(is_name)
+            || before
+                .and_then(|j| self.word_ending(start - j.len()))
+                .is_some_and(is_name)
     }
 
     /// A name that is no word stands on the other side of an `and`.
     fn is_joined_to_name(&self, start: usize, end: usize) -> bool {
         let joints = || JOINTS.iter().filter(|j| **j != ", ");
-        let after = joints().find(|j| self.part(end, self.floor(end + j.len())) == **j).and_then(|j| self.name_word(end + j.len()));
-        let before = joints().find(|j| self.part(self.ceiling(start.saturating_sub(j.len())), start) == **j);
+        let after = joints()
+            .find(|j| self.part(end, self.floor(end + j.len())) == **j)
+            .and_then(|j| self.name_word(end + j.len()));
+        let before =
+            joints().find(|j| self.part(self.ceiling(start.saturating_sub(j.len())), start) == **j);
         let before = before.and_then(|j| self.word_ending(start - j.len()));
-        after.into_iter().chain(before).any(|word| self.is_capitalised(word.start) && self.is_sure(word) && !self.is_stop(word))
+        after.into_iter().chain(before).any(|word| {
+            self.is_capitalised(word.start) && self.is_sure(word) && !self.is_stop(word)
+        })
     }
 
     /// The word that ends at `end`.
     fn word_ending(&self, end: usize) -> Option<Word> {
-        let length = self.slice(end.saturating_sub(40), end).iter().rev().take_while(|b| is_letter(**b) || one_of(**b, b"-'")).count();
+        let length = self
+            .slice(end.saturating_sub(40), end)
+            .iter()
+            .rev()
+            .take_while(|b| is_letter(**b) || one_of(**b, b"-'"))
+            .count();
         let start = end - length;
         (length > 0 && self.text.is_char_boundary(start)).then_some(Word { start, end })
     }
@@ -269,8 +350,12 @@ impl Scene<'_> {
         if self.byte_before(end) == b'.' {
             end -= 1;
         }
-        let length =
-            self.slice(end.saturating_sub(40), end).iter().rev().take_while(|b| is_letter(**b) || **b == b'-' || **b == b'\'').count();
+        let length = self
+            .slice(end.saturating_sub(40), end)
+            .iter()
+            .rev()
+            .take_while(|b| is_letter(**b) || **b == b'-' || **b == b'\'')
+            .count();
         let start = end - length;
         (length > 0 && self.text.is_char_boundary(start)).then_some(Word { start, end })
     }

@@ -9,8 +9,8 @@ use crate::redact::{
 
 /// Particles within names.
 const PARTICLES: [&str; 26] = [
-    "van", "von", "de", "der", "den", "del", "della", "di", "da", "do", "dos", "das", "la", "le", "el", "al", "bin", "bint", "ibn", "ben",
-    "ter", "ten", "zu", "y", "e", "st",
+    "van", "von", "de", "der", "den", "del", "della", "di", "da", "do", "dos", "das", "la", "le",
+    "el", "al", "bin", "bint", "ibn", "ben", "ter", "ten", "zu", "y", "e", "st",
 ];
 
 /// Phrases behind which a name stands, whether a list has it or not.
@@ -56,7 +56,9 @@ pub(super) struct Word {
 impl Scene<'_> {
     /// A word that is a name, or that stands before one.
     pub(super) fn name(&mut self, index: usize, hit: Hit, meaning: Meaning) {
-        if meaning.has(Meaning::SURNAME_CHARACTER) || !self.byte(hit.start).is_ascii() && self.is_wide(hit.start) {
+        if meaning.has(Meaning::SURNAME_CHARACTER)
+            || !self.byte(hit.start).is_ascii() && self.is_wide(hit.start)
+        {
             self.unspaced_name(index, hit, meaning);
         }
         if meaning.has(Meaning::HONORIFIC) {
@@ -79,14 +81,20 @@ impl Scene<'_> {
 
     /// Whether the word at `at` begins as names do: with a capital, or in a script that has none.
     pub(super) fn is_capitalised(&self, at: usize) -> bool {
-        self.chars_from(at).next().is_some_and(|c| c.is_uppercase() || (c.is_alphabetic() && !c.is_lowercase() && !c.is_uppercase()))
+        self.chars_from(at).next().is_some_and(|c| {
+            c.is_uppercase() || (c.is_alphabetic() && !c.is_lowercase() && !c.is_uppercase())
+        })
     }
 
     /// The word that begins at `at`, with hyphens and apostrophes inside.
     pub(super) fn name_word(&self, at: usize) -> Option<Word> {
         let mut end = at;
         loop {
-            end += self.slice(end, end + 40).iter().take_while(|b| is_letter(**b)).count();
+            end += self
+                .slice(end, end + 40)
+                .iter()
+                .take_while(|b| is_letter(**b))
+                .count();
             match self.slice(end, end + 2) {
                 [b'-' | b'\'', next] if is_letter(*next) && end > at => end += 1,
                 _ => break,
@@ -97,15 +105,21 @@ impl Scene<'_> {
         let end = if text.ends_with("'s") { end - 2 } else { end };
         // Signs outside ASCII are no letters: `محمد علي، …`.
         let is_sign = |c: char| "،؛؟。、「」『』·…•→–—»«”“".contains(c);
-        let sign = Some(text).filter(|t| !t.is_ascii()).and_then(|t| t.find(is_sign));
+        let sign = Some(text)
+            .filter(|t| !t.is_ascii())
+            .and_then(|t| t.find(is_sign));
         let end = sign.map_or(end, |i| at + i);
-        (end > at && end - at <= 40 && !self.byte(end).is_ascii_digit() && (self.byte(end) != b'_' || self.byte(end + 1) == b'_'))
+        (end > at
+            && end - at <= 40
+            && !self.byte(end).is_ascii_digit()
+            && (self.byte(end) != b'_' || self.byte(end + 1) == b'_'))
             .then_some(Word { start: at, end })
     }
 
     /// Whether this very word has a meaning.
     pub(super) fn is(&self, word: Word, any: Meaning) -> bool {
-        self.hits_in(word.start, word.start + 1).any(|h| h.end == word.end && h.meaning().has(any))
+        self.hits_in(word.start, word.start + 1)
+            .any(|h| h.end == word.end && h.meaning().has(any))
     }
 
     /// A word that is written with a capital and is no part of a name.
@@ -120,19 +134,31 @@ impl Scene<'_> {
         let mut particles = 0;
         while words.len() < 5 {
             // `Mees 't Hart`.
-            if !words.is_empty() && self.slice(at, at + 3) == b"'t " && self.is_capitalised(at + 3) {
+            if !words.is_empty() && self.slice(at, at + 3) == b"'t " && self.is_capitalised(at + 3)
+            {
                 at += 3;
             }
-            let Some(word) = self.name_word(at) else { break };
+            let Some(word) = self.name_word(at) else {
+                break;
+            };
             let text = self.part(word.start, word.end);
             let is_single = text.chars().count() == 1;
-            let is_middle =
-                is_single && !words.is_empty() && self.byte(word.end) == b' ' && self.is_capitalised(word.end + 1) && text != "I";
+            let is_middle = is_single
+                && !words.is_empty()
+                && self.byte(word.end) == b' '
+                && self.is_capitalised(word.end + 1)
+                && text != "I";
             let is_initial = is_single && self.byte(word.end) == b'.';
-            if self.is_capitalised(word.start) && !self.is_stop(word) && (!is_single || is_initial || is_middle || !text.is_ascii()) {
+            if self.is_capitalised(word.start)
+                && !self.is_stop(word)
+                && (!is_single || is_initial || is_middle || !text.is_ascii())
+            {
                 particles = 0;
                 words.push(word);
-            } else if PARTICLES.contains(&text.to_lowercase().as_str()) && !words.is_empty() && particles < 2 && self.byte(word.end) == b' '
+            } else if PARTICLES.contains(&text.to_lowercase().as_str())
+                && !words.is_empty()
+                && particles < 2
+                && self.byte(word.end) == b' '
             {
                 particles += 1;
                 words.push(word);
@@ -158,7 +184,8 @@ impl Scene<'_> {
 
     pub(super) fn end_of(&self, words: &[Word]) -> usize {
         let Some(last) = words.last() else { return 0 };
-        let is_initial = self.part(last.start, last.end).chars().count() == 1 && self.byte(last.end) == b'.';
+        let is_initial =
+            self.part(last.start, last.end).chars().count() == 1 && self.byte(last.end) == b'.';
         last.end + usize::from(is_initial && words.len() > 1)
     }
 
@@ -171,7 +198,13 @@ impl Scene<'_> {
         if self.byte(at) == b' ' {
             at += 1;
         }
-        if at == hit.end || !self.is_capitalised(hit.start) && !self.part(hit.start, hit.end).chars().next().is_some_and(char::is_lowercase)
+        if at == hit.end
+            || !self.is_capitalised(hit.start)
+                && !self
+                    .part(hit.start, hit.end)
+                    .chars()
+                    .next()
+                    .is_some_and(char::is_lowercase)
         {
             return;
         }
@@ -185,10 +218,16 @@ impl Scene<'_> {
         at = self.past_particles(at);
         let words = self.capitalised_words(at);
         let at = if words.is_empty() { at } else { from };
-        if words.first().is_some_and(|w| OFFICERS.contains(&self.part(w.start, w.end))) {
+        if words
+            .first()
+            .is_some_and(|w| OFFICERS.contains(&self.part(w.start, w.end)))
+        {
             return;
         }
-        let short = matches!(self.part(hit.start, hit.end), "ms" | "lt" | "hon" | "don" | "bay" | "sr");
+        let short = matches!(
+            self.part(hit.start, hit.end),
+            "ms" | "lt" | "hon" | "don" | "bay" | "sr"
+        );
         if !words.is_empty() && !short {
             let end = self.end_of(words.get(..words.len().min(4)).unwrap_or_default());
             let text = self.part(at, end);
@@ -200,29 +239,56 @@ impl Scene<'_> {
 
     /// The name that a letter ends with: `Best regards,\nJane`, `LG Meik`.
     fn closing(&mut self, hit: Hit) {
-        let gap = self.slice(hit.end, hit.end + 4).iter().take_while(|b| one_of(**b, b" ,!\n")).count();
+        let gap = self
+            .slice(hit.end, hit.end + 4)
+            .iter()
+            .take_while(|b| one_of(**b, b" ,!\n"))
+            .count();
         let at = hit.end + gap;
         let words = self.capitalised_words(at);
         let end = self.end_of(&words);
         let signed = self.slice(hit.end, at).iter().any(|b| one_of(*b, b",\n!"));
-        let last = self.text.len() - end <= 1 || matches!(self.byte(end), b'\n' | b'.') && !self.byte(end + 1).is_ascii_alphanumeric();
+        let last = self.text.len() - end <= 1
+            || matches!(self.byte(end), b'\n' | b'.')
+                && !self.byte(end + 1).is_ascii_alphanumeric();
         if words.first().is_some_and(|w| self.is_assistant(*w)) {
             return;
         }
-        if gap > 0 && !words.is_empty() && words.len() <= 3 && (last || signed && self.byte(end) != b' ') && (self.text.len() - end <= 80) {
-            self.add(at, end, Kind::Person, "signed", if signed { 72 } else { 62 });
+        if gap > 0
+            && !words.is_empty()
+            && words.len() <= 3
+            && (last || signed && self.byte(end) != b' ')
+            && (self.text.len() - end <= 80)
+        {
+            self.add(
+                at,
+                end,
+                Kind::Person,
+                "signed",
+                if signed { 72 } else { 62 },
+            );
         }
     }
 
     /// `Jane Smith <jane@…>`, `"Smith, Jane" <jane@…>`.
     pub(super) fn name_before_address(&mut self, at: usize) {
         let before = self.slice(at.saturating_sub(3), at);
-        let Some(end) = [&b"\" <"[..], b" <", b" ("].iter().find(|s| before.ends_with(s)).map(|s| at - s.len()) else { return };
+        let Some(end) = [&b"\" <"[..], b" <", b" ("]
+            .iter()
+            .find(|s| before.ends_with(s))
+            .map(|s| at - s.len())
+        else {
+            return;
+        };
         let mut start = end;
         let mut words = 0;
         while words < 4 {
-            let length =
-                self.slice(start.saturating_sub(24), start).iter().rev().take_while(|b| is_letter(**b) || one_of(**b, b"-'")).count();
+            let length = self
+                .slice(start.saturating_sub(24), start)
+                .iter()
+                .rev()
+                .take_while(|b| is_letter(**b) || one_of(**b, b"-'"))
+                .count();
             let from = start - length;
             if length == 0 || !self.text.is_char_boundary(from) || !self.is_capitalised(from) {
                 break;
@@ -240,7 +306,10 @@ impl Scene<'_> {
         while one_of(self.byte(start), b" ,") {
             start += 1;
         }
-        let is_office = self.part(start, end).split([' ', ',']).any(|w| OFFICES.contains(&w));
+        let is_office = self
+            .part(start, end)
+            .split([' ', ','])
+            .any(|w| OFFICES.contains(&w));
         if words >= 2 && !is_office {
             self.add(start, end, Kind::Person, "beside_address", 80);
         }
@@ -249,22 +318,42 @@ impl Scene<'_> {
     /// A name behind `my name is`, `Name:`, `Dear`.
     fn introduced(&mut self, hit: Hit, meaning: Meaning) {
         // Mostly an ordinary word follows, and no name.
-        let mut next = hit.end + self.slice(hit.end, hit.end + 12).iter().take_while(|b| one_of(**b, b" :=\"'*|>\t,\n_")).count();
+        let mut next = hit.end
+            + self
+                .slice(hit.end, hit.end + 12)
+                .iter()
+                .take_while(|b| one_of(**b, b" :=\"'*|>\t,\n_"))
+                .count();
         if self.slice(next, next + 3) == b"is " {
             next += 3;
         }
-        if self.byte(next).is_ascii_lowercase() && self.byte(hit.end) != b'_' && self.byte(next - 1) != b'.' {
+        if self.byte(next).is_ascii_lowercase()
+            && self.byte(hit.end) != b'_'
+            && self.byte(next - 1) != b'.'
+        {
             return;
         }
         let phrase = self.part(hit.start, hit.end).to_lowercase();
-        if self.before(hit.end + 1, Meaning::PLACE, 2).is_some_and(|h| h.start < hit.start) {
+        if self
+            .before(hit.end + 1, Meaning::PLACE, 2)
+            .is_some_and(|h| h.start < hit.start)
+        {
             return;
         }
         let mut at = hit.end;
         let mut marked = false;
         // A form's dotted or ruled line.
-        let ruled = self.slice(at, at + 40).iter().take_while(|b| one_of(**b, b" .:_")).count();
-        if ruled >= 4 && self.slice(at, at + ruled).windows(2).any(|w| w == b".." || w == b"__") {
+        let ruled = self
+            .slice(at, at + 40)
+            .iter()
+            .take_while(|b| one_of(**b, b" .:_"))
+            .count();
+        if ruled >= 4
+            && self
+                .slice(at, at + ruled)
+                .windows(2)
+                .any(|w| w == b".." || w == b"__")
+        {
             at += ruled;
             marked = true;
         }
@@ -274,7 +363,9 @@ impl Scene<'_> {
             at += self
                 .slice(at, at + 12)
                 .iter()
-                .take_while(|b| **b == b'_' || (b.is_ascii_alphanumeric() && self.byte(hit.end) == b'_'))
+                .take_while(|b| {
+                    **b == b'_' || (b.is_ascii_alphanumeric() && self.byte(hit.end) == b'_')
+                })
                 .count();
         }
         let limit = at + 12;
@@ -312,7 +403,13 @@ impl Scene<'_> {
                     at += 1;
                     marked = true;
                 }
-                [b',', b' ', ..] if phrase.ends_with("regards") || phrase == "sincerely" || phrase == "signed" => at += 1,
+                [b',', b' ', ..]
+                    if phrase.ends_with("regards")
+                        || phrase == "sincerely"
+                        || phrase == "signed" =>
+                {
+                    at += 1
+                }
                 [b' ', b'i', b's'] => at += 3,
                 [b' ', ..] => at += 1,
                 [0xef, 0xbc, 0x9a] => {
@@ -328,23 +425,50 @@ impl Scene<'_> {
         let mut words = self.capitalised_words(at);
         // `- name: Show CPU info`, `{"name": "Data Export"}`: many things have names.
         let is_settings = self.part(hit.start, hit.end) == "name"
-            && matches!(self.byte_before(hit.start), b' ' | b'"' | b'\'' | b'<' | b'_' | b'\n' | b'-');
-        let is_person = words.iter().any(|w| self.meaning_of(*w).has(Meaning::ANY_NAME) && !is_word(self.part(w.start, w.end)));
-        if is_settings && (!is_person || words.first().is_some_and(|w| STEPS.contains(&self.part(w.start, w.end)))) {
+            && matches!(
+                self.byte_before(hit.start),
+                b' ' | b'"' | b'\'' | b'<' | b'_' | b'\n' | b'-'
+            );
+        let is_person = words.iter().any(|w| {
+            self.meaning_of(*w).has(Meaning::ANY_NAME) && !is_word(self.part(w.start, w.end))
+        });
+        if is_settings
+            && (!is_person
+                || words
+                    .first()
+                    .is_some_and(|w| STEPS.contains(&self.part(w.start, w.end))))
+        {
             return;
         }
-        while words.first().is_some_and(|w| self.before(w.end + 1, Meaning::HONORIFIC, 1).is_some_and(|h| h.start == w.start))
-            && words.len() > 1
+        while words.first().is_some_and(|w| {
+            self.before(w.end + 1, Meaning::HONORIFIC, 1)
+                .is_some_and(|h| h.start == w.start)
+        }) && words.len() > 1
         {
             words.remove(0);
         }
-        let is_nobody = |w: &Word| self.is_assistant(*w) || OFFICERS.contains(&self.part(w.start, w.end));
-        let Some(first) = words.first().copied().filter(|w| !is_nobody(w)) else { return };
-        let known = words.iter().filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME)).count();
-        let plain =
-            words.iter().filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME) && !self.meaning_of(**w).has(Meaning::AMBIGUOUS)).count();
-        let spaced = phrase.replace(['\'', '_', '-'], " ").replace("firstname", "first name").replace("lastname", "last name");
-        let strong = STRONG.iter().any(|p| spaced.contains(p)) || phrase.len() > 8 && phrase.contains("name");
+        let is_nobody =
+            |w: &Word| self.is_assistant(*w) || OFFICERS.contains(&self.part(w.start, w.end));
+        let Some(first) = words.first().copied().filter(|w| !is_nobody(w)) else {
+            return;
+        };
+        let known = words
+            .iter()
+            .filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME))
+            .count();
+        let plain = words
+            .iter()
+            .filter(|w| {
+                self.meaning_of(**w).has(Meaning::ANY_NAME)
+                    && !self.meaning_of(**w).has(Meaning::AMBIGUOUS)
+            })
+            .count();
+        let spaced = phrase
+            .replace(['\'', '_', '-'], " ")
+            .replace("firstname", "first name")
+            .replace("lastname", "last name");
+        let strong = STRONG.iter().any(|p| spaced.contains(p))
+            || phrase.len() > 8 && phrase.contains("name");
         // After these two capitalised words are a name, though no list has them.
         let is_telling = [
             "called",
@@ -375,22 +499,37 @@ impl Scene<'_> {
             (true, ..) if meaning.has(Meaning::NAME) => 86,
             (_, true, n, _) if n > 0 => 84,
             (false, false, 0, 2..=3) if is_telling && !meaning.has(Meaning::PLACE) => 56,
-            (_, true, 0, 2..=3) if is_field && !phrase.starts_with("to") && !phrase.starts_with("from") => 66,
+            (_, true, 0, 2..=3)
+                if is_field && !phrase.starts_with("to") && !phrase.starts_with("from") =>
+            {
+                66
+            }
             (false, false, _, 1) if plain == 1 => 72,
             (false, false, n, 2..) if n > 0 && (plain > 0 || n > 1) => 80,
             (false, false, _, 1) if known == 1 && meaning.has(Meaning::GREETING) => 62,
             // `Beste Fleur,`: whoever is greeted so has a name.
-            (false, _, 0, 1) if meaning.has(Meaning::GREETING) && one_of(self.byte(end), b",!") && self.may_be_unlisted(first) => 56,
+            (false, _, 0, 1)
+                if meaning.has(Meaning::GREETING)
+                    && one_of(self.byte(end), b",!")
+                    && self.may_be_unlisted(first) =>
+            {
+                56
+            }
             _ => return,
         };
-        if self.part(first.start, end).chars().all(|c| c.is_uppercase() || !c.is_alphabetic())
+        if self
+            .part(first.start, end)
+            .chars()
+            .all(|c| c.is_uppercase() || !c.is_alphabetic())
             && !strong
             && known == 0
             && self.part(first.start, end).is_ascii()
         {
             return;
         }
-        if self.meaning_of(first).has(Meaning::PLACE_NAME) && !self.meaning_of(first).has(Meaning::ANY_NAME) {
+        if self.meaning_of(first).has(Meaning::PLACE_NAME)
+            && !self.meaning_of(first).has(Meaning::ANY_NAME)
+        {
             return;
         }
         self.add(first.start, end, Kind::Person, "introduced", confidence);

@@ -9,12 +9,23 @@ impl Scene<'_> {
     /// A colon among hexadecimal digits: an IPv6 address (RFC 4291, 2.2) or a hardware address (IEEE 802, EUI-48).
     pub(super) fn colon(&mut self, at: usize) {
         let part = |b: &u8| b.is_ascii_hexdigit() || *b == b':' || *b == b'.';
-        let start = at - self.slice(at.saturating_sub(48), at).iter().rev().take_while(|b| part(b)).count();
+        let start = at
+            - self
+                .slice(at.saturating_sub(48), at)
+                .iter()
+                .rev()
+                .take_while(|b| part(b))
+                .count();
         // The first colon of an address speaks for all of it.
         if self.slice(start, at).contains(&b':') && start != at {
             return;
         }
-        let mut end = at + self.slice(at, at + 48).iter().take_while(|b| part(b)).count();
+        let mut end = at
+            + self
+                .slice(at, at + 48)
+                .iter()
+                .take_while(|b| part(b))
+                .count();
         while end > at && self.byte_before(end) == b'.' {
             end -= 1;
         }
@@ -26,16 +37,23 @@ impl Scene<'_> {
         }
         let text = self.part(start, end);
         let trimmed = text.trim_end_matches(':');
-        let text = if trimmed.len() + 1 == text.len() { trimmed } else { text };
+        let text = if trimmed.len() + 1 == text.len() {
+            trimmed
+        } else {
+            text
+        };
         let end = start + text.len();
         let groups = text.split(':').count();
-        let is_no_device = text.bytes().all(|b| matches!(b, b':' | b'0')) || text.bytes().all(|b| matches!(b, b':' | b'F' | b'f'));
+        let is_no_device = text.bytes().all(|b| matches!(b, b':' | b'0'))
+            || text.bytes().all(|b| matches!(b, b':' | b'F' | b'f'));
         if groups == 6 && text.len() == 17 && text.split(':').all(|g| g.len() == 2) {
             if is_no_device {
                 return;
             }
             self.add(start, end, Kind::MacAddress, "mac", 92);
-        } else if (3..=8).contains(&groups.saturating_sub(usize::from(text.starts_with("::")))) || text.contains("::") {
+        } else if (3..=8).contains(&groups.saturating_sub(usize::from(text.starts_with("::"))))
+            || text.contains("::")
+        {
             let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
             if text.parse::<Ipv6Addr>().is_ok() && digits >= 1 && text.len() >= 3 {
                 // `ff::ff` and `a::B` are names in programs.
@@ -44,21 +62,42 @@ impl Scene<'_> {
                 }
                 let is_plain = text.contains("::") && digits < 3;
                 let prefix = self.prefix_length(end);
-                if text.parse().is_ok_and(|address| is_nobodys_v6(address, prefix > 0)) {
+                if text
+                    .parse()
+                    .is_ok_and(|address| is_nobodys_v6(address, prefix > 0))
+                {
                     return;
                 }
                 let end = end + prefix;
-                self.add(start, end, Kind::IpAddress, "ipv6", if is_plain { 55 } else { 92 });
+                self.add(
+                    start,
+                    end,
+                    Kind::IpAddress,
+                    "ipv6",
+                    if is_plain { 55 } else { 92 },
+                );
             }
         }
     }
 
     /// The length of `/64` behind an address.
     pub(super) fn prefix_length(&self, at: usize) -> usize {
-        let digits = self.slice(at + 1, at + 4).iter().take_while(|b| b.is_ascii_digit()).count();
-        let bits = self.part(at + 1, at + 1 + digits).parse().unwrap_or(u32::MAX);
+        let digits = self
+            .slice(at + 1, at + 4)
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .count();
+        let bits = self
+            .part(at + 1, at + 1 + digits)
+            .parse()
+            .unwrap_or(u32::MAX);
         let next = self.byte(at + 1 + digits);
-        if self.byte(at) == b'/' && digits > 0 && bits <= 128 && !next.is_ascii_alphanumeric() && !matches!(next, b'-' | b'/') {
+        if self.byte(at) == b'/'
+            && digits > 0
+            && bits <= 128
+            && !next.is_ascii_alphanumeric()
+            && !matches!(next, b'-' | b'/')
+        {
             1 + digits
         } else {
             0
@@ -70,24 +109,45 @@ impl Scene<'_> {
         if self.byte(first_end) != b'.' || first_end - start > 3 {
             return None;
         }
-        let end = start + self.slice(start, start + 16).iter().take_while(|b| b.is_ascii_digit() || **b == b'.').count();
+        let end = start
+            + self
+                .slice(start, start + 16)
+                .iter()
+                .take_while(|b| b.is_ascii_digit() || **b == b'.')
+                .count();
         let text = self.part(start, end).trim_end_matches('.');
         let end = start + text.len();
         let before = self.byte_before(start);
-        if text.parse::<Ipv4Addr>().is_err() || before == b'.' || before == b'v' || self.byte(end).is_ascii_alphabetic() {
+        if text.parse::<Ipv4Addr>().is_err()
+            || before == b'.'
+            || before == b'v'
+            || self.byte(end).is_ascii_alphabetic()
+        {
             return None;
         }
         let small = text.split('.').all(|o| o.len() == 1);
         let prefix = self.prefix_length(end);
-        if text.parse().is_ok_and(|address| is_nobodys_v4(address, prefix > 0))
+        if text
+            .parse()
+            .is_ok_and(|address| is_nobodys_v4(address, prefix > 0))
             || small && self.is_decoy(start)
             || self.is_version(start, end)
-            || self.before(start, Meaning::DECOY, 24).is_some_and(|h| self.part(h.start, h.end).to_ascii_lowercase().starts_with("ver"))
+            || self.before(start, Meaning::DECOY, 24).is_some_and(|h| {
+                self.part(h.start, h.end)
+                    .to_ascii_lowercase()
+                    .starts_with("ver")
+            })
         {
             return None;
         }
         let end = end + prefix;
-        self.add(start, end, Kind::IpAddress, "ipv4", if small { 60 } else { 92 });
+        self.add(
+            start,
+            end,
+            Kind::IpAddress,
+            "ipv4",
+            if small { 60 } else { 92 },
+        );
         Some(end)
     }
 
@@ -95,14 +155,36 @@ impl Scene<'_> {
     fn is_version(&self, start: usize, end: usize) -> bool {
         let before = self.part(self.ceiling(start.saturating_sub(32)), start);
         let behind = self.part(end, self.floor(end + 8));
-        let word = before.trim_end_matches([' ', '-', '_', '"', '\'', ':', '=', '(']).rsplit(|c: char| !c.is_alphanumeric()).next();
+        let word = before
+            .trim_end_matches([' ', '-', '_', '"', '\'', ':', '=', '('])
+            .rsplit(|c: char| !c.is_alphanumeric())
+            .next();
         let word = word.unwrap_or_default();
-        let is_called = ["section", "chapter", "clause", "release", "build", "upgrade", "kapitel", "abschnitt", "version", "rev", "rfc"]
+        let is_called = [
+            "section",
+            "chapter",
+            "clause",
+            "release",
+            "build",
+            "upgrade",
+            "kapitel",
+            "abschnitt",
+            "version",
+            "rev",
+            "rfc",
+        ]
+        .iter()
+        .any(|w| word.to_lowercase().starts_with(w));
+        let is_required = ["==", ">=", "<=", "~=", "~>", "^", "~", "@"]
             .iter()
-            .any(|w| word.to_lowercase().starts_with(w));
-        let is_required = ["==", ">=", "<=", "~=", "~>", "^", "~", "@"].iter().any(|sign| before.ends_with(sign));
-        let is_file = before.ends_with(['-', '_']) && before.trim_end_matches(['-', '_']).ends_with(|c: char| c.is_alphanumeric());
-        let goes_on = ["-", "+", ".tar", ".zip", ".jar", ".whl", ".dll"].iter().any(|sign| behind.starts_with(sign))
+            .any(|sign| before.ends_with(sign));
+        let is_file = before.ends_with(['-', '_'])
+            && before
+                .trim_end_matches(['-', '_'])
+                .ends_with(|c: char| c.is_alphanumeric());
+        let goes_on = ["-", "+", ".tar", ".zip", ".jar", ".whl", ".dll"]
+            .iter()
+            .any(|sign| behind.starts_with(sign))
             && behind.chars().nth(1).is_some_and(char::is_alphabetic);
         // `Adobe Reader 11.0.23.22`: a product's name, and numbers that no network begins with.
         let is_product = before.ends_with(' ')
@@ -110,25 +192,49 @@ impl Scene<'_> {
             && word.starts_with(|c: char| c.is_uppercase())
             && word.bytes().skip(1).all(|b| b.is_ascii_lowercase())
             && ![
-                "Host", "Server", "From", "Address", "Client", "Gateway", "Router", "Node", "Remote", "Source", "Target", "Peer", "Connect",
+                "Host", "Server", "From", "Address", "Client", "Gateway", "Router", "Node",
+                "Remote", "Source", "Target", "Peer", "Connect",
             ]
             .iter()
             .any(|w| word.starts_with(w))
             && !self.slice(start, start + 3).starts_with(b"10.")
-            && self.part(start, end).split('.').all(|octet| octet.len() < 3)
+            && self
+                .part(start, end)
+                .split('.')
+                .all(|octet| octet.len() < 3)
             && self.byte(end) != b':';
-        is_called || is_required || is_file || goes_on || is_product || before.ends_with('§') || before.ends_with("§ ")
+        is_called
+            || is_required
+            || is_file
+            || goes_on
+            || is_product
+            || before.ends_with('§')
+            || before.ends_with("§ ")
     }
 
     /// `14-7d-19-af-e0-e0`, around one of its digits.
     pub(super) fn dashed_mac(&mut self, at: usize) -> Option<usize> {
         let part = |b: &u8| b.is_ascii_hexdigit() || *b == b'-';
-        let start = at - self.slice(at.saturating_sub(17), at).iter().rev().take_while(|b| part(b)).count();
+        let start = at
+            - self
+                .slice(at.saturating_sub(17), at)
+                .iter()
+                .rev()
+                .take_while(|b| part(b))
+                .count();
         let token = self.slice(start, start + 18);
-        let is_mac = token.iter().take(17).enumerate().all(|(i, b)| if i % 3 == 2 { *b == b'-' } else { b.is_ascii_hexdigit() });
+        let is_mac = token.iter().take(17).enumerate().all(|(i, b)| {
+            if i % 3 == 2 {
+                *b == b'-'
+            } else {
+                b.is_ascii_hexdigit()
+            }
+        });
         if token.len() < 17
             || !is_mac
-            || token.get(17).is_some_and(|b| part(b) || b.is_ascii_alphanumeric())
+            || token
+                .get(17)
+                .is_some_and(|b| part(b) || b.is_ascii_alphanumeric())
             || self.byte_before(start).is_ascii_alphanumeric()
         {
             return None;
@@ -142,9 +248,16 @@ impl Scene<'_> {
         let token = self.slice(start, start + 15);
         let is_mac = end - start == 4
             && token.len() >= 14
-            && token.iter().take(14).enumerate().all(|(i, b)| if i % 5 == 4 { *b == b'.' } else { b.is_ascii_hexdigit() })
+            && token.iter().take(14).enumerate().all(|(i, b)| {
+                if i % 5 == 4 {
+                    *b == b'.'
+                } else {
+                    b.is_ascii_hexdigit()
+                }
+            })
             && token.iter().any(u8::is_ascii_alphabetic);
-        let is_whole = !matches!(token.get(14), Some(b'.')) && !token.get(14).is_some_and(u8::is_ascii_alphanumeric);
+        let is_whole = !matches!(token.get(14), Some(b'.'))
+            && !token.get(14).is_some_and(u8::is_ascii_alphanumeric);
         if !is_mac || !is_whole || matches!(self.byte_before(start), b'.' | b'_') {
             return None;
         }
@@ -170,6 +283,9 @@ fn is_nobodys_v4(address: Ipv4Addr, is_network: bool) -> bool {
 /// The same for IPv6: this host, link-local and unique local networks (RFC 4193), and those of documents (RFC 3849).
 fn is_nobodys_v6(address: Ipv6Addr, is_network: bool) -> bool {
     let [first, second, ..] = address.segments();
-    let is_local = first & 0xffc0 == 0xfe80 || first & 0xfe00 == 0xfc00 || first >> 8 == 0xff || (first, second) == (0x2001, 0xdb8);
+    let is_local = first & 0xffc0 == 0xfe80
+        || first & 0xfe00 == 0xfc00
+        || first >> 8 == 0xff
+        || (first, second) == (0x2001, 0xdb8);
     address.is_loopback() || address.is_unspecified() || is_network && is_local
 }

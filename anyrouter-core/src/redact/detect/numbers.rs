@@ -85,7 +85,13 @@ impl Cluster {
             }
         }
         let length = self.compact.len() - at;
-        self.pieces.push(Piece { start, end, at, length, digits });
+        self.pieces.push(Piece {
+            start,
+            end,
+            at,
+            length,
+            digits,
+        });
         self.sizes.push(length);
         self.digits += digits;
     }
@@ -94,7 +100,12 @@ impl Cluster {
         if let Some(piece) = self.pieces.get(pieces) {
             self.compact.truncate(piece.at);
         }
-        self.digits -= self.pieces.iter().skip(pieces).map(|p| p.digits).sum::<usize>();
+        self.digits -= self
+            .pieces
+            .iter()
+            .skip(pieces)
+            .map(|p| p.digits)
+            .sum::<usize>();
         self.pieces.truncate(pieces);
         self.sizes.truncate(pieces);
         self.separators.truncate(pieces.saturating_sub(1));
@@ -102,15 +113,23 @@ impl Cluster {
 
     /// Whether the last three pieces are a date: `2024-05-06`, `06/05/2024`, `6.5.2024`.
     fn ends_with_date(&self) -> bool {
-        let Some(from) = self.pieces.len().checked_sub(3) else { return false };
-        if !matches!(self.separators.get(from..), Some([one, two]) if one == two && matches!(one, b'-' | b'/' | b'.')) {
+        let Some(from) = self.pieces.len().checked_sub(3) else {
+            return false;
+        };
+        if !matches!(self.separators.get(from..), Some([one, two]) if one == two && matches!(one, b'-' | b'/' | b'.'))
+        {
             return false;
         }
         let number = |piece: &Piece| {
-            let text = self.compact.get(piece.at..piece.at + piece.length).and_then(|c| std::str::from_utf8(c).ok());
+            let text = self
+                .compact
+                .get(piece.at..piece.at + piece.length)
+                .and_then(|c| std::str::from_utf8(c).ok());
             (piece.length, text.and_then(|t| t.parse().ok()).unwrap_or(0))
         };
-        let Some([first, second, third]) = self.pieces.get(from..) else { return false };
+        let Some([first, second, third]) = self.pieces.get(from..) else {
+            return false;
+        };
         is_date([number(first), number(second), number(third)])
     }
 
@@ -131,13 +150,21 @@ impl Cluster {
         }
         // Whether a sign joins the piece at `i` to the one before.
         let is_tight = |i: usize| {
-            let (Some(left), Some(right)) = (i.checked_sub(1).and_then(|i| self.pieces.get(i)), self.pieces.get(i)) else { return false };
+            let (Some(left), Some(right)) = (
+                i.checked_sub(1).and_then(|i| self.pieces.get(i)),
+                self.pieces.get(i),
+            ) else {
+                return false;
+            };
             let is_joined = left.digits > 0 && right.digits > 0 && right.start == left.end + 1;
             is_joined && matches!(self.separators.get(i - 1), Some(b'-' | b'.' | b'/'))
         };
         let before = first.checked_sub(1).and_then(|i| self.pieces.get(i));
         let after = self.pieces.get(last + 1);
-        let compact = self.compact.get(a.at..b.at + b.length).filter(|c| LENGTH.contains(&c.len()))?;
+        let compact = self
+            .compact
+            .get(a.at..b.at + b.length)
+            .filter(|c| LENGTH.contains(&c.len()))?;
         Some(Part {
             start: a.start,
             end: b.end,
@@ -154,8 +181,18 @@ impl Cluster {
 impl Scene<'_> {
     /// The cluster around the digit at `at`: findings, and where the next one may begin.
     pub(super) fn number(&mut self, at: usize) -> usize {
-        let start = at - self.slice(at.saturating_sub(LONG), at).iter().rev().take_while(|b| b.is_ascii_alphanumeric()).count();
-        let length = self.slice(start, start + 600).iter().take_while(|b| b.is_ascii_alphanumeric()).count();
+        let start = at
+            - self
+                .slice(at.saturating_sub(LONG), at)
+                .iter()
+                .rev()
+                .take_while(|b| b.is_ascii_alphanumeric())
+                .count();
+        let length = self
+            .slice(start, start + 600)
+            .iter()
+            .take_while(|b| b.is_ascii_alphanumeric())
+            .count();
         if let Some(end) = self.placeholder_at(at) {
             return end;
         }
@@ -169,7 +206,10 @@ impl Scene<'_> {
         if let Some(end) = self.ipv4(start, start + length) {
             return end;
         }
-        if let Some(end) = self.dashed_mac(at).or_else(|| self.dotted_mac(start, start + length)) {
+        if let Some(end) = self
+            .dashed_mac(at)
+            .or_else(|| self.dotted_mac(start, start + length))
+        {
             return end;
         }
         self.coordinates(at);
@@ -182,14 +222,21 @@ impl Scene<'_> {
         }
         let mut cluster = std::mem::take(&mut self.cluster);
         self.gather(start, start + length, &mut cluster);
-        for piece in cluster.pieces.iter().filter(|p| p.start > at && p.end - p.start >= 20) {
+        for piece in cluster
+            .pieces
+            .iter()
+            .filter(|p| p.start > at && p.end - p.start >= 20)
+        {
             self.opaque(piece.start, piece.end);
         }
         let next = if self.may_be_number(&cluster) {
             match self.judge_parts(&cluster) {
                 // What was not taken may go on into what follows the cluster.
                 Some(taken) => taken,
-                None if cluster.pieces.len() == PIECES => cluster.pieces.get(PIECES / 2).map_or(cluster.end(), |p| p.start),
+                None if cluster.pieces.len() == PIECES => cluster
+                    .pieces
+                    .get(PIECES / 2)
+                    .map_or(cluster.end(), |p| p.start),
                 None => cluster.end(),
             }
         } else {
@@ -201,19 +248,47 @@ impl Scene<'_> {
 
     /// A number in a program, of a type that is declared beside it: `const X: u32 = 2150913586`.
     fn is_declared(&self, start: usize) -> bool {
-        let Some(head) = self.part(self.ceiling(start.saturating_sub(24)), start).trim_end().strip_suffix('=') else { return false };
-        let kind = head.trim_end().rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
+        let Some(head) = self
+            .part(self.ceiling(start.saturating_sub(24)), start)
+            .trim_end()
+            .strip_suffix('=')
+        else {
+            return false;
+        };
+        let kind = head
+            .trim_end()
+            .rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .next()
+            .unwrap_or_default();
         matches!(
             kind,
-            "u8" | "u16" | "u32" | "u64" | "u128" | "usize" | "i8" | "i16" | "i32" | "i64" | "i128" | "isize" | "uint32_t" | "uint64_t"
+            "u8" | "u16"
+                | "u32"
+                | "u64"
+                | "u128"
+                | "usize"
+                | "i8"
+                | "i16"
+                | "i32"
+                | "i64"
+                | "i128"
+                | "isize"
+                | "uint32_t"
+                | "uint64_t"
         )
     }
 
     /// Whether a cluster has as many digits as a number needs, and is no part of a longer token.
     fn may_be_number(&self, cluster: &Cluster) -> bool {
         let digits = cluster.digits;
-        let capitals = || self.slice(cluster.start(), cluster.end()).iter().filter(|b| b.is_ascii_uppercase()).count();
-        (digits >= 5 || digits == 4 && capitals() >= 3) && !self.is_in_opaque(cluster.start(), cluster.end())
+        let capitals = || {
+            self.slice(cluster.start(), cluster.end())
+                .iter()
+                .filter(|b| b.is_ascii_uppercase())
+                .count()
+        };
+        (digits >= 5 || digits == 4 && capitals() >= 3)
+            && !self.is_in_opaque(cluster.start(), cluster.end())
     }
 
     /// Finds what the cluster's parts are: the end of the last one that is something.
@@ -222,7 +297,11 @@ impl Scene<'_> {
         let mut last: Option<usize> = None;
         let mut said = None;
         // What begins as an IBAN and is none holds nothing that its name does not tell.
-        let iban = if cluster.digits >= 11 { iban_length(self.slice(cluster.start(), cluster.start() + 4)) } else { 0 };
+        let iban = if cluster.digits >= 11 {
+            iban_length(self.slice(cluster.start(), cluster.start() + 4))
+        } else {
+            0
+        };
         let count = cluster.pieces.len();
         // The pieces that nothing has taken.
         let mut free = (1_u32 << count) - 1;
@@ -231,22 +310,34 @@ impl Scene<'_> {
             // Of parts of one size the surest go first.
             let mut candidates: Vec<Finding> = Vec::new();
             for first in (0..=count - size).filter(|first| free >> first & whole == whole) {
-                let Some(part) = cluster.part(first, first + size - 1) else { continue };
+                let Some(part) = cluster.part(first, first + size - 1) else {
+                    continue;
+                };
                 let is_phone = |f: &Finding| f.label == Kind::Phone.into();
                 let is_in_iban = cluster.pieces.get(first).is_some_and(|p| p.at < iban);
-                let finding = self
-                    .judge(&part, &mut said, cluster)
-                    .filter(|f| (!is_in_iban || f.confidence > 90 && !is_phone(f)) && (!part.is_cut || f.confidence >= 84 && !is_phone(f)));
+                let finding = self.judge(&part, &mut said, cluster).filter(|f| {
+                    (!is_in_iban || f.confidence > 90 && !is_phone(f))
+                        && (!part.is_cut || f.confidence >= 84 && !is_phone(f))
+                });
                 candidates.extend(finding);
             }
             candidates.sort_by_key(|f| (std::cmp::Reverse(f.confidence), f.start));
             for finding in candidates {
-                if self.found.get(first_found..).unwrap_or_default().iter().any(|f| f.overlaps(&finding)) {
+                if self
+                    .found
+                    .get(first_found..)
+                    .unwrap_or_default()
+                    .iter()
+                    .any(|f| f.overlaps(&finding))
+                {
                     continue;
                 }
                 last = last.max(Some(finding.end));
                 let is_taken = |p: &Piece| p.start < finding.end && finding.start < p.end;
-                let taken = (0..).zip(&cluster.pieces).filter(|(_, p)| is_taken(p)).fold(0, |set, (i, _)| set | 1_u32 << i);
+                let taken = (0..)
+                    .zip(&cluster.pieces)
+                    .filter(|(_, p)| is_taken(p))
+                    .fold(0, |set, (i, _)| set | 1_u32 << i);
                 free &= !taken;
                 self.found.push(finding);
             }
@@ -264,9 +355,17 @@ impl Scene<'_> {
         // A country's letters may stand before, as a word of their own.
         let before = self.slice(start.saturating_sub(6), start);
         if let [.., b' ' | b'-'] = before {
-            let word = before.iter().rev().skip(1).take_while(|b| b.is_ascii_uppercase()).count();
+            let word = before
+                .iter()
+                .rev()
+                .skip(1)
+                .take_while(|b| b.is_ascii_uppercase())
+                .count();
             let at = start - 1 - word;
-            if (1..=4).contains(&word) && !self.byte_before(at).is_ascii_alphanumeric() && !self.is_name_of_number(at, start - 1) {
+            if (1..=4).contains(&word)
+                && !self.byte_before(at).is_ascii_alphanumeric()
+                && !self.is_name_of_number(at, start - 1)
+            {
                 cluster.push(self.bytes(), at, start - 1, b' ');
             }
         }
@@ -278,14 +377,24 @@ impl Scene<'_> {
         }
         loop {
             cluster.push(self.bytes(), start, end, self.byte_before(start));
-            last_digit =
-                if cluster.pieces.last().is_some_and(|p| p.digits > 0 || p.length <= 4) { cluster.pieces.len() } else { last_digit };
+            last_digit = if cluster
+                .pieces
+                .last()
+                .is_some_and(|p| p.digits > 0 || p.length <= 4)
+            {
+                cluster.pieces.len()
+            } else {
+                last_digit
+            };
             if cluster.pieces.len() >= PIECES {
                 break;
             }
             let gap = self.joint(start, end);
             // `4111, 1111, …` is a list of groups all through, or not at all.
-            let is_list = self.slice(end, end + gap).iter().any(|b| matches!(b, b',' | b'|'));
+            let is_list = self
+                .slice(end, end + gap)
+                .iter()
+                .any(|b| matches!(b, b',' | b'|'));
             if gap > 0 && cluster.pieces.len() > 1 && is_list != was_list {
                 // What was taken for the beginning of a list may begin another number.
                 last_digit -= usize::from(was_list && last_digit == cluster.pieces.len());
@@ -293,19 +402,30 @@ impl Scene<'_> {
             }
             was_list = is_list;
             let is_dotted = gap == 1 && self.byte(end) == b'.';
-            if gap > 0 && (cluster.ends_with_date() || !is_dotted && self.begins_otherwise(end + gap)) {
+            if gap > 0
+                && (cluster.ends_with_date() || !is_dotted && self.begins_otherwise(end + gap))
+            {
                 break;
             }
             start = end + gap;
             let word = self.slice(start, start + 32);
-            let length = word.iter().take_while(|b| b.is_ascii_alphanumeric()).count();
+            let length = word
+                .iter()
+                .take_while(|b| b.is_ascii_alphanumeric())
+                .count();
             let word = word.get(..length).unwrap_or_default();
             // `3560x4587` ends a telephone number with its extension.
             let digits = word.iter().take_while(|b| b.is_ascii_digit()).count();
-            let is_extended = digits > 2 && word.get(digits) == Some(&b'x') && word.iter().skip(digits + 1).all(u8::is_ascii_digit);
+            let is_extended = digits > 2
+                && word.get(digits) == Some(&b'x')
+                && word.iter().skip(digits + 1).all(u8::is_ascii_digit);
             let length = if is_extended { digits } else { length };
             let is_short_capitals = length <= 6 && word.iter().all(u8::is_ascii_uppercase);
-            if gap == 0 || length == 0 || length > 24 || !is_short_capitals && !word.iter().any(u8::is_ascii_digit) {
+            if gap == 0
+                || length == 0
+                || length > 24
+                || !is_short_capitals && !word.iter().any(u8::is_ascii_digit)
+            {
                 break;
             }
             end = start + length;
@@ -315,25 +435,56 @@ impl Scene<'_> {
 
     /// `SSN`, `IBAN`: what a number is called is no part of it. (Two letters may be its country as well.)
     fn is_name_of_number(&self, start: usize, end: usize) -> bool {
-        let names = Meaning::ID_NAME.and(Meaning::NATIONAL_ID).and(Meaning::TAX_ID).and(Meaning::BANK_ACCOUNT);
-        end - start > 2 && self.hits_in(start, start + 1).any(|h| h.end == end && h.meaning().has(names))
+        let names = Meaning::ID_NAME
+            .and(Meaning::NATIONAL_ID)
+            .and(Meaning::TAX_ID)
+            .and(Meaning::BANK_ACCOUNT);
+        end - start > 2
+            && self
+                .hits_in(start, start + 1)
+                .any(|h| h.end == end && h.meaning().has(names))
     }
 
     /// Whether an address of a machine or a date begins at `at`: they are never part of another number.
     fn begins_otherwise(&self, at: usize) -> bool {
-        let run = self.slice(at, at + 16).iter().take_while(|b| b.is_ascii_digit() || **b == b'.').count();
-        let is_dotted = self.slice(at, at + run).iter().filter(|b| **b == b'.').count() > 2;
-        let is_address = is_dotted && self.part(at, at + run).trim_end_matches('.').parse::<std::net::Ipv4Addr>().is_ok();
+        let run = self
+            .slice(at, at + 16)
+            .iter()
+            .take_while(|b| b.is_ascii_digit() || **b == b'.')
+            .count();
+        let is_dotted = self
+            .slice(at, at + run)
+            .iter()
+            .filter(|b| **b == b'.')
+            .count()
+            > 2;
+        let is_address = is_dotted
+            && self
+                .part(at, at + run)
+                .trim_end_matches('.')
+                .parse::<std::net::Ipv4Addr>()
+                .is_ok();
         // `00:1b:…`, `2001:db8:…`.
-        let hex = |from: usize| self.slice(from, from + 5).iter().take_while(|b| b.is_ascii_hexdigit()).count();
+        let hex = |from: usize| {
+            self.slice(from, from + 5)
+                .iter()
+                .take_while(|b| b.is_ascii_hexdigit())
+                .count()
+        };
         let first = hex(at);
         let colon = at + first;
         let has_colons = (1..=4).contains(&first)
             && self.byte(colon) == b':'
             && (self.byte(colon + 1) == b':'
-                || matches!(first, 2 | 4) && hex(colon + 1) > 0 && self.byte(colon + 1 + hex(colon + 1)) == b':');
+                || matches!(first, 2 | 4)
+                    && hex(colon + 1) > 0
+                    && self.byte(colon + 1 + hex(colon + 1)) == b':');
         is_address
-            || has_colons && !self.slice(at, at + 8).iter().all(|b| b.is_ascii_digit() || *b == b':')
+            || has_colons
+                && !self
+                    .slice(at, at + 8)
+                    .iter()
+                    .all(|b| b.is_ascii_digit() || *b == b':')
             || is_iso_date(self.part(at, self.floor(at + 10)))
     }
 
@@ -350,7 +501,8 @@ impl Scene<'_> {
             return None;
         }
         let (mut start, mut end) = (at, at);
-        while self.byte_before(start) == sign && start >= 2 && is_box(start - 2) && at - start < 80 {
+        while self.byte_before(start) == sign && start >= 2 && is_box(start - 2) && at - start < 80
+        {
             start -= 2;
         }
         while self.byte(end + 1) == sign && is_box(end + 2) && end - at < 80 {
@@ -367,33 +519,64 @@ impl Scene<'_> {
         let between = between.get(..gap).unwrap_or_default();
         // A list or a table has such signs as well: they join short groups of digits alone.
         let is_group = |from: usize| {
-            let length = self.slice(from, from + 8).iter().take_while(|b| b.is_ascii_digit()).count();
+            let length = self
+                .slice(from, from + 8)
+                .iter()
+                .take_while(|b| b.is_ascii_digit())
+                .count();
             let next = self.byte(from + length);
-            (2..=6).contains(&length) && !next.is_ascii_alphanumeric() && !(next == b'.' && self.byte(from + length + 1).is_ascii_digit())
+            (2..=6).contains(&length)
+                && !next.is_ascii_alphanumeric()
+                && !(next == b'.' && self.byte(from + length + 1).is_ascii_digit())
         };
         let joins = match between {
-            [b'\t'] => end - start <= 4 && is_group(end + 1) && self.slice(start, end).iter().all(u8::is_ascii_digit),
+            [b'\t'] => {
+                end - start <= 4
+                    && is_group(end + 1)
+                    && self.slice(start, end).iter().all(u8::is_ascii_digit)
+            }
             [b',', b' '] | [b'|'] => {
-                end - start <= 6 && (3..=6).contains(&(end - start)) && is_group(end + gap) || end - start <= 2 && between == b"|"
+                end - start <= 6 && (3..=6).contains(&(end - start)) && is_group(end + gap)
+                    || end - start <= 2 && between == b"|"
             }
             [b')'] => self.byte_before(start) == b'(',
             [one] => !matches!(one, b',' | b'[' | b']'),
-            [b'.' | b')' | b'/' | b'-' | b' ', b' '] | [b' ', b'('] | [b')' | b'-', b'-'] | [b')', b'/'] => true,
-            [b' ', b'-' | b'/' | b'.' | b' ', b' '] | [b')', b' ', b'-'] | [b']', b'-', b'['] => true,
-            [b' ', b' ', b'-', b' ', b' '] | [b')', b' ', b' ', b'-', ..] | [b']', b' ', b'-', b' ', b'['] => true,
-            _ => between.iter().all(|b| one_of(*b, b" \n")) && between.iter().filter(|b| **b == b'\n').count() == 1,
+            [b'.' | b')' | b'/' | b'-' | b' ', b' ']
+            | [b' ', b'(']
+            | [b')' | b'-', b'-']
+            | [b')', b'/'] => true,
+            [b' ', b'-' | b'/' | b'.' | b' ', b' '] | [b')', b' ', b'-'] | [b']', b'-', b'['] => {
+                true
+            }
+            [b' ', b' ', b'-', b' ', b' ']
+            | [b')', b' ', b' ', b'-', ..]
+            | [b']', b' ', b'-', b' ', b'['] => true,
+            _ => {
+                between.iter().all(|b| one_of(*b, b" \n"))
+                    && between.iter().filter(|b| **b == b'\n').count() == 1
+            }
         };
         if joins { gap } else { 0 }
     }
 
     /// What a part is, if it is anything: the surest.
-    fn judge(&self, part: &Part<'_>, said: &mut Option<Said>, cluster: &Cluster) -> Option<Finding> {
+    fn judge(
+        &self,
+        part: &Part<'_>,
+        said: &mut Option<Said>,
+        cluster: &Cluster,
+    ) -> Option<Finding> {
         let mut best: Option<Finding> = None;
         let detectors: [&mut dyn FnMut() -> Option<Finding>; 8] = [
             &mut || self.card(part),
             &mut || iban(part).or_else(|| self.iban_mistyped(part)),
             &mut || self.phone(part),
-            &mut || self.identity(part, said.get_or_insert_with(|| self.said_around(cluster.start(), cluster.end()))),
+            &mut || {
+                self.identity(
+                    part,
+                    said.get_or_insert_with(|| self.said_around(cluster.start(), cluster.end())),
+                )
+            },
             &mut || base58(self, part),
             &mut || self.vin(part),
             &mut || british_licence(part),
@@ -401,7 +584,9 @@ impl Scene<'_> {
         ];
         for detector in detectors {
             if let Some(finding) = detector()
-                && best.as_ref().is_none_or(|b| b.confidence < finding.confidence)
+                && best
+                    .as_ref()
+                    .is_none_or(|b| b.confidence < finding.confidence)
             {
                 best = Some(finding);
             }
@@ -419,7 +604,10 @@ impl Scene<'_> {
             || part.sizes.len() != 1
             || !part.has_letter
             || vin.iter().any(|b| one_of(*b, b"IOQ"))
-            || self.slice(part.start, part.end).iter().any(u8::is_ascii_lowercase)
+            || self
+                .slice(part.start, part.end)
+                .iter()
+                .any(u8::is_ascii_lowercase)
         {
             return None;
         }
@@ -439,7 +627,13 @@ impl Scene<'_> {
         } else {
             return None;
         };
-        Some(Finding::new(part.start, part.end, Kind::Vehicle, "vin", confidence))
+        Some(Finding::new(
+            part.start,
+            part.end,
+            Kind::Vehicle,
+            "vin",
+            confidence,
+        ))
     }
 
     /// `AB51 ABC` near a word for vehicles (DVLA, INF104), and `SW1A 1AA` (Royal Mail's postcodes).
@@ -447,14 +641,32 @@ impl Scene<'_> {
         if !(5..=7).contains(&part.compact.len()) || !part.has_letter {
             return None;
         }
-        let shape: String = part.compact.iter().map(|b| if b.is_ascii_digit() { 'd' } else { 'A' }).collect();
-        let is_upper = !self.slice(part.start, part.end).iter().any(u8::is_ascii_lowercase);
+        let shape: String = part
+            .compact
+            .iter()
+            .map(|b| if b.is_ascii_digit() { 'd' } else { 'A' })
+            .collect();
+        let is_upper = !self
+            .slice(part.start, part.end)
+            .iter()
+            .any(u8::is_ascii_lowercase);
         let parted = matches!(part.separators, [b' ' | b'-']);
-        if shape == "AAddAAA" && (part.sizes == [7] || parted && part.sizes == [4, 3]) && self.near(part.start, part.end, Meaning::VEHICLE)
+        if shape == "AAddAAA"
+            && (part.sizes == [7] || parted && part.sizes == [4, 3])
+            && self.near(part.start, part.end, Meaning::VEHICLE)
         {
-            return Some(Finding::new(part.start, part.end, Kind::Vehicle, "plate", 82));
+            return Some(Finding::new(
+                part.start,
+                part.end,
+                Kind::Vehicle,
+                "plate",
+                82,
+            ));
         }
-        let is_postcode = matches!(shape.as_str(), "AddAA" | "AdddAA" | "AAddAA" | "AAdddAA" | "AdAdAA" | "AAdAdAA");
+        let is_postcode = matches!(
+            shape.as_str(),
+            "AddAA" | "AdddAA" | "AAddAA" | "AAdddAA" | "AdAdAA" | "AAdAdAA"
+        );
         (is_postcode && is_upper && part.separators == b" " && part.sizes.get(1) == Some(&3))
             .then(|| Finding::new(part.start, part.end, Kind::Address, "postcode", 60))
     }
@@ -463,19 +675,36 @@ impl Scene<'_> {
     pub(super) fn is_decoy(&self, at: usize) -> bool {
         self.before(at, Meaning::DECOY, 24).is_some()
             || matches!(self.byte_before(at), b'#' | b'$')
-            || self.slice(at.saturating_sub(3), at).ends_with("€".as_bytes())
+            || self
+                .slice(at.saturating_sub(3), at)
+                .ends_with("€".as_bytes())
     }
 
     /// Whether letters and digits stand around that belong to a longer opaque token, as a UUID or a hash.
     fn is_in_opaque(&self, start: usize, end: usize) -> bool {
-        let left =
-            self.slice(start.saturating_sub(40), start).iter().rev().take_while(|b| b.is_ascii_alphanumeric() || **b == b'-').count();
-        let right = self.slice(end, end + 40).iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'-').count();
+        let left = self
+            .slice(start.saturating_sub(40), start)
+            .iter()
+            .rev()
+            .take_while(|b| b.is_ascii_alphanumeric() || **b == b'-')
+            .count();
+        let right = self
+            .slice(end, end + 40)
+            .iter()
+            .take_while(|b| b.is_ascii_alphanumeric() || **b == b'-')
+            .count();
         let token = self.slice(start - left, end + right);
         token.len() >= 36 && is_uuid(token)
             || (token.len() > 24
-                && self.slice(start - left, start).iter().any(u8::is_ascii_alphabetic)
-                && token.iter().filter(|b| b.is_ascii_hexdigit() || **b == b'-').count() == token.len())
+                && self
+                    .slice(start - left, start)
+                    .iter()
+                    .any(u8::is_ascii_alphabetic)
+                && token
+                    .iter()
+                    .filter(|b| b.is_ascii_hexdigit() || **b == b'-')
+                    .count()
+                    == token.len())
     }
 }
 
@@ -484,9 +713,17 @@ fn british_licence(part: &Part<'_>) -> Option<Finding> {
     let (surname, rest) = part.compact.split_first_chunk::<5>()?;
     let (date, rest) = rest.split_first_chunk::<6>()?;
     let (initials, rest) = rest.split_first_chunk::<2>()?;
-    let letters = surname.iter().take_while(|b| b.is_ascii_uppercase()).count();
+    let letters = surname
+        .iter()
+        .take_while(|b| b.is_ascii_uppercase())
+        .count();
     let digits = date.iter().all(u8::is_ascii_digit);
-    let number = |places: &[usize]| places.iter().filter_map(|i| date.get(*i)).fold(0, |n, d| n * 10 + u32::from(d.wrapping_sub(b'0')));
+    let number = |places: &[usize]| {
+        places
+            .iter()
+            .filter_map(|i| date.get(*i))
+            .fold(0, |n, d| n * 10 + u32::from(d.wrapping_sub(b'0')))
+    };
     let (month, day) = (number(&[1, 2]), number(&[3, 4]));
     let fits = part.sizes.len() == 1
         && rest.len() == 3
@@ -496,9 +733,21 @@ fn british_licence(part: &Part<'_>) -> Option<Finding> {
         && matches!(month, 1..=12 | 51..=62)
         && (1..=31).contains(&day)
         && initials.first().is_some_and(u8::is_ascii_uppercase)
-        && initials.get(1).is_some_and(|b| b.is_ascii_uppercase() || *b == b'9')
-        && rest.get(1..).is_some_and(|r| r.iter().all(u8::is_ascii_uppercase));
-    fits.then(|| Finding::new(part.start, part.end, Kind::DriverLicense, "gb_driver_license", 82))
+        && initials
+            .get(1)
+            .is_some_and(|b| b.is_ascii_uppercase() || *b == b'9')
+        && rest
+            .get(1..)
+            .is_some_and(|r| r.iter().all(u8::is_ascii_uppercase));
+    fits.then(|| {
+        Finding::new(
+            part.start,
+            part.end,
+            Kind::DriverLicense,
+            "gb_driver_license",
+            82,
+        )
+    })
 }
 
 /// An address of a wallet, by its checksum (Base58Check).
@@ -507,12 +756,19 @@ fn base58(scene: &Scene<'_>, part: &Part<'_>) -> Option<Finding> {
         return None;
     }
     let text = scene.slice(part.start, part.end);
-    base58check(text).then(|| Finding::new(part.start, part.end, Kind::CryptoAddress, "base58check", 95))
+    base58check(text)
+        .then(|| Finding::new(part.start, part.end, Kind::CryptoAddress, "base58check", 95))
 }
 
 /// A UUID (RFC 9562) in its text form, or with text around it.
 pub(super) fn is_uuid(token: &[u8]) -> bool {
-    token
-        .windows(36)
-        .any(|w| w.iter().enumerate().all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { *b == b'-' } else { b.is_ascii_hexdigit() }))
+    token.windows(36).any(|w| {
+        w.iter().enumerate().all(|(i, b)| {
+            if matches!(i, 8 | 13 | 18 | 23) {
+                *b == b'-'
+            } else {
+                b.is_ascii_hexdigit()
+            }
+        })
+    })
 }

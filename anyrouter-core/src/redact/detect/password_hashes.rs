@@ -24,14 +24,26 @@ impl Scene<'_> {
     pub(super) fn password_hashes(&mut self) {
         static REGEX: OnceLock<Option<Regex>> = OnceLock::new();
         let bytes = self.bytes();
-        let has_dollar =
-            memchr::memchr_iter(b'$', bytes).any(|at| matches!(self.byte(at + 1), b'1' | b'2' | b'5' | b'6' | b'a' | b'y' | b'0'..=b'9'));
+        let has_dollar = memchr::memchr_iter(b'$', bytes).any(|at| {
+            matches!(
+                self.byte(at + 1),
+                b'1' | b'2' | b'5' | b'6' | b'a' | b'y' | b'0'..=b'9'
+            )
+        });
         if !has_dollar && memchr::memmem::find(bytes, b"{SSHA").is_none() {
             return;
         }
-        let Some(regex) = REGEX.get_or_init(|| Regex::new(FORMS).ok()) else { return };
+        let Some(regex) = REGEX.get_or_init(|| Regex::new(FORMS).ok()) else {
+            return;
+        };
         for found in regex.find_iter(self.text) {
-            self.add(found.start(), found.end(), Kind::Secret, "password_hash", 96);
+            self.add(
+                found.start(),
+                found.end(),
+                Kind::Secret,
+                "password_hash",
+                96,
+            );
         }
     }
 }

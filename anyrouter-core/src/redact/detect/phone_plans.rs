@@ -24,13 +24,21 @@ pub(crate) struct Phones {
 
 impl Plan {
     fn fits(&self, national: &[u8]) -> bool {
-        let regex = self.regex.get_or_init(|| RegexBuilder::new(&format!("^(?:{})$", self.pattern)).unicode(false).build().ok());
+        let regex = self.regex.get_or_init(|| {
+            RegexBuilder::new(&format!("^(?:{})$", self.pattern))
+                .unicode(false)
+                .build()
+                .ok()
+        });
         regex.as_ref().is_some_and(|r| r.is_match(national))
     }
 
     fn is_national(&self, digits: &[u8]) -> bool {
         let trunk = !self.trunk.is_empty();
-        trunk && digits.strip_prefix(self.trunk.as_bytes()).is_some_and(|d| self.fits(d))
+        trunk
+            && digits
+                .strip_prefix(self.trunk.as_bytes())
+                .is_some_and(|d| self.fits(d))
             || (!trunk || self.trunk == "1") && self.fits(digits)
             || self.fits(digits) && digits.len() >= 8
     }
@@ -38,19 +46,32 @@ impl Plan {
 
 /// The countries whose national numbers count without a word beside them, where they are written as phone numbers are.
 const ANYWHERE: [&str; 25] = [
-    "GB", "DE", "FR", "IT", "ES", "NL", "BE", "CH", "AT", "SE", "DK", "NO", "FI", "PL", "PT", "AU", "NZ", "JP", "KR", "CN", "IN", "TH",
-    "TR", "RO", "RU",
+    "GB", "DE", "FR", "IT", "ES", "NL", "BE", "CH", "AT", "SE", "DK", "NO", "FI", "PL", "PT", "AU",
+    "NZ", "JP", "KR", "CN", "IN", "TH", "TR", "RO", "RU",
 ];
 
 impl Phones {
     pub(crate) fn builtin() -> Self {
-        let mut it = Self { by_code: HashMap::default(), codes: HashMap::default() };
-        for line in include_str!("../../../redact/phones.tsv").lines().filter(|l| !l.starts_with('#')) {
+        let mut it = Self {
+            by_code: HashMap::default(),
+            codes: HashMap::default(),
+        };
+        for line in include_str!("../../../redact/phones.tsv")
+            .lines()
+            .filter(|l| !l.starts_with('#'))
+        {
             let columns: Vec<&'static str> = line.split('\t').collect();
-            let [region, code, trunk, pattern] = columns.as_slice() else { continue };
+            let [region, code, trunk, pattern] = columns.as_slice() else {
+                continue;
+            };
             let Ok(code) = code.parse() else { continue };
             it.codes.insert(region, code);
-            it.by_code.entry(code).or_default().push(Plan { region, trunk, pattern, regex: OnceLock::new() });
+            it.by_code.entry(code).or_default().push(Plan {
+                region,
+                trunk,
+                pattern,
+                regex: OnceLock::new(),
+            });
         }
         it
     }
@@ -58,25 +79,39 @@ impl Phones {
     /// Whether digits, with the country's code and without `+`, are a number of that country.
     pub(crate) fn is_international(&self, digits: &[u8]) -> bool {
         (1..=3).any(|n| {
-            let Some((code, national)) = digits.split_at_checked(n) else { return false };
+            let Some((code, national)) = digits.split_at_checked(n) else {
+                return false;
+            };
             let code = code.iter().fold(0, |c, d| c * 10 + u32::from(d - b'0'));
-            let Some(plans) = self.by_code.get(&code) else { return false };
+            let Some(plans) = self.by_code.get(&code) else {
+                return false;
+            };
             // `+44 (0)20 …`: the trunk prefix stands there for those at home.
-            plans
-                .iter()
-                .any(|p| p.fits(national) || (!p.trunk.is_empty() && national.strip_prefix(p.trunk.as_bytes()).is_some_and(|n| p.fits(n))))
+            plans.iter().any(|p| {
+                p.fits(national)
+                    || (!p.trunk.is_empty()
+                        && national
+                            .strip_prefix(p.trunk.as_bytes())
+                            .is_some_and(|n| p.fits(n)))
+            })
         })
     }
 
     /// Whether digits are a number of this country as it is dialled there.
     pub(crate) fn is_national(&self, region: &str, digits: &[u8]) -> bool {
         let plans = self.codes.get(region).and_then(|c| self.by_code.get(c));
-        plans.is_some_and(|plans| plans.iter().any(|p| p.region == region && p.is_national(digits)))
+        plans.is_some_and(|plans| {
+            plans
+                .iter()
+                .any(|p| p.region == region && p.is_national(digits))
+        })
     }
 
     /// Whether digits are a national number in one of the larger countries.
     pub(crate) fn is_national_anywhere(&self, digits: &[u8]) -> bool {
-        ANYWHERE.iter().any(|region| self.is_national(region, digits))
+        ANYWHERE
+            .iter()
+            .any(|region| self.is_national(region, digits))
     }
 }
 
@@ -91,8 +126,19 @@ mod tests {
         let mut rows: Vec<_> = phonenumber::metadata::DATABASE
             .iter()
             .map(|m| {
-                let pattern: String = m.descriptors().general().national_number().as_str().split_whitespace().collect();
-                (m.id().to_owned(), m.country_code(), m.national_prefix().unwrap_or_default().to_owned(), pattern)
+                let pattern: String = m
+                    .descriptors()
+                    .general()
+                    .national_number()
+                    .as_str()
+                    .split_whitespace()
+                    .collect();
+                (
+                    m.id().to_owned(),
+                    m.country_code(),
+                    m.national_prefix().unwrap_or_default().to_owned(),
+                    pattern,
+                )
             })
             .collect();
         rows.sort();
@@ -101,13 +147,22 @@ mod tests {
             writeln!(table, "{region}\t{code}\t{trunk}\t{pattern}").unwrap();
         }
         let known = include_str!("../../../redact/phones.tsv");
-        assert!(known == table, "redact/phones.tsv is another table; it must be:\n{table}");
+        assert!(
+            known == table,
+            "redact/phones.tsv is another table; it must be:\n{table}"
+        );
     }
 
     #[test]
     fn numbers_are_told_by_their_countrys_plan() {
         let phones = Phones::builtin();
-        for good in ["14155552671", "442079460958", "4930901820", "66812345678", "4402079460958"] {
+        for good in [
+            "14155552671",
+            "442079460958",
+            "4930901820",
+            "66812345678",
+            "4402079460958",
+        ] {
             assert!(phones.is_international(good.as_bytes()), "{good}");
         }
         for bad in ["1415555267", "99912345678", "49"] {

@@ -13,7 +13,15 @@ impl Scene<'_> {
         {
             return None;
         }
-        let finding = |start, confidence| Some(Finding::new(start, self.phone_end(part.end), Kind::Phone, "phone", confidence));
+        let finding = |start, confidence| {
+            Some(Finding::new(
+                start,
+                self.phone_end(part.end),
+                Kind::Phone,
+                "phone",
+                confidence,
+            ))
+        };
         let opens = self.byte_before(part.start) == b'(';
         let mut start = part.start - usize::from(opens);
         if self.byte_before(start) == b'+' {
@@ -29,11 +37,15 @@ impl Scene<'_> {
                 None
             };
         }
-        let is_fraction = one_of(self.byte(part.end), b".%") || self.byte(part.end) == b',' && part.sizes.len() == 1;
-        if self.byte_before(part.start) == b'.' || is_fraction && self.byte(part.end + 1).is_ascii_digit() {
+        let is_fraction = one_of(self.byte(part.end), b".%")
+            || self.byte(part.end) == b',' && part.sizes.len() == 1;
+        if self.byte_before(part.start) == b'.'
+            || is_fraction && self.byte(part.end + 1).is_ascii_digit()
+        {
             return None;
         }
-        let named = self.near(part.start, part.end, Meaning::PHONE) && !self.is_called_otherwise(part);
+        let named =
+            self.near(part.start, part.end, Meaning::PHONE) && !self.is_called_otherwise(part);
         if let Some(dialled) = digits.strip_prefix(b"00")
             && self.engine.phones.is_international(dialled)
         {
@@ -65,8 +77,16 @@ impl Scene<'_> {
 
     /// The nearest name before is that of another number, as `personal` is in `personal number`.
     fn is_called_otherwise(&self, part: &Part<'_>) -> bool {
-        let name = |any: Meaning| self.before(part.start, any, 48).map(|h| (h.end, h.end - h.start));
-        name(Meaning::NATIONAL_ID.and(Meaning::TAX_ID).and(Meaning::ID_NAME).and(Meaning::CARD)) > name(Meaning::PHONE)
+        let name = |any: Meaning| {
+            self.before(part.start, any, 48)
+                .map(|h| (h.end, h.end - h.start))
+        };
+        name(
+            Meaning::NATIONAL_ID
+                .and(Meaning::TAX_ID)
+                .and(Meaning::ID_NAME)
+                .and(Meaning::CARD),
+        ) > name(Meaning::PHONE)
     }
 
     fn before_or_close(&self, part: &Part<'_>, any: Meaning) -> bool {
@@ -76,20 +96,48 @@ impl Scene<'_> {
     /// A number of the country that is named near; or one written as only phone numbers are.
     fn national(&self, part: &Part<'_>, start: usize) -> Option<Finding> {
         let digits = part.compact;
-        let finding = |confidence| Some(Finding::new(start, part.end, Kind::Phone, "phone_national", confidence));
+        let finding = |confidence| {
+            Some(Finding::new(
+                start,
+                part.end,
+                Kind::Phone,
+                "phone_national",
+                confidence,
+            ))
+        };
         let sizes = part.sizes;
-        let is_dated = matches!(sizes, [4, 2 | 1, 2] | [2 | 1, 2, 4] | [2, 1, 4] | [4, 2, 1] | [4, 4]) && digits.len() <= 8;
+        let is_dated = matches!(
+            sizes,
+            [4, 2 | 1, 2] | [2 | 1, 2, 4] | [2, 1, 4] | [4, 2, 1] | [4, 4]
+        ) && digits.len() <= 8;
         let is_decimal = part.separators == b"."
             || one_of(self.byte_before(part.start), b"./=&?-")
             || self.byte(part.end) == b'.' && self.byte(part.end + 1) == b'.';
         // `21-18 21-16`: the score of a match, set by set.
-        let is_score = sizes.iter().all(|n| *n <= 2) && part.separators.contains(&b'-') && part.separators.contains(&b' ');
-        let is_doi = self.part(self.ceiling(part.start.saturating_sub(4)), part.start).to_ascii_lowercase().ends_with("doi:")
-            || digits.starts_with(b"10") && part.separators.contains(&b'/') && part.separators.contains(&b'.');
-        if is_dated || is_decimal || is_score || is_doi || self.is_decoy(part.start) || self.byte(part.end) == b'-' {
+        let is_score = sizes.iter().all(|n| *n <= 2)
+            && part.separators.contains(&b'-')
+            && part.separators.contains(&b' ');
+        let is_doi = self
+            .part(self.ceiling(part.start.saturating_sub(4)), part.start)
+            .to_ascii_lowercase()
+            .ends_with("doi:")
+            || digits.starts_with(b"10")
+                && part.separators.contains(&b'/')
+                && part.separators.contains(&b'.');
+        if is_dated
+            || is_decimal
+            || is_score
+            || is_doi
+            || self.is_decoy(part.start)
+            || self.byte(part.end) == b'-'
+        {
             return None;
         }
-        if self.countries_near(part.start, part.end).iter().any(|c| self.engine.phones.is_national(c, digits)) {
+        if self
+            .countries_near(part.start, part.end)
+            .iter()
+            .any(|c| self.engine.phones.is_national(c, digits))
+        {
             return finding(78);
         }
         if is_decimal_list(part) || part.is_inner {
@@ -105,7 +153,9 @@ impl Scene<'_> {
             return finding(70);
         }
         let pairs = part.sizes;
-        let distinct = part.separators.contains(&b')') || part.separators.windows(2).any(|w| w[0] != w[1]) || pairs.len() > 3;
+        let distinct = part.separators.contains(&b')')
+            || part.separators.windows(2).any(|w| w[0] != w[1])
+            || pairs.len() > 3;
         (spaced
             && distinct
             && (8..=11).contains(&digits.len())
@@ -119,7 +169,16 @@ impl Scene<'_> {
     /// The end of an extension, ` ext. 123`, behind a number.
     fn phone_end(&self, end: usize) -> usize {
         let rest = self.part(end, self.floor(end + 16));
-        for mark in [" ext. ", " ext.", " ext ", " x", "x", " extension ", ", ext. ", ", ext "] {
+        for mark in [
+            " ext. ",
+            " ext.",
+            " ext ",
+            " x",
+            "x",
+            " extension ",
+            ", ext. ",
+            ", ext ",
+        ] {
             if let Some(after) = rest.strip_prefix(mark) {
                 let digits = after.bytes().take_while(u8::is_ascii_digit).count();
                 if (1..=6).contains(&digits) {

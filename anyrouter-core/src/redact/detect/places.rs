@@ -9,11 +9,13 @@ use crate::redact::{
 
 /// What stands before a place's name in running text.
 const PREPOSITIONS: [&[u8]; 17] = [
-    b" in ", b" from ", b" near ", b" to ", b" at ", b" nach ", b" aus ", b" en ", b" de ", b" a ", b" di ", b" em ", b" w ", b" i ",
-    b" till ", b" til ", b" uit ",
+    b" in ", b" from ", b" near ", b" to ", b" at ", b" nach ", b" aus ", b" en ", b" de ", b" a ",
+    b" di ", b" em ", b" w ", b" i ", b" till ", b" til ", b" uit ",
 ];
 /// Ends of the phrases behind which a name that is on no list is a place's.
-const LEADING: [&str; 9] = [" in", " from", " to", " aus", " à", " en", " de", " a", " em"];
+const LEADING: [&str; 9] = [
+    " in", " from", " to", " aus", " à", " en", " de", " a", " em",
+];
 
 impl Scene<'_> {
     /// A place of the list.
@@ -28,8 +30,11 @@ impl Scene<'_> {
         }
         let before = self.byte_before(hit.start);
         if !wide
-            && (matches!(before, b'_' | b'.' | b'/' | b'@' | b'-' | b'#' | b'$' | b'\\' | b'<')
-                || matches!(self.byte(hit.end), b'_' | b'/' | b'@' | b'(' | b'=' | b'.') && is_letter(self.byte(hit.end + 1)))
+            && (matches!(
+                before,
+                b'_' | b'.' | b'/' | b'@' | b'-' | b'#' | b'$' | b'\\' | b'<'
+            ) || matches!(self.byte(hit.end), b'_' | b'/' | b'@' | b'(' | b'=' | b'.')
+                && is_letter(self.byte(hit.end + 1)))
         {
             return;
         }
@@ -38,12 +43,21 @@ impl Scene<'_> {
         if word.len() <= 3 && word.iter().any(u8::is_ascii_lowercase) && word.is_ascii() {
             return;
         }
-        let context = self.before(hit.start, Meaning::PLACE, 24).is_some_and(|h| !self.is_cut(h.end, hit.start));
+        let context = self
+            .before(hit.start, Meaning::PLACE, 24)
+            .is_some_and(|h| !self.is_cut(h.end, hit.start));
         let text = self.slice(hit.start.saturating_sub(10), hit.start);
-        let ends_with =
-            |word: &[u8]| text.len() >= word.len() && text.iter().rev().zip(word.iter().rev()).all(|(a, b)| a.eq_ignore_ascii_case(b));
+        let ends_with = |word: &[u8]| {
+            text.len() >= word.len()
+                && text
+                    .iter()
+                    .rev()
+                    .zip(word.iter().rev())
+                    .all(|(a, b)| a.eq_ignore_ascii_case(b))
+        };
         let preposition = PREPOSITIONS.iter().any(|p| ends_with(p));
-        let is_doubtful = meaning.has(Meaning::AMBIGUOUS) || meaning.has(Meaning::ANY_NAME) && !meaning.has(Meaning::COUNTRY);
+        let is_doubtful = meaning.has(Meaning::AMBIGUOUS)
+            || meaning.has(Meaning::ANY_NAME) && !meaning.has(Meaning::COUNTRY);
         let confidence = match (is_doubtful, context, preposition) {
             (false, true, _) => 84,
             (false, false, true) => 74,
@@ -55,11 +69,15 @@ impl Scene<'_> {
         // `Paris, France` is one place.
         let mut end = hit.end;
         if self.part(end, self.floor(end + 2)) == ", " {
-            if let Some(next) =
-                self.after(end + 2, Meaning::PLACE_NAME, 0).filter(|h| h.start == end + 2 && !h.meaning().has(Meaning::ANY_NAME))
+            if let Some(next) = self
+                .after(end + 2, Meaning::PLACE_NAME, 0)
+                .filter(|h| h.start == end + 2 && !h.meaning().has(Meaning::ANY_NAME))
             {
                 end = next.end;
-            } else if self.slice(end + 2, end + 4).iter().all(u8::is_ascii_uppercase)
+            } else if self
+                .slice(end + 2, end + 4)
+                .iter()
+                .all(u8::is_ascii_uppercase)
                 && !self.byte(end + 4).is_ascii_alphanumeric()
                 && self.text.len() >= end + 4
             {
@@ -76,8 +94,15 @@ impl Scene<'_> {
         }
         let phrase = self.part(hit.start, hit.end).to_lowercase();
         let mut at = hit.end;
-        let skipped = self.slice(at, at + 5).iter().take_while(|b| one_of(**b, b" :=\"'")).count();
-        let marked = self.slice(at, at + skipped).iter().any(|b| one_of(*b, b":="));
+        let skipped = self
+            .slice(at, at + 5)
+            .iter()
+            .take_while(|b| one_of(**b, b" :=\"'"))
+            .count();
+        let marked = self
+            .slice(at, at + skipped)
+            .iter()
+            .any(|b| one_of(*b, b":="));
         at += skipped;
         if skipped == 0 || !marked && !LEADING.iter().any(|p| phrase.ends_with(p)) {
             return;
@@ -85,14 +110,23 @@ impl Scene<'_> {
         let mut end = at;
         let mut words = 0;
         while words < 3 {
-            let length = self.slice(end, end + 32).iter().take_while(|b| is_letter(**b) || one_of(**b, b"'-")).count();
+            let length = self
+                .slice(end, end + 32)
+                .iter()
+                .take_while(|b| is_letter(**b) || one_of(**b, b"'-"))
+                .count();
             if length < 3 || !self.chars_from(end).next().is_some_and(char::is_uppercase) {
                 break;
             }
             words += 1;
             let word_end = end + length;
             end = word_end;
-            if self.byte(end) != b' ' || !self.chars_from(end + 1).next().is_some_and(char::is_uppercase) {
+            if self.byte(end) != b' '
+                || !self
+                    .chars_from(end + 1)
+                    .next()
+                    .is_some_and(char::is_uppercase)
+            {
                 break;
             }
             end += 1;
@@ -107,12 +141,17 @@ impl Scene<'_> {
 
     /// `let state: State`, `country: String`, `"state": "CLOSED"`: a type or a state of a program.
     fn is_type(&self, hit: Hit, start: usize, end: usize) -> bool {
-        const TYPES: [&str; 12] =
-            ["String", "Option", "Vec", "Box", "Arc", "Self", "Boolean", "Integer", "Number", "Object", "Any", "Country"];
+        const TYPES: [&str; 12] = [
+            "String", "Option", "Vec", "Box", "Arc", "Self", "Boolean", "Integer", "Number",
+            "Object", "Any", "Country",
+        ];
         let value = self.part(start, end);
         let name = self.part(hit.start, hit.end);
         // `City::Default`, `region = Some(…)`, `state: AtomicUsize`: what a program says.
-        let is_camel = value.bytes().zip(value.bytes().skip(1)).any(|(a, b)| a.is_ascii_lowercase() && b.is_ascii_uppercase());
+        let is_camel = value
+            .bytes()
+            .zip(value.bytes().skip(1))
+            .any(|(a, b)| a.is_ascii_lowercase() && b.is_ascii_uppercase());
         if self.slice(end, end + 2) == b"::"
             || self.slice(start.saturating_sub(2), start) == b"::"
             || matches!(self.byte(end), b'(' | b'!' | b'{')
@@ -120,15 +159,24 @@ impl Scene<'_> {
         {
             return true;
         }
-        let is_declared = self.slice(hit.end, start).contains(&b':') && !matches!(self.byte_before(start), b'"' | b'\'');
-        let is_state = name.eq_ignore_ascii_case("state") && value.len() > 3 && value.bytes().all(|b| b.is_ascii_uppercase());
+        let is_declared = self.slice(hit.end, start).contains(&b':')
+            && !matches!(self.byte_before(start), b'"' | b'\'');
+        let is_state = name.eq_ignore_ascii_case("state")
+            && value.len() > 3
+            && value.bytes().all(|b| b.is_ascii_uppercase());
         is_state
             || is_declared
                 && (TYPES.contains(&value)
-                    || value.to_ascii_lowercase().contains(&name.to_ascii_lowercase())
+                    || value
+                        .to_ascii_lowercase()
+                        .contains(&name.to_ascii_lowercase())
                     || self.byte_before(hit.start) == b'_'
                     || matches!(self.byte(end), b'<' | b'(' | b':')
-                    || self.slice(hit.start.saturating_sub(8), hit.start).ends_with(b"let ")
-                    || self.slice(hit.start.saturating_sub(8), hit.start).ends_with(b"mut "))
+                    || self
+                        .slice(hit.start.saturating_sub(8), hit.start)
+                        .ends_with(b"let ")
+                    || self
+                        .slice(hit.start.saturating_sub(8), hit.start)
+                        .ends_with(b"mut "))
     }
 }

@@ -12,9 +12,10 @@ use crate::redact::{
 
 /// Ends of German, Dutch and Scandinavian street names.
 const SUFFIXES: [&str; 34] = [
-    "straße", "strasse", "str", "weg", "platz", "allee", "gasse", "ring", "damm", "ufer", "chaussee", "steig", "graben", "pfad", "stieg",
-    "straat", "laan", "plein", "gracht", "kade", "dijk", "singel", "steeg", "hof", "gatan", "vägen", "gata", "veien", "vej", "gade",
-    "katu", "tie", "gränd", "allé",
+    "straße", "strasse", "str", "weg", "platz", "allee", "gasse", "ring", "damm", "ufer",
+    "chaussee", "steig", "graben", "pfad", "stieg", "straat", "laan", "plein", "gracht", "kade",
+    "dijk", "singel", "steeg", "hof", "gatan", "vägen", "gata", "veien", "vej", "gade", "katu",
+    "tie", "gränd", "allé",
 ];
 
 impl Scene<'_> {
@@ -71,7 +72,8 @@ impl Scene<'_> {
             }
             let text = self.part(word, end_of_word);
             let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-            let is_ordinal = digits > 0 && matches!(text.get(digits..), Some("st" | "nd" | "rd" | "th"));
+            let is_ordinal =
+                digits > 0 && matches!(text.get(digits..), Some("st" | "nd" | "rd" | "th"));
             if digits > 0 && !is_ordinal && text.len() - digits <= 2 && digits <= 6
                 || digits > 0 && text.contains(['-', '/']) && text.len() <= 9
             {
@@ -106,7 +108,10 @@ impl Scene<'_> {
                     && is_capital(hit.start)
                     && self.slice(hit.start, hit.end).len() > 4
                     && words <= 3
-                    && matches!(self.part(hit.start, hit.end), "Street" | "Avenue" | "Road" | "Boulevard" | "Lane")
+                    && matches!(
+                        self.part(hit.start, hit.end),
+                        "Street" | "Avenue" | "Road" | "Boulevard" | "Lane"
+                    )
                 {
                     self.add(start, end, Kind::Address, "street", 60);
                 }
@@ -117,15 +122,33 @@ impl Scene<'_> {
     /// The end of a house number behind `at`, or `at`.
     fn house_number(&self, at: usize) -> usize {
         let mut from = at;
-        for joint in
-            [", д. ", ", дом ", ", nº ", ", n° ", " nº ", " n. ", ", n. ", " no. ", " No: ", " No:", " no:", " nr ", " Nr. ", ", ", " "]
-        {
+        for joint in [
+            ", д. ",
+            ", дом ",
+            ", nº ",
+            ", n° ",
+            " nº ",
+            " n. ",
+            ", n. ",
+            " no. ",
+            " No: ",
+            " No:",
+            " no:",
+            " nr ",
+            " Nr. ",
+            ", ",
+            " ",
+        ] {
             if self.part(at, self.floor(at + joint.len())) == joint {
                 from = at + joint.len();
                 break;
             }
         }
-        let digits = self.slice(from, from + 6).iter().take_while(|b| b.is_ascii_digit()).count();
+        let digits = self
+            .slice(from, from + 6)
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .count();
         if from == at || digits == 0 || digits > 5 {
             return at;
         }
@@ -133,12 +156,20 @@ impl Scene<'_> {
         if self.byte(end).is_ascii_alphabetic() && !self.byte(end + 1).is_ascii_alphanumeric() {
             end += 1;
         } else if matches!(self.byte(end), b'-' | b'/') {
-            let more = self.slice(end + 1, end + 5).iter().take_while(|b| b.is_ascii_alphanumeric()).count();
+            let more = self
+                .slice(end + 1, end + 5)
+                .iter()
+                .take_while(|b| b.is_ascii_alphanumeric())
+                .count();
             if more > 0 && more < 4 {
                 end += 1 + more;
             }
         }
-        if self.byte(end).is_ascii_alphanumeric() { at } else { end }
+        if self.byte(end).is_ascii_alphanumeric() {
+            at
+        } else {
+            end
+        }
     }
 
     /// `12 rue de la Paix`, `Calle Mayor 12`, `via Roma, 10`.
@@ -154,7 +185,11 @@ impl Scene<'_> {
         let mut words = 0;
         let mut end = at;
         while words < 6 {
-            let length = self.slice(at, at + 32).iter().take_while(|b| is_letter(**b) || one_of(**b, b"'-.")).count();
+            let length = self
+                .slice(at, at + 32)
+                .iter()
+                .take_while(|b| is_letter(**b) || one_of(**b, b"'-."))
+                .count();
             let word = self.part(at, at + length);
             let is_particle = matches!(
                 word,
@@ -195,9 +230,14 @@ impl Scene<'_> {
             at = end + 1;
         }
         let is_box = self.part(hit.start, hit.end).to_lowercase().contains("box")
-            || self.part(hit.start, hit.end).to_lowercase().starts_with("postfach");
-        let is_thing =
-            is_box && self.byte(hit.start).is_ascii_lowercase() && self.byte_before(hit.start) == b' ' && hit.end - hit.start < 4;
+            || self
+                .part(hit.start, hit.end)
+                .to_lowercase()
+                .starts_with("postfach");
+        let is_thing = is_box
+            && self.byte(hit.start).is_ascii_lowercase()
+            && self.byte_before(hit.start) == b' '
+            && hit.end - hit.start < 4;
         if words == 0 && !is_box || is_thing {
             return;
         }
@@ -207,7 +247,11 @@ impl Scene<'_> {
         // The number before.
         let mut start = hit.start;
         let before = self.slice(start.saturating_sub(16), start);
-        let joint = before.iter().rev().take_while(|b| one_of(**b, b" ,")).count();
+        let joint = before
+            .iter()
+            .rev()
+            .take_while(|b| one_of(**b, b" ,"))
+            .count();
         let mut head = before.get(..before.len() - joint).unwrap_or_default();
         for word in [&b" bis"[..], b" ter"] {
             head = head.strip_suffix(word).unwrap_or(head);
@@ -215,14 +259,20 @@ impl Scene<'_> {
         let digits = head.iter().rev().take_while(|b| b.is_ascii_digit()).count();
         let is_number = joint > 0
             && (1..=5).contains(&digits)
-            && !head
-                .get(..head.len() - digits)
-                .is_some_and(|h| h.ends_with(b".") || h.ends_with(b",") || h.last().is_some_and(u8::is_ascii_alphanumeric));
+            && !head.get(..head.len() - digits).is_some_and(|h| {
+                h.ends_with(b".")
+                    || h.ends_with(b",")
+                    || h.last().is_some_and(u8::is_ascii_alphanumeric)
+            });
         if is_number {
             start -= before.len() - (head.len() - digits);
         }
         // With a number before, what follows is a postcode.
-        let behind = if is_number { end } else { self.house_number(if is_box && words == 0 { hit.end } else { end }) };
+        let behind = if is_number {
+            end
+        } else {
+            self.house_number(if is_box && words == 0 { hit.end } else { end })
+        };
         if is_number || behind > end || is_box && behind > hit.end {
             let end = self.address_end(behind.max(end));
             self.add(start, end, Kind::Address, "street_address", 88);
@@ -239,7 +289,12 @@ impl Scene<'_> {
         if dotted {
             word_end -= 1;
         }
-        let length = self.slice(word_end.saturating_sub(40), word_end).iter().rev().take_while(|b| is_letter(**b) || **b == b'-').count();
+        let length = self
+            .slice(word_end.saturating_sub(40), word_end)
+            .iter()
+            .rev()
+            .take_while(|b| is_letter(**b) || **b == b'-')
+            .count();
         let start = word_end - length;
         if length < 4 || !self.text.is_char_boundary(start) {
             return;
@@ -249,11 +304,23 @@ impl Scene<'_> {
             return;
         }
         let lower = word.to_lowercase();
-        let Some(suffix) = SUFFIXES.iter().find(|s| lower.ends_with(*s)) else { return };
-        if lower.len() <= suffix.len() + 1 && !(start > 1 && self.byte_before(start) == b' ' && *suffix != "tie" && *suffix != "hof") {
+        let Some(suffix) = SUFFIXES.iter().find(|s| lower.ends_with(*s)) else {
+            return;
+        };
+        if lower.len() <= suffix.len() + 1
+            && !(start > 1
+                && self.byte_before(start) == b' '
+                && *suffix != "tie"
+                && *suffix != "hof")
+        {
             return;
         }
-        if suffix.len() <= 3 && !dotted && *suffix != "weg" && *suffix != "vej" && lower.len() < suffix.len() + 4 {
+        if suffix.len() <= 3
+            && !dotted
+            && *suffix != "weg"
+            && *suffix != "vej"
+            && lower.len() < suffix.len() + 4
+        {
             return;
         }
         let number = self.house_number(if dotted { word_end + 1 } else { word_end });
@@ -266,10 +333,16 @@ impl Scene<'_> {
             if first == 0 || self.byte_before(first) != b' ' {
                 break;
             }
-            let length = self.slice(first.saturating_sub(24), first - 1).iter().rev().take_while(|b| is_letter(**b) || **b == b'-').count();
+            let length = self
+                .slice(first.saturating_sub(24), first - 1)
+                .iter()
+                .rev()
+                .take_while(|b| is_letter(**b) || **b == b'-')
+                .count();
             let word = first - 1 - length;
             let text = self.part(word, first - 1);
-            let joins = lower.len() <= suffix.len() + 1 || text.ends_with("er") || text.ends_with("sche");
+            let joins =
+                lower.len() <= suffix.len() + 1 || text.ends_with("er") || text.ends_with("sche");
             if length < 3 || !text.chars().next().is_some_and(char::is_uppercase) || !joins {
                 break;
             }
@@ -281,15 +354,27 @@ impl Scene<'_> {
 
     /// `Am Stadtpark 5, 22303 Hamburg`, `C/ Gran Vía 28`, at its number: a name and a number are a street's by what stands around them.
     pub(super) fn street_in_context(&mut self, at: usize) {
-        const PARTICLES: [&str; 10] = ["den", "der", "dem", "des", "die", "de", "del", "la", "las", "los"];
+        const PARTICLES: [&str; 10] = [
+            "den", "der", "dem", "des", "die", "de", "del", "la", "las", "los",
+        ];
         const LEADING: [&str; 8] = ["Am", "An", "Auf", "Im", "Unter", "Zum", "Zur", "Hinter"];
-        let is_calle = |start: usize| self.slice(start.saturating_sub(3), start).eq_ignore_ascii_case(b"c/ ");
+        let is_calle = |start: usize| {
+            self.slice(start.saturating_sub(3), start)
+                .eq_ignore_ascii_case(b"c/ ")
+        };
         // Few numbers stand between a word and the end of a part.
         if at < 2 || self.byte_before(at) != b' ' || !is_letter(self.byte_before(at - 1)) {
             return;
         }
-        let digits = self.slice(at, at + 8).iter().take_while(|b| b.is_ascii_alphanumeric() || one_of(**b, b"-/")).count();
-        let ends = matches!(self.slice(at + digits, at + digits + 2), [b',', b' ' | b'\n'] | [b'\n', ..]);
+        let digits = self
+            .slice(at, at + 8)
+            .iter()
+            .take_while(|b| b.is_ascii_alphanumeric() || one_of(**b, b"-/"))
+            .count();
+        let ends = matches!(
+            self.slice(at + digits, at + digits + 2),
+            [b',', b' ' | b'\n'] | [b'\n', ..]
+        );
         if !ends && memchr::memrchr(b'/', self.slice(at.saturating_sub(48), at)).is_none() {
             return;
         }
@@ -303,9 +388,18 @@ impl Scene<'_> {
                 break;
             }
             let end = word_start - 1;
-            let length = self.slice(end.saturating_sub(32), end).iter().rev().take_while(|b| is_letter(**b) || **b == b'-').count();
+            let length = self
+                .slice(end.saturating_sub(32), end)
+                .iter()
+                .rev()
+                .take_while(|b| is_letter(**b) || **b == b'-')
+                .count();
             word_start = end - length;
-            let word = if self.text.is_char_boundary(word_start) { self.part(word_start, end) } else { "" };
+            let word = if self.text.is_char_boundary(word_start) {
+                self.part(word_start, end)
+            } else {
+                ""
+            };
             if word.starts_with(char::is_uppercase) {
                 start = word_start;
             } else if !PARTICLES.contains(&word) {
@@ -317,8 +411,11 @@ impl Scene<'_> {
         }
         let last = self.address_end(number);
         let rest = self.part(number, last).trim_start_matches([',', ' ', '\n']);
-        let is_leading = LEADING.contains(&self.part(start, at).split(' ').next().unwrap_or_default());
-        let is_town = self.hits_in(number, last).any(|h| h.meaning().has(Meaning::PLACE_NAME));
+        let is_leading =
+            LEADING.contains(&self.part(start, at).split(' ').next().unwrap_or_default());
+        let is_town = self
+            .hits_in(number, last)
+            .any(|h| h.meaning().has(Meaning::PLACE_NAME));
         if is_calle(start) {
             self.add(start - 3, last, Kind::Address, "street_address", 86);
         } else if has_code(rest) && (is_leading || is_town) {
@@ -328,7 +425,11 @@ impl Scene<'_> {
 
     /// `466 Rodney Lodge Suite 073, West Laurastad, VT 47636`: a number, a name, and what only an address goes on with.
     pub(super) fn number_first(&mut self, at: usize) {
-        let digits = self.slice(at, at + 7).iter().take_while(|b| b.is_ascii_digit()).count();
+        let digits = self
+            .slice(at, at + 7)
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .count();
         let letter = usize::from(self.byte(at + digits).is_ascii_alphabetic());
         let mut end = at + digits + letter;
         if !(1..=6).contains(&digits)
@@ -339,15 +440,33 @@ impl Scene<'_> {
             return;
         }
         let mut words = 0;
-        while words < 4 && self.byte(end) == b' ' && self.chars_from(end + 1).next().is_some_and(char::is_uppercase) {
-            let length = self.slice(end + 1, end + 32).iter().take_while(|b| is_letter(**b) || one_of(**b, b"'-")).count();
-            if length < 2 || self.after(end + 1, Meaning::UNIT, 0).is_some_and(|h| h.start == end + 1) && words > 0 {
+        while words < 4
+            && self.byte(end) == b' '
+            && self
+                .chars_from(end + 1)
+                .next()
+                .is_some_and(char::is_uppercase)
+        {
+            let length = self
+                .slice(end + 1, end + 32)
+                .iter()
+                .take_while(|b| is_letter(**b) || one_of(**b, b"'-"))
+                .count();
+            if length < 2
+                || self
+                    .after(end + 1, Meaning::UNIT, 0)
+                    .is_some_and(|h| h.start == end + 1)
+                    && words > 0
+            {
                 break;
             }
             end += 1 + length;
             words += 1;
         }
-        if words == 0 || self.text.len() == end || self.after(at + digits, Meaning::MONTH, 2).is_some() {
+        if words == 0
+            || self.text.len() == end
+            || self.after(at + digits, Meaning::MONTH, 2).is_some()
+        {
             return;
         }
         let last = self.address_end(end);
@@ -359,16 +478,35 @@ impl Scene<'_> {
 
     /// `Flat 54q, Smith Junctions, Derby, N08 5JE`.
     pub(super) fn unit(&mut self, hit: Hit) {
-        if !self.chars_from(hit.start).next().is_some_and(char::is_uppercase) || self.byte(hit.end) != b' ' {
+        if !self
+            .chars_from(hit.start)
+            .next()
+            .is_some_and(char::is_uppercase)
+            || self.byte(hit.end) != b' '
+        {
             return;
         }
-        let digits = self.slice(hit.end + 1, hit.end + 7).iter().take_while(|b| b.is_ascii_alphanumeric()).count();
+        let digits = self
+            .slice(hit.end + 1, hit.end + 7)
+            .iter()
+            .take_while(|b| b.is_ascii_alphanumeric())
+            .count();
         let end = hit.end + 1 + digits;
-        if digits == 0 || !self.byte(hit.end + 1).is_ascii_digit() || !matches!(self.byte(end), b',' | b'\n' | b' ') {
+        if digits == 0
+            || !self.byte(hit.end + 1).is_ascii_digit()
+            || !matches!(self.byte(end), b',' | b'\n' | b' ')
+        {
             return;
         }
         let last = self.address_end(end);
-        if last > end && self.part(end, last).bytes().filter(u8::is_ascii_digit).count() >= 2 {
+        if last > end
+            && self
+                .part(end, last)
+                .bytes()
+                .filter(u8::is_ascii_digit)
+                .count()
+                >= 2
+        {
             self.add(hit.start, last, Kind::Address, "street_address", 88);
         }
     }
@@ -382,9 +520,16 @@ impl Scene<'_> {
             if self.byte(end_now) == b'.' && one_of(self.byte(end_now + 1), b" ,") {
                 end_now += 1;
             }
-            let gap = self.slice(end_now, end_now + 4).iter().take_while(|b| one_of(**b, b" ,\n-/")).count();
+            let gap = self
+                .slice(end_now, end_now + 4)
+                .iter()
+                .take_while(|b| one_of(**b, b" ,\n-/"))
+                .count();
             let joint = self.slice(end_now, end_now + gap);
-            if gap == 0 || joint.iter().filter(|b| **b == b'\n').count() > 1 || matches!(joint, b"-" | b"/") {
+            if gap == 0
+                || joint.iter().filter(|b| **b == b'\n').count() > 1
+                || matches!(joint, b"-" | b"/")
+            {
                 break;
             }
             let has_sign = joint.iter().any(|b| one_of(*b, b",\n-/"));
@@ -394,14 +539,26 @@ impl Scene<'_> {
             if piece.is_empty() {
                 break;
             }
-            let first = self.after(from, Meaning::PLACE_NAME.and(Meaning::UNIT), 0).filter(|h| h.start == from);
+            let first = self
+                .after(from, Meaning::PLACE_NAME.and(Meaning::UNIT), 0)
+                .filter(|h| h.start == from);
             let digits = piece.bytes().filter(u8::is_ascii_digit).count();
-            let is_unit = (first.is_some_and(|h| h.meaning().has(Meaning::UNIT)) || piece.starts_with('#')) && digits > 0;
-            let is_place = first.is_some_and(|h| h.meaning().has(Meaning::PLACE_NAME)) && (has_sign || digits > 0);
-            let is_region = piece.len() == 2 && piece.bytes().all(|b| b.is_ascii_uppercase()) && has_sign;
-            let is_sure = is_unit || is_place || is_postcode(piece) || is_region && sure > at || has_sign && has_code(piece);
-            let may_go_on =
-                has_sign && digits == 0 && piece.chars().next().is_some_and(char::is_uppercase) && piece.split(' ').count() <= 4;
+            let is_unit = (first.is_some_and(|h| h.meaning().has(Meaning::UNIT))
+                || piece.starts_with('#'))
+                && digits > 0;
+            let is_place = first.is_some_and(|h| h.meaning().has(Meaning::PLACE_NAME))
+                && (has_sign || digits > 0);
+            let is_region =
+                piece.len() == 2 && piece.bytes().all(|b| b.is_ascii_uppercase()) && has_sign;
+            let is_sure = is_unit
+                || is_place
+                || is_postcode(piece)
+                || is_region && sure > at
+                || has_sign && has_code(piece);
+            let may_go_on = has_sign
+                && digits == 0
+                && piece.chars().next().is_some_and(char::is_uppercase)
+                && piece.split(' ').count() <= 4;
             if !is_sure && !may_go_on {
                 break;
             }
@@ -418,11 +575,20 @@ impl Scene<'_> {
         let mut end = from;
         let mut words = 0;
         while words < 5 {
-            let length =
-                self.slice(end, end + 24).iter().take_while(|b| is_letter(**b) || b.is_ascii_digit() || one_of(**b, b"'-#.")).count();
+            let length = self
+                .slice(end, end + 24)
+                .iter()
+                .take_while(|b| is_letter(**b) || b.is_ascii_digit() || one_of(**b, b"'-#."))
+                .count();
             let word = self.slice(end, end + length);
-            let starts = self.chars_from(end).next().is_some_and(|c| c.is_uppercase() || c.is_numeric() || c == '#')
-                || matches!(self.part(end, end + length), "de" | "la" | "of" | "am" | "an" | "der" | "del" | "do" | "upon" | "sur" | "no");
+            let starts = self
+                .chars_from(end)
+                .next()
+                .is_some_and(|c| c.is_uppercase() || c.is_numeric() || c == '#')
+                || matches!(
+                    self.part(end, end + length),
+                    "de" | "la" | "of" | "am" | "an" | "der" | "del" | "do" | "upon" | "sur" | "no"
+                );
             if length == 0 || !starts && words > 0 {
                 break;
             }
@@ -439,10 +605,13 @@ impl Scene<'_> {
                 break;
             }
             let next = self.slice(end + 1, end + 2);
-            if next
-                .first()
-                .is_none_or(|b| !(b.is_ascii_uppercase() || b.is_ascii_digit() || *b >= 0x80 || b.is_ascii_lowercase() || *b == b'#'))
-            {
+            if next.first().is_none_or(|b| {
+                !(b.is_ascii_uppercase()
+                    || b.is_ascii_digit()
+                    || *b >= 0x80
+                    || b.is_ascii_lowercase()
+                    || *b == b'#')
+            }) {
                 break;
             }
             // `Springfield IL 62701` is three pieces.
@@ -450,10 +619,15 @@ impl Scene<'_> {
             if word_is_region && words > 1 && !self.byte(end + 1).is_ascii_digit() {
                 break;
             }
-            let following = self.chars_from(end + 1).next().is_some_and(|c| c.is_uppercase() || c.is_numeric() || c == '#');
-            let particle = ["de ", "la ", "of ", "am ", "an ", "der ", "del ", "do ", "upon ", "sur ", "no "]
-                .iter()
-                .any(|p| self.part(end + 1, self.floor(end + 1 + p.len())) == *p);
+            let following = self
+                .chars_from(end + 1)
+                .next()
+                .is_some_and(|c| c.is_uppercase() || c.is_numeric() || c == '#');
+            let particle = [
+                "de ", "la ", "of ", "am ", "an ", "der ", "del ", "do ", "upon ", "sur ", "no ",
+            ]
+            .iter()
+            .any(|p| self.part(end + 1, self.floor(end + 1 + p.len())) == *p);
             if !following && !particle {
                 break;
             }
@@ -468,17 +642,33 @@ impl Scene<'_> {
     /// `Address: …`, to the end of its line or field.
     fn address_field(&mut self, hit: Hit) {
         let mut at = hit.end;
-        at += self.slice(at, at + 8).iter().take_while(|b| one_of(**b, b"_123")).count();
+        at += self
+            .slice(at, at + 8)
+            .iter()
+            .take_while(|b| one_of(**b, b"_123"))
+            .count();
         let rest = self.part(at, self.floor(at + 8));
-        let skipped = rest.len() - rest.trim_start_matches([' ', ':', '=', '"', '\'', '*', '|', '：', '\t', '>', '是', 'は']).len();
+        let skipped = rest.len()
+            - rest
+                .trim_start_matches([
+                    ' ', ':', '=', '"', '\'', '*', '|', '：', '\t', '>', '是', 'は',
+                ])
+                .len();
         let sign = rest.get(..skipped).unwrap_or_default();
-        let wide = self.chars_from(hit.start).next().is_some_and(|c| u32::from(c) >= 0xe00);
+        let wide = self
+            .chars_from(hit.start)
+            .next()
+            .is_some_and(|c| u32::from(c) >= 0xe00);
         if !sign.contains([':', '=', '：', '|', '>']) && !wide {
             return;
         }
         at += skipped;
         let line = self.part(at, self.floor(at + 160));
-        let stop = line.find(['\n', '"', ';', '）', '|', '<', '\t', '{', '[', '。', '，', ')']).unwrap_or(line.len());
+        let stop = line
+            .find([
+                '\n', '"', ';', '）', '|', '<', '\t', '{', '[', '。', '，', ')',
+            ])
+            .unwrap_or(line.len());
         let mut value = line.get(..stop).unwrap_or_default();
         if wide && let Some(comma) = value.find(',') {
             value = value.get(..comma).unwrap_or(value);
@@ -490,8 +680,20 @@ impl Scene<'_> {
         let digits = value.bytes().filter(u8::is_ascii_digit).count();
         let letters = value.chars().filter(|c| c.is_alphabetic()).count();
         let spaces = value.matches(' ').count();
-        if digits > 0 && letters >= 4 && (spaces > 0 || wide) && spaces <= 16 && !value.contains('@') && !value.contains("://") {
-            self.add(at, at + value.len(), Kind::Address, "address_field", if wide { 74 } else { 72 });
+        if digits > 0
+            && letters >= 4
+            && (spaces > 0 || wide)
+            && spaces <= 16
+            && !value.contains('@')
+            && !value.contains("://")
+        {
+            self.add(
+                at,
+                at + value.len(),
+                Kind::Address,
+                "address_field",
+                if wide { 74 } else { 72 },
+            );
         }
     }
 }

@@ -6,7 +6,11 @@ use crate::redact::{Kind, scan::Hit};
 impl Scene<'_> {
     /// `ZIP: 62701`, `my postcode is SW1A 1AA`.
     pub(super) fn postcode(&mut self, hit: Hit) {
-        let gap = self.slice(hit.end, hit.end + 8).iter().take_while(|b| one_of(**b, b" :#=\"'.")).count();
+        let gap = self
+            .slice(hit.end, hit.end + 8)
+            .iter()
+            .take_while(|b| one_of(**b, b" :#=\"'."))
+            .count();
         let mut at = hit.end + gap;
         if self.slice(at, at + 3) == b"is " {
             at += 3;
@@ -21,7 +25,8 @@ impl Scene<'_> {
         let code = code.trim_end();
         let digits = code.bytes().filter(u8::is_ascii_digit).count();
         let end = at + code.len();
-        if gap > 0 && (3..=9).contains(&digits) && code.len() <= 10 && !is_word_byte(self.byte(end)) {
+        if gap > 0 && (3..=9).contains(&digits) && code.len() <= 10 && !is_word_byte(self.byte(end))
+        {
             self.add(at, end, Kind::Address, "postcode", 80);
         }
     }
@@ -64,7 +69,9 @@ pub(super) fn is_postcode(piece: &str) -> bool {
 /// A postcode and a town, in either order: `10115 Berlin`, `Springfield IL 62701`.
 pub(super) fn has_code(piece: &str) -> bool {
     let words: Vec<&str> = piece.split(' ').collect();
-    let capital = words.iter().all(|w| w.starts_with(|c: char| c.is_uppercase() || c.is_numeric()) || w.len() < 4);
+    let capital = words
+        .iter()
+        .all(|w| w.starts_with(|c: char| c.is_uppercase() || c.is_numeric()) || w.len() < 4);
     let is_code = |w: &str| {
         capital
             && matches!(w.len(), 4..=10)
@@ -72,6 +79,9 @@ pub(super) fn has_code(piece: &str) -> bool {
             && w.split('-').all(|p| p.len() <= 6)
             && w.bytes().all(|b| b.is_ascii_digit() || b == b'-')
     };
-    words.len() > 1 && (words.first().is_some_and(|w| is_code(w)) || words.last().is_some_and(|w| is_code(w)))
-        || words.len() > 2 && (is_postcode(&words[words.len() - 2..].join(" ")) || is_postcode(&words[..2].join(" ")))
+    words.len() > 1
+        && (words.first().is_some_and(|w| is_code(w)) || words.last().is_some_and(|w| is_code(w)))
+        || words.len() > 2
+            && (is_postcode(&words[words.len() - 2..].join(" "))
+                || is_postcode(&words[..2].join(" ")))
 }

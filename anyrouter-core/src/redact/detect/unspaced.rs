@@ -19,18 +19,31 @@ impl Scene<'_> {
         let introduced = |at: usize| {
             // What separates a field's name from its value.
             let rest = text.get(at..).unwrap_or_default();
-            at + rest.len() - rest.trim_start_matches([':', '：', ' ', '是', '叫', 'は', '은', '는', '"', '|', '*', '「']).len()
+            at + rest.len()
+                - rest
+                    .trim_start_matches([
+                        ':', '：', ' ', '是', '叫', 'は', '은', '는', '"', '|', '*', '「',
+                    ])
+                    .len()
         };
         if meaning.has(Meaning::NAME.and(Meaning::HONORIFIC).and(Meaning::GREETING)) {
             let at = introduced(hit.end);
             let script = next(at).next();
             // `ลงชื่อเข้าใช้` is to log in.
-            let is_part = self.part(0, hit.start).ends_with("ลง") || self.part(at, self.text.len()).starts_with("เข้าใช้");
+            let is_part = self.part(0, hit.start).ends_with("ลง")
+                || self.part(at, self.text.len()).starts_with("เข้าใช้");
             if script.is_some_and(is_thai) && is_part {
                 return;
             }
             if script.is_some_and(is_thai) {
-                self.thai_name(at, if meaning.has(Meaning::HONORIFIC) { 84 } else { 80 });
+                self.thai_name(
+                    at,
+                    if meaning.has(Meaning::HONORIFIC) {
+                        84
+                    } else {
+                        80
+                    },
+                );
                 return;
             }
             let is_surname = self
@@ -39,21 +52,38 @@ impl Scene<'_> {
                 .unwrap_or_default()
                 .iter()
                 .take_while(|h| h.start <= at)
-                .any(|h| h.start == at && h.meaning().has(Meaning::SURNAME_CHARACTER.and(Meaning::ANY_NAME)));
+                .any(|h| {
+                    h.start == at
+                        && h.meaning()
+                            .has(Meaning::SURNAME_CHARACTER.and(Meaning::ANY_NAME))
+                });
             if !meaning.has(Meaning::HONORIFIC)
                 && (is_surname || at > hit.end)
                 && let Some(end) = self.cjk_name_end(at)
             {
-                self.add(at, end, Kind::Person, "introduced", if is_surname { 85 } else { 58 });
+                self.add(
+                    at,
+                    end,
+                    Kind::Person,
+                    "introduced",
+                    if is_surname { 85 } else { 58 },
+                );
             }
         }
         if meaning.has(Meaning::SURNAME_CHARACTER) {
             // 王先生, 佐藤さん, 김민준 씨.
             for given in 0..=3 {
-                let end = self.part(hit.end, self.floor(hit.end + 16)).char_indices().nth(given).map(|(i, _)| hit.end + i);
+                let end = self
+                    .part(hit.end, self.floor(hit.end + 16))
+                    .char_indices()
+                    .nth(given)
+                    .map(|(i, _)| hit.end + i);
                 let Some(end) = end else { break };
                 let between = self.part(hit.end, end);
-                if !between.chars().all(|c| is_cjk(c) || c == ' ') || between.chars().any(|c| "的是在了和我你他她们这那有不".contains(c))
+                if !between.chars().all(|c| is_cjk(c) || c == ' ')
+                    || between
+                        .chars()
+                        .any(|c| "的是在了和我你他她们这那有不".contains(c))
                 {
                     break;
                 }
@@ -107,8 +137,16 @@ impl Scene<'_> {
             self.thai_name(hit.start, 66);
         } else if meaning.has(Meaning::GIVEN) && next(hit.start).next().is_some_and(is_cjk) {
             // A family name right before.
-            let before: Option<Hit> =
-                self.hits.get(..index).and_then(|h| h.iter().rev().take(3).find(|h| h.end == hit.start || h.end + 1 == hit.start)).copied();
+            let before: Option<Hit> = self
+                .hits
+                .get(..index)
+                .and_then(|h| {
+                    h.iter()
+                        .rev()
+                        .take(3)
+                        .find(|h| h.end == hit.start || h.end + 1 == hit.start)
+                })
+                .copied();
             if let Some(family) = before.filter(|h| h.meaning().has(Meaning::SURNAME_CHARACTER)) {
                 self.add(family.start, hit.end, Kind::Person, "listed", 80);
             }
@@ -117,26 +155,45 @@ impl Scene<'_> {
 
     /// A surname of the lists, alone between signs or spaces with two or three characters: `张伟，`.
     fn is_kanji_or_hangul_name(&self, hit: Hit) -> bool {
-        let before = self.part(self.floor(hit.start.saturating_sub(3)), hit.start).chars().next_back();
+        let before = self
+            .part(self.floor(hit.start.saturating_sub(3)), hit.start)
+            .chars()
+            .next_back();
         let apart = before.is_none_or(|c| !c.is_alphanumeric());
-        let Some(end) = self.cjk_name_end(hit.start) else { return false };
-        if KOREAN.iter().any(|word| self.part(hit.start, self.text.len()).starts_with(word)) {
+        let Some(end) = self.cjk_name_end(hit.start) else {
+            return false;
+        };
+        if KOREAN
+            .iter()
+            .any(|word| self.part(hit.start, self.text.len()).starts_with(word))
+        {
             return false;
         }
         let after = self.chars_from(end).next();
-        let count = self.part(hit.start, end).chars().filter(|c| is_cjk(*c)).count();
-        apart && after.is_none_or(|c| !c.is_alphanumeric() || "は이가은는을를と".contains(c)) && (2..=4).contains(&count)
+        let count = self
+            .part(hit.start, end)
+            .chars()
+            .filter(|c| is_cjk(*c))
+            .count();
+        apart
+            && after.is_none_or(|c| !c.is_alphanumeric() || "は이가은는을를と".contains(c))
+            && (2..=4).contains(&count)
     }
 
     /// A Chinese surname with one or two characters that are frequent in given names.
     fn chinese_name_end(&self, hit: Hit) -> Option<usize> {
         const GIVEN: &str = "伟芳娜敏静秀丽强磊军洋勇艳杰娟涛明超兰霞平刚桂英华玉萍红鑫文辉婷飞鹏波斌莉凤洁梅琳素云莲真环雪荣爱妹香月莺媛瑞凡佳嘉琼勤珍贞翔健世广志义兴良海山仁宁贵福生龙元全国胜学祥才发武新利清彬富顺信子浩亮政谦亨奇固之轮翰朗伯宏言若鸣朋梁栋维启克伦旭泽晨辰士以建家致树炎德行时泰盛雄琛钧冠策腾楠榕风航弘淑慧巧美惠珠翠雅芝春菊颖露瑶怡婵雁蓓纨仪荷丹蓉眉君琴蕊薇菁梦岚苑婕馨瑗琰韵融园艺咏卿聪澜纯毓悦昭冰爽琬茗羽希欣飘育滢馥筠柔竹霭凝晓欢霄枫芸菲寒伊亚宜可姬舒影荔枝思倩雯宇轩俊峰坤成康阳莹畅";
-        const WORDS: &str = "高方石金白马黄江温安万时成文明常平水于何别和连向从单应易元同国家车花路";
+        const WORDS: &str =
+            "高方石金白马黄江温安万时成文明常平水于何别和连向从单应易元同国家车花路";
         let mut chars = self.chars_from(hit.end);
         let first = chars.next().filter(|c| GIVEN.contains(*c))?;
         let surname = self.part(hit.start, hit.end);
-        let second = chars.next().filter(|c| GIVEN.contains(*c) && !"之可以时行言发生学国家新".contains(*c));
-        if second.is_none() && ("之可以时行言发生学国家新明".contains(first) || WORDS.contains(surname)) {
+        let second = chars
+            .next()
+            .filter(|c| GIVEN.contains(*c) && !"之可以时行言发生学国家新".contains(*c));
+        if second.is_none()
+            && ("之可以时行言发生学国家新明".contains(first) || WORDS.contains(surname))
+        {
             return None;
         }
         if WORDS.contains(surname) && "之可以时行言发生学国家新明".contains(first) {
@@ -185,12 +242,27 @@ impl Scene<'_> {
 
     /// A Thai name: a run of Thai, and a second one behind a space.
     fn thai_name(&mut self, at: usize, confidence: u8) {
-        let run =
-            |at: usize| at + self.part(at, self.floor(at + 60)).chars().take_while(|c| is_thai(*c)).map(char::len_utf8).sum::<usize>();
+        let run = |at: usize| {
+            at + self
+                .part(at, self.floor(at + 60))
+                .chars()
+                .take_while(|c| is_thai(*c))
+                .map(char::len_utf8)
+                .sum::<usize>()
+        };
         let mut first = at;
         // Titles go before.
-        for title in ["นางสาว", "นาย", "นาง", "คุณ", "ดร.", "น.ส.", "ด.ช.", "ด.ญ.", "คือ"]
-        {
+        for title in [
+            "นางสาว",
+            "นาย",
+            "นาง",
+            "คุณ",
+            "ดร.",
+            "น.ส.",
+            "ด.ช.",
+            "ด.ญ.",
+            "คือ",
+        ] {
             if self.part(first, self.text.len()).starts_with(title) {
                 first += title.len();
                 break;
@@ -201,7 +273,9 @@ impl Scene<'_> {
         }
         // After a greeting stands no name but what is said next: `สวัสดีค่ะ ฉันชื่อ…`.
         let opening = self.part(first, self.text.len());
-        if ["ค่ะ", "ครับ", "คะ", "นะ", "ฉัน", "ผม", "ดิฉัน", "หนู"].iter().any(|w| opening.starts_with(w))
+        if ["ค่ะ", "ครับ", "คะ", "นะ", "ฉัน", "ผม", "ดิฉัน", "หนู"]
+            .iter()
+            .any(|w| opening.starts_with(w))
         {
             return;
         }
@@ -209,8 +283,25 @@ impl Scene<'_> {
         if end <= first + 3 {
             return;
         }
-        for stop in ["ค่ะ", "ครับ", "คะ", "นะ", "อยู่", "เป็น", "มี", "และ", "จะ", "ที่", "ได้", "โทร", "เบอร์", "ต้อง", "อายุ", "เกิด", "ทำ"]
-        {
+        for stop in [
+            "ค่ะ",
+            "ครับ",
+            "คะ",
+            "นะ",
+            "อยู่",
+            "เป็น",
+            "มี",
+            "และ",
+            "จะ",
+            "ที่",
+            "ได้",
+            "โทร",
+            "เบอร์",
+            "ต้อง",
+            "อายุ",
+            "เกิด",
+            "ทำ",
+        ] {
             if let Some(cut) = self.part(first, end).find(stop).filter(|c| *c >= 6) {
                 end = first + cut;
             }

@@ -19,7 +19,10 @@ pub(super) struct Shape {
 
 impl Shape {
     pub(super) fn of(value: &[u8]) -> Self {
-        let mut it = Self { is_hex: true, ..Self::default() };
+        let mut it = Self {
+            is_hex: true,
+            ..Self::default()
+        };
         let mut run = 0;
         for byte in value {
             match byte {
@@ -29,11 +32,16 @@ impl Shape {
                 b' ' | b'\t' => it.spaces += 1,
                 _ => it.signs += 1,
             }
-            run = if byte.is_ascii_lowercase() { run + 1 } else { 0 };
+            run = if byte.is_ascii_lowercase() {
+                run + 1
+            } else {
+                0
+            };
             it.words += usize::from(run == 7);
             it.is_hex &= byte.is_ascii_hexdigit();
         }
-        it.is_capitalised = it.capitals == 1 && value.first().is_some_and(u8::is_ascii_uppercase) && it.digits == 0;
+        it.is_capitalised =
+            it.capitals == 1 && value.first().is_some_and(u8::is_ascii_uppercase) && it.digits == 0;
         it
     }
 
@@ -52,15 +60,29 @@ pub(super) fn entropy(value: &[u8]) -> f32 {
         }
     }
     let total = value.len() as f32;
-    counts.iter().filter(|c| **c > 0).map(|c| f32::from(*c) / total).map(|p| -p * p.log2()).sum()
+    counts
+        .iter()
+        .filter(|c| **c > 0)
+        .map(|c| f32::from(*c) / total)
+        .map(|p| -p * p.log2())
+        .sum()
 }
 
 impl Shape {
     /// What people make passwords of: three kinds of characters, letters and digits in a longer one, or several words in a row.
     pub(super) fn is_password(&self, value: &[u8]) -> bool {
-        let rare = value.iter().filter(|b| !b.is_ascii_alphanumeric() && b.is_ascii() && !one_of(**b, b"-._/:', ")).count();
-        let kinds = [self.small, self.capitals, self.digits, rare].iter().filter(|n| **n > 0).count();
-        let words = value.split(|b| one_of(*b, b"-._")).filter(|w| w.len() >= 3 && w.iter().all(u8::is_ascii_lowercase)).count();
+        let rare = value
+            .iter()
+            .filter(|b| !b.is_ascii_alphanumeric() && b.is_ascii() && !one_of(**b, b"-._/:', "))
+            .count();
+        let kinds = [self.small, self.capitals, self.digits, rare]
+            .iter()
+            .filter(|n| **n > 0)
+            .count();
+        let words = value
+            .split(|b| one_of(*b, b"-._"))
+            .filter(|w| w.len() >= 3 && w.iter().all(u8::is_ascii_lowercase))
+            .count();
         let is_safe = (6..=64).contains(&value.len()) && self.spaces == 0 && !value.contains(&b'/');
         is_safe
             && (kinds >= 3 && (self.digits > 0 || rare > 0)
@@ -74,9 +96,19 @@ pub(super) fn is_reference(value: &[u8], is_quoted: bool) -> bool {
     let text = String::from_utf8_lossy(value);
     let lower = text.to_ascii_lowercase();
     let lower = lower.trim_matches(['"', '\'', '`']);
-    let is_plain = |inner: &str| inner.chars().all(|c| c.is_alphanumeric() || " _.|'\"-()".contains(c));
-    let braces = text.strip_prefix("{{").and_then(|t| t.strip_suffix("}}")).is_some_and(is_plain)
-        || text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).is_some_and(is_plain)
+    let is_plain = |inner: &str| {
+        inner
+            .chars()
+            .all(|c| c.is_alphanumeric() || " _.|'\"-()".contains(c))
+    };
+    let braces = text
+        .strip_prefix("{{")
+        .and_then(|t| t.strip_suffix("}}"))
+        .is_some_and(is_plain)
+        || text
+            .strip_prefix('{')
+            .and_then(|t| t.strip_suffix('}'))
+            .is_some_and(is_plain)
         || text.starts_with("{{") && !text.ends_with("}}") && !text.contains(['$', '(']);
     let template = braces
         || ["${", "<%", "#{", "%(", "$(", "ENC[", "vault:", "${{"].iter().any(|t| text.starts_with(t))
@@ -161,7 +193,19 @@ pub(super) fn is_reference(value: &[u8], is_quoted: bool) -> bool {
         "await ",
         "credentials.",
     ];
-    let hint = ["your", "my_", "insert", "replace", "enter_", "<your", "example", "dummy", "placeholder", "changeme", "fake"];
+    let hint = [
+        "your",
+        "my_",
+        "insert",
+        "replace",
+        "enter_",
+        "<your",
+        "example",
+        "dummy",
+        "placeholder",
+        "changeme",
+        "fake",
+    ];
     let is_example_key = lower.starts_with("akia");
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     // `credentials?.password`, `user!.name`.
@@ -169,24 +213,39 @@ pub(super) fn is_reference(value: &[u8], is_quoted: bool) -> bool {
     let segments = || chained.split('.');
     // `config.default.createKey`, `http.cookies`, `db.example.com:5432`, `key_1.pem`.
     let is_path = chained.contains('.')
-        && segments().all(|s| s.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && s.chars().all(is_name))
-        && segments().filter(|s| s.chars().filter(char::is_ascii_digit).count() < 4 && has_word(s)).count() * 2 > segments().count()
+        && segments().all(|s| {
+            s.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && s.chars().all(is_name)
+        })
+        && segments()
+            .filter(|s| s.chars().filter(char::is_ascii_digit).count() < 4 && has_word(s))
+            .count()
+            * 2
+            > segments().count()
         && lower.chars().filter(char::is_ascii_digit).count() < 5;
-    let is_file =
-        [".pem", ".cer", ".crt", ".key", ".json", ".yaml", ".yml", ".txt", ".p12", ".jks", ".html"].iter().any(|e| lower.ends_with(e));
+    let is_file = [
+        ".pem", ".cer", ".crt", ".key", ".json", ".yaml", ".yml", ".txt", ".p12", ".jks", ".html",
+    ]
+    .iter()
+    .any(|e| lower.ends_with(e));
     let is_constant = text.len() < 24
         && text.contains('_')
-        && text.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit())
         && has_word(lower);
     let names_one = !is_quoted
-        && ["password", "passwd", "secret"].iter().any(|w| lower.contains(w))
+        && ["password", "passwd", "secret"]
+            .iter()
+            .any(|w| lower.contains(w))
         && lower.chars().all(|c| is_name(c) || ".@$".contains(c));
     template
         || is_path
         || is_file
         || is_constant
         || names_one
-        || ["file:", "!vault", "op://", "ref:", "ssm:"].iter().any(|p| lower.starts_with(p))
+        || ["file:", "!vault", "op://", "ref:", "ssm:"]
+            .iter()
+            .any(|p| lower.starts_with(p))
         || word.contains(&lower)
         || (!is_quoted && call.iter().any(|c| lower.starts_with(c)))
         || (is_quoted && (lower.starts_with("process.env") || lower.starts_with("os.environ")))
@@ -202,7 +261,8 @@ pub(super) fn is_reference(value: &[u8], is_quoted: bool) -> bool {
 
 /// Three letters in a row and more.
 fn has_word(text: &str) -> bool {
-    text.split(|c: char| !c.is_ascii_alphabetic()).any(|w| w.len() >= 3)
+    text.split(|c: char| !c.is_ascii_alphabetic())
+        .any(|w| w.len() >= 3)
 }
 
 /// What stands for characters that were taken out.
@@ -210,14 +270,20 @@ const FILL: ByteSet = ByteSet::of(b"*.xX-_#");
 
 /// Filled with one character, dots or asterisks: what stands where a secret was taken out.
 pub(super) fn is_filler(value: &[u8]) -> bool {
-    let tail = value.get(value.len().saturating_sub(12)..).unwrap_or_default();
+    let tail = value
+        .get(value.len().saturating_sub(12)..)
+        .unwrap_or_default();
     let same = tail.len() >= 4 && tail.iter().all(|b| b.eq_ignore_ascii_case(&tail[0]));
     let (mut signs, mut dots, mut row, mut last) = (0, 0, 0, 0);
     for byte in value {
         signs += usize::from(FILL.has(*byte));
         dots = if *byte == b'.' { dots + 1 } else { 0 };
         // The alphabet, or the digits, in their order.
-        row = if byte.is_ascii_alphanumeric() && byte.wrapping_sub(last) == 1 { row + 1 } else { 0 };
+        row = if byte.is_ascii_alphanumeric() && byte.wrapping_sub(last) == 1 {
+            row + 1
+        } else {
+            0
+        };
         last = *byte;
         if dots == 3 || row == 9 {
             return true;

@@ -56,13 +56,23 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
     let wrong = || AnswerFault::NotTheProtocol("an Anthropic message");
     let text = utf8(body).ok_or_else(wrong)?;
     // Only what has one of these words can be an error, and is read for it.
-    let may_be_error = ["error", "detail"].iter().any(|word| memmem::find(body, word.as_bytes()).is_some());
+    let may_be_error = ["error", "detail"]
+        .iter()
+        .any(|word| memmem::find(body, word.as_bytes()).is_some());
     if may_be_error && serde_json::from_str(text).is_ok_and(|v| is_error(&v)) {
         return Err(AnswerFault::Error(names.origin().read_data(body)));
     }
     let answer: Answer<'_> = serde_json::from_str(text).map_err(|_| wrong())?;
-    let blocks = answer.content.as_ref().filter(|_| answer.kind.as_deref().is_none_or(|k| k == "message")).ok_or_else(wrong)?;
-    let native = answer.stop_reason.as_deref().filter(|r| !r.is_empty()).and_then(token_of);
+    let blocks = answer
+        .content
+        .as_ref()
+        .filter(|_| answer.kind.as_deref().is_none_or(|k| k == "message"))
+        .ok_or_else(wrong)?;
+    let native = answer
+        .stop_reason
+        .as_deref()
+        .filter(|r| !r.is_empty())
+        .and_then(token_of);
     match native.as_deref() {
         None => return Err(AnswerFault::Truncated),
         Some("error") => return Err(AnswerFault::Error(names.origin().read_data(body))),
@@ -73,23 +83,45 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
         tokens: answer.usage.and_then(Usage::tokens),
         text: blocks
             .iter()
-            .flat_map(|b| [b.text.map(Spelt::get), b.thinking.map(Spelt::get), b.input.map(RawValue::get)])
+            .flat_map(|b| {
+                [
+                    b.text.map(Spelt::get),
+                    b.thinking.map(Spelt::get),
+                    b.input.map(RawValue::get),
+                ]
+            })
             .flatten()
             .map(|t| t.len() as u64)
             .sum(),
-        finish_reason: native.as_deref().map(|reason| finish_reason(reason, has_calls).to_owned()),
+        finish_reason: native
+            .as_deref()
+            .map(|reason| finish_reason(reason, has_calls).to_owned()),
         native_finish_reason: native,
         upstream_id: answer.id.as_deref().and_then(token_of),
     };
     let mut out = Vec::with_capacity(body.len() + 512);
     out.extend_from_slice(b"{\"id\":");
     names.push_id(&mut out);
-    push(&mut out, format_args!(",\"object\":\"chat.completion\",\"created\":{},\"model\":", names.created));
+    push(
+        &mut out,
+        format_args!(
+            ",\"object\":\"chat.completion\",\"created\":{},\"model\":",
+            names.created
+        ),
+    );
     push_string(&mut out, names.model.as_str());
     out.extend_from_slice(b",\"provider\":");
     push_string(&mut out, &names.provider);
-    out.extend_from_slice(b",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
-    push_joined(&mut out, blocks.iter().filter(|b| b.kind == "text").filter_map(|b| b.text));
+    out.extend_from_slice(
+        b",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":",
+    );
+    push_joined(
+        &mut out,
+        blocks
+            .iter()
+            .filter(|b| b.kind == "text")
+            .filter_map(|b| b.text),
+    );
     out.extend_from_slice(b",\"refusal\":null");
     push_reasoning(&mut out, blocks, &names.adjusted);
     push_tool_calls(&mut out, blocks, names)?;
@@ -103,14 +135,21 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
     out.extend_from_slice(b",\"anyrouter_metadata\":");
     names.push_metadata(&mut out, &[]);
     out.push(b'}');
-    Ok(PlainAnswer { body: out.into(), meter })
+    Ok(PlainAnswer {
+        body: out.into(),
+        meter,
+    })
 }
 
 /// Appends JSON strings as one, or `null` where there is none.
 fn push_joined<'a>(out: &mut Vec<u8>, strings: impl Iterator<Item = Spelt<'a>>) {
     let start = out.len();
     for string in strings {
-        let inner = string.get().strip_prefix('"').and_then(|s| s.strip_suffix('"')).unwrap_or_default();
+        let inner = string
+            .get()
+            .strip_prefix('"')
+            .and_then(|s| s.strip_suffix('"'))
+            .unwrap_or_default();
         if out.len() == start {
             out.push(b'"');
         }
@@ -120,7 +159,11 @@ fn push_joined<'a>(out: &mut Vec<u8>, strings: impl Iterator<Item = Spelt<'a>>) 
 }
 
 fn push_reasoning(out: &mut Vec<u8>, blocks: &[Block<'_>], adjusted: &Adjustments) {
-    let mut thoughts = blocks.iter().filter(|b| matches!(&*b.kind, "thinking" | "redacted_thinking")).enumerate().peekable();
+    let mut thoughts = blocks
+        .iter()
+        .filter(|b| matches!(&*b.kind, "thinking" | "redacted_thinking"))
+        .enumerate()
+        .peekable();
     if thoughts.peek().is_none() {
         return;
     }
@@ -147,7 +190,12 @@ fn push_reasoning(out: &mut Vec<u8>, blocks: &[Block<'_>], adjusted: &Adjustment
     out.push(b']');
 }
 
-pub(super) fn push_reasoning_text(out: &mut Vec<u8>, index: usize, text: Option<Spelt<'_>>, signature: Option<Spelt<'_>>) {
+pub(super) fn push_reasoning_text(
+    out: &mut Vec<u8>,
+    index: usize,
+    text: Option<Spelt<'_>>,
+    signature: Option<Spelt<'_>>,
+) {
     out.extend_from_slice(b"{\"type\":\"reasoning.text\"");
     if let Some(text) = text {
         push(out, format_args!(",\"text\":{}", text.get()));
@@ -155,18 +203,31 @@ pub(super) fn push_reasoning_text(out: &mut Vec<u8>, index: usize, text: Option<
     if let Some(signature) = signature {
         push(out, format_args!(",\"signature\":{}", signature.get()));
     }
-    push(out, format_args!(",\"format\":\"anthropic-claude-v1\",\"index\":{index}}}"));
+    push(
+        out,
+        format_args!(",\"format\":\"anthropic-claude-v1\",\"index\":{index}}}"),
+    );
 }
 
 fn raw(value: Option<Spelt<'_>>) -> &str {
     value.map_or("null", Spelt::get)
 }
 
-fn push_tool_calls(out: &mut Vec<u8>, blocks: &[Block<'_>], names: &AnswerNames) -> Result<(), AnswerFault> {
+fn push_tool_calls(
+    out: &mut Vec<u8>,
+    blocks: &[Block<'_>],
+    names: &AnswerNames,
+) -> Result<(), AnswerFault> {
     let mut open = false;
     for (nth, block) in blocks.iter().filter(|b| b.kind == "tool_use").enumerate() {
-        let Some(name) = block.name else { return Err(AnswerFault::NotTheProtocol("an Anthropic message")) };
-        let id = block.id.map(Spelt::get).filter(|id| *id != "\"\"").map_or_else(|| made_id(names, nth), ToOwned::to_owned);
+        let Some(name) = block.name else {
+            return Err(AnswerFault::NotTheProtocol("an Anthropic message"));
+        };
+        let id = block
+            .id
+            .map(Spelt::get)
+            .filter(|id| *id != "\"\"")
+            .map_or_else(|| made_id(names, nth), ToOwned::to_owned);
         out.extend_from_slice(if open { b"," } else { b",\"tool_calls\":[" });
         open = true;
         push(

@@ -41,21 +41,46 @@ fn push_spelt(out: &mut Vec<u8>, string: Spelt<'_>) {
 }
 
 /// The members that are read, of a message and of a part.
-const OF_A_MESSAGE: [&str; 7] = ["role", "content", "tool_calls", "tool_call_id", "refusal", "reasoning_details", "cache_control"];
-const OF_A_PART: [&str; 6] = ["type", "text", "refusal", "image_url", "file", "cache_control"];
+const OF_A_MESSAGE: [&str; 7] = [
+    "role",
+    "content",
+    "tool_calls",
+    "tool_call_id",
+    "refusal",
+    "reasoning_details",
+    "cache_control",
+];
+const OF_A_PART: [&str; 6] = [
+    "type",
+    "text",
+    "refusal",
+    "image_url",
+    "file",
+    "cache_control",
+];
 
 /// Names the members that say something and that nobody reads.
 fn name_unread(object: &Object<'_>, read: &[&str], at: &str, adjusted: &mut Adjustments) {
     for (name, (_, value)) in object.members() {
-        if !read.contains(&&*name) && !matches!(value, b"null" | b"[]" | b"{}" | b"\"\"" | b"false") {
+        if !read.contains(&&*name) && !matches!(value, b"null" | b"[]" | b"{}" | b"\"\"" | b"false")
+        {
             adjusted.omit(format!("{at}.{name}"));
         }
     }
 }
 
 /// The same, where reasoning goes back in its details.
-const WITH_THOUGHTS: [&str; 9] =
-    ["role", "content", "tool_calls", "tool_call_id", "refusal", "reasoning_details", "cache_control", "reasoning", "reasoning_content"];
+const WITH_THOUGHTS: [&str; 9] = [
+    "role",
+    "content",
+    "tool_calls",
+    "tool_call_id",
+    "refusal",
+    "reasoning_details",
+    "cache_control",
+    "reasoning",
+    "reasoning_content",
+];
 
 /// The request was scanned before, within its own bound.
 const DEPTH: usize = 512;
@@ -66,25 +91,52 @@ impl<'a> Conversation<'a> {
     /// Reads the messages of a request.
     pub(super) fn read(request: &'a ChatRequest) -> Result<Self, RequestFault> {
         let text = request.raw("messages").ok_or_else(|| missing("messages"))?;
-        let wrong = |at: &str, what: &str| RequestFault::member(at, format!("`{at}` must be {what}"));
-        let objects = objects(text, DEPTH).map_err(|_| wrong("messages", "a list of messages, each an object with a `role`"))?;
+        let wrong =
+            |at: &str, what: &str| RequestFault::member(at, format!("`{at}` must be {what}"));
+        let objects = objects(text, DEPTH).map_err(|_| {
+            wrong(
+                "messages",
+                "a list of messages, each an object with a `role`",
+            )
+        })?;
         let read = |(i, object): (usize, Object<'a>)| -> Result<Message<'a>, RequestFault> {
             let at = || format!("messages[{i}]");
             if let Some(name) = object.twice(&OF_A_MESSAGE) {
                 let at = at();
-                return Err(RequestFault::member(&at, format!("`{name}` stands twice in `{at}`; send it once")));
+                return Err(RequestFault::member(
+                    &at,
+                    format!("`{name}` stands twice in `{at}`; send it once"),
+                ));
             }
-            let role = object.read("role").ok().flatten().ok_or_else(|| wrong(&format!("{}.role", at()), ROLES))?;
+            let role = object
+                .read("role")
+                .ok()
+                .flatten()
+                .ok_or_else(|| wrong(&format!("{}.role", at()), ROLES))?;
             Ok(Message { role, object })
         };
-        objects.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(Self)
+        objects
+            .into_iter()
+            .enumerate()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Why the model cannot think: Anthropic refuses thinking where a turn of the tool loop that is under way has calls and no thoughts
     /// that could go back, and where the model is to go on with a message that has none.
     pub(super) fn forbids_thinking(&self) -> Option<&'static str> {
-        let loop_begins = self.0.iter().rposition(|m| m.role == "user").map_or(0, |at| at + 1);
-        let mut turns = self.0.iter().enumerate().skip(loop_begins).filter(|(_, m)| m.role == "assistant" && !m.has_thoughts());
+        let loop_begins = self
+            .0
+            .iter()
+            .rposition(|m| m.role == "user")
+            .map_or(0, |at| at + 1);
+        let mut turns = self
+            .0
+            .iter()
+            .enumerate()
+            .skip(loop_begins)
+            .filter(|(_, m)| m.role == "assistant" && !m.has_thoughts());
         let has_calls = |m: &Message<'_>| m.object.get("tool_calls").is_some_and(|c| c != b"[]");
         turns.find_map(|(i, m)| match has_calls(m) {
             true => Some("an earlier turn of this tool loop came back without its `reasoning_details`"),
@@ -109,20 +161,38 @@ impl<'a> Message<'a> {
     /// A list that is read here; `at` is the message's place.
     fn list<T: Deserialize<'a>>(&self, name: &str, at: &str) -> Result<Vec<T>, RequestFault> {
         let list = self.object.read(name).map_err(|e| {
-            RequestFault::member(format!("{at}.{name}"), member_problem(&format!("{at}.{name}"), "a list as OpenAI's API describes it", &e))
+            RequestFault::member(
+                format!("{at}.{name}"),
+                member_problem(
+                    &format!("{at}.{name}"),
+                    "a list as OpenAI's API describes it",
+                    &e,
+                ),
+            )
         });
         Ok(list?.unwrap_or_default())
     }
 
     /// Whether anything of it is left once blank text is left out.
     fn says_something(&self) -> bool {
-        let has = |name: &str| self.object.get(name).is_some_and(|v| v != b"[]" && !is_blank(v));
+        let has = |name: &str| {
+            self.object
+                .get(name)
+                .is_some_and(|v| v != b"[]" && !is_blank(v))
+        };
         has("content") || has("tool_calls") || has("refusal")
     }
 
     fn has_thoughts(&self) -> bool {
-        let details: Vec<ReasoningDetail<'_>> = self.object.read("reasoning_details").ok().flatten().unwrap_or_default();
-        details.iter().any(|d| d.is_ours() && (d.signature.is_some() || d.data.is_some()))
+        let details: Vec<ReasoningDetail<'_>> = self
+            .object
+            .read("reasoning_details")
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        details
+            .iter()
+            .any(|d| d.is_ours() && (d.signature.is_some() || d.data.is_some()))
     }
 }
 
@@ -172,7 +242,9 @@ struct ReasoningDetail<'a> {
 impl ReasoningDetail<'_> {
     /// A proof is good only where it was made.
     fn is_ours(&self) -> bool {
-        self.format.as_deref().is_none_or(|f| f.starts_with("anthropic"))
+        self.format
+            .as_deref()
+            .is_none_or(|f| f.starts_with("anthropic"))
     }
 }
 
@@ -205,9 +277,25 @@ pub(super) fn push_system(
     push_member(out, b"\"system\"");
     out.push(b'[');
     let empty = out.len();
-    for (i, message) in conversation.0.iter().enumerate().take(conversation.leading()) {
-        name_unread(&message.object, &OF_A_MESSAGE, &format!("messages[{i}]"), adjusted);
-        push_message_content(out, message, &format!("messages[{i}].content"), Takes::Text, adjusted)?;
+    for (i, message) in conversation
+        .0
+        .iter()
+        .enumerate()
+        .take(conversation.leading())
+    {
+        name_unread(
+            &message.object,
+            &OF_A_MESSAGE,
+            &format!("messages[{i}]"),
+            adjusted,
+        );
+        push_message_content(
+            out,
+            message,
+            &format!("messages[{i}].content"),
+            Takes::Text,
+            adjusted,
+        )?;
     }
     if let Some(instruction) = instruction {
         comma(out);
@@ -267,29 +355,75 @@ pub(super) fn push_messages(
         let at = format!("messages[{i}]");
         let role = match &*message.role {
             "assistant" => "assistant",
-            "system" | "developer" if dialect.system_anywhere == Some(true) && may_stand(messages, i, &turns) => "system",
+            "system" | "developer"
+                if dialect.system_anywhere == Some(true) && may_stand(messages, i, &turns) =>
+            {
+                "system"
+            }
             "user" | "tool" | "system" | "developer" => "user",
-            _ => return Err(RequestFault::member(format!("{at}.role"), format!("`{at}.role` must be {ROLES}"))),
+            _ => {
+                return Err(RequestFault::member(
+                    format!("{at}.role"),
+                    format!("`{at}.role` must be {ROLES}"),
+                ));
+            }
         };
         if turns.last().is_none_or(|t| t.role != role) {
-            turns.push(Turn { role, results: vec![b'['], blocks: vec![b'['], messages: Vec::new(), has_calls: false });
+            turns.push(Turn {
+                role,
+                results: vec![b'['],
+                blocks: vec![b'['],
+                messages: Vec::new(),
+                has_calls: false,
+            });
             if role == "assistant" {
                 ids.turn();
             }
         }
-        let Some(turn) = turns.last_mut() else { continue };
+        let Some(turn) = turns.last_mut() else {
+            continue;
+        };
         turn.messages.push(i);
-        name_unread(&message.object, if message.has_thoughts() { &WITH_THOUGHTS } else { &OF_A_MESSAGE }, &at, adjusted);
+        name_unread(
+            &message.object,
+            if message.has_thoughts() {
+                &WITH_THOUGHTS
+            } else {
+                &OF_A_MESSAGE
+            },
+            &at,
+            adjusted,
+        );
         let is_last = i + 1 == messages.len();
         match &*message.role {
             "tool" => push_tool_result(&mut turn.results, message, &at, &mut ids, adjusted)?,
-            "assistant" => turn.has_calls |= push_assistant(&mut turn.blocks, message, &at, is_last, &mut ids, adjusted)?,
-            "user" => push_message_content(&mut turn.blocks, message, &format!("{at}.content"), Takes::Files, adjusted)?,
+            "assistant" => {
+                turn.has_calls |=
+                    push_assistant(&mut turn.blocks, message, &at, is_last, &mut ids, adjusted)?
+            }
+            "user" => push_message_content(
+                &mut turn.blocks,
+                message,
+                &format!("{at}.content"),
+                Takes::Files,
+                adjusted,
+            )?,
             _ if role == "system" => {
                 adjusted.betas.push(SYSTEM_ANYWHERE);
-                push_message_content(&mut turn.blocks, message, &format!("{at}.content"), Takes::Text, adjusted)?;
+                push_message_content(
+                    &mut turn.blocks,
+                    message,
+                    &format!("{at}.content"),
+                    Takes::Text,
+                    adjusted,
+                )?;
             }
-            _ => push_marked(&mut turn.blocks, message, &format!("{at}.content"), adjusted)?,
+            _ => push_marked(
+                &mut turn.blocks,
+                message,
+                &format!("{at}.content"),
+                adjusted,
+            )?,
         }
         // A turn in which nothing is left is none, and its neighbours are one.
         if turn.is_empty() {
@@ -306,7 +440,10 @@ pub(super) fn push_messages(
         adjusted.note("the model does not go on with a message of the assistant's, so the last one was left out");
     }
     if turns.is_empty() {
-        return Err(RequestFault::member("messages", "`messages` has nothing for the model to answer; send at least one with content"));
+        return Err(RequestFault::member(
+            "messages",
+            "`messages` has nothing for the model to answer; send at least one with content",
+        ));
     }
     push_member(out, b"\"messages\"");
     out.push(b'[');
@@ -319,8 +456,14 @@ pub(super) fn push_messages(
 
 /// Whether a system message may stand where it does: behind a user turn, and last or before the assistant's.
 fn may_stand(messages: &[Message<'_>], i: usize, turns: &[Turn]) -> bool {
-    let next = messages.iter().skip(i + 1).find(|m| !m.is_system() && m.says_something());
-    turns.last().is_some_and(|t| matches!(t.role, "user" | "system")) && next.is_none_or(|m| m.role == "assistant")
+    let next = messages
+        .iter()
+        .skip(i + 1)
+        .find(|m| !m.is_system() && m.says_something());
+    turns
+        .last()
+        .is_some_and(|t| matches!(t.role, "user" | "system"))
+        && next.is_none_or(|m| m.role == "assistant")
 }
 
 fn push_tool_result(
@@ -330,10 +473,12 @@ fn push_tool_result(
     ids: &mut ToolIds,
     adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
-    let id: Option<Cow<'_, str>> = message
-        .object
-        .read("tool_call_id")
-        .map_err(|_| RequestFault::member(format!("{at}.tool_call_id"), format!("`{at}.tool_call_id` must be a string")))?;
+    let id: Option<Cow<'_, str>> = message.object.read("tool_call_id").map_err(|_| {
+        RequestFault::member(
+            format!("{at}.tool_call_id"),
+            format!("`{at}.tool_call_id` must be a string"),
+        )
+    })?;
     let id = id.ok_or_else(|| missing(&format!("{at}.tool_call_id")))?;
     comma(out);
     out.extend_from_slice(b"{\"type\":\"tool_result\",\"tool_use_id\":");
@@ -344,12 +489,22 @@ fn push_tool_result(
         let list = out.len();
         if content.starts_with(b"[") {
             out.push(b'[');
-            push_content(out, Some(content), None, &format!("{at}.content"), Takes::Files, adjusted)?;
+            push_content(
+                out,
+                Some(content),
+                None,
+                &format!("{at}.content"),
+                Takes::Files,
+                adjusted,
+            )?;
             out.push(b']');
         } else if content.starts_with(b"\"") {
             out.extend_from_slice(content);
         } else {
-            return Err(RequestFault::member(format!("{at}.content"), format!("`{at}.content` must be a string or a list of parts")));
+            return Err(RequestFault::member(
+                format!("{at}.content"),
+                format!("`{at}.content` must be a string or a list of parts"),
+            ));
         }
         if out.get(list..) == Some(b"[]") || is_blank(content) {
             out.truncate(start);
@@ -370,17 +525,34 @@ fn push_assistant(
     adjusted: &mut Adjustments,
 ) -> Result<bool, RequestFault> {
     push_thoughts(out, &message.list("reasoning_details", at)?);
-    let said = message.object.get("content").or(message.object.get("refusal"));
+    let said = message
+        .object
+        .get("content")
+        .or(message.object.get("refusal"));
     let calls = message.list::<ToolCall<'_>>("tool_calls", at)?;
-    let takes = if is_last && calls.is_empty() { Takes::TextToGoOnWith } else { Takes::Text };
-    push_content(out, said, message.object.get("cache_control"), &format!("{at}.content"), takes, adjusted)?;
+    let takes = if is_last && calls.is_empty() {
+        Takes::TextToGoOnWith
+    } else {
+        Takes::Text
+    };
+    push_content(
+        out,
+        said,
+        message.object.get("cache_control"),
+        &format!("{at}.content"),
+        takes,
+        adjusted,
+    )?;
     for (j, call) in calls.iter().enumerate() {
         let (name, input) = match (&call.function, &call.custom) {
             (Some(function), _) => (&function.name, None),
             (None, Some(custom)) => (&custom.name, custom.input),
             (None, None) => {
                 let at = format!("{at}.tool_calls");
-                return Err(RequestFault::member(&at, format!("`{at}[{j}]` must have a `function` or a `custom`")));
+                return Err(RequestFault::member(
+                    &at,
+                    format!("`{at}[{j}]` must have a `function` or a `custom`"),
+                ));
             }
         };
         comma(out);
@@ -395,8 +567,13 @@ fn push_assistant(
             out.extend_from_slice(b"}}");
             continue;
         }
-        let arguments =
-            call.function.as_ref().and_then(|f| f.arguments.as_deref()).map(str::trim).filter(|a| !a.is_empty()).unwrap_or("{}");
+        let arguments = call
+            .function
+            .as_ref()
+            .and_then(|f| f.arguments.as_deref())
+            .map(str::trim)
+            .filter(|a| !a.is_empty())
+            .unwrap_or("{}");
         match serde_json::from_str::<&RawValue>(arguments) {
             Ok(object) if object.get().starts_with('{') => push_raw(out, object),
             _ => {
@@ -414,7 +591,8 @@ fn trimmed_end(quoted: &[u8], adjusted: &mut Adjustments) -> Option<Vec<u8>> {
     let text: Cow<'_, str> = serde_json::from_slice(quoted).ok()?;
     let trimmed = text.trim_end();
     (trimmed.len() < text.len()).then(|| {
-        adjusted.note("white space at the end of the message that the model goes on with was left out");
+        adjusted
+            .note("white space at the end of the message that the model goes on with was left out");
         let mut out = Vec::new();
         push_string(&mut out, trimmed);
         out
@@ -423,21 +601,34 @@ fn trimmed_end(quoted: &[u8], adjusted: &mut Adjustments) -> Option<Vec<u8>> {
 
 /// Whether a JSON string is white space alone: such a text is refused.
 fn is_blank(quoted: &[u8]) -> bool {
-    let may_be = quoted.get(1).is_some_and(|b| matches!(b, b' ' | b'\\' | b'"') || !b.is_ascii());
-    may_be && serde_json::from_slice::<Cow<'_, str>>(quoted).is_ok_and(|text| text.trim().is_empty())
+    let may_be = quoted
+        .get(1)
+        .is_some_and(|b| matches!(b, b' ' | b'\\' | b'"') || !b.is_ascii());
+    may_be
+        && serde_json::from_slice::<Cow<'_, str>>(quoted).is_ok_and(|text| text.trim().is_empty())
 }
 
 /// Thinking goes back only with the signature that vouches for it. A stream gives both in pieces, which bear one index.
 fn push_thoughts(out: &mut Vec<u8>, details: &[ReasoningDetail<'_>]) {
-    for pieces in details.chunk_by(|a, b| a.kind == b.kind && a.index.is_some() && a.index == b.index) {
-        let Some(first) = pieces.first().filter(|p| p.is_ours()) else { continue };
-        let signature = pieces.iter().find_map(|p| p.signature).filter(|s| s.get() != "\"\"");
+    for pieces in
+        details.chunk_by(|a, b| a.kind == b.kind && a.index.is_some() && a.index == b.index)
+    {
+        let Some(first) = pieces.first().filter(|p| p.is_ours()) else {
+            continue;
+        };
+        let signature = pieces
+            .iter()
+            .find_map(|p| p.signature)
+            .filter(|s| s.get() != "\"\"");
         match (&*first.kind, signature, first.data) {
             ("reasoning.text", Some(signature), _) => {
                 comma(out);
                 out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":\"");
                 for text in pieces.iter().filter_map(|p| p.text) {
-                    let inner = text.get().strip_prefix('"').and_then(|t| t.strip_suffix('"'));
+                    let inner = text
+                        .get()
+                        .strip_prefix('"')
+                        .and_then(|t| t.strip_suffix('"'));
                     out.extend_from_slice(inner.unwrap_or_default().as_bytes());
                 }
                 out.push(b'"');
@@ -474,18 +665,32 @@ fn push_message_content(
     takes: Takes,
     adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
-    push_content(out, message.object.get("content"), message.object.get("cache_control"), at, takes, adjusted)
+    push_content(
+        out,
+        message.object.get("content"),
+        message.object.get("cache_control"),
+        at,
+        takes,
+        adjusted,
+    )
 }
 
 /// Appends a system message in the place where it stands, as text of the user's that says what it is.
-fn push_marked(out: &mut Vec<u8>, message: &Message<'_>, at: &str, adjusted: &mut Adjustments) -> Result<(), RequestFault> {
+fn push_marked(
+    out: &mut Vec<u8>,
+    message: &Message<'_>,
+    at: &str,
+    adjusted: &mut Adjustments,
+) -> Result<(), RequestFault> {
     let mut blocks = vec![b'['];
     push_message_content(&mut blocks, message, at, Takes::Text, adjusted)?;
     let inner = blocks.get(1..).unwrap_or_default();
     if inner.is_empty() {
         return Ok(());
     }
-    adjusted.note(format!("a system message between the others stands in `<system>` marks in the user's turn: {at}"));
+    adjusted.note(format!(
+        "a system message between the others stands in `<system>` marks in the user's turn: {at}"
+    ));
     let mark = |out: &mut Vec<u8>, text: &str| {
         comma(out);
         out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
@@ -508,10 +713,14 @@ fn push_content(
     takes: Takes,
     adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
-    let Some(content) = content else { return Ok(()) };
+    let Some(content) = content else {
+        return Ok(());
+    };
     if content.starts_with(b"\"") {
         if !is_blank(content) {
-            let trimmed = Some(content).filter(|_| takes == Takes::TextToGoOnWith).and_then(|c| trimmed_end(c, adjusted));
+            let trimmed = Some(content)
+                .filter(|_| takes == Takes::TextToGoOnWith)
+                .and_then(|c| trimmed_end(c, adjusted));
             comma(out);
             out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
             out.extend_from_slice(trimmed.as_deref().unwrap_or(content));
@@ -520,26 +729,43 @@ fn push_content(
         }
         return Ok(());
     }
-    let wrong = || RequestFault::member(at, format!("`{at}` must be a string or a list of parts, each with a `type`"));
+    let wrong = || {
+        RequestFault::member(
+            at,
+            format!("`{at}` must be a string or a list of parts, each with a `type`"),
+        )
+    };
     let parts = objects(content, DEPTH).map_err(|_| wrong())?;
     // The last part that says something is the one whose end counts.
-    let text_of = |part: &Object<'_>| part.get("text").or(part.get("refusal")).is_some_and(|t| !is_blank(t));
-    let last = parts.iter().rposition(text_of).filter(|_| takes == Takes::TextToGoOnWith);
+    let text_of = |part: &Object<'_>| {
+        part.get("text")
+            .or(part.get("refusal"))
+            .is_some_and(|t| !is_blank(t))
+    };
+    let last = parts
+        .iter()
+        .rposition(text_of)
+        .filter(|_| takes == Takes::TextToGoOnWith);
     for (i, part) in parts.iter().enumerate() {
         let kind: Cow<'_, str> = part.read("type").ok().flatten().ok_or_else(wrong)?;
         if let Some(name) = part.twice(&OF_A_PART) {
-            return Err(RequestFault::member(at, format!("`{name}` stands twice in `{at}[{i}]`; send it once")));
+            return Err(RequestFault::member(
+                at,
+                format!("`{name}` stands twice in `{at}[{i}]`; send it once"),
+            ));
         }
         let is_file = matches!(&*kind, "image_url" | "file");
-        if is_file && takes != Takes::Files || !push_part(out, &kind, part, last == Some(i), adjusted).map_err(|_| wrong())? {
+        if is_file && takes != Takes::Files
+            || !push_part(out, &kind, part, last == Some(i), adjusted).map_err(|_| wrong())?
+        {
             adjusted.omit(format!("{at}[{i}]"));
             continue;
         }
         name_unread(part, &OF_A_PART, &format!("{at}[{i}]"), adjusted);
-        if part
-            .get("image_url")
-            .is_some_and(|i| memchr::memmem::find(i, b"\"detail\"").is_some() && memchr::memmem::find(i, b"\"auto\"").is_none())
-        {
+        if part.get("image_url").is_some_and(|i| {
+            memchr::memmem::find(i, b"\"detail\"").is_some()
+                && memchr::memmem::find(i, b"\"auto\"").is_none()
+        }) {
             adjusted.omit(format!("{at}[{i}].image_url.detail"));
         }
     }
@@ -557,24 +783,42 @@ fn push_part(
     let block = match kind {
         "text" | "refusal" | "input_text" | "output_text" => {
             let text: Option<Spelt<'_>> = part.read("text")?;
-            let Some(text) = text.map_or_else(|| part.read("refusal"), |text| Ok(Some(text)))? else { return Ok(false) };
+            let Some(text) = text.map_or_else(|| part.read("refusal"), |text| Ok(Some(text)))?
+            else {
+                return Ok(false);
+            };
             if is_blank(text.get().as_bytes()) {
                 return Ok(true);
             }
-            let trimmed = is_gone_on_with.then(|| trimmed_end(text.get().as_bytes(), adjusted)).flatten();
+            let trimmed = is_gone_on_with
+                .then(|| trimmed_end(text.get().as_bytes(), adjusted))
+                .flatten();
             comma(out);
             out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
             out.extend_from_slice(trimmed.as_deref().unwrap_or(text.get().as_bytes()));
             None
         }
         "image_url" => {
-            let Some(ImageUrl::Object { url } | ImageUrl::Bare(url)) = part.read("image_url")? else { return Ok(false) };
-            let Some(source) = source(&url, None, true) else { return Ok(false) };
+            let Some(ImageUrl::Object { url } | ImageUrl::Bare(url)) = part.read("image_url")?
+            else {
+                return Ok(false);
+            };
+            let Some(source) = source(&url, None, true) else {
+                return Ok(false);
+            };
             Some((source, None))
         }
         "file" => {
-            let Some(File { file_data: Some(data), filename }) = part.read("file")? else { return Ok(false) };
-            let Some(source) = source(&data, filename.as_deref(), false) else { return Ok(false) };
+            let Some(File {
+                file_data: Some(data),
+                filename,
+            }) = part.read("file")?
+            else {
+                return Ok(false);
+            };
+            let Some(source) = source(&data, filename.as_deref(), false) else {
+                return Ok(false);
+            };
             Some((source, filename))
         }
         _ => return Ok(false),

@@ -11,7 +11,10 @@ use crate::{ids::push_hex, wire::adjust::Adjustments};
 const LONGEST: usize = 64;
 
 fn is_legal(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
 /// The first `digits` of the hash of some parts.
@@ -32,11 +35,24 @@ pub(super) fn tool_name(name: &str, adjusted: &mut Adjustments) -> String {
     if is_legal(name) && name.len() <= LONGEST {
         return name.to_owned();
     }
-    let mut legal: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' }).collect();
+    let mut legal: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
     legal.truncate(LONGEST - 9);
     legal.push('_');
     legal.push_str(&hash(&[name], 8));
-    if !adjusted.tool_names.iter().any(|(theirs, _)| *theirs == legal) {
+    if !adjusted
+        .tool_names
+        .iter()
+        .any(|(theirs, _)| *theirs == legal)
+    {
         adjusted.tool_names.push((legal.clone(), name.to_owned()));
     }
     legal
@@ -60,7 +76,11 @@ impl ToolIds {
     /// The id of a call.
     pub(super) fn call(&mut self, id: &str) -> String {
         let nth = self.used.entry(id.to_owned()).or_default();
-        let ours = if *nth == 0 && is_legal(id) { id.to_owned() } else { format!("toolu_{}", hash(&[id, &nth.to_string()], 24)) };
+        let ours = if *nth == 0 && is_legal(id) {
+            id.to_owned()
+        } else {
+            format!("toolu_{}", hash(&[id, &nth.to_string()], 24))
+        };
         *nth += 1;
         self.open.push((id.to_owned(), ours.clone(), false));
         ours
@@ -68,7 +88,10 @@ impl ToolIds {
 
     /// The id of a call's result: of the first call of the last turn that bears the id and has none yet.
     pub(super) fn result(&mut self, id: &str) -> String {
-        let at = self.open.iter().position(|(theirs, _, done)| theirs == id && !done);
+        let at = self
+            .open
+            .iter()
+            .position(|(theirs, _, done)| theirs == id && !done);
         let at = at.or_else(|| self.open.iter().rposition(|(theirs, ..)| theirs == id));
         match at.and_then(|at| self.open.get_mut(at)) {
             Some((_, ours, done)) => {
@@ -92,7 +115,14 @@ mod tests {
         let (a, b, c) = (ids.call("call_1"), ids.call("functions.f:0"), ids.call(""));
         assert_eq!(a, "call_1");
         assert!(is_legal(&b) && is_legal(&c) && b != c);
-        assert_eq!([ids.result(""), ids.result("call_1"), ids.result("functions.f:0")], [c, a, b]);
+        assert_eq!(
+            [
+                ids.result(""),
+                ids.result("call_1"),
+                ids.result("functions.f:0")
+            ],
+            [c, a, b]
+        );
         ids.turn();
         let again = ids.call("call_1");
         assert_ne!(again, "call_1", "an id that two turns use is two ids");
@@ -113,7 +143,13 @@ mod tests {
             assert_eq!(tool_name(name, &mut adjusted), sent, "the same each time");
             assert_eq!(adjusted.tool_name(&sent), name);
         }
-        assert_ne!(tool_name("a.b", &mut adjusted), tool_name("a/b", &mut adjusted));
-        assert_eq!(tool_name("get_weather-2", &mut Adjustments::default()), "get_weather-2");
+        assert_ne!(
+            tool_name("a.b", &mut adjusted),
+            tool_name("a/b", &mut adjusted)
+        );
+        assert_eq!(
+            tool_name("get_weather-2", &mut Adjustments::default()),
+            "get_weather-2"
+        );
     }
 }

@@ -46,8 +46,15 @@ const TRANSLATED: [&str; 18] = [
 /// The members of a request that cannot be translated, before anything is built: what `require_parameters` is asked about.
 pub fn untranslatable(request: &ChatRequest) -> Vec<String> {
     let has_place = |p: &str| TRANSLATED.contains(&p) || GATEWAY_MEMBERS.contains(&p);
-    let mut out: Vec<String> = request.parameters().filter(|p| !has_place(p)).map(ToOwned::to_owned).collect();
-    out.retain(|p| !(p == "n" && request.raw("n") == Some(b"1") || p == "store" && request.raw("store") == Some(b"false")));
+    let mut out: Vec<String> = request
+        .parameters()
+        .filter(|p| !has_place(p))
+        .map(ToOwned::to_owned)
+        .collect();
+    out.retain(|p| {
+        !(p == "n" && request.raw("n") == Some(b"1")
+            || p == "store" && request.raw("store") == Some(b"false"))
+    });
     if let Ok(Some(format)) = request.get::<Value>("response_format", "an object")
         && format.get("type").and_then(Value::as_str) == Some("json_object")
     {
@@ -69,14 +76,20 @@ pub fn to_anthropic_messages(
     for name in untranslatable(request) {
         adjusted.omit(name);
     }
-    let marks = |name: &str| memchr::memmem::find_iter(request.raw(name).unwrap_or_default(), b"\"cache_control\"").count();
+    let marks = |name: &str| {
+        memchr::memmem::find_iter(request.raw(name).unwrap_or_default(), b"\"cache_control\"")
+            .count()
+    };
     adjusted.cache_marks_over = (marks("messages") + marks("tools")).saturating_sub(CACHE_MARKS);
     let mut out = Vec::with_capacity(request.raw("messages").map_or(0, <[u8]>::len) + 512);
     out.extend_from_slice(b"{\"model\":");
     push_string(&mut out, &endpoint.upstream_model);
     let thinking = thinking(request, endpoint, &dialect, &conversation, adjusted);
     push_member(&mut out, b"\"max_tokens\"");
-    push(&mut out, &json!(max_tokens(request, endpoint, thinking, adjusted)));
+    push(
+        &mut out,
+        &json!(max_tokens(request, endpoint, thinking, adjusted)),
+    );
     let instruction = instruction(request, &dialect, adjusted)?;
     push_system(&mut out, &conversation, instruction.as_deref(), adjusted)?;
     push_messages(&mut out, &conversation, &dialect, adjusted)?;
@@ -120,7 +133,11 @@ const CACHE_MARKS: usize = 4;
 const DEPTH: usize = 8;
 
 /// Appends a mark for the prompt cache. Of too many the last are kept: they cover the most.
-pub(super) fn push_cache_control(out: &mut Vec<u8>, cache_control: Option<&[u8]>, adjusted: &mut Adjustments) {
+pub(super) fn push_cache_control(
+    out: &mut Vec<u8>,
+    cache_control: Option<&[u8]>,
+    adjusted: &mut Adjustments,
+) {
     if let Some(cache) = cache_control {
         if adjusted.cache_marks_over > 0 {
             adjusted.cache_marks_over -= 1;
@@ -128,10 +145,13 @@ pub(super) fn push_cache_control(out: &mut Vec<u8>, cache_control: Option<&[u8]>
             return;
         }
         // A hint: what Anthropic does not take of it is left out, rather than refused.
-        let Ok(members) = members(cache, DEPTH) else { return adjusted.omit("cache_control") };
+        let Ok(members) = members(cache, DEPTH) else {
+            return adjusted.omit("cache_control");
+        };
         let takes = |m: &Member| {
             let value = m.value(cache);
-            m.is(cache, "type") && value == b"\"ephemeral\"" || m.is(cache, "ttl") && matches!(value, b"\"5m\"" | b"\"1h\"")
+            m.is(cache, "type") && value == b"\"ephemeral\""
+                || m.is(cache, "ttl") && matches!(value, b"\"5m\"" | b"\"1h\"")
         };
         if !members.iter().any(|m| m.is(cache, "type") && takes(m)) {
             return adjusted.omit("cache_control");
@@ -145,10 +165,17 @@ pub(super) fn push_cache_control(out: &mut Vec<u8>, cache_control: Option<&[u8]>
         for member in &members {
             if takes(member) {
                 out.push(std::mem::replace(&mut before, b','));
-                out.extend_from_slice(cache.get(member.name.start..member.value.end).unwrap_or_default());
+                out.extend_from_slice(
+                    cache
+                        .get(member.name.start..member.value.end)
+                        .unwrap_or_default(),
+                );
             } else {
                 let name = member.decoded_name(cache).as_deref().and_then(token_of);
-                adjusted.omit(format!("cache_control.{}", name.as_deref().unwrap_or("member")));
+                adjusted.omit(format!(
+                    "cache_control.{}",
+                    name.as_deref().unwrap_or("member")
+                ));
             }
         }
         out.push(b'}');
@@ -212,7 +239,11 @@ fn push_sampling(
 }
 
 /// Appends the stop sequences that say something: white space alone is refused.
-fn push_stop(out: &mut Vec<u8>, request: &ChatRequest, adjusted: &mut Adjustments) -> Result<(), RequestFault> {
+fn push_stop(
+    out: &mut Vec<u8>,
+    request: &ChatRequest,
+    adjusted: &mut Adjustments,
+) -> Result<(), RequestFault> {
     let wrong = || RequestFault::member("stop", "`stop` must be a string or a list of strings");
     let all = match request.get::<Value>("stop", "a string or a list of strings")? {
         None => return Ok(()),
@@ -252,7 +283,9 @@ mod tests {
         let catalog = Catalog::from_documents(&[Document::from_toml(&toml).unwrap()]).unwrap();
         let request = ChatRequest::parse(Bytes::copy_from_slice(text.as_bytes()), 64).unwrap();
         let mut adjusted = Adjustments::default();
-        let body = to_anthropic_messages(&request, &catalog.endpoints()[0], Some("u"), &mut adjusted).unwrap();
+        let body =
+            to_anthropic_messages(&request, &catalog.endpoints()[0], Some("u"), &mut adjusted)
+                .unwrap();
         (serde_json::from_slice(&body).unwrap(), adjusted.omitted)
     }
 
@@ -264,19 +297,47 @@ mod tests {
         .unwrap()])
         .unwrap();
         for (messages, param) in [
-            (r#"[{"role":"user","content":[{"type":"text","text":5}]}]"#, "messages[0].content"),
-            (r#"[{"role":"tool","tool_call_id":5,"content":"x"}]"#, "messages[0].tool_call_id"),
-            (r#"[{"role":"tool","tool_call_id":"c","content":{"a":1}}]"#, "messages[0].content"),
-            (r#"[{"role":"assistant","tool_calls":[{"id":"c","function":{"name":null}}]}]"#, "messages[0].tool_calls"),
-            (r#"[{"role":"assistant","reasoning_details":[{"type":"reasoning.text","signature":5}]}]"#, "messages[0].reasoning_details"),
-            (r#"[{"role":"user","role":"assistant","content":"x"}]"#, "messages[0]"),
+            (
+                r#"[{"role":"user","content":[{"type":"text","text":5}]}]"#,
+                "messages[0].content",
+            ),
+            (
+                r#"[{"role":"tool","tool_call_id":5,"content":"x"}]"#,
+                "messages[0].tool_call_id",
+            ),
+            (
+                r#"[{"role":"tool","tool_call_id":"c","content":{"a":1}}]"#,
+                "messages[0].content",
+            ),
+            (
+                r#"[{"role":"assistant","tool_calls":[{"id":"c","function":{"name":null}}]}]"#,
+                "messages[0].tool_calls",
+            ),
+            (
+                r#"[{"role":"assistant","reasoning_details":[{"type":"reasoning.text","signature":5}]}]"#,
+                "messages[0].reasoning_details",
+            ),
+            (
+                r#"[{"role":"user","role":"assistant","content":"x"}]"#,
+                "messages[0]",
+            ),
             (r#"[{"content":"x"}]"#, "messages[0].role"),
             (r#"["x"]"#, "messages"),
             ("[]", "messages"),
             (r#"[{"role":"user","content":""}]"#, "messages"),
         ] {
-            let request = ChatRequest::parse(Bytes::from(format!(r#"{{"model":"a/m","messages":{messages}}}"#)), 64).unwrap();
-            let fault = to_anthropic_messages(&request, &catalog.endpoints()[0], None, &mut Adjustments::default()).unwrap_err();
+            let request = ChatRequest::parse(
+                Bytes::from(format!(r#"{{"model":"a/m","messages":{messages}}}"#)),
+                64,
+            )
+            .unwrap();
+            let fault = to_anthropic_messages(
+                &request,
+                &catalog.endpoints()[0],
+                None,
+                &mut Adjustments::default(),
+            )
+            .unwrap_err();
             assert_eq!(fault.param.as_deref(), Some(param), "{messages}: {fault}");
         }
     }
@@ -344,51 +405,108 @@ mod tests {
             ),
             "",
         );
-        assert_eq!(omitted, ["messages[0].content[1]", "messages[2].content[1]"]);
+        assert_eq!(
+            omitted,
+            ["messages[0].content[1]", "messages[2].content[1]"]
+        );
         assert_eq!(body["messages"][0]["content"][0]["type"], "image");
-        assert_eq!(body["messages"][1]["content"], json!([{"type": "text", "text": "a"}]));
+        assert_eq!(
+            body["messages"][1]["content"],
+            json!([{"type": "text", "text": "a"}])
+        );
     }
 
     #[test]
     fn a_cache_mark_keeps_what_anthropic_takes_of_it() {
         for (mark, kept, left_out) in [
-            (r#"{"type":"ephemeral","ttl":"1h"}"#, json!({"type": "ephemeral", "ttl": "1h"}), &[][..]),
-            (r#"{"scope":"global","type":"ephemeral"}"#, json!({"type": "ephemeral"}), &["cache_control.scope"]),
-            (r#"{"type":"ephemeral","ttl":300}"#, json!({"type": "ephemeral"}), &["cache_control.ttl"]),
+            (
+                r#"{"type":"ephemeral","ttl":"1h"}"#,
+                json!({"type": "ephemeral", "ttl": "1h"}),
+                &[][..],
+            ),
+            (
+                r#"{"scope":"global","type":"ephemeral"}"#,
+                json!({"type": "ephemeral"}),
+                &["cache_control.scope"],
+            ),
+            (
+                r#"{"type":"ephemeral","ttl":300}"#,
+                json!({"type": "ephemeral"}),
+                &["cache_control.ttl"],
+            ),
             (r#"{"type":"persistent"}"#, Value::Null, &["cache_control"]),
             ("true", Value::Null, &["cache_control"]),
         ] {
             let part = format!(r#"{{"type":"text","text":"x","cache_control":{mark}}}"#);
-            let (body, omitted) = translate(&format!(r#"{{"messages":[{{"role":"user","content":[{part}]}}]}}"#), "");
-            assert_eq!(body["messages"][0]["content"][0].get("cache_control").unwrap_or(&Value::Null), &kept, "{mark}");
+            let (body, omitted) = translate(
+                &format!(r#"{{"messages":[{{"role":"user","content":[{part}]}}]}}"#),
+                "",
+            );
+            assert_eq!(
+                body["messages"][0]["content"][0]
+                    .get("cache_control")
+                    .unwrap_or(&Value::Null),
+                &kept,
+                "{mark}"
+            );
             assert_eq!(omitted, left_out, "{mark}");
         }
     }
 
     #[test]
     fn text_that_the_model_goes_on_with_does_not_end_in_white_space() {
-        for content in [r#""a \n""#, r#"[{"type":"text","text":"a \n"}]"#, r#"[{"type":"text","text":"a "},{"type":"text","text":" "}]"#] {
-            let (body, _) =
-                translate(&format!(r#"{{"messages":[{{"role":"user","content":"x"}},{{"role":"assistant","content":{content}}}]}}"#), "");
-            assert_eq!(body["messages"][1]["content"], json!([{"type": "text", "text": "a"}]), "{content}");
+        for content in [
+            r#""a \n""#,
+            r#"[{"type":"text","text":"a \n"}]"#,
+            r#"[{"type":"text","text":"a "},{"type":"text","text":" "}]"#,
+        ] {
+            let (body, _) = translate(
+                &format!(
+                    r#"{{"messages":[{{"role":"user","content":"x"}},{{"role":"assistant","content":{content}}}]}}"#
+                ),
+                "",
+            );
+            assert_eq!(
+                body["messages"][1]["content"],
+                json!([{"type": "text", "text": "a"}]),
+                "{content}"
+            );
         }
     }
 
     #[test]
     fn of_too_many_marks_for_the_cache_the_last_are_kept() {
-        let part = |i: usize| format!(r#"{{"type":"text","text":"{i}","cache_control":{{"type":"ephemeral"}}}}"#);
+        let part = |i: usize| {
+            format!(r#"{{"type":"text","text":"{i}","cache_control":{{"type":"ephemeral"}}}}"#)
+        };
         let parts: Vec<String> = (0..6).map(part).collect();
-        let (body, omitted) = translate(&format!(r#"{{"messages":[{{"role":"user","content":[{}]}}]}}"#, parts.join(",")), "");
-        let marked: Vec<bool> =
-            body["messages"][0]["content"].as_array().unwrap().iter().map(|b| b.get("cache_control").is_some()).collect();
+        let (body, omitted) = translate(
+            &format!(
+                r#"{{"messages":[{{"role":"user","content":[{}]}}]}}"#,
+                parts.join(",")
+            ),
+            "",
+        );
+        let marked: Vec<bool> = body["messages"][0]["content"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|b| b.get("cache_control").is_some())
+            .collect();
         assert_eq!(marked, [false, false, true, true, true, true]);
         assert_eq!(omitted, ["cache_control"]);
     }
 
     #[test]
     fn a_limit_that_leaves_no_room_to_think_leaves_thinking_off() {
-        let (body, omitted) = translate(r#"{"messages":[{"role":"user","content":"x"}],"reasoning_effort":"high","max_tokens":1}"#, "");
-        assert_eq!((body.get("thinking"), &body["max_tokens"]), (None, &json!(1)));
+        let (body, omitted) = translate(
+            r#"{"messages":[{"role":"user","content":"x"}],"reasoning_effort":"high","max_tokens":1}"#,
+            "",
+        );
+        assert_eq!(
+            (body.get("thinking"), &body["max_tokens"]),
+            (None, &json!(1))
+        );
         assert_eq!(omitted, ["reasoning"]);
     }
 
@@ -427,7 +545,10 @@ mod tests {
         );
         assert_eq!(omitted, [""; 0]);
         assert_eq!(body["tools"].as_array().unwrap().len(), 1);
-        assert_eq!((&body["tools"][0]["name"], &body["tool_choice"]), (&json!("g"), &json!({"type": "any"})));
+        assert_eq!(
+            (&body["tools"][0]["name"], &body["tool_choice"]),
+            (&json!("g"), &json!({"type": "any"}))
+        );
     }
 
     #[test]
@@ -437,7 +558,10 @@ mod tests {
             {"role":"tool","tool_call_id":"c","content":"y"}]}"#,
             "",
         );
-        assert_eq!(body["messages"][1]["content"][0]["input"], json!({"input": "ls \"a\""}));
+        assert_eq!(
+            body["messages"][1]["content"][0]["input"],
+            json!({"input": "ls \"a\""})
+        );
     }
 
     #[test]
@@ -446,16 +570,33 @@ mod tests {
             r#"{"messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{}},{"type":"text","text":"x"}]}],"seed":1,"logit_bias":{},"n":1,"response_format":{"type":"json_object"}}"#,
             "",
         );
-        assert_eq!(omitted, ["seed", "logit_bias", "response_format", "messages[0].content[0]"]);
-        assert_eq!(body["messages"][0]["content"], json!([{"type": "text", "text": "x"}]));
+        assert_eq!(
+            omitted,
+            [
+                "seed",
+                "logit_bias",
+                "response_format",
+                "messages[0].content[0]"
+            ]
+        );
+        assert_eq!(
+            body["messages"][0]["content"],
+            json!([{"type": "text", "text": "x"}])
+        );
     }
 
     #[test]
     fn effort_becomes_a_budget_or_adaptive_thinking() {
         let text = r#"{"messages":[{"role":"user","content":"x"}],"reasoning":{"effort":"high"},"max_tokens":2000}"#;
         let (body, _) = translate(text, "");
-        assert_eq!((&body["thinking"]["budget_tokens"], &body["max_tokens"]), (&json!(1600), &json!(2000)));
-        let (body, _) = translate(text, "capabilities = [\"reasoning\", \"adaptive_thinking\"]");
+        assert_eq!(
+            (&body["thinking"]["budget_tokens"], &body["max_tokens"]),
+            (&json!(1600), &json!(2000))
+        );
+        let (body, _) = translate(
+            text,
+            "capabilities = [\"reasoning\", \"adaptive_thinking\"]",
+        );
         assert_eq!(body["thinking"], json!({"type": "adaptive"}));
         assert_eq!(body["output_config"], json!({"effort": "high"}));
         let (body, omitted) = translate(text, "capabilities = [\"tools\"]");
@@ -469,16 +610,30 @@ mod tests {
             "",
         );
         let schema = json!({"type": "object", "additionalProperties": false});
-        assert_eq!(body["output_config"]["format"], json!({"type": "json_schema", "schema": schema}));
+        assert_eq!(
+            body["output_config"]["format"],
+            json!({"type": "json_schema", "schema": schema})
+        );
     }
 
     #[test]
     fn text_goes_over_as_it_is_spelt() {
-        let request =
-            ChatRequest::parse(Bytes::from_static(br#"{"messages":[{"role":"user","content":"\u00e9\ud83d\ude00 \"q\""}]}"#), 9).unwrap();
+        let request = ChatRequest::parse(
+            Bytes::from_static(
+                br#"{"messages":[{"role":"user","content":"\u00e9\ud83d\ude00 \"q\""}]}"#,
+            ),
+            9,
+        )
+        .unwrap();
         let toml = "[[provider]]\nslug=\"a\"\nprotocol=\"anthropic_messages\"\nbase_url=\"http://x\"\n[[model]]\nid=\"a/m\"\n[[model.endpoint]]\nprovider=\"a\"";
         let catalog = Catalog::from_documents(&[Document::from_toml(toml).unwrap()]).unwrap();
-        let body = to_anthropic_messages(&request, &catalog.endpoints()[0], None, &mut Adjustments::default()).unwrap();
+        let body = to_anthropic_messages(
+            &request,
+            &catalog.endpoints()[0],
+            None,
+            &mut Adjustments::default(),
+        )
+        .unwrap();
         assert!(String::from_utf8_lossy(&body).contains(r#""text":"\u00e9\ud83d\ude00 \"q\"""#));
         assert!(String::from_utf8_lossy(&body).contains(r#""max_tokens":4096"#));
     }

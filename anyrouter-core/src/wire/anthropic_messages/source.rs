@@ -27,7 +27,11 @@ pub(super) fn source(text: &str, filename: Option<&str>, is_picture: bool) -> Op
         let mut out = b"{\"type\":\"url\",\"url\":".to_vec();
         push_string(&mut out, text);
         out.push(b'}');
-        return Some(if is_picture { Source::Image(out) } else { Source::Document(out) });
+        return Some(if is_picture {
+            Source::Image(out)
+        } else {
+            Source::Document(out)
+        });
     }
     let (media_type, data) = if lower.starts_with("data:") {
         let (head, data) = text.get(5..)?.split_once(',')?;
@@ -43,7 +47,10 @@ pub(super) fn source(text: &str, filename: Option<&str>, is_picture: bool) -> Op
         "image/jpg" | "image/pjpeg" => Some("image/jpeg"),
         other => Some(other),
     };
-    let kind = stated.map(ToOwned::to_owned).or_else(|| kind_of_data(data)).or_else(|| kind_of_name(filename?))?;
+    let kind = stated
+        .map(ToOwned::to_owned)
+        .or_else(|| kind_of_data(data))
+        .or_else(|| kind_of_name(filename?))?;
     if PICTURES.contains(&kind.as_str()) {
         return Some(Source::Image(base64_source(&kind, data)));
     }
@@ -51,8 +58,15 @@ pub(super) fn source(text: &str, filename: Option<&str>, is_picture: bool) -> Op
         return Some(Source::Document(base64_source(&kind, data)));
     }
     let is_text = kind.starts_with("text/")
-        || ["application/json", "application/xml", "application/yaml", "application/x-yaml", "application/javascript", "application/csv"]
-            .contains(&kind.as_str());
+        || [
+            "application/json",
+            "application/xml",
+            "application/yaml",
+            "application/x-yaml",
+            "application/javascript",
+            "application/csv",
+        ]
+        .contains(&kind.as_str());
     let content = is_text.then(|| decoded(data)).flatten()?;
     let mut out = b"{\"type\":\"text\",\"media_type\":\"text/plain\"".to_vec();
     push_member(&mut out, b"\"data\"");
@@ -77,11 +91,14 @@ fn standard(data: &str) -> Cow<'_, str> {
     if data.len().is_multiple_of(4) && data.bytes().all(is_standard) {
         return data.into();
     }
-    let letters = data.chars().filter(|c| !c.is_ascii_whitespace() && *c != '=').map(|c| match c {
-        '-' => '+',
-        '_' => '/',
-        other => other,
-    });
+    let letters = data
+        .chars()
+        .filter(|c| !c.is_ascii_whitespace() && *c != '=')
+        .map(|c| match c {
+            '-' => '+',
+            '_' => '/',
+            other => other,
+        });
     let mut text: String = letters.collect();
     while text.len() % 4 > 1 {
         text.push('=');
@@ -91,17 +108,31 @@ fn standard(data: &str) -> Cow<'_, str> {
 
 /// The text that base64 stands for, if it is text.
 fn decoded(data: &str) -> Option<String> {
-    let compact: Vec<u8> = data.bytes().filter(|b| !b.is_ascii_whitespace() && *b != b'=').collect();
-    let bytes = general_purpose::STANDARD_NO_PAD.decode(&compact).or_else(|_| general_purpose::URL_SAFE_NO_PAD.decode(&compact)).ok()?;
+    let compact: Vec<u8> = data
+        .bytes()
+        .filter(|b| !b.is_ascii_whitespace() && *b != b'=')
+        .collect();
+    let bytes = general_purpose::STANDARD_NO_PAD
+        .decode(&compact)
+        .or_else(|_| general_purpose::URL_SAFE_NO_PAD.decode(&compact))
+        .ok()?;
     String::from_utf8(bytes).ok()
 }
 
 /// The kind of data that says by its first bytes what it is.
 fn kind_of_data(data: &str) -> Option<String> {
     // The beginnings of base64 of: %PDF-, \x89PNG, \xff\xd8\xff, GIF8, RIFF.
-    const BEGINNINGS: [(&str, &str); 5] =
-        [("JVBER", "application/pdf"), ("iVBORw", "image/png"), ("/9j/", "image/jpeg"), ("R0lGOD", "image/gif"), ("UklGR", "image/webp")];
-    BEGINNINGS.iter().find(|(begin, _)| data.starts_with(begin)).map(|(_, kind)| (*kind).to_owned())
+    const BEGINNINGS: [(&str, &str); 5] = [
+        ("JVBER", "application/pdf"),
+        ("iVBORw", "image/png"),
+        ("/9j/", "image/jpeg"),
+        ("R0lGOD", "image/gif"),
+        ("UklGR", "image/webp"),
+    ];
+    BEGINNINGS
+        .iter()
+        .find(|(begin, _)| data.starts_with(begin))
+        .map(|(_, kind)| (*kind).to_owned())
 }
 
 /// The kind that a file's name says.
@@ -114,8 +145,9 @@ fn kind_of_name(name: &str) -> Option<String> {
             "jpg" | "jpeg" => "image/jpeg",
             "gif" => "image/gif",
             "webp" => "image/webp",
-            "txt" | "md" | "csv" | "tsv" | "json" | "xml" | "html" | "htm" | "yaml" | "yml" | "toml" | "log" | "rs" | "py" | "js"
-            | "ts" | "java" | "c" | "h" | "cpp" | "go" | "rb" | "sh" | "sql" | "css" => "text/plain",
+            "txt" | "md" | "csv" | "tsv" | "json" | "xml" | "html" | "htm" | "yaml" | "yml"
+            | "toml" | "log" | "rs" | "py" | "js" | "ts" | "java" | "c" | "h" | "cpp" | "go"
+            | "rb" | "sh" | "sql" | "css" => "text/plain",
             _ => return None,
         }
         .to_owned(),
@@ -128,7 +160,11 @@ mod tests {
 
     use super::*;
 
-    fn block(text: &str, filename: Option<&str>, is_picture: bool) -> Option<(&'static str, Value)> {
+    fn block(
+        text: &str,
+        filename: Option<&str>,
+        is_picture: bool,
+    ) -> Option<(&'static str, Value)> {
         let json = |bytes: Vec<u8>| serde_json::from_slice(&bytes).unwrap();
         source(text, filename, is_picture).map(|s| match s {
             Source::Image(bytes) => ("image", json(bytes)),
@@ -145,15 +181,40 @@ mod tests {
             "/9j/AA==",
             "data:application/octet-stream;base64,/9j/AA==",
         ] {
-            assert_eq!(block(url, None, true), Some(("image", jpeg.clone())), "{url}");
+            assert_eq!(
+                block(url, None, true),
+                Some(("image", jpeg.clone())),
+                "{url}"
+            );
         }
-        for spelt in ["data:image/jpeg;base64,/9j/\nAA==", "data:image/jpeg;base64,_9j_AA", "data:image/jpeg;base64, /9j/AA"] {
-            assert_eq!(block(spelt, None, true).unwrap().1["data"], "/9j/AA==", "{spelt}");
+        for spelt in [
+            "data:image/jpeg;base64,/9j/\nAA==",
+            "data:image/jpeg;base64,_9j_AA",
+            "data:image/jpeg;base64, /9j/AA",
+        ] {
+            assert_eq!(
+                block(spelt, None, true).unwrap().1["data"],
+                "/9j/AA==",
+                "{spelt}"
+            );
         }
-        assert_eq!(block("https://x/y.png", None, true).unwrap().1, json!({"type": "url", "url": "https://x/y.png"}));
-        assert_eq!(block("data:image/png;base64,iVBORw", None, false).unwrap().0, "image", "a picture that came as a file");
+        assert_eq!(
+            block("https://x/y.png", None, true).unwrap().1,
+            json!({"type": "url", "url": "https://x/y.png"})
+        );
+        assert_eq!(
+            block("data:image/png;base64,iVBORw", None, false)
+                .unwrap()
+                .0,
+            "image",
+            "a picture that came as a file"
+        );
         for kind in ["image/svg+xml", "image/bmp", "audio/mp3", "application/zip"] {
-            assert_eq!(block(&format!("data:{kind};base64,AAAA"), None, true), None, "{kind}");
+            assert_eq!(
+                block(&format!("data:{kind};base64,AAAA"), None, true),
+                None,
+                "{kind}"
+            );
         }
     }
 
@@ -161,10 +222,24 @@ mod tests {
     fn text_goes_as_text_and_pdf_as_it_is() {
         let text = json!({"type": "text", "media_type": "text/plain", "data": "a,b\n1,é"});
         for kind in ["text/csv", "TEXT/plain;charset=utf-8", "application/json"] {
-            assert_eq!(block(&format!("data:{kind};base64,YSxiCjEsw6k="), None, false), Some(("document", text.clone())), "{kind}");
+            assert_eq!(
+                block(&format!("data:{kind};base64,YSxiCjEsw6k="), None, false),
+                Some(("document", text.clone())),
+                "{kind}"
+            );
         }
-        assert_eq!(block("YSxiCjEsw6k=", Some("a.CSV"), false), Some(("document", text)));
-        assert_eq!(block("JVBERi0xLjQ=", None, false).unwrap().1["media_type"], "application/pdf");
-        assert_eq!(block("//////8=", Some("a.txt"), false), None, "what is no text is not sent as text");
+        assert_eq!(
+            block("YSxiCjEsw6k=", Some("a.CSV"), false),
+            Some(("document", text))
+        );
+        assert_eq!(
+            block("JVBERi0xLjQ=", None, false).unwrap().1["media_type"],
+            "application/pdf"
+        );
+        assert_eq!(
+            block("//////8=", Some("a.txt"), false),
+            None,
+            "what is no text is not sent as text"
+        );
     }
 }

@@ -135,9 +135,21 @@ impl StreamTranslator {
         names.push_chunk_start(&mut start);
         start.extend_from_slice(b"[{\"index\":0,\"delta\":");
         let (meter, usage) = (Meter::default(), Usage::default());
-        let machine =
-            Machine { names, meter, usage, start, state: State::Before, blocks: Vec::new(), tools: 0, thoughts: 0, has_given: false };
-        Self { splitter: Splitter::new(limit), machine }
+        let machine = Machine {
+            names,
+            meter,
+            usage,
+            start,
+            state: State::Before,
+            blocks: Vec::new(),
+            tools: 0,
+            thoughts: 0,
+            has_given: false,
+        };
+        Self {
+            splitter: Splitter::new(limit),
+            machine,
+        }
     }
 
     /// Takes bytes from the upstream and appends to `out` what goes to the client.
@@ -151,8 +163,13 @@ impl StreamTranslator {
                 .data
                 .as_deref()
                 .filter(|d| !d.trim_ascii().is_empty())
-                .map_or(Ok(Step::Nothing), |data| if is_error { Err(machine.error(data)) } else { machine.event(data, out) })
-            {
+                .map_or(Ok(Step::Nothing), |data| {
+                    if is_error {
+                        Err(machine.error(data))
+                    } else {
+                        machine.event(data, out)
+                    }
+                }) {
                 Ok(Step::Done) => progress.done = true,
                 Ok(Step::Answered) => {
                     machine.has_given = true;
@@ -210,10 +227,15 @@ impl Machine {
     fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<Step, AnswerFault> {
         let event: Event<'_> = match serde_json::from_slice(data) {
             Ok(event) => event,
-            Err(_) if serde_json::from_slice(data).is_ok_and(|v| is_error(&v)) => return Err(self.error(data)),
+            Err(_) if serde_json::from_slice(data).is_ok_and(|v| is_error(&v)) => {
+                return Err(self.error(data));
+            }
             Err(_) => return Err(wrong()),
         };
-        if event.error.is_some_and(|e| !matches!(e.get(), "null" | "false" | "{}" | "\"\"")) {
+        if event
+            .error
+            .is_some_and(|e| !matches!(e.get(), "null" | "false" | "{}" | "\"\""))
+        {
             return Err(self.error(data));
         }
         if let Some(message) = &event.message {
@@ -229,7 +251,12 @@ impl Machine {
             "content_block_delta" => return self.block_delta(&event, out),
             "content_block_stop" => self.block_stop(event.index, out),
             "message_delta" => {
-                if let Some(reason) = event.delta.as_ref().and_then(|d| d.stop_reason.as_deref()).filter(|r| !r.is_empty()) {
+                if let Some(reason) = event
+                    .delta
+                    .as_ref()
+                    .and_then(|d| d.stop_reason.as_deref())
+                    .filter(|r| !r.is_empty())
+                {
                     if reason == "error" {
                         return Err(self.error(data));
                     }
@@ -238,7 +265,11 @@ impl Machine {
                 }
             }
             "message_stop" => {
-                return if self.state == State::Finished { Ok(Step::Done) } else { Err(AnswerFault::Truncated) };
+                return if self.state == State::Finished {
+                    Ok(Step::Done)
+                } else {
+                    Err(AnswerFault::Truncated)
+                };
             }
             "error" => return Err(self.error(data)),
             // `ping`, and events that are not known yet.
@@ -251,7 +282,10 @@ impl Machine {
         match self.state {
             State::Before => {
                 self.state = State::Open;
-                self.chunk(out, format_args!("{{\"role\":\"assistant\",\"content\":\"\"}}"));
+                self.chunk(
+                    out,
+                    format_args!("{{\"role\":\"assistant\",\"content\":\"\"}}"),
+                );
                 Ok(())
             }
             State::Open => Ok(()),
@@ -272,7 +306,10 @@ impl Machine {
         self.state = State::Finished;
         let reason_word = finish_reason(reason, self.tools > 0);
         out.extend_from_slice(&self.start);
-        push(out, format_args!("{{}},\"finish_reason\":\"{reason_word}\"}}]}}\n\n"));
+        push(
+            out,
+            format_args!("{{}},\"finish_reason\":\"{reason_word}\"}}]}}\n\n"),
+        );
         self.meter.finish_reason = Some(reason_word.to_owned());
         self.meter.native_finish_reason = token_of(reason);
         Ok(())
@@ -297,8 +334,11 @@ impl Machine {
             }
             "tool_use" => {
                 let name = block.name.ok_or_else(wrong)?;
-                let id =
-                    block.id.map(Spelt::get).filter(|id| *id != "\"\"").map_or_else(|| made_id(&self.names, self.tools), ToOwned::to_owned);
+                let id = block
+                    .id
+                    .map(Spelt::get)
+                    .filter(|id| *id != "\"\"")
+                    .map_or_else(|| made_id(&self.names, self.tools), ToOwned::to_owned);
                 let name = super::client_name(name, &self.names.adjusted);
                 let nth = self.tools;
                 self.tools += 1;
@@ -344,7 +384,12 @@ impl Machine {
         let before = out.len();
         let delta = event.delta.as_ref().ok_or_else(wrong)?;
         let kind = delta.kind.as_deref().or_else(|| delta.kind_by_member());
-        let block = self.blocks.iter_mut().find(|(i, _)| *i == event.index).map(|(_, b)| b).ok_or_else(wrong)?;
+        let block = self
+            .blocks
+            .iter_mut()
+            .find(|(i, _)| *i == event.index)
+            .map(|(_, b)| b)
+            .ok_or_else(wrong)?;
         match (kind, block) {
             (Some("text_delta"), Block::Text) => self.text(delta.text.ok_or_else(wrong)?, out),
             (Some("input_json_delta"), Block::Tool(nth, arguments)) => {
@@ -368,7 +413,11 @@ impl Machine {
             (_, Block::Text | Block::Other | Block::Thinking(_)) => {}
             (_, Block::Tool(..)) => return Err(wrong()),
         }
-        Ok(if out.len() > before { Step::Answered } else { Step::Nothing })
+        Ok(if out.len() > before {
+            Step::Answered
+        } else {
+            Step::Nothing
+        })
     }
 
     /// Ends the block with this index, if it is open.
@@ -400,7 +449,10 @@ impl Machine {
         if self.names.adjusted.hides_reasoning {
             self.chunk(out, format_args!("{{\"reasoning_details\":[{detail}]}}"));
         } else {
-            self.chunk(out, format_args!("{{\"reasoning\":{text},\"reasoning_details\":[{detail}]}}"));
+            self.chunk(
+                out,
+                format_args!("{{\"reasoning\":{text},\"reasoning_details\":[{detail}]}}"),
+            );
         }
     }
 
@@ -434,7 +486,9 @@ impl Delta<'_> {
             (self.thinking, "thinking_delta"),
             (self.signature, "signature_delta"),
         ];
-        kinds.into_iter().find_map(|(member, kind)| member.map(|_| kind))
+        kinds
+            .into_iter()
+            .find_map(|(member, kind)| member.map(|_| kind))
     }
 }
 
@@ -446,9 +500,15 @@ pub(super) fn made_id(names: &AnswerNames, nth: usize) -> String {
 /// The input of a call as an object: some give it as a string, and where a stream begins it is mostly empty.
 pub(super) fn whole_input(input: Option<&RawValue>) -> String {
     let text = input.map(RawValue::get).unwrap_or_default();
-    let in_string = serde_json::from_str::<Cow<'_, str>>(text).ok().filter(|inner| serde_json::from_str::<&RawValue>(inner).is_ok());
+    let in_string = serde_json::from_str::<Cow<'_, str>>(text)
+        .ok()
+        .filter(|inner| serde_json::from_str::<&RawValue>(inner).is_ok());
     let object = in_string.as_deref().unwrap_or(text).trim();
-    if object.starts_with('{') { object.to_owned() } else { "{}".to_owned() }
+    if object.starts_with('{') {
+        object.to_owned()
+    } else {
+        "{}".to_owned()
+    }
 }
 
 fn wrong() -> AnswerFault {

@@ -51,16 +51,24 @@ pub(super) fn thinking(
     if endpoint.can("reasoning") == Some(false) {
         return left_off("");
     }
-    let forced = request
-        .raw("tool_choice")
-        .is_some_and(|c| matches!(c, b"\"required\"" | b"\"any\"") || memchr::memmem::find(c, b"\"function\"").is_some());
-    let is_forced_badly = dialect.forced_tool == Some(ForcedTool::WithoutThinking) || (dialect.forced_tool.is_none() && !is_adaptive);
+    let forced = request.raw("tool_choice").is_some_and(|c| {
+        matches!(c, b"\"required\"" | b"\"any\"")
+            || memchr::memmem::find(c, b"\"function\"").is_some()
+    });
+    let is_forced_badly = dialect.forced_tool == Some(ForcedTool::WithoutThinking)
+        || (dialect.forced_tool.is_none() && !is_adaptive);
     if forced && is_forced_badly && request.raw("tools").is_some() {
-        return left_off("`tool_choice` demands a call, and the model takes no such demand while it thinks");
+        return left_off(
+            "`tool_choice` demands a call, and the model takes no such demand while it thinks",
+        );
     }
     if dialect.sampling != Some(Sampling::None) {
         // While it thinks, a model takes `top_p` from 0.95 on, and no `top_k`.
-        let top_p = request.get::<f64>("top_p", "a number").ok().flatten().filter(|p| *p < 0.95);
+        let top_p = request
+            .get::<f64>("top_p", "a number")
+            .ok()
+            .flatten()
+            .filter(|p| *p < 0.95);
         if top_p.is_some() || request.raw("top_k").is_some() {
             return left_off("`top_p` and `top_k` cannot be set while the model thinks");
         }
@@ -75,7 +83,12 @@ pub(super) fn thinking(
         if request.reasoning.max_tokens.is_some() {
             adjusted.omit("reasoning.max_tokens");
         }
-        let takes = |level: &str| dialect.efforts.as_ref().is_some_and(|e| e.iter().any(|t| t == level));
+        let takes = |level: &str| {
+            dialect
+                .efforts
+                .as_ref()
+                .is_some_and(|e| e.iter().any(|t| t == level))
+        };
         return Thinking::Adaptive(effort.map(|e| match e {
             "minimal" | "low" => "low",
             "medium" => "medium",
@@ -93,10 +106,19 @@ pub(super) fn thinking(
         _ => 50,
     };
     // The answer needs some room beside the thoughts.
-    let most = endpoint.max_output.unwrap_or(u64::from(u32::MAX)).saturating_sub(LEAST_BUDGET).max(LEAST_BUDGET);
-    let wanted = request.reasoning.max_tokens.unwrap_or(whole.saturating_mul(share) / 100);
+    let most = endpoint
+        .max_output
+        .unwrap_or(u64::from(u32::MAX))
+        .saturating_sub(LEAST_BUDGET)
+        .max(LEAST_BUDGET);
+    let wanted = request
+        .reasoning
+        .max_tokens
+        .unwrap_or(whole.saturating_mul(share) / 100);
     if wanted > most && request.reasoning.max_tokens.is_some() {
-        adjusted.note(format!("reasoning.max_tokens was lowered from {wanted} to {most}"));
+        adjusted.note(format!(
+            "reasoning.max_tokens was lowered from {wanted} to {most}"
+        ));
     }
     Thinking::Budget(wanted.min(most).max(LEAST_BUDGET))
 }
@@ -104,16 +126,27 @@ pub(super) fn thinking(
 /// The most tokens that the answer may have: what was asked for, within what the endpoint gives.
 fn asked(request: &ChatRequest, endpoint: &Endpoint) -> Option<u64> {
     let most = endpoint.max_output;
-    request.max_tokens.map(|n| most.map_or(n, |most| n.min(most))).or(most)
+    request
+        .max_tokens
+        .map(|n| most.map_or(n, |most| n.min(most)))
+        .or(most)
 }
 
 /// `max_tokens` includes the thinking, and must be above its budget.
-pub(super) fn max_tokens(request: &ChatRequest, endpoint: &Endpoint, thinking: Thinking, adjusted: &mut Adjustments) -> u64 {
-    let asked = request.output_limit(endpoint, adjusted).or(endpoint.max_output).unwrap_or(MAX_TOKENS);
+pub(super) fn max_tokens(
+    request: &ChatRequest,
+    endpoint: &Endpoint,
+    thinking: Thinking,
+    adjusted: &mut Adjustments,
+) -> u64 {
+    let asked = request
+        .output_limit(endpoint, adjusted)
+        .or(endpoint.max_output)
+        .unwrap_or(MAX_TOKENS);
     match thinking {
-        Thinking::Budget(budget) if asked <= budget => {
-            budget.saturating_add(asked.min(MAX_TOKENS)).min(endpoint.max_output.unwrap_or(u64::MAX).max(budget + 1))
-        }
+        Thinking::Budget(budget) if asked <= budget => budget
+            .saturating_add(asked.min(MAX_TOKENS))
+            .min(endpoint.max_output.unwrap_or(u64::MAX).max(budget + 1)),
         _ => asked,
     }
 }
@@ -146,10 +179,16 @@ pub(super) fn push_thinking(
         push(out, object);
     }
     let format: Option<Value> = request.get("response_format", "an object")?;
-    if let Some(schema) = format.as_ref().filter(|f| f["type"] == "json_schema").and_then(|f| f.pointer("/json_schema/schema"))
+    if let Some(schema) = format
+        .as_ref()
+        .filter(|f| f["type"] == "json_schema")
+        .and_then(|f| f.pointer("/json_schema/schema"))
         && dialect.json_schema != Some(false)
     {
-        output.insert("format".to_owned(), json!({"type": "json_schema", "schema": schema::of_output(schema)}));
+        output.insert(
+            "format".to_owned(),
+            json!({"type": "json_schema", "schema": schema::of_output(schema)}),
+        );
     }
     if !output.is_empty() {
         push_member(out, b"\"output_config\"");
@@ -159,13 +198,25 @@ pub(super) fn push_thinking(
 }
 
 /// An instruction for a format of the output that the endpoint takes only in words; it is named, since nothing enforces it.
-pub(super) fn instruction(request: &ChatRequest, dialect: &Dialect, adjusted: &mut Adjustments) -> Result<Option<String>, RequestFault> {
+pub(super) fn instruction(
+    request: &ChatRequest,
+    dialect: &Dialect,
+    adjusted: &mut Adjustments,
+) -> Result<Option<String>, RequestFault> {
     let format: Option<Value> = request.get("response_format", "an object")?;
-    let Some(format) = format else { return Ok(None) };
+    let Some(format) = format else {
+        return Ok(None);
+    };
     let words = match format.get("type").and_then(Value::as_str) {
-        Some("json_object") => "Respond with one JSON object and nothing else: no text around it, no code fence.".to_owned(),
+        Some("json_object") => {
+            "Respond with one JSON object and nothing else: no text around it, no code fence."
+                .to_owned()
+        }
         Some("json_schema") if dialect.json_schema == Some(false) => {
-            let schema = format.pointer("/json_schema/schema").cloned().unwrap_or_default();
+            let schema = format
+                .pointer("/json_schema/schema")
+                .cloned()
+                .unwrap_or_default();
             format!(
                 "Respond with one JSON document and nothing else: no text around it, no code fence. It must match this JSON schema: {schema}"
             )

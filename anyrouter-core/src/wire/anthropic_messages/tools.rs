@@ -56,13 +56,19 @@ pub(super) fn push_tools(
     out.push(b'[');
     let mut count = 0;
     for (i, tool) in tools.iter().enumerate() {
-        let function = tool.function.as_ref().filter(|_| tool.kind.as_deref().is_none_or(|k| k == "function"));
+        let function = tool
+            .function
+            .as_ref()
+            .filter(|_| tool.kind.as_deref().is_none_or(|k| k == "function"));
         let Some(f) = function else {
             adjusted.omit(format!("tools[{i}]"));
             continue;
         };
         // Those that may not be called are not sent.
-        if allowed.as_ref().is_some_and(|a| !a.names.iter().any(|n| *n == f.name)) {
+        if allowed
+            .as_ref()
+            .is_some_and(|a| !a.names.iter().any(|n| *n == f.name))
+        {
             continue;
         }
         count += 1;
@@ -83,7 +89,11 @@ pub(super) fn push_tools(
             push_member(out, b"\"strict\"");
             out.extend_from_slice(b"true");
         }
-        push_cache_control(out, tool.cache_control.map(|c| c.get().as_bytes()), adjusted);
+        push_cache_control(
+            out,
+            tool.cache_control.map(|c| c.get().as_bytes()),
+            adjusted,
+        );
         out.push(b'}');
     }
     out.push(b']');
@@ -100,17 +110,41 @@ struct Allowed {
 
 fn allowed_tools(request: &ChatRequest) -> Result<Option<Allowed>, RequestFault> {
     let choice: Option<Value> = request.get("tool_choice", "a string or an object")?;
-    let Some(tools) = choice.as_ref().filter(|c| c["type"] == "allowed_tools").and_then(|c| c.pointer("/allowed_tools/tools")) else {
+    let Some(tools) = choice
+        .as_ref()
+        .filter(|c| c["type"] == "allowed_tools")
+        .and_then(|c| c.pointer("/allowed_tools/tools"))
+    else {
         return Ok(None);
     };
-    let name = |tool: &Value| tool.pointer("/function/name").and_then(Value::as_str).map(ToOwned::to_owned);
-    Ok(Some(Allowed { names: tools.as_array().into_iter().flatten().filter_map(name).collect() }))
+    let name = |tool: &Value| {
+        tool.pointer("/function/name")
+            .and_then(Value::as_str)
+            .map(ToOwned::to_owned)
+    };
+    Ok(Some(Allowed {
+        names: tools
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(name)
+            .collect(),
+    }))
 }
 
-fn push_schema(out: &mut Vec<u8>, schema: &RawValue, i: usize, adjusted: &mut Adjustments) -> Result<(), RequestFault> {
+fn push_schema(
+    out: &mut Vec<u8>,
+    schema: &RawValue,
+    i: usize,
+    adjusted: &mut Adjustments,
+) -> Result<(), RequestFault> {
     let at = format!("tools[{i}].function.parameters");
-    let parsed: Value = serde_json::from_str(schema.get())
-        .map_err(|_| RequestFault::member(&at, format!("`{at}` must be a JSON schema that nests less deeply")))?;
+    let parsed: Value = serde_json::from_str(schema.get()).map_err(|_| {
+        RequestFault::member(
+            &at,
+            format!("`{at}` must be a JSON schema that nests less deeply"),
+        )
+    })?;
     match schema::of_tool(&parsed) {
         None => push_raw(out, schema),
         Some((changed, is_kept)) => {
@@ -137,10 +171,17 @@ fn push_choice(
             "auto" => Some(json!({"type": "auto"})),
             "required" | "any" => Some(json!({"type": "any"})),
             "none" => Some(json!({"type": "none"})),
-            _ => return Err(RequestFault::member("tool_choice", "`tool_choice` must be auto, none, required or a function")),
+            _ => {
+                return Err(RequestFault::member(
+                    "tool_choice",
+                    "`tool_choice` must be auto, none, required or a function",
+                ));
+            }
         },
         Some(object) if object["type"] == "allowed_tools" => {
-            let is_required = object.pointer("/allowed_tools/mode").is_some_and(|m| m == "required");
+            let is_required = object
+                .pointer("/allowed_tools/mode")
+                .is_some_and(|m| m == "required");
             Some(json!({"type": if is_required { "any" } else { "auto" }}))
         }
         Some(object) => match object.pointer("/function/name").and_then(Value::as_str) {
@@ -158,7 +199,11 @@ fn push_choice(
         }
         return Ok(());
     }
-    if dialect.forced_tool == Some(ForcedTool::No) && translated.as_ref().is_some_and(|c| c["type"] == "any" || c["type"] == "tool") {
+    if dialect.forced_tool == Some(ForcedTool::No)
+        && translated
+            .as_ref()
+            .is_some_and(|c| c["type"] == "any" || c["type"] == "tool")
+    {
         adjusted.omit("tool_choice");
         adjusted.note("the model cannot be made to call a tool: it may, and need not");
         translated = None;

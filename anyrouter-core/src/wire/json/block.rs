@@ -29,20 +29,34 @@ impl Block {
         let (quotes, backslashes) = (equal(b'"'), equal(b'\\'));
         let controls = set(bytes, |v| v.min(u8x16::splat(0x1f)).simd_eq(v));
         if backslashes == 0 && !is_escaped {
-            return Self { ends: quotes, faults: controls, numbers: 0, escapes_next: false };
+            return Self {
+                ends: quotes,
+                faults: controls,
+                numbers: 0,
+                escapes_next: false,
+            };
         }
         let (escaped, escapes_next) = escaped(backslashes, is_escaped);
-        let letters = b"/bfnrt".iter().fold(0, |found, letter| found | equal(*letter));
+        let letters = b"/bfnrt"
+            .iter()
+            .fold(0, |found, letter| found | equal(*letter));
         let numbers = equal(b'u') & escaped;
         let faults = controls | (escaped & !(quotes | backslashes | letters | numbers));
-        Self { ends: quotes & !escaped, faults, numbers, escapes_next }
+        Self {
+            ends: quotes & !escaped,
+            faults,
+            numbers,
+            escapes_next,
+        }
     }
 }
 
 /// The bytes for which `test` gives ones.
 fn set(bytes: &[u8; LEN], test: impl Fn(u8x16) -> u8x16) -> Set {
     let (quarters, _) = bytes.as_chunks::<16>();
-    quarters.iter().rev().fold(0, |found, quarter| found << 16 | Set::from(test(u8x16::new(*quarter)).to_bitmask()))
+    quarters.iter().rev().fold(0, |found, quarter| {
+        found << 16 | Set::from(test(u8x16::new(*quarter)).to_bitmask())
+    })
 }
 
 /// The bytes that a backslash escapes, and whether the last byte escapes what follows. In a run of backslashes each second one is
@@ -53,7 +67,10 @@ fn escaped(backslashes: Set, first_is_escaped: bool) -> (Set, bool) {
     let free = backslashes & !first;
     let behind = free << 1;
     let codes = (behind | ODD).wrapping_sub(free) ^ ODD;
-    (codes ^ (backslashes | first), codes & backslashes & (1 << (LEN - 1)) != 0)
+    (
+        codes ^ (backslashes | first),
+        codes & backslashes & (1 << (LEN - 1)) != 0,
+    )
 }
 
 #[cfg(test)]
@@ -64,7 +81,12 @@ mod tests {
 
     /// The same, byte by byte.
     fn plainly(bytes: &[u8; LEN], mut is_escaped: bool) -> Block {
-        let mut block = Block { ends: 0, faults: 0, numbers: 0, escapes_next: false };
+        let mut block = Block {
+            ends: 0,
+            faults: 0,
+            numbers: 0,
+            escapes_next: false,
+        };
         for (i, byte) in bytes.iter().enumerate() {
             let bit = 1 << i;
             if *byte < 0x20 || (is_escaped && !br#""\/bfnrtu"#.contains(byte)) {

@@ -24,7 +24,13 @@ impl Volume {
 const SHORT: usize = 32;
 
 /// Members below which there is a picture, a file or a sound, and no text.
-const FILES: [&[u8]; 5] = [b"image_url", b"input_audio", b"file", b"video_url", b"input_image"];
+const FILES: [&[u8]; 5] = [
+    b"image_url",
+    b"input_audio",
+    b"file",
+    b"video_url",
+    b"input_image",
+];
 
 /// A position in JSON text.
 #[derive(Debug)]
@@ -49,7 +55,13 @@ fn stops(eight: u64) -> u64 {
 impl<'a> Scanner<'a> {
     /// At the beginning of `text`, which may nest `depth` deep.
     pub fn new(text: &'a [u8], depth: usize) -> Self {
-        Self { text, at: 0, depth, volume: Volume::default(), counting: false }
+        Self {
+            text,
+            at: 0,
+            depth,
+            volume: Volume::default(),
+            counting: false,
+        }
     }
 
     /// Counts the text of the values that are passed over from here on, or no longer.
@@ -78,7 +90,10 @@ impl<'a> Scanner<'a> {
     }
 
     /// Goes into an object and gives each member to `each`, which must pass over the value, or let this do it.
-    pub fn object(&mut self, mut each: impl FnMut(&mut Self, &Range<usize>) -> Result<(), JsonFault>) -> Result<(), JsonFault> {
+    pub fn object(
+        &mut self,
+        mut each: impl FnMut(&mut Self, &Range<usize>) -> Result<(), JsonFault>,
+    ) -> Result<(), JsonFault> {
         self.space();
         self.expect(b'{', "an object must begin with {")?;
         self.deeper()?;
@@ -93,7 +108,11 @@ impl<'a> Scanner<'a> {
 
     /// Goes to a place before the value of an object's member, as if the object had been gone into, and gives it to `value`.
     /// What stands before the place must have been scanned already, in text that begins alike.
-    pub fn enter(&mut self, at: usize, value: impl FnOnce(&mut Self) -> Result<(), JsonFault>) -> Result<(), JsonFault> {
+    pub fn enter(
+        &mut self,
+        at: usize,
+        value: impl FnOnce(&mut Self) -> Result<(), JsonFault>,
+    ) -> Result<(), JsonFault> {
         self.at = at;
         self.deeper()?;
         self.space();
@@ -101,7 +120,10 @@ impl<'a> Scanner<'a> {
     }
 
     /// Right behind a member of an object: goes through the others, and leaves the object.
-    pub fn rest_of_object(&mut self, mut each: impl FnMut(&mut Self, &Range<usize>) -> Result<(), JsonFault>) -> Result<(), JsonFault> {
+    pub fn rest_of_object(
+        &mut self,
+        mut each: impl FnMut(&mut Self, &Range<usize>) -> Result<(), JsonFault>,
+    ) -> Result<(), JsonFault> {
         loop {
             self.space();
             if self.eat(b',') {
@@ -114,7 +136,10 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn member(&mut self, each: &mut impl FnMut(&mut Self, &Range<usize>) -> Result<(), JsonFault>) -> Result<(), JsonFault> {
+    fn member(
+        &mut self,
+        each: &mut impl FnMut(&mut Self, &Range<usize>) -> Result<(), JsonFault>,
+    ) -> Result<(), JsonFault> {
         self.space();
         let name = self.string()?;
         self.space();
@@ -129,7 +154,10 @@ impl<'a> Scanner<'a> {
     }
 
     /// Goes into an array and gives each item to `each`, as [`object`](Self::object) does.
-    pub fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), JsonFault>) -> Result<(), JsonFault> {
+    pub fn array(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> Result<(), JsonFault>,
+    ) -> Result<(), JsonFault> {
         self.space();
         self.expect(b'[', "an array must begin with [")?;
         self.deeper()?;
@@ -161,7 +189,9 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         match self.peek() {
             Some(b'{') => self.object(|s, name| {
-                if s.counting && FILES.contains(&s.text.get(name.start + 1..name.end - 1).unwrap_or_default()) {
+                if s.counting
+                    && FILES.contains(&s.text.get(name.start + 1..name.end - 1).unwrap_or_default())
+                {
                     s.volume.files += 1;
                     s.counting = false;
                     let passed = s.value();
@@ -190,11 +220,19 @@ impl<'a> Scanner<'a> {
     /// After the last value nothing may stand but white space.
     pub fn end(&mut self) -> Result<(), JsonFault> {
         self.space();
-        if self.at == self.text.len() { Ok(()) } else { Err(self.fault("something follows the end of the JSON")) }
+        if self.at == self.text.len() {
+            Ok(())
+        } else {
+            Err(self.fault("something follows the end of the JSON"))
+        }
     }
 
     fn fault(&self, what: &'static str) -> JsonFault {
-        let what = if self.at >= self.text.len() { "the JSON is cut off" } else { what };
+        let what = if self.at >= self.text.len() {
+            "the JSON is cut off"
+        } else {
+            what
+        };
         JsonFault { what, at: self.at }
     }
 
@@ -211,16 +249,27 @@ impl<'a> Scanner<'a> {
     }
 
     fn expect(&mut self, byte: u8, otherwise: &'static str) -> Result<(), JsonFault> {
-        if self.eat(byte) { Ok(()) } else { Err(self.fault(otherwise)) }
+        if self.eat(byte) {
+            Ok(())
+        } else {
+            Err(self.fault(otherwise))
+        }
     }
 
     fn deeper(&mut self) -> Result<(), JsonFault> {
-        self.depth = self.depth.checked_sub(1).ok_or(JsonFault { what: "the JSON is nested too deeply", at: self.at })?;
+        self.depth = self.depth.checked_sub(1).ok_or(JsonFault {
+            what: "the JSON is nested too deeply",
+            at: self.at,
+        })?;
         Ok(())
     }
 
     fn word(&mut self, word: &'static [u8]) -> Result<(), JsonFault> {
-        if self.text.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
+        if self
+            .text
+            .get(self.at..)
+            .is_some_and(|rest| rest.starts_with(word))
+        {
             self.at += word.len();
             return Ok(());
         }
@@ -247,7 +296,11 @@ impl<'a> Scanner<'a> {
         while matches!(self.peek(), Some(b'0'..=b'9')) {
             self.at += 1;
         }
-        if self.at == start { Err(self.fault("a number lacks a digit")) } else { Ok(()) }
+        if self.at == start {
+            Err(self.fault("a number lacks a digit"))
+        } else {
+            Ok(())
+        }
     }
 
     /// Passes over a string and says where it was, with its quotes.
@@ -262,7 +315,9 @@ impl<'a> Scanner<'a> {
                     return Ok(start..self.at);
                 }
                 Some(b'\\') => self.escape()?,
-                Some(b) if b < 0x20 => return Err(self.fault("a control character in a string must be escaped")),
+                Some(b) if b < 0x20 => {
+                    return Err(self.fault("a control character in a string must be escaped"));
+                }
                 Some(_) => {}
                 None => return Err(self.fault("the text ends within a string")),
             }
@@ -274,7 +329,10 @@ impl<'a> Scanner<'a> {
 
     /// Passes over what needs no look: everything but quotes, backslashes and control characters, for some bytes.
     fn plain(&mut self) {
-        let near = self.text.get(self.at..).map_or(&[][..], |rest| rest.get(..SHORT).unwrap_or(rest));
+        let near = self
+            .text
+            .get(self.at..)
+            .map_or(&[][..], |rest| rest.get(..SHORT).unwrap_or(rest));
         let (eights, rest) = near.as_chunks::<8>();
         for eight in eights {
             let stops = stops(u64::from_le_bytes(*eight));
@@ -284,7 +342,10 @@ impl<'a> Scanner<'a> {
             }
             self.at += eight.len();
         }
-        self.at += rest.iter().position(|b| *b < 0x20 || *b == b'"' || *b == b'\\').unwrap_or(rest.len());
+        self.at += rest
+            .iter()
+            .position(|b| *b < 0x20 || *b == b'"' || *b == b'\\')
+            .unwrap_or(rest.len());
     }
 
     /// Within a string: passes over whole blocks; true where the string ended.
@@ -321,7 +382,10 @@ impl<'a> Scanner<'a> {
         if digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) {
             return Ok(());
         }
-        Err(JsonFault { what: "\\u must be followed by four hexadecimal digits", at: at - 1 })
+        Err(JsonFault {
+            what: "\\u must be followed by four hexadecimal digits",
+            at: at - 1,
+        })
     }
 
     fn escape(&mut self) -> Result<(), JsonFault> {

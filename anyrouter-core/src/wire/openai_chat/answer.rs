@@ -40,7 +40,9 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
         let text = body.get(value.clone()).unwrap_or_default();
         let of_ours = match &*name {
             b"id" => {
-                meter.upstream_id = serde_json::from_slice::<Cow<'_, str>>(text).ok().and_then(|id| token_of(&id));
+                meter.upstream_id = serde_json::from_slice::<Cow<'_, str>>(text)
+                    .ok()
+                    .and_then(|id| token_of(&id));
                 Ours::Id
             }
             b"object" if text == b"\"error\"" => {
@@ -72,7 +74,9 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
     let Some(read) = read.filter(|r| r.count > 0 || r.fault.is_some()) else {
         // No choice is no answer, and what is none may say why.
         let said = serde_json::from_slice(body).ok().filter(is_error);
-        return Err(said.map_or_else(wrong, |_| AnswerFault::Error(names.origin().read_data(body))));
+        return Err(said.map_or_else(wrong, |_| {
+            AnswerFault::Error(names.origin().read_data(body))
+        }));
     };
     if let Some(fault) = read.fault {
         return Err(fault);
@@ -100,12 +104,18 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
     }
     let end = body.iter().rposition(|b| *b == b'}').ok_or_else(wrong)?;
     out.extend_from_slice(body.get(written..end).unwrap_or_default());
-    for (of_ours, name) in ALL_OURS.iter().filter(|(o, _)| !ours.iter().any(|(known, _)| known == o)) {
+    for (of_ours, name) in ALL_OURS
+        .iter()
+        .filter(|(o, _)| !ours.iter().any(|(known, _)| known == o))
+    {
         out.extend_from_slice(name);
         of_ours.push(&mut out, names, &meter, theirs, omitted);
     }
     out.extend_from_slice(body.get(end..).unwrap_or_default());
-    Ok(PlainAnswer { body: out.into(), meter })
+    Ok(PlainAnswer {
+        body: out.into(),
+        meter,
+    })
 }
 
 /// A member whose value is ours.
@@ -133,7 +143,14 @@ const ALL_OURS: [(Ours, &[u8]); 7] = [
 ];
 
 impl Ours {
-    fn push(self, out: &mut Vec<u8>, names: &AnswerNames, meter: &Meter, theirs: Option<&Usage<'_>>, omitted: &[String]) {
+    fn push(
+        self,
+        out: &mut Vec<u8>,
+        names: &AnswerNames,
+        meter: &Meter,
+        theirs: Option<&Usage<'_>>,
+        omitted: &[String],
+    ) {
         match self {
             Self::Id => names.push_id(out),
             Self::Object => out.extend_from_slice(b"\"chat.completion\""),

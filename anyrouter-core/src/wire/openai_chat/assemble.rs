@@ -10,15 +10,24 @@ use crate::wire::{
 
 /// Puts the chunks of a stream together that conforms: the `events` that a relay wrote. Their usage is the provider's own where
 /// `is_reported`.
-pub(in crate::wire) fn of_chunks(names: &AnswerNames, events: &[u8], is_reported: bool) -> Result<PlainAnswer, AnswerFault> {
+pub(in crate::wire) fn of_chunks(
+    names: &AnswerNames,
+    events: &[u8],
+    is_reported: bool,
+) -> Result<PlainAnswer, AnswerFault> {
     let mut whole = Map::new();
     let mut choices: Vec<(Value, Map<String, Value>)> = Vec::new();
     let mut splitter = Splitter::new(events.len());
     let fed = splitter.feed(events, |event| {
-        let chunk = event.data.as_deref().and_then(|data| serde_json::from_slice::<Map<String, Value>>(data).ok());
+        let chunk = event
+            .data
+            .as_deref()
+            .and_then(|data| serde_json::from_slice::<Map<String, Value>>(data).ok());
         for (name, value) in chunk.into_iter().flatten() {
             match value {
-                Value::Array(deltas) if name == "choices" => deltas.into_iter().for_each(|delta| add_choice(&mut choices, delta)),
+                Value::Array(deltas) if name == "choices" => deltas
+                    .into_iter()
+                    .for_each(|delta| add_choice(&mut choices, delta)),
                 Value::Null => {}
                 value => {
                     whole.insert(name, value);
@@ -31,7 +40,10 @@ pub(in crate::wire) fn of_chunks(names: &AnswerNames, events: &[u8], is_reported
     if !is_reported {
         whole.remove("usage");
     }
-    let choices: Vec<Value> = choices.into_iter().map(|(_, choice)| Value::Object(choice)).collect();
+    let choices: Vec<Value> = choices
+        .into_iter()
+        .map(|(_, choice)| Value::Object(choice))
+        .collect();
     whole.insert("choices".to_owned(), choices.into());
     plain(names, Value::Object(whole).to_string().as_bytes())
 }
@@ -39,15 +51,27 @@ pub(in crate::wire) fn of_chunks(names: &AnswerNames, events: &[u8], is_reported
 /// Adds what a chunk says of one choice.
 fn add_choice(choices: &mut Vec<(Value, Map<String, Value>)>, mut said: Value) {
     let index = said["index"].clone();
-    let at = choices.iter().position(|(known, _)| *known == index).unwrap_or_else(|| {
-        choices.push((index, Map::new()));
-        choices.len() - 1
-    });
-    let Some((_, choice)) = choices.get_mut(at) else { return };
+    let at = choices
+        .iter()
+        .position(|(known, _)| *known == index)
+        .unwrap_or_else(|| {
+            choices.push((index, Map::new()));
+            choices.len() - 1
+        });
+    let Some((_, choice)) = choices.get_mut(at) else {
+        return;
+    };
     let delta = said["delta"].take();
-    let message = choice.entry("message").or_insert_with(|| json!({"role": "assistant", "content": null}));
+    let message = choice
+        .entry("message")
+        .or_insert_with(|| json!({"role": "assistant", "content": null}));
     add(message, delta);
-    for (name, value) in said.as_object_mut().map(std::mem::take).into_iter().flatten() {
+    for (name, value) in said
+        .as_object_mut()
+        .map(std::mem::take)
+        .into_iter()
+        .flatten()
+    {
         if name != "delta" && !value.is_null() {
             choice.insert(name, value);
         }
@@ -65,7 +89,9 @@ fn add(to: &mut Value, piece: Value) {
                     _ if value.is_null() => {
                         to.entry(name).or_insert(Value::Null);
                     }
-                    Some(known) if !known.is_null() && !NAMES.contains(&name.as_str()) => add(known, value),
+                    Some(known) if !known.is_null() && !NAMES.contains(&name.as_str()) => {
+                        add(known, value)
+                    }
                     _ => {
                         to.insert(name, value);
                     }
@@ -75,7 +101,10 @@ fn add(to: &mut Value, piece: Value) {
         (Value::Array(to), Value::Array(pieces)) => {
             for piece in pieces {
                 let index = piece.get("index").filter(|i| i.is_u64());
-                match to.iter_mut().find(|known| index.is_some() && known.get("index") == index) {
+                match to
+                    .iter_mut()
+                    .find(|known| index.is_some() && known.get("index") == index)
+                {
                     Some(known) => add(known, piece),
                     None => to.push(piece),
                 }

@@ -30,12 +30,20 @@ pub struct RequestFault {
 impl RequestFault {
     /// The body is not JSON, or not an object.
     pub fn json(problem: impl Into<String>) -> Self {
-        Self { code: "invalid_json", param: None, problem: problem.into() }
+        Self {
+            code: "invalid_json",
+            param: None,
+            problem: problem.into(),
+        }
     }
 
     /// A member is wrong.
     pub fn member(param: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { code: "invalid_parameter", param: Some(param.into()), problem: problem.into() }
+        Self {
+            code: "invalid_parameter",
+            param: Some(param.into()),
+            problem: problem.into(),
+        }
     }
 }
 
@@ -121,7 +129,10 @@ impl ChatRequest {
     /// Reads a body that may nest `depth` deep.
     pub fn parse(body: Bytes, depth: usize) -> Result<Self, RequestFault> {
         if let Err(e) = simdutf8::compat::from_utf8(&body) {
-            return Err(RequestFault::json(format!("the body is not UTF-8: byte {}", e.valid_up_to())));
+            return Err(RequestFault::json(format!(
+                "the body is not UTF-8: byte {}",
+                e.valid_up_to()
+            )));
         }
         let mut scanner = Scanner::new(&body, depth);
         let mut members: SmallVec<[Member; 16]> = SmallVec::new();
@@ -135,7 +146,9 @@ impl ChatRequest {
         });
         let volume = scanner.volume();
         if let Err(e) = scanned.and_then(|()| scanner.end()) {
-            return Err(RequestFault::json(format!("the body is not a JSON object: {e}")));
+            return Err(RequestFault::json(format!(
+                "the body is not a JSON object: {e}"
+            )));
         }
         let mut it = Self {
             body,
@@ -172,11 +185,19 @@ impl ChatRequest {
     }
 
     /// Reads a member as `T`. The error names the member, and never repeats what was sent.
-    pub fn get<'a, T: Deserialize<'a>>(&'a self, name: &str, expected: &str) -> Result<Option<T>, RequestFault> {
-        let Some(raw) = self.raw(name) else { return Ok(None) };
+    pub fn get<'a, T: Deserialize<'a>>(
+        &'a self,
+        name: &str,
+        expected: &str,
+    ) -> Result<Option<T>, RequestFault> {
+        let Some(raw) = self.raw(name) else {
+            return Ok(None);
+        };
         // The body was checked: this cannot fail, and saves checking each string in it.
         let text = utf8(raw).unwrap_or_default();
-        serde_json::from_str(text).map(Some).map_err(|e| RequestFault::member(name, member_problem(name, expected, &e)))
+        serde_json::from_str(text)
+            .map(Some)
+            .map_err(|e| RequestFault::member(name, member_problem(name, expected, &e)))
     }
 
     /// Reads a member that is a whole number.
@@ -185,25 +206,39 @@ impl ChatRequest {
     }
 
     /// The most tokens that the answer may have at `endpoint`: what was asked for, lowered to what the endpoint can do.
-    pub(crate) fn output_limit(&self, endpoint: &Endpoint, adjusted: &mut Adjustments) -> Option<u64> {
+    pub(crate) fn output_limit(
+        &self,
+        endpoint: &Endpoint,
+        adjusted: &mut Adjustments,
+    ) -> Option<u64> {
         let asked = self.max_tokens?;
         let most = endpoint.max_output.filter(|most| asked > *most);
         if let Some(most) = most {
-            adjusted.note(format!("max_tokens was lowered from {asked} to {most}, the most that the endpoint gives"));
+            adjusted.note(format!(
+                "max_tokens was lowered from {asked} to {most}, the most that the endpoint gives"
+            ));
         }
         Some(most.unwrap_or(asked))
     }
 
     /// The names of the members that are there and not null.
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
-        self.members.iter().filter(|m| m.value(&self.body) != b"null").filter_map(|m| std::str::from_utf8(m.name(&self.body)).ok())
+        self.members
+            .iter()
+            .filter(|m| m.value(&self.body) != b"null")
+            .filter_map(|m| std::str::from_utf8(m.name(&self.body)).ok())
     }
 
     fn check_once(&self) -> Result<(), RequestFault> {
         for (i, member) in self.members.iter().enumerate() {
-            let Some(name) = READ.iter().find(|n| member.is(&self.body, n)) else { continue };
+            let Some(name) = READ.iter().find(|n| member.is(&self.body, n)) else {
+                continue;
+            };
             if self.members.iter().take(i).any(|m| m.is(&self.body, name)) {
-                return Err(RequestFault::member(*name, format!("`{name}` stands twice; send it once")));
+                return Err(RequestFault::member(
+                    *name,
+                    format!("`{name}` stands twice; send it once"),
+                ));
             }
         }
         Ok(())
@@ -226,22 +261,40 @@ impl ChatRequest {
             enabled: Option<bool>,
         }
         let model = self.get("model", "a string")?;
-        let models = self.get::<Vec<String>>("models", "a list of strings")?.unwrap_or_default();
+        let models = self
+            .get::<Vec<String>>("models", "a list of strings")?
+            .unwrap_or_default();
         if models.len() > 16 {
-            return Err(RequestFault::member("models", "`models` has more than 16 names; send at most 16"));
+            return Err(RequestFault::member(
+                "models",
+                "`models` has more than 16 names; send at most 16",
+            ));
         }
         let stream = self.get("stream", "true or false")?.unwrap_or(false);
-        let options: Option<StreamOptions> = self.get("stream_options", "an object with `include_usage`")?;
+        let options: Option<StreamOptions> =
+            self.get("stream_options", "an object with `include_usage`")?;
         let completion = self.whole("max_completion_tokens", "a whole number above 0")?;
         let max_tokens = completion.or(self.whole("max_tokens", "a whole number above 0")?);
         if max_tokens == Some(0) {
-            return Err(RequestFault::member("max_tokens", "`max_tokens` must be above 0"));
+            return Err(RequestFault::member(
+                "max_tokens",
+                "`max_tokens` must be above 0",
+            ));
         }
-        let thinking: Option<Thinking> = self.get("reasoning", "an object with `effort` or `max_tokens`")?;
-        let mut reasoning = Reasoning { effort: self.get("reasoning_effort", "a string")?, ..Reasoning::default() };
+        let thinking: Option<Thinking> =
+            self.get("reasoning", "an object with `effort` or `max_tokens`")?;
+        let mut reasoning = Reasoning {
+            effort: self.get("reasoning_effort", "a string")?,
+            ..Reasoning::default()
+        };
         if let Some(e) = thinking {
-            let by_switch =
-                e.enabled.and_then(|on| (e.effort.is_none() && e.max_tokens.is_none()).then_some(if on { "medium" } else { "none" }));
+            let by_switch = e.enabled.and_then(|on| {
+                (e.effort.is_none() && e.max_tokens.is_none()).then_some(if on {
+                    "medium"
+                } else {
+                    "none"
+                })
+            });
             let asked = e.effort.or(by_switch.map(ToOwned::to_owned));
             reasoning = Reasoning {
                 effort: reasoning.effort.or(asked),
@@ -252,21 +305,35 @@ impl ChatRequest {
         // An older name of `reasoning.exclude`.
         reasoning.exclude |= self.raw("include_reasoning") == Some(b"false");
         let levels = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
-        if reasoning.effort.as_deref().is_some_and(|e| !levels.contains(&e)) {
-            return Err(RequestFault::member("reasoning_effort", format!("the effort must be one of {}", levels.join(", "))));
+        if reasoning
+            .effort
+            .as_deref()
+            .is_some_and(|e| !levels.contains(&e))
+        {
+            return Err(RequestFault::member(
+                "reasoning_effort",
+                format!("the effort must be one of {}", levels.join(", ")),
+            ));
         }
         if let Some(messages) = self.raw("messages")
             && !messages.starts_with(b"[")
         {
-            return Err(RequestFault::member("messages", "`messages` must be a list"));
+            return Err(RequestFault::member(
+                "messages",
+                "`messages` must be a list",
+            ));
         }
         let min_context = self.whole("min_context", "a whole number")?;
-        let require_params = self.get("require_params", "true or false")?.unwrap_or(false);
+        let require_params = self
+            .get("require_params", "true or false")?
+            .unwrap_or(false);
         let preset = self.get("preset", "a string")?;
         let session_id: Option<String> = self.get("session_id", "a string")?;
         let trace: Option<Trace> = self.get("trace", "an object")?;
         let _: Option<serde::de::IgnoredAny> = self.get("usage", "an object")?;
-        self.redact = self.get("redact_upstream", "true or false")?.unwrap_or(false);
+        self.redact = self
+            .get("redact_upstream", "true or false")?
+            .unwrap_or(false);
         self.user = self.get("user", "a string")?;
         self.model = model;
         self.models = models;
@@ -294,7 +361,9 @@ impl ChatRequest {
         for member in &self.members {
             let name = |n: &str| member.is(&self.body, n);
             let value = member.value(&self.body);
-            if GATEWAY_MEMBERS.iter().any(|n| name(n)) || (name("reasoning") && !dialect.takes("reasoning")) {
+            if GATEWAY_MEMBERS.iter().any(|n| name(n))
+                || (name("reasoning") && !dialect.takes("reasoning"))
+            {
                 continue;
             }
             if name("stream_options") && (!endpoint.stream_usage || self.stream) {
@@ -309,19 +378,35 @@ impl ChatRequest {
                 }
                 continue;
             }
-            let renamed = dialect.renames.as_ref().and_then(|r| r.iter().find(|(from, _)| name(from)));
+            let renamed = dialect
+                .renames
+                .as_ref()
+                .and_then(|r| r.iter().find(|(from, _)| name(from)));
             match renamed {
                 Some((_, to)) => push_member(&mut out, format!("\"{to}\"").as_bytes()),
-                None => push_member(&mut out, self.body.get(member.name.clone()).unwrap_or_default()),
+                None => push_member(
+                    &mut out,
+                    self.body.get(member.name.clone()).unwrap_or_default(),
+                ),
             }
             if name("model") {
                 push_string(&mut out, &endpoint.upstream_model);
-            } else if let Some(messages) = name("messages").then(|| history::rewritten(value, &dialect, adjusted)).flatten() {
+            } else if let Some(messages) = name("messages")
+                .then(|| history::rewritten(value, &dialect, adjusted))
+                .flatten()
+            {
                 out.extend_from_slice(&messages);
-            } else if let (Some(word), true) = (&dialect.required_tool, name("tool_choice") && value == b"\"required\"") {
+            } else if let (Some(word), true) = (
+                &dialect.required_tool,
+                name("tool_choice") && value == b"\"required\"",
+            ) {
                 push_string(&mut out, word);
-            } else if let (Some(effort), true) = (&self.reasoning.effort, name("reasoning_effort")) {
-                push_string(&mut out, noted_effort(&dialect, effort, adjusted).unwrap_or(effort));
+            } else if let (Some(effort), true) = (&self.reasoning.effort, name("reasoning_effort"))
+            {
+                push_string(
+                    &mut out,
+                    noted_effort(&dialect, effort, adjusted).unwrap_or(effort),
+                );
             } else if value.len() > LONG {
                 pieces.push(std::mem::take(&mut out).into());
                 pieces.push(self.body.slice(member.value.clone()));
@@ -346,7 +431,12 @@ impl ChatRequest {
     }
 
     /// What `reasoning` asks for, as `reasoning_effort`.
-    fn push_reasoning_effort(&self, out: &mut Vec<u8>, dialect: &Dialect, adjusted: &mut Adjustments) {
+    fn push_reasoning_effort(
+        &self,
+        out: &mut Vec<u8>,
+        dialect: &Dialect,
+        adjusted: &mut Adjustments,
+    ) {
         if let (Some(effort), None) = (&self.reasoning.effort, self.raw("reasoning_effort")) {
             match noted_effort(dialect, effort, adjusted) {
                 Some(effort) => {
@@ -367,19 +457,30 @@ impl ChatRequest {
     /// Whether a member that says something is not sent, because the endpoint would refuse it; it is named, unless it says nothing that
     /// the endpoint would not do anyway.
     fn is_left_out(&self, member: &Member, dialect: &Dialect, adjusted: &mut Adjustments) -> bool {
-        let Some(name) = member.decoded_name(&self.body) else { return false };
+        let Some(name) = member.decoded_name(&self.body) else {
+            return false;
+        };
         let (name, value) = (name.as_str(), member.value(&self.body));
         let has_tools = || self.raw("tools").is_some_and(|t| !is_empty_list(t));
-        let is_default = || matches!(name, "temperature" | "top_p") && matches!(value, b"1" | b"1.0");
+        let is_default =
+            || matches!(name, "temperature" | "top_p") && matches!(value, b"1" | b"1.0");
         let left_out = match name {
             "tools" => is_empty_list(value),
             "tool_choice" | "parallel_tool_calls" if !has_tools() => true,
             "tool_choice" if is_forced(value) => match dialect.forced_tool {
                 Some(ForcedTool::No) => true,
-                Some(ForcedTool::WithoutThinking) => self.reasoning.effort.as_deref().is_some_and(|e| e != "none"),
+                Some(ForcedTool::WithoutThinking) => self
+                    .reasoning
+                    .effort
+                    .as_deref()
+                    .is_some_and(|e| e != "none"),
                 _ => false,
             },
-            "reasoning_effort" => self.reasoning.effort.as_deref().is_some_and(|e| dialect.effort(e).is_none()),
+            "reasoning_effort" => self
+                .reasoning
+                .effort
+                .as_deref()
+                .is_some_and(|e| dialect.effort(e).is_none()),
             _ => OPENROUTERS.contains(&name) && !dialect.takes(name),
         };
         if left_out {
@@ -393,13 +494,28 @@ impl ChatRequest {
         left_out
     }
 
-    fn push_output_limit(&self, out: &mut Vec<u8>, endpoint: &Endpoint, dialect: &Dialect, adjusted: &mut Adjustments) {
-        let Some(limit) = self.output_limit(endpoint, adjusted) else { return };
+    fn push_output_limit(
+        &self,
+        out: &mut Vec<u8>,
+        endpoint: &Endpoint,
+        dialect: &Dialect,
+        adjusted: &mut Adjustments,
+    ) {
+        let Some(limit) = self.output_limit(endpoint, adjusted) else {
+            return;
+        };
         let is_new_name = match dialect.max_tokens {
             Some(name) => name == OutputLimit::MaxCompletionTokens,
             None => self.raw("max_completion_tokens").is_some(),
         };
-        push_member(out, if is_new_name { b"\"max_completion_tokens\"" } else { b"\"max_tokens\"" });
+        push_member(
+            out,
+            if is_new_name {
+                b"\"max_completion_tokens\""
+            } else {
+                b"\"max_tokens\""
+            },
+        );
         push_number(out, limit);
     }
 
@@ -419,13 +535,26 @@ impl ChatRequest {
 }
 
 /// OpenRouter's own members, which other providers refuse.
-const OPENROUTERS: [&str; 6] = ["include_reasoning", "transforms", "route", "plugins", "debug", "image_config"];
+const OPENROUTERS: [&str; 6] = [
+    "include_reasoning",
+    "transforms",
+    "route",
+    "plugins",
+    "debug",
+    "image_config",
+];
 
 /// The effort that is sent for `asked`, with a note where it is another; none where the endpoint takes none like it.
-fn noted_effort<'a>(dialect: &'a Dialect, asked: &'a str, adjusted: &mut Adjustments) -> Option<&'a str> {
+fn noted_effort<'a>(
+    dialect: &'a Dialect,
+    asked: &'a str,
+    adjusted: &mut Adjustments,
+) -> Option<&'a str> {
     let sent = dialect.effort(asked)?;
     if sent != asked {
-        adjusted.note(format!("reasoning effort {asked} was sent as {sent}, the nearest that the endpoint takes"));
+        adjusted.note(format!(
+            "reasoning effort {asked} was sent as {sent}, the nearest that the endpoint takes"
+        ));
     }
     Some(sent)
 }
@@ -445,21 +574,38 @@ struct Whole(u64);
 impl<'de> Deserialize<'de> for Whole {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = serde_json::Number::deserialize(deserializer)?;
-        let whole = || number.as_f64().filter(|n| *n >= 0.0 && n.fract() == 0.0 && *n < 9e15).map(|n| n as u64);
-        number.as_u64().or_else(whole).map(Self).ok_or_else(|| serde::de::Error::custom("not a whole number"))
+        let whole = || {
+            number
+                .as_f64()
+                .filter(|n| *n >= 0.0 && n.fract() == 0.0 && *n < 9e15)
+                .map(|n| n as u64)
+        };
+        number
+            .as_u64()
+            .or_else(whole)
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("not a whole number"))
     }
 }
 
 /// What serde found wrong, without the values that it repeats: the names of members are told, what stood in them is not.
 pub(crate) fn member_problem(name: &str, expected: &str, error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let known = text.split_once(", expected ").map(|(_, e)| e.split(" at line").next().unwrap_or(e).to_owned());
+    let known = text
+        .split_once(", expected ")
+        .map(|(_, e)| e.split(" at line").next().unwrap_or(e).to_owned());
     if text.starts_with("unknown variant") {
-        return format!("`{name}` has a word that is not known; expected {}", known.unwrap_or_else(|| expected.to_owned()));
+        return format!(
+            "`{name}` has a word that is not known; expected {}",
+            known.unwrap_or_else(|| expected.to_owned())
+        );
     }
-    let about_a_member =
-        ["duplicate field", "unknown field", "missing field"].iter().find_map(|start| Some((start, text.strip_prefix(start)?)));
-    match about_a_member.and_then(|(start, rest)| Some((start, rest.split('`').nth(1).filter(|f| f.len() <= 40)?))) {
+    let about_a_member = ["duplicate field", "unknown field", "missing field"]
+        .iter()
+        .find_map(|start| Some((start, text.strip_prefix(start)?)));
+    match about_a_member
+        .and_then(|(start, rest)| Some((start, rest.split('`').nth(1).filter(|f| f.len() <= 40)?)))
+    {
         Some((what, field)) => {
             let hint = known.map(|k| format!("; expected {k}")).unwrap_or_default();
             format!("`{name}` has a problem: {what} `{field}`{hint}")
@@ -482,58 +628,106 @@ mod tests {
         let toml = format!(
             "[[provider]]\nslug=\"a\"\nprotocol=\"openai_chat\"\nbase_url=\"http://x\"\n{members}\n[[model]]\nid=\"a/m\"\n[[model.endpoint]]\nprovider=\"a\"\nupstream_model=\"up\"\nmax_output=1000"
         );
-        Catalog::from_documents(&[Document::from_toml(&toml).unwrap()]).unwrap().endpoints()[0].clone()
+        Catalog::from_documents(&[Document::from_toml(&toml).unwrap()])
+            .unwrap()
+            .endpoints()[0]
+            .clone()
     }
 
     /// What is sent of `text` in a dialect, and what is said of it.
     fn adjusted(text: &str, dialect: &str) -> (String, Adjustments) {
         let mut adjusted = Adjustments::default();
-        let sent = parse(text).unwrap().to_openai_chat(&endpoint(&format!("dialect = {{ {dialect} }}")), &mut adjusted);
+        let sent = parse(text).unwrap().to_openai_chat(
+            &endpoint(&format!("dialect = {{ {dialect} }}")),
+            &mut adjusted,
+        );
         (String::from_utf8(sent.concat()).unwrap(), adjusted)
     }
 
     fn sent(text: &str, stream_usage: bool) -> String {
         let endpoint = endpoint(&format!("stream_usage = {stream_usage}"));
-        String::from_utf8(parse(text).unwrap().to_openai_chat(&endpoint, &mut Adjustments::default()).concat()).unwrap()
+        String::from_utf8(
+            parse(text)
+                .unwrap()
+                .to_openai_chat(&endpoint, &mut Adjustments::default())
+                .concat(),
+        )
+        .unwrap()
     }
 
     #[test]
     fn only_the_changed_members_are_rewritten() {
         let text = r#"{"model":"lab/x", "messages":[{"role":"user","content":"h\u00e9 "}],"temperature":1.0e0,"provider":{"zdr":true},"x":[1, 2]}"#;
-        assert_eq!(sent(text, true), r#"{"model":"up","messages":[{"role":"user","content":"h\u00e9 "}],"temperature":1.0e0,"x":[1, 2]}"#);
+        assert_eq!(
+            sent(text, true),
+            r#"{"model":"up","messages":[{"role":"user","content":"h\u00e9 "}],"temperature":1.0e0,"x":[1, 2]}"#
+        );
     }
 
     #[test]
     fn a_long_value_is_passed_on_and_not_copied() {
         let long = "x".repeat(LONG);
-        let body = Bytes::from(format!(r#"{{"messages":["{long}"],"model":"m","stream":true}}"#));
-        let pieces = ChatRequest::parse(body.clone(), 64).unwrap().to_openai_chat(&endpoint(""), &mut Adjustments::default());
+        let body = Bytes::from(format!(
+            r#"{{"messages":["{long}"],"model":"m","stream":true}}"#
+        ));
+        let pieces = ChatRequest::parse(body.clone(), 64)
+            .unwrap()
+            .to_openai_chat(&endpoint(""), &mut Adjustments::default());
         assert_eq!(
             pieces.concat(),
             format!(r#"{{"messages":["{long}"],"model":"up","stream":true,"stream_options":{{"include_usage":true}}}}"#).as_bytes()
         );
-        assert!(body.as_ptr_range().contains(&pieces[1].as_ptr()), "the messages are the client's own bytes");
+        assert!(
+            body.as_ptr_range().contains(&pieces[1].as_ptr()),
+            "the messages are the client's own bytes"
+        );
     }
 
     #[test]
     fn usage_is_asked_for_where_the_provider_takes_it() {
         let text = r#"{"model":"m","stream":true,"stream_options":{"include_usage":false,"include_obfuscation":false}}"#;
-        assert_eq!(sent(text, true), r#"{"model":"up","stream":true,"stream_options":{"include_obfuscation":false,"include_usage":true}}"#);
+        assert_eq!(
+            sent(text, true),
+            r#"{"model":"up","stream":true,"stream_options":{"include_obfuscation":false,"include_usage":true}}"#
+        );
         assert_eq!(sent(text, false), r#"{"model":"up","stream":true}"#);
     }
 
     #[test]
     fn reasoning_is_written_as_the_provider_knows_it() {
-        assert_eq!(sent(r#"{"model":"m","reasoning":{"effort":"low"}}"#, true), r#"{"model":"up","reasoning_effort":"low"}"#);
-        assert_eq!(adjusted(r#"{"model":"m","reasoning":{"max_tokens":5}}"#, "").1.omitted, ["reasoning.max_tokens"]);
+        assert_eq!(
+            sent(r#"{"model":"m","reasoning":{"effort":"low"}}"#, true),
+            r#"{"model":"up","reasoning_effort":"low"}"#
+        );
+        assert_eq!(
+            adjusted(r#"{"model":"m","reasoning":{"max_tokens":5}}"#, "")
+                .1
+                .omitted,
+            ["reasoning.max_tokens"]
+        );
     }
 
     #[test]
     fn a_request_is_written_in_the_endpoints_dialect_and_what_is_left_out_is_named() {
         for (text, dialect, expected, omitted) in [
-            (r#"{"max_tokens":9}"#, "max_tokens = \"max_completion_tokens\"", r#"{"max_completion_tokens":9,"model":"up"}"#, &[][..]),
-            (r#"{"max_completion_tokens":9,"max_tokens":8}"#, "max_tokens = \"max_tokens\"", r#"{"max_tokens":9,"model":"up"}"#, &[]),
-            (r#"{"max_tokens":100.0}"#, "", r#"{"max_tokens":100,"model":"up"}"#, &[]),
+            (
+                r#"{"max_tokens":9}"#,
+                "max_tokens = \"max_completion_tokens\"",
+                r#"{"max_completion_tokens":9,"model":"up"}"#,
+                &[][..],
+            ),
+            (
+                r#"{"max_completion_tokens":9,"max_tokens":8}"#,
+                "max_tokens = \"max_tokens\"",
+                r#"{"max_tokens":9,"model":"up"}"#,
+                &[],
+            ),
+            (
+                r#"{"max_tokens":100.0}"#,
+                "",
+                r#"{"max_tokens":100,"model":"up"}"#,
+                &[],
+            ),
             (
                 r#"{"tools":[],"tool_choice":"auto","parallel_tool_calls":true}"#,
                 "",
@@ -546,11 +740,36 @@ mod tests {
                 r#"{"tools":[1],"tool_choice":"any","model":"up"}"#,
                 &[],
             ),
-            (r#"{"tools":[1],"tool_choice":"required"}"#, "forced_tool = \"no\"", r#"{"tools":[1],"model":"up"}"#, &["tool_choice"]),
-            (r#"{"reasoning_effort":"medium"}"#, "efforts = [\"low\", \"high\"]", r#"{"reasoning_effort":"high","model":"up"}"#, &[]),
-            (r#"{"reasoning_effort":"none"}"#, "efforts = [\"low\", \"high\"]", r#"{"model":"up"}"#, &["reasoning_effort"]),
-            (r#"{"seed":1}"#, "renames = { seed = \"random_seed\" }", r#"{"random_seed":1,"model":"up"}"#, &[]),
-            (r#"{"seed":1,"stop":null}"#, "refuses = [\"seed\", \"stop\"]", r#"{"stop":null,"model":"up"}"#, &["seed"]),
+            (
+                r#"{"tools":[1],"tool_choice":"required"}"#,
+                "forced_tool = \"no\"",
+                r#"{"tools":[1],"model":"up"}"#,
+                &["tool_choice"],
+            ),
+            (
+                r#"{"reasoning_effort":"medium"}"#,
+                "efforts = [\"low\", \"high\"]",
+                r#"{"reasoning_effort":"high","model":"up"}"#,
+                &[],
+            ),
+            (
+                r#"{"reasoning_effort":"none"}"#,
+                "efforts = [\"low\", \"high\"]",
+                r#"{"model":"up"}"#,
+                &["reasoning_effort"],
+            ),
+            (
+                r#"{"seed":1}"#,
+                "renames = { seed = \"random_seed\" }",
+                r#"{"random_seed":1,"model":"up"}"#,
+                &[],
+            ),
+            (
+                r#"{"seed":1,"stop":null}"#,
+                "refuses = [\"seed\", \"stop\"]",
+                r#"{"stop":null,"model":"up"}"#,
+                &["seed"],
+            ),
             (
                 r#"{"temperature":1,"top_p":0.5}"#,
                 "reasons = \"always\", refuses_while_reasoning = [\"temperature\", \"top_p\"]",
@@ -561,7 +780,13 @@ mod tests {
                 r#"{"include_reasoning":true,"transforms":[],"route":"fallback","plugins":[],"debug":{},"image_config":{}}"#,
                 "takes = [\"transforms\"]",
                 r#"{"transforms":[],"model":"up"}"#,
-                &["include_reasoning", "route", "plugins", "debug", "image_config"],
+                &[
+                    "include_reasoning",
+                    "route",
+                    "plugins",
+                    "debug",
+                    "image_config",
+                ],
             ),
             (
                 r#"{"reasoning":{"effort":"low","exclude":true}}"#,
@@ -580,14 +805,23 @@ mod tests {
     fn an_output_limit_above_the_endpoints_is_lowered_with_a_note() {
         let (sent, said) = adjusted(r#"{"max_tokens":64000}"#, "");
         assert_eq!(sent, r#"{"max_tokens":1000,"model":"up"}"#);
-        assert_eq!(said.notes, ["max_tokens was lowered from 64000 to 1000, the most that the endpoint gives"]);
+        assert_eq!(
+            said.notes,
+            ["max_tokens was lowered from 64000 to 1000, the most that the endpoint gives"]
+        );
     }
 
     #[test]
     fn a_member_that_is_read_may_stand_once_however_it_is_spelt() {
         let fault = parse(r#"{"model":"a","mod\u0065l":"b"}"#).unwrap_err();
-        assert_eq!((fault.code, fault.param.as_deref()), ("invalid_parameter", Some("model")));
-        assert!(parse(r#"{"model":"a","seed":1,"seed":2}"#).is_ok(), "what the gateway does not read is the provider's to judge");
+        assert_eq!(
+            (fault.code, fault.param.as_deref()),
+            ("invalid_parameter", Some("model"))
+        );
+        assert!(
+            parse(r#"{"model":"a","seed":1,"seed":2}"#).is_ok(),
+            "what the gateway does not read is the provider's to judge"
+        );
     }
 
     #[test]
@@ -599,13 +833,21 @@ mod tests {
             (r#"{"max_tokens":-5}"#, "max_tokens"),
             (r#"{"models":["secret",2]}"#, "models"),
             (r#"{"reasoning_effort":"secret"}"#, "reasoning_effort"),
-            (r#"{"stream_options":{"include_usage":"secret"}}"#, "stream_options"),
+            (
+                r#"{"stream_options":{"include_usage":"secret"}}"#,
+                "stream_options",
+            ),
         ] {
             let fault = parse(text).unwrap_err();
             assert_eq!(fault.param.as_deref(), Some(param), "{text}");
             assert!(!fault.problem.contains("secret"), "{}", fault.problem);
         }
         assert_eq!(parse("{\"a\":").unwrap_err().code, "invalid_json");
-        assert_eq!(ChatRequest::parse(Bytes::from_static(b"{\"a\":\"\xff\"}"), 9).unwrap_err().code, "invalid_json");
+        assert_eq!(
+            ChatRequest::parse(Bytes::from_static(b"{\"a\":\"\xff\"}"), 9)
+                .unwrap_err()
+                .code,
+            "invalid_json"
+        );
     }
 }

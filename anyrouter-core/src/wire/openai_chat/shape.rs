@@ -125,12 +125,18 @@ impl Choices {
             // What stands in the list may be anything; objects are read.
             if s.peek() == Some(b'{') {
                 let start = s.position();
-                all.push(Scanned { start, ..scan(s, text, of)? });
+                all.push(Scanned {
+                    start,
+                    ..scan(s, text, of)?
+                });
             }
             Ok(())
         })?;
         meter.text += std::mem::take(scanner.volume_mut()).text;
-        let mut read = ReadChoices { count: all.len(), ..ReadChoices::default() };
+        let mut read = ReadChoices {
+            count: all.len(),
+            ..ReadChoices::default()
+        };
         let mut plans: SmallVec<[Plan; 1]> = SmallVec::new();
         for scanned in &all {
             self.has_form |= scanned.has_form;
@@ -144,14 +150,21 @@ impl Choices {
             read.usage = scanned.usage.clone().or(read.usage);
         }
         if read.fault.is_none() && plans.iter().any(|p| p.deviates) {
-            let list = serde_json::from_slice::<Vec<Value>>(text.get(start..scanner.position()).unwrap_or_default());
+            let list = serde_json::from_slice::<Vec<Value>>(
+                text.get(start..scanner.position()).unwrap_or_default(),
+            );
             match list {
                 Ok(list) => {
                     let objects = list.into_iter().filter(Value::is_object);
-                    let repaired: Vec<Value> = objects.zip(&plans).map(|(choice, plan)| self.repair(choice, plan, of)).collect();
+                    let repaired: Vec<Value> = objects
+                        .zip(&plans)
+                        .map(|(choice, plan)| self.repair(choice, plan, of))
+                        .collect();
                     read.repaired = serde_json::to_vec(&repaired).ok();
                 }
-                Err(_) => read.fault = Some(AnswerFault::NotTheProtocol("an OpenAI chat completion")),
+                Err(_) => {
+                    read.fault = Some(AnswerFault::NotTheProtocol("an OpenAI chat completion"))
+                }
             }
         } else if read.fault.is_none() && all.iter().any(|c| c.index.is_none()) {
             read.repaired = Some(with_index(&all, text, start..scanner.position()));
@@ -171,7 +184,14 @@ impl Choices {
     }
 
     /// Decides what is written for a choice, and remembers what it brought.
-    fn plan(&mut self, scanned: &Scanned, text: &[u8], of: Of, names: &AnswerNames, meter: &mut Meter) -> Result<Plan, AnswerFault> {
+    fn plan(
+        &mut self,
+        scanned: &Scanned,
+        text: &[u8],
+        of: Of,
+        names: &AnswerNames,
+        meter: &mut Meter,
+    ) -> Result<Plan, AnswerFault> {
         let wrong = || AnswerFault::NotTheProtocol("an OpenAI chat completion");
         let slice = |range: &Range<usize>| text.get(range.clone()).unwrap_or_default();
         if let Some(error) = &scanned.error {
@@ -181,14 +201,24 @@ impl Choices {
             return Err(wrong());
         }
         // The packages read the members of a delta, and a message's role, without asking.
-        let is_incomplete = if of == Of::Message { !scanned.has_role } else { !scanned.has_message };
-        let index = scanned.index.as_ref().and_then(|r| std::str::from_utf8(slice(r)).ok()?.parse().ok());
+        let is_incomplete = if of == Of::Message {
+            !scanned.has_role
+        } else {
+            !scanned.has_message
+        };
+        let index = scanned
+            .index
+            .as_ref()
+            .and_then(|r| std::str::from_utf8(slice(r)).ok()?.parse().ok());
         let index_deviates = scanned.index.is_some() && index.is_none();
         let index: u64 = index.unwrap_or(0);
         let at = match self.seen.iter().position(|c| c.index == index) {
             Some(at) => at,
             None if self.seen.len() < CHOICES => {
-                self.seen.push(Choice { index, ..Choice::default() });
+                self.seen.push(Choice {
+                    index,
+                    ..Choice::default()
+                });
                 self.seen.len() - 1
             }
             None => return Err(wrong()),
@@ -197,22 +227,33 @@ impl Choices {
         choice.function_call |= scanned.function_call;
         let repeats_text = scanned.is_misnamed && choice.has_text;
         choice.has_text |= scanned.gives;
-        let mut plan = Plan { index, repeats_text, deviates: scanned.deviates || index_deviates || is_incomplete, ..Plan::default() };
+        let mut plan = Plan {
+            index,
+            repeats_text,
+            deviates: scanned.deviates || index_deviates || is_incomplete,
+            ..Plan::default()
+        };
         if let Some(range) = &scanned.calls {
             let calls: Vec<Value> = serde_json::from_slice(slice(range)).map_err(|_| wrong())?;
             for (position, call) in calls.iter().enumerate() {
-                let planned = choice.call(call, calls.len(), position, of, names).ok_or_else(wrong)?;
+                let planned = choice
+                    .call(call, calls.len(), position, of, names)
+                    .ok_or_else(wrong)?;
                 plan.deviates |= planned.deviates;
                 plan.calls.push(planned);
             }
         }
         if let Some(range) = scanned.annotations.as_ref().filter(|_| of == Of::Delta) {
-            let annotations: Vec<Value> = serde_json::from_slice(slice(range)).map_err(|_| wrong())?;
+            let annotations: Vec<Value> =
+                serde_json::from_slice(slice(range)).map_err(|_| wrong())?;
             plan.first_annotation = choice.annotations;
             plan.deviates |= annotations.iter().any(|a| a.get("index").is_none());
             choice.annotations += annotations.len();
         }
-        let said = scanned.finish.as_ref().and_then(|r| serde_json::from_slice::<Cow<'_, str>>(slice(r)).ok());
+        let said = scanned
+            .finish
+            .as_ref()
+            .and_then(|r| serde_json::from_slice::<Cow<'_, str>>(slice(r)).ok());
         let is_word = said.as_ref().is_some_and(|s| !s.is_empty());
         plan.deviates |= scanned.finish.is_some() && !is_word;
         if let Some(said) = said.filter(|_| is_word) {
@@ -220,8 +261,13 @@ impl Choices {
             if choice.calls.iter().any(|c| c.name.is_none()) {
                 return Err(wrong());
             }
-            let Some(word) = finish_word(&said, !choice.calls.is_empty(), choice.function_call) else {
-                let error = ProviderError { class: FailureClass::Server, code: token_of(&said), ..ProviderError::default() };
+            let Some(word) = finish_word(&said, !choice.calls.is_empty(), choice.function_call)
+            else {
+                let error = ProviderError {
+                    class: FailureClass::Server,
+                    code: token_of(&said),
+                    ..ProviderError::default()
+                };
                 return Err(AnswerFault::Error(error));
             };
             plan.deviates |= word != said || choice.finished;
@@ -230,7 +276,13 @@ impl Choices {
                 plan.finish = Some(word);
                 meter.native_finish_reason = token_of(&said);
                 meter.finish_reason = Some(word.to_owned());
-                plan.without_arguments = choice.calls.iter().enumerate().filter(|(_, c)| !c.has_arguments).map(|(i, _)| i).collect();
+                plan.without_arguments = choice
+                    .calls
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, c)| !c.has_arguments)
+                    .map(|(i, _)| i)
+                    .collect();
                 plan.deviates |= !plan.without_arguments.is_empty();
             }
             choice.finished = true;
@@ -241,17 +293,25 @@ impl Choices {
 
     /// Writes a choice as it should be.
     fn repair(&mut self, mut choice: Value, plan: &Plan, of: Of) -> Value {
-        let Some(object) = choice.as_object_mut() else { return choice };
+        let Some(object) = choice.as_object_mut() else {
+            return choice;
+        };
         object.insert("index".to_owned(), json!(plan.index));
         object.remove("usage");
         object.insert("finish_reason".to_owned(), json!(plan.finish));
-        let misnamed = if of == Of::Delta { object.remove(Of::Message.name()) } else { None };
+        let misnamed = if of == Of::Delta {
+            object.remove(Of::Message.name())
+        } else {
+            None
+        };
         let message = object.entry(of.name()).or_insert_with(|| json!({}));
         if !message.is_object() {
             *message = json!({});
         }
         if let Some(message) = message.as_object_mut() {
-            let misnamed = misnamed.filter(|_| !plan.repeats_text).and_then(|m| m.as_object().cloned());
+            let misnamed = misnamed
+                .filter(|_| !plan.repeats_text)
+                .and_then(|m| m.as_object().cloned());
             for (name, value) in misnamed.into_iter().flatten() {
                 message.entry(name).or_insert(value);
             }
@@ -283,14 +343,21 @@ impl Choices {
         }
         // The place of the member stays; of two, the one that says something.
         if let Some(theirs) = message.remove("reasoning_content")
-            && message.get("reasoning").is_none_or(|r| r.is_null() || r == "")
+            && message
+                .get("reasoning")
+                .is_none_or(|r| r.is_null() || r == "")
             && (!theirs.is_null() || of == Of::Message)
         {
             message.insert("reasoning".to_owned(), theirs);
         }
-        if let Some(Value::Array(annotations)) = message.get_mut("annotations").filter(|_| of == Of::Delta) {
+        if let Some(Value::Array(annotations)) =
+            message.get_mut("annotations").filter(|_| of == Of::Delta)
+        {
             for (i, annotation) in annotations.iter_mut().enumerate() {
-                if let Some(annotation) = annotation.as_object_mut().filter(|a| !a.contains_key("index")) {
+                if let Some(annotation) = annotation
+                    .as_object_mut()
+                    .filter(|a| !a.contains_key("index"))
+                {
                     annotation.insert("index".to_owned(), json!(plan.first_annotation + i));
                 }
             }
@@ -319,7 +386,9 @@ impl Choices {
                 for index in &plan.without_arguments {
                     match calls.iter_mut().find(|c| c["index"] == json!(index)) {
                         Some(call) => call["function"]["arguments"] = "{}".into(),
-                        None => calls.push(json!({"index": index, "function": {"arguments": "{}"}})),
+                        None => {
+                            calls.push(json!({"index": index, "function": {"arguments": "{}"}}))
+                        }
                     }
                 }
             }
@@ -332,19 +401,32 @@ impl Choices {
         for part in parts {
             match part.get("type").and_then(Value::as_str) {
                 Some("text" | "output_text") | None => {
-                    if let Some(piece) = part.get("text").and_then(Value::as_str).or_else(|| part.as_str()) {
+                    if let Some(piece) = part
+                        .get("text")
+                        .and_then(Value::as_str)
+                        .or_else(|| part.as_str())
+                    {
                         text.get_or_insert_default().push_str(piece);
                     }
                 }
-                Some("thinking" | "reasoning") => match part.get("thinking").or_else(|| part.get("text")) {
-                    Some(Value::String(piece)) => thoughts.push_str(piece),
-                    Some(Value::Array(pieces)) => {
-                        thoughts.extend(pieces.iter().filter_map(|p| p.get("text").and_then(Value::as_str)));
+                Some("thinking" | "reasoning") => {
+                    match part.get("thinking").or_else(|| part.get("text")) {
+                        Some(Value::String(piece)) => thoughts.push_str(piece),
+                        Some(Value::Array(pieces)) => {
+                            thoughts.extend(
+                                pieces
+                                    .iter()
+                                    .filter_map(|p| p.get("text").and_then(Value::as_str)),
+                            );
+                        }
+                        _ => {}
                     }
-                    _ => {}
-                },
+                }
                 Some(other) => {
-                    let name = format!("choices.content.{}", token_of(other).as_deref().unwrap_or("part"));
+                    let name = format!(
+                        "choices.content.{}",
+                        token_of(other).as_deref().unwrap_or("part")
+                    );
                     if !self.omitted.contains(&name) && self.omitted.len() < 16 {
                         self.omitted.push(name);
                     }
@@ -382,26 +464,41 @@ struct PlannedCall {
 
 impl Choice {
     /// The call that a piece belongs to; none where there are too many.
-    fn call(&mut self, piece: &Value, pieces: usize, position: usize, of: Of, names: &AnswerNames) -> Option<PlannedCall> {
+    fn call(
+        &mut self,
+        piece: &Value,
+        pieces: usize,
+        position: usize,
+        of: Of,
+        names: &AnswerNames,
+    ) -> Option<PlannedCall> {
         fn text(value: Option<&Value>) -> Option<&str> {
             value.and_then(Value::as_str).filter(|t| !t.is_empty())
         }
         let theirs = piece.get("index").and_then(Value::as_u64);
         let id = text(piece.get("id"));
-        let name = text(piece.pointer("/function/name")).or_else(|| text(piece.pointer("/custom/name")));
+        let name =
+            text(piece.pointer("/function/name")).or_else(|| text(piece.pointer("/custom/name")));
         let known = match (theirs, id) {
             _ if of == Of::Message => None,
             // A second id on one index is a second call, if it brings a name.
-            (Some(theirs), id) => self.calls.iter().rposition(|c| c.theirs == Some(theirs)).filter(|at| {
-                let own = self.calls.get(*at).and_then(|c| c.id.as_deref());
-                name.is_none() || id.is_none() || own.is_none() || own == id
-            }),
+            (Some(theirs), id) => self
+                .calls
+                .iter()
+                .rposition(|c| c.theirs == Some(theirs))
+                .filter(|at| {
+                    let own = self.calls.get(*at).and_then(|c| c.id.as_deref());
+                    name.is_none() || id.is_none() || own.is_none() || own == id
+                }),
             (None, Some(id)) => self.calls.iter().rposition(|c| c.id.as_deref() == Some(id)),
             (None, None) if name.is_some() => None,
             // Pieces without index or id go on with the last call, or stand in the order of the calls.
-            (None, None) => {
-                Some(if pieces > 1 { position } else { self.calls.len().saturating_sub(1) }).filter(|at| *at < self.calls.len())
-            }
+            (None, None) => Some(if pieces > 1 {
+                position
+            } else {
+                self.calls.len().saturating_sub(1)
+            })
+            .filter(|at| *at < self.calls.len()),
         };
         let arguments = piece.pointer("/function/arguments");
         let is_custom = piece.get("custom").is_some();
@@ -414,40 +511,60 @@ impl Choice {
                 return None;
             }
             // Two calls of one id could not be told apart by their results.
-            let is_new = id.is_some_and(|id| self.calls.iter().all(|c| c.id.as_deref() != Some(id)));
+            let is_new =
+                id.is_some_and(|id| self.calls.iter().all(|c| c.id.as_deref() != Some(id)));
             made = (!is_new).then(|| format!("call_{}_{}", names.id.hex(), self.calls.len()));
             let id = made.clone().or_else(|| id.map(ToOwned::to_owned));
-            self.calls.push(Call { theirs, id, name: name.map(ToOwned::to_owned), has_arguments: false });
+            self.calls.push(Call {
+                theirs,
+                id,
+                name: name.map(ToOwned::to_owned),
+                has_arguments: false,
+            });
         }
         if of == Of::Message && !is_custom && piece.get("function").is_none_or(|f| !f.is_object()) {
             return None;
         }
         let call = self.calls.get_mut(index)?;
         let said_name = piece.pointer("/function/name");
-        let repeats_name = !is_first && said_name.is_some_and(|n| text(Some(n)).is_none() || n.as_str() == call.name.as_deref());
-        let repeats = !is_first && (repeats_name || piece.get("id").is_some() || piece.get("type").is_some());
+        let repeats_name = !is_first
+            && said_name
+                .is_some_and(|n| text(Some(n)).is_none() || n.as_str() == call.name.as_deref());
+        let repeats =
+            !is_first && (repeats_name || piece.get("id").is_some() || piece.get("type").is_some());
         if call.name.is_none() {
             call.name = name.map(ToOwned::to_owned);
         }
         call.has_arguments |= brings;
         let arguments_deviate = match of {
-            Of::Message => !is_custom && arguments.and_then(Value::as_str).is_none_or(str::is_empty),
+            Of::Message => {
+                !is_custom && arguments.and_then(Value::as_str).is_none_or(str::is_empty)
+            }
             Of::Delta => arguments.is_some_and(|a| !a.is_string()),
         };
         // A whole response's calls have no index in OpenAI's shape.
         let index_deviates = of == Of::Delta && theirs != Some(index as u64);
-        let lacks = is_first && (piece.get("type").is_none() || !is_custom && piece.get("function").is_none());
+        let lacks = is_first
+            && (piece.get("type").is_none() || !is_custom && piece.get("function").is_none());
         let deviates = made.is_some() || arguments_deviate || index_deviates || lacks || repeats;
         if of == Of::Message {
             call.has_arguments = true;
         }
-        Some(PlannedCall { index, id: made, is_first, repeats_name, deviates })
+        Some(PlannedCall {
+            index,
+            id: made,
+            is_first,
+            repeats_name,
+            deviates,
+        })
     }
 }
 
 impl PlannedCall {
     fn repair(&self, call: &mut Value, of: Of) {
-        let Some(call) = call.as_object_mut() else { return };
+        let Some(call) = call.as_object_mut() else {
+            return;
+        };
         if of == Of::Delta || call.contains_key("index") {
             call.insert("index".to_owned(), json!(self.index));
         }
@@ -457,7 +574,10 @@ impl PlannedCall {
         if self.is_first && !call.contains_key("type") {
             call.insert("type".to_owned(), json!("function"));
         }
-        if self.is_first && !call.contains_key("custom") && !call.get("function").is_some_and(Value::is_object) {
+        if self.is_first
+            && !call.contains_key("custom")
+            && !call.get("function").is_some_and(Value::is_object)
+        {
             call.insert("function".to_owned(), json!({"arguments": ""}));
         }
         if !self.is_first {
@@ -469,9 +589,13 @@ impl PlannedCall {
                 function.remove("name");
             }
         }
-        let Some(function) = call.get_mut("function").and_then(Value::as_object_mut) else { return };
+        let Some(function) = call.get_mut("function").and_then(Value::as_object_mut) else {
+            return;
+        };
         match function.get_mut("arguments") {
-            Some(Value::String(text)) if text.is_empty() && of == Of::Message => "{}".clone_into(text),
+            Some(Value::String(text)) if text.is_empty() && of == Of::Message => {
+                "{}".clone_into(text)
+            }
             Some(Value::String(_)) => {}
             Some(Value::Null) if of == Of::Delta => {
                 function.remove("arguments");
@@ -496,8 +620,8 @@ fn finish_word(said: &str, has_calls: bool, function_call: bool) -> Option<&'sta
         | "UNEXPECTED_TOOL_CALL"
         | "TOO_MANY_TOOL_CALLS" => return None,
         "length" | "model_length" | "max_tokens" | "MAX_TOKENS" => "length",
-        "content_filter" | "SAFETY" | "RECITATION" | "refusal" | "sensitive" | "PROHIBITED_CONTENT" | "BLOCKLIST" | "SPII"
-        | "IMAGE_SAFETY" => "content_filter",
+        "content_filter" | "SAFETY" | "RECITATION" | "refusal" | "sensitive"
+        | "PROHIBITED_CONTENT" | "BLOCKLIST" | "SPII" | "IMAGE_SAFETY" => "content_filter",
         "function_call" => "function_call",
         // Decided by whether there are calls: some end with `stop` after them, and some with `tool_calls` after none.
         _ if has_calls => "tool_calls",
@@ -533,7 +657,15 @@ fn scan(s: &mut Scanner<'_>, text: &[u8], of: Of) -> Result<Scanned, JsonFault> 
             it.deviates |= is_misnamed;
             return s.object(|s, name| {
                 let name = bare(name);
-                s.count(matches!(&*name, b"content" | b"reasoning" | b"reasoning_content" | b"refusal" | b"tool_calls" | b"function_call"));
+                s.count(matches!(
+                    &*name,
+                    b"content"
+                        | b"reasoning"
+                        | b"reasoning_content"
+                        | b"refusal"
+                        | b"tool_calls"
+                        | b"function_call"
+                ));
                 let value = s.value()?;
                 s.count(false);
                 let said = text.get(value.clone()).unwrap_or_default();

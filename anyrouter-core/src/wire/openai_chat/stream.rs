@@ -53,7 +53,11 @@ impl StreamRelay {
             push_string(&mut out, text);
             out
         };
-        let (id, model, provider) = (json(&names.id.generation()), json(names.model.as_str()), json(&names.provider));
+        let (id, model, provider) = (
+            json(&names.id.generation()),
+            json(names.model.as_str()),
+            json(&names.provider),
+        );
         let rewriter = Rewriter {
             names,
             meter: Meter::default(),
@@ -66,7 +70,10 @@ impl StreamRelay {
             usage: None,
             last_members: Vec::new(),
         };
-        Self { splitter: Splitter::new(limit), rewriter }
+        Self {
+            splitter: Splitter::new(limit),
+            rewriter,
+        }
     }
 
     /// Takes bytes from the upstream and appends to `out` what goes to the client.
@@ -91,8 +98,13 @@ impl StreamRelay {
     }
 
     /// The stream of a whole answer, for a client that asked for one: everything up to its end is appended to `out`.
-    pub(in crate::wire) fn of_whole(names: Box<AnswerNames>, answer: &PlainAnswer, out: &mut Vec<u8>) -> Result<Self, AnswerFault> {
-        let mut chunk: Map<String, Value> = serde_json::from_slice(&answer.body).map_err(|_| wrong())?;
+    pub(in crate::wire) fn of_whole(
+        names: Box<AnswerNames>,
+        answer: &PlainAnswer,
+        out: &mut Vec<u8>,
+    ) -> Result<Self, AnswerFault> {
+        let mut chunk: Map<String, Value> =
+            serde_json::from_slice(&answer.body).map_err(|_| wrong())?;
         chunk.remove("anyrouter_metadata");
         // An estimate is made again, and said to be one.
         if answer.meter.tokens.is_none() {
@@ -102,7 +114,9 @@ impl StreamRelay {
         let mut relay = Self::new(names, event.len());
         relay.feed(event.as_bytes(), out)?;
         let meter = &mut relay.rewriter.meter;
-        meter.native_finish_reason.clone_from(&answer.meter.native_finish_reason);
+        meter
+            .native_finish_reason
+            .clone_from(&answer.meter.native_finish_reason);
         meter.upstream_id.clone_from(&answer.meter.upstream_id);
         Ok(relay)
     }
@@ -129,12 +143,24 @@ impl StreamRelay {
 
     /// Appends the end of the stream: the last chunk, with the upstream's usage and our metadata, and `[DONE]`.
     pub(in crate::wire) fn push_end(&self, out: &mut Vec<u8>) {
-        let Rewriter { names, meter, choices, usage, last_members, .. } = &self.rewriter;
+        let Rewriter {
+            names,
+            meter,
+            choices,
+            usage,
+            last_members,
+            ..
+        } = &self.rewriter;
         names.push_chunk_start(out);
         out.extend_from_slice(names.no_choices());
         out.extend_from_slice(last_members);
         out.extend_from_slice(b",\"usage\":");
-        push_usage(out, names, meter, usage.as_deref().and_then(Usage::read).as_ref());
+        push_usage(
+            out,
+            names,
+            meter,
+            usage.as_deref().and_then(Usage::read).as_ref(),
+        );
         out.extend_from_slice(b",\"anyrouter_metadata\":");
         names.push_stream_metadata(out, meter, &choices.omitted);
         out.extend_from_slice(b"}\n\ndata: [DONE]\n\n");
@@ -156,7 +182,11 @@ impl Rewriter {
     fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Step, AnswerFault> {
         let data = event.data.as_deref().unwrap_or_default();
         if data.trim_ascii() == b"[DONE]" {
-            return if self.choices.are_finished() || self.choices.know_no_finish() { Ok(Step::Done) } else { Err(AnswerFault::Truncated) };
+            return if self.choices.are_finished() || self.choices.know_no_finish() {
+                Ok(Step::Done)
+            } else {
+                Err(AnswerFault::Truncated)
+            };
         }
         if event.name == Some(b"error") {
             return Err(AnswerFault::Error(self.names.origin().read_data(data)));
@@ -181,7 +211,10 @@ impl Rewriter {
             self.chunk(data, out)
         } else {
             // A line end within JSON is white space, and becomes a space.
-            let one_line: Vec<u8> = data.iter().map(|b| if *b == b'\n' { b' ' } else { *b }).collect();
+            let one_line: Vec<u8> = data
+                .iter()
+                .map(|b| if *b == b'\n' { b' ' } else { *b })
+                .collect();
             self.chunk(&one_line, out)
         };
         out.extend_from_slice(b"\n\n");
@@ -207,8 +240,16 @@ impl Rewriter {
         let start = out.len();
         let mut scanner = Scanner::new(data, DEPTH);
         let head = self.head.take().filter(|h| data.starts_with(&h.theirs));
-        let mut chunk =
-            Chunk { rewriter: self, data, out, start, written: 0, present: Present::default(), is_plain: true, seen: Seen::default() };
+        let mut chunk = Chunk {
+            rewriter: self,
+            data,
+            out,
+            start,
+            written: 0,
+            present: Present::default(),
+            is_plain: true,
+            seen: Seen::default(),
+        };
         let scanned = match head {
             Some(head) => {
                 chunk.out.extend_from_slice(&head.ours);
@@ -222,7 +263,12 @@ impl Rewriter {
             }
             None => scanner.object(|s, name| chunk.member(s, name)),
         };
-        let Chunk { written, present, seen, .. } = chunk;
+        let Chunk {
+            written,
+            present,
+            seen,
+            ..
+        } = chunk;
         let end = scanner.position();
         if scanned.and_then(|()| scanner.end()).is_err() {
             return Err(wrong());
@@ -247,7 +293,10 @@ impl Rewriter {
             }
             return Ok(Passed::IsNotForTheClient);
         }
-        let close = data.get(..end).and_then(|d| d.iter().rposition(|b| *b == b'}')).unwrap_or(written);
+        let close = data
+            .get(..end)
+            .and_then(|d| d.iter().rposition(|b| *b == b'}'))
+            .unwrap_or(written);
         out.extend_from_slice(data.get(written..close).unwrap_or_default());
         for (is_there, name, value) in [
             (present.id, &b",\"id\":"[..], &self.id),
@@ -267,19 +316,35 @@ impl Rewriter {
             push_number(out, self.names.created);
         }
         out.extend_from_slice(data.get(close..).unwrap_or_default());
-        Ok(if seen.gives { Passed::Gives } else { Passed::SaysNothing })
+        Ok(if seen.gives {
+            Passed::Gives
+        } else {
+            Passed::SaysNothing
+        })
     }
 
     /// Keeps what a chunk without choices says beside its usage: it goes out with the last chunk.
     fn keep_members(&mut self, data: &[u8]) {
-        const OURS: [&str; 9] =
-            ["id", "object", "created", "model", "provider", "choices", "usage", "anyrouter_metadata", "prompt_filter_results"];
+        const OURS: [&str; 9] = [
+            "id",
+            "object",
+            "created",
+            "model",
+            "provider",
+            "choices",
+            "usage",
+            "anyrouter_metadata",
+            "prompt_filter_results",
+        ];
         self.last_members.clear();
         for member in members(data, DEPTH).unwrap_or_default() {
             let name = member.decoded_name(data).unwrap_or_default();
             if !OURS.contains(&name.as_str()) && self.last_members.len() < KEPT {
                 self.last_members.push(b',');
-                self.last_members.extend_from_slice(data.get(member.name.start..member.value.end).unwrap_or_default());
+                self.last_members.extend_from_slice(
+                    data.get(member.name.start..member.value.end)
+                        .unwrap_or_default(),
+                );
             }
         }
     }
@@ -318,7 +383,10 @@ struct Present {
 
 /// Whether an event is lines of comment and nothing else.
 fn is_comment(raw: &[u8]) -> bool {
-    let mut lines = raw.split(|b| matches!(b, b'\n' | b'\r')).filter(|line| !line.is_empty()).peekable();
+    let mut lines = raw
+        .split(|b| matches!(b, b'\n' | b'\r'))
+        .filter(|line| !line.is_empty())
+        .peekable();
     lines.peek().is_some() && lines.all(|line| line.starts_with(b":"))
 }
 
@@ -357,8 +425,15 @@ impl Chunk<'_> {
             if self.is_plain && self.rewriter.head.is_none() {
                 self.copy_up_to(s.position());
                 let (theirs, ours) = (self.data.get(..s.position()), self.out.get(self.start..));
-                let (theirs, ours) = (theirs.unwrap_or_default().to_vec(), ours.unwrap_or_default().to_vec());
-                self.rewriter.head = Some(Head { theirs, ours, present: self.present });
+                let (theirs, ours) = (
+                    theirs.unwrap_or_default().to_vec(),
+                    ours.unwrap_or_default().to_vec(),
+                );
+                self.rewriter.head = Some(Head {
+                    theirs,
+                    ours,
+                    present: self.present,
+                });
             }
             return self.choices(s);
         }
@@ -368,7 +443,9 @@ impl Chunk<'_> {
             b"id" => {
                 let meter = &mut self.rewriter.meter;
                 if meter.upstream_id.is_none() {
-                    meter.upstream_id = serde_json::from_slice::<Cow<'_, str>>(text).ok().and_then(|id| token_of(&id));
+                    meter.upstream_id = serde_json::from_slice::<Cow<'_, str>>(text)
+                        .ok()
+                        .and_then(|id| token_of(&id));
                 }
                 self.present.id = true;
                 self.copy_up_to(value.start);
@@ -417,7 +494,9 @@ impl Chunk<'_> {
             }
             b"x_groq" => {
                 self.is_plain = false;
-                let usage = members(text, DEPTH).ok().and_then(|m| m.into_iter().find(|m| m.is(text, "usage")));
+                let usage = members(text, DEPTH)
+                    .ok()
+                    .and_then(|m| m.into_iter().find(|m| m.is(text, "usage")));
                 if let Some(usage) = usage.filter(|_| !self.seen.usage) {
                     self.usage(usage.value(text));
                 }
@@ -460,7 +539,13 @@ impl Chunk<'_> {
         }
         self.seen.has_choices = true;
         let rewriter = &mut *self.rewriter;
-        let read = rewriter.choices.read(s, self.data, Of::Delta, &rewriter.names, &mut rewriter.meter)?;
+        let read = rewriter.choices.read(
+            s,
+            self.data,
+            Of::Delta,
+            &rewriter.names,
+            &mut rewriter.meter,
+        )?;
         self.seen.choices += read.count;
         self.seen.gives |= read.gives;
         if let Some(usage) = read.usage {
@@ -476,7 +561,8 @@ impl Chunk<'_> {
     }
 
     fn copy_up_to(&mut self, place: usize) {
-        self.out.extend_from_slice(self.data.get(self.written..place).unwrap_or_default());
+        self.out
+            .extend_from_slice(self.data.get(self.written..place).unwrap_or_default());
         self.written = place;
     }
 }
@@ -517,23 +603,45 @@ mod tests {
     fn relayed(chunks: &[&str]) -> Vec<Value> {
         let (mut relay, mut out) = (relay(), Vec::new());
         for chunk in chunks {
-            relay.feed(format!("data: {chunk}\n\n").as_bytes(), &mut out).unwrap();
+            relay
+                .feed(format!("data: {chunk}\n\n").as_bytes(), &mut out)
+                .unwrap();
         }
         let text = String::from_utf8(out).unwrap();
-        text.split_terminator("\n\n").map(|e| serde_json::from_str(e.strip_prefix("data: ").unwrap()).unwrap()).collect()
+        text.split_terminator("\n\n")
+            .map(|e| serde_json::from_str(e.strip_prefix("data: ").unwrap()).unwrap())
+            .collect()
     }
 
     #[test]
     fn what_chunks_begin_with_may_change_and_be_spaced_differently() {
         let alike = r#"{"id":"u","n":1,"choices":"#;
-        let tails = [r#"[{"delta":{"content":"a"}}]}"#, r#" [{"delta":{"content":"b"}}] ,"x":2}"#, " null}", "[ ]}"];
+        let tails = [
+            r#"[{"delta":{"content":"a"}}]}"#,
+            r#" [{"delta":{"content":"b"}}] ,"x":2}"#,
+            " null}",
+            "[ ]}",
+        ];
         let mut chunks: Vec<String> = tails.iter().map(|tail| format!("{alike}{tail}")).collect();
         chunks.push(r#"{"n":1,"id":"u","choices":[{"delta":{"content":"c"}}]}"#.to_owned());
         chunks.push(format!("{alike}{}", tails[0]));
         let seen = relayed(&chunks.iter().map(String::as_str).collect::<Vec<_>>());
-        let said: Vec<&Value> = seen.iter().map(|c| &c["choices"][0]["delta"]["content"]).collect();
-        assert_eq!(said, [&json!("a"), &json!("b"), &json!("c"), &json!("a")], "a chunk without choices is not for the client");
-        assert!(seen.iter().all(|c| c["id"] == "gen-000000000000000000000000" && c["n"] == 1 && c["model"] == "lab/x"), "{seen:?}");
+        let said: Vec<&Value> = seen
+            .iter()
+            .map(|c| &c["choices"][0]["delta"]["content"])
+            .collect();
+        assert_eq!(
+            said,
+            [&json!("a"), &json!("b"), &json!("c"), &json!("a")],
+            "a chunk without choices is not for the client"
+        );
+        assert!(
+            seen.iter()
+                .all(|c| c["id"] == "gen-000000000000000000000000"
+                    && c["n"] == 1
+                    && c["model"] == "lab/x"),
+            "{seen:?}"
+        );
         assert_eq!(seen[1]["x"], 2);
     }
 
@@ -541,20 +649,31 @@ mod tests {
     fn last(chunks: &[&str]) -> Value {
         let (mut relay, mut out) = (relay(), Vec::new());
         for chunk in chunks {
-            relay.feed(format!("data: {chunk}\n\n").as_bytes(), &mut out).unwrap();
+            relay
+                .feed(format!("data: {chunk}\n\n").as_bytes(), &mut out)
+                .unwrap();
         }
         let mut end = Vec::new();
         relay.push_end(&mut end);
         let text = String::from_utf8(end).unwrap();
-        serde_json::from_str(text.strip_prefix("data: ").unwrap().strip_suffix("\n\ndata: [DONE]\n\n").unwrap()).unwrap()
+        serde_json::from_str(
+            text.strip_prefix("data: ")
+                .unwrap()
+                .strip_suffix("\n\ndata: [DONE]\n\n")
+                .unwrap(),
+        )
+        .unwrap()
     }
 
     #[test]
     fn usage_goes_out_once_with_the_last_chunk_and_no_cost_but_ours() {
         let content = r#"{"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
-        let ending =
-            r#"{"choices":[],"service_tier":"flex","usage":{"cost":8,"prompt_tokens":3,"completion_tokens":1,"total_tokens":4,"cost":7}}"#;
-        assert!(relayed(&[content, ending]).iter().all(|c| c["usage"].is_null()));
+        let ending = r#"{"choices":[],"service_tier":"flex","usage":{"cost":8,"prompt_tokens":3,"completion_tokens":1,"total_tokens":4,"cost":7}}"#;
+        assert!(
+            relayed(&[content, ending])
+                .iter()
+                .all(|c| c["usage"].is_null())
+        );
         let end = last(&[content, ending]);
         assert_eq!(end["usage"]["prompt_tokens"], 3, "the last one counts");
         assert_eq!(end["usage"]["cost"], Value::Null, "the price is not known");
@@ -566,16 +685,27 @@ mod tests {
             "what cannot be read is estimated"
         );
         assert_eq!(
-            last(&[r#"{"choices":[{"delta":{}}],"x_groq":{"usage":{"prompt_tokens":5,"completion_tokens":2}}}"#])["usage"]["prompt_tokens"],
+            last(&[
+                r#"{"choices":[{"delta":{}}],"x_groq":{"usage":{"prompt_tokens":5,"completion_tokens":2}}}"#
+            ])["usage"]["prompt_tokens"],
             5
         );
-        assert_eq!(last(&[r#"{"choices":[{"delta":{},"usage":{"prompt_tokens":5,"completion_tokens":2}}]}"#])["usage"]["prompt_tokens"], 5);
+        assert_eq!(
+            last(&[
+                r#"{"choices":[{"delta":{},"usage":{"prompt_tokens":5,"completion_tokens":2}}]}"#
+            ])["usage"]["prompt_tokens"],
+            5
+        );
     }
 
     /// The faults of these chunks.
     fn fault(chunks: &[&str]) -> Option<AnswerFault> {
         let (mut relay, mut out) = (relay(), Vec::new());
-        chunks.iter().find_map(|chunk| relay.feed(format!("{chunk}\n\n").as_bytes(), &mut out).err())
+        chunks.iter().find_map(|chunk| {
+            relay
+                .feed(format!("{chunk}\n\n").as_bytes(), &mut out)
+                .err()
+        })
     }
 
     #[test]
@@ -592,24 +722,50 @@ mod tests {
             r#"data: {"choices":[{"index":0,"delta":{},"error":{"code":502}}]}"#,
             r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}"#,
         ] {
-            assert!(matches!(fault(&[half, chunk]), Some(AnswerFault::Error(_))), "{chunk}");
+            assert!(
+                matches!(fault(&[half, chunk]), Some(AnswerFault::Error(_))),
+                "{chunk}"
+            );
         }
         assert_eq!(fault(&["data: [DONE]"]), Some(AnswerFault::Truncated));
         assert_eq!(fault(&[half, "data: [DONE]"]), Some(AnswerFault::Truncated));
         let bare = r#"data: {"choices":[{"delta":{"content":"a"}}]}"#;
-        assert_eq!(fault(&[bare, "data: [DONE]"]), None, "who knows no finish reasons ends with `[DONE]`");
         assert_eq!(
-            fault(&[r#"data: {"choices":[{"delta":{"content":"a"},"finish_reason":null}]}"#, "data: [DONE]"]),
+            fault(&[bare, "data: [DONE]"]),
+            None,
+            "who knows no finish reasons ends with `[DONE]`"
+        );
+        assert_eq!(
+            fault(&[
+                r#"data: {"choices":[{"delta":{"content":"a"},"finish_reason":null}]}"#,
+                "data: [DONE]"
+            ]),
             Some(AnswerFault::Truncated)
         );
         let two = r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"},{"index":1,"delta":{"content":"b"}}]}"#;
-        assert_eq!(fault(&[two, "data: [DONE]"]), Some(AnswerFault::Truncated), "one of two choices has not ended");
-        assert_eq!(fault(&[half, r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#, "data: [DONE]"]), None);
+        assert_eq!(
+            fault(&[two, "data: [DONE]"]),
+            Some(AnswerFault::Truncated),
+            "one of two choices has not ended"
+        );
+        assert_eq!(
+            fault(&[
+                half,
+                r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
+                "data: [DONE]"
+            ]),
+            None
+        );
     }
 
     #[test]
     fn nothing_is_given_before_content_a_call_reasoning_or_the_end() {
-        let gives = |chunk: &str| relay().feed(format!("data: {chunk}\n\n").as_bytes(), &mut Vec::new()).unwrap().answered;
+        let gives = |chunk: &str| {
+            relay()
+                .feed(format!("data: {chunk}\n\n").as_bytes(), &mut Vec::new())
+                .unwrap()
+                .answered
+        };
         for chunk in [
             r#"{"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
             r#"{"choices":[{"delta":{"role":"assistant","content":null,"reasoning_content":""}}]}"#,
@@ -632,7 +788,10 @@ mod tests {
 
     /// What the choices of these chunks become.
     fn deltas(choices: &[Value]) -> Vec<Value> {
-        let chunks: Vec<String> = choices.iter().map(|c| json!({"choices": [c]}).to_string()).collect();
+        let chunks: Vec<String> = choices
+            .iter()
+            .map(|c| json!({"choices": [c]}).to_string())
+            .collect();
         let mut seen = relayed(&chunks.iter().map(String::as_str).collect::<Vec<_>>());
         seen.iter_mut().map(|c| c["choices"][0].take()).collect()
     }
@@ -662,13 +821,28 @@ mod tests {
             json!({"index": 0, "delta": {}, "finish_reason": "stop"}),
         ]);
         let calls: Vec<&Value> = seen.iter().map(|c| &c["delta"]["tool_calls"][0]).collect();
-        assert_eq!(calls.iter().take(6).map(|c| c["index"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 0, 1, 2, 2, 3]);
+        assert_eq!(
+            calls
+                .iter()
+                .take(6)
+                .map(|c| c["index"].as_u64().unwrap())
+                .collect::<Vec<_>>(),
+            [0, 0, 1, 2, 2, 3]
+        );
         assert_eq!(calls[2]["function"]["arguments"], "{\"x\":1}");
-        assert!(calls[5]["id"].as_str().unwrap().starts_with("call_"), "a call without an id gets one");
+        assert!(
+            calls[5]["id"].as_str().unwrap().starts_with("call_"),
+            "a call without an id gets one"
+        );
         assert_eq!(seen[6]["finish_reason"], "tool_calls", "calls decide");
-        let none = deltas(&[json!({"index": 0, "delta": {"content": "{}"}, "finish_reason": "tool_calls"})]);
+        let none = deltas(&[
+            json!({"index": 0, "delta": {"content": "{}"}, "finish_reason": "tool_calls"}),
+        ]);
         assert_eq!(none[0]["finish_reason"], "stop", "and there are none here");
-        let empty = deltas(&[call(json!(0), "a", "f", json!("")), json!({"index": 0, "delta": {}, "finish_reason": "tool_calls"})]);
+        let empty = deltas(&[
+            call(json!(0), "a", "f", json!("")),
+            json!({"index": 0, "delta": {}, "finish_reason": "tool_calls"}),
+        ]);
         assert_eq!(
             empty[1]["delta"]["tool_calls"],
             json!([{"index": 0, "function": {"arguments": "{}"}}]),
@@ -689,7 +863,10 @@ mod tests {
         assert_eq!(seen[1]["delta"], json!({"content": "a", "reasoning": "m"}));
         assert_eq!(seen[2]["delta"], json!({"content": null, "reasoning": "r"}));
         assert_eq!(seen[3]["delta"]["annotations"][1]["index"], 1);
-        assert_eq!(seen[4]["delta"], json!({"annotations": [{"type": "url_citation", "index": 2}]}));
+        assert_eq!(
+            seen[4]["delta"],
+            json!({"annotations": [{"type": "url_citation", "index": 2}]})
+        );
     }
 
     #[test]
@@ -702,10 +879,19 @@ mod tests {
         assert_eq!(seen[0]["delta"], json!({}));
         assert_eq!(seen[1]["delta"], json!({}));
         let bare = relayed(&[r#"{"choices":[{"delta":{"content":"a"}}]}"#]);
-        assert_eq!(bare[0]["choices"], json!([{"index": 0, "delta": {"content": "a"}}]), "a choice has its index");
+        assert_eq!(
+            bare[0]["choices"],
+            json!([{"index": 0, "delta": {"content": "a"}}]),
+            "a choice has its index"
+        );
         assert_eq!(seen[2]["delta"], json!({"content": "a"}));
-        let misnamed = deltas(&[json!({"index": 0, "message": {"role": "assistant", "content": "a"}})]);
-        assert_eq!(misnamed[0]["delta"], json!({"role": "assistant", "content": "a"}), "a chunk's message is its delta");
+        let misnamed =
+            deltas(&[json!({"index": 0, "message": {"role": "assistant", "content": "a"}})]);
+        assert_eq!(
+            misnamed[0]["delta"],
+            json!({"role": "assistant", "content": "a"}),
+            "a chunk's message is its delta"
+        );
         assert!(misnamed[0].get("message").is_none());
     }
 
@@ -713,27 +899,39 @@ mod tests {
     fn later_pieces_of_a_call_do_not_say_again_who_it_is() {
         let piece = |more: Value, function: Value| {
             let mut call = json!({"index": 0, "function": function});
-            call.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            call.as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
             json!({"index": 0, "delta": {"tool_calls": [call]}})
         };
         let again = json!({"id": "a", "type": "function"});
         let seen = deltas(&[
             piece(again.clone(), json!({"name": "f", "arguments": ""})),
             piece(again, json!({"name": "f", "arguments": "{"})),
-            piece(json!({"id": "", "type": ""}), json!({"name": "", "arguments": "}"})),
+            piece(
+                json!({"id": "", "type": ""}),
+                json!({"name": "", "arguments": "}"}),
+            ),
             piece(json!({"id": null}), json!({"name": null, "arguments": " "})),
         ]);
         let calls: Vec<&Value> = seen.iter().map(|c| &c["delta"]["tool_calls"][0]).collect();
-        assert_eq!(*calls[0], json!({"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}));
+        assert_eq!(
+            *calls[0],
+            json!({"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}})
+        );
         for (call, arguments) in calls[1..].iter().zip(["{", "}", " "]) {
-            assert_eq!(**call, json!({"index": 0, "function": {"arguments": arguments}}));
+            assert_eq!(
+                **call,
+                json!({"index": 0, "function": {"arguments": arguments}})
+            );
         }
     }
 
     #[test]
     fn zeros_do_not_overwrite_a_usage_that_counted() {
         let good = r#"{"choices":[{"delta":{}}],"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}"#;
-        let zeros = r#"{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#;
+        let zeros =
+            r#"{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#;
         assert_eq!(last(&[good, zeros])["usage"]["prompt_tokens"], 7);
         assert_eq!(last(&[zeros])["usage"]["total_tokens"], 0);
     }
@@ -743,23 +941,51 @@ mod tests {
         let (mut relay, mut out) = (relay(), Vec::new());
         let event = b"id: 7\nevent: chunk\nretry: 5\ndata: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
         relay.feed(event, &mut out).unwrap();
-        relay.feed(b"data: {\"choices\":[{\"delta\":{\"content\":\"b\"}}]}\nid: 8\n\n", &mut out).unwrap();
+        relay
+            .feed(
+                b"data: {\"choices\":[{\"delta\":{\"content\":\"b\"}}]}\nid: 8\n\n",
+                &mut out,
+            )
+            .unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert!(text.starts_with("data: {") && text.ends_with("}\n\n") && text.matches('\n').count() == 4, "{text}");
+        assert!(
+            text.starts_with("data: {")
+                && text.ends_with("}\n\n")
+                && text.matches('\n').count() == 4,
+            "{text}"
+        );
     }
 
     #[test]
     fn nothing_is_said_twice_and_nothing_is_made_up() {
         let whole = json!({"index": 0, "delta": {}, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"});
-        let seen = deltas(&[json!({"index": 0, "delta": {"content": "Hel"}}), json!({"index": 0, "delta": {"content": "lo"}}), whole]);
+        let seen = deltas(&[
+            json!({"index": 0, "delta": {"content": "Hel"}}),
+            json!({"index": 0, "delta": {"content": "lo"}}),
+            whole,
+        ]);
         assert!(seen[2]["delta"].get("content").is_none(), "{seen:?}");
         let nameless = r#"data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c","type":"function"}]}}]}"#;
         let end = r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#;
-        assert!(matches!(fault(&[nameless, end]), Some(AnswerFault::NotTheProtocol(_))), "a call without a name");
+        assert!(
+            matches!(
+                fault(&[nameless, end]),
+                Some(AnswerFault::NotTheProtocol(_))
+            ),
+            "a call without a name"
+        );
         let call = |index: u64| json!({"index": index, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
         let two = deltas(&[json!({"index": 0, "delta": {"tool_calls": [call(0), call(1)]}})]);
-        let ids: Vec<&Value> = two[0]["delta"]["tool_calls"].as_array().unwrap().iter().map(|c| &c["id"]).collect();
-        assert!(ids[0] == "c" && ids[1] != "c", "two calls of one id: {ids:?}");
+        let ids: Vec<&Value> = two[0]["delta"]["tool_calls"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| &c["id"])
+            .collect();
+        assert!(
+            ids[0] == "c" && ids[1] != "c",
+            "two calls of one id: {ids:?}"
+        );
     }
 
     #[test]
@@ -768,13 +994,26 @@ mod tests {
             json!({"index": 0, "delta": {"content": {"type": "text", "text": "A"}}}),
             json!({"index": 0, "delta": {"content": 5}}),
         ]);
-        assert_eq!((&seen[0]["delta"]["content"], &seen[1]["delta"]["content"]), (&json!("A"), &json!("5")));
+        assert_eq!(
+            (&seen[0]["delta"]["content"], &seen[1]["delta"]["content"]),
+            (&json!("A"), &json!("5"))
+        );
     }
 
     #[test]
     fn data_that_says_nothing_ends_nothing() {
         let half = r#"data: {"error":{},"choices":[{"index":0,"delta":{"content":"a"}}]}"#;
         let end = r#"data: {"error":{},"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
-        assert_eq!(fault(&[half, "data: null", "data: []", "data: {}", end, "data: [DONE]"]), None);
+        assert_eq!(
+            fault(&[
+                half,
+                "data: null",
+                "data: []",
+                "data: {}",
+                end,
+                "data: [DONE]"
+            ]),
+            None
+        );
     }
 }

@@ -38,8 +38,11 @@ const CACHE_WRITE: &[Path] = &[
 ];
 const CACHE_WRITE_1H: &[Path] = &[&["cache_creation", "ephemeral_1h_input_tokens"]];
 const TOTAL: Path = &["total_tokens"];
-const REASONING: &[Path] =
-    &[&["completion_tokens_details", "reasoning_tokens"], &["output_tokens_details", "reasoning_tokens"], &["reasoning_tokens"]];
+const REASONING: &[Path] = &[
+    &["completion_tokens_details", "reasoning_tokens"],
+    &["output_tokens_details", "reasoning_tokens"],
+    &["reasoning_tokens"],
+];
 
 /// A usage object as it was read: its members, and those of the objects in it.
 pub(super) struct Usage<'a> {
@@ -53,16 +56,35 @@ impl<'a> Usage<'a> {
     pub(super) fn read(text: &'a [u8]) -> Option<Self> {
         let members = members(text, DEPTH).ok()?;
         let objects = members.iter().filter(|m| m.value(text).starts_with(b"{"));
-        let inner = objects.filter_map(|m| Some((m.clone(), inner_members(text, m)?))).collect();
-        Some(Self { text, members, inner })
+        let inner = objects
+            .filter_map(|m| Some((m.clone(), inner_members(text, m)?)))
+            .collect();
+        Some(Self {
+            text,
+            members,
+            inner,
+        })
     }
 
     /// The value at a path; of two alike, the last.
     fn get(&self, path: Path) -> Option<&'a [u8]> {
-        let last = |all: &[Member], name: &str| all.iter().rev().find(|m| m.is(self.text, name)).map(|m| m.value(self.text));
+        let last = |all: &[Member], name: &str| {
+            all.iter()
+                .rev()
+                .find(|m| m.is(self.text, name))
+                .map(|m| m.value(self.text))
+        };
         match path {
             [name] => last(&self.members, name),
-            [outer, name] => last(&self.inner.iter().rev().find(|(m, _)| m.is(self.text, outer))?.1, name),
+            [outer, name] => last(
+                &self
+                    .inner
+                    .iter()
+                    .rev()
+                    .find(|(m, _)| m.is(self.text, outer))?
+                    .1,
+                name,
+            ),
             _ => None,
         }
     }
@@ -77,7 +99,12 @@ fn inner_members(text: &[u8], outer: &Member) -> Option<Vec<Member>> {
     let found = members(outer.value(text), DEPTH).ok()?;
     let at = outer.value.start;
     let moved = |r: &std::ops::Range<usize>| r.start + at..r.end + at;
-    Some(found.iter().map(|m| Member::new(text, moved(&m.name), moved(&m.value))).collect())
+    Some(
+        found
+            .iter()
+            .map(|m| Member::new(text, moved(&m.name), moved(&m.value)))
+            .collect(),
+    )
 }
 
 /// The counts of a usage object; none where it has none, or where they cannot be true.
@@ -87,10 +114,18 @@ pub(super) fn tokens_of(usage: &Usage<'_>) -> Option<Tokens> {
     let completion = first(COMPLETION).unwrap_or(0);
     let (cached, cache_write) = (first(CACHED).unwrap_or(0), first(CACHE_WRITE).unwrap_or(0));
     let reasoning = first(REASONING).unwrap_or(0);
-    let mut tokens = Tokens { prompt, completion, cached, cache_write, cache_write_1h: first(CACHE_WRITE_1H).unwrap_or(0), reasoning };
+    let mut tokens = Tokens {
+        prompt,
+        completion,
+        cached,
+        cache_write,
+        cache_write_1h: first(CACHE_WRITE_1H).unwrap_or(0),
+        reasoning,
+    };
     // Anthropic's words leave the cache out of `input_tokens`; elsewhere more cached than prompt says the same.
     let in_cache = cached.saturating_add(cache_write);
-    let is_anthropic = usage.get(&["prompt_tokens"]).is_none() && usage.get(&["cache_read_input_tokens"]).is_some();
+    let is_anthropic = usage.get(&["prompt_tokens"]).is_none()
+        && usage.get(&["cache_read_input_tokens"]).is_some();
     if is_anthropic || in_cache > prompt {
         tokens.prompt = prompt.saturating_add(in_cache);
     }
@@ -98,7 +133,12 @@ pub(super) fn tokens_of(usage: &Usage<'_>) -> Option<Tokens> {
     let total = first(&[TOTAL]);
     let beside = match total {
         // Of the prompt as it was reported.
-        Some(total) if reasoning > 0 && total == prompt.saturating_add(completion).saturating_add(reasoning) => reasoning,
+        Some(total)
+            if reasoning > 0
+                && total == prompt.saturating_add(completion).saturating_add(reasoning) =>
+        {
+            reasoning
+        }
         Some(total) => total.saturating_sub(tokens.prompt.saturating_add(completion)),
         None => 0,
     };
@@ -110,7 +150,11 @@ pub(super) fn tokens_of(usage: &Usage<'_>) -> Option<Tokens> {
         tokens.completion = completion.saturating_add(reasoning);
     }
     // Details that cannot be true do not take the totals with them.
-    let totals = Tokens { prompt: tokens.prompt, completion: tokens.completion, ..Tokens::default() };
+    let totals = Tokens {
+        prompt: tokens.prompt,
+        completion: tokens.completion,
+        ..Tokens::default()
+    };
     [tokens, totals].into_iter().find(Tokens::is_plausible)
 }
 
@@ -118,12 +162,20 @@ pub(super) fn tokens_of(usage: &Usage<'_>) -> Option<Tokens> {
 fn count(value: &[u8]) -> Option<u64> {
     let value = std::str::from_utf8(value).ok()?;
     let whole = |n: &f64| *n >= 0.0 && n.fract() == 0.0 && *n < 9e15;
-    value.parse().ok().or_else(|| value.parse::<f64>().ok().filter(whole).map(|n| n as u64))
+    value
+        .parse()
+        .ok()
+        .or_else(|| value.parse::<f64>().ok().filter(whole).map(|n| n as u64))
 }
 
 /// Appends the usage object that the client gets: the upstream's with its cost, byte for byte, where its counts are OpenAI's; ours with
 /// the upstream's other members where they are not, or where there are none.
-pub(super) fn push_usage(out: &mut Vec<u8>, names: &AnswerNames, meter: &Meter, theirs: Option<&Usage<'_>>) {
+pub(super) fn push_usage(
+    out: &mut Vec<u8>,
+    names: &AnswerNames,
+    meter: &Meter,
+    theirs: Option<&Usage<'_>>,
+) {
     let (Some(tokens), Some(usage)) = (meter.tokens, theirs) else {
         return names.push_usage(out, meter);
     };
@@ -137,20 +189,30 @@ pub(super) fn push_usage(out: &mut Vec<u8>, names: &AnswerNames, meter: &Meter, 
 
 /// Appends an object with the members of both, as they are spelt; of two alike, ours counts. Objects within are united `deep` deep.
 fn push_united(out: &mut Vec<u8>, ours: &[u8], theirs: &[u8], deep: usize) {
-    let (of_ours, of_theirs) = (members(ours, DEPTH).unwrap_or_default(), members(theirs, DEPTH).unwrap_or_default());
-    let same = |all: &[Member], text: &[u8], name: &str| all.iter().find(|m| m.is(text, name)).cloned();
+    let (of_ours, of_theirs) = (
+        members(ours, DEPTH).unwrap_or_default(),
+        members(theirs, DEPTH).unwrap_or_default(),
+    );
+    let same =
+        |all: &[Member], text: &[u8], name: &str| all.iter().find(|m| m.is(text, name)).cloned();
     out.push(b'{');
     for member in &of_ours {
         push_member(out, ours.get(member.name.clone()).unwrap_or_default());
         let value = member.value(ours);
-        let other = member.decoded_name(ours).and_then(|name| same(&of_theirs, theirs, &name)).map(|m| m.value(theirs));
+        let other = member
+            .decoded_name(ours)
+            .and_then(|name| same(&of_theirs, theirs, &name))
+            .map(|m| m.value(theirs));
         match other.filter(|o| deep > 0 && o.starts_with(b"{") && value.starts_with(b"{")) {
             Some(other) => push_united(out, value, other, deep - 1),
             None => out.extend_from_slice(value),
         }
     }
     for member in &of_theirs {
-        if member.decoded_name(theirs).is_some_and(|name| same(&of_ours, ours, &name).is_none()) {
+        if member
+            .decoded_name(theirs)
+            .is_some_and(|name| same(&of_ours, ours, &name).is_none())
+        {
             push_member(out, theirs.get(member.name.clone()).unwrap_or_default());
             out.extend_from_slice(member.value(theirs));
         }
@@ -161,13 +223,20 @@ fn push_united(out: &mut Vec<u8>, ours: &[u8], theirs: &[u8], deep: usize) {
 /// Whether a usage object says what `tokens` says, in OpenAI's names.
 fn is_openais(usage: &Usage<'_>, tokens: &Tokens) -> bool {
     // A client's number type may be an integer: `10.0` is not passed on.
-    let whole = |path: Path| std::str::from_utf8(usage.get(path)?).ok()?.parse::<u64>().ok();
+    let whole = |path: Path| {
+        std::str::from_utf8(usage.get(path)?)
+            .ok()?
+            .parse::<u64>()
+            .ok()
+    };
     whole(&["prompt_tokens"]) == Some(tokens.prompt)
         && whole(&["completion_tokens"]) == Some(tokens.completion)
         && whole(&["total_tokens"]) == Some(tokens.total())
         && whole(&["prompt_tokens_details", "cached_tokens"]).unwrap_or(0) == tokens.cached
-        && whole(&["prompt_tokens_details", "cache_write_tokens"]).unwrap_or(0) == tokens.cache_write
-        && whole(&["completion_tokens_details", "reasoning_tokens"]).unwrap_or(0) == tokens.reasoning
+        && whole(&["prompt_tokens_details", "cache_write_tokens"]).unwrap_or(0)
+            == tokens.cache_write
+        && whole(&["completion_tokens_details", "reasoning_tokens"]).unwrap_or(0)
+            == tokens.reasoning
 }
 
 fn push_with_cost(out: &mut Vec<u8>, names: &AnswerNames, tokens: &Tokens, usage: &Usage<'_>) {
@@ -182,7 +251,11 @@ fn push_with_cost(out: &mut Vec<u8>, names: &AnswerNames, tokens: &Tokens, usage
     if written == 0 {
         written = theirs.len() - 1;
         out.extend_from_slice(theirs.get(..written).unwrap_or_default());
-        out.extend_from_slice(if members.is_empty() { b"\"cost\":" } else { b",\"cost\":" });
+        out.extend_from_slice(if members.is_empty() {
+            b"\"cost\":"
+        } else {
+            b",\"cost\":"
+        });
         names.push_cost(out, tokens);
     }
     out.extend_from_slice(theirs.get(written..).unwrap_or_default());
@@ -209,9 +282,18 @@ mod tests {
             ..Tokens::default()
         };
         for (usage, expected) in [
-            (json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}), tokens(10, 5, 0, 0, 0)),
-            (json!({"prompt_tokens": 10.0, "completion_tokens": 5.0}), tokens(10, 5, 0, 0, 0)),
-            (json!({"input_tokens": 10, "output_tokens": 5}), tokens(10, 5, 0, 0, 0)),
+            (
+                json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}),
+                tokens(10, 5, 0, 0, 0),
+            ),
+            (
+                json!({"prompt_tokens": 10.0, "completion_tokens": 5.0}),
+                tokens(10, 5, 0, 0, 0),
+            ),
+            (
+                json!({"input_tokens": 10, "output_tokens": 5}),
+                tokens(10, 5, 0, 0, 0),
+            ),
             // OpenAI: reasoning within the completion.
             (
                 json!({"prompt_tokens": 10, "completion_tokens": 50, "total_tokens": 60, "completion_tokens_details": {"reasoning_tokens": 40}}),
@@ -223,7 +305,10 @@ mod tests {
                 tokens(291, 222, 290, 0, 196),
             ),
             // Gemini: the total alone tells of it.
-            (json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 115}), tokens(10, 105, 0, 0, 100)),
+            (
+                json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 115}),
+                tokens(10, 105, 0, 0, 100),
+            ),
             // No total, and more reasoning than completion.
             (
                 json!({"prompt_tokens": 10, "completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 40}}),
@@ -234,7 +319,10 @@ mod tests {
                 json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "prompt_cache_hit_tokens": 8, "prompt_cache_miss_tokens": 2}),
                 tokens(10, 5, 8, 0, 0),
             ),
-            (json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "cached_tokens": 8}), tokens(10, 5, 8, 0, 0)),
+            (
+                json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "cached_tokens": 8}),
+                tokens(10, 5, 8, 0, 0),
+            ),
             // Anthropic's words, which leave the cache out.
             (
                 json!({"input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 20}),
@@ -251,7 +339,13 @@ mod tests {
         ] {
             assert_eq!(read(&usage), Some(expected), "{usage}");
         }
-        for usage in [json!({}), json!({"prompt_tokens": 1.5}), json!({"prompt_tokens": -1}), json!({"completion_tokens": 5}), json!([])] {
+        for usage in [
+            json!({}),
+            json!({"prompt_tokens": 1.5}),
+            json!({"prompt_tokens": -1}),
+            json!({"completion_tokens": 5}),
+            json!([]),
+        ] {
             assert_eq!(read(&usage), None, "{usage}");
         }
     }
