@@ -1,4 +1,5 @@
-//! The whole path of a request in memory: everything but sockets and disk. Answers are ready as soon as they are asked for.
+//! The whole path of a request in memory: everything but sockets and disk. Answers are ready as
+//! soon as they are asked for.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{

@@ -1,4 +1,5 @@
-//! What it costs to find out who calls, among 100,000 keys: in memory, and in the server's database once a key was seen.
+//! What it costs to find out who calls, among 100,000 keys: in memory, and in the server's database
+//! once a key was seen.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
@@ -102,7 +103,8 @@ fn keys(c: &mut Criterion) {
         );
         let mut n = 0;
         group.bench_function(name, |b| {
-            // A stride that visits them all, none after its neighbour. The text was just read from a socket: it is made outside the time.
+            // A stride that visits them all, none after its neighbour. The text was just read from
+            // a socket: it is made outside the time.
             let next = || {
                 n = (n + 61_681) % sent.len();
                 sent[n].clone()

@@ -1,5 +1,6 @@
-//! What a decision costs: from a request's restriction (zero data retention, two providers ignored, one price cap) to the eligible set
-//! of a model, with account and key layers in place; beside a loop that looks at every endpoint's facts; and its explanation.
+//! What a decision costs: from a request's restriction (zero data retention, two providers ignored,
+//! one price cap) to the eligible set of a model, with account and key layers in place; beside a
+//! loop that looks at every endpoint's facts; and its explanation.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{collections::BTreeSet, hint::black_box, sync::Arc};

@@ -1,6 +1,8 @@
-//! What redaction costs on one thread: clean chat, JSON bodies, pictures, dense personal data; beside one `RegexSet` of the same secrets'
-//! patterns and a few of people's data, which finds less and only says which patterns match, not where; and how long the engine takes to be
-//! built. The set stands there twice: as it comes, and with bytes for characters and a gigabyte for its automaton.
+//! What redaction costs on one thread: clean chat, JSON bodies, pictures, dense personal data;
+//! beside one `RegexSet` of the same secrets' patterns and a few of people's data, which finds less
+//! and only says which patterns match, not where; and how long the engine takes to be built. The
+//! set stands there twice: as it comes, and with bytes for characters and a gigabyte for its
+//! automaton.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;

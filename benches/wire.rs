@@ -1,5 +1,6 @@
-//! What the wire costs: requests scanned, rewritten and translated; answers rewritten whole and chunk by chunk. Beside serde_json's own
-//! pass over the same text, which checks it and keeps nothing.
+//! What the wire costs: requests scanned, rewritten and translated; answers rewritten whole and
+//! chunk by chunk. Beside serde_json's own pass over the same text, which checks it and keeps
+//! nothing.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{hint::black_box, sync::Arc};

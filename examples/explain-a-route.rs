@@ -1,4 +1,5 @@
-//! The policy engine alone: which endpoints of a model an account's requests may see, and why not the others.
+//! The policy engine alone: which endpoints of a model an account's requests may see, and why not
+//! the others.
 //!
 //! `cargo run --example explain-a-route`
 

@@ -1,6 +1,8 @@
-//! The whole gateway inside a service of your own: an axum route, in-memory backends, and an upstream that answers by itself.
+//! The whole gateway inside a service of your own: an axum route, in-memory backends, and an
+//! upstream that answers by itself.
 //!
-//! `cargo run --example gateway-in-axum`, then the `curl` line that it prints. `--once` sends that request itself and ends.
+//! `cargo run --example gateway-in-axum`, then the `curl` line that it prints. `--once` sends that
+//! request itself and ends.
 
 use std::{
     error::Error,

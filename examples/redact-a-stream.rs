@@ -1,4 +1,5 @@
-//! Redacts a prompt with a rule of one's own, and restores an answer that comes in pieces: `cargo run --example redact-a-stream`.
+//! Redacts a prompt with a rule of one's own, and restores an answer that comes in pieces: `cargo
+//! run --example redact-a-stream`.
 
 use anyrouter_core::redact::{PlaceholderKey, Placeholders, Redactor, Restorer, Rules, Within};
 use serde_json::json;

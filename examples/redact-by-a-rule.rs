@@ -1,4 +1,5 @@
-//! Rules of one's own beside the built-in detectors, each with what becomes of its values: `cargo run --example redact-by-a-rule`.
+//! Rules of one's own beside the built-in detectors, each with what becomes of its values: `cargo
+//! run --example redact-by-a-rule`.
 
 use anyrouter_core::redact::{PlaceholderKey, Placeholders, Redactor, Rules};
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! A service whose logs hold no personal data: a formatter for `tracing` that redacts each line before it is written.
-//! `cargo run --example redact-logs`.
+//! A service whose logs hold no personal data: a formatter for `tracing` that redacts each line
+//! before it is written. `cargo run --example redact-logs`.
 
 use anyrouter_core::redact::{PlaceholderKey, Placeholders, Redactor};
 use tracing::{Event, Subscriber, info, warn};
@@ -11,8 +11,9 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Formats as `inner` does, and takes out what the detectors find. Under one key a person has the same placeholder in every line, so that
-/// what happened to somebody can be followed without knowing who it is.
+/// Formats as `inner` does, and takes out what the detectors find. Under one key a person has the
+/// same placeholder in every line, so that what happened to somebody can be followed without
+/// knowing who it is.
 struct Redacting<F> {
     inner: F,
     redactor: Redactor,

@@ -31,7 +31,8 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     pub(crate) management_key: Option<String>,
-    /// Certificates (PEM) that are trusted beside the usual ones, for a gateway behind an authority of your own.
+    /// Certificates (PEM) that are trusted beside the usual ones, for a gateway behind an authority
+    /// of your own.
     #[arg(long, global = true, env = "ANYROUTER_CA_FILE", value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
     /// JSON, for programs.
@@ -68,7 +69,8 @@ pub(crate) enum Command {
     },
     /// The latest requests, with their ids.
     Logs,
-    /// Find personal data and secrets in what comes on standard input, and take them out. No server is asked.
+    /// Find personal data and secrets in what comes on standard input, and take them out. No server
+    /// is asked.
     Redact(Redact),
     /// The usage record of a request.
     Generation {
@@ -94,29 +96,32 @@ pub(crate) struct Redact {
     /// What the input is; left out: JSON if it is a JSON object or list, else text.
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
-    /// The action for values without a rule of their own: placeholder (can be restored), mask (the last four characters stay), hash
-    /// (cannot be restored), drop, or block (nothing is written; exit code 5).
+    /// The action for values without a rule of their own: placeholder (can be restored), mask (the
+    /// last four characters stay), hash (cannot be restored), drop, or block (nothing is written;
+    /// exit code 5).
     #[arg(long, value_name = "ACTION", conflicts_with_all = ["spans", "score"])]
     pub(crate) action: Option<String>,
-    /// Write what the placeholders stand for to this new file, which its owner alone may read. Placeholders are others at each run.
+    /// Write what the placeholders stand for to this new file, which its owner alone may read.
+    /// Placeholders are others at each run.
     #[arg(long, value_name = "MAP", conflicts_with_all = ["spans", "score"])]
     pub(crate) map: Option<PathBuf>,
     /// Put back what the placeholders of this map stand for.
     #[arg(long, value_name = "MAP", conflicts_with_all = ["explain", "spans", "score", "map", "rules", "action"])]
     pub(crate) restore: Option<PathBuf>,
-    /// Write as the text comes, for text that does not end, as `tail -f` writes it: what is held back goes out once nothing has come for 250
-    /// ms, and after 18 KiB in any case. A value is taken out where it is found, and not where it stands again with nothing beside it.
+    /// Write as the text comes, for text that does not end, as `tail -f` writes it: what is held
+    /// back goes out once nothing has come for 250 ms, and after 18 KiB in any case. A value is
+    /// taken out where it is found, and not where it stands again with nothing beside it.
     #[arg(long, conflicts_with_all = ["explain", "spans", "score", "map", "restore", "format"])]
     pub(crate) follow: bool,
     /// Score the detectors, and `--rules`, on a labelled corpus: lines as of --spans, with `spans`.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["explain", "spans"])]
     pub(crate) score: Option<PathBuf>,
-    /// Read JSON lines, `{"id", "text"}` or `{"id", "json"}`, and write where values are, as `{"id", "spans"}`; places are bytes, of a
-    /// `json` value as it is written in its line.
+    /// Read JSON lines, `{"id", "text"}` or `{"id", "json"}`, and write where values are, as
+    /// `{"id", "spans"}`; places are bytes, of a `json` value as it is written in its line.
     #[arg(long)]
     pub(crate) spans: bool,
-    /// How --spans and --score read a line's `text`: by itself, or as the message of a chat request, which is how the gateway sees it. Both
-    /// find the same.
+    /// How --spans and --score read a line's `text`: by itself, or as the message of a chat
+    /// request, which is how the gateway sees it. Both find the same.
     #[arg(long = "as", value_enum, default_value_t = As::Text)]
     pub(crate) read_as: As,
 }

@@ -14,7 +14,8 @@ use crate::client::Failure;
 const IDLE: Duration = Duration::from_millis(250);
 /// So much of one line is waited for, in bytes.
 const LINE: usize = 64 << 10;
-/// So many findings are remembered at most: a placeholder is made of its key and value, and is the same when it is made again.
+/// So many findings are remembered at most: a placeholder is made of its key and value, and is the
+/// same when it is made again.
 const REMEMBERED: u64 = 10_000;
 
 /// Redacts what `input` brings as it comes. What is no UTF-8 is written as U+FFFD.

@@ -1,5 +1,6 @@
-//! `anyrouter redact` on input that is too large to be held: text goes through in pieces, and a document is cut between its members. A cut
-//! keeps what is around it: each part is read within the lists and objects that are open there, by their names.
+//! `anyrouter redact` on input that is too large to be held: text goes through in pieces, and a
+//! document is cut between its members. A cut keeps what is around it: each part is read within the
+//! lists and objects that are open there, by their names.
 
 use std::io::{Read, Write};
 
@@ -14,7 +15,8 @@ const MOST: usize = 16 << 20;
 /// What is read at once.
 const READ: usize = 256 << 10;
 
-/// Redacts what `start` begins and `rest` goes on with. Each part's values are given to `taken` before they are wiped.
+/// Redacts what `start` begins and `rest` goes on with. Each part's values are given to `taken`
+/// before they are wiped.
 pub(crate) fn redact(
     redactor: &Redactor,
     key: &PlaceholderKey,

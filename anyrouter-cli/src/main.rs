@@ -1,7 +1,8 @@
 //! The `anyrouter` command.
 //!
-//! Exit codes: 0 done; 1 the server refused or failed; 2 wrong use or a wrong configuration; 3 the server cannot be reached; 4 no endpoint may
-//! serve the request that was explained; 5 a redaction rule refuses the text.
+//! Exit codes: 0 done; 1 the server refused or failed; 2 wrong use or a wrong configuration; 3 the
+//! server cannot be reached; 4 no endpoint may serve the request that was explained; 5 a redaction
+//! rule refuses the text.
 
 mod args;
 mod chat;

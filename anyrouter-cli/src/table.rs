@@ -4,7 +4,8 @@ use std::{borrow::Cow, io::Write as _};
 
 use anyrouter_core::gateway::is_control;
 
-/// Text with what a terminal would obey, or not show, as escapes: a name or an answer must not write over the screen.
+/// Text with what a terminal would obey, or not show, as escapes: a name or an answer must not
+/// write over the screen.
 pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     let is_kept = |c: char| matches!(c, '\n' | '\t') || !is_control(c);
     if text.chars().all(is_kept) {

@@ -282,7 +282,8 @@ fn text_is_redacted_and_restored_without_a_server() {
         explained.contains("I am [Jane Smith], [jane@example.com].") && explained.contains("EMAIL"),
         "{explained}"
     );
-    // A map is not replaced, knows other spellings, and gives numbers and strings of JSON back as they were.
+    // A map is not replaced, knows other spellings, and gives numbers and strings of JSON back as
+    // they were.
     assert_eq!(redact(&["--map", map], text).status.code(), Some(2));
     assert_eq!(
         out(&redact(

@@ -133,9 +133,11 @@ pub struct Redaction {
     pub upstream: bool,
     /// Rules that hold for every account.
     pub rules: Rules,
-    /// How work that takes milliseconds is run, so that the thread's other requests go on meanwhile; `|work| work()` where nothing else waits.
+    /// How work that takes milliseconds is run, so that the thread's other requests go on
+    /// meanwhile; `|work| work()` where nothing else waits.
     pub heavy: fn(&mut dyn FnMut()),
-    /// The instance's secret, from which placeholders are derived. It must be random, and the same on all nodes and after a restart.
+    /// The instance's secret, from which placeholders are derived. It must be random, and the same
+    /// on all nodes and after a restart.
     pub key: PlaceholderKey,
 }
 
@@ -189,7 +191,8 @@ impl Caller {
         self.settings.redact_upstream || self.key.privacy.redact_upstream == Some(true)
     }
 
-    /// The redactor with the rules of instance, account and key, compiled once per version of the world.
+    /// The redactor with the rules of instance, account and key, compiled once per version of the
+    /// world.
     #[cfg(feature = "gateway")]
     pub fn redactor(&self, world: &World) -> Result<Arc<Redactor>, RuleFault> {
         let known = self.redactor.read().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,9 @@
-//! Providers with their data terms, models, and endpoints (a model at a provider): data, immutable once read, versioned.
+//! Providers with their data terms, models, and endpoints (a model at a provider): data, immutable
+//! once read, versioned.
 //!
-//! A catalog is made from [`Document`]s, in TOML or JSON: the built-in one, then the operator's own, which changes it member by
-//! member. What no document states is unknown, and stays so: nothing here has a default that speaks well of a provider (P03).
+//! A catalog is made from [`Document`]s, in TOML or JSON: the built-in one, then the operator's
+//! own, which changes it member by member. What no document states is unknown, and stays so:
+//! nothing here has a default that speaks well of a provider (P03).
 //!
 //! ```
 //! use anyrouter_core::catalog::{Catalog, Document};
@@ -105,7 +107,8 @@ impl Protocol {
     }
 }
 
-/// What a provider's credential is, as its terms see it: it decides which of them speak of the traffic.
+/// What a provider's credential is, as its terms see it: it decides which of them speak of the
+/// traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
@@ -143,7 +146,8 @@ pub struct Provider {
     pub terms: Terms,
     /// Where it answers, by protocol, in order of preference.
     pub addresses: Vec<Address>,
-    /// The environment variables that usually hold its key; the first that is set counts, unless all are needed.
+    /// The environment variables that usually hold its key; the first that is set counts, unless
+    /// all are needed.
     pub env: Vec<String>,
     /// All of `env` are needed together.
     pub env_all: bool,
@@ -189,8 +193,8 @@ pub struct Endpoint {
     pub provider_name: Arc<str>,
     /// The provider's slug, with the variant where it is one, as `deepinfra/turbo`.
     pub tag: Arc<str>,
-    /// Every name that a pattern may use for its provider, as names are compared: slug and display name, each with its base, and the
-    /// variant.
+    /// Every name that a pattern may use for its provider, as names are compared: slug and display
+    /// name, each with its base, and the variant.
     #[serde(skip)]
     pub(crate) provider_names: BTreeSet<String>,
     /// Its model, as a place in [`Catalog::models`].
@@ -238,8 +242,8 @@ impl Endpoint {
             .unwrap_or_default()
     }
 
-    /// The address that a request which came in as `inbound` goes to: the same protocol where the provider has it, else OpenAI
-    /// chat, else the first that is built.
+    /// The address that a request which came in as `inbound` goes to: the same protocol where the
+    /// provider has it, else OpenAI chat, else the first that is built.
     pub fn address(&self, inbound: Protocol) -> Option<&Address> {
         let speaks = |p| {
             self.addresses

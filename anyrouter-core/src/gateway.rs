@@ -1,8 +1,9 @@
-//! The path of one request, over the [ports](crate::ports): authenticate, take a slot, read, evaluate, plan, attempt, answer, record.
+//! The path of one request, over the [ports](crate::ports): authenticate, take a slot, read,
+//! evaluate, plan, attempt, answer, record.
 //!
-//! No step goes back to an earlier one, but for the next attempt. What an upstream is called with comes from
-//! [`policy::evaluate`](crate::policy::evaluate), and the last byte of an answer waits for
-//! [`Committed`](crate::usage::Committed).
+//! No step goes back to an earlier one, but for the next attempt. What an upstream is called with
+//! comes from [`policy::evaluate`](crate::policy::evaluate), and the last byte of an answer waits
+//! for [`Committed`](crate::usage::Committed).
 
 mod answer;
 mod attempt;
@@ -212,8 +213,8 @@ impl Gateway {
         RequestId::new(self.ports.clock.now(), random)
     }
 
-    /// Serves a chat completion. `body` reads the body for the key of this hash once the request is accepted; an error of its own is
-    /// answered as it is.
+    /// Serves a chat completion. `body` reads the body for the key of this hash once the request is
+    /// accepted; an error of its own is answered as it is.
     pub async fn chat<B>(
         self: &Arc<Self>,
         head: Head,
@@ -385,8 +386,8 @@ impl Gateway {
             .is_some_and(|p| self.ports.credentials.has(p))
     }
 
-    /// Takes room for the prompt and the most that the answer may have; where the request does not say, what the key's answers took
-    /// lately.
+    /// Takes room for the prompt and the most that the answer may have; where the request does not
+    /// say, what the key's answers took lately.
     async fn reserve(
         &self,
         recorder: &mut Recorder,
@@ -433,7 +434,8 @@ impl Gateway {
     }
 }
 
-/// An extension of responses to requests that were refused before they were accepted: these have no record.
+/// An extension of responses to requests that were refused before they were accepted: these have no
+/// record.
 #[derive(Clone, Copy, Debug)]
 pub struct NotAccepted;
 

@@ -64,8 +64,8 @@ name!(
     EndpointId
 );
 
-/// The id of a request, of its usage record and of its generation: 48 bits of milliseconds since 1970, then 48 random bits, so
-/// that age is a range of ids.
+/// The id of a request, of its usage record and of its generation: 48 bits of milliseconds since
+/// 1970, then 48 random bits, so that age is a range of ids.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId([u8; 12]);
 

@@ -1,8 +1,8 @@
 //! Keys: what a caller holds, and the hash that is all that storage knows of it (P07).
 //!
-//! An inference key is `sk-ar-v1-` and a management key `ak_`, each followed by 64 hexadecimal digits (256 bits). Its hash is
-//! SHA-256 over the whole text: the key is random, so that a slow hash would protect nothing, and verification stays far below
-//! a microsecond.
+//! An inference key is `sk-ar-v1-` and a management key `ak_`, each followed by 64 hexadecimal
+//! digits (256 bits). Its hash is SHA-256 over the whole text: the key is random, so that a slow
+//! hash would protect nothing, and verification stays far below a microsecond.
 //!
 //! ```
 //! use anyrouter_core::key::{ApiKey, KeyKind};
@@ -36,7 +36,8 @@ pub enum KeyKind {
     Management,
 }
 
-/// A key in the clear. It cannot be printed or serialized; [`reveal`](Self::reveal) is for the one time that it is shown.
+/// A key in the clear. It cannot be printed or serialized; [`reveal`](Self::reveal) is for the one
+/// time that it is shown.
 #[derive(Clone)]
 pub struct ApiKey {
     text: Secret<String>,
@@ -277,8 +278,8 @@ impl Scope {
     }
 }
 
-/// Whether a text holds something in the form of a key: `sk-…`, `ak_…`, and the like with 16 characters or more behind them, wherever in a
-/// word it begins.
+/// Whether a text holds something in the form of a key: `sk-…`, `ak_…`, and the like with 16
+/// characters or more behind them, wherever in a word it begins.
 pub fn looks_like_a_key(text: &str) -> bool {
     const BEGINNINGS: [&str; 6] = ["sk-", "sk_", "ak_", "ak-", "pk_", "rk_"];
     let lower = text.to_ascii_lowercase();
@@ -288,7 +289,8 @@ pub fn looks_like_a_key(text: &str) -> bool {
             .bytes()
             .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
             .count();
-        // Words that a name joins by hyphens, as `desk-lamp-with-usb-c`, have no run as long as a secret's.
+        // Words that a name joins by hyphens, as `desk-lamp-with-usb-c`, have no run as long as a
+        // secret's.
         let runs = rest.get(..length).unwrap_or_default().split(['-', '_']);
         length >= 16
             && runs

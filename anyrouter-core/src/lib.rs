@@ -1,7 +1,8 @@
-//! The LLM gateway that keeps its privacy policy because its types leave it no choice, as a library.
+//! The LLM gateway that keeps its privacy policy because its types leave it no choice, as a
+//! library.
 //!
-//! Pure: no I/O, no clock, no randomness, no tasks; they come in through the small traits of [`ports`]. So the same code runs on
-//! tokio, on wasm32, in a simulator, and in another service.
+//! Pure: no I/O, no clock, no randomness, no tasks; they come in through the small traits of
+//! [`ports`]. So the same code runs on tokio, on wasm32, in a simulator, and in another service.
 //!
 //! - [`catalog`]: providers with their data terms, models, endpoints;
 //! - [`policy`]: which endpoints a request *may* see, and why not the others;

@@ -1,13 +1,15 @@
 //! Which endpoints a request *may* be sent to (P03, P04, P05).
 //!
-//! Each layer (instance, organization, account, key, preset, request) contributes a [`Restriction`]. Restrictions form a
-//! meet-semilattice: [`Restriction::meet`] is commutative, associative and idempotent, and a layer that is added can only take
-//! endpoints away. What is unknown of a provider counts as the worst.
+//! Each layer (instance, organization, account, key, preset, request) contributes a
+//! [`Restriction`]. Restrictions form a meet-semilattice: [`Restriction::meet`] is commutative,
+//! associative and idempotent, and a layer that is added can only take endpoints away. What is
+//! unknown of a provider counts as the worst.
 //!
-//! A catalog and the layers compile into bit sets once per version of either; a request then costs a few words of AND.
-//! [`evaluate`] is the only function that makes an [`Eligible`], and an upstream can be called with nothing else. Its
-//! [`Decision`] also holds what is needed to [explain](Decision::reasons) every endpoint that is left out; the reasons are worked
-//! out when they are asked for.
+//! A catalog and the layers compile into bit sets once per version of either; a request then costs
+//! a few words of AND. [`evaluate`] is the only function that makes an [`Eligible`], and an
+//! upstream can be called with nothing else. Its [`Decision`] also holds what is needed to
+//! [explain](Decision::reasons) every endpoint that is left out; the reasons are worked out when
+//! they are asked for.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -79,8 +81,9 @@ pub struct Decision<'a> {
 /// The bit set of one model's endpoints.
 type Words = SmallVec<[u64; 2]>;
 
-/// Decides which endpoints of `model` (a place in the catalog's models) a request may be sent to, under the compiled `layers` and
-/// those that came with the request. A model that the catalog does not have has none.
+/// Decides which endpoints of `model` (a place in the catalog's models) a request may be sent to,
+/// under the compiled `layers` and those that came with the request. A model that the catalog does
+/// not have has none.
 pub fn evaluate<'a>(
     layers: &'a CompiledLayers,
     request: &'a [(Layer, Restriction)],
@@ -131,7 +134,8 @@ impl<'a> Decision<'a> {
         self.model
     }
 
-    /// Every rule of every layer that excludes the `nth` endpoint of the model; none where it is eligible.
+    /// Every rule of every layer that excludes the `nth` endpoint of the model; none where it is
+    /// eligible.
     pub fn reasons(&self, nth: usize) -> Vec<Reason> {
         let Some(endpoint) = self.endpoints().get(nth) else {
             return Vec::new();

@@ -1,8 +1,9 @@
-//! What the gateway needs of the world, as small traits, each with its contract. Backends implement them; the in-memory ones here are
-//! real, and are the first to pass the conformance suite (feature `conformance`).
+//! What the gateway needs of the world, as small traits, each with its contract. Backends implement
+//! them; the in-memory ones here are real, and are the first to pass the conformance suite (feature
+//! `conformance`).
 //!
-//! Ports are `Send + Sync`, for a gateway that serves many requests at once. A port's future may be dropped at any await: nothing
-//! that was accepted may be lost by it.
+//! Ports are `Send + Sync`, for a gateway that serves many requests at once. A port's future may be
+//! dropped at any await: nothing that was accepted may be lost by it.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -55,8 +56,9 @@ pub trait Randomness: Send + Sync {
 /// Who calls: keys and accounts.
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// The key with this hash, with its account and their settings as of now: a change that was acknowledged before this was called
-    /// is in it (P04, P07, P11). `None` where there is no such key.
+    /// The key with this hash, with its account and their settings as of now: a change that was
+    /// acknowledged before this was called is in it (P04, P07, P11). `None` where there is no such
+    /// key.
     async fn find(&self, hash: &KeyHash) -> Result<Option<Arc<Caller>>, DirectoryError>;
 }
 
@@ -67,13 +69,14 @@ pub struct DirectoryError(pub String);
 
 /// Where usage records go.
 ///
-/// `fill` is synchronous and does not wait: it is called from `Drop`. What it was given is never lost while the process lives: a
-/// record that cannot be written now stays in memory, in its slot, and is written when it can be. Every method may be called from
-/// any thread.
+/// `fill` is synchronous and does not wait: it is called from `Drop`. What it was given is never
+/// lost while the process lives: a record that cannot be written now stays in memory, in its slot,
+/// and is written when it can be. Every method may be called from any thread.
 #[async_trait]
 pub trait UsageLog: Send + Sync {
-    /// Takes a slot for a request, waiting while there are too many; an error where records cannot be written now.
-    /// What is known of the request may change until its slot is filled; the log looks at it when it wants to.
+    /// Takes a slot for a request, waiting while there are too many; an error where records cannot
+    /// be written now. What is known of the request may change until its slot is filled; the log
+    /// looks at it when it wants to.
     async fn take(&self, open: &Arc<OpenRequest>) -> Result<(), LogError>;
 
     /// Writes the record of a taken slot, and gives the slot back.
@@ -154,7 +157,8 @@ pub enum LogError {
 /// Room within a key's limits.
 #[async_trait]
 pub trait Limiter: Send + Sync {
-    /// Counts a request against `limit` per minute. On one node there is no overshoot in any 60 seconds.
+    /// Counts a request against `limit` per minute. On one node there is no overshoot in any 60
+    /// seconds.
     async fn request(&self, key: &KeyHash, limit: u32) -> Room;
 
     /// Reserves `tokens` against `limit` per minute, where the window has room for them.
@@ -234,7 +238,8 @@ impl fmt::Debug for UpstreamResponse {
     }
 }
 
-/// A body that is polled: no task, no channel, no future for a chunk. Dropping it ends the transfer.
+/// A body that is polled: no task, no channel, no future for a chunk. Dropping it ends the
+/// transfer.
 pub trait UpstreamBody: Send {
     /// The next bytes, all that are ready together; `None` at the end.
     fn poll_next(
@@ -242,15 +247,17 @@ pub trait UpstreamBody: Send {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, UpstreamError>>>;
 
-    /// The answer is complete: what is left of the body may be read in the background, so that its connection can be used again.
+    /// The answer is complete: what is left of the body may be read in the background, so that its
+    /// connection can be used again.
     fn finish(self: Pin<Box<Self>>) {}
 }
 
-/// The way to providers. It follows no redirect, and opens no connection but to the address that it is given.
+/// The way to providers. It follows no redirect, and opens no connection but to the address that it
+/// is given.
 #[async_trait]
 pub trait Upstream: Send + Sync {
-    /// Sends a request to an endpoint that the policy made eligible, and gives the head of the answer, whatever its status. Dropping
-    /// the future ends the attempt.
+    /// Sends a request to an endpoint that the policy made eligible, and gives the head of the
+    /// answer, whatever its status. Dropping the future ends the attempt.
     async fn send(
         &self,
         to: Eligible<'_>,

@@ -37,15 +37,20 @@
 //! | put it back in a stream | [`Restorer`], which holds back less than 50 bytes |
 //! | add what only you know | [`Rules`], each with what becomes of its values ([`Action`]) |
 //!
-//! The one error of redacting is [`Blocked`], and only a rule with [`Action::Block`] makes it. [`Rules::parse`] says which rule is wrong, and
-//! why. A [`Redactor`] is cheap to clone and can be shared between threads; the built-in [`Engine`] is built at its first use (some 20 ms) and
-//! there is one in a process. [`Placeholders`] are a request's or a text's own: they hold its values, and wipe them when they are dropped.
+//! The one error of redacting is [`Blocked`], and only a rule with [`Action::Block`] makes it.
+//! [`Rules::parse`] says which rule is wrong, and why. A [`Redactor`] is cheap to clone and can be
+//! shared between threads; the built-in [`Engine`] is built at its first use (some 20 ms) and there
+//! is one in a process. [`Placeholders`] are a request's or a text's own: they hold its values, and
+//! wipe them when they are dropped.
 //!
-//! How it works: one pass over the text ([`scan`]) marks where any detector may have something to say, and a detector looks only there. The
-//! text is read as a person would read it ([`view`]): escapes, entities, other scripts' digits, look-alikes. Of two findings that overlap the
-//! surer stays; of equally sure ones the longer; then the one that begins first. `redact(redact(x))` is `redact(x)`, and where all that is
-//! found becomes placeholders, `restore(redact(x))` is `x`, byte for byte in text, value for value in JSON. The lists and tables that it goes
-//! by are files in `redact/`, each with its sources. (In this project's terms it keeps P10, and the half of P01 that concerns providers.)
+//! How it works: one pass over the text ([`scan`]) marks where any detector may have something to
+//! say, and a detector looks only there. The text is read as a person would read it ([`view`]):
+//! escapes, entities, other scripts' digits, look-alikes. Of two findings that overlap the surer
+//! stays; of equally sure ones the longer; then the one that begins first. `redact(redact(x))` is
+//! `redact(x)`, and where all that is found becomes placeholders, `restore(redact(x))` is `x`, byte
+//! for byte in text, value for value in JSON. The lists and tables that it goes by are files in
+//! `redact/`, each with its sources. (In this project's terms it keeps P10, and the half of P01
+//! that concerns providers.)
 #![allow(rustdoc::private_intra_doc_links)] // the rooms of this house
 
 mod captions;

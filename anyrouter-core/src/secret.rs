@@ -4,7 +4,8 @@ use std::fmt;
 
 use zeroize::Zeroize;
 
-/// A value that is wiped when it is dropped, and that has neither `Display` nor `Serialize`; its `Debug` is `Secret(…)`.
+/// A value that is wiped when it is dropped, and that has neither `Display` nor `Serialize`; its
+/// `Debug` is `Secret(…)`.
 #[derive(Clone)]
 pub struct Secret<T: Zeroize>(T);
 

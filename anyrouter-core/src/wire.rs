@@ -1,8 +1,10 @@
-//! The protocols, in bytes: what a client sent is read once, borrowing; what the gateway need not understand goes through as it
-//! came; translation is a state machine from events to events, with no I/O in it.
+//! The protocols, in bytes: what a client sent is read once, borrowing; what the gateway need not
+//! understand goes through as it came; translation is a state machine from events to events, with
+//! no I/O in it.
 //!
-//! Same protocol on both sides: a scan for top-level members, no tree. Sources: OpenAI's API reference (chat completions),
-//! Anthropic's API reference (messages), and the WHATWG HTML standard, section 9.2 (server-sent events).
+//! Same protocol on both sides: a scan for top-level members, no tree. Sources: OpenAI's API
+//! reference (chat completions), Anthropic's API reference (messages), and the WHATWG HTML
+//! standard, section 9.2 (server-sent events).
 
 pub mod adjust;
 pub mod answer;

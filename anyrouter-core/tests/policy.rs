@@ -211,7 +211,8 @@ proptest! {
             let set = |e: &Value| {
                 let mut e = e.clone();
                 e["terms"][fact] = value.clone();
-                // Zero data retention says something of retention too: here each is looked at by itself.
+                // Zero data retention says something of retention too: here each is looked at by
+                // itself.
                 if fact == "retention_days" {
                     e["terms"]["zdr"] = Value::Null;
                 }
@@ -242,7 +243,8 @@ proptest! {
     }
 }
 
-/// A reason is true: its layer alone, with every other layer gone, excludes the endpoint by the rule that it names.
+/// A reason is true: its layer alone, with every other layer gone, excludes the endpoint by the
+/// rule that it names.
 fn check_reason(decision: &Decision<'_>, nth: usize, reason: &Reason) -> Result<(), TestCaseError> {
     let endpoint = &decision.endpoints()[nth];
     let known =
@@ -488,7 +490,8 @@ mod relaxations {
 
     #[test]
     fn the_changes_of_an_entry_do_admit_its_endpoint() {
-        // One rule at a time: change the setting as the explanation says, and see the endpoint admitted.
+        // One rule at a time: change the setting as the explanation says, and see the endpoint
+        // admitted.
         let endpoints = [endpoint(
             "x",
             "paid",

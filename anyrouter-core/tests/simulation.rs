@@ -1,7 +1,9 @@
-//! The gateway over a clock that is moved by hand and providers that fail by chance, many requests at once; its laws checked after each.
+//! The gateway over a clock that is moved by hand and providers that fail by chance, many requests
+//! at once; its laws checked after each.
 //!
-//! A seed decides everything. The gate runs a few short ones; `SIMULATION_SEEDS=1,2,3 SIMULATION_REQUESTS=100000 cargo test --release
-//! -p anyrouter-core --test simulation` runs long ones, and a failure prints the seed to run again.
+//! A seed decides everything. The gate runs a few short ones; `SIMULATION_SEEDS=1,2,3
+//! SIMULATION_REQUESTS=100000 cargo test --release -p anyrouter-core --test simulation` runs long
+//! ones, and a failure prints the seed to run again.
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,

@@ -1,8 +1,10 @@
-//! The protocols, in bytes: golden transcripts (`tests/wire/*`), and that no split of the bytes changes what a client sees.
+//! The protocols, in bytes: golden transcripts (`tests/wire/*`), and that no split of the bytes
+//! changes what a client sees.
 //!
-//! A transcript is `NAME.PROTOCOL.KIND.upstream`, what the provider sends, and `NAME.PROTOCOL.KIND.client`, what the client gets. After a
-//! change that is meant, `UPDATE_GOLDEN=1 cargo test -p anyrouter-core --features gateway --test wire` writes the latter anew; `git diff`
-//! shows the difference.
+//! A transcript is `NAME.PROTOCOL.KIND.upstream`, what the provider sends, and
+//! `NAME.PROTOCOL.KIND.client`, what the client gets. After a change that is meant,
+//! `UPDATE_GOLDEN=1 cargo test -p anyrouter-core --features gateway --test wire` writes the latter
+//! anew; `git diff` shows the difference.
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
@@ -151,7 +153,8 @@ fn thoughts_that_a_block_begins_with_are_not_lost() {
     );
 }
 
-/// What a client sees of a stream whose bytes come in these pieces: the bytes, the end included, or those before a fault.
+/// What a client sees of a stream whose bytes come in these pieces: the bytes, the end included, or
+/// those before a fault.
 fn stream(protocol: Protocol, pieces: &[&[u8]]) -> (String, Option<AnswerFault>) {
     let mut relay = Relay::new(protocol, names(false), 1 << 20);
     let mut out = Vec::new();

@@ -381,7 +381,8 @@ pub(crate) async fn body<T: serde::de::DeserializeOwned>(
     })?;
     serde_path_to_error::deserialize(&value).map_err(|e| {
         let (path, text) = (e.path().to_string(), e.inner().to_string());
-        // Of a member that is missing or not known, the path is the object that should have it or has it.
+        // Of a member that is missing or not known, the path is the object that should have it or
+        // has it.
         let named = text
             .split('`')
             .nth(1)

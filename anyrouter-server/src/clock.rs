@@ -13,8 +13,8 @@ use anyrouter_core::{
 };
 use rand::TryRngCore as _;
 
-/// The time of day, made monotonic: it runs on the monotonic clock from where the time of day stood at the start, and is set forward
-/// when the time of day is ahead, but never back.
+/// The time of day, made monotonic: it runs on the monotonic clock from where the time of day stood
+/// at the start, and is set forward when the time of day is ahead, but never back.
 #[derive(Debug)]
 pub struct SystemClock {
     started: Instant,

@@ -1,4 +1,5 @@
-//! Settings: command line over environment over file. An error names the file, the line and the key, and the server does not start.
+//! Settings: command line over environment over file. An error names the file, the line and the
+//! key, and the server does not start.
 
 mod certificate;
 mod environment;
@@ -551,7 +552,8 @@ pub(crate) fn is_range(range: &str) -> bool {
         .is_ok_and(|ip| gateway::ip_in(ip, range))
 }
 
-/// serde's message in words that are not Rust's, without the value that it repeats, which may be a secret or a prompt.
+/// serde's message in words that are not Rust's, without the value that it repeats, which may be a
+/// secret or a prompt.
 pub(crate) fn without_values(message: &str) -> String {
     let (found, expected) = message.split_once(", expected ").unwrap_or((message, ""));
     // The line and column of a document belong to the place, not to what was expected.

@@ -1,8 +1,9 @@
-//! The built-in upstream: it answers in this process, in OpenAI's protocol, and sends nothing anywhere.
+//! The built-in upstream: it answers in this process, in OpenAI's protocol, and sends nothing
+//! anywhere.
 //!
-//! `demo/echo` says the last user message back; where it came with placeholders, it also shows them as it saw them, cut so that they are not
-//! restored. `demo/story` tells a short story; when it is given tools and the last message is not a
-//! tool's result, it calls the first of them.
+//! `demo/echo` says the last user message back; where it came with placeholders, it also shows them
+//! as it saw them, cut so that they are not restored. `demo/story` tells a short story; when it is
+//! given tools and the last message is not a tool's result, it calls the first of them.
 
 use std::{
     pin::Pin,
@@ -53,7 +54,8 @@ impl UpstreamBody for Whole {
     }
 }
 
-/// A stream whose events are made when they are asked for: who does not read holds the answer alone.
+/// A stream whose events are made when they are asked for: who does not read holds the answer
+/// alone.
 struct Events {
     answer: Answer,
     step: Step,

@@ -1,5 +1,5 @@
-//! The listener: HTTP/1.1 and HTTP/2, TLS 1.2 or higher where there is a certificate (P30). Inference goes straight to the gateway;
-//! everything else to the API's router.
+//! The listener: HTTP/1.1 and HTTP/2, TLS 1.2 or higher where there is a certificate (P30).
+//! Inference goes straight to the gateway; everything else to the API's router.
 
 use std::{
     convert::Infallible,
@@ -117,7 +117,8 @@ pub(crate) async fn serve(
             (builders.clone(), graceful.watcher(), stopping.subscribe());
         tokio::spawn(Quietly::new(async move {
             let _permit = permit;
-            // A connection that fails concerns its client alone. What few connections need is in boxes, so that the others are small.
+            // A connection that fails concerns its client alone. What few connections need is in
+            // boxes, so that the others are small.
             if let Some(tls) = tls {
                 let Ok(Ok(stream)) =
                     tokio::time::timeout(HANDSHAKE, Box::pin(tls.accept(stream))).await
@@ -172,7 +173,8 @@ pub(crate) async fn serve(
     let _ = tokio::time::timeout(server.config().drain_deadline, graceful.shutdown()).await;
 }
 
-/// Whether a client begins with HTTP/2's preface (RFC 9113, 3.4). It is looked at, and stays to be read.
+/// Whether a client begins with HTTP/2's preface (RFC 9113, 3.4). It is looked at, and stays to be
+/// read.
 async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let mut first = [0; PREFACE.len()];
@@ -182,7 +184,8 @@ async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
         if seen == 0 || begun == PREFACE || !PREFACE.starts_with(begun) {
             return Ok(begun == PREFACE);
         }
-        // A part of it is here, and will be seen again at once until there is more; or for ever, where no more comes.
+        // A part of it is here, and will be seen again at once until there is more; or for ever,
+        // where no more comes.
         tokio::time::sleep(PREFACE_PAUSE).await;
     }
     Ok(false)
@@ -319,7 +322,8 @@ pub(crate) fn head(headers: &HeaderMap, ip: IpAddr, path: &'static str) -> Head 
     }
 }
 
-/// The provider that is pinned. A name that cannot be read, or several, pin what no provider is called: a restriction is not dropped.
+/// The provider that is pinned. A name that cannot be read, or several, pin what no provider is
+/// called: a restriction is not dropped.
 fn pin(headers: &HeaderMap) -> Option<String> {
     let names: Vec<_> = headers
         .get_all("x-anyrouter-provider")
@@ -348,7 +352,8 @@ fn key(headers: &HeaderMap) -> Option<Secret<String>> {
     Some(Secret::new(sent.to_owned()))
 }
 
-/// The peer's address; behind a proxy that is trusted, the last one in `X-Forwarded-For` that is not.
+/// The peer's address; behind a proxy that is trusted, the last one in `X-Forwarded-For` that is
+/// not.
 fn client_ip(peer: IpAddr, headers: &HeaderMap, server: &Server) -> IpAddr {
     let config = server.config();
     let trusted = |ip: IpAddr| config.trusted_proxies.iter().any(|range| ip_in(ip, range));
@@ -361,7 +366,8 @@ fn client_ip(peer: IpAddr, headers: &HeaderMap, server: &Server) -> IpAddr {
         .flat_map(|v| v.to_str().unwrap_or("unreadable").split(','));
     let hops: Vec<&str> = forwarded.map(str::trim).collect();
     for hop in hops.into_iter().rev() {
-        // What stands before an address that cannot be read was not written by a proxy that is trusted.
+        // What stands before an address that cannot be read was not written by a proxy that is
+        // trusted.
         let Some(ip) = address_of(hop) else { break };
         if !trusted(ip) {
             return ip;
@@ -521,8 +527,9 @@ impl Lent {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it was read to its end, or could be now: where little is left, and comes soon, it is passed over, so that the connection
-    /// can be used again. Where not, the client must be told, or its next request goes into nothing.
+    /// Whether it was read to its end, or could be now: where little is left, and comes soon, it is
+    /// passed over, so that the connection can be used again. Where not, the client must be told,
+    /// or its next request goes into nothing.
     async fn spent(mut self, rest: Rest) -> bool {
         if rest == Rest::OfNoMatter || self.body().is_end_stream() {
             return true;
@@ -549,7 +556,8 @@ impl Lent {
 enum Rest {
     /// It may be passed over.
     PassedOver,
-    /// The client waits to be asked for it (`Expect: 100-continue`), and is not asked for what nobody wants.
+    /// The client waits to be asked for it (`Expect: 100-continue`), and is not asked for what
+    /// nobody wants.
     Withheld,
     /// Each request is a stream of its own.
     OfNoMatter,
@@ -585,7 +593,8 @@ impl http_body::Body for Lent {
     }
 }
 
-/// Lets pages of any origin read the answer and our headers: there are no cookies here, only keys that a page must hold itself.
+/// Lets pages of any origin read the answer and our headers: there are no cookies here, only keys
+/// that a page must hold itself.
 fn share(headers: &mut HeaderMap) {
     const EXPOSED: &str = "X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Tier, X-RateLimit-Window, \
         RateLimit-Limit, RateLimit-Policy, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Upstream-RateLimit-Remaining, \

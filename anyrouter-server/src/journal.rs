@@ -1,12 +1,14 @@
-//! The usage journal: an append-only file of checksummed records, written by the request's own task with one `write` before the last
-//! byte leaves (P02). A background thread imports it in bulk into the database, idempotent by record id, and drops what is imported.
+//! The usage journal: an append-only file of checksummed records, written by the request's own task
+//! with one `write` before the last byte leaves (P02). A background thread imports it in bulk into
+//! the database, idempotent by record id, and drops what is imported.
 //!
 //! - `process_crash` (default): what `write` took, the kernel has; kill -9 cannot take it back.
 //! - `power_loss`: the commit also waits for an `fdatasync`, grouped over all that wait.
 //! - `async`: the commit waits for nothing; records are written by the background thread.
 //!
-//! Requests that take longer than 10 ms get an *open entry*; what is left open at the start becomes a record with the outcome
-//! `interrupted`. A crash loses without trace only requests younger than that, and no client saw one of them end.
+//! Requests that take longer than 10 ms get an *open entry*; what is left open at the start becomes
+//! a record with the outcome `interrupted`. A crash loses without trace only requests younger than
+//! that, and no client saw one of them end.
 
 mod file;
 mod frame;

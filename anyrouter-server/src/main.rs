@@ -8,7 +8,8 @@ use anyrouter_server::{
 };
 use clap::Parser;
 
-/// The system's own holds on to what a burst of streams needed, and its threads wait for each other.
+/// The system's own holds on to what a burst of streams needed, and its threads wait for each
+/// other.
 #[cfg(not(target_env = "msvc"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -17,7 +18,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[derive(Parser)]
 #[command(version, about)]
 struct Args {
-    /// The configuration, `anyrouter.toml`; without one, providers are found by their keys in the environment.
+    /// The configuration, `anyrouter.toml`; without one, providers are found by their keys in the
+    /// environment.
     #[arg(long, env = "ANYROUTER_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen [default: 127.0.0.1:8787].
@@ -32,7 +34,8 @@ struct Args {
     /// Write the first account's keys here, in place of printing them.
     #[arg(long, env = "ANYROUTER_BOOTSTRAP_FILE", value_name = "FILE")]
     bootstrap_file: Option<PathBuf>,
-    /// Make another inference and management key for the first account, print them and exit: for when they are lost.
+    /// Make another inference and management key for the first account, print them and exit: for
+    /// when they are lost.
     #[arg(long)]
     new_keys: bool,
     /// With --new-keys: revoke every other key of that account.

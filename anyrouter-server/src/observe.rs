@@ -1,5 +1,6 @@
-//! What operators see: a log line for each request, and metrics. Metadata only: a line has the request id, and nothing that names an
-//! account, a key or an address; labels are providers and outcomes, which are few (P01, P02).
+//! What operators see: a log line for each request, and metrics. Metadata only: a line has the
+//! request id, and nothing that names an account, a key or an address; labels are providers and
+//! outcomes, which are few (P01, P02).
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,7 +26,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Log lines wait for the thread that writes them in at most so many bytes; beyond, they are counted and dropped.
+/// Log lines wait for the thread that writes them in at most so many bytes; beyond, they are
+/// counted and dropped.
 const WAITING: usize = 4 << 20;
 /// How long a line may wait for others.
 const GATHER: Duration = Duration::from_millis(20);
@@ -105,7 +107,8 @@ impl Observer {
                             .unwrap_or_else(PoisonError::into_inner);
                     }
                     drop(waiting);
-                    // What comes within the next moment is written together: a line must not cost a request a wake-up and a `write`.
+                    // What comes within the next moment is written together: a line must not cost a
+                    // request a wake-up and a `write`.
                     std::thread::sleep(GATHER);
                     theirs.write();
                 }
@@ -279,7 +282,8 @@ impl Observer {
         lock(&self.refused).get(&status).copied().unwrap_or(0)
     }
 
-    /// Metrics in Prometheus' text format: with the requests under way, and the bytes of bodies that are held, may be held, and wait.
+    /// Metrics in Prometheus' text format: with the requests under way, and the bytes of bodies
+    /// that are held, may be held, and wait.
     pub(crate) fn metrics(
         &self,
         open: usize,

@@ -1,4 +1,5 @@
-//! A connection whose client must read: one that takes nothing for too long is closed, so that what waits for it is not held for ever.
+//! A connection whose client must read: one that takes nothing for too long is closed, so that what
+//! waits for it is not held for ever.
 
 use std::{
     io,

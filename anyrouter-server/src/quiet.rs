@@ -1,7 +1,8 @@
 //! A waker that keeps quiet while its own task polls.
 //!
-//! The halves of a hyper connection hand things over and wake each other. Here one task polls them all: to be woken while it does would
-//! cost it another round through the scheduler, and often another thread one out of its sleep.
+//! The halves of a hyper connection hand things over and wake each other. Here one task polls them
+//! all: to be woken while it does would cost it another round through the scheduler, and often
+//! another thread one out of its sleep.
 
 use std::{
     pin::Pin,
@@ -16,7 +17,8 @@ const RESTING: u8 = 0;
 const POLLING: u8 = 1;
 const WOKEN: u8 = 2;
 
-/// How often is polled at once. What wakes itself for longer, as does whoever has used up the scheduler's patience, waits its turn.
+/// How often is polled at once. What wakes itself for longer, as does whoever has used up the
+/// scheduler's patience, waits its turn.
 const ROUNDS: usize = 4;
 
 /// The waker of what one task polls.

@@ -244,7 +244,8 @@ impl Server {
         Ok(())
     }
 
-    /// Ends the cooldown of endpoints whose address or key is another one now: what failed may have been repaired.
+    /// Ends the cooldown of endpoints whose address or key is another one now: what failed may have
+    /// been repaired.
     fn forgive(&self, config: &Config) {
         let (before, keys) = (self.config(), self.keys.now());
         for endpoint in config.catalog.endpoints() {
@@ -257,7 +258,8 @@ impl Server {
         }
     }
 
-    /// Tells of storage that cannot be used: at once, every minute while it lasts, and when it is over.
+    /// Tells of storage that cannot be used: at once, every minute while it lasts, and when it is
+    /// over.
     async fn watch_storage(&self) {
         let mut ticks = tokio::time::interval(std::time::Duration::from_millis(500));
         let mut since: Option<(std::time::Instant, u64)> = None;
@@ -424,8 +426,8 @@ pub async fn run(
     Ok(())
 }
 
-/// Makes another inference and management key for the first account, and gives them as text; where `revoke_old` says so, every other key
-/// of the account is revoked. The server must not be running.
+/// Makes another inference and management key for the first account, and gives them as text; where
+/// `revoke_old` says so, every other key of the account is revoked. The server must not be running.
 pub async fn new_keys(config: &Config, revoke_old: bool) -> Result<String, StartError> {
     let folder = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
     let none = || {
@@ -486,8 +488,8 @@ fn lock_data_dir(config: &Config) -> Result<File, StartError> {
     Ok(file)
 }
 
-/// The instance's secret from which placeholders are derived: made at the first start, and kept, so that a conversation's placeholders stay
-/// the same. It opens nothing by itself.
+/// The instance's secret from which placeholders are derived: made at the first start, and kept, so
+/// that a conversation's placeholders stay the same. It opens nothing by itself.
 fn placeholder_key(folder: &std::path::Path) -> Result<PlaceholderKey, StartError> {
     let path = folder.join("placeholder.key");
     let fail = |e: std::io::Error| StartError::Storage(format!("{}: {e}", path.display()));

@@ -1,4 +1,5 @@
-//! The first run: an account and its keys, shown once; and the table of providers, with what the default policy makes of them.
+//! The first run: an account and its keys, shown once; and the table of providers, with what the
+//! default policy makes of them.
 
 use std::{
     collections::BTreeMap, fmt::Write as _, fs::OpenOptions, io::Write as _,
@@ -54,8 +55,8 @@ pub(crate) fn new_key(
     Ok((key, record))
 }
 
-/// Makes the first account where there is none. `keep` is given its keys first: an account whose keys nobody has would lock its owner
-/// out.
+/// Makes the first account where there is none. `keep` is given its keys first: an account whose
+/// keys nobody has would lock its owner out.
 pub(crate) async fn bootstrap<E: From<StorageError>>(
     database: &Database,
     config: &Config,
@@ -230,7 +231,8 @@ impl Row {
     }
 }
 
-/// The line that makes these changes: environment variables, lines of the file, or a command for the account's.
+/// The line that makes these changes: environment variables, lines of the file, or a command for
+/// the account's.
 fn line(changes: &[Change], has_file: bool) -> String {
     let (account, operator): (Vec<_>, Vec<_>) =
         changes.iter().partition(|c| c.layer != Layer::Instance);

@@ -1,5 +1,5 @@
-//! SQLite: accounts, keys, settings and imported usage records. One thread owns the connection that serves requests; the journal's
-//! thread has one of its own for bulk imports.
+//! SQLite: accounts, keys, settings and imported usage records. One thread owns the connection that
+//! serves requests; the journal's thread has one of its own for bulk imports.
 
 mod accounts;
 mod schema;
@@ -50,8 +50,9 @@ impl From<rusqlite::Error> for StorageError {
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
-/// Callers that were looked up, kept until their key or account changes. Only the database's thread writes to it, in the order in
-/// which it changes rows, so that what was changed is never served again.
+/// Callers that were looked up, kept until their key or account changes. Only the database's thread
+/// writes to it, in the order in which it changes rows, so that what was changed is never served
+/// again.
 type Callers = Arc<Cache<KeyHash, Arc<Caller>>>;
 
 /// How many callers are kept: some 2 KB each, for those that call.
@@ -73,7 +74,8 @@ impl std::fmt::Debug for Database {
 }
 
 impl Database {
-    /// Opens or makes the database in `folder`, and starts its thread. Gives the usage table's own connection beside it.
+    /// Opens or makes the database in `folder`, and starts its thread. Gives the usage table's own
+    /// connection beside it.
     pub fn open(folder: &Path) -> Result<(Self, UsageTable), StorageError> {
         let path = folder.join("anyrouter.db");
         let mut connection = connect(&path, "FULL")?;

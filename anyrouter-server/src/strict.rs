@@ -1,5 +1,6 @@
-//! An HTTP/1 connection that is stricter than its parser: a line of a request's head must end in CRLF (RFC 9112, 2.2), and a body has
-//! one length, not two (6.1). What the parser refuses by itself, in a response without a body, gets the API's error and a request id.
+//! An HTTP/1 connection that is stricter than its parser: a line of a request's head must end in
+//! CRLF (RFC 9112, 2.2), and a body has one length, not two (6.1). What the parser refuses by
+//! itself, in a response without a body, gets the API's error and a request id.
 //!
 //! A good request costs one look at its head, and a response one comparison of its first bytes.
 
@@ -109,7 +110,8 @@ impl<T> Strict<T> {
         }
     }
 
-    /// Looks at bytes that were read. A line end that must not be one becomes a byte that no head may have: the parser refuses it.
+    /// Looks at bytes that were read. A line end that must not be one becomes a byte that no head
+    /// may have: the parser refuses it.
     fn look(&mut self, bytes: &mut [u8]) {
         let mut at = 0;
         while at < bytes.len() {
@@ -165,8 +167,8 @@ impl<T> Strict<T> {
         }
     }
 
-    /// A line is complete: its beginning, and how many bytes it has before its end. False where it ends a head that gives its body two
-    /// lengths.
+    /// A line is complete: its beginning, and how many bytes it has before its end. False where it
+    /// ends a head that gives its body two lengths.
     fn end_line(&mut self, text: &[u8], length: usize) -> bool {
         match self.next {
             // An empty line ends the head; those before its first line are passed over.
@@ -259,7 +261,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Strict<T> {
 }
 
 impl<T: AsyncWrite + Unpin> Strict<T> {
-    /// Writes what stands in place of the parser's response, and then says that all of it was written.
+    /// Writes what stands in place of the parser's response, and then says that all of it was
+    /// written.
     fn poll_refusal(&mut self, cx: &mut Context<'_>, length: usize) -> Poll<io::Result<usize>> {
         while let Some((bytes, written)) = &mut self.refusal {
             let rest = bytes.get(*written..).unwrap_or_default();

@@ -1,8 +1,9 @@
-//! The way to providers: HTTP/1.1 over kept connections, or HTTP/2 where a provider is configured so; TLS 1.2 or higher, no redirects
-//! (P30).
+//! The way to providers: HTTP/1.1 over kept connections, or HTTP/2 where a provider is configured
+//! so; TLS 1.2 or higher, no redirects (P30).
 //!
-//! Of HTTP/1.1, the task that serves the client polls the upstream connection itself: there is no task per connection and no hand-over per chunk.
-//! A connection rests in the pool unpolled, and is looked at before it is used again.
+//! Of HTTP/1.1, the task that serves the client polls the upstream connection itself: there is no
+//! task per connection and no hand-over per chunk. A connection rests in the pool unpolled, and is
+//! looked at before it is used again.
 
 mod connect;
 mod pool;
@@ -60,7 +61,8 @@ impl std::fmt::Debug for HttpUpstream {
 }
 
 impl HttpUpstream {
-    /// A client that gives a connection this long to be made. `report` is told of hosts that cannot be reached.
+    /// A client that gives a connection this long to be made. `report` is told of hosts that cannot
+    /// be reached.
     pub fn new(
         connect_deadline: Duration,
         report: impl Fn(&str, &str) + Send + Sync + 'static,
@@ -143,7 +145,8 @@ impl HttpUpstream {
         };
         let response = match connection.send(http).await {
             Ok(response) => response,
-            // The connection was closed before it took the request: it is sent once more, on a new one.
+            // The connection was closed before it took the request: it is sent once more, on a new
+            // one.
             Err((_, Some(unsent))) => {
                 connection = self.pool.connect(&origin).await?;
                 connection.send(unsent).await.map_err(|(e, _)| broken(&e))?

@@ -1,4 +1,5 @@
-//! The server, as its clients and operators see it: the real binary, real storage, a scripted upstream for each protocol.
+//! The server, as its clients and operators see it: the real binary, real storage, a scripted
+//! upstream for each protocol.
 #![allow(
     clippy::expect_used,
     clippy::nonminimal_bool,

@@ -1,5 +1,6 @@
-//! The parts that the server is measured with: a provider that answers at once (or slowly, or wrongly), a pass-through proxy to compare
-//! with, and a client. `compare.py`, `measure.py` and `soak.py` put them together.
+//! The parts that the server is measured with: a provider that answers at once (or slowly, or
+//! wrongly), a pass-through proxy to compare with, and a client. `compare.py`, `measure.py` and
+//! `soak.py` put them together.
 
 mod client;
 mod provider;

@@ -1,5 +1,6 @@
-//! The provider. The model's name says what it does: `quick` answers at once, as a stream in 50 chunks that are ready; `slow` streams 50
-//! chunks 10 ms apart; `idle` one a second; of each twenty requests for `flaky`, seven go wrong, each in its own way.
+//! The provider. The model's name says what it does: `quick` answers at once, as a stream in 50
+//! chunks that are ready; `slow` streams 50 chunks 10 ms apart; `idle` one a second; of each twenty
+//! requests for `flaky`, seven go wrong, each in its own way.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},

@@ -1,4 +1,5 @@
-//! A pass-through proxy: what anything in between costs at the least, as such things are usually written.
+//! A pass-through proxy: what anything in between costs at the least, as such things are usually
+//! written.
 
 use std::sync::Arc;
 

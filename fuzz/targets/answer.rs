@@ -1,5 +1,5 @@
-//! What providers answer, whole and as a stream, in both protocols: it reaches the client as JSON and legal events or is a fault, and no
-//! split of the bytes changes what the client sees.
+//! What providers answer, whole and as a stream, in both protocols: it reaches the client as JSON
+//! and legal events or is a fault, and no split of the bytes changes what the client sees.
 #![no_main]
 
 use anyrouter_core::{catalog::Protocol, wire::answer::plain};

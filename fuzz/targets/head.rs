@@ -1,5 +1,5 @@
-//! The head of a request, as bytes on a connection to the real server: answered in HTTP or closed, and the server lives. `@KEY@` stands
-//! for a good key.
+//! The head of a request, as bytes on a connection to the real server: answered in HTTP or closed,
+//! and the server lives. `@KEY@` stands for a good key.
 #![no_main]
 
 use std::{

@@ -1,5 +1,5 @@
-//! Any bytes as text and as JSON: the engine, the walker, the redactor and the restorer; what was taken out comes back, at a split that the
-//! first byte says.
+//! Any bytes as text and as JSON: the engine, the walker, the redactor and the restorer; what was
+//! taken out comes back, at a split that the first byte says.
 #![no_main]
 
 use anyrouter_core::redact::{PlaceholderKey, Placeholders, Redactor, Restorer, Within};

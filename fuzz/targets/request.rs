@@ -1,4 +1,5 @@
-//! A chat request: it is read as serde_json reads it, or refused; and what goes upstream is the client's but for what is ours.
+//! A chat request: it is read as serde_json reads it, or refused; and what goes upstream is the
+//! client's but for what is ours.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -38,7 +39,8 @@ fuzz_target!(|data: &[u8]| {
     let request = match ChatRequest::parse(Bytes::copy_from_slice(data), 100) {
         Ok(request) => request,
         Err(fault) if fault.code == "invalid_json" => {
-            // Ours refuses more: what is deeper than it may be, and numbers of any size are serde_json's own affair.
+            // Ours refuses more: what is deeper than it may be, and numbers of any size are
+            // serde_json's own affair.
             let deep = fault.problem.contains("deeply");
             assert!(theirs.is_none() || deep, "refused: {fault}");
             return;

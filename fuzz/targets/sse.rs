@@ -5,7 +5,8 @@ use anyrouter_core::wire::sse::Splitter;
 use fuzz::pieces;
 use libfuzzer_sys::fuzz_target;
 
-/// The data of each event that has some, and the bytes of all. (Of a CRLF that is cut in two, the LF is an empty line more.)
+/// The data of each event that has some, and the bytes of all. (Of a CRLF that is cut in two, the
+/// LF is an empty line more.)
 fn events<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, Vec<u8>) {
     let (mut splitter, mut data, mut raw) = (Splitter::new(1 << 22), Vec::new(), Vec::new());
     for piece in pieces {

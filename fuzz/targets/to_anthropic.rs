@@ -1,4 +1,5 @@
-//! An OpenAI chat request as an Anthropic one: translated or refused, and what is sent is JSON whose turns alternate.
+//! An OpenAI chat request as an Anthropic one: translated or refused, and what is sent is JSON
+//! whose turns alternate.
 #![no_main]
 
 use std::sync::LazyLock;

@@ -1,4 +1,5 @@
-//! The catalog that ships with the crate: data files beside the source, each fact with its source and date.
+//! The catalog that ships with the crate: data files beside the source, each fact with its source
+//! and date.
 
 use super::{CatalogError, Document};
 

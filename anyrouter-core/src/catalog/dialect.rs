@@ -1,4 +1,5 @@
-//! Facts about what an endpoint takes, beyond what its protocol says: data in `catalog/dialects.toml`, each row with its source.
+//! Facts about what an endpoint takes, beyond what its protocol says: data in
+//! `catalog/dialects.toml`, each row with its source.
 //!
 //! A fact that nobody states is unknown and changes nothing: a request is written as it came.
 
@@ -25,7 +26,8 @@ pub struct Dialect {
     /// The ids of tool calls that it takes; others are sent under another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_ids: Option<ToolIdForm>,
-    /// The efforts that it takes, of `none minimal low medium high xhigh max`; another one is sent as the nearest.
+    /// The efforts that it takes, of `none minimal low medium high xhigh max`; another one is sent
+    /// as the nearest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub efforts: Option<Vec<String>>,
     /// How much of `temperature`, `top_p` and `top_k` it takes.
@@ -237,7 +239,8 @@ impl Dialect {
         is_in(&self.refuses) || (reasons && is_in(&self.refuses_while_reasoning))
     }
 
-    /// The effort that is sent for `asked`: the nearest that it takes, the higher one of two; none where it takes no effort like it.
+    /// The effort that is sent for `asked`: the nearest that it takes, the higher one of two; none
+    /// where it takes no effort like it.
     pub fn effort<'a>(&'a self, asked: &'a str) -> Option<&'a str> {
         const LEVELS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
         let Some(taken) = &self.efforts else {

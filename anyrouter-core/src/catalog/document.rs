@@ -1,4 +1,5 @@
-//! A catalog as it is written: the members of `[[provider]]` and `[[model]]` in TOML, or the same in JSON.
+//! A catalog as it is written: the members of `[[provider]]` and `[[model]]` in TOML, or the same
+//! in JSON.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -6,7 +7,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Dialect, Fact, FaultRow, Protocol, Terms, Tier, Usd, Zdr, price::PriceError};
 
-/// One document. Every member may be left out; what is left out is unknown, or stays as an earlier document has it.
+/// One document. Every member may be left out; what is left out is unknown, or stays as an earlier
+/// document has it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -63,11 +65,13 @@ pub struct ProviderEntry {
     pub env_all: Option<bool>,
     /// What the operator's credential is.
     pub tier: Option<Tier>,
-    /// There is a free tier (`yes`, `no`, `opt_in`, `by_model`, `not_found`): `yes` leaves a tier that is not stated unknown.
+    /// There is a free tier (`yes`, `no`, `opt_in`, `by_model`, `not_found`): `yes` leaves a tier
+    /// that is not stated unknown.
     pub free_tier: Option<String>,
     /// It understands `stream_options.include_usage`; left out: it does.
     pub stream_usage: Option<bool>,
-    /// Its requests share one HTTP/2 connection; left out: each has an HTTP/1.1 connection of its own, which is kept.
+    /// Its requests share one HTTP/2 connection; left out: each has an HTTP/1.1 connection of its
+    /// own, which is kept.
     pub http2: Option<bool>,
     /// Its data terms.
     #[serde(default)]

@@ -1,7 +1,9 @@
-//! The meaning of providers' errors, as a table: data in `catalog/faults.toml`, each row with its source.
+//! The meaning of providers' errors, as a table: data in `catalog/faults.toml`, each row with its
+//! source.
 //!
-//! An error is classified by its code, its type and its wording, and by its status only where these say nothing: providers report a
-//! bad key as 400, a rate limit as 413 and a moderation refusal as 403. A document's own rows come before the built-in ones.
+//! An error is classified by its code, its type and its wording, and by its status only where these
+//! say nothing: providers report a bad key as 400, a rate limit as 413 and a moderation refusal as
+//! 403. A document's own rows come before the built-in ones.
 //!
 //! ```
 //! use anyrouter_core::catalog::{FailureClass, FaultFacts, FaultTable, Protocol};
@@ -72,8 +74,8 @@ impl FailureClass {
         }
     }
 
-    /// Whether the failure is the endpoint's: another endpoint of the model is tried, and this one can cool down. A request that was
-    /// rejected or moderated would be so elsewhere.
+    /// Whether the failure is the endpoint's: another endpoint of the model is tried, and this one
+    /// can cool down. A request that was rejected or moderated would be so elsewhere.
     pub fn is_the_endpoints(self) -> bool {
         !matches!(self, Self::Rejected | Self::Moderated | Self::Deadline)
     }
@@ -90,12 +92,14 @@ pub struct FaultRow {
     pub provider: Option<String>,
     /// Only errors in this protocol; left out: every protocol's.
     pub protocol: Option<Protocol>,
-    /// Only these statuses; left out: every status. 200 is an error inside a 200 response that names no status.
+    /// Only these statuses; left out: every status. 200 is an error inside a 200 response that
+    /// names no status.
     pub status: Option<Vec<u16>>,
     /// Codes, types, statuses and reasons, in lower case.
     #[serde(default)]
     pub words: Vec<String>,
-    /// Beginnings of messages, in lower case; `*` at the beginning stands for one word, as a model's name.
+    /// Beginnings of messages, in lower case; `*` at the beginning stands for one word, as a
+    /// model's name.
     #[serde(default)]
     pub begins: Vec<String>,
     /// Parts of messages, in lower case.

@@ -65,11 +65,13 @@ impl<'a> ModelName<'a> {
 }
 
 impl Catalog {
-    /// The models that a virtual name stands for, as places in [`models`](Self::models). A name without a list stands for all:
-    /// `anyrouter/latest` for the newest first, any other in the catalog's order.
+    /// The models that a virtual name stands for, as places in [`models`](Self::models). A name
+    /// without a list stands for all: `anyrouter/latest` for the newest first, any other in the
+    /// catalog's order.
     ///
-    /// Those of its list come first, then all others: a model that an operator added is asked as well. What plays a provider in the
-    /// process itself is not among them: an echo must not pass for an answer.
+    /// Those of its list come first, then all others: a model that an operator added is asked as
+    /// well. What plays a provider in the process itself is not among them: an echo must not pass
+    /// for an answer.
     pub fn expand(&self, virtual_model: &super::VirtualModel) -> Vec<usize> {
         let mut out: Vec<usize> = virtual_model
             .models
@@ -176,7 +178,8 @@ fn tokens(suffix: &str) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(unit)
 }
 
-/// A name as spellings of it are compared: in lower case, its points as hyphens, without OpenRouter's `~`.
+/// A name as spellings of it are compared: in lower case, its points as hyphens, without
+/// OpenRouter's `~`.
 pub(super) fn spelling(name: &str) -> String {
     name.trim()
         .trim_start_matches('~')
@@ -201,15 +204,17 @@ fn undated(name: &str) -> Option<&str> {
     is_date.then_some(rest)
 }
 
-/// The version of `name` in the family `stem`: the numbers behind it; none where something else stands there.
+/// The version of `name` in the family `stem`: the numbers behind it; none where something else
+/// stands there.
 fn version(name: &str, stem: &str) -> Option<Vec<u64>> {
     let rest = name.strip_prefix(stem)?.strip_prefix('-')?;
     rest.split('-').map(|part| part.parse().ok()).collect()
 }
 
 impl Catalog {
-    /// The model of this id, alias or bare name, as a place in [`models`](Self::models). Other spellings of it find it too:
-    /// OpenRouter's (`claude-sonnet-4.6` for `claude-sonnet-4-6`), dated names, and `…-latest`, which is the newest of its family.
+    /// The model of this id, alias or bare name, as a place in [`models`](Self::models). Other
+    /// spellings of it find it too: OpenRouter's (`claude-sonnet-4.6` for `claude-sonnet-4-6`),
+    /// dated names, and `…-latest`, which is the newest of its family.
     pub fn find(&self, name: &str) -> Option<usize> {
         let known = |name: &str| self.spellings.get(name).copied();
         let name = name.trim();
@@ -241,8 +246,8 @@ impl Catalog {
     }
 }
 
-/// The number of insertions, deletions, replacements and swaps of neighbours (optimal string alignment), of names cut at 80
-/// characters.
+/// The number of insertions, deletions, replacements and swaps of neighbours (optimal string
+/// alignment), of names cut at 80 characters.
 fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) =
         (a.chars().take(80).collect(), b.chars().take(80).collect());

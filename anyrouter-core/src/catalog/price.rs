@@ -1,4 +1,5 @@
-//! Money in whole numbers: 10⁻¹² USD, so that a price with six decimals per million tokens is exact.
+//! Money in whole numbers: 10⁻¹² USD, so that a price with six decimals per million tokens is
+//! exact.
 
 use std::fmt;
 
@@ -66,7 +67,8 @@ impl fmt::Display for Usd {
     }
 }
 
-/// What an endpoint costs. Each price is unknown where it is not stated; a cache price that is not stated is the prompt's.
+/// What an endpoint costs. Each price is unknown where it is not stated; a cache price that is not
+/// stated is the prompt's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Prices {

@@ -1,4 +1,5 @@
-//! From documents to a catalog: a later document changes an earlier one member by member, terms fact by fact.
+//! From documents to a catalog: a later document changes an earlier one member by member, terms
+//! fact by fact.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -122,7 +123,8 @@ impl Building {
         let moves = entry.base_url.is_some() || entry.base_urls.is_some();
         if moves {
             known.entry.base_urls = None;
-            // What was known of the provider speaks of the old address, and so does what its endpoints state.
+            // What was known of the provider speaks of the old address, and so does what its
+            // endpoints state.
             known.terms = Terms::default();
             for endpoint in self
                 .models

@@ -1,4 +1,5 @@
-//! What a provider does with data: facts, each with its source, each unknown where nobody stated it (P03, P05).
+//! What a provider does with data: facts, each with its source, each unknown where nobody stated it
+//! (P03, P05).
 
 use std::{fmt, sync::Arc};
 
@@ -12,7 +13,8 @@ use super::{Prices, Tier};
 pub struct Fact<T> {
     /// What is stated.
     pub value: T,
-    /// The statement as an explanation shows it, where it is not the member itself: `self_hosted = true`.
+    /// The statement as an explanation shows it, where it is not the member itself: `self_hosted =
+    /// true`.
     pub because: Option<Arc<str>>,
     /// The address of the page that says so.
     pub source: Option<Arc<str>>,
@@ -64,8 +66,8 @@ pub struct Terms {
 const BY_ZDR: &str = "zdr";
 
 impl Terms {
-    /// These facts, with those that `own` states in their place. Retention that followed from a statement of zero data retention
-    /// goes with that statement.
+    /// These facts, with those that `own` states in their place. Retention that followed from a
+    /// statement of zero data retention goes with that statement.
     pub(super) fn overlaid(&self, own: &Self) -> Self {
         let derived = |f: &Fact<u32>| f.because.as_deref().is_some_and(|b| b.starts_with(BY_ZDR));
         let kept = self
@@ -91,8 +93,8 @@ impl Terms {
         }
     }
 
-    /// With what follows from the statements of one set of terms: zero data retention is 0 days, unless the same terms state
-    /// another.
+    /// With what follows from the statements of one set of terms: zero data retention is 0 days,
+    /// unless the same terms state another.
     pub(super) fn completed(mut self) -> Self {
         if self.retention_days.is_none()
             && let Some(zdr) = self.zdr.as_ref().filter(|z| z.value == Zdr::Default)
@@ -129,7 +131,8 @@ pub enum Traffic {
 }
 
 impl Traffic {
-    /// Paid where the credential's tier is paid and the price is above 0; free where the tier is free; else either.
+    /// Paid where the credential's tier is paid and the price is above 0; free where the tier is
+    /// free; else either.
     pub fn of(tier: Tier, prices: &Prices) -> Self {
         match tier {
             Tier::Paid if prices.is_charged() => Self::Paid,

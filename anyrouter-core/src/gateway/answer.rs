@@ -1,5 +1,5 @@
-//! Responses, and the body that a client reads: it is polled by the task that serves the client, polls the upstream itself, and
-//! gathers what is ready before it hands it on.
+//! Responses, and the body that a client reads: it is polled by the task that serves the client,
+//! polls the upstream itself, and gathers what is ready before it hands it on.
 
 use std::{
     pin::Pin,
@@ -188,7 +188,8 @@ impl Streaming {
                                 self.complete();
                                 continue;
                             }
-                            // Silence is the endpoint's; that the whole took too long may be anybody's.
+                            // Silence is the endpoint's; that the whole took too long may be
+                            // anybody's.
                             let is_over = self.recorder.now() >= self.deadline;
                             self.fail(&Failure::new(if is_over {
                                 FailureClass::Deadline
@@ -322,7 +323,8 @@ impl Streaming {
         self.phase = Phase::Committing(self.relay.last());
     }
 
-    /// The answer is not what it should be. Behind the finish reason nothing is missed, unless an error says otherwise.
+    /// The answer is not what it should be. Behind the finish reason nothing is missed, unless an
+    /// error says otherwise.
     fn fault(&mut self, fault: AnswerFault) {
         let is_missed = !self.relay.is_finished() || matches!(fault, AnswerFault::Error(_));
         if is_missed {
@@ -354,7 +356,8 @@ impl Streaming {
 
 impl Drop for Streaming {
     fn drop(&mut self) {
-        // The client went away: what passed is metered; the recorder writes the record as it is dropped.
+        // The client went away: what passed is metered; the recorder writes the record as it is
+        // dropped.
         if matches!(self.phase, Phase::Flowing) {
             self.recorder
                 .metered(self.relay.names(), self.relay.meter());
@@ -362,7 +365,8 @@ impl Drop for Streaming {
     }
 }
 
-/// A stream whose upstream is slow: the head was sent, comments keep the connection alive, and attempts go on.
+/// A stream whose upstream is slow: the head was sent, comments keep the connection alive, and
+/// attempts go on.
 pub(super) struct Waiting {
     gateway: Arc<Gateway>,
     attempts: Pin<Box<dyn Future<Output = Attempted> + Send>>,

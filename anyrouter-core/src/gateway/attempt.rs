@@ -1,5 +1,5 @@
-//! Attempts, one endpoint after the other: bounded in number and in time, never outside the eligible set, and none after the client
-//! has seen an event or a byte of a plain answer.
+//! Attempts, one endpoint after the other: bounded in number and in time, never outside the
+//! eligible set, and none after the client has seen an event or a byte of a plain answer.
 
 use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
@@ -84,7 +84,8 @@ const ERROR_BODY: usize = 64 << 10;
 const HELD: usize = 64 << 10;
 
 impl Job {
-    /// Tries, and answers. A stream whose upstream is slow is answered before its first event, and tried on within its body.
+    /// Tries, and answers. A stream whose upstream is slow is answered before its first event, and
+    /// tried on within its body.
     pub(super) async fn answer(self: Box<Self>) -> Response<AnswerBody> {
         let (gateway, stream) = (self.gateway.clone(), self.request.stream);
         let (id, model, created) = (
@@ -156,7 +157,8 @@ impl Job {
             if tried == gateway.limits.attempts || now >= deadline {
                 break;
             }
-            // A request that one endpoint of a model refused would be refused by the others; another model may take it.
+            // A request that one endpoint of a model refused would be refused by the others;
+            // another model may take it.
             if rejected_by == Some(endpoint.model_index) || !gateway.health.begin(&endpoint.id, now)
             {
                 continue;
@@ -486,7 +488,8 @@ impl Attempt<'_> {
         })
     }
 
-    /// Reads until the client is given something, or more is held than may be: before that, another endpoint can still be tried.
+    /// Reads until the client is given something, or more is held than may be: before that, another
+    /// endpoint can still be tried.
     async fn first_event(
         &self,
         protocol: Protocol,
@@ -503,7 +506,8 @@ impl Attempt<'_> {
         let is_called_stream = kind.to_ascii_lowercase().starts_with("text/event-stream");
         let (mut upstream, mut begun) = (response.body, Vec::new());
         let mut is_stream = false;
-        // Some providers give no content type, or another one, and errors in JSON as events: what a body reads as is what it is.
+        // Some providers give no content type, or another one, and errors in JSON as events: what a
+        // body reads as is what it is.
         while !is_stream {
             match reads_as_events(&begun) {
                 Some(true) => is_stream = true,
@@ -521,7 +525,8 @@ impl Attempt<'_> {
             }
         }
         if !is_stream {
-            // A stream was asked for: JSON here is an error in a 200 or a whole answer, and anything else is not for the client.
+            // A stream was asked for: JSON here is an error in a 200 or a whole answer, and
+            // anything else is not for the client.
             let limit = self.gateway.limits.answer;
             let failed = |fault| Fault::Endpoint(Failure::of_answer(fault, status));
             let collected = collect(self.gateway, key, begun, upstream, limit).await?;
@@ -602,8 +607,9 @@ async fn read_error(
     failure
 }
 
-/// The whole of a body, after what was `read` of it; `None` where it has more than `limit` bytes. A body that is idle for too long is a
-/// fault. It counts in the memory of `key`, where one is given, until what is given beside it is dropped.
+/// The whole of a body, after what was `read` of it; `None` where it has more than `limit` bytes. A
+/// body that is idle for too long is a fault. It counts in the memory of `key`, where one is given,
+/// until what is given beside it is dropped.
 async fn collect(
     gateway: &Gateway,
     key: Option<KeyHash>,
@@ -647,7 +653,8 @@ async fn collect(
 /// An answer of fewer bytes is not counted.
 const SMALL: usize = 64 << 10;
 
-/// What `future` gives, if it does so in time. The timer is made only when there is something to wait for.
+/// What `future` gives, if it does so in time. The timer is made only when there is something to
+/// wait for.
 async fn within<T>(
     gateway: &Gateway,
     after: Duration,

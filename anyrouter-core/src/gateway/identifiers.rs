@@ -1,5 +1,6 @@
-//! Strings that a client sends and that are stored or shown: names of models, ids, names that a person gives. Each kind is checked by
-//! its own grammar, here and nowhere else, so that a prompt or a key in their place is neither stored nor repeated (P01, P07).
+//! Strings that a client sends and that are stored or shown: names of models, ids, names that a
+//! person gives. Each kind is checked by its own grammar, here and nowhere else, so that a prompt
+//! or a key in their place is neither stored nor repeated (P01, P07).
 
 use std::borrow::Cow;
 
@@ -16,7 +17,8 @@ const ID: usize = 256;
 /// The longest name that a person may give, in characters.
 const GIVEN: usize = 100;
 
-/// The checks for one account: what is not kept becomes a hash under the account's key, or nothing where the instance has no key.
+/// The checks for one account: what is not kept becomes a hash under the account's key, or nothing
+/// where the instance has no key.
 #[derive(Clone, Copy, Debug)]
 pub struct Identifiers<'a> {
     instance: Option<&'a PlaceholderKey>,
@@ -29,7 +31,8 @@ impl<'a> Identifiers<'a> {
         Self { instance, account }
     }
 
-    /// A model's name as it is stored and shown: as it is if it fits a catalog's grammar and is no key; else its length and a hash.
+    /// A model's name as it is stored and shown: as it is if it fits a catalog's grammar and is no
+    /// key; else its length and a hash.
     pub fn model<'n>(&self, name: &'n str) -> Cow<'n, str> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:@/~+[]-".contains(&b);
         let fits = !name.is_empty() && name.len() <= MODEL && name.bytes().all(legal);
@@ -43,7 +46,8 @@ impl<'a> Identifiers<'a> {
         }
     }
 
-    /// An id of a session, a trace or an app: as it is if it reads like one and holds nothing of a person's; else a hash.
+    /// An id of a session, a trace or an app: as it is if it reads like one and holds nothing of a
+    /// person's; else a hash.
     pub fn id<'n>(&self, id: &'n str) -> Option<Cow<'n, str>> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:@/-".contains(&b);
         let fits = !id.is_empty() && id.len() <= ID && id.bytes().all(legal);
@@ -65,8 +69,8 @@ impl<'a> Identifiers<'a> {
     }
 }
 
-/// A name that a person gives, to a key or a preset: as given, if it is no key and holds nothing that a terminal would obey. `param` is
-/// the member that holds it.
+/// A name that a person gives, to a key or a preset: as given, if it is no key and holds nothing
+/// that a terminal would obey. `param` is the member that holds it.
 pub fn check_given_name(param: &str, name: &str) -> Result<(), ApiError> {
     let problem = if name.trim().is_empty() || name.chars().count() > GIVEN {
         format!("`{param}` must have from 1 to {GIVEN} characters")
@@ -82,8 +86,8 @@ pub fn check_given_name(param: &str, name: &str) -> Result<(), ApiError> {
     Err(error)
 }
 
-/// Whether a terminal or a page could obey a character instead of showing it: control characters, and those that change the
-/// direction of text or are not seen.
+/// Whether a terminal or a page could obey a character instead of showing it: control characters,
+/// and those that change the direction of text or are not seen.
 pub fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -91,7 +95,8 @@ pub fn is_control(c: char) -> bool {
 
 /// Whether a text is or holds a key or another secret.
 fn holds_secret(text: &str) -> bool {
-    // Every request asks this of its model: a name without an address, many digits or a long run of letters and digits is no secret.
+    // Every request asks this of its model: a name without an address, many digits or a long run of
+    // letters and digits is no secret.
     if is_plainly_harmless(text.as_bytes()) {
         return false;
     }

@@ -1,7 +1,8 @@
 //! How much one key may take at once: memory for bodies, and requests under way.
 //!
-//! All bodies that are held share a budget. Who does not fit waits; room goes to the key that holds the least, then to who came
-//! first, and no key may hold more than half, so that one key cannot keep another out. Time is the caller's: it drops the future.
+//! All bodies that are held share a budget. Who does not fit waits; room goes to the key that holds
+//! the least, then to who came first, and no key may hold more than half, so that one key cannot
+//! keep another out. Time is the caller's: it drops the future.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

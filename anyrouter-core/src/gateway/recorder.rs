@@ -25,7 +25,8 @@ use crate::{
 /// What the status of a request is whose client went away before it had one.
 const CLIENT_CLOSED: u16 = 499;
 
-/// Keeps the record of a request, and sees to it that there is one: dropped before it was finished, it says `cancelled`.
+/// Keeps the record of a request, and sees to it that there is one: dropped before it was finished,
+/// it says `cancelled`.
 pub(super) struct Recorder {
     gateway: Arc<Gateway>,
     slot: Slot,

@@ -1,7 +1,8 @@
-//! Redaction on the way to the provider and back: a request's values leave as placeholders, and its answer gets them back.
+//! Redaction on the way to the provider and back: a request's values leave as placeholders, and its
+//! answer gets them back.
 //!
-//! It is asked for by the instance, the account, the key or the request; each can only ask for more. What fails, fails closed: a request
-//! that should be redacted and cannot be is not sent.
+//! It is asked for by the instance, the account, the key or the request; each can only ask for
+//! more. What fails, fails closed: a request that should be redacted and cannot be is not sent.
 
 use std::collections::BTreeMap;
 
@@ -50,8 +51,9 @@ const MEMBERS: [&str; 70] = [
     "tool_calls", "tool_choice", "tools", "top_a", "top_k", "top_logprobs", "top_p", "transforms", "type", "url", "usage", "user",
 ];
 
-/// Whether a leaf of a chat request is the gateway's or the protocol's own, as a model, a role, a type, a tool's name, the name of a member or
-/// a provider's proof, and reads like one: such are never redacted.
+/// Whether a leaf of a chat request is the gateway's or the protocol's own, as a model, a role, a
+/// type, a tool's name, the name of a member or a provider's proof, and reads like one: such are
+/// never redacted.
 pub fn is_structure(path: &[Step<'_>], content: &str) -> bool {
     // A member's name is the last step of its own path.
     let is_protocol = |step: &Step<'_>| {
@@ -226,8 +228,8 @@ enum Field {
 /// Members of a delta that are text.
 const TEXTS: [&str; 4] = ["content", "reasoning", "reasoning_content", "refusal"];
 
-/// A stream on its way to the client: events in the client's protocol in, the same with their values out. It holds back at most what a
-/// placeholder may take, for each text that flows.
+/// A stream on its way to the client: events in the client's protocol in, the same with their
+/// values out. It holds back at most what a placeholder may take, for each text that flows.
 pub(super) struct Restoring {
     way_back: Box<WayBack>,
     flowing: BTreeMap<(u64, Field), Restorer>,

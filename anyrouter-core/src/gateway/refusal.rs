@@ -197,7 +197,8 @@ fn layer(layer: Layer) -> &'static str {
     }
 }
 
-/// The rules that excluded, each with the layer that set it and how often: `training_paid (account) × 2; `.
+/// The rules that excluded, each with the layer that set it and how often: `training_paid (account)
+/// × 2; `.
 fn rules(explanation: &Explanation) -> String {
     let mut counts: std::collections::BTreeMap<(&str, &str), usize> =
         std::collections::BTreeMap::new();

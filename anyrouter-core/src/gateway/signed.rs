@@ -1,6 +1,7 @@
-//! Reasoning that a provider signed. It must come back to the provider byte for byte, so redaction leaves it alone both ways: the client
-//! sees its placeholders, and beside the provider's proof a seal, a keyed hash of both, that tells on the way back that this gateway
-//! relayed exactly this. Whoever signs a text himself gets it redacted, and its proof dropped.
+//! Reasoning that a provider signed. It must come back to the provider byte for byte, so redaction
+//! leaves it alone both ways: the client sees its placeholders, and beside the provider's proof a
+//! seal, a keyed hash of both, that tells on the way back that this gateway relayed exactly this.
+//! Whoever signs a text himself gets it redacted, and its proof dropped.
 
 use std::collections::BTreeSet;
 
@@ -108,7 +109,8 @@ impl Signed {
         self.is_altered = true;
     }
 
-    /// Puts the seal beside the proof, if the entry has it. It stands in `id`, which clients keep, behind the provider's own.
+    /// Puts the seal beside the proof, if the entry has it. It stands in `id`, which clients keep,
+    /// behind the provider's own.
     pub(super) fn seal(&self, entry: &mut Map<String, Value>) {
         let Some(proof) = proof(entry).filter(|_| !self.is_altered) else {
             return;
@@ -171,8 +173,8 @@ impl Relayed {
     }
 }
 
-/// Tells the signed texts of a request that were relayed from all others, which lose their proofs. The seals are taken off. Returns nothing
-/// where there is no proof: the body stays as it is.
+/// Tells the signed texts of a request that were relayed from all others, which lose their proofs.
+/// The seals are taken off. Returns nothing where there is no proof: the body stays as it is.
 pub(super) fn open(key: &PlaceholderKey, body: &str) -> Option<(String, Relayed)> {
     memchr::memmem::find(body.as_bytes(), b"\"signature\"")?;
     let mut document: Value = serde_json::from_str(body).ok()?;

@@ -1,4 +1,5 @@
-//! What a request asks for: its models, each with the restriction that came with its name, and how it wants to be served.
+//! What a request asks for: its models, each with the restriction that came with its name, and how
+//! it wants to be served.
 
 use super::{Gateway, INBOUND, Identifiers, invalid};
 use crate::{
@@ -54,7 +55,8 @@ impl UnknownProvider {
 }
 
 impl Targets {
-    /// The error for a list that restricts and that is most likely misspelt: it would not restrict as is meant.
+    /// The error for a list that restricts and that is most likely misspelt: it would not restrict
+    /// as is meant.
     pub(super) fn misspelt(&self) -> Option<ApiError> {
         let restricts = |u: &&UnknownProvider| u.near.is_some() && u.param != "provider.order";
         let unknown = self.unknown.iter().find(restricts)?;

@@ -1,4 +1,5 @@
-//! A catalog and the layers, as bit sets: one bit an endpoint, the endpoints of a model beginning at a word of their own.
+//! A catalog and the layers, as bit sets: one bit an endpoint, the endpoints of a model beginning
+//! at a word of their own.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -1,5 +1,6 @@
-//! Why an endpoint is excluded, and the smallest changes that would admit it. Here the rules stand one by one, as sentences about
-//! one endpoint; the bit sets are made from the same sentences, and a test holds both against a third, naive reading.
+//! Why an endpoint is excluded, and the smallest changes that would admit it. Here the rules stand
+//! one by one, as sentences about one endpoint; the bit sets are made from the same sentences, and
+//! a test holds both against a third, naive reading.
 
 use std::collections::BTreeSet;
 
@@ -231,8 +232,8 @@ pub(super) fn trains_on_free(endpoint: &Endpoint, traffic: Traffic) -> bool {
             .is_none_or(|f| f.value)
 }
 
-/// This traffic is not surely paid, and may be published. Where that is not known, a provider that is known not to train on free
-/// traffic counts as not publishing it.
+/// This traffic is not surely paid, and may be published. Where that is not known, a provider that
+/// is known not to train on free traffic counts as not publishing it.
 pub(super) fn publishes(endpoint: &Endpoint, traffic: Traffic) -> bool {
     let unknown = || {
         endpoint
@@ -511,8 +512,9 @@ fn page<T>(fact: &Option<Fact<T>>) -> (Option<String>, Option<String>) {
         .map_or((None, None), |f| (text(&f.source), text(&f.checked)))
 }
 
-/// For each excluded endpoint that changes can admit, those changes: the fewest first, then the layer closest to the caller, then by
-/// endpoint; a stated tier comes before any that allows training or publication.
+/// For each excluded endpoint that changes can admit, those changes: the fewest first, then the
+/// layer closest to the caller, then by endpoint; a stated tier comes before any that allows
+/// training or publication.
 pub fn relaxations(excluded: &[Excluded]) -> Vec<Relaxation> {
     let mut found: Vec<(Relaxation, Kind)> = excluded.iter().filter_map(relaxation).collect();
     found.sort_by(|(a, _), (b, _)| {
@@ -544,7 +546,8 @@ enum Kind {
 }
 
 fn relaxation(excluded: &Excluded) -> Option<(Relaxation, Kind)> {
-    // A tier would do where some reason about training falls with it; of the two, the one that leaves fewer.
+    // A tier would do where some reason about training falls with it; of the two, the one that
+    // leaves fewer.
     let left_by = |tier: Tier| {
         excluded
             .reasons

@@ -1,8 +1,10 @@
-//! Price caps as bit sets: the endpoints of each model in the order of each price, so that a cap is a search and an AND.
+//! Price caps as bit sets: the endpoints of each model in the order of each price, so that a cap is
+//! a search and an AND.
 
 use crate::catalog::{Endpoint, Prices, Usd};
 
-/// Every so many places in the order stands the set of all endpoints before it; the rest is set one by one.
+/// Every so many places in the order stands the set of all endpoints before it; the rest is set one
+/// by one.
 const STRIDE: usize = 8;
 
 /// The endpoints of one model, in the order of one price.
@@ -10,7 +12,8 @@ const STRIDE: usize = 8;
 pub(super) struct ByPrice {
     /// The prices that are known, the lowest first, each with its endpoint's place in the model.
     known: Vec<(Usd, usize)>,
-    /// The sets before places 0, [`STRIDE`], 2 × [`STRIDE`] and so on, each as many words as the model has.
+    /// The sets before places 0, [`STRIDE`], 2 × [`STRIDE`] and so on, each as many words as the
+    /// model has.
     before: Vec<u64>,
 }
 

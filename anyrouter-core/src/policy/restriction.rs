@@ -27,8 +27,9 @@ pub enum Layer {
     Endpoint,
 }
 
-/// Provider names are compared by their letters and digits, so that `Z.AI` is `z-ai`; a name without `/` also means every
-/// regional and tier variant, a name with one means that variant alone.
+/// Provider names are compared by their letters and digits, so that `Z.AI` is `z-ai`; a name
+/// without `/` also means every regional and tier variant, a name with one means that variant
+/// alone.
 #[derive(Clone, Debug)]
 pub struct ProviderPattern {
     written: String,
@@ -86,8 +87,8 @@ impl Serialize for ProviderPattern {
     }
 }
 
-/// A model's id, alias or bare name, however its letters are written and whatever variant follows; or the beginning of an id and a
-/// star, as `acme/*`.
+/// A model's id, alias or bare name, however its letters are written and whatever variant follows;
+/// or the beginning of an id and a star, as `acme/*`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct ModelPattern(String);
@@ -200,8 +201,8 @@ pub struct Restriction {
     pub regions: Option<BTreeSet<String>>,
     /// None of these providers.
     pub block: BTreeSet<ProviderPattern>,
-    /// Only providers that each of these lists has. Lists are kept apart, since a provider and its variant have no exact
-    /// intersection as a list of names.
+    /// Only providers that each of these lists has. Lists are kept apart, since a provider and its
+    /// variant have no exact intersection as a list of names.
     pub allow: BTreeSet<BTreeSet<ProviderPattern>>,
     /// None of these models.
     pub block_models: BTreeSet<ModelPattern>,
@@ -212,7 +213,8 @@ pub struct Restriction {
 }
 
 impl Restriction {
-    /// What both forbid together: commutative, associative, idempotent, and never wider than either.
+    /// What both forbid together: commutative, associative, idempotent, and never wider than
+    /// either.
     pub fn meet(&self, other: &Self) -> Self {
         Self {
             forbid_training_paid: self.forbid_training_paid || other.forbid_training_paid,

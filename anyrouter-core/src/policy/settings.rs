@@ -1,4 +1,5 @@
-//! Privacy settings as an account, a key or the operator writes them, and the restriction that they mean.
+//! Privacy settings as an account, a key or the operator writes them, and the restriction that they
+//! mean.
 
 use std::collections::BTreeSet;
 
@@ -104,8 +105,8 @@ impl Settings {
     }
 }
 
-/// Privacy settings of which any may be left out: a change to an account's, or a layer that restricts only what it names. A
-/// member that may be null keeps null apart from what is left out.
+/// Privacy settings of which any may be left out: a change to an account's, or a layer that
+/// restricts only what it names. A member that may be null keeps null apart from what is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

@@ -1,5 +1,5 @@
-//! What every backend must do, as suites that any backend can run (feature `conformance`). They panic with what went wrong, and need no
-//! runtime of their own: await them on yours.
+//! What every backend must do, as suites that any backend can run (feature `conformance`). They
+//! panic with what went wrong, and need no runtime of their own: await them on yours.
 //!
 //! ```
 //! # use std::{pin::pin, sync::Arc, task::{Context, Poll, Waker}};
@@ -197,7 +197,8 @@ pub async fn usage_log(log: Arc<dyn UsageLog>) {
         "by key"
     );
 
-    // A slot that is dropped leaves its record; a request that is dropped while it waits loses nothing.
+    // A slot that is dropped leaves its record; a request that is dropped while it waits loses
+    // nothing.
     let dropped = opening(9, "acc_a");
     drop(
         Slot::take(log.clone(), dropped.clone())

@@ -194,8 +194,8 @@ impl UsageLog for MemoryLog {
     }
 }
 
-/// Windows of 60 seconds in steps of one, in memory. A second counts whole as long as any of it is within the window, so that no 60
-/// seconds see more than the limit.
+/// Windows of 60 seconds in steps of one, in memory. A second counts whole as long as any of it is
+/// within the window, so that no 60 seconds see more than the limit.
 pub struct MemoryLimiter {
     clock: Arc<dyn Clock>,
     windows: Mutex<HashMap<KeyHash, Windows>>,

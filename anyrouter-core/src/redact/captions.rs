@@ -1,5 +1,6 @@
-//! What a value in JSON is called where its own member does not say it: the name beside it, as in `{"name": "DB_PASSWORD", "value": "…"}`, the
-//! list that it stands in, as in `"phone_numbers": [{"value": "…"}]`, or the head of its column, as in `{"columns": […], "rows": [[…]]}`.
+//! What a value in JSON is called where its own member does not say it: the name beside it, as in
+//! `{"name": "DB_PASSWORD", "value": "…"}`, the list that it stands in, as in `"phone_numbers":
+//! [{"value": "…"}]`, or the head of its column, as in `{"columns": […], "rows": [[…]]}`.
 
 use std::{collections::HashMap, hash::BuildHasher};
 

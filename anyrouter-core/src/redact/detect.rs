@@ -240,7 +240,8 @@ impl<'a> Scene<'a> {
             .copied()
     }
 
-    /// The nearest word with one of these meanings that ends at or before `at`, within `distance` bytes.
+    /// The nearest word with one of these meanings that ends at or before `at`, within `distance`
+    /// bytes.
     pub(crate) fn before(&self, at: usize, any: Meaning, distance: usize) -> Option<Hit> {
         let from = at.saturating_sub(distance);
         if !self.meanings.has(any) {
@@ -255,7 +256,8 @@ impl<'a> Scene<'a> {
             .copied()
     }
 
-    /// The nearest word with one of these meanings that begins at or after `at`, within `distance` bytes.
+    /// The nearest word with one of these meanings that begins at or after `at`, within `distance`
+    /// bytes.
     pub(crate) fn after(&self, at: usize, any: Meaning, distance: usize) -> Option<Hit> {
         if !self.meanings.has(any) {
             return None;

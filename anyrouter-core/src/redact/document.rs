@@ -29,7 +29,8 @@ struct Planned {
     /// Where its member begins; `None` in a list.
     member: Option<usize>,
     cuts: Vec<Cut>,
-    /// It is a name, or a word of a protocol or a schema: only what the detectors find in it counts.
+    /// It is a name, or a word of a protocol or a schema: only what the detectors find in it
+    /// counts.
     is_word: bool,
     /// What is written in the string in a form of its own.
     nested: Option<Nested>,
@@ -66,8 +67,9 @@ struct Part<'a> {
 }
 
 impl Redactor {
-    /// Takes values out of a JSON document: out of its strings, numbers and names, and out of JSON within strings. Leaves for which `keep`
-    /// says so, by path and content, stay as they are; the path of a member's name ends with the name. What is no JSON is text.
+    /// Takes values out of a JSON document: out of its strings, numbers and names, and out of JSON
+    /// within strings. Leaves for which `keep` says so, by path and content, stay as they are; the
+    /// path of a member's name ends with the name. What is no JSON is text.
     pub fn redact_json(
         &self,
         json: &str,
@@ -106,8 +108,9 @@ impl Redactor {
         Ok(Redacted(left))
     }
 
-    /// The leaves with what is taken out of them, and whether what is left must be looked through as a whole: a name was changed, which is
-    /// context to its value, or a value that was split. Nothing, where it is no JSON.
+    /// The leaves with what is taken out of them, and whether what is left must be looked through
+    /// as a whole: a name was changed, which is context to its value, or a value that was split.
+    /// Nothing, where it is no JSON.
     fn plan(
         &self,
         json: &str,
@@ -262,8 +265,8 @@ impl Redactor {
         Ok(cut)
     }
 
-    /// A value that is split over the texts of message parts is found where they meet, and each part of it is taken out. Whether there was
-    /// one.
+    /// A value that is split over the texts of message parts is found where they meet, and each
+    /// part of it is taken out. Whether there was one.
     fn join_parts(
         &self,
         parts: &[Part<'_>],
@@ -273,7 +276,8 @@ impl Redactor {
         let texts: Vec<Cow<'_, str>> = parts.iter().map(|p| unescape(p.content)).collect();
         let mut is_any = false;
         for seam in 1..texts.len() {
-            // The end of one part and as much of those that follow, each with where it begins in the joined text.
+            // The end of one part and as much of those that follow, each with where it begins in
+            // the joined text.
             let Some(before) = texts.get(seam - 1) else {
                 continue;
             };
@@ -336,7 +340,8 @@ impl Redactor {
         Ok(is_any)
     }
 
-    /// Adds values that stand elsewhere again, and what was typed like a placeholder; whether any was typed, which may bring more.
+    /// Adds values that stand elsewhere again, and what was typed like a placeholder; whether any
+    /// was typed, which may bring more.
     fn add_repeats(
         &self,
         json: &str,
@@ -461,7 +466,8 @@ impl Redactor {
         Ok(out)
     }
 
-    /// Looks through what is left of a leaf until nothing is found: what stood beside a value may read otherwise without it.
+    /// Looks through what is left of a leaf until nothing is found: what stood beside a value may
+    /// read otherwise without it.
     fn settle(
         &self,
         kind: LeafKind,

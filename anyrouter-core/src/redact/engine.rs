@@ -17,7 +17,8 @@ use super::{
     vocabulary::{Meaning, Vocabulary},
 };
 
-/// Finds personal data and secrets. It holds the built-in detectors, and is shared by all who use it.
+/// Finds personal data and secrets. It holds the built-in detectors, and is shared by all who use
+/// it.
 pub struct Engine {
     pub(crate) vocabulary: Vocabulary,
     pub(crate) prefixes: Prefixes,
@@ -38,7 +39,8 @@ impl std::fmt::Debug for Engine {
 pub const CONFIDENT: u8 = 50;
 
 impl Engine {
-    /// The engine with the built-in detectors. It is built at the first call, and there is one in a process.
+    /// The engine with the built-in detectors. It is built at the first call, and there is one in a
+    /// process.
     pub fn builtin() -> &'static Self {
         static ENGINE: OnceLock<Engine> = OnceLock::new();
         ENGINE.get_or_init(Self::new)
@@ -98,8 +100,9 @@ impl Engine {
         self.find_with(text, rules, &mut hits)
     }
 
-    /// What is in a JSON document: in its strings as they read, in its numbers and names, and in JSON within strings. Offsets are bytes of
-    /// `json` as it is spelt. What is no JSON is read as text.
+    /// What is in a JSON document: in its strings as they read, in its numbers and names, and in
+    /// JSON within strings. Offsets are bytes of `json` as it is spelt. What is no JSON is read as
+    /// text.
     pub fn find_json(&self, json: &str) -> Vec<Finding> {
         self.find_json_by(json, &Rules::default())
     }
@@ -259,7 +262,8 @@ impl Engine {
         found
     }
 
-    /// The whole content of a member that is called a password or a secret: where a text would end it, a string does not.
+    /// The whole content of a member that is called a password or a secret: where a text would end
+    /// it, a string does not.
     fn find_secret_member(
         &self,
         name: &str,
@@ -473,7 +477,8 @@ impl Default for Engine {
 /// So many names are looked for alone in a text.
 const NAMES: usize = 1000;
 
-/// The parts of a full name that tell who is meant where they stand alone: words of four letters and more with a capital.
+/// The parts of a full name that tell who is meant where they stand alone: words of four letters
+/// and more with a capital.
 pub(crate) fn name_parts(name: &str) -> impl Iterator<Item = &str> {
     let is_full = name.trim().contains([' ', ',']);
     let words = name
@@ -497,7 +502,8 @@ pub(crate) fn name_parts(name: &str) -> impl Iterator<Item = &str> {
         .filter(move |w| !is_a_word(w))
 }
 
-/// What members of well-known documents are called elsewhere: vCard (RFC 6350) and jCard, FHIR, SCIM (RFC 7643).
+/// What members of well-known documents are called elsewhere: vCard (RFC 6350) and jCard, FHIR,
+/// SCIM (RFC 7643).
 const CALLED: [(&str, &str); 12] = [
     ("beneficiary", "beneficiary name"),
     ("cardholder", "cardholder name"),
@@ -559,7 +565,8 @@ fn is_opaque(content: &str) -> bool {
     bytes.len() > 16 * 1024 && is_base64(bytes)
 }
 
-/// Base64 by itself (RFC 4648, 4): the standard alphabet, whole groups of four, and no run of digits that could be a number.
+/// Base64 by itself (RFC 4648, 4): the standard alphabet, whole groups of four, and no run of
+/// digits that could be a number.
 fn is_base64(bytes: &[u8]) -> bool {
     let body = bytes
         .strip_suffix(b"==")
@@ -573,7 +580,8 @@ fn is_base64(bytes: &[u8]) -> bool {
         })
 }
 
-/// What a redactor wrote is never found again, nor anything together with it. `spans` are its placeholders, in order.
+/// What a redactor wrote is never found again, nor anything together with it. `spans` are its
+/// placeholders, in order.
 fn is_beside_placeholders(text: &str, finding: &mut Finding, spans: &[(usize, usize)]) -> bool {
     let first = spans.partition_point(|(_, end)| *end <= finding.start);
     for (from, to) in spans
@@ -626,8 +634,9 @@ pub(crate) fn place_in_escaped(found: &mut [Finding], content: &str) {
     }
 }
 
-/// Of those that overlap, one stays. A finding whose action is to block stays, as the strictest says what becomes of a request. Between two
-/// built-in ones see [`Finding::beats`]. A custom rule's takes nothing out of the cover of another: the longer one stays, and covers both.
+/// Of those that overlap, one stays. A finding whose action is to block stays, as the strictest
+/// says what becomes of a request. Between two built-in ones see [`Finding::beats`]. A custom
+/// rule's takes nothing out of the cover of another: the longer one stays, and covers both.
 pub(crate) fn resolve(mut found: Vec<Finding>, rules: &Rules) -> Vec<Finding> {
     found.retain(|f| f.confidence >= CONFIDENT);
     scan::put_in_order(&mut found, |f| (f.start, f.end));

@@ -1,5 +1,5 @@
-//! A walk over JSON text: every string, number and member name, where it stands, and what it is called. Nothing is copied, and what is
-//! not JSON (RFC 8259) is said to be none.
+//! A walk over JSON text: every string, number and member name, where it stands, and what it is
+//! called. Nothing is copied, and what is not JSON (RFC 8259) is said to be none.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -28,7 +28,8 @@ pub(crate) struct Leaf<'a> {
     pub(crate) name: &'a str,
     /// The names and list positions above it and its own.
     pub(crate) path: &'a [Step<'a>],
-    /// The member that it is the value of, from its name to its value's end: what is dropped with it. Empty in a list.
+    /// The member that it is the value of, from its name to its value's end: what is dropped with
+    /// it. Empty in a list.
     pub(crate) member: usize,
 }
 
@@ -83,10 +84,12 @@ pub(crate) fn looks_like_json(text: &str) -> bool {
     )
 }
 
-/// How many documents may be within one another, each in a string of the other. What is deeper is read as text.
+/// How many documents may be within one another, each in a string of the other. What is deeper is
+/// read as text.
 pub(crate) const NESTED: usize = 16;
-/// How many of them may be spelt in any way. Deeper ones must have their quotes and backslashes behind backslashes, which doubles them with
-/// each document: what is written back takes no more than what came.
+/// How many of them may be spelt in any way. Deeper ones must have their quotes and backslashes
+/// behind backslashes, which doubles them with each document: what is written back takes no more
+/// than what came.
 const SPELT_ANYHOW: usize = 4;
 
 /// The document that a JSON string holds, where it is one. `depth` others are around it.
@@ -127,8 +130,8 @@ pub(crate) fn unescape(content: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The escape whose backslash stands at `at`: its length, and what it spells. Half of a surrogate pair reads as U+FFFD, and so does a
-/// backslash that begins no escape.
+/// The escape whose backslash stands at `at`: its length, and what it spells. Half of a surrogate
+/// pair reads as U+FFFD, and so does a backslash that begins no escape.
 pub(crate) fn escape_at(content: &[u8], at: usize) -> (usize, char) {
     let unit = |at: usize| {
         let digits = content.get(at..at + 6)?.strip_prefix(b"\\u")?;

@@ -1,9 +1,11 @@
 //! Placeholders: what stands in a value's place, and the values that they stand for.
 //!
-//! A placeholder is a label and twelve characters, as `EMAIL_7qk2m9x4hd3v`: a word that models carry through text, code and JSON as it is.
-//! The characters are an HMAC (RFC 2104, SHA-256) of label and value, under a key that only the instance can derive for this account and
-//! session. So the same value has the same placeholder in every request of a conversation, which keeps a provider's prompt cache working,
-//! and nobody else can tell what it stands for, or make one. The values live as long as their request, and are wiped.
+//! A placeholder is a label and twelve characters, as `EMAIL_7qk2m9x4hd3v`: a word that models
+//! carry through text, code and JSON as it is. The characters are an HMAC (RFC 2104, SHA-256) of
+//! label and value, under a key that only the instance can derive for this account and session. So
+//! the same value has the same placeholder in every request of a conversation, which keeps a
+//! provider's prompt cache working, and nobody else can tell what it stands for, or make one. The
+//! values live as long as their request, and are wiped.
 
 use std::{
     borrow::{Borrow, Cow},
@@ -38,7 +40,8 @@ impl std::fmt::Debug for PlaceholderKey {
     }
 }
 
-/// Characters of an identifier: digits and small letters without `i`, `l`, `o`, `u` (Crockford's Base32).
+/// Characters of an identifier: digits and small letters without `i`, `l`, `o`, `u` (Crockford's
+/// Base32).
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// Whether a byte is one of them, or its capital.
 pub(crate) fn is_id(byte: u8) -> bool {
@@ -70,7 +73,8 @@ impl PlaceholderKey {
         }
     }
 
-    /// The beginning of a seal: a keyed hash of a text, which may come in pieces, and of what vouches for it.
+    /// The beginning of a seal: a keyed hash of a text, which may come in pieces, and of what
+    /// vouches for it.
     pub(crate) fn seal(&self) -> SealedText {
         SealedText(self.keyed().map(|mut keyed| {
             keyed.update(b"seal");
@@ -88,7 +92,8 @@ impl PlaceholderKey {
         Mac::new_from_slice(&*self.0).ok()
     }
 
-    /// A keyed hash that takes a value's place for good: stable under this key, and restored by nobody.
+    /// A keyed hash that takes a value's place for good: stable under this key, and restored by
+    /// nobody.
     pub(crate) fn hash(&self, label: &str, value: &str) -> String {
         self.keyed()
             .map(|keyed| placeholder(keyed, "hash", label, value))
@@ -274,7 +279,8 @@ pub struct Revealed {
     pub is_number: bool,
 }
 
-/// The placeholders of one request, and the values that they stand for. They are wiped when it is dropped.
+/// The placeholders of one request, and the values that they stand for. They are wiped when it is
+/// dropped.
 pub struct Placeholders {
     key: PlaceholderKey,
     /// The key's HMAC before the first byte.
@@ -328,7 +334,8 @@ impl Placeholders {
         self.values.len()
     }
 
-    /// Whether nothing was found and nothing is to be restored: there is nothing to look for elsewhere.
+    /// Whether nothing was found and nothing is to be restored: there is nothing to look for
+    /// elsewhere.
     pub(crate) fn is_idle(&self) -> bool {
         self.values.is_empty() && self.found.is_empty()
     }
@@ -469,8 +476,8 @@ impl Placeholders {
         placeholder
     }
 
-    /// Notes how the values of these cuts, which are in order, stand in JSON that is part of a text. `spelt` is the text as it is spelt, of
-    /// which `reading` tells how a part reads.
+    /// Notes how the values of these cuts, which are in order, stand in JSON that is part of a
+    /// text. `spelt` is the text as it is spelt, of which `reading` tells how a part reads.
     pub(super) fn note_places<'t>(
         &mut self,
         cuts: &[Cut],
@@ -607,7 +614,8 @@ impl Placeholders {
         spans
     }
 
-    /// Whether one may stand in `text`: the first word of a label does, in any case, an escape that may spell one, or what is not seen.
+    /// Whether one may stand in `text`: the first word of a label does, in any case, an escape that
+    /// may spell one, or what is not seen.
     pub(crate) fn may_be_in(&self, text: &str) -> bool {
         let bytes = text.as_bytes();
         let stands = |label: &String| {
@@ -650,7 +658,8 @@ enum Search {
 
 /// So many are few.
 const FEW: usize = 12;
-/// Of more values than these, none is looked for elsewhere: each is found where the detectors find it.
+/// Of more values than these, none is looked for elsewhere: each is found where the detectors find
+/// it.
 const MOST_KNOWN: usize = 10_000;
 /// A longer one is not either.
 const LONGEST_KNOWN: usize = 256;
@@ -703,7 +712,8 @@ impl Known {
     }
 }
 
-/// Where text has the form of a placeholder with one of the labels that there are. It is never taken for a value.
+/// Where text has the form of a placeholder with one of the labels that there are. It is never
+/// taken for a value.
 pub(crate) fn placeholder_spans<'a>(
     text: &str,
     own: impl Iterator<Item = &'a str> + Clone,

@@ -5,7 +5,8 @@ use super::{
     placeholder::{Known, TYPED},
 };
 
-/// Something out of which personal data and secrets were taken. Only a [`Redactor`] makes one (P10).
+/// Something out of which personal data and secrets were taken. Only a [`Redactor`] makes one
+/// (P10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redacted<T>(pub(super) T);
 
@@ -33,7 +34,8 @@ pub struct Blocked {
     pub rule: String,
 }
 
-/// Finds values with the built-in detectors and an account's rules, and does with them what the rules say.
+/// Finds values with the built-in detectors and an account's rules, and does with them what the
+/// rules say.
 #[derive(Clone, Debug)]
 pub struct Redactor {
     pub(super) engine: &'static Engine,
@@ -109,7 +111,8 @@ impl Redactor {
         }
     }
 
-    /// Text without what is cut, looked through until nothing is found: what stood beside a value may read otherwise without it.
+    /// Text without what is cut, looked through until nothing is found: what stood beside a value
+    /// may read otherwise without it.
     pub(super) fn take_out(
         &self,
         text: &str,
@@ -199,8 +202,8 @@ pub(super) fn overlaps_any(cuts: &[Cut], finding: &Finding) -> bool {
         .is_some_and(|c| c.start < finding.end)
 }
 
-/// What else must be taken out of text, beside `cuts`: values that stand there again, and text that would be restored though no redactor
-/// wrote it.
+/// What else must be taken out of text, beside `cuts`: values that stand there again, and text that
+/// would be restored though no redactor wrote it.
 pub(super) fn repeats(
     text: &str,
     cuts: &[Cut],

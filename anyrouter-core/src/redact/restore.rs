@@ -1,8 +1,11 @@
-//! The way back: placeholders in answers become the values that they stand for, in whole text, in JSON, and in streams at whatever split.
+//! The way back: placeholders in answers become the values that they stand for, in whole text, in
+//! JSON, and in streams at whatever split.
 //!
-//! A placeholder is known again in the spellings that models have for it (see `spelling`). One that is cut, or whose label a model
-//! translated, is left as it is: what stays hidden by mistake does no harm. One that the client typed itself is restored only where it is
-//! one of this request's. A value comes back as its place asks: escaped in a string of JSON, percent-encoded in a URL's query.
+//! A placeholder is known again in the spellings that models have for it (see `spelling`). One that
+//! is cut, or whose label a model translated, is left as it is: what stays hidden by mistake does
+//! no harm. One that the client typed itself is restored only where it is one of this request's. A
+//! value comes back as its place asks: escaped in a string of JSON, percent-encoded in a URL's
+//! query.
 
 use std::borrow::Cow;
 
@@ -19,12 +22,13 @@ use super::{
 pub enum Within {
     /// Plain text.
     Text,
-    /// JSON's own text, as a tool call's arguments: values are escaped, and numbers lose the quotes that their placeholders had.
+    /// JSON's own text, as a tool call's arguments: values are escaped, and numbers lose the quotes
+    /// that their placeholders had.
     Json,
 }
 
-/// Restores a stream of text, piece by piece. It holds back what may be the beginning of a placeholder, until a piece decides: at most 176
-/// bytes, the longest spelling of the longest one.
+/// Restores a stream of text, piece by piece. It holds back what may be the beginning of a
+/// placeholder, until a piece decides: at most 176 bytes, the longest spelling of the longest one.
 #[derive(Debug)]
 pub struct Restorer {
     held: String,
@@ -92,7 +96,8 @@ impl Place {
     }
 }
 
-/// How deep in documents within strings a place is, by the backslashes before the quote that opened its string: none, one, three, seven.
+/// How deep in documents within strings a place is, by the backslashes before the quote that opened
+/// its string: none, one, three, seven.
 #[derive(Clone, Copy, Debug, Default)]
 struct Quotes {
     /// Backslashes right before, and what stands before them.
@@ -175,12 +180,14 @@ impl Placeholders {
         out
     }
 
-    /// Restores a JSON document: its strings as text, JSON within strings as JSON. What is no JSON is restored as text.
+    /// Restores a JSON document: its strings as text, JSON within strings as JSON. What is no JSON
+    /// is restored as text.
     pub fn restore_json(&self, json: &str) -> String {
         self.restore_document(json, true, 0)
     }
 
-    /// The same for an answer in a provider's protocol, whose texts are texts: a number comes back as one only in JSON within a string.
+    /// The same for an answer in a provider's protocol, whose texts are texts: a number comes back
+    /// as one only in JSON within a string.
     pub fn restore_answer(&self, json: &str) -> String {
         self.restore_document(json, false, 0)
     }

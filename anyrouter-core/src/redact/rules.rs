@@ -1,7 +1,9 @@
-//! Rules of an account's own: regular expressions, word lists and JSON paths, each with a label, an action and a confidence.
+//! Rules of an account's own: regular expressions, word lists and JSON paths, each with a label, an
+//! action and a confidence.
 //!
-//! Patterns run in linear time (the `regex` crate) and within a bound of size, so that no rule can stall the engine. A rule that is wrong
-//! is refused with its position in the list and the reason; nothing of it is guessed.
+//! Patterns run in linear time (the `regex` crate) and within a bound of size, so that no rule can
+//! stall the engine. A rule that is wrong is refused with its position in the list and the reason;
+//! nothing of it is guessed.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -103,8 +105,8 @@ const COMPILED: usize = 1 << 20;
 const WORDS: (usize, usize) = (10_000, 1 << 18);
 
 impl Rules {
-    /// Reads rules, each as `{"label", "pattern" | "words" | "path", "action", "confidence"}`. A rule with a built-in label and no matcher
-    /// says what becomes of that label's values.
+    /// Reads rules, each as `{"label", "pattern" | "words" | "path", "action", "confidence"}`. A
+    /// rule with a built-in label and no matcher says what becomes of that label's values.
     pub fn parse(list: &[serde_json::Value]) -> Result<Self, RuleFault> {
         if list.len() > RULES {
             return Err(RuleFault {
@@ -358,7 +360,8 @@ fn word_list(words: &[String]) -> Result<AhoCorasick, String> {
     list.map_err(|e| format!("has words that cannot be searched for: {e}"))
 }
 
-/// Text in which each run of white space is one space: words of a list may be written over the end of a line.
+/// Text in which each run of white space is one space: words of a list may be written over the end
+/// of a line.
 struct Flat<'a> {
     text: Cow<'a, str>,
     /// Behind each run that was changed, where that is here and in the text as it was.
@@ -411,7 +414,8 @@ impl<'a> Flat<'a> {
     }
 }
 
-/// A word stands by itself where letters and digits do not go on; in scripts without spaces anywhere.
+/// A word stands by itself where letters and digits do not go on; in scripts without spaces
+/// anywhere.
 fn is_whole(text: &str, start: usize, end: usize) -> bool {
     let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() && !is_unspaced_script(c));
     let goes_on = |at: usize| {

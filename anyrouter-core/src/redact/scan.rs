@@ -1,8 +1,9 @@
-//! The one pass that finds where any detector may have something to say: words of the vocabulary, runs of digits, `@`, beginnings of
-//! secrets.
+//! The one pass that finds where any detector may have something to say: words of the vocabulary,
+//! runs of digits, `@`, beginnings of secrets.
 //!
-//! It goes by blocks of 64 bytes, of which a few comparisons make sets of letters, capitals and digits (the technique of Langdale and
-//! Lemire, *Parsing gigabytes of JSON per second*, VLDB Journal 2019, for another grammar). What no set shows costs nothing.
+//! It goes by blocks of 64 bytes, of which a few comparisons make sets of letters, capitals and
+//! digits (the technique of Langdale and Lemire, *Parsing gigabytes of JSON per second*, VLDB
+//! Journal 2019, for another grammar). What no set shows costs nothing.
 
 use wide::u8x16;
 

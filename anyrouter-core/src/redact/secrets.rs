@@ -1,7 +1,9 @@
-//! Secrets that have a form: keys and tokens that begin with, or hold, what their issuer puts there.
+//! Secrets that have a form: keys and tokens that begin with, or hold, what their issuer puts
+//! there.
 //!
-//! The forms are data (`redact/secrets.tsv`, `redact/secrets-inside.tsv`), each with the page that it is from, and with who confirms it.
-//! A form's literal beginning finds it; its pattern, which runs in linear time and only there, decides.
+//! The forms are data (`redact/secrets.tsv`, `redact/secrets-inside.tsv`), each with the page that
+//! it is from, and with who confirms it. A form's literal beginning finds it; its pattern, which
+//! runs in linear time and only there, decides.
 
 use std::sync::OnceLock;
 
@@ -273,7 +275,8 @@ pub(crate) fn data_url(text: &[u8]) -> Option<(usize, bool)> {
     Some((marker + 8, is_text))
 }
 
-/// What a string holds that is a `data:` URL of text in base64: the length of what stands before it, and the text.
+/// What a string holds that is a `data:` URL of text in base64: the length of what stands before
+/// it, and the text.
 pub(crate) fn encoded_text(content: &str) -> Option<(usize, String)> {
     let is_url = content
         .get(..5)

@@ -1,13 +1,14 @@
-//! The spellings in which models give placeholders back: in capitals or small letters, with other signs or none for a `_`, with Markdown's
-//! marks around a part, with characters that are not seen, or broken over two lines.
+//! The spellings in which models give placeholders back: in capitals or small letters, with other
+//! signs or none for a `_`, with Markdown's marks around a part, with characters that are not seen,
+//! or broken over two lines.
 
 use super::placeholder::{ID, LONGEST_LABEL, is_id};
 
 /// The longest spelling in bytes: what a stream holds back at most.
 pub(crate) const LONGEST: usize = 4 * (LONGEST_LABEL + ID);
 
-/// What stands for a `_`, beside `_` itself behind any backslashes: blanks, hyphens and dashes (U+00A0, U+2010 to U+2014, U+202F, U+2212), and
-/// the escapes of URLs, HTML and JSON.
+/// What stands for a `_`, beside `_` itself behind any backslashes: blanks, hyphens and dashes
+/// (U+00A0, U+2010 to U+2014, U+202F, U+2212), and the escapes of URLs, HTML and JSON.
 const JOINTS: [&str; 16] = [
     "_",
     "-",
@@ -32,7 +33,8 @@ const ESCAPED: [&str; 2] = ["_", "u005f"];
 const UNSEEN: [&str; 6] = [
     "\u{ad}", "\u{200b}", "\u{200c}", "\u{200d}", "\u{2060}", "\u{feff}",
 ];
-/// Backslashes that may stand before a `_`: one in Markdown, doubled with each document in a string.
+/// Backslashes that may stand before a `_`: one in Markdown, doubled with each document in a
+/// string.
 const ESCAPES: usize = 8;
 /// Marks that Markdown has around a part.
 const MARKS: usize = 3;
@@ -55,7 +57,8 @@ pub(crate) struct Whole {
     pub(crate) length: usize,
     /// Its identifier in small letters.
     pub(crate) id: [u8; ID],
-    /// Where the marks stand that close around its label, and those that open around its identifier.
+    /// Where the marks stand that close around its label, and those that open around its
+    /// identifier.
     pub(crate) closing: (usize, usize),
     pub(crate) opening: (usize, usize),
 }
@@ -130,7 +133,8 @@ impl Reader<'_> {
         self.text.get(self.at).copied().ok_or(true)
     }
 
-    /// Takes one of these in any case, if one stands here; where the text is over within one, it is over.
+    /// Takes one of these in any case, if one stands here; where the text is over within one, it is
+    /// over.
     fn one_of(&mut self, signs: &[&str]) -> Result<bool, No> {
         let rest = self.rest();
         let same = |a: &[u8], b: &[u8]| a.iter().zip(b).all(|(a, b)| a.eq_ignore_ascii_case(b));

@@ -4,17 +4,20 @@ use std::borrow::Cow;
 
 use super::{Blocked, Placeholders, Redactor, placeholder::Passed, redactor::splice};
 
-/// What a stream holds back before it decides, in bytes: the longest value, and what is read behind one.
+/// What a stream holds back before it decides, in bytes: the longest value, and what is read behind
+/// one.
 pub const HOLD: usize = 9 * 1024;
 /// What it holds at most, where no white space stands in so much text.
 const MOST: usize = 64 * 1024;
 /// What it keeps of what it wrote, to know what stands before a value.
 const CONTEXT: usize = 1024;
 
-/// Redacts text piece by piece. Pieces of any size give what the whole would give by the findings of [`Redactor::find`]: a value that is split
-/// over pieces is found. (That a value stands again elsewhere, where nothing says what it is, it cannot know.) It holds back at least [`HOLD`]
-/// bytes, up to twice as many before it writes, and at most 64 KiB, until more comes or [`finish`](Self::finish) is called; it has no clock, so
-/// whoever wants a bound in time calls `finish` when that is over. After an error nothing more of the text is written.
+/// Redacts text piece by piece. Pieces of any size give what the whole would give by the findings
+/// of [`Redactor::find`]: a value that is split over pieces is found. (That a value stands again
+/// elsewhere, where nothing says what it is, it cannot know.) It holds back at least [`HOLD`]
+/// bytes, up to twice as many before it writes, and at most 64 KiB, until more comes or
+/// [`finish`](Self::finish) is called; it has no clock, so whoever wants a bound in time calls
+/// `finish` when that is over. After an error nothing more of the text is written.
 #[derive(Debug)]
 pub struct StreamRedactor<'a> {
     redactor: &'a Redactor,

@@ -1,7 +1,8 @@
-//! Whether a place in text is within a string of JSON that is part of the text, as in a fenced block or behind `the answer is {`.
+//! Whether a place in text is within a string of JSON that is part of the text, as in a fenced
+//! block or behind `the answer is {`.
 
-/// Goes over text from its beginning, and knows of each place whether a string of JSON is open there: one whose quote stands behind `":`,
-/// `",` or `[`, and has not been closed on its line.
+/// Goes over text from its beginning, and knows of each place whether a string of JSON is open
+/// there: one whose quote stands behind `":`, `",` or `[`, and has not been closed on its line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Strings {
     /// The last two bytes that are no white space.

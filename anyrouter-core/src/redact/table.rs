@@ -1,7 +1,8 @@
 //! Tables in text: what a column is called is context for its cells, as a member's name is in JSON.
 //!
-//! Lines that one sign parts into as many cells as the line above them has: comma, semicolon, tab, `|` as in Markdown; and the rows of
-//! `INSERT INTO … (…) VALUES (…)`. The first line must be made of short words.
+//! Lines that one sign parts into as many cells as the line above them has: comma, semicolon, tab,
+//! `|` as in Markdown; and the rows of `INSERT INTO … (…) VALUES (…)`. The first line must be made
+//! of short words.
 
 use std::ops::Range;
 
@@ -19,7 +20,8 @@ struct Header {
     named: Vec<(usize, Range<usize>)>,
 }
 
-/// Gives each cell of the tables in `text` with its column's header, for the columns whose names mean something.
+/// Gives each cell of the tables in `text` with its column's header, for the columns whose names
+/// mean something.
 pub(crate) fn cells(
     text: &str,
     mut means: impl FnMut(&str) -> bool,
@@ -241,7 +243,8 @@ fn inserted(
     }
 }
 
-/// Whether text may hold a table: two lines in a row that hold one of its signs, or rows that are inserted.
+/// Whether text may hold a table: two lines in a row that hold one of its signs, or rows that are
+/// inserted.
 pub(crate) fn may_hold(text: &str) -> bool {
     memchr::memchr2(b'\n', b'V', text.as_bytes()).is_some()
 }

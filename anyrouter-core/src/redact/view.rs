@@ -1,8 +1,9 @@
 //! Text as a reader sees it, with the way back to the bytes that it came from.
 //!
-//! A value hides from patterns when it is spelt otherwise: `john&#64;example.com`, `\u0034111…`, full-width or Arabic-Indic digits, Cyrillic
-//! look-alikes, zero-width characters between digits. A view has all of these as plain characters. Text that has none of them is its own
-//! view, and is not copied.
+//! A value hides from patterns when it is spelt otherwise: `john&#64;example.com`, `\u0034111…`,
+//! full-width or Arabic-Indic digits, Cyrillic look-alikes, zero-width characters between digits. A
+//! view has all of these as plain characters. Text that has none of them is its own view, and is
+//! not copied.
 
 use std::borrow::Cow;
 
@@ -16,8 +17,8 @@ pub(crate) struct View<'a> {
     respelt: Vec<Respelt>,
 }
 
-/// A character of the view that is spelt otherwise in the source, or one of the source that the view leaves out. Between these both are
-/// equal byte for byte.
+/// A character of the view that is spelt otherwise in the source, or one of the source that the
+/// view leaves out. Between these both are equal byte for byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Respelt {
     /// Where it ends in the view, and where it does in the source.
@@ -139,7 +140,8 @@ impl<'a> Writer<'a> {
         }
         let rest = self.source.as_bytes().get(at..).unwrap_or_default();
         match escape(rest) {
-            // Within a string an escaped quote ends nothing, unless it is one of a document that is written in it.
+            // Within a string an escaped quote ends nothing, unless it is one of a document that is
+            // written in it.
             Some((length, '"')) if !self.is_structural(at, length) => {
                 self.replace(at, length, Some('~'));
                 at + length
@@ -435,7 +437,8 @@ const ENTITIES: [(&str, char); 73] = [
     ("oelig;", 'œ'),
 ];
 
-/// A character that is percent-encoded (RFC 3986, 2.1) in UTF-8. What would end a value stands as a sign that does not.
+/// A character that is percent-encoded (RFC 3986, 2.1) in UTF-8. What would end a value stands as a
+/// sign that does not.
 fn percent(rest: &[u8]) -> Option<(usize, char)> {
     let mut bytes = [0; 4];
     let mut length = 0;
@@ -501,7 +504,8 @@ fn is_invisible(c: char) -> bool {
 fn plain(c: char) -> Option<char> {
     match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0),
-        // Signs that stand at a word without a space, as inverted question marks and long dashes, are no part of it.
+        // Signs that stand at a word without a space, as inverted question marks and long dashes,
+        // are no part of it.
         '\u{a0}'
         | '\u{2000}'..='\u{200a}'
         | '\u{202f}'
@@ -541,7 +545,8 @@ fn digit(c: char) -> Option<char> {
     char::from_digit(code - zero, 10)
 }
 
-/// The Latin letter that a Cyrillic or Greek one looks like (Unicode Technical Standard 39, confusables).
+/// The Latin letter that a Cyrillic or Greek one looks like (Unicode Technical Standard 39,
+/// confusables).
 fn look_alike(c: char) -> Option<char> {
     Some(match c {
         'А' | 'Α' => 'A',

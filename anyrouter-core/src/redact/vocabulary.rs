@@ -1,7 +1,8 @@
-//! The words that say what stands near them: names, places, and phrases such as `date of birth`, each with what it means.
+//! The words that say what stands near them: names, places, and phrases such as `date of birth`,
+//! each with what it means.
 //!
-//! A text is mostly words that mean nothing here. So each word is looked up in a set of bits first, by a hash of its first and last
-//! eight bytes, and only what may be known is compared.
+//! A text is mostly words that mean nothing here. So each word is looked up in a set of bits first,
+//! by a hash of its first and last eight bytes, and only what may be known is compared.
 
 use std::{
     collections::HashMap,
@@ -81,7 +82,8 @@ meanings! {
     POSTCODE "postcode" 42,
     CUSTOMER_ID "customer_id" 43,
     CARD_CODE "card_code" 44,
-    // What a name follows: whoever speaks of himself, after a greeting or without; kin; what a person does; a field; whom somebody asks.
+    // What a name follows: whoever speaks of himself, after a greeting or without; kin; what a
+    // person does; a field; whom somebody asks.
     SELF "self" 45,
     GREETED "greeted" 46,
     KIN "kin" 47,
@@ -114,7 +116,8 @@ impl Meaning {
     }
 }
 
-/// A word with a meaning, or the longest word of phrases with one. There are tens of thousands, so it is small.
+/// A word with a meaning, or the longest word of phrases with one. There are tens of thousands, so
+/// it is small.
 #[derive(Debug, Default)]
 struct Entry {
     /// Its place in [`Vocabulary::words`].
@@ -160,7 +163,8 @@ impl Vocabulary {
         let mut it = Self {
             filter: vec![0; FILTER / 64].into(),
             small: vec![0; FILTER / 64].into(),
-            // About as many as there are lines, so that the table does not grow by copies of itself.
+            // About as many as there are lines, so that the table does not grow by copies of
+            // itself.
             entries: HashMap::with_capacity_and_hasher(
                 tables
                     .iter()
@@ -437,7 +441,8 @@ fn words(phrase: &str) -> impl Iterator<Item = &str> {
         .filter(|w| !w.is_empty())
 }
 
-/// A word or phrase as it is looked up: small letters, one space where signs or a capital part its words.
+/// A word or phrase as it is looked up: small letters, one space where signs or a capital part its
+/// words.
 pub(crate) fn plain_phrase(phrase: &str) -> String {
     let mut plain = String::with_capacity(phrase.len());
     let mut last = ' ';
@@ -503,7 +508,8 @@ impl Hasher for Hashed {
     }
 }
 
-/// A hash of the word's first eight bytes, the next and the last, and its length, the case of ASCII letters left out.
+/// A hash of the word's first eight bytes, the next and the last, and its length, the case of ASCII
+/// letters left out.
 #[allow(clippy::inline_always)] // as above
 #[inline(always)]
 fn hash_at(text: &[u8], start: usize, end: usize) -> u64 {

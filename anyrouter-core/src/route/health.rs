@@ -1,11 +1,14 @@
-//! How endpoints have fared lately: a cooldown that opens on failures of theirs, with half-open probes and backoff, and what was
-//! measured of their speed.
+//! How endpoints have fared lately: a cooldown that opens on failures of theirs, with half-open
+//! probes and backoff, and what was measured of their speed.
 //!
-//! A failure opens a cooldown of 1 s, and of a model's only endpoint the third in a row does; each further one in a row doubles it, up to 60 s; a provider's `Retry-After` lengthens it, up to
-//! 300 s. Requests that were under way together and fail together are one failure. When it is over, one request at a time is let through; its success closes the cooldown, its failure opens the next.
-//! Measurements are kept for five minutes. An endpoint whose first byte takes four times as long as the quickest candidate's, and
-//! more than a second, goes behind the others for as long as it was measured so within the last minute, and is tried again after. A
-//! candidate that was not measured within the minute is taken for one of two seconds.
+//! A failure opens a cooldown of 1 s, and of a model's only endpoint the third in a row does; each
+//! further one in a row doubles it, up to 60 s; a provider's `Retry-After` lengthens it, up to 300
+//! s. Requests that were under way together and fail together are one failure. When it is over, one
+//! request at a time is let through; its success closes the cooldown, its failure opens the next.
+//! Measurements are kept for five minutes. An endpoint whose first byte takes four times as long as
+//! the quickest candidate's, and more than a second, goes behind the others for as long as it was
+//! measured so within the last minute, and is tried again after. A candidate that was not measured
+//! within the minute is taken for one of two seconds.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -45,7 +48,8 @@ pub enum Observation {
     Failed {
         /// How long the provider asks to be left alone.
         retry_after: Option<Duration>,
-        /// The model has no other endpoint: a cooldown would keep everybody waiting, and opens only after three failures in a row.
+        /// The model has no other endpoint: a cooldown would keep everybody waiting, and opens only
+        /// after three failures in a row.
         is_only: bool,
     },
     /// It showed nothing: the request was at fault, or the client went away.
@@ -113,7 +117,8 @@ impl Health {
             .recent_first_byte(now)
     }
 
-    /// Whether an attempt may be made at `now`. Where the endpoint has just come out of its cooldown, this is the one probe.
+    /// Whether an attempt may be made at `now`. Where the endpoint has just come out of its
+    /// cooldown, this is the one probe.
     pub fn begin(&self, endpoint: &EndpointId, now: Timestamp) -> bool {
         let mut states = self
             .endpoints
@@ -131,8 +136,9 @@ impl Health {
         true
     }
 
-    /// Learns from an attempt that was made at `started`, and ended, or began to answer, at `now`. One that was not made after the last
-    /// failure says nothing of how the endpoint has fared since: its success closes no cooldown, and its failure is that same failure.
+    /// Learns from an attempt that was made at `started`, and ended, or began to answer, at `now`.
+    /// One that was not made after the last failure says nothing of how the endpoint has fared
+    /// since: its success closes no cooldown, and its failure is that same failure.
     pub fn observe(
         &self,
         endpoint: &EndpointId,

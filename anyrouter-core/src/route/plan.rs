@@ -202,7 +202,8 @@ impl<'a> Ranked<'a> {
             .prompt
             .zip(e.prices.completion)
             .map(|(p, c)| p.plus(c));
-        // Weighted order: the exponential variates of an inverse-square weight, smallest first (Efraimidis and Spirakis, 2006).
+        // Weighted order: the exponential variates of an inverse-square weight, smallest first
+        // (Efraimidis and Spirakis, 2006).
         let weight = price.map_or(1e-30, |p| 1.0 / (p.as_f64() * 1e6).max(1e-3).powi(2));
         let chance = -uniform(request.seed, e.index).ln() / weight;
         Self {
@@ -257,8 +258,8 @@ fn measure(ranked: &mut [Ranked<'_>], request: &Request<'_>) {
     }
 }
 
-/// Applies `preferred_*`: what misses a cut-off is excluded where every candidate is measured and one remains, and else goes to the
-/// end.
+/// Applies `preferred_*`: what misses a cut-off is excluded where every candidate is measured and
+/// one remains, and else goes to the end.
 fn prefer(ranked: &mut Vec<Ranked<'_>>, request: &Request<'_>, notes: &mut Vec<String>) {
     if request.preferences.max_latency.is_empty() && request.preferences.min_throughput.is_empty() {
         return;
@@ -294,7 +295,8 @@ fn prefer(ranked: &mut Vec<Ranked<'_>>, request: &Request<'_>, notes: &mut Vec<S
 
 /// An endpoint whose first byte comes sooner is not slow, whatever the others do; in microseconds.
 const SLOW: u64 = 1_000_000;
-/// What an endpoint that was not measured lately is taken for, so that a slow one is compared with those that it keeps from being asked.
+/// What an endpoint that was not measured lately is taken for, so that a slow one is compared with
+/// those that it keeps from being asked.
 const UNMEASURED: u64 = 2_000_000;
 
 type Measure = (&'static str, fn(&Ranked<'_>, &Ranked<'_>) -> Ordering);
@@ -359,7 +361,8 @@ fn measures(request: &Request<'_>) -> Vec<Measure> {
     out
 }
 
-/// Names for each candidate the measure that put it before the next; for the last, behind the one before.
+/// Names for each candidate the measure that put it before the next; for the last, behind the one
+/// before.
 fn with_reasons<'a>(ranked: &[Ranked<'a>], request: &Request<'_>) -> Vec<Candidate<'a>> {
     let measures = measures(request);
     let alone = match request.preferences.sort {

@@ -1,4 +1,5 @@
-//! The `provider` object of a request: what restricts becomes the policy's request layer, the rest orders.
+//! The `provider` object of a request: what restricts becomes the policy's request layer, the rest
+//! orders.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,8 @@ use crate::{
     policy::{PriceCaps, ProviderPattern, Restriction},
 };
 
-/// The `provider` object as it is sent. A member that is not known is refused: a misspelt wish for privacy must not be ignored.
+/// The `provider` object as it is sent. A member that is not known is refused: a misspelt wish for
+/// privacy must not be ignored.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)] // the contract has them, member by member

@@ -1,5 +1,5 @@
-//! Routing's own rules: what excludes an endpoint that the policy admits. Each rule stands once, as a [`Hit`] that costs nothing; a
-//! sentence is made of it only for who asks why.
+//! Routing's own rules: what excludes an endpoint that the policy admits. Each rule stands once, as
+//! a [`Hit`] that costs nothing; a sentence is made of it only for who asks why.
 
 use std::time::Duration;
 
@@ -183,8 +183,8 @@ fn reason(
     }
 }
 
-/// Why an endpoint that no single rule excludes is not tried: a preference that every candidate could be measured by, or fallbacks
-/// that are not allowed.
+/// Why an endpoint that no single rule excludes is not tried: a preference that every candidate
+/// could be measured by, or fallbacks that are not allowed.
 pub(super) fn left_out(endpoint: &Endpoint, request: &Request<'_>) -> Vec<Reason> {
     let view = request.health.view(&endpoint.id, request.now);
     let mut out = Vec::new();
@@ -274,8 +274,8 @@ fn is_always_carried(parameter: &str) -> bool {
     PROTOCOL.contains(&parameter) || GATEWAY_MEMBERS.contains(&parameter)
 }
 
-/// Members of a request that are the gateway's own, and never leave it. (`reasoning` is the gateway's as well, but asks the endpoint
-/// for something.)
+/// Members of a request that are the gateway's own, and never leave it. (`reasoning` is the
+/// gateway's as well, but asks the endpoint for something.)
 pub(crate) const GATEWAY_MEMBERS: [&str; 9] = [
     "provider",
     "models",

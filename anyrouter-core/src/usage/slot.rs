@@ -16,7 +16,8 @@ use crate::{
     time::Timestamp,
 };
 
-/// What is known of a request when it is accepted, and what is left of it if the process ends before its record.
+/// What is known of a request when it is accepted, and what is left of it if the process ends
+/// before its record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
     /// The request's id.
@@ -35,7 +36,8 @@ pub struct Opening {
     pub endpoint: Option<EndpointId>,
 }
 
-/// A request under way: its slot writes to it, and the log reads it when it wants to know what would be left of the request.
+/// A request under way: its slot writes to it, and the log reads it when it wants to know what
+/// would be left of the request.
 #[derive(Debug)]
 pub struct OpenRequest {
     id: RequestId,
@@ -78,7 +80,8 @@ impl OpenRequest {
     }
 }
 
-/// That a request's record is durable, as configured. It releases the last byte of the response; only [`Slot`] makes one.
+/// That a request's record is durable, as configured. It releases the last byte of the response;
+/// only [`Slot`] makes one.
 #[derive(Debug)]
 #[must_use = "the last byte waits for it"]
 pub struct Committed(());
@@ -91,7 +94,8 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Takes a place. Here, and only here, a request may wait for the log, or be told that there is no storage.
+    /// Takes a place. Here, and only here, a request may wait for the log, or be told that there is
+    /// no storage.
     pub async fn take(log: Arc<dyn UsageLog>, opening: Opening) -> Result<Self, LogError> {
         let open = Arc::new(OpenRequest::new(opening));
         log.take(&open).await?;
@@ -119,7 +123,8 @@ impl Slot {
         self.filled.is_some()
     }
 
-    /// Ready once the record is durable, or cannot be written now (it then stays in the log's memory, and is written when it can be).
+    /// Ready once the record is durable, or cannot be written now (it then stays in the log's
+    /// memory, and is written when it can be).
     pub fn poll_committed(&mut self, cx: &mut Context<'_>) -> Poll<Result<Committed, LogError>> {
         match &mut self.filled {
             Some(filled) => self

@@ -1,4 +1,5 @@
-//! Changes made to a request on its way to a provider: what the client is told of them, and what undoes them in the answer.
+//! Changes made to a request on its way to a provider: what the client is told of them, and what
+//! undoes them in the answer.
 
 use crate::key::looks_like_a_key;
 

@@ -1,4 +1,5 @@
-//! What every answer carries, whatever protocol it came in: its names, its meter, and the members that AnyRouter adds.
+//! What every answer carries, whatever protocol it came in: its names, its meter, and the members
+//! that AnyRouter adds.
 
 use std::sync::Arc;
 
@@ -117,7 +118,8 @@ impl AnswerNames {
         }
     }
 
-    /// Appends the `anyrouter_metadata` of a plain answer; `omitted` is what its translation left out.
+    /// Appends the `anyrouter_metadata` of a plain answer; `omitted` is what its translation left
+    /// out.
     pub(super) fn push_metadata(&self, out: &mut Vec<u8>, omitted: &[String]) {
         self.push_metadata_start(out);
         self.push_metadata_tail(out, omitted);
@@ -208,8 +210,8 @@ impl AnswerNames {
         out.extend_from_slice(b",\"choices\":");
     }
 
-    /// The choices of a chunk that has none: empty only where the client asked for the usage chunk, so that the usual loop over
-    /// `chunk.choices[0]` works.
+    /// The choices of a chunk that has none: empty only where the client asked for the usage chunk,
+    /// so that the usual loop over `chunk.choices[0]` works.
     pub(super) fn no_choices(&self) -> &'static [u8] {
         if self.include_usage {
             b"[]"
@@ -218,7 +220,8 @@ impl AnswerNames {
         }
     }
 
-    /// Appends what ends a stream: one chunk with usage and metadata, and `[DONE]`. Common clients take the usage from the last chunk.
+    /// Appends what ends a stream: one chunk with usage and metadata, and `[DONE]`. Common clients
+    /// take the usage from the last chunk.
     pub(super) fn push_stream_end(&self, out: &mut Vec<u8>, meter: &Meter, omitted: &[String]) {
         self.push_chunk_start(out);
         out.extend_from_slice(self.no_choices());
@@ -292,7 +295,8 @@ pub enum Relay {
 /// What became of some bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// The client was given something: content, a call, reasoning, or the end. From here on the endpoint is committed to.
+    /// The client was given something: content, a call, reasoning, or the end. From here on the
+    /// endpoint is committed to.
     pub answered: bool,
     /// The answer is complete.
     pub done: bool,
@@ -309,7 +313,8 @@ impl Relay {
         }
     }
 
-    /// A relay that has relayed a whole answer in `protocol`: some providers answer so where a stream was asked for.
+    /// A relay that has relayed a whole answer in `protocol`: some providers answer so where a
+    /// stream was asked for.
     pub fn of_whole(
         protocol: Protocol,
         names: Box<AnswerNames>,
@@ -320,7 +325,8 @@ impl Relay {
         super::openai_chat::StreamRelay::of_whole(names, &answer, out).map(Self::OpenaiChat)
     }
 
-    /// Takes bytes from the upstream and appends to `out` what goes to the client. What was appended before a fault is good.
+    /// Takes bytes from the upstream and appends to `out` what goes to the client. What was
+    /// appended before a fault is good.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Progress, AnswerFault> {
         match self {
             Self::OpenaiChat(relay) => relay.feed(bytes, out),
@@ -328,8 +334,8 @@ impl Relay {
         }
     }
 
-    /// The upstream's body ended before the answer said that it was complete: a fault, unless it was complete all the same. An event
-    /// that lacks only its blank line counts.
+    /// The upstream's body ended before the answer said that it was complete: a fault, unless it
+    /// was complete all the same. An event that lacks only its blank line counts.
     pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), AnswerFault> {
         let before = out.len();
         match self.feed(b"\n\n", out) {
@@ -346,7 +352,8 @@ impl Relay {
         }
     }
 
-    /// Whether the answer gave its finish or stop reason: it is complete, though its last event may be missing or broken.
+    /// Whether the answer gave its finish or stop reason: it is complete, though its last event may
+    /// be missing or broken.
     pub fn is_finished(&self) -> bool {
         match self {
             Self::OpenaiChat(relay) => relay.is_finished(),
@@ -354,7 +361,8 @@ impl Relay {
         }
     }
 
-    /// Whether the client was given something: from then on the endpoint is committed to, however the bytes came.
+    /// Whether the client was given something: from then on the endpoint is committed to, however
+    /// the bytes came.
     pub fn has_given(&self) -> bool {
         match self {
             Self::OpenaiChat(relay) => relay.has_given(),
@@ -378,7 +386,8 @@ impl Relay {
         }
     }
 
-    /// The end of the stream: usage, metadata, `[DONE]`. It is given to the client only against [`Committed`].
+    /// The end of the stream: usage, metadata, `[DONE]`. It is given to the client only against
+    /// [`Committed`].
     ///
     /// [`Committed`]: crate::usage::Committed
     pub fn last(&self) -> Bytes {
@@ -402,8 +411,8 @@ pub struct PlainAnswer {
     pub meter: Meter,
 }
 
-/// Turns a whole answer in `protocol` into the client's. Some providers stream though no stream was asked for: the events are put
-/// together.
+/// Turns a whole answer in `protocol` into the client's. Some providers stream though no stream was
+/// asked for: the events are put together.
 pub fn plain(
     protocol: Protocol,
     names: &AnswerNames,
@@ -463,7 +472,8 @@ pub fn reads_as_events(body: &[u8]) -> Option<bool> {
 /// The most white space before a body that is read to tell events from JSON, in bytes.
 const UNDECIDED: usize = 64 << 10;
 
-/// A provider's code, type or reason, if it looks like one: it is passed on, and must not carry a prompt.
+/// A provider's code, type or reason, if it looks like one: it is passed on, and must not carry a
+/// prompt.
 pub(super) fn token_of(text: &str) -> Option<String> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':' | b'/');
     (!text.is_empty() && text.len() <= 64 && text.bytes().all(legal)).then(|| text.to_owned())

@@ -1,5 +1,6 @@
-//! Anthropic messages, as an upstream's protocol: OpenAI chat requests are translated into it, answers out of it. Source: Anthropic
-//! API reference, *Messages*, *Streaming messages*, *Extended thinking*, *Adaptive thinking*, *Structured outputs*.
+//! Anthropic messages, as an upstream's protocol: OpenAI chat requests are translated into it,
+//! answers out of it. Source: Anthropic API reference, *Messages*, *Streaming messages*, *Extended
+//! thinking*, *Adaptive thinking*, *Structured outputs*.
 
 mod answer;
 mod messages;
@@ -33,7 +34,8 @@ pub fn path(base_url: &str) -> &'static str {
     }
 }
 
-/// Appends a member's name, given with its quotes, and the colon; a comma before it where it is not the first.
+/// Appends a member's name, given with its quotes, and the colon; a comma before it where it is not
+/// the first.
 pub(super) fn push_member(out: &mut Vec<u8>, quoted_name: &[u8]) {
     if !matches!(out.last(), Some(b'{')) {
         out.push(b',');
@@ -42,7 +44,8 @@ pub(super) fn push_member(out: &mut Vec<u8>, quoted_name: &[u8]) {
     out.push(b':');
 }
 
-/// A JSON string as it is spelt, with its quotes: it can be passed on without being unescaped and escaped again.
+/// A JSON string as it is spelt, with its quotes: it can be passed on without being unescaped and
+/// escaped again.
 #[derive(Clone, Copy)]
 struct Spelt<'a>(&'a RawValue);
 
@@ -101,7 +104,8 @@ struct Usage {
 struct Count(u64);
 
 impl Count {
-    /// A count; some relays write floats, or strings. What cannot be read was not said: an answer that is good is not lost for it.
+    /// A count; some relays write floats, or strings. What cannot be read was not said: an answer
+    /// that is good is not lost for it.
     fn of(value: &serde_json::Value) -> Option<Self> {
         let float = || {
             value
@@ -133,7 +137,8 @@ impl<'de> Deserialize<'de> for Usage {
 }
 
 impl Usage {
-    /// With what a later report says in place of what this one did. A zero says nothing: relays repeat the members without the counts.
+    /// With what a later report says in place of what this one did. A zero says nothing: relays
+    /// repeat the members without the counts.
     fn updated(self, later: Self) -> Self {
         let last =
             |now: Option<Count>, before: Option<Count>| now.filter(|n| n.0 > 0).or(before).or(now);

@@ -1,6 +1,7 @@
 //! Errors, as clients see them and as upstreams send them.
 //!
-//! An upstream's message can echo a prompt: what is passed on is its status, code and type, and never its text (P01).
+//! An upstream's message can echo a prompt: what is passed on is its status, code and type, and
+//! never its text (P01).
 
 use std::time::Duration;
 
@@ -111,7 +112,8 @@ pub struct AttemptNote {
     pub is_final: bool,
 }
 
-/// An error as a client sees it. It has no place for a body or a secret. Boxed, since results carry it everywhere.
+/// An error as a client sees it. It has no place for a body or a secret. Boxed, since results carry
+/// it everywhere.
 #[derive(Clone, Debug)]
 pub struct ApiError(Box<ErrorParts>);
 
@@ -206,7 +208,8 @@ impl ApiError {
     }
 }
 
-/// Takes whatever reads like a key out of an error, which may repeat what the client sent in a key's wrong place.
+/// Takes whatever reads like a key out of an error, which may repeat what the client sent in a
+/// key's wrong place.
 fn hide_keys(value: &mut Value) {
     match value {
         Value::String(text) if looks_like_a_key(text) => {

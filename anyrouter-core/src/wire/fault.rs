@@ -1,8 +1,10 @@
-//! Providers' errors, as they are read: from a response with an error status, from a 200 response, and from an event of a stream.
+//! Providers' errors, as they are read: from a response with an error status, from a 200 response,
+//! and from an event of a stream.
 //!
-//! Providers write errors in many shapes: `{"error": {…}}`, `{"error": "text"}`, a list of one, `{"object": "error", …}`,
-//! `{"detail": "text"}`, FastAPI's `{"detail": [{"loc": […], …}]}`, and plain text. Code, type and parameter are passed on if they
-//! read like tokens; a message is compared with the catalog's table and then dropped, because it can repeat the prompt (P01).
+//! Providers write errors in many shapes: `{"error": {…}}`, `{"error": "text"}`, a list of one,
+//! `{"object": "error", …}`, `{"detail": "text"}`, FastAPI's `{"detail": [{"loc": […], …}]}`, and
+//! plain text. Code, type and parameter are passed on if they read like tokens; a message is
+//! compared with the catalog's table and then dropped, because it can repeat the prompt (P01).
 
 use std::time::Duration;
 
@@ -295,8 +297,8 @@ fn param_of(text: &str) -> Option<String> {
     (!text.is_empty() && text.len() <= 128 && text.bytes().all(legal)).then(|| text.to_owned())
 }
 
-/// The wait that a response's headers ask for: `Retry-After` in seconds or as a date (RFC 9110, 10.2.3), `retry-after-ms`, and where
-/// a limit is used up the providers' reset headers.
+/// The wait that a response's headers ask for: `Retry-After` in seconds or as a date (RFC 9110,
+/// 10.2.3), `retry-after-ms`, and where a limit is used up the providers' reset headers.
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = |name: &str| {
         headers
@@ -313,7 +315,8 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 
 /// The longest reset of the limits that are used up.
 fn reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    // Each pair is what remains of a limit, and when it is full again (OpenAI and those like it, Anthropic, OpenRouter).
+    // Each pair is what remains of a limit, and when it is full again (OpenAI and those like it,
+    // Anthropic, OpenRouter).
     const LIMITS: [(&str, &str); 8] = [
         (
             "x-ratelimit-remaining-requests",
@@ -355,7 +358,8 @@ fn reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         .max()
 }
 
-/// A reset as a duration (`6m0s`, `20ms`, `12`), as a date (RFC 3339 or HTTP), or as seconds or milliseconds since 1970.
+/// A reset as a duration (`6m0s`, `20ms`, `12`), as a date (RFC 3339 or HTTP), or as seconds or
+/// milliseconds since 1970.
 fn moment_of(text: &str, now: Timestamp) -> Option<Duration> {
     const A_YEAR: f64 = 31_536_000.0;
     if let Ok(number) = text.parse::<f64>() {
@@ -368,7 +372,8 @@ fn moment_of(text: &str, now: Timestamp) -> Option<Duration> {
     seconds_of(text).or_else(|| until_date(text, now))
 }
 
-/// `12`, `1.5`, `48s`, `20ms`, `6m0s`, `1h2m3s`: a number of seconds, or Go's and protobuf's durations.
+/// `12`, `1.5`, `48s`, `20ms`, `6m0s`, `1h2m3s`: a number of seconds, or Go's and protobuf's
+/// durations.
 fn seconds_of(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<f64>() {
         return wait(seconds);
@@ -403,7 +408,8 @@ fn until_date(text: &str, now: Timestamp) -> Option<Duration> {
     wait((date.unix_timestamp_nanos() as f64 / 1e6 - now.millis() as f64) / 1000.0)
 }
 
-/// A wait within bounds; none for what is not a number or below zero. One that has passed is no wait.
+/// A wait within bounds; none for what is not a number or below zero. One that has passed is no
+/// wait.
 fn wait(seconds: f64) -> Option<Duration> {
     (seconds > -LONGEST_WAIT).then(|| Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_WAIT)))
 }

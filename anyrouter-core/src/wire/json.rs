@@ -1,5 +1,6 @@
-//! A scanner over JSON text that checks all of it and copies none (RFC 8259): where the members of an object begin and end, and how
-//! much text there is in them. Depth is bounded; the text must be UTF-8 (checked by who calls).
+//! A scanner over JSON text that checks all of it and copies none (RFC 8259): where the members of
+//! an object begin and end, and how much text there is in them. Depth is bounded; the text must be
+//! UTF-8 (checked by who calls).
 
 mod block;
 mod scanner;
@@ -125,7 +126,8 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// The value of a member as `T`. None where it is absent or null, an error where it is something else.
+    /// The value of a member as `T`. None where it is absent or null, an error where it is
+    /// something else.
     pub fn read<T: Deserialize<'a>>(&self, name: &str) -> serde_json::Result<Option<T>> {
         self.get(name).map(serde_json::from_slice).transpose()
     }

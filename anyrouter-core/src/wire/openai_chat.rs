@@ -1,4 +1,5 @@
-//! OpenAI chat completions, in and out. Source: OpenAI API reference, *Chat*; the members beyond it are OpenRouter's.
+//! OpenAI chat completions, in and out. Source: OpenAI API reference, *Chat*; the members beyond it
+//! are OpenRouter's.
 
 mod answer;
 mod assemble;

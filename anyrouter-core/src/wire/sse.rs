@@ -1,5 +1,6 @@
-//! Server-sent events (WHATWG HTML, section 9.2) from any split of the bytes: CR, LF and CRLF, comments, data of several lines. An
-//! event keeps its raw bytes, so that what need not change can go on as it came. What is held of an unfinished event is bounded.
+//! Server-sent events (WHATWG HTML, section 9.2) from any split of the bytes: CR, LF and CRLF,
+//! comments, data of several lines. An event keeps its raw bytes, so that what need not change can
+//! go on as it came. What is held of an unfinished event is bounded.
 
 use std::borrow::Cow;
 
@@ -110,8 +111,8 @@ impl Splitter {
     }
 }
 
-/// The end of the first event: past two line ends in a row. A CR that ends the bytes ends a line at once; the LF that may follow it
-/// begins the next event, where an empty line means nothing.
+/// The end of the first event: past two line ends in a row. A CR that ends the bytes ends a line at
+/// once; the LF that may follow it begins the next event, where an empty line means nothing.
 fn end_of_event(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {

@@ -1,9 +1,10 @@
-//! The policy once more, as plainly as it can be said: one endpoint, one layer, one sentence at a time, from the written facts. It
-//! shares nothing with the engine but the words.
+//! The policy once more, as plainly as it can be said: one endpoint, one layer, one sentence at a
+//! time, from the written facts. It shares nothing with the engine but the words.
 
 use serde_json::Value;
 
-/// An endpoint's facts as the catalog's document writes them: `terms`, `tier`, `price`, `provider`, `model`.
+/// An endpoint's facts as the catalog's document writes them: `terms`, `tier`, `price`, `provider`,
+/// `model`.
 pub(crate) fn admits(layer: &Value, endpoint: &Value) -> bool {
     let terms = &endpoint["terms"];
     let says_no = |fact: &str| terms[fact] == Value::Bool(false);

@@ -1,4 +1,5 @@
-//! What people paste: settings, shells, logs, mails, tables, addresses. What is to be found stands in `⟦…⟧`, and nothing else is.
+//! What people paste: settings, shells, logs, mails, tables, addresses. What is to be found stands
+//! in `⟦…⟧`, and nothing else is.
 
 use anyrouter_core::redact::Redactor;
 

@@ -41,7 +41,8 @@ pub(super) struct TermsRow {
     regions: FactRow<Vec<String>>,
 }
 
-/// A statement, with the page that makes it and the day on which it was read. One that nobody makes counts as the worst.
+/// A statement, with the page that makes it and the day on which it was read. One that nobody makes
+/// counts as the worst.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct FactRow<T> {
     value: Option<T>,
@@ -142,7 +143,8 @@ pub(super) async fn zdr(State(server): Shared) -> Answer {
     })
 }
 
-/// An endpoint: a model at a provider. Prices are in USD per token, latency in seconds, throughput in tokens a second.
+/// An endpoint: a model at a provider. Prices are in USD per token, latency in seconds, throughput
+/// in tokens a second.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct EndpointRow {
     id: EndpointId,

@@ -1,4 +1,5 @@
-//! The documentation, as it stands in the repository's `docs` folder: `/docs/index.json` lists the pages, `/docs/<page>.md` is one.
+//! The documentation, as it stands in the repository's `docs` folder: `/docs/index.json` lists the
+//! pages, `/docs/<page>.md` is one.
 
 use axum::{
     extract::Path,
@@ -54,7 +55,8 @@ pub(super) async fn index() -> Answer {
     json(&json!({"pages": pages}))
 }
 
-/// A page for people who look at the address with a browser: what this is, and where to go. It has no script and asks nobody else.
+/// A page for people who look at the address with a browser: what this is, and where to go. It has
+/// no script and asks nobody else.
 pub(super) async fn home(headers: HeaderMap) -> Response {
     // Only what reads like an address comes back, so that nobody's words do.
     let is_plain = |host: &&str| {

@@ -58,7 +58,8 @@ pub(super) async fn own(
     json(&Data { data: own })
 }
 
-/// A key as the API shows it: never itself. Money is in USD; what this server does not keep is null.
+/// A key as the API shows it: never itself. Money is in USD; what this server does not keep is
+/// null.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Key {
     /// SHA-256 of the key, in hexadecimal: its name in this API.

@@ -1,5 +1,5 @@
-//! The API's description (OpenAPI 3.1), made from what it describes: each route is added with what it takes and answers, and the
-//! schemas are those of the types that are read and written.
+//! The API's description (OpenAPI 3.1), made from what it describes: each route is added with what
+//! it takes and answers, and the schemas are those of the types that are read and written.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -44,7 +44,8 @@ fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
 
 const JSON: &str = "application/json";
 
-/// Values of path parameters that every server has, by the path's first part and the parameter's name.
+/// Values of path parameters that every server has, by the path's first part and the parameter's
+/// name.
 const EXAMPLES: [((&str, &str), &str); 3] = [
     (("models", "author"), "demo"),
     (("models", "slug"), "echo"),
@@ -280,7 +281,8 @@ pub(super) struct Data<T> {
 #[derive(JsonSchema)]
 #[allow(dead_code)] // `ChatRequest` reads it, without building it
 pub(super) struct ChatBody {
-    /// A model's id, as `anthropic/claude-sonnet-4.5`, an alias, or a virtual name, as `anyrouter/auto`.
+    /// A model's id, as `anthropic/claude-sonnet-4.5`, an alias, or a virtual name, as
+    /// `anyrouter/auto`.
     #[schemars(extend("examples" = ["demo/echo"]))]
     model: String,
     messages: Vec<ChatMessage>,

@@ -58,7 +58,8 @@ pub(super) struct Changed {
     warnings: Vec<String>,
 }
 
-/// Names in provider lists that no provider here has: they are kept, since one may come, but may well be misspelt.
+/// Names in provider lists that no provider here has: they are kept, since one may come, but may
+/// well be misspelt.
 fn nobodys_names(patch: &SettingsPatch, catalog: &Catalog) -> Vec<String> {
     unknown_providers(patch, catalog)
         .into_iter()
@@ -66,8 +67,8 @@ fn nobodys_names(patch: &SettingsPatch, catalog: &Catalog) -> Vec<String> {
         .collect()
 }
 
-/// The names in a patch's provider lists that no provider here has: the list, the place in it, the name, and the provider that it reads
-/// like.
+/// The names in a patch's provider lists that no provider here has: the list, the place in it, the
+/// name, and the provider that it reads like.
 pub(crate) fn unknown_providers<'a>(
     patch: &SettingsPatch,
     catalog: &'a Catalog,
@@ -213,7 +214,8 @@ pub(super) struct Previewed {
     counts: std::collections::BTreeMap<String, u64>,
 }
 
-/// Shows what redaction makes of a text under the calling account's rules. Nothing is stored or sent.
+/// Shows what redaction makes of a text under the calling account's rules. Nothing is stored or
+/// sent.
 pub(super) async fn preview(
     State(server): Shared,
     Extension(ip): Extension<ClientIp>,

@@ -131,8 +131,9 @@ pub(super) async fn health(State(server): Shared) -> Answer {
     )
 }
 
-/// Metrics for Prometheus. On the main listener they are for who bears the operator's token; without a token, for programs on this
-/// machine alone, and nowhere if they have a listener of their own.
+/// Metrics for Prometheus. On the main listener they are for who bears the operator's token;
+/// without a token, for programs on this machine alone, and nowhere if they have a listener of
+/// their own.
 pub(super) async fn metrics(
     State(server): Shared,
     Extension(peer): Extension<Peer>,
@@ -179,8 +180,8 @@ fn bears(headers: &HeaderMap, token: &Secret<String>) -> bool {
     sent.is_some_and(|sent| sent.ct_eq(token.expose().as_bytes()).into())
 }
 
-/// Whether a request comes from a program on this machine that asked for this machine: no proxy stands between, and no page of another
-/// name that resolves to it.
+/// Whether a request comes from a program on this machine that asked for this machine: no proxy
+/// stands between, and no page of another name that resolves to it.
 fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
     // Any header of a proxy, whatever it tells.
     let is_of_proxy = |name: &str| {

@@ -150,7 +150,8 @@ fn query(filter: &Filter, caller: &Caller) -> Result<LogQuery, ApiError> {
     Ok(query)
 }
 
-/// A usage record with OpenRouter's names and ours. Times are in milliseconds, money in USD. What is not kept is null.
+/// A usage record with OpenRouter's names and ours. Times are in milliseconds, money in USD. What
+/// is not kept is null.
 #[derive(Serialize, JsonSchema)]
 #[allow(clippy::struct_field_names)] // OpenRouter's names
 pub(super) struct Generation {

@@ -8,7 +8,8 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 /// The days before its end from which on a certificate deserves a look.
 const SOON: i64 = 14;
 
-/// What is wrong with the certificate's dates, if anything is. One that cannot be read is the listener's to refuse.
+/// What is wrong with the certificate's dates, if anything is. One that cannot be read is the
+/// listener's to refuse.
 pub(super) fn warning(path: &Path) -> Option<String> {
     let first = CertificateDer::pem_file_iter(path).ok()?.next()?.ok()?;
     let (_, certificate) = X509Certificate::from_der(&first).ok()?;

@@ -1,5 +1,5 @@
-//! Settings from the environment: `ANYROUTER_…`, the section and the key in capitals; for a provider
-//! `ANYROUTER_PROVIDER_GOOGLE_TIER`, the slug in capitals with `-` as `_`.
+//! Settings from the environment: `ANYROUTER_…`, the section and the key in capitals; for a
+//! provider `ANYROUTER_PROVIDER_GOOGLE_TIER`, the slug in capitals with `-` as `_`.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! The operator's keys for providers: named by the configuration, or found in the usual environment variables.
+//! The operator's keys for providers: named by the configuration, or found in the usual environment
+//! variables.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -18,11 +19,14 @@ type Keys = HashMap<String, (Vec<Address>, Secret<String>), foldhash::fast::Fixe
 /// Keys by provider.
 #[derive(Clone, Default)]
 pub struct ProviderKeys {
-    /// Each with the addresses that it was configured for: after a reload, a new key does not go to an old address.
+    /// Each with the addresses that it was configured for: after a reload, a new key does not go to
+    /// an old address.
     keys: Keys,
-    /// What a reload put others in place of, with their addresses: for requests that began before it.
+    /// What a reload put others in place of, with their addresses: for requests that began before
+    /// it.
     replaced: Keys,
-    /// Providers for which no key is named anywhere: they need none, as the demo or a model on this machine.
+    /// Providers for which no key is named anywhere: they need none, as the demo or a model on this
+    /// machine.
     keyless: HashSet<String>,
 }
 
@@ -128,7 +132,8 @@ impl ProviderKeys {
         key(self) == key(other)
     }
 
-    /// With the keys of before for those that have another one now, at another address. One that has none now has none.
+    /// With the keys of before for those that have another one now, at another address. One that
+    /// has none now has none.
     pub(crate) fn in_place_of(mut self, before: &Self) -> Self {
         let moved = before.keys.iter().filter(|(slug, (addresses, _))| {
             self.keys

@@ -17,7 +17,8 @@ pub(super) fn key_at(text: &str, at: usize) -> String {
         .unwrap_or_default()
 }
 
-/// The file, and the line of a key such as `model[0].endpoint[1].provider`, or of the nearest that is there.
+/// The file, and the line of a key such as `model[0].endpoint[1].provider`, or of the nearest that
+/// is there.
 pub(super) fn place(path: &Path, text: &str, key: &str) -> String {
     let line = find(text, key).map_or(1, |at| line(text, at));
     format!("{}, line {line}", path.display())

@@ -1,4 +1,5 @@
-//! The memory that bodies may have where the operator does not say: a quarter of what the machine, or the container, has.
+//! The memory that bodies may have where the operator does not say: a quarter of what the machine,
+//! or the container, has.
 
 use std::fs;
 
@@ -11,7 +12,8 @@ const MOST: u64 = 64 << 30;
 /// The share, in bytes.
 pub(super) fn share() -> usize {
     let read = |path: &str| fs::read_to_string(path).ok();
-    // The limits of control groups, version 2 and 1; a number that is no limit is larger than any machine.
+    // The limits of control groups, version 2 and 1; a number that is no limit is larger than any
+    // machine.
     let container = read("/sys/fs/cgroup/memory.max")
         .or_else(|| read("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
     let container = container.and_then(|text| text.trim().parse::<u64>().ok());

@@ -1,4 +1,5 @@
-//! The files: segments that are appended to, read where the database does not have them yet, and dropped whole.
+//! The files: segments that are appended to, read where the database does not have them yet, and
+//! dropped whole.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -68,7 +69,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal in `folder` with a new segment. Older ones stay until [`drop_before`](Self::drop_before).
+    /// Opens the journal in `folder` with a new segment. Older ones stay until
+    /// [`drop_before`](Self::drop_before).
     pub fn open(folder: &Path, sync: bool) -> Result<Self, JournalError> {
         let fail = |source| JournalError {
             path: folder.to_owned(),
@@ -94,8 +96,9 @@ impl Journal {
         })
     }
 
-    /// Appends a frame with one `write`, which the kernel puts at the end of the file as a whole, whoever else appends at the time.
-    /// One that is cut short, as on a full disk, leaves a damaged stretch, which readers pass over.
+    /// Appends a frame with one `write`, which the kernel puts at the end of the file as a whole,
+    /// whoever else appends at the time. One that is cut short, as on a full disk, leaves a damaged
+    /// stretch, which readers pass over.
     pub fn append(&self, frame: &Frame) -> std::io::Result<()> {
         let written = (&*self.current.file).write(frame.bytes())?;
         if written < frame.bytes().len() {

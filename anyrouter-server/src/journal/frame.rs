@@ -1,5 +1,6 @@
-//! What the journal's files hold: frames of length, CRC-32 and payload. A payload begins with what an import needs, so that bringing a
-//! record into the database parses no JSON: its kind, its id, then for a record the key, the time, the cost and the account.
+//! What the journal's files hold: frames of length, CRC-32 and payload. A payload begins with what
+//! an import needs, so that bringing a record into the database parses no JSON: its kind, its id,
+//! then for a record the key, the time, the cost and the account.
 
 use anyrouter_core::{
     catalog::Usd,
@@ -42,7 +43,8 @@ impl Frame {
         })
     }
 
-    /// What says nothing: it shows whether a disk that was full takes a record again. Readers pass it over.
+    /// What says nothing: it shows whether a disk that was full takes a record again. Readers pass
+    /// it over.
     pub fn padding() -> serde_json::Result<Self> {
         let id =
             RequestId::from_bytes(&[0; 12]).ok_or_else(|| serde::de::Error::custom("no id"))?;
@@ -124,8 +126,8 @@ impl RecordEntry<'_> {
     }
 }
 
-/// Goes through the whole frames of `bytes`. A damaged stretch is passed over: a frame behind it counts again where length, checksum
-/// and payload all agree.
+/// Goes through the whole frames of `bytes`. A damaged stretch is passed over: a frame behind it
+/// counts again where length, checksum and payload all agree.
 pub fn entries(bytes: &[u8]) -> Entries<'_> {
     Entries {
         bytes,
@@ -143,7 +145,8 @@ pub struct Entries<'a> {
 }
 
 impl Entries<'_> {
-    /// How many bytes the frames that were gone through so far end at: what follows may be a frame that is still being written.
+    /// How many bytes the frames that were gone through so far end at: what follows may be a frame
+    /// that is still being written.
     pub fn whole(&self) -> usize {
         self.whole
     }

@@ -72,8 +72,8 @@ pub(super) struct Shared {
     pub(super) journal: RwLock<Journal>,
     /// The slots that are taken, the oldest first.
     pub(super) open: Mutex<BTreeMap<RequestId, Taken>>,
-    /// Records that could not be written yet, or (`async`) were not. Each still has its slot, so that there are no more of them than
-    /// slots.
+    /// Records that could not be written yet, or (`async`) were not. Each still has its slot, so
+    /// that there are no more of them than slots.
     pub(super) held: Mutex<VecDeque<Record>>,
     /// Why records cannot be written now.
     pub(super) broken: Mutex<Option<String>>,
@@ -100,7 +100,8 @@ pub(super) struct Shared {
 pub(super) struct Taken {
     pub(super) open: Arc<OpenRequest>,
     pub(super) since: Instant,
-    /// How often the request had changed when the journal's entry of it was written; none where there is no entry.
+    /// How often the request had changed when the journal's entry of it was written; none where
+    /// there is no entry.
     pub(super) entered: Option<u32>,
 }
 
@@ -118,8 +119,9 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl JournalLog {
-    /// Opens the journal in `folder`: what it holds goes into the database first, and what was left open becomes a record with the
-    /// outcome `interrupted`. `observer` sees every record as it is written.
+    /// Opens the journal in `folder`: what it holds goes into the database first, and what was left
+    /// open becomes a record with the outcome `interrupted`. `observer` sees every record as it is
+    /// written.
     pub fn open(
         folder: &Path,
         database: Database,
@@ -181,7 +183,8 @@ impl JournalLog {
         lock(&self.shared.open).len()
     }
 
-    /// Writes and imports everything, and ends the threads. Requests that are still open become `interrupted` at the next start.
+    /// Writes and imports everything, and ends the threads. Requests that are still open become
+    /// `interrupted` at the next start.
     pub fn close(&self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         self.shared.work.notify_all();
@@ -220,7 +223,8 @@ impl Shared {
         self.journal.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a slot back, once its record is written: until then its open entry must not be dropped with its segment.
+    /// Gives a slot back, once its record is written: until then its open entry must not be dropped
+    /// with its segment.
     pub(super) fn give_back(&self, id: RequestId) {
         lock(&self.open).remove(&id);
         self.permits.add_permits(1);
@@ -246,8 +250,9 @@ impl Shared {
         }
     }
 
-    /// Gives `each` the records that the database does not have yet: those in memory, and the journal's entries. A record moves from
-    /// memory to the journal to the database: read in that order, it is seen in one of them.
+    /// Gives `each` the records that the database does not have yet: those in memory, and the
+    /// journal's entries. A record moves from memory to the journal to the database: read in that
+    /// order, it is seen in one of them.
     fn not_imported(
         &self,
         mut held: impl FnMut(&Record),
@@ -270,7 +275,8 @@ impl Shared {
     }
 }
 
-/// What becomes of a record that cannot be written now. What would have been an answer ends for its client in an error, and says so.
+/// What becomes of a record that cannot be written now. What would have been an answer ends for its
+/// client in an error, and says so.
 fn not_committed(record: &Record) -> Record {
     let mut record = record.clone();
     if record.outcome == Outcome::Ok {
@@ -374,7 +380,8 @@ impl UsageLog for JournalLog {
     }
 
     async fn find(&self, account: &AccountId, id: RequestId) -> Result<Option<Record>, LogError> {
-        // First what is not imported, then the database: a record that moves between the two is seen in one of them.
+        // First what is not imported, then the database: a record that moves between the two is
+        // seen in one of them.
         let mut found = None;
         let in_memory = |r: &Record| r.id == id && r.account == *account;
         let mut held = None;

@@ -1,5 +1,6 @@
-//! The threads behind the log: one writes open entries, retries what could not be written and leaves segments that have grown; one
-//! imports; one, where a commit waits for the disk, brings the journal there.
+//! The threads behind the log: one writes open entries, retries what could not be written and
+//! leaves segments that have grown; one imports; one, where a commit waits for the disk, brings the
+//! journal there.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -25,15 +26,16 @@ use crate::storage::{StorageError, UsageTable};
 const OPEN_ENTRY: Duration = Duration::from_millis(10);
 /// How often the worker looks while there is something to do.
 const TICK: Duration = Duration::from_millis(5);
-/// How long it goes on looking when there is nothing more to do: to wake it costs a request more than a look does.
+/// How long it goes on looking when there is nothing more to do: to wake it costs a request more
+/// than a look does.
 const LINGER: Duration = Duration::from_millis(100);
 /// The time between two attempts to write while the journal cannot be written.
 const BROKEN: Duration = Duration::from_millis(100);
 /// How long records wait to be imported together.
 const IMPORT: Duration = Duration::from_millis(200);
 
-/// Brings into the database what an earlier process left in the journal: its records, and for each request that was left open one
-/// that says `interrupted`. Then drops it.
+/// Brings into the database what an earlier process left in the journal: its records, and for each
+/// request that was left open one that says `interrupted`. Then drops it.
 pub(super) fn recover(
     journal: &mut Journal,
     table: &mut UsageTable,
@@ -196,8 +198,9 @@ impl Worker {
         }
     }
 
-    /// Appends a frame; to a new segment where this one does not take it, since the error may be this file's alone. That is tried once:
-    /// on a full disk it does not help, and each new segment would be one more file.
+    /// Appends a frame; to a new segment where this one does not take it, since the error may be
+    /// this file's alone. That is tried once: on a full disk it does not help, and each new segment
+    /// would be one more file.
     fn append_somewhere(&mut self, frame: impl Fn() -> serde_json::Result<Frame>) -> bool {
         let mut written = self.shared.append(frame()).is_ok();
         if !written && !self.has_left {
@@ -232,8 +235,9 @@ impl Worker {
         }
     }
 
-    /// Begins a new segment, and has what is still open written to it. Older ones are dropped once that is done and the database has
-    /// them: until then they say all that they said, so that a crash between any two steps loses nothing and doubles nothing.
+    /// Begins a new segment, and has what is still open written to it. Older ones are dropped once
+    /// that is done and the database has them: until then they say all that they said, so that a
+    /// crash between any two steps loses nothing and doubles nothing.
     fn rotate(&mut self) -> bool {
         let start = {
             let mut journal = self.shared.journal_alone();
@@ -250,7 +254,8 @@ impl Worker {
     }
 }
 
-/// Brings what is new into the database. A thread of its own: a database that is locked or slow must not keep open entries waiting.
+/// Brings what is new into the database. A thread of its own: a database that is locked or slow
+/// must not keep open entries waiting.
 pub(super) fn start_import(
     shared: Arc<Shared>,
     mut table: UsageTable,
@@ -277,7 +282,8 @@ pub(super) fn start_import(
         .spawn(run)
 }
 
-/// Imports what is new, and drops what is not needed any more. Where the database does not take it, the journal keeps it.
+/// Imports what is new, and drops what is not needed any more. Where the database does not take it,
+/// the journal keeps it.
 fn import(shared: &Shared, table: &mut UsageTable) -> Result<(), StorageError> {
     let imported = *lock(&shared.imported);
     if !shared.journal().reaches_beyond(imported) {

@@ -1,4 +1,5 @@
-//! Accounts, keys and privacy settings. A change is in force for every request that begins after it was acknowledged (P04, P07, P11).
+//! Accounts, keys and privacy settings. A change is in force for every request that begins after it
+//! was acknowledged (P04, P07, P11).
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Usage records in the database: in the order in which they came, found by account and time-ordered id.
+//! Usage records in the database: in the order in which they came, found by account and
+//! time-ordered id.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -50,7 +51,8 @@ impl UsageTable {
                     *used = (*used).max(record.created_at.micros());
                 }
             }
-            // In the same transaction, so that what a key spent is counted once however often a record is imported.
+            // In the same transaction, so that what a key spent is counted once however often a
+            // record is imported.
             let mut update = transaction
                 .prepare_cached("UPDATE key SET spent = iif(spent > 9223372036854775807 - ?2, 9223372036854775807, spent + ?2), last_used_at = max(coalesce(last_used_at, 0), ?3) WHERE hash = ?1")?;
             for (key, (spent, used)) in by_key {

@@ -36,7 +36,8 @@ impl Connection {
         self.connection.as_mut().poll(cx).map(|_| ())
     }
 
-    /// Sends a request and waits for the head of the answer. An error gives the request back where none of it was sent.
+    /// Sends a request and waits for the head of the answer. An error gives the request back where
+    /// none of it was sent.
     pub(super) async fn send(
         &mut self,
         request: Request<Pieces>,

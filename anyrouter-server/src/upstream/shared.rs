@@ -21,11 +21,13 @@ use super::{
 const PING: Duration = Duration::from_secs(10);
 /// A connection whose answer does not even begin for so long is not used for other requests.
 const SUSPECT: Duration = Duration::from_secs(5);
-/// Requests that share a connection: as many as servers usually take (RFC 9113, 6.5.2: not fewer than 100).
+/// Requests that share a connection: as many as servers usually take (RFC 9113, 6.5.2: not fewer
+/// than 100).
 const STREAMS: usize = 100;
 /// How many connections there are to an origin at most; beyond, requests share the last one.
 const CONNECTIONS: usize = 64;
-/// What may come of one answer before it is read, in bytes; and of all together, so that none that is read slowly holds up the others.
+/// What may come of one answer before it is read, in bytes; and of all together, so that none that
+/// is read slowly holds up the others.
 const STREAM_WINDOW: u32 = 128 << 10;
 const CONNECTION_WINDOW: u32 = 32 << 20;
 
@@ -87,7 +89,8 @@ impl SharedConnections {
                 drop(waiting);
                 match sent {
                     Ok(response) => return Ok((response, connection.token)),
-                    // The connection ended before it took the request: it is sent once more, on a new one.
+                    // The connection ended before it took the request: it is sent once more, on a
+                    // new one.
                     Err(mut e) => e.take_message().ok_or_else(|| broken(e.error()))?,
                 }
             }
@@ -159,7 +162,8 @@ impl SharedConnections {
     }
 }
 
-/// A request whose answer has not begun. Given up after long, its connection may be dead without anybody knowing yet.
+/// A request whose answer has not begun. Given up after long, its connection may be dead without
+/// anybody knowing yet.
 struct Waiting<'a> {
     connections: &'a SharedConnections,
     origin: &'a Arc<Origin>,

@@ -779,7 +779,8 @@ fn the_api_describes_itself() {
     assert_eq!(described["openapi"], "3.1.0");
     let paths = described["paths"].as_object().unwrap();
     assert!(paths.len() >= 20, "{:?}", paths.keys());
-    // Each description is of something: whatever it answers, it is not that there is nothing, or that it takes another method.
+    // Each description is of something: whatever it answers, it is not that there is nothing, or
+    // that it takes another method.
     for (path, methods) in paths {
         let path = path
             .trim_start_matches("/api/v1")

@@ -1,5 +1,6 @@
-//! P01 and P07: markers in everything that is said, on success and on every failure path; then every byte that the server wrote is
-//! searched for them, as they are, as base64 and JSON-escaped. None may be found.
+//! P01 and P07: markers in everything that is said, on success and on every failure path; then
+//! every byte that the server wrote is searched for them, as they are, as base64 and JSON-escaped.
+//! None may be found.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,5 @@
-//! Answers, plain and streamed, over both protocols: what goes out, what comes back, what is recorded.
+//! Answers, plain and streamed, over both protocols: what goes out, what comes back, what is
+//! recorded.
 
 use std::io::Read as _;
 

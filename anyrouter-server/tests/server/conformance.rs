@@ -88,7 +88,8 @@ async fn the_journal_conforms_as_a_usage_log_at_every_durability() {
     }
 }
 
-/// Segments are left and dropped while records are written and read: each record is there at once, stays, and is there once.
+/// Segments are left and dropped while records are written and read: each record is there at once,
+/// stays, and is there once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn segments_that_change_under_load_lose_and_double_nothing() {
     const EACH: u32 = 400;

@@ -1,4 +1,5 @@
-//! Bad input and bad upstreams: a clear error in the client's protocol, a stable code, the request id, one record, and no body.
+//! Bad input and bad upstreams: a clear error in the client's protocol, a stable code, the request
+//! id, one record, and no body.
 
 use serde_json::{Value, json};
 

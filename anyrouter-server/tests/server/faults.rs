@@ -1,4 +1,5 @@
-//! What goes wrong with bodies, upstreams and clients. Each fault ends legally for the client, with one record, no body and no secret; and the next request works.
+//! What goes wrong with bodies, upstreams and clients. Each fault ends legally for the client, with
+//! one record, no body and no secret; and the next request works.
 
 use std::{
     io::{Read as _, Write as _},
@@ -92,7 +93,8 @@ fn bodies_that_break_off_come_slowly_or_lie_about_their_length() {
         "invalid"
     );
 
-    // It breaks off within the body: nobody is there to be told, and there is a record all the same.
+    // It breaks off within the body: nobody is there to be told, and there is a record all the
+    // same.
     let before = server.logs().len();
     let mut broken = connect(&server);
     write!(

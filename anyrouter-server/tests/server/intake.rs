@@ -1,4 +1,5 @@
-//! The edge of the server: HTTP that is none, hosts, keys in every header, who may see metrics, and how much memory one key can take.
+//! The edge of the server: HTTP that is none, hosts, keys in every header, who may see metrics, and
+//! how much memory one key can take.
 
 use std::{
     io::{Read as _, Write as _},

@@ -1,5 +1,5 @@
-//! What goes wrong with the machine: disk, database, descriptors, signals. Nothing that a client saw end is lost, and the next request
-//! works.
+//! What goes wrong with the machine: disk, database, descriptors, signals. Nothing that a client
+//! saw end is lost, and the next request works.
 
 use std::{
     collections::BTreeSet,

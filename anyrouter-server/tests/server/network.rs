@@ -1,4 +1,5 @@
-//! What goes over the wire below HTTP: TLS versions (P30), proxies that are believed, connections that are opened (P06).
+//! What goes over the wire below HTTP: TLS versions (P30), proxies that are believed, connections
+//! that are opened (P06).
 
 use std::{
     fs,
@@ -273,10 +274,12 @@ fn a_provider_may_be_spoken_to_in_http_2() {
         assert_eq!(server.chat("lab/far", json!({})).status(), 200);
     }
     drop(slow);
-    // A stream that nobody reads any more is ended before the provider is: it must not count as the provider's failure.
+    // A stream that nobody reads any more is ended before the provider is: it must not count as the
+    // provider's failure.
     until("the slow ones are recorded", || server.logs().len() == 15);
 
-    // It goes away and comes back: a request on a connection that has ended is sent on a new one, or fails as any other.
+    // It goes away and comes back: a request on a connection that has ended is sent on a new one,
+    // or fails as any other.
     drop(provider);
     let gone = server.chat("lab/far", json!({}));
     assert_eq!(gone.status(), 502, "{:?}", gone.text());

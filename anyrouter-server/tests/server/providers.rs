@@ -1,4 +1,5 @@
-//! What real providers do, and what a client sees of it: failures in every shape, deviations from the protocol, waits.
+//! What real providers do, and what a client sees of it: failures in every shape, deviations from
+//! the protocol, waits.
 
 use serde_json::{Value, json};
 
@@ -504,7 +505,8 @@ fn events_without_their_content_type_are_events_and_json_under_it_is_not() {
             .status(),
         502
     );
-    // An error in JSON, called a stream, is read as what it is: a moderation's refusal is the request's.
+    // An error in JSON, called a stream, is read as what it is: a moderation's refusal is the
+    // request's.
     let upstream = Upstream::start();
     let error = json!({"error": {"code": "content_filter", "message": "m"}}).to_string();
     upstream.on(

@@ -1,4 +1,5 @@
-//! P10, and the half of P01 that concerns providers: values leave as placeholders, and come back in every kind of answer.
+//! P10, and the half of P01 that concerns providers: values leave as placeholders, and come back in
+//! every kind of answer.
 
 use serde_json::{Value, json};
 

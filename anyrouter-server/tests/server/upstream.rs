@@ -1,4 +1,5 @@
-//! A provider that does as it is told: for each model a list of answers, used one after the other, the last for ever.
+//! A provider that does as it is told: for each model a list of answers, used one after the other,
+//! the last for ever.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,5 @@
-//! The `async-openai` crate against the real server; `clients/more.py` starts both server and provider.
+//! The `async-openai` crate against the real server; `clients/more.py` starts both server and
+//! provider.
 
 use std::{env, time::Duration};
 

@@ -90,7 +90,8 @@ impl Scene<'_> {
     }
 }
 
-/// How many letters and digits what begins so would have, if it began an IBAN: as many as any, where no country has it.
+/// How many letters and digits what begins so would have, if it began an IBAN: as many as any,
+/// where no country has it.
 pub(super) fn iban_length(head: &[u8]) -> usize {
     let [a, b, one, two] = head else { return 0 };
     if !a.is_ascii_uppercase()

@@ -1,4 +1,5 @@
-//! What is given to a name: `name = value`, `name: value`, `the name is value`, in code, settings, documents and sentences.
+//! What is given to a name: `name = value`, `name: value`, `the name is value`, in code, settings,
+//! documents and sentences.
 
 use super::{ByteSet, Scene, one_of};
 use crate::redact::vocabulary::Meaning;
@@ -274,7 +275,8 @@ impl Scene<'_> {
         length > 0 && self.byte(at + length) == b'=' || matches!(self.byte(at), b' ' | b'&')
     }
 
-    /// `the password for the new box is …`, `das Passwort lautet …`: what a sentence says of a name that ends at `at`.
+    /// `the password for the new box is …`, `das Passwort lautet …`: what a sentence says of a name
+    /// that ends at `at`.
     pub(super) fn value_in_sentence(&self, at: usize) -> Option<Value> {
         let line = self.part(at, self.floor(at + 80));
         let line = line
@@ -371,7 +373,8 @@ impl Scene<'_> {
     }
 }
 
-/// `", "value": `, `\n  value: `, ` value=`: a member of its own holds the value of the name before. How long that is.
+/// `", "value": `, `\n  value: `, ` value=`: a member of its own holds the value of the name
+/// before. How long that is.
 fn value_member(rest: &[u8]) -> Option<usize> {
     let gap = rest
         .iter()
@@ -390,7 +393,8 @@ fn value_member(rest: &[u8]) -> Option<usize> {
     Some(gap + 5 + sign + 1)
 }
 
-/// `|` or `>` at the end of a line of YAML (YAML 1.2.2, 8.1): how far off the text begins in the next one.
+/// `|` or `>` at the end of a line of YAML (YAML 1.2.2, 8.1): how far off the text begins in the
+/// next one.
 fn block_scalar(rest: &[u8]) -> Option<usize> {
     let head = 1 + rest
         .iter()

@@ -1,5 +1,5 @@
-//! The rules by which registers make their numbers: check digits, dates inside, letters. One function for each number of
-//! `redact/ids.tsv`, where its source stands.
+//! The rules by which registers make their numbers: check digits, dates inside, letters. One
+//! function for each number of `redact/ids.tsv`, where its source stands.
 //!
 //! A number comes in compact form: digits and capital letters, no separators.
 #![allow(clippy::cast_possible_wrap)] // places in a number are below a hundred
@@ -242,7 +242,8 @@ fn letters_of(n: &Number<'_>, i: usize, set: &[u8]) -> bool {
     n.0.get(i).is_some_and(|b| set.contains(b))
 }
 
-/// The rule of a country's number. What has no published rule passes by its shape alone, and needs its name beside it.
+/// The rule of a country's number. What has no published rule passes by its shape alone, and needs
+/// its name beside it.
 pub(super) fn check(country: &str, rule: &str) -> Check {
     match (country, rule) {
         ("US", "ssn") => |n| {

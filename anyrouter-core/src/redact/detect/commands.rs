@@ -7,7 +7,8 @@ use super::{
 use crate::redact::{Kind, scan::Hit};
 
 impl Scene<'_> {
-    /// A password among a program's arguments: `curl -u user:…`, `mysql -p…`, `sshpass -p …`, `redis-cli -a …`, `net user name …`.
+    /// A password among a program's arguments: `curl -u user:…`, `mysql -p…`, `sshpass -p …`,
+    /// `redis-cli -a …`, `net user name …`.
     fn argument(&self, at: usize) -> (usize, usize) {
         let quote = self.byte(at);
         if matches!(quote, b'"' | b'\'') {

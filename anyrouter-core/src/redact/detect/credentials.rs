@@ -1,4 +1,5 @@
-//! Secrets: those with a form of their own, and those that only the words beside them give away, as `DB_PASSWORD=…`.
+//! Secrets: those with a form of their own, and those that only the words beside them give away, as
+//! `DB_PASSWORD=…`.
 
 use super::{
     Scene,
@@ -114,7 +115,8 @@ impl Scene<'_> {
         self.numbers_done = end;
     }
 
-    /// Text in base64, in a `data:` URL at `at`: all of it counts as the surest value that is in it.
+    /// Text in base64, in a `data:` URL at `at`: all of it counts as the surest value that is in
+    /// it.
     fn encoded(&mut self, at: usize) {
         let Some((head, _)) = secrets::data_url(self.slice(at, self.text.len())) else {
             return;
@@ -164,7 +166,8 @@ impl Scene<'_> {
         {
             first += i + 1;
         }
-        // It may stand in a path or among a URL's credentials, or have a form that goes over their signs.
+        // It may stand in a path or among a URL's credentials, or have a form that goes over their
+        // signs.
         let parts = |sign: &[u8]| {
             let from = self
                 .slice(first, start)
@@ -327,7 +330,8 @@ impl Scene<'_> {
         };
         // `name: 'password', label: 'Password'`: the next member.
         let is_member = !value.is_quoted && self.byte(value.end) == b':' && is_text;
-        // `["username", "password", "email2"]` names three; `IS_PASSWORD: Scope = 31` is a constant of a program.
+        // `["username", "password", "email2"]` names three; `IS_PASSWORD: Scope = 31` is a constant
+        // of a program.
         let between = self.part(hit.end, value.start);
         let before = self
             .part(self.ceiling(name_start.saturating_sub(8)), name_start)
@@ -443,7 +447,8 @@ impl Scene<'_> {
         if is_uuid && is_key {
             return None;
         }
-        // `joe:hunter2` behind `credentials`, and what a line of settings gives to a secret though it reads like words.
+        // `joe:hunter2` behind `credentials`, and what a line of settings gives to a secret though
+        // it reads like words.
         let is_pair = names(&["cred"])
             && bytes.iter().position(|b| *b == b':').is_some_and(|at| {
                 at > 1
@@ -530,7 +535,8 @@ impl Scene<'_> {
         }
     }
 
-    /// The words of a wallet (BIP 39): twelve to twenty-four of three to eight small letters, behind their name.
+    /// The words of a wallet (BIP 39): twelve to twenty-four of three to eight small letters,
+    /// behind their name.
     fn recovery_words(&mut self, hit: Hit) {
         let signs = self
             .slice(hit.end, hit.end + 8)
@@ -561,7 +567,8 @@ impl Scene<'_> {
         }
     }
 
-    /// Who a log says came or was refused: `user jane.doe logged in`, `Failed password for root from 10.0.0.1`.
+    /// Who a log says came or was refused: `user jane.doe logged in`, `Failed password for root
+    /// from 10.0.0.1`.
     fn login(&mut self, at: usize) {
         const VERBS: [&str; 7] = [
             "logged ",
@@ -609,7 +616,8 @@ impl Scene<'_> {
         }
     }
 
-    /// `User: how do I …`, `Login: please sign in`, `"username": "Benutzername"`: what somebody says, or a form's label.
+    /// `User: how do I …`, `Login: please sign in`, `"username": "Benutzername"`: what somebody
+    /// says, or a form's label.
     fn is_said_by_user(&self, hit: Hit, value: Value) -> bool {
         const LABELS: [&str; 22] = [
             "anmelden",

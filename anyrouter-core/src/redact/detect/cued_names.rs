@@ -1,5 +1,6 @@
-//! People's names behind the words that people say before them: of themselves, of their kin, of a customer or a witness, in a form's field.
-//! (The cues are `redact/cues.tsv`.) Behind a sure cue a name is taken in small letters as well, as people type on their telephones.
+//! People's names behind the words that people say before them: of themselves, of their kin, of a
+//! customer or a witness, in a form's field. (The cues are `redact/cues.tsv`.) Behind a sure cue a
+//! name is taken in small letters as well, as people type on their telephones.
 
 use super::{Scene, names::Word};
 use crate::redact::{
@@ -82,7 +83,8 @@ impl Scene<'_> {
         }
     }
 
-    /// `ich heiße irmi höfig und …`, `my boss jack`: in small letters behind what is `sure`, or where the lists have the first word.
+    /// `ich heiße irmi höfig und …`, `my boss jack`: in small letters behind what is `sure`, or
+    /// where the lists have the first word.
     fn name_behind(&mut self, hit: Hit, sure: bool, confidence: u8) {
         let gap = self
             .slice(hit.end, hit.end + 3)
@@ -161,7 +163,8 @@ impl Scene<'_> {
         }
     }
 
-    /// `Passenger: ROBERTS Jonathan`, `Présents : Auguste Fischer, Gérard Vidal`, `Patient: Füreder, Maida`.
+    /// `Passenger: ROBERTS Jonathan`, `Présents : Auguste Fischer, Gérard Vidal`, `Patient:
+    /// Füreder, Maida`.
     fn name_in_field(&mut self, hit: Hit, is_field: bool) {
         let gap = self
             .slice(hit.end, hit.end + 4)
@@ -220,7 +223,8 @@ impl Scene<'_> {
         }
     }
 
-    /// `Customer Idika Gola`, `reported by …`, `Laut Reinhild Bohlander`: two words and more, or one that the lists have.
+    /// `Customer Idika Gola`, `reported by …`, `Laut Reinhild Bohlander`: two words and more, or
+    /// one that the lists have.
     fn name_of(&mut self, hit: Hit, takes_unlisted: bool) {
         let gap = self
             .slice(hit.end, hit.end + 2)
@@ -260,7 +264,8 @@ impl Scene<'_> {
         }
     }
 
-    /// `conosci bianca torlonia?`: in small letters, a given name that is no word, and the name behind it.
+    /// `conosci bianca torlonia?`: in small letters, a given name that is no word, and the name
+    /// behind it.
     fn small_name_of(&mut self, at: usize) {
         let text = |w: Word| self.part(w.start, w.end);
         let is_given = |w: &Word| {
@@ -394,7 +399,8 @@ impl Scene<'_> {
         }
     }
 
-    /// The last line of a letter: one to three words with a capital and nothing else, behind an empty line.
+    /// The last line of a letter: one to three words with a capital and nothing else, behind an
+    /// empty line.
     pub(super) fn signature(&mut self) {
         const LETTER: std::ops::Range<usize> = 40..8192;
         let text = self.text.trim_end();

@@ -7,7 +7,8 @@ use crate::redact::{Kind, scan::Hit, vocabulary::Meaning};
 const DISTANCE: usize = 40;
 
 impl Scene<'_> {
-    /// `1985-03-12`, `12/03/1985`, `12.3.85`, `19850312`, `1985年3月12日`, and a day before a month's name.
+    /// `1985-03-12`, `12/03/1985`, `12.3.85`, `19850312`, `1985年3月12日`, and a day before a month's
+    /// name.
     pub(super) fn date(&mut self, at: usize) {
         if self.byte_before(at).is_ascii_alphanumeric()
             || !self.is_about_birth(at) && self.after(at, Meaning::DOB, 24).is_none()

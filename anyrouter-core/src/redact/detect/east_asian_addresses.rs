@@ -1,4 +1,5 @@
-//! Addresses that go from the region to the house: `北京市朝阳区建国路88号`, `東京都千代田区丸の内1-1-1`, `서울특별시 강남구 테헤란로 152`.
+//! Addresses that go from the region to the house: `北京市朝阳区建国路88号`, `東京都千代田区丸の内1-1-1`, `서울특별시 강남구
+//! 테헤란로 152`.
 
 use super::Scene;
 use crate::redact::{Kind, scan::Hit};
@@ -16,7 +17,8 @@ const UNITS: [&str; 16] = [
 ];
 
 impl Scene<'_> {
-    /// An address that begins with the place at `hit`: parts of a town by their endings, and a house's number.
+    /// An address that begins with the place at `hit`: parts of a town by their endings, and a
+    /// house's number.
     pub(super) fn east_asian_address(&mut self, hit: Hit) {
         let text = self.part(hit.start, self.floor(hit.start + LONGEST));
         let is_hangul = text.starts_with(|c| matches!(c, '\u{ac00}'..='\u{d7af}'));

@@ -19,7 +19,8 @@ fn is_domain(byte: u8) -> bool {
 }
 
 impl Scene<'_> {
-    /// An `@`: an address (RFC 5322, 3.4.1, as people write it), or the end of a URL's credentials (RFC 3986, 3.2.1).
+    /// An `@`: an address (RFC 5322, 3.4.1, as people write it), or the end of a URL's credentials
+    /// (RFC 3986, 3.2.1).
     pub(super) fn at_sign(&mut self, at: usize) {
         let bytes = self.bytes();
         if self.url_credentials(at) || self.spaced_email(at, at + 1, false) {
@@ -45,7 +46,8 @@ impl Scene<'_> {
         {
             start += 1;
         }
-        // Where letters of another script or a sign follow an address in ASCII, it ends before them.
+        // Where letters of another script or a sign follow an address in ASCII, it ends before
+        // them.
         let ascii = self
             .slice(at + 1, at + 254)
             .iter()
@@ -163,7 +165,8 @@ impl Scene<'_> {
         }
     }
 
-    /// `jane @ example . com`, `jane@example[.]com`, and an address whose domain is on the next line. The at sign is `at..end`.
+    /// `jane @ example . com`, `jane@example[.]com`, and an address whose domain is on the next
+    /// line. The at sign is `at..end`.
     fn spaced_email(&mut self, at: usize, end: usize, is_spelled: bool) -> bool {
         let is_word = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b"-_");
         let gap = usize::from(at > 0 && self.byte_before(at) == b' ');

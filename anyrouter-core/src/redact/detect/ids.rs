@@ -1,8 +1,10 @@
-//! National and tax numbers: by their check digits where those are strong, by the words around them where they are not.
+//! National and tax numbers: by their check digits where those are strong, by the words around them
+//! where they are not.
 //!
-//! The numbers of all countries are data (`redact/ids.tsv`): their written forms, the words beside them, and the share of numbers of the
-//! same form that pass by chance. The cheap questions come first: whether the digits stand where a form has them, whether the words around
-//! would do; check digits are worked out only where that could make a finding.
+//! The numbers of all countries are data (`redact/ids.tsv`): their written forms, the words beside
+//! them, and the share of numbers of the same form that pass by chance. The cheap questions come
+//! first: whether the digits stand where a form has them, whether the words around would do; check
+//! digits are worked out only where that could make a finding.
 
 use std::collections::HashMap;
 
@@ -172,7 +174,8 @@ impl Ids {
 }
 
 impl Form {
-    /// The form that is written so, and the same without the country's letters before it, which people leave out at home.
+    /// The form that is written so, and the same without the country's letters before it, which
+    /// people leave out at home.
     fn all(text: &str, country: &str) -> Vec<Self> {
         let form = Self::read(text);
         form.at_home(country).into_iter().chain([form]).collect()
@@ -316,7 +319,8 @@ impl Scene<'_> {
             let is_part = self.byte_before(hit.start).is_ascii_digit()
                 || hit.end - hit.start < 4 && self.byte(hit.end).is_ascii_digit();
             if hit.meaning().has(Meaning::ID_NAME) && !is_part {
-                // What names another country's number speaks of such numbers as well, where it is no abbreviation.
+                // What names another country's number speaks of such numbers as well, where it is
+                // no abbreviation.
                 said.generally |= hit.end - hit.start > 8;
                 self.engine
                     .ids
@@ -416,8 +420,9 @@ impl Scene<'_> {
         Some(finding)
     }
 
-    /// A number that its own label names right before it, whatever its check digits, its range and its length: mistyped, made up for a
-    /// test, or of a form that has changed. And three, two and four digits joined by hyphens, which nothing else is written as.
+    /// A number that its own label names right before it, whatever its check digits, its range and
+    /// its length: mistyped, made up for a test, or of a form that has changed. And three, two and
+    /// four digits joined by hyphens, which nothing else is written as.
     fn mistyped(&self, part: &Part<'_>, is_filler: bool) -> Option<Finding> {
         let digits = part.compact.iter().filter(|b| b.is_ascii_digit()).count();
         let finding = |kind, rule, confidence| {
@@ -458,7 +463,8 @@ impl Scene<'_> {
         }
     }
 
-    /// The name of a number that stands right before one, with nothing between but signs and words such as `number`.
+    /// The name of a number that stands right before one, with nothing between but signs and words
+    /// such as `number`.
     fn label_before(&self, start: usize) -> Option<Hit> {
         let names = Meaning::ID_NAME
             .and(Meaning::NATIONAL_ID)
@@ -499,7 +505,8 @@ impl Scene<'_> {
         (is_near && is_name && !super::is_word_byte(self.byte_before(hit.start))).then_some(hit)
     }
 
-    /// Of the numbers that a part may be and that are asked for the surest, then the strongest, and how sure it is.
+    /// Of the numbers that a part may be and that are asked for the surest, then the strongest, and
+    /// how sure it is.
     fn surest(
         &self,
         part: &Part<'_>,
@@ -582,7 +589,8 @@ impl Writing {
     }
 }
 
-/// How sure it is that a part is the number that the words around name, if its check digits are right.
+/// How sure it is that a part is the number that the words around name, if its check digits are
+/// right.
 fn named(id: &Id, part: &Part<'_>, writing: &Writing) -> Option<u8> {
     let may_be =
         id.strength >= 200 || part.sizes.len() <= 4 && !writing.is_dated || writing.fits(id);
@@ -672,7 +680,8 @@ mod tests {
         );
     }
 
-    /// The share of numbers of an id's forms that pass by chance is what its row says, within a factor of three.
+    /// The share of numbers of an id's forms that pass by chance is what its row says, within a
+    /// factor of three.
     #[test]
     fn the_strength_of_each_number_is_as_stated() {
         let ids = Ids::builtin();

@@ -1,4 +1,5 @@
-//! People's names by titles and by the words before them. (By lists, see `listed_names`; in scripts without spaces, `unspaced`.)
+//! People's names by titles and by the words before them. (By lists, see `listed_names`; in scripts
+//! without spaces, `unspaced`.)
 
 use super::{Scene, cued_names::is_word, one_of, unspaced::is_unspaced_script};
 use crate::redact::{
@@ -31,7 +32,8 @@ const STEPS: [&str; 40] = [
     "Prepare", "Publish", "Push", "Release", "Restore", "Run", "Save", "Set", "Setup", "Test", "Update", "Upload",
 ];
 
-/// What follows a title and is an office: `Herr Minister`, `Sayın Müşterimiz`, `Attn: Accounts Payable`.
+/// What follows a title and is an office: `Herr Minister`, `Sayın Müşterimiz`, `Attn: Accounts
+/// Payable`.
 #[rustfmt::skip]
 const OFFICERS: [&str; 34] = [
     "Abteilung", "Accounts", "Admin", "Ambassador", "Bundeskanzler", "Bürgermeister", "Chairman", "Customer", "Direktor", "Director", "Doktor",

@@ -6,7 +6,8 @@ use super::Scene;
 use crate::redact::{Kind, vocabulary::Meaning};
 
 impl Scene<'_> {
-    /// A colon among hexadecimal digits: an IPv6 address (RFC 4291, 2.2) or a hardware address (IEEE 802, EUI-48).
+    /// A colon among hexadecimal digits: an IPv6 address (RFC 4291, 2.2) or a hardware address
+    /// (IEEE 802, EUI-48).
     pub(super) fn colon(&mut self, at: usize) {
         let part = |b: &u8| b.is_ascii_hexdigit() || *b == b':' || *b == b'.';
         let start = at
@@ -151,7 +152,8 @@ impl Scene<'_> {
         Some(end)
     }
 
-    /// Four numbers that are a version's or a section's: `==1.2.3.4`, `section-4.7.1.1`, `Reader 11.0.23.22`.
+    /// Four numbers that are a version's or a section's: `==1.2.3.4`, `section-4.7.1.1`, `Reader
+    /// 11.0.23.22`.
     fn is_version(&self, start: usize, end: usize) -> bool {
         let before = self.part(self.ceiling(start.saturating_sub(32)), start);
         let behind = self.part(end, self.floor(end + 8));
@@ -266,8 +268,8 @@ impl Scene<'_> {
     }
 }
 
-/// No machine of anybody's: this host and none, masks, and networks that are not on the internet (RFC 6890), or stand in documents
-/// (RFC 5737).
+/// No machine of anybody's: this host and none, masks, and networks that are not on the internet
+/// (RFC 6890), or stand in documents (RFC 5737).
 fn is_nobodys_v4(address: Ipv4Addr, is_network: bool) -> bool {
     let [first, second, ..] = address.octets();
     let is_mask = first == 255;
@@ -280,7 +282,8 @@ fn is_nobodys_v4(address: Ipv4Addr, is_network: bool) -> bool {
     address.is_loopback() || address.is_unspecified() || is_mask || is_network && is_local
 }
 
-/// The same for IPv6: this host, link-local and unique local networks (RFC 4193), and those of documents (RFC 3849).
+/// The same for IPv6: this host, link-local and unique local networks (RFC 4193), and those of
+/// documents (RFC 3849).
 fn is_nobodys_v6(address: Ipv6Addr, is_network: bool) -> bool {
     let [first, second, ..] = address.segments();
     let is_local = first & 0xffc0 == 0xfe80

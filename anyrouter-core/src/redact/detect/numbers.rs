@@ -1,7 +1,8 @@
-//! Numbers: clusters of digits and what joins them, in which cards, accounts, phone and identity numbers are found.
+//! Numbers: clusters of digits and what joins them, in which cards, accounts, phone and identity
+//! numbers are found.
 //!
-//! A cluster is judged as a whole first, then its parts, the longest first: `4111 1111 1111 1111` is a card, and not four numbers; in
-//! `room 12 4111…` the card is found all the same.
+//! A cluster is judged as a whole first, then its parts, the longest first: `4111 1111 1111 1111`
+//! is a card, and not four numbers; in `room 12 4111…` the card is found all the same.
 
 use super::{
     Scene,
@@ -433,7 +434,8 @@ impl Scene<'_> {
         cluster.truncate(last_digit);
     }
 
-    /// `SSN`, `IBAN`: what a number is called is no part of it. (Two letters may be its country as well.)
+    /// `SSN`, `IBAN`: what a number is called is no part of it. (Two letters may be its country as
+    /// well.)
     fn is_name_of_number(&self, start: usize, end: usize) -> bool {
         let names = Meaning::ID_NAME
             .and(Meaning::NATIONAL_ID)
@@ -445,7 +447,8 @@ impl Scene<'_> {
                 .any(|h| h.end == end && h.meaning().has(names))
     }
 
-    /// Whether an address of a machine or a date begins at `at`: they are never part of another number.
+    /// Whether an address of a machine or a date begins at `at`: they are never part of another
+    /// number.
     fn begins_otherwise(&self, at: usize) -> bool {
         let run = self
             .slice(at, at + 16)
@@ -488,7 +491,8 @@ impl Scene<'_> {
             || is_iso_date(self.part(at, self.floor(at + 10)))
     }
 
-    /// `4 1 1 1 …`, `4|1|1|1…`: letters and digits that stand apart, as in the boxes of a form, around the one at `at`.
+    /// `4 1 1 1 …`, `4|1|1|1…`: letters and digits that stand apart, as in the boxes of a form,
+    /// around the one at `at`.
     fn in_boxes(&self, at: usize) -> Option<(usize, usize)> {
         let sign = self.byte(at + 1);
         let is_box = |at: usize| {
@@ -597,7 +601,8 @@ impl Scene<'_> {
         best
     }
 
-    /// A vehicle's identification number (ISO 3779), with the check digit of 49 CFR 565.15, or with its name beside it.
+    /// A vehicle's identification number (ISO 3779), with the check digit of 49 CFR 565.15, or with
+    /// its name beside it.
     fn vin(&self, part: &Part<'_>) -> Option<Finding> {
         let vin = part.compact;
         if vin.len() != 17
@@ -671,7 +676,8 @@ impl Scene<'_> {
             .then(|| Finding::new(part.start, part.end, Kind::Address, "postcode", 60))
     }
 
-    /// Whether a word before says that the number is something else: an order, an invoice, a version.
+    /// Whether a word before says that the number is something else: an order, an invoice, a
+    /// version.
     pub(super) fn is_decoy(&self, at: usize) -> bool {
         self.before(at, Meaning::DECOY, 24).is_some()
             || matches!(self.byte_before(at), b'#' | b'$')
@@ -680,7 +686,8 @@ impl Scene<'_> {
                 .ends_with("€".as_bytes())
     }
 
-    /// Whether letters and digits stand around that belong to a longer opaque token, as a UUID or a hash.
+    /// Whether letters and digits stand around that belong to a longer opaque token, as a UUID or a
+    /// hash.
     fn is_in_opaque(&self, start: usize, end: usize) -> bool {
         let left = self
             .slice(start.saturating_sub(40), start)
@@ -708,7 +715,8 @@ impl Scene<'_> {
     }
 }
 
-/// A British driving licence (DVLA): five letters of the surname, filled up with nines, a coded date of birth, initials, and three more.
+/// A British driving licence (DVLA): five letters of the surname, filled up with nines, a coded
+/// date of birth, initials, and three more.
 fn british_licence(part: &Part<'_>) -> Option<Finding> {
     let (surname, rest) = part.compact.split_first_chunk::<5>()?;
     let (date, rest) = rest.split_first_chunk::<6>()?;

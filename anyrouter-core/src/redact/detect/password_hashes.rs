@@ -1,4 +1,5 @@
-//! Hashes of passwords, which tell the password to who has time: crypt(5), Argon2 (RFC 9106), LDAP's salted SHA-1, Django's PBKDF2.
+//! Hashes of passwords, which tell the password to who has time: crypt(5), Argon2 (RFC 9106),
+//! LDAP's salted SHA-1, Django's PBKDF2.
 
 use std::sync::OnceLock;
 

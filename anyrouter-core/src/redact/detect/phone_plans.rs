@@ -1,5 +1,6 @@
-//! Telephone plans, by country: the metadata of libphonenumber as the `phonenumber` crate has it (`redact/phones.tsv`; a test keeps both
-//! equal), each pattern compiled when a number first asks for it.
+//! Telephone plans, by country: the metadata of libphonenumber as the `phonenumber` crate has it
+//! (`redact/phones.tsv`; a test keeps both equal), each pattern compiled when a number first asks
+//! for it.
 
 use std::{collections::HashMap, sync::OnceLock};
 
@@ -44,7 +45,8 @@ impl Plan {
     }
 }
 
-/// The countries whose national numbers count without a word beside them, where they are written as phone numbers are.
+/// The countries whose national numbers count without a word beside them, where they are written as
+/// phone numbers are.
 const ANYWHERE: [&str; 25] = [
     "GB", "DE", "FR", "IT", "ES", "NL", "BE", "CH", "AT", "SE", "DK", "NO", "FI", "PL", "PT", "AU",
     "NZ", "JP", "KR", "CN", "IN", "TH", "TR", "RO", "RU",

@@ -1,10 +1,12 @@
-//! Telephone numbers: international by their country's plan, national by their form, their country or the words around them.
+//! Telephone numbers: international by their country's plan, national by their form, their country
+//! or the words around them.
 
 use super::{Scene, numbers::Part, one_of};
 use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 
 impl Scene<'_> {
-    /// A phone number: international by its country's plan, national by its form, its country or the words around it.
+    /// A phone number: international by its country's plan, national by its form, its country or
+    /// the words around it.
     pub(super) fn phone(&self, part: &Part<'_>) -> Option<Finding> {
         let digits = part.compact;
         if part.has_letter

@@ -1,4 +1,5 @@
-//! Postal addresses: streets with their numbers in the forms of several languages, and what follows them.
+//! Postal addresses: streets with their numbers in the forms of several languages, and what follows
+//! them.
 
 use super::{
     Scene, one_of,
@@ -352,7 +353,8 @@ impl Scene<'_> {
         self.add(first, end, Kind::Address, "street_address", 90);
     }
 
-    /// `Am Stadtpark 5, 22303 Hamburg`, `C/ Gran Vía 28`, at its number: a name and a number are a street's by what stands around them.
+    /// `Am Stadtpark 5, 22303 Hamburg`, `C/ Gran Vía 28`, at its number: a name and a number are a
+    /// street's by what stands around them.
     pub(super) fn street_in_context(&mut self, at: usize) {
         const PARTICLES: [&str; 10] = [
             "den", "der", "dem", "des", "die", "de", "del", "la", "las", "los",
@@ -423,7 +425,8 @@ impl Scene<'_> {
         }
     }
 
-    /// `466 Rodney Lodge Suite 073, West Laurastad, VT 47636`: a number, a name, and what only an address goes on with.
+    /// `466 Rodney Lodge Suite 073, West Laurastad, VT 47636`: a number, a name, and what only an
+    /// address goes on with.
     pub(super) fn number_first(&mut self, at: usize) {
         let digits = self
             .slice(at, at + 7)
@@ -511,7 +514,8 @@ impl Scene<'_> {
         }
     }
 
-    /// The end of an address whose street ends at `at`: flat, town, region, postcode, country, as long as commas, lines or codes join them.
+    /// The end of an address whose street ends at `at`: flat, town, region, postcode, country, as
+    /// long as commas, lines or codes join them.
     fn address_end(&self, at: usize) -> usize {
         let mut end = at;
         let mut sure = at;
@@ -570,7 +574,8 @@ impl Scene<'_> {
         sure
     }
 
-    /// The end of what stands between two commas or lines, up to a few words: a code ends it, and begins another.
+    /// The end of what stands between two commas or lines, up to a few words: a code ends it, and
+    /// begins another.
     fn piece_end(&self, from: usize) -> usize {
         let mut end = from;
         let mut words = 0;

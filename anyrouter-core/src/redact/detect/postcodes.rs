@@ -32,7 +32,8 @@ impl Scene<'_> {
     }
 }
 
-/// A postcode by itself: five digits with or without four more, British, Canadian, Dutch, and others.
+/// A postcode by itself: five digits with or without four more, British, Canadian, Dutch, and
+/// others.
 pub(super) fn is_postcode(piece: &str) -> bool {
     let bytes = piece.as_bytes();
     let shape: String = piece

@@ -1,4 +1,5 @@
-//! Names in Han, kana, Hangul and Thai, which put no spaces between words: by surnames, titles, and what introduces them.
+//! Names in Han, kana, Hangul and Thai, which put no spaces between words: by surnames, titles, and
+//! what introduces them.
 
 use super::Scene;
 use crate::redact::{Kind, scan::Hit, vocabulary::Meaning};

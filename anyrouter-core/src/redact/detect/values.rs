@@ -1,4 +1,5 @@
-//! What a value looks like that may be a secret: its characters, and whether it only stands for one.
+//! What a value looks like that may be a secret: its characters, and whether it only stands for
+//! one.
 
 use super::{ByteSet, one_of};
 
@@ -69,7 +70,8 @@ pub(super) fn entropy(value: &[u8]) -> f32 {
 }
 
 impl Shape {
-    /// What people make passwords of: three kinds of characters, letters and digits in a longer one, or several words in a row.
+    /// What people make passwords of: three kinds of characters, letters and digits in a longer
+    /// one, or several words in a row.
     pub(super) fn is_password(&self, value: &[u8]) -> bool {
         let rare = value
             .iter()

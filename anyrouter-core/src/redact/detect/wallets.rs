@@ -2,7 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-/// Base58 with a checksum of four bytes of a double SHA-256 (the addresses of Bitcoin and its relatives).
+/// Base58 with a checksum of four bytes of a double SHA-256 (the addresses of Bitcoin and its
+/// relatives).
 pub(super) fn base58check(text: &[u8]) -> bool {
     const ALPHABET: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
     const RIPPLE: &[u8; 58] = b"rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz";

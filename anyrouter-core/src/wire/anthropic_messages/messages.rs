@@ -1,7 +1,9 @@
-//! The messages of a request: turns, parts, pictures and files, tool calls and their results, and earlier thoughts.
+//! The messages of a request: turns, parts, pictures and files, tool calls and their results, and
+//! earlier thoughts.
 //!
-//! Results of a turn's calls stand first in the one user turn behind it. Text of white space alone is left out. System messages that
-//! begin the conversation are the system prompt; later ones keep their place, since moving them would lose the prompt cache.
+//! Results of a turn's calls stand first in the one user turn behind it. Text of white space alone
+//! is left out. System messages that begin the conversation are the system prompt; later ones keep
+//! their place, since moving them would lose the prompt cache.
 
 use std::borrow::Cow;
 
@@ -123,8 +125,9 @@ impl<'a> Conversation<'a> {
             .map(Self)
     }
 
-    /// Why the model cannot think: Anthropic refuses thinking where a turn of the tool loop that is under way has calls and no thoughts
-    /// that could go back, and where the model is to go on with a message that has none.
+    /// Why the model cannot think: Anthropic refuses thinking where a turn of the tool loop that is
+    /// under way has calls and no thoughts that could go back, and where the model is to go on with
+    /// a message that has none.
     pub(super) fn forbids_thinking(&self) -> Option<&'static str> {
         let loop_begins = self
             .0
@@ -454,7 +457,8 @@ pub(super) fn push_messages(
     Ok(())
 }
 
-/// Whether a system message may stand where it does: behind a user turn, and last or before the assistant's.
+/// Whether a system message may stand where it does: behind a user turn, and last or before the
+/// assistant's.
 fn may_stand(messages: &[Message<'_>], i: usize, turns: &[Turn]) -> bool {
     let next = messages
         .iter()
@@ -608,7 +612,8 @@ fn is_blank(quoted: &[u8]) -> bool {
         && serde_json::from_slice::<Cow<'_, str>>(quoted).is_ok_and(|text| text.trim().is_empty())
 }
 
-/// Thinking goes back only with the signature that vouches for it. A stream gives both in pieces, which bear one index.
+/// Thinking goes back only with the signature that vouches for it. A stream gives both in pieces,
+/// which bear one index.
 fn push_thoughts(out: &mut Vec<u8>, details: &[ReasoningDetail<'_>]) {
     for pieces in
         details.chunk_by(|a, b| a.kind == b.kind && a.index.is_some() && a.index == b.index)
@@ -675,7 +680,8 @@ fn push_message_content(
     )
 }
 
-/// Appends a system message in the place where it stands, as text of the user's that says what it is.
+/// Appends a system message in the place where it stands, as text of the user's that says what it
+/// is.
 fn push_marked(
     out: &mut Vec<u8>,
     message: &Message<'_>,
@@ -772,7 +778,8 @@ fn push_content(
     Ok(())
 }
 
-/// Appends one part; false where it cannot be translated. Text that the model goes on with loses the white space at its end.
+/// Appends one part; false where it cannot be translated. Text that the model goes on with loses
+/// the white space at its end.
 fn push_part(
     out: &mut Vec<u8>,
     kind: &str,

@@ -1,5 +1,6 @@
-//! Tool ids and names that Anthropic takes, for those that it does not: ids are `[a-zA-Z0-9_-]+` and unique in a conversation, names
-//! are `[a-zA-Z0-9_-]{1,64}`. The same id or name always becomes the same one, so that the prompt cache holds.
+//! Tool ids and names that Anthropic takes, for those that it does not: ids are `[a-zA-Z0-9_-]+`
+//! and unique in a conversation, names are `[a-zA-Z0-9_-]{1,64}`. The same id or name always
+//! becomes the same one, so that the prompt cache holds.
 
 use std::collections::HashMap;
 
@@ -30,7 +31,8 @@ fn hash(parts: &[&str], digits: usize) -> String {
     hex
 }
 
-/// The name of a tool as Anthropic takes it; another one than the client's is noted in `adjusted`, for the way back.
+/// The name of a tool as Anthropic takes it; another one than the client's is noted in `adjusted`,
+/// for the way back.
 pub(super) fn tool_name(name: &str, adjusted: &mut Adjustments) -> String {
     if is_legal(name) && name.len() <= LONGEST {
         return name.to_owned();
@@ -86,7 +88,8 @@ impl ToolIds {
         ours
     }
 
-    /// The id of a call's result: of the first call of the last turn that bears the id and has none yet.
+    /// The id of a call's result: of the first call of the last turn that bears the id and has none
+    /// yet.
     pub(super) fn result(&mut self, id: &str) -> String {
         let at = self
             .open

@@ -1,5 +1,6 @@
-//! An OpenAI chat request as an Anthropic one. Text goes over as it is spelt, without being unescaped and escaped again. What has no
-//! place there is left out and named, so that the caller is told.
+//! An OpenAI chat request as an Anthropic one. Text goes over as it is spelt, without being
+//! unescaped and escaped again. What has no place there is left out and named, so that the caller
+//! is told.
 
 use bytes::Bytes;
 use serde_json::{Value, json, value::RawValue};
@@ -43,7 +44,8 @@ const TRANSLATED: [&str; 18] = [
     "include_reasoning",
 ];
 
-/// The members of a request that cannot be translated, before anything is built: what `require_parameters` is asked about.
+/// The members of a request that cannot be translated, before anything is built: what
+/// `require_parameters` is asked about.
 pub fn untranslatable(request: &ChatRequest) -> Vec<String> {
     let has_place = |p: &str| TRANSLATED.contains(&p) || GATEWAY_MEMBERS.contains(&p);
     let mut out: Vec<String> = request
@@ -63,8 +65,8 @@ pub fn untranslatable(request: &ChatRequest) -> Vec<String> {
     out
 }
 
-/// The body for an Anthropic upstream. What could not be translated, or was changed, is named in `adjusted`. `user` is the name under
-/// which the provider knows the end user.
+/// The body for an Anthropic upstream. What could not be translated, or was changed, is named in
+/// `adjusted`. `user` is the name under which the provider knows the end user.
 pub fn to_anthropic_messages(
     request: &ChatRequest,
     endpoint: &Endpoint,

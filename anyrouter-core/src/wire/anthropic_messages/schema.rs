@@ -1,10 +1,12 @@
-//! JSON schemas as Anthropic takes them: a tool's has the type `object` and no alternatives at the top; one for the output forbids
-//! further members and has no bounds. Source of the latter: the schema transformation of Anthropic's Python SDK (2026-08); what is not
-//! taken goes into the description, so that the model still reads it.
+//! JSON schemas as Anthropic takes them: a tool's has the type `object` and no alternatives at the
+//! top; one for the output forbids further members and has no bounds. Source of the latter: the
+//! schema transformation of Anthropic's Python SDK (2026-08); what is not taken goes into the
+//! description, so that the model still reads it.
 
 use serde_json::{Map, Value, json};
 
-/// The schema of a tool's input; none where the client's is good as it is. False beside it: something of it could not be kept.
+/// The schema of a tool's input; none where the client's is good as it is. False beside it:
+/// something of it could not be kept.
 pub(super) fn of_tool(schema: &Value) -> Option<(Value, bool)> {
     const ALTERNATIVES: [&str; 3] = ["anyOf", "oneOf", "allOf"];
     let Some(object) = schema.as_object() else {

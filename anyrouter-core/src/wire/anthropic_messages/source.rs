@@ -1,5 +1,5 @@
-//! Pictures and files, as their data or as their address, in the kinds that Anthropic takes: JPEG, PNG, GIF and WebP pictures, PDF,
-//! and text.
+//! Pictures and files, as their data or as their address, in the kinds that Anthropic takes: JPEG,
+//! PNG, GIF and WebP pictures, PDF, and text.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,8 @@ pub(super) enum Source {
     Document(Vec<u8>),
 }
 
-/// The block of a picture or a file given as an address, a `data:` URL, or bare base64; none where its kind is not taken.
+/// The block of a picture or a file given as an address, a `data:` URL, or bare base64; none where
+/// its kind is not taken.
 pub(super) fn source(text: &str, filename: Option<&str>, is_picture: bool) -> Option<Source> {
     let text = text.trim();
     let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();

@@ -1,5 +1,6 @@
-//! Anthropic's events as OpenAI chunks: a state machine that cannot emit an illegal order. A chunk with the role comes first; deltas
-//! follow; one finish reason closes the choice; the caller adds usage, metadata and `[DONE]`.
+//! Anthropic's events as OpenAI chunks: a state machine that cannot emit an illegal order. A chunk
+//! with the role comes first; deltas follow; one finish reason closes the choice; the caller adds
+//! usage, metadata and `[DONE]`.
 
 use std::borrow::Cow;
 
@@ -497,7 +498,8 @@ pub(super) fn made_id(names: &AnswerNames, nth: usize) -> String {
     format!("\"call_{}_{nth}\"", names.id.hex())
 }
 
-/// The input of a call as an object: some give it as a string, and where a stream begins it is mostly empty.
+/// The input of a call as an object: some give it as a string, and where a stream begins it is
+/// mostly empty.
 pub(super) fn whole_input(input: Option<&RawValue>) -> String {
     let text = input.map(RawValue::get).unwrap_or_default();
     let in_string = serde_json::from_str::<Cow<'_, str>>(text)

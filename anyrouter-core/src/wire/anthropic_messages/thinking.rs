@@ -1,4 +1,5 @@
-//! How much a model may think, and the form of its output: effort, budget and schema as Anthropic has them.
+//! How much a model may think, and the form of its output: effort, budget and schema as Anthropic
+//! has them.
 
 use serde_json::{Value, json};
 
@@ -25,7 +26,8 @@ pub(super) enum Thinking {
 /// The least that a budget may be, in tokens.
 const LEAST_BUDGET: u64 = 1024;
 
-/// Decides whether and how the model thinks. Where the API would refuse it, thinking is left off, and the request goes on.
+/// Decides whether and how the model thinks. Where the API would refuse it, thinking is left off,
+/// and the request goes on.
 pub(super) fn thinking(
     request: &ChatRequest,
     endpoint: &Endpoint,
@@ -197,7 +199,8 @@ pub(super) fn push_thinking(
     Ok(())
 }
 
-/// An instruction for a format of the output that the endpoint takes only in words; it is named, since nothing enforces it.
+/// An instruction for a format of the output that the endpoint takes only in words; it is named,
+/// since nothing enforces it.
 pub(super) fn instruction(
     request: &ChatRequest,
     dialect: &Dialect,

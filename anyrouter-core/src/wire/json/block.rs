@@ -1,5 +1,6 @@
-//! Sixty-four bytes of a string at once: which end it, which are escaped, which may not stand there. Text full of escapes costs no
-//! more than text without (after Langdale and Lemire, *Parsing gigabytes of JSON per second*, VLDB Journal 2019, 3.1.1).
+//! Sixty-four bytes of a string at once: which end it, which are escaped, which may not stand
+//! there. Text full of escapes costs no more than text without (after Langdale and Lemire, *Parsing
+//! gigabytes of JSON per second*, VLDB Journal 2019, 3.1.1).
 
 use wide::u8x16;
 
@@ -59,8 +60,9 @@ fn set(bytes: &[u8; LEN], test: impl Fn(u8x16) -> u8x16) -> Set {
     })
 }
 
-/// The bytes that a backslash escapes, and whether the last byte escapes what follows. In a run of backslashes each second one is
-/// escaped: a subtraction carries through runs that begin at odd places differently from those at even ones.
+/// The bytes that a backslash escapes, and whether the last byte escapes what follows. In a run of
+/// backslashes each second one is escaped: a subtraction carries through runs that begin at odd
+/// places differently from those at even ones.
 fn escaped(backslashes: Set, first_is_escaped: bool) -> (Set, bool) {
     const ODD: Set = 0xaaaa_aaaa_aaaa_aaaa;
     let first = Set::from(first_is_escaped);

@@ -43,8 +43,9 @@ pub struct Scanner<'a> {
     counting: bool,
 }
 
-/// Of eight bytes at once: the lowest bit that is set in the answer is the highest bit of the first byte that is a quote, a backslash
-/// or a control character (Hacker's Delight, 6-1: a borrow reaches only the bytes above a true one).
+/// Of eight bytes at once: the lowest bit that is set in the answer is the highest bit of the first
+/// byte that is a quote, a backslash or a control character (Hacker's Delight, 6-1: a borrow
+/// reaches only the bytes above a true one).
 fn stops(eight: u64) -> u64 {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     let below = |bytes: u64, n: u64| bytes.wrapping_sub(ONES * n) & !bytes;
@@ -89,7 +90,8 @@ impl<'a> Scanner<'a> {
         self.at
     }
 
-    /// Goes into an object and gives each member to `each`, which must pass over the value, or let this do it.
+    /// Goes into an object and gives each member to `each`, which must pass over the value, or let
+    /// this do it.
     pub fn object(
         &mut self,
         mut each: impl FnMut(&mut Self, &Range<usize>) -> Result<(), JsonFault>,
@@ -106,8 +108,9 @@ impl<'a> Scanner<'a> {
         self.rest_of_object(each)
     }
 
-    /// Goes to a place before the value of an object's member, as if the object had been gone into, and gives it to `value`.
-    /// What stands before the place must have been scanned already, in text that begins alike.
+    /// Goes to a place before the value of an object's member, as if the object had been gone into,
+    /// and gives it to `value`. What stands before the place must have been scanned already, in
+    /// text that begins alike.
     pub fn enter(
         &mut self,
         at: usize,
@@ -327,7 +330,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes over what needs no look: everything but quotes, backslashes and control characters, for some bytes.
+    /// Passes over what needs no look: everything but quotes, backslashes and control characters,
+    /// for some bytes.
     fn plain(&mut self) {
         let near = self
             .text

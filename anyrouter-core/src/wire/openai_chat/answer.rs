@@ -1,5 +1,6 @@
-//! A whole answer from an OpenAI-chat upstream: the values that are ours replaced in place, our members inserted, choices that deviate
-//! from OpenAI's shape repaired, every other byte as it came.
+//! A whole answer from an OpenAI-chat upstream: the values that are ours replaced in place, our
+//! members inserted, choices that deviate from OpenAI's shape repaired, every other byte as it
+//! came.
 
 use std::{borrow::Cow, ops::Range};
 

@@ -8,8 +8,8 @@ use crate::wire::{
     sse::Splitter,
 };
 
-/// Puts the chunks of a stream together that conforms: the `events` that a relay wrote. Their usage is the provider's own where
-/// `is_reported`.
+/// Puts the chunks of a stream together that conforms: the `events` that a relay wrote. Their usage
+/// is the provider's own where `is_reported`.
 pub(in crate::wire) fn of_chunks(
     names: &AnswerNames,
     events: &[u8],
@@ -78,8 +78,8 @@ fn add_choice(choices: &mut Vec<(Value, Map<String, Value>)>, mut said: Value) {
     }
 }
 
-/// Adds a piece to what there is: strings are joined, lists are joined by the `index` of what stands in them, and of anything else the
-/// last counts.
+/// Adds a piece to what there is: strings are joined, lists are joined by the `index` of what
+/// stands in them, and of anything else the last counts.
 fn add(to: &mut Value, piece: Value) {
     const NAMES: [&str; 5] = ["role", "id", "type", "name", "format"];
     match (to, piece) {

@@ -1,5 +1,5 @@
-//! Earlier messages of a request, written as an endpoint's dialect wants them: the role `developer`, reasoning that goes back, and ids of
-//! tool calls.
+//! Earlier messages of a request, written as an endpoint's dialect wants them: the role
+//! `developer`, reasoning that goes back, and ids of tool calls.
 
 use std::borrow::Cow;
 
@@ -104,7 +104,8 @@ fn has_ids_that_do_not_fit(message: &Object<'_>, form: ToolIdForm) -> bool {
         .any(|call| id_that_does_not_fit(call, "id", form).is_some())
 }
 
-/// The id under which one that does not fit is sent: always the same, so that calls find their results and the prompt cache holds.
+/// The id under which one that does not fit is sent: always the same, so that calls find their
+/// results and the prompt cache holds.
 fn id_in_form(id: &str, form: ToolIdForm) -> String {
     let mut hex = String::new();
     push_hex(&Sha256::digest(id.as_bytes()), |digit| {

@@ -1,4 +1,5 @@
-//! A chat request, read once: its members as ranges of the body, and the values of those that the gateway needs.
+//! A chat request, read once: its members as ranges of the body, and the values of those that the
+//! gateway needs.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -205,7 +206,8 @@ impl ChatRequest {
         Ok(self.get::<Whole>(name, expected)?.map(|n| n.0))
     }
 
-    /// The most tokens that the answer may have at `endpoint`: what was asked for, lowered to what the endpoint can do.
+    /// The most tokens that the answer may have at `endpoint`: what was asked for, lowered to what
+    /// the endpoint can do.
     pub(crate) fn output_limit(
         &self,
         endpoint: &Endpoint,
@@ -349,9 +351,10 @@ impl ChatRequest {
         Ok(())
     }
 
-    /// The body for an OpenAI-chat upstream: the model's name replaced, the gateway's own members left out, usage asked for, and what
-    /// the endpoint's dialect wants otherwise written so. What it does not take is named in `adjusted`. It comes in pieces: a long
-    /// value is a part of the body that came in, and not a copy of it.
+    /// The body for an OpenAI-chat upstream: the model's name replaced, the gateway's own members
+    /// left out, usage asked for, and what the endpoint's dialect wants otherwise written so. What
+    /// it does not take is named in `adjusted`. It comes in pieces: a long value is a part of the
+    /// body that came in, and not a copy of it.
     pub fn to_openai_chat(&self, endpoint: &Endpoint, adjusted: &mut Adjustments) -> Vec<Bytes> {
         let dialect = endpoint.dialect(Protocol::OpenaiChat);
         let mut pieces = Vec::with_capacity(3);
@@ -454,8 +457,8 @@ impl ChatRequest {
         }
     }
 
-    /// Whether a member that says something is not sent, because the endpoint would refuse it; it is named, unless it says nothing that
-    /// the endpoint would not do anyway.
+    /// Whether a member that says something is not sent, because the endpoint would refuse it; it
+    /// is named, unless it says nothing that the endpoint would not do anyway.
     fn is_left_out(&self, member: &Member, dialect: &Dialect, adjusted: &mut Adjustments) -> bool {
         let Some(name) = member.decoded_name(&self.body) else {
             return false;
@@ -544,7 +547,8 @@ const OPENROUTERS: [&str; 6] = [
     "image_config",
 ];
 
-/// The effort that is sent for `asked`, with a note where it is another; none where the endpoint takes none like it.
+/// The effort that is sent for `asked`, with a note where it is another; none where the endpoint
+/// takes none like it.
 fn noted_effort<'a>(
     dialect: &'a Dialect,
     asked: &'a str,
@@ -588,7 +592,8 @@ impl<'de> Deserialize<'de> for Whole {
     }
 }
 
-/// What serde found wrong, without the values that it repeats: the names of members are told, what stood in them is not.
+/// What serde found wrong, without the values that it repeats: the names of members are told, what
+/// stood in them is not.
 pub(crate) fn member_problem(name: &str, expected: &str, error: &serde_json::Error) -> String {
     let text = error.to_string();
     let known = text

@@ -1,9 +1,10 @@
 //! Deviations of compatible providers from OpenAI's shape of a choice, and their repair.
 //!
-//! A choice that conforms is passed on byte for byte. The others are written anew: tool calls get an `index`, an `id` and `arguments`
-//! that are a string; `content` that is a list becomes a string, and its thinking parts become `reasoning`; `reasoning_content`
-//! becomes `reasoning`; the finish reason is one of OpenAI's words, and `tool_calls` when there are calls. A finish reason is never
-//! invented. The table of deviations and their sources is in docs/providers.md.
+//! A choice that conforms is passed on byte for byte. The others are written anew: tool calls get
+//! an `index`, an `id` and `arguments` that are a string; `content` that is a list becomes a
+//! string, and its thinking parts become `reasoning`; `reasoning_content` becomes `reasoning`; the
+//! finish reason is one of OpenAI's words, and `tool_calls` when there are calls. A finish reason
+//! is never invented. The table of deviations and their sources is in docs/providers.md.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -177,8 +178,8 @@ impl Choices {
         !self.seen.is_empty() && self.seen.iter().all(|c| c.finished)
     }
 
-    /// Whether the upstream writes bare deltas, with neither an index nor a finish reason in any chunk: it knows no finish reasons, and its
-    /// `[DONE]` is the end.
+    /// Whether the upstream writes bare deltas, with neither an index nor a finish reason in any
+    /// chunk: it knows no finish reasons, and its `[DONE]` is the end.
     pub(super) fn know_no_finish(&self) -> bool {
         !self.has_form && !self.seen.is_empty()
     }
@@ -492,7 +493,8 @@ impl Choice {
                 }),
             (None, Some(id)) => self.calls.iter().rposition(|c| c.id.as_deref() == Some(id)),
             (None, None) if name.is_some() => None,
-            // Pieces without index or id go on with the last call, or stand in the order of the calls.
+            // Pieces without index or id go on with the last call, or stand in the order of the
+            // calls.
             (None, None) => Some(if pieces > 1 {
                 position
             } else {
@@ -623,7 +625,8 @@ fn finish_word(said: &str, has_calls: bool, function_call: bool) -> Option<&'sta
         "content_filter" | "SAFETY" | "RECITATION" | "refusal" | "sensitive"
         | "PROHIBITED_CONTENT" | "BLOCKLIST" | "SPII" | "IMAGE_SAFETY" => "content_filter",
         "function_call" => "function_call",
-        // Decided by whether there are calls: some end with `stop` after them, and some with `tool_calls` after none.
+        // Decided by whether there are calls: some end with `stop` after them, and some with
+        // `tool_calls` after none.
         _ if has_calls => "tool_calls",
         "tool_calls" if function_call => "tool_calls",
         _ => "stop",

@@ -1,5 +1,5 @@
-//! A stream from an OpenAI-chat upstream: each event keeps its bytes, but for the values that are ours and for choices that deviate
-//! from OpenAI's shape.
+//! A stream from an OpenAI-chat upstream: each event keeps its bytes, but for the values that are
+//! ours and for choices that deviate from OpenAI's shape.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -97,7 +97,8 @@ impl StreamRelay {
         }
     }
 
-    /// The stream of a whole answer, for a client that asked for one: everything up to its end is appended to `out`.
+    /// The stream of a whole answer, for a client that asked for one: everything up to its end is
+    /// appended to `out`.
     pub(in crate::wire) fn of_whole(
         names: Box<AnswerNames>,
         answer: &PlainAnswer,
@@ -141,7 +142,8 @@ impl StreamRelay {
         self.rewriter.choices.are_finished()
     }
 
-    /// Appends the end of the stream: the last chunk, with the upstream's usage and our metadata, and `[DONE]`.
+    /// Appends the end of the stream: the last chunk, with the upstream's usage and our metadata,
+    /// and `[DONE]`.
     pub(in crate::wire) fn push_end(&self, out: &mut Vec<u8>) {
         let Rewriter {
             names,
@@ -191,7 +193,8 @@ impl Rewriter {
         if event.name == Some(b"error") {
             return Err(AnswerFault::Error(self.names.origin().read_data(data)));
         }
-        // Comments go on as they came, if a client can read them. An event without data would be read as JSON all the same.
+        // Comments go on as they came, if a client can read them. An event without data would be
+        // read as JSON all the same.
         if data.trim_ascii().is_empty() {
             if self.committed && is_comment(event.raw) && utf8(event.raw).is_some() {
                 out.extend_from_slice(event.raw);
@@ -204,7 +207,8 @@ impl Rewriter {
         if matches!(data.trim_ascii(), b"null" | b"[]" | b"{}") {
             return Ok(Step::Nothing);
         }
-        // An event is one line of data: what else the upstream's had stays behind, since some clients fail at an `id`.
+        // An event is one line of data: what else the upstream's had stays behind, since some
+        // clients fail at an `id`.
         let start = out.len();
         out.extend_from_slice(b"data: ");
         let passed = if memchr::memchr(b'\n', data).is_none() {
@@ -235,7 +239,8 @@ impl Rewriter {
         }
     }
 
-    /// Appends a chunk with our values. Where it is none or a fault, what was appended is of no use.
+    /// Appends a chunk with our values. Where it is none or a fault, what was appended is of no
+    /// use.
     fn chunk(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<Passed, AnswerFault> {
         let start = out.len();
         let mut scanner = Scanner::new(data, DEPTH);
@@ -363,7 +368,8 @@ enum Passed {
     IsNotForTheClient,
 }
 
-/// What the chunks of a stream begin with, up to the value of `choices`: it is the same in nearly all of them.
+/// What the chunks of a stream begin with, up to the value of `choices`: it is the same in nearly
+/// all of them.
 #[derive(Debug)]
 struct Head {
     theirs: Vec<u8>,

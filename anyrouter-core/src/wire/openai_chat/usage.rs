@@ -1,8 +1,9 @@
 //! Usage as OpenAI-chat providers report it, each in its dialect, and as the client gets it.
 //!
-//! The names come from a table. Whether reasoning stands beside `completion_tokens` (xAI, Gemini) and whether cached tokens stand
-//! beside `prompt_tokens` is decided by arithmetic on the total, so that no provider is named here. Sources: OpenAI's API reference;
-//! the deviations of DeepSeek, Groq, Moonshot, xAI and Gemini as recorded (docs/providers.md).
+//! The names come from a table. Whether reasoning stands beside `completion_tokens` (xAI, Gemini)
+//! and whether cached tokens stand beside `prompt_tokens` is decided by arithmetic on the total, so
+//! that no provider is named here. Sources: OpenAI's API reference; the deviations of DeepSeek,
+//! Groq, Moonshot, xAI and Gemini as recorded (docs/providers.md).
 
 use smallvec::SmallVec;
 
@@ -122,7 +123,8 @@ pub(super) fn tokens_of(usage: &Usage<'_>) -> Option<Tokens> {
         cache_write_1h: first(CACHE_WRITE_1H).unwrap_or(0),
         reasoning,
     };
-    // Anthropic's words leave the cache out of `input_tokens`; elsewhere more cached than prompt says the same.
+    // Anthropic's words leave the cache out of `input_tokens`; elsewhere more cached than prompt
+    // says the same.
     let in_cache = cached.saturating_add(cache_write);
     let is_anthropic = usage.get(&["prompt_tokens"]).is_none()
         && usage.get(&["cache_read_input_tokens"]).is_some();
@@ -168,8 +170,9 @@ fn count(value: &[u8]) -> Option<u64> {
         .or_else(|| value.parse::<f64>().ok().filter(whole).map(|n| n as u64))
 }
 
-/// Appends the usage object that the client gets: the upstream's with its cost, byte for byte, where its counts are OpenAI's; ours with
-/// the upstream's other members where they are not, or where there are none.
+/// Appends the usage object that the client gets: the upstream's with its cost, byte for byte,
+/// where its counts are OpenAI's; ours with the upstream's other members where they are not, or
+/// where there are none.
 pub(super) fn push_usage(
     out: &mut Vec<u8>,
     names: &AnswerNames,
@@ -187,7 +190,8 @@ pub(super) fn push_usage(
     push_united(out, &ours, usage.text, 1);
 }
 
-/// Appends an object with the members of both, as they are spelt; of two alike, ours counts. Objects within are united `deep` deep.
+/// Appends an object with the members of both, as they are spelt; of two alike, ours counts.
+/// Objects within are united `deep` deep.
 fn push_united(out: &mut Vec<u8>, ours: &[u8], theirs: &[u8], deep: usize) {
     let (of_ours, of_theirs) = (
         members(ours, DEPTH).unwrap_or_default(),
