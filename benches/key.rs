@@ -91,7 +91,7 @@ fn keys(c: &mut Criterion) {
 
     let mut group = c.benchmark_group("key");
     group.bench_function("read and hash", |b| {
-        b.iter(|| ApiKey::parse(black_box(&sent[0])).unwrap().hash())
+        b.iter(|| ApiKey::parse(black_box(&sent[0])).unwrap().hash());
     });
     for (name, directory) in [
         ("verify among 100,000 in memory", &memory as &dyn Directory),

@@ -96,7 +96,7 @@ fn policy(c: &mut Criterion) {
             b.iter(|| black_box(evaluate(&layers, black_box(&request), 0)).is_empty());
         });
         group.bench_with_input(BenchmarkId::new("by hand", count), &count, |b, _| {
-            b.iter(|| by_loop(&layers, black_box(&request[0].1)))
+            b.iter(|| by_loop(&layers, black_box(&request[0].1)));
         });
     }
     let layers = layers(catalog(60));
@@ -106,7 +106,7 @@ fn policy(c: &mut Criterion) {
             (0..60)
                 .map(|nth| black_box(decision.reasons(nth)).len())
                 .sum::<usize>()
-        })
+        });
     });
     group.finish();
 }

@@ -71,11 +71,11 @@ fn find(c: &mut Criterion) {
     let mut group = c.benchmark_group("redact");
     group.throughput(Throughput::Bytes(chat.len() as u64));
     group.bench_function("clean chat", |b| {
-        b.iter(|| black_box(engine.find(black_box(&chat))))
+        b.iter(|| black_box(engine.find(black_box(&chat))));
     });
     let by = |set: &RegexSet| black_box(set.matches(black_box(chat.as_bytes())));
     group.bench_function("clean chat, a set with a gigabyte", |b| {
-        b.iter(|| by(&large))
+        b.iter(|| by(&large));
     });
     group
         .sample_size(10)
@@ -83,15 +83,15 @@ fn find(c: &mut Criterion) {
         .sample_size(100);
     group.throughput(Throughput::Bytes(body.len() as u64));
     group.bench_function("JSON body", |b| {
-        b.iter(|| black_box(engine.find_json(black_box(&body))))
+        b.iter(|| black_box(engine.find_json(black_box(&body))));
     });
     group.throughput(Throughput::Bytes(picture.len() as u64));
     group.bench_function("picture in base64", |b| {
-        b.iter(|| black_box(engine.find_json(black_box(&picture))))
+        b.iter(|| black_box(engine.find_json(black_box(&picture))));
     });
     group.throughput(Throughput::Bytes(dense.len() as u64));
     group.bench_function("dense personal data", |b| {
-        b.iter(|| black_box(engine.find(black_box(&dense))))
+        b.iter(|| black_box(engine.find(black_box(&dense))));
     });
     let redactor = Redactor::default();
     let key = PlaceholderKey::from_bytes([1; 32]);

@@ -68,17 +68,17 @@ fn requests(c: &mut Criterion) {
     ] {
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_function(format!("scan, {name}"), |b| {
-            b.iter(|| Scanner::new(black_box(&body), 128).value().unwrap())
+            b.iter(|| Scanner::new(black_box(&body), 128).value().unwrap());
         });
         group.bench_function(format!("serde_json, {name}"), |b| {
-            b.iter(|| serde_json::from_slice::<IgnoredAny>(black_box(&body)).unwrap())
+            b.iter(|| serde_json::from_slice::<IgnoredAny>(black_box(&body)).unwrap());
         });
         group.bench_function(format!("read, {name}"), |b| {
             b.iter(|| {
                 ChatRequest::parse(black_box(body.clone()), 128)
                     .unwrap()
                     .stream
-            })
+            });
         });
         let read = ChatRequest::parse(body.clone(), 128).unwrap();
         group.bench_function(format!("rewrite, {name}"), |b| {
@@ -122,7 +122,7 @@ fn answers(c: &mut Criterion) {
                     .unwrap()
                     .body
                     .len()
-            })
+            });
         });
     }
     group.finish();

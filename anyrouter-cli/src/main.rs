@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         Err(failure) => {
             match &failure {
                 Failure::Refused { body, .. } if as_json && body.is_object() => {
-                    eprintln!("{body:#}")
+                    eprintln!("{body:#}");
                 }
                 _ => eprintln!("anyrouter: {}", shown(&failure.to_string())),
             }
@@ -323,9 +323,9 @@ fn assignments(settings: &[String]) -> Result<Value, Failure> {
 
 fn show(as_json: bool, answer: &Value, people: impl FnOnce()) {
     if as_json {
-        say(&format!("{answer:#}\n"))
+        say(&format!("{answer:#}\n"));
     } else {
-        people()
+        people();
     }
 }
 

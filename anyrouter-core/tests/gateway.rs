@@ -68,7 +68,7 @@ impl UpstreamBody for Playing {
             match self.pieces.next() {
                 Some(Piece::Bytes(text)) => return Poll::Ready(Some(Ok(text.into()))),
                 Some(Piece::Wait(after)) => {
-                    self.wait = Some(anyrouter_core::ports::Clock::timer(&self.clock, after))
+                    self.wait = Some(anyrouter_core::ports::Clock::timer(&self.clock, after));
                 }
                 Some(Piece::Break) => {
                     return Poll::Ready(Some(Err(UpstreamError::Broken("script".to_owned()))));
@@ -77,7 +77,7 @@ impl UpstreamBody for Playing {
                     self.wait = Some(anyrouter_core::ports::Clock::timer(
                         &self.clock,
                         Duration::from_secs(1 << 30),
-                    ))
+                    ));
                 }
                 None => return Poll::Ready(None),
             }

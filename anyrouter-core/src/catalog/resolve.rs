@@ -564,7 +564,7 @@ fn version(
     ))?);
     let mut text = String::with_capacity(16);
     push_hex(digest.get(..8).unwrap_or_default(), |digit| {
-        text.push(char::from(digit))
+        text.push(char::from(digit));
     });
     Ok(text)
 }

@@ -175,7 +175,7 @@ impl Streaming {
             }
             match &self.phase {
                 Phase::Flowing if self.last_byte >= self.deadline => {
-                    self.fail(&Failure::new(FailureClass::Deadline))
+                    self.fail(&Failure::new(FailureClass::Deadline));
                 }
                 Phase::Flowing => match self.poll_upstream(cx) {
                     Poll::Ready(()) => {}

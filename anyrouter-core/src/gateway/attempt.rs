@@ -512,7 +512,7 @@ impl Attempt<'_> {
             match reads_as_events(&begun) {
                 Some(true) => is_stream = true,
                 Some(false) if is_called_stream && !begun.trim_ascii_start().starts_with(b"{") => {
-                    is_stream = true
+                    is_stream = true;
                 }
                 Some(false) => break,
                 None => match poll_fn(|cx| upstream.as_mut().poll_next(cx)).await {

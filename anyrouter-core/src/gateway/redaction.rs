@@ -365,7 +365,7 @@ impl Restoring {
             }
             match part.get_mut("thinking") {
                 Some(Value::String(text)) => {
-                    self.piece(choice, Field::Thinking, text, Within::Text)
+                    self.piece(choice, Field::Thinking, text, Within::Text);
                 }
                 Some(Value::Array(thoughts)) => {
                     for thought in thoughts {

@@ -207,10 +207,10 @@ impl Targets {
         match parsed.variant {
             Some(Variant::Free) => restriction.max_price.free_only = true,
             Some(Variant::Floor) => {
-                self.preferences.sort = self.preferences.sort.or(Some(Sort::Price))
+                self.preferences.sort = self.preferences.sort.or(Some(Sort::Price));
             }
             Some(Variant::Nitro) => {
-                self.preferences.sort = self.preferences.sort.or(Some(Sort::Throughput))
+                self.preferences.sort = self.preferences.sort.or(Some(Sort::Throughput));
             }
             None => {}
         }

@@ -268,7 +268,7 @@ impl CompiledLayers {
         let mut fingerprint = String::with_capacity(16);
         let text = serde_json::to_vec(&layers).unwrap_or_default();
         push_hex(Sha256::digest(text).get(..8).unwrap_or_default(), |digit| {
-            fingerprint.push(char::from(digit))
+            fingerprint.push(char::from(digit));
         });
         Self {
             catalog,

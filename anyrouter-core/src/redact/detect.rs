@@ -92,7 +92,7 @@ impl<'a> Scene<'a> {
             self.current = i;
             match hit.what {
                 What::Digits if hit.start >= self.numbers_done => {
-                    self.numbers_done = self.number(hit.start)
+                    self.numbers_done = self.number(hit.start);
                 }
                 What::Digits => {}
                 What::At => {

@@ -338,7 +338,7 @@ mod tests {
                 text[l.range.clone()].to_owned(),
                 l.name.to_owned(),
                 l.path.len(),
-            ))
+            ));
         })
         .unwrap();
         let expected = [

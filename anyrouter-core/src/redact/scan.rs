@@ -134,7 +134,7 @@ pub(crate) fn scan(text: &str, vocabulary: &Vocabulary, prefixes: &Prefixes, hit
                 start,
                 end,
                 what: What::Word(meaning),
-            })
+            });
         });
     }
     put_in_order(hits, |h| h.start);

@@ -411,7 +411,7 @@ mod tests {
                 },
                 at(seconds),
                 at(seconds),
-            )
+            );
         };
         fail(0);
         fail(1);

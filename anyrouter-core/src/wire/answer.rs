@@ -395,7 +395,7 @@ impl Relay {
         match self {
             Self::OpenaiChat(relay) => relay.push_end(&mut out),
             Self::AnthropicMessages(relay) => {
-                relay.names().push_stream_end(&mut out, relay.meter(), &[])
+                relay.names().push_stream_end(&mut out, relay.meter(), &[]);
             }
         }
         out.into()

@@ -147,7 +147,7 @@ fn rows<'a>(
     }
     match narrow.sort.as_deref() {
         Some("price" | "pricing-low-to-high") => {
-            out.sort_by_key(|r| cheapest(r).map_or((true, None), |p| (false, Some(p))))
+            out.sort_by_key(|r| cheapest(r).map_or((true, None), |p| (false, Some(p))));
         }
         Some("context" | "context-high-to-low") => {
             out.sort_by_key(|r| {

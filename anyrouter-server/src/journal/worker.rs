@@ -105,7 +105,7 @@ pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
             has_left: false,
             woken: Instant::now(),
         }
-        .run()
+        .run();
     };
     std::thread::Builder::new()
         .name("usage-journal".to_owned())

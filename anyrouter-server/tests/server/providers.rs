@@ -632,11 +632,10 @@ fn a_stream_to_a_client_that_asked_for_a_whole_answer_is_put_together() {
             ),
             (&json!(3), &json!(4))
         );
-        assert_eq!(
+        assert!(
             answer["anyrouter_metadata"]["upstream"]["provider"]
                 .as_str()
-                .is_some(),
-            true
+                .is_some()
         );
         let record = server.record_of(answer["id"].as_str().unwrap());
         assert_eq!(

@@ -74,7 +74,7 @@ impl Scene<'_> {
                         .and(Meaning::BANK_ACCOUNT),
                 ) || byte == b'-'
                     || meaning.has(Meaning::CUSTOMER_ID)
-                        && self.slice(at, end).iter().all(is_digit_or_gap)
+                        && self.slice(at, end).iter().all(|b| is_digit_or_gap(*b))
                         && [end + 1, end + 2]
                             .iter()
                             .all(|at| self.byte(*at).is_ascii_digit()))
@@ -238,6 +238,6 @@ impl Scene<'_> {
 }
 
 /// `88 213 44`: what a number in groups is made of.
-fn is_digit_or_gap(byte: &u8) -> bool {
+fn is_digit_or_gap(byte: u8) -> bool {
     byte.is_ascii_digit() || matches!(byte, b' ' | b'.' | b'-' | b'/')
 }

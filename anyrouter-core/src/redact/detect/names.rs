@@ -410,7 +410,7 @@ impl Scene<'_> {
                         || phrase == "sincerely"
                         || phrase == "signed" =>
                 {
-                    at += 1
+                    at += 1;
                 }
                 [b' ', b'i', b's'] => at += 3,
                 [b' ', ..] => at += 1,

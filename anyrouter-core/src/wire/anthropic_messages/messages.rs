@@ -402,7 +402,7 @@ pub(super) fn push_messages(
             "tool" => push_tool_result(&mut turn.results, message, &at, &mut ids, adjusted)?,
             "assistant" => {
                 turn.has_calls |=
-                    push_assistant(&mut turn.blocks, message, &at, is_last, &mut ids, adjusted)?
+                    push_assistant(&mut turn.blocks, message, &at, is_last, &mut ids, adjusted)?;
             }
             "user" => push_message_content(
                 &mut turn.blocks,

@@ -90,7 +90,7 @@ fn add(to: &mut Value, piece: Value) {
                         to.entry(name).or_insert(Value::Null);
                     }
                     Some(known) if !known.is_null() && !NAMES.contains(&name.as_str()) => {
-                        add(known, value)
+                        add(known, value);
                     }
                     _ => {
                         to.insert(name, value);

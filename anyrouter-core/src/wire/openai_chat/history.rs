@@ -109,7 +109,7 @@ fn has_ids_that_do_not_fit(message: &Object<'_>, form: ToolIdForm) -> bool {
 fn id_in_form(id: &str, form: ToolIdForm) -> String {
     let mut hex = String::new();
     push_hex(&Sha256::digest(id.as_bytes()), |digit| {
-        hex.push(char::from(digit))
+        hex.push(char::from(digit));
     });
     hex.truncate(form.longest());
     hex
@@ -173,7 +173,7 @@ fn push_message(
         push_member(out, member.0);
         match (&*name, back) {
             ("role", _) if role(message).as_deref() == Some("developer") => {
-                out.extend_from_slice(b"\"system\"")
+                out.extend_from_slice(b"\"system\"");
             }
             ("tool_call_id", _) => match dialect
                 .tool_ids
@@ -187,7 +187,7 @@ fn push_message(
                 None => out.extend_from_slice(member.1),
             },
             ("content", Some(ReasoningBack::ThinkTags)) => {
-                push_behind_thoughts(out, member.1, thoughts.as_deref())
+                push_behind_thoughts(out, member.1, thoughts.as_deref());
             }
             _ => out.extend_from_slice(member.1),
         }

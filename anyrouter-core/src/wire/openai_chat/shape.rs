@@ -164,7 +164,7 @@ impl Choices {
                     read.repaired = serde_json::to_vec(&repaired).ok();
                 }
                 Err(_) => {
-                    read.fault = Some(AnswerFault::NotTheProtocol("an OpenAI chat completion"))
+                    read.fault = Some(AnswerFault::NotTheProtocol("an OpenAI chat completion"));
                 }
             }
         } else if read.fault.is_none() && all.iter().any(|c| c.index.is_none()) {
@@ -388,7 +388,7 @@ impl Choices {
                     match calls.iter_mut().find(|c| c["index"] == json!(index)) {
                         Some(call) => call["function"]["arguments"] = "{}".into(),
                         None => {
-                            calls.push(json!({"index": index, "function": {"arguments": "{}"}}))
+                            calls.push(json!({"index": index, "function": {"arguments": "{}"}}));
                         }
                     }
                 }
@@ -596,7 +596,7 @@ impl PlannedCall {
         };
         match function.get_mut("arguments") {
             Some(Value::String(text)) if text.is_empty() && of == Of::Message => {
-                "{}".clone_into(text)
+                "{}".clone_into(text);
             }
             Some(Value::String(_)) => {}
             Some(Value::Null) if of == Of::Delta => {
