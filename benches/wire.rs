@@ -11,9 +11,9 @@ use anyrouter_core::{
     wire::{
         adjust::Adjustments,
         answer::{AnswerNames, Relay, plain},
-        anthropic_messages::to_anthropic_messages,
+        chat::ChatRequest,
         json::Scanner,
-        openai_chat::ChatRequest,
+        messages::to_anthropic_messages,
     },
 };
 use bytes::Bytes;

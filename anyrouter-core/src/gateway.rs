@@ -43,8 +43,8 @@ use crate::{
     route::Health,
     usage::{Opening, Outcome},
     wire::{
+        chat::{ChatRequest, RequestFault},
         error::ApiError,
-        openai_chat::{ChatRequest, RequestFault},
     },
 };
 

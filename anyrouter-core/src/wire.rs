@@ -8,9 +8,9 @@
 
 pub mod adjust;
 pub mod answer;
-pub mod anthropic_messages;
+pub mod chat;
 pub mod error;
-pub mod fault;
 pub mod json;
-pub mod openai_chat;
+pub mod messages;
+pub mod provider_error;
 pub mod sse;

@@ -20,8 +20,8 @@ use anyrouter_core::{
     wire::{
         adjust::Adjustments,
         answer::{AnswerFault, AnswerNames, Relay, plain},
-        anthropic_messages::to_anthropic_messages,
-        openai_chat::ChatRequest,
+        chat::ChatRequest,
+        messages::to_anthropic_messages,
     },
 };
 use bytes::Bytes;

@@ -295,7 +295,7 @@ impl Config {
                 _ => invalid("the catalog", &e),
             })?;
         if let Some(provider) = without_address(&file.provider, &catalog) {
-            let problem = "it has no address in a protocol that is built; give it `base_url`, and `protocol` (openai_chat or anthropic_messages)";
+            let problem = "it has no address in a protocol that is built; give it `base_url`, and `protocol` (chat or messages)";
             return Err(invalid(&format!("provider `{provider}`"), &problem));
         }
         let (keys, mut warnings) =

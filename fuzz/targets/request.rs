@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use anyrouter_core::{
     catalog::Catalog,
-    wire::{adjust::Adjustments, openai_chat::ChatRequest},
+    wire::{adjust::Adjustments, chat::ChatRequest},
 };
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use anyrouter_core::{
     catalog::Catalog,
     wire::{
-        adjust::Adjustments, anthropic_messages::to_anthropic_messages, openai_chat::ChatRequest,
+        adjust::Adjustments, messages::to_anthropic_messages, chat::ChatRequest,
     },
 };
 use bytes::Bytes;

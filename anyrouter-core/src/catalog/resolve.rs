@@ -461,7 +461,7 @@ fn endpoint(
     }
     if !addresses.iter().any(|a| a.protocol.is_built()) {
         let problem = format!(
-            "provider `{}` has no address in a protocol that is built; give it `protocol` (openai_chat or anthropic_messages) and `base_url`",
+            "provider `{}` has no address in a protocol that is built; give it `protocol` (chat or messages) and `base_url`",
             provider.slug
         );
         return Err(invalid(format!("{}.provider", part.path), problem));

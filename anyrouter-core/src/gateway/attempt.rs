@@ -28,10 +28,10 @@ use crate::{
     wire::{
         adjust::Adjustments,
         answer::{AnswerFault, AnswerNames, PlainAnswer, Progress, Relay, plain, reads_as_events},
-        anthropic_messages,
+        chat::{self, ChatRequest, RequestFault},
         error::{ApiError, Failure, FailureClass},
-        fault::{Origin, retry_after},
-        openai_chat::{self, ChatRequest, RequestFault},
+        messages,
+        provider_error::{Origin, retry_after},
     },
 };
 
@@ -448,12 +448,12 @@ impl Attempt<'_> {
         let (path, body) = if address.protocol == Protocol::AnthropicMessages {
             headers.insert(
                 "anthropic-version",
-                HeaderValue::from_static(anthropic_messages::VERSION),
+                HeaderValue::from_static(messages::VERSION),
             );
             if let Some(credential) = credential {
                 headers.insert("x-api-key", secret(credential.expose().clone())?);
             }
-            let body = anthropic_messages::to_anthropic_messages(
+            let body = messages::to_anthropic_messages(
                 self.request,
                 endpoint,
                 self.user,
@@ -465,7 +465,7 @@ impl Attempt<'_> {
                 headers.insert("anthropic-beta", betas);
             }
             (
-                anthropic_messages::path(&address.base_url),
+                messages::path(&address.base_url),
                 vec![body.map_err(Fault::Request)?],
             )
         } else {
@@ -476,7 +476,7 @@ impl Attempt<'_> {
                 );
             }
             (
-                openai_chat::PATH,
+                chat::PATH,
                 self.request.to_openai_chat(endpoint, &mut names.adjusted),
             )
         };

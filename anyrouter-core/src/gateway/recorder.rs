@@ -17,8 +17,8 @@ use crate::{
     usage::{Attempt, Committed, Opening, Outcome, Record, Slot},
     wire::{
         answer::{AnswerNames, Meter},
+        chat::ChatRequest,
         error::{ApiError, AttemptNote, Failure},
-        openai_chat::ChatRequest,
     },
 };
 

@@ -17,8 +17,8 @@ use crate::{
     account::{Caller, World},
     redact::{PlaceholderKey, Placeholders, Restorer, Step, Within},
     wire::{
+        chat::ChatRequest,
         error::ApiError,
-        openai_chat::ChatRequest,
         sse::{Event, Splitter},
     },
 };

@@ -9,9 +9,9 @@ use crate::{
     policy::{CompiledLayers, Decision, Layer, ProviderPattern, Restriction, evaluate},
     route::{Needs, Preferences, ProviderObject, Request, Sort},
     wire::{
-        anthropic_messages::untranslatable,
+        chat::{ChatRequest, RequestFault},
         error::{ApiError, Availability},
-        openai_chat::{ChatRequest, RequestFault},
+        messages::untranslatable,
     },
 };
 

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::{
     adjust::Adjustments,
-    fault::{Origin, ProviderError},
     json::{push_number, push_string},
+    provider_error::{Origin, ProviderError},
 };
 use crate::{
     catalog::{FaultTable, Prices, Protocol, Usd},
@@ -287,9 +287,9 @@ pub enum AnswerFault {
 #[derive(Debug)]
 pub enum Relay {
     /// OpenAI chat on both sides.
-    OpenaiChat(super::openai_chat::StreamRelay),
+    OpenaiChat(super::chat::StreamRelay),
     /// Anthropic messages in, OpenAI chat out.
-    AnthropicMessages(super::anthropic_messages::StreamTranslator),
+    AnthropicMessages(super::messages::StreamTranslator),
 }
 
 /// What became of some bytes.
@@ -306,10 +306,10 @@ impl Relay {
     /// A relay for an answer in `protocol`. Events of more than `limit` bytes are faults.
     pub fn new(protocol: Protocol, names: Box<AnswerNames>, limit: usize) -> Self {
         match protocol {
-            Protocol::AnthropicMessages => Self::AnthropicMessages(
-                super::anthropic_messages::StreamTranslator::new(names, limit),
-            ),
-            _ => Self::OpenaiChat(super::openai_chat::StreamRelay::new(names, limit)),
+            Protocol::AnthropicMessages => {
+                Self::AnthropicMessages(super::messages::StreamTranslator::new(names, limit))
+            }
+            _ => Self::OpenaiChat(super::chat::StreamRelay::new(names, limit)),
         }
     }
 
@@ -322,7 +322,7 @@ impl Relay {
         out: &mut Vec<u8>,
     ) -> Result<Self, AnswerFault> {
         let answer = plain(protocol, &names, body)?;
-        super::openai_chat::StreamRelay::of_whole(names, &answer, out).map(Self::OpenaiChat)
+        super::chat::StreamRelay::of_whole(names, &answer, out).map(Self::OpenaiChat)
     }
 
     /// Takes bytes from the upstream and appends to `out` what goes to the client. What was
@@ -422,8 +422,8 @@ pub fn plain(
         return of_events(protocol, names, body);
     }
     match protocol {
-        Protocol::AnthropicMessages => super::anthropic_messages::plain(names, body),
-        _ => super::openai_chat::plain(names, body),
+        Protocol::AnthropicMessages => super::messages::plain(names, body),
+        _ => super::chat::plain(names, body),
     }
 }
 
@@ -440,7 +440,7 @@ fn of_events(
         relay.end(&mut events)?;
     }
     events.extend_from_slice(&relay.last());
-    let mut answer = super::openai_chat::of_chunks(names, &events, relay.meter().tokens.is_some())?;
+    let mut answer = super::chat::of_chunks(names, &events, relay.meter().tokens.is_some())?;
     let seen = relay.meter();
     answer
         .meter

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 pub use crate::catalog::FailureClass;
 
-use super::{answer::AnswerFault, fault::ProviderError};
+use super::{answer::AnswerFault, provider_error::ProviderError};
 use crate::{ids::RequestId, key::looks_like_a_key, policy::Explanation};
 
 /// What kind of error it is: the `type` of the OpenAI shape.

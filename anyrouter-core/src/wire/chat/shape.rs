@@ -15,8 +15,8 @@ use crate::{
     catalog::FailureClass,
     wire::{
         answer::{AnswerFault, AnswerNames, Meter, token_of},
-        fault::ProviderError,
         json::{JsonFault, Scanner, bare_name},
+        provider_error::ProviderError,
     },
 };
 

@@ -11,8 +11,8 @@ use crate::{
     usage::Tokens,
     wire::{
         answer::{AnswerNames, Meter},
-        anthropic_messages::push_member,
         json::{Member, members},
+        messages::push_member,
     },
 };
 

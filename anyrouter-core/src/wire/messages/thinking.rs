@@ -3,12 +3,12 @@
 
 use serde_json::{Value, json};
 
-use super::{messages::Conversation, push_member, request::push, schema};
+use super::{conversation::Conversation, push_member, request::push, schema};
 use crate::{
     catalog::{Dialect, Endpoint, ForcedTool, Sampling, ThinkingForm},
     wire::{
         adjust::Adjustments,
-        openai_chat::{ChatRequest, RequestFault},
+        chat::{ChatRequest, RequestFault},
     },
 };
 

@@ -3,7 +3,7 @@
 //! thinking*, *Adaptive thinking*, *Structured outputs*.
 
 mod answer;
-mod messages;
+mod conversation;
 mod names;
 mod request;
 mod schema;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    messages::{Conversation, push_messages, push_system},
+    conversation::{Conversation, push_messages, push_system},
     push_member,
     thinking::{Thinking, instruction, max_tokens, push_thinking, thinking},
     tools::push_tools,
@@ -17,8 +17,8 @@ use crate::{
     wire::{
         adjust::Adjustments,
         answer::token_of,
+        chat::{ChatRequest, RequestFault},
         json::{Member, members, push_string},
-        openai_chat::{ChatRequest, RequestFault},
     },
 };
 

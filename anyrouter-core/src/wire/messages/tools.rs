@@ -15,8 +15,8 @@ use crate::{
     catalog::{Dialect, ForcedTool},
     wire::{
         adjust::Adjustments,
+        chat::{ChatRequest, RequestFault},
         json::push_string,
-        openai_chat::{ChatRequest, RequestFault},
     },
 };
 

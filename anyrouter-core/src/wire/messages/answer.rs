@@ -13,8 +13,8 @@ use super::{
 use crate::wire::{
     adjust::Adjustments,
     answer::{AnswerFault, AnswerNames, Meter, PlainAnswer, push, token_of},
-    fault::is_error,
     json::{push_string, utf8},
+    provider_error::is_error,
 };
 
 #[derive(Deserialize)]

@@ -21,8 +21,8 @@ use crate::{
     catalog::Dialect,
     wire::{
         adjust::Adjustments,
+        chat::{ChatRequest, RequestFault, member_problem},
         json::{Object, objects, push_string},
-        openai_chat::{ChatRequest, RequestFault, member_problem},
     },
 };
 

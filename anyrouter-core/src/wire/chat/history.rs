@@ -11,8 +11,8 @@ use crate::{
     ids::push_hex,
     wire::{
         adjust::Adjustments,
-        anthropic_messages::push_member,
         json::{Object, objects, push_string},
+        messages::push_member,
     },
 };
 

@@ -11,8 +11,8 @@ use crate::{
     route::GATEWAY_MEMBERS,
     wire::{
         adjust::Adjustments,
-        anthropic_messages::push_member,
         json::{Member, Scanner, Volume, push_number, push_string, utf8},
+        messages::push_member,
     },
 };
 

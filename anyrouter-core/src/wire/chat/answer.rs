@@ -12,8 +12,8 @@ use super::{
 };
 use crate::wire::{
     answer::{AnswerFault, AnswerNames, Meter, PlainAnswer, token_of},
-    fault::is_error,
     json::{Scanner, bare_name, push_number, push_string, utf8},
+    provider_error::is_error,
 };
 
 /// Answers nest less deeply than this.

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::{Spelt, Usage, answer::push_reasoning_text, finish_reason};
 use crate::wire::{
     answer::{AnswerFault, AnswerNames, Meter, Progress, push, token_of},
-    fault::is_error,
+    provider_error::is_error,
     sse::Splitter,
 };
 

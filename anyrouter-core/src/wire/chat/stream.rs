@@ -14,8 +14,8 @@ use crate::{
     usage::Tokens,
     wire::{
         answer::{AnswerFault, AnswerNames, Meter, PlainAnswer, Progress, token_of},
-        fault::is_error,
         json::{JsonFault, Scanner, bare_name, members, push_number, push_string, utf8},
+        provider_error::is_error,
         sse::{Event, Splitter},
     },
 };
