@@ -10,10 +10,11 @@ use anyrouter_core::{
     ids::RequestId,
     wire::{
         adjust::Adjustments,
-        answer::{AnswerNames, Relay, plain},
+        answer::{Relay, plain},
         chat::ChatRequest,
         json::Scanner,
         messages::to_anthropic_messages,
+        meta::ResponseMeta,
     },
 };
 use bytes::Bytes;
@@ -34,13 +35,13 @@ fn request(bytes: usize, is_code: bool) -> Bytes {
         .into()
 }
 
-fn names() -> Box<AnswerNames> {
+fn names() -> Box<ResponseMeta> {
     let mut prices = Prices::default();
     (prices.prompt, prices.completion) = (
         Usd::per_token("0.000001").ok(),
         Usd::per_token("0.000002").ok(),
     );
-    Box::new(AnswerNames {
+    Box::new(ResponseMeta {
         id: RequestId::parse("req_000000000000000000000000").unwrap(),
         model: "lab/x".into(),
         provider: "Provider".into(),

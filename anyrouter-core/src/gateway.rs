@@ -42,10 +42,7 @@ use crate::{
     ports::{Clock, Credentials, Directory, Limiter, Randomness, Upstream, UsageLog},
     route::Health,
     usage::{Opening, Outcome},
-    wire::{
-        chat::{ChatRequest, RequestFault},
-        error::ApiError,
-    },
+    wire::{chat::ChatRequest, error::ApiError, fault::RequestFault},
 };
 
 /// What a request may take.

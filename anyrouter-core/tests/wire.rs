@@ -19,22 +19,24 @@ use anyrouter_core::{
     ids::RequestId,
     wire::{
         adjust::Adjustments,
-        answer::{AnswerFault, AnswerNames, Relay, plain},
+        answer::{Relay, plain},
         chat::ChatRequest,
+        fault::AnswerFault,
         messages::to_anthropic_messages,
+        meta::ResponseMeta,
     },
 };
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn names(include_usage: bool) -> Box<AnswerNames> {
+fn names(include_usage: bool) -> Box<ResponseMeta> {
     let mut prices = Prices::default();
     (prices.prompt, prices.completion) = (
         Some(Usd::per_token("1").unwrap()),
         Some(Usd::per_token("2").unwrap()),
     );
-    Box::new(AnswerNames {
+    Box::new(ResponseMeta {
         id: RequestId::parse("req_000000000000000000000000").unwrap(),
         model: "lab/x".into(),
         provider: "Prov".into(),

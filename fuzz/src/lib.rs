@@ -6,9 +6,7 @@ use anyrouter_core::{
     catalog::{Catalog, Document, Prices, Protocol, Usd},
     ids::RequestId,
     wire::{
-        adjust::Adjustments,
-        answer::{AnswerFault, AnswerNames, Relay},
-        sse::Splitter,
+        adjust::Adjustments, answer::Relay, fault::AnswerFault, meta::ResponseMeta, sse::Splitter,
     },
 };
 use serde::de::IgnoredAny;
@@ -42,13 +40,13 @@ fn catalog(protocol: &str) -> Catalog {
 }
 
 /// The names of an answer.
-pub fn names(protocol: Protocol) -> Box<AnswerNames> {
+pub fn names(protocol: Protocol) -> Box<ResponseMeta> {
     let mut prices = Prices::default();
     (prices.prompt, prices.completion) = (
         Usd::per_token("0.000001").ok(),
         Usd::per_token("0.000002").ok(),
     );
-    Box::new(AnswerNames {
+    Box::new(ResponseMeta {
         id: RequestId::parse("req_000000000000000000000000").expect("it is an id"),
         model: "lab/x".into(),
         provider: "Provider".into(),

@@ -6,9 +6,7 @@ use std::sync::LazyLock;
 
 use anyrouter_core::{
     catalog::Catalog,
-    wire::{
-        adjust::Adjustments, messages::to_anthropic_messages, chat::ChatRequest,
-    },
+    wire::{adjust::Adjustments, chat::ChatRequest, messages::to_anthropic_messages},
 };
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;

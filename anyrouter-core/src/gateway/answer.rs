@@ -24,8 +24,10 @@ use crate::{
     time::Timestamp,
     usage::{Committed, Outcome},
     wire::{
-        answer::{AnswerFault, PlainAnswer, Progress, Relay},
+        answer::{Relay, error_event},
         error::{ApiError, Failure, FailureClass},
+        fault::AnswerFault,
+        meter::{PlainAnswer, Progress},
     },
 };
 
@@ -350,7 +352,7 @@ impl Streaming {
 
     fn error_chunk(&self, error: &ApiError) -> Vec<u8> {
         let names = self.relay.names();
-        error.to_openai_chunk(names.id, names.model.as_str(), names.created)
+        error_event(error, names.id, names.model.as_str(), names.created)
     }
 }
 
@@ -464,9 +466,7 @@ impl Waiting {
     }
 
     fn error_chunk(&self, error: &ApiError) -> Bytes {
-        error
-            .to_openai_chunk(self.id, &self.model, self.created.seconds())
-            .into()
+        error_event(error, self.id, &self.model, self.created.seconds()).into()
     }
 }
 

@@ -27,10 +27,13 @@ use crate::{
     usage::Outcome,
     wire::{
         adjust::Adjustments,
-        answer::{AnswerFault, AnswerNames, PlainAnswer, Progress, Relay, plain, reads_as_events},
-        chat::{self, ChatRequest, RequestFault},
+        answer::{Relay, plain, reads_as_events},
+        chat::{self, ChatRequest},
         error::{ApiError, Failure, FailureClass},
+        fault::{AnswerFault, RequestFault},
         messages,
+        meta::ResponseMeta,
+        meter::{PlainAnswer, Progress},
         provider_error::{Origin, retry_after},
     },
 };
@@ -52,7 +55,7 @@ pub(super) struct Job {
 /// What came of the attempts. The record is not written yet.
 pub(super) enum Attempted {
     /// A whole answer.
-    Plain(Box<Recorder>, Box<AnswerNames>, PlainAnswer),
+    Plain(Box<Recorder>, Box<ResponseMeta>, PlainAnswer),
     /// A stream whose first event is here.
     Stream(Box<Begun>),
     /// An error.
@@ -266,7 +269,7 @@ impl Job {
 }
 
 enum Success {
-    Plain(Box<AnswerNames>, PlainAnswer, Option<Held>, u16),
+    Plain(Box<ResponseMeta>, PlainAnswer, Option<Held>, u16),
     Stream {
         relay: Relay,
         upstream: Option<Pin<Box<dyn UpstreamBody>>>,
@@ -376,9 +379,9 @@ impl Attempt<'_> {
         }
     }
 
-    fn names(&self, recorder: &Recorder, protocol: Protocol) -> Box<AnswerNames> {
+    fn names(&self, recorder: &Recorder, protocol: Protocol) -> Box<ResponseMeta> {
         let endpoint = self.eligible.endpoint();
-        Box::new(AnswerNames {
+        Box::new(ResponseMeta {
             id: recorder.id(),
             model: endpoint.model.clone(),
             provider: endpoint.provider_name.clone(),
@@ -401,7 +404,7 @@ impl Attempt<'_> {
     fn upstream_request(
         &self,
         address: &Address,
-        names: &mut AnswerNames,
+        names: &mut ResponseMeta,
     ) -> Result<UpstreamRequest, Fault> {
         let endpoint = self.eligible.endpoint();
         let provider = self
@@ -493,7 +496,7 @@ impl Attempt<'_> {
     async fn first_event(
         &self,
         protocol: Protocol,
-        names: Box<AnswerNames>,
+        names: Box<ResponseMeta>,
         status: u16,
         response: UpstreamResponse,
         key: Option<KeyHash>,
@@ -583,7 +586,7 @@ impl Attempt<'_> {
 }
 
 enum Head {
-    Plain(Box<AnswerNames>, u16, UpstreamResponse),
+    Plain(Box<ResponseMeta>, u16, UpstreamResponse),
     Stream(Success),
 }
 

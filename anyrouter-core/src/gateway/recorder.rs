@@ -16,9 +16,10 @@ use crate::{
     time::Timestamp,
     usage::{Attempt, Committed, Opening, Outcome, Record, Slot},
     wire::{
-        answer::{AnswerNames, Meter},
         chat::ChatRequest,
         error::{ApiError, AttemptNote, Failure},
+        meta::ResponseMeta,
+        meter::Meter,
     },
 };
 
@@ -216,7 +217,7 @@ impl Recorder {
     }
 
     /// Notes what an answer used and why it ended.
-    pub(super) fn metered(&mut self, names: &AnswerNames, meter: &Meter) {
+    pub(super) fn metered(&mut self, names: &ResponseMeta, meter: &Meter) {
         let (tokens, estimated) = names.tokens(meter);
         self.record.tokens = tokens;
         self.record.estimated = estimated;

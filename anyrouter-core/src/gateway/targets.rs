@@ -9,8 +9,9 @@ use crate::{
     policy::{CompiledLayers, Decision, Layer, ProviderPattern, Restriction, evaluate},
     route::{Needs, Preferences, ProviderObject, Request, Sort},
     wire::{
-        chat::{ChatRequest, RequestFault},
+        chat::ChatRequest,
         error::{ApiError, Availability},
+        fault::RequestFault,
         messages::untranslatable,
     },
 };

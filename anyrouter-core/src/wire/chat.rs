@@ -3,21 +3,25 @@
 
 mod answer;
 mod assemble;
+mod error;
 mod history;
 mod request;
 mod shape;
 mod stream;
 mod usage;
+mod write;
 
 pub use self::{
     answer::plain,
-    request::{ChatRequest, Reasoning, RequestFault},
+    error::error_chunk,
+    request::{ChatRequest, Reasoning},
     stream::StreamRelay,
 };
 
-pub(super) use self::assemble::of_chunks;
-
-pub(crate) use self::request::member_problem;
+pub(super) use self::{
+    assemble::of_chunks,
+    write::{push_chunk_start, push_stream_end, push_usage_of},
+};
 
 /// What is appended to a provider's base address.
 pub const PATH: &str = "/chat/completions";

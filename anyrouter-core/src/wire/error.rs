@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 
 pub use crate::catalog::FailureClass;
 
-use super::{answer::AnswerFault, provider_error::ProviderError};
-use crate::{ids::RequestId, key::looks_like_a_key, policy::Explanation};
+use super::{fault::AnswerFault, provider_error::ProviderError};
+use crate::{key::looks_like_a_key, policy::Explanation};
 
 /// What kind of error it is: the `type` of the OpenAI shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -188,20 +188,7 @@ impl ApiError {
         json!({"error": error, "anyrouter_metadata": {"requestId": request_id, "attempts": self.attempts}})
     }
 
-    /// The chunk that ends a stream: nothing follows it.
-    pub fn to_openai_chunk(&self, id: RequestId, model: &str, created: u64) -> Vec<u8> {
-        let mut error = self.error_object();
-        error["metadata"] = Value::Object(self.metadata.clone());
-        hide_keys(&mut error);
-        let chunk = json!({
-            "id": id.generation(), "object": "chat.completion.chunk", "created": created, "model": model, "error": error,
-            "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
-            "anyrouter_metadata": {"requestId": id, "attempts": self.attempts},
-        });
-        format!("data: {chunk}\n\n").into_bytes()
-    }
-
-    fn error_object(&self) -> Value {
+    pub(super) fn error_object(&self) -> Value {
         let kind = ErrorKind::of(self.status);
         json!({"code": self.code, "message": self.message, "type": kind, "param": self.param,
                "error_type": kind.error_type(self.status), "http_status": self.status})
@@ -210,7 +197,7 @@ impl ApiError {
 
 /// Takes whatever reads like a key out of an error, which may repeat what the client sent in a
 /// key's wrong place.
-fn hide_keys(value: &mut Value) {
+pub(super) fn hide_keys(value: &mut Value) {
     match value {
         Value::String(text) if looks_like_a_key(text) => {
             let hide = |word: &str| {

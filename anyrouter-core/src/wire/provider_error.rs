@@ -11,7 +11,6 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::Value;
 
-use super::answer::token_of;
 use crate::{
     catalog::{FailureClass, FaultFacts, FaultTable, Protocol},
     time::Timestamp,
@@ -271,6 +270,13 @@ impl ErrorParts {
             _ => {}
         }
     }
+}
+
+/// A provider's code, type or reason, if it looks like one: it is passed on, and must not carry a
+/// prompt.
+pub(super) fn token_of(text: &str) -> Option<String> {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':' | b'/');
+    (!text.is_empty() && text.len() <= 64 && text.bytes().all(legal)).then(|| text.to_owned())
 }
 
 /// A string or a number that reads like a code.

@@ -11,16 +11,18 @@ use super::{
     usage::{Usage, push_usage, tokens_of},
 };
 use crate::wire::{
-    answer::{AnswerFault, AnswerNames, Meter, PlainAnswer, token_of},
+    fault::AnswerFault,
     json::{Scanner, bare_name, push_number, push_string, utf8},
-    provider_error::is_error,
+    meta::ResponseMeta,
+    meter::{Meter, PlainAnswer},
+    provider_error::{is_error, token_of},
 };
 
 /// Answers nest less deeply than this.
 pub(super) const DEPTH: usize = 256;
 
 /// Turns a whole answer into the client's.
-pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
+pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
     let wrong = || AnswerFault::NotTheProtocol("an OpenAI chat completion");
     if utf8(body).is_none() {
         return Err(wrong());
@@ -147,7 +149,7 @@ impl Ours {
     fn push(
         self,
         out: &mut Vec<u8>,
-        names: &AnswerNames,
+        names: &ResponseMeta,
         meter: &Meter,
         theirs: Option<&Usage<'_>>,
         omitted: &[String],

@@ -3,15 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::plain;
-use crate::wire::{
-    answer::{AnswerFault, AnswerNames, PlainAnswer},
-    sse::Splitter,
-};
+use crate::wire::{fault::AnswerFault, meta::ResponseMeta, meter::PlainAnswer, sse::Splitter};
 
 /// Puts the chunks of a stream together that conforms: the `events` that a relay wrote. Their usage
 /// is the provider's own where `is_reported`.
 pub(in crate::wire) fn of_chunks(
-    names: &AnswerNames,
+    names: &ResponseMeta,
     events: &[u8],
     is_reported: bool,
 ) -> Result<PlainAnswer, AnswerFault> {

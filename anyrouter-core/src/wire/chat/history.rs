@@ -11,8 +11,7 @@ use crate::{
     ids::push_hex,
     wire::{
         adjust::Adjustments,
-        json::{Object, objects, push_string},
-        messages::push_member,
+        json::{Object, objects, push_member, push_string},
     },
 };
 

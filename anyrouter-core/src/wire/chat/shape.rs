@@ -14,9 +14,11 @@ use smallvec::SmallVec;
 use crate::{
     catalog::FailureClass,
     wire::{
-        answer::{AnswerFault, AnswerNames, Meter, token_of},
+        fault::AnswerFault,
         json::{JsonFault, Scanner, bare_name},
-        provider_error::ProviderError,
+        meta::ResponseMeta,
+        meter::Meter,
+        provider_error::{ProviderError, token_of},
     },
 };
 
@@ -117,7 +119,7 @@ impl Choices {
         scanner: &mut Scanner<'_>,
         text: &[u8],
         of: Of,
-        names: &AnswerNames,
+        names: &ResponseMeta,
         meter: &mut Meter,
     ) -> Result<ReadChoices, JsonFault> {
         let start = scanner.position();
@@ -190,7 +192,7 @@ impl Choices {
         scanned: &Scanned,
         text: &[u8],
         of: Of,
-        names: &AnswerNames,
+        names: &ResponseMeta,
         meter: &mut Meter,
     ) -> Result<Plan, AnswerFault> {
         let wrong = || AnswerFault::NotTheProtocol("an OpenAI chat completion");
@@ -471,7 +473,7 @@ impl Choice {
         pieces: usize,
         position: usize,
         of: Of,
-        names: &AnswerNames,
+        names: &ResponseMeta,
     ) -> Option<PlannedCall> {
         fn text(value: Option<&Value>) -> Option<&str> {
             value.and_then(Value::as_str).filter(|t| !t.is_empty())

@@ -9,13 +9,16 @@ use super::{
     answer::DEPTH,
     shape::{Choices, Of},
     usage::{Usage, push_usage, tokens_of},
+    write::{no_choices, push_chunk_start},
 };
 use crate::{
     usage::Tokens,
     wire::{
-        answer::{AnswerFault, AnswerNames, Meter, PlainAnswer, Progress, token_of},
+        fault::AnswerFault,
         json::{JsonFault, Scanner, bare_name, members, push_number, push_string, utf8},
-        provider_error::is_error,
+        meta::ResponseMeta,
+        meter::{Meter, PlainAnswer, Progress},
+        provider_error::{is_error, token_of},
         sse::{Event, Splitter},
     },
 };
@@ -29,7 +32,7 @@ pub struct StreamRelay {
 
 #[derive(Debug)]
 struct Rewriter {
-    names: Box<AnswerNames>,
+    names: Box<ResponseMeta>,
     meter: Meter,
     choices: Choices,
     /// The values that replace the upstream's, as JSON.
@@ -47,7 +50,7 @@ struct Rewriter {
 
 impl StreamRelay {
     /// A relay that writes these names. Events of more than `limit` bytes are faults.
-    pub fn new(names: Box<AnswerNames>, limit: usize) -> Self {
+    pub fn new(names: Box<ResponseMeta>, limit: usize) -> Self {
         let json = |text: &str| {
             let mut out = Vec::with_capacity(text.len() + 2);
             push_string(&mut out, text);
@@ -100,7 +103,7 @@ impl StreamRelay {
     /// The stream of a whole answer, for a client that asked for one: everything up to its end is
     /// appended to `out`.
     pub(in crate::wire) fn of_whole(
-        names: Box<AnswerNames>,
+        names: Box<ResponseMeta>,
         answer: &PlainAnswer,
         out: &mut Vec<u8>,
     ) -> Result<Self, AnswerFault> {
@@ -128,7 +131,7 @@ impl StreamRelay {
     }
 
     /// The names that it writes.
-    pub fn names(&self) -> &AnswerNames {
+    pub fn names(&self) -> &ResponseMeta {
         &self.rewriter.names
     }
 
@@ -153,8 +156,8 @@ impl StreamRelay {
             last_members,
             ..
         } = &self.rewriter;
-        names.push_chunk_start(out);
-        out.extend_from_slice(names.no_choices());
+        push_chunk_start(names, out);
+        out.extend_from_slice(no_choices(names));
         out.extend_from_slice(last_members);
         out.extend_from_slice(b",\"usage\":");
         push_usage(
@@ -587,7 +590,7 @@ mod tests {
     };
 
     fn relay() -> StreamRelay {
-        let names = AnswerNames {
+        let names = ResponseMeta {
             id: RequestId::parse("req_000000000000000000000000").unwrap(),
             model: "lab/x".into(),
             provider: "Prov".into(),

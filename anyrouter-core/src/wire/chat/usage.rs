@@ -10,13 +10,13 @@ use smallvec::SmallVec;
 use crate::{
     usage::Tokens,
     wire::{
-        answer::{AnswerNames, Meter},
-        json::{Member, members},
-        messages::push_member,
+        json::{Member, members, push_member},
+        meta::ResponseMeta,
+        meter::Meter,
     },
 };
 
-use super::answer::DEPTH;
+use super::{answer::DEPTH, write::push_usage_of};
 
 /// A member, or a member of a member.
 type Path = &'static [&'static str];
@@ -175,18 +175,18 @@ fn count(value: &[u8]) -> Option<u64> {
 /// where there are none.
 pub(super) fn push_usage(
     out: &mut Vec<u8>,
-    names: &AnswerNames,
+    names: &ResponseMeta,
     meter: &Meter,
     theirs: Option<&Usage<'_>>,
 ) {
     let (Some(tokens), Some(usage)) = (meter.tokens, theirs) else {
-        return names.push_usage(out, meter);
+        return push_usage_of(names, out, meter);
     };
     if is_openais(usage, &tokens) {
         return push_with_cost(out, names, &tokens, usage);
     }
     let mut ours = Vec::new();
-    names.push_usage(&mut ours, meter);
+    push_usage_of(names, &mut ours, meter);
     push_united(out, &ours, usage.text, 1);
 }
 
@@ -243,7 +243,7 @@ fn is_openais(usage: &Usage<'_>, tokens: &Tokens) -> bool {
             == tokens.reasoning
 }
 
-fn push_with_cost(out: &mut Vec<u8>, names: &AnswerNames, tokens: &Tokens, usage: &Usage<'_>) {
+fn push_with_cost(out: &mut Vec<u8>, names: &ResponseMeta, tokens: &Tokens, usage: &Usage<'_>) {
     let (theirs, members) = (usage.text, &usage.members);
     // Each that stands there: of two, nobody knows which a client reads.
     let mut written = 0;

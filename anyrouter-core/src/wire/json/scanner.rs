@@ -2,7 +2,17 @@
 
 use std::ops::Range;
 
-use super::{JsonFault, block::Block};
+use super::block::Block;
+
+/// Where and why text is not JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at byte {at}")]
+pub struct JsonFault {
+    /// What is wrong.
+    pub what: &'static str,
+    /// The byte at which it was seen.
+    pub at: usize,
+}
 
 /// How much text was passed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,14 +7,18 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Spelt, Usage, client_name, finish_reason,
-    stream::{made_id, whole_input},
+    blocks::{finish_reason, made_id, push_reasoning_text, whole_input},
+    names::client_name,
+    usage::Usage,
 };
 use crate::wire::{
     adjust::Adjustments,
-    answer::{AnswerFault, AnswerNames, Meter, PlainAnswer, push, token_of},
-    json::{push_string, utf8},
-    provider_error::is_error,
+    chat::push_usage_of,
+    fault::AnswerFault,
+    json::{RawJsonStr, push_format, push_string, utf8},
+    meta::ResponseMeta,
+    meter::{Meter, PlainAnswer},
+    provider_error::{is_error, token_of},
 };
 
 #[derive(Deserialize)]
@@ -36,23 +40,23 @@ struct Block<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     #[serde(borrow, default)]
-    text: Option<Spelt<'a>>,
+    text: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
-    thinking: Option<Spelt<'a>>,
+    thinking: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
-    signature: Option<Spelt<'a>>,
+    signature: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
-    data: Option<Spelt<'a>>,
+    data: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
-    id: Option<Spelt<'a>>,
+    id: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
-    name: Option<Spelt<'a>>,
+    name: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
     input: Option<&'a RawValue>,
 }
 
 /// Turns a whole message into an OpenAI chat completion.
-pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
+pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
     let wrong = || AnswerFault::NotTheProtocol("an Anthropic message");
     let text = utf8(body).ok_or_else(wrong)?;
     // Only what has one of these words can be an error, and is read for it.
@@ -85,8 +89,8 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
             .iter()
             .flat_map(|b| {
                 [
-                    b.text.map(Spelt::get),
-                    b.thinking.map(Spelt::get),
+                    b.text.map(RawJsonStr::get),
+                    b.thinking.map(RawJsonStr::get),
                     b.input.map(RawValue::get),
                 ]
             })
@@ -102,7 +106,7 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
     let mut out = Vec::with_capacity(body.len() + 512);
     out.extend_from_slice(b"{\"id\":");
     names.push_id(&mut out);
-    push(
+    push_format(
         &mut out,
         format_args!(
             ",\"object\":\"chat.completion\",\"created\":{},\"model\":",
@@ -131,7 +135,7 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b"}],\"usage\":");
-    names.push_usage(&mut out, &meter);
+    push_usage_of(names, &mut out, &meter);
     out.extend_from_slice(b",\"anyrouter_metadata\":");
     names.push_metadata(&mut out, &[]);
     out.push(b'}');
@@ -142,7 +146,7 @@ pub fn plain(names: &AnswerNames, body: &[u8]) -> Result<PlainAnswer, AnswerFaul
 }
 
 /// Appends JSON strings as one, or `null` where there is none.
-fn push_joined<'a>(out: &mut Vec<u8>, strings: impl Iterator<Item = Spelt<'a>>) {
+fn push_joined<'a>(out: &mut Vec<u8>, strings: impl Iterator<Item = RawJsonStr<'a>>) {
     let start = out.len();
     for string in strings {
         let inner = string
@@ -178,7 +182,7 @@ fn push_reasoning(out: &mut Vec<u8>, blocks: &[Block<'_>], adjusted: &Adjustment
         }
         match (block.thinking, block.data) {
             (Some(text), _) => push_reasoning_text(out, i, Some(text), block.signature),
-            (None, data) => push(
+            (None, data) => push_format(
                 out,
                 format_args!(
                     "{{\"type\":\"reasoning.encrypted\",\"data\":{},\"format\":\"anthropic-claude-v1\",\"index\":{i}}}",
@@ -190,33 +194,14 @@ fn push_reasoning(out: &mut Vec<u8>, blocks: &[Block<'_>], adjusted: &Adjustment
     out.push(b']');
 }
 
-pub(super) fn push_reasoning_text(
-    out: &mut Vec<u8>,
-    index: usize,
-    text: Option<Spelt<'_>>,
-    signature: Option<Spelt<'_>>,
-) {
-    out.extend_from_slice(b"{\"type\":\"reasoning.text\"");
-    if let Some(text) = text {
-        push(out, format_args!(",\"text\":{}", text.get()));
-    }
-    if let Some(signature) = signature {
-        push(out, format_args!(",\"signature\":{}", signature.get()));
-    }
-    push(
-        out,
-        format_args!(",\"format\":\"anthropic-claude-v1\",\"index\":{index}}}"),
-    );
-}
-
-fn raw(value: Option<Spelt<'_>>) -> &str {
-    value.map_or("null", Spelt::get)
+fn raw(value: Option<RawJsonStr<'_>>) -> &str {
+    value.map_or("null", RawJsonStr::get)
 }
 
 fn push_tool_calls(
     out: &mut Vec<u8>,
     blocks: &[Block<'_>],
-    names: &AnswerNames,
+    names: &ResponseMeta,
 ) -> Result<(), AnswerFault> {
     let mut open = false;
     for (nth, block) in blocks.iter().filter(|b| b.kind == "tool_use").enumerate() {
@@ -225,12 +210,12 @@ fn push_tool_calls(
         };
         let id = block
             .id
-            .map(Spelt::get)
+            .map(RawJsonStr::get)
             .filter(|id| *id != "\"\"")
             .map_or_else(|| made_id(names, nth), ToOwned::to_owned);
         out.extend_from_slice(if open { b"," } else { b",\"tool_calls\":[" });
         open = true;
-        push(
+        push_format(
             out,
             format_args!(
                 "{{\"id\":{id},\"type\":\"function\",\"function\":{{\"name\":{},\"arguments\":",

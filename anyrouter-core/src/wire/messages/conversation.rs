@@ -11,18 +11,17 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Spelt,
+    cache_control::push_cache_control,
     names::{ToolIds, tool_name},
-    push_member,
-    request::{comma, missing, push_cache_control, push_raw},
     source::{Source, source},
 };
 use crate::{
     catalog::Dialect,
     wire::{
         adjust::Adjustments,
-        chat::{ChatRequest, RequestFault, member_problem},
-        json::{Object, objects, push_string},
+        chat::ChatRequest,
+        fault::{RequestFault, member_problem},
+        json::{Object, RawJsonStr, objects, push_comma, push_member, push_raw, push_string},
     },
 };
 
@@ -38,7 +37,7 @@ struct Message<'a> {
     object: Object<'a>,
 }
 
-fn push_spelt(out: &mut Vec<u8>, string: Spelt<'_>) {
+fn push_spelt(out: &mut Vec<u8>, string: RawJsonStr<'_>) {
     out.extend_from_slice(string.get().as_bytes());
 }
 
@@ -92,7 +91,9 @@ const ROLES: &str = "system, developer, user, assistant or tool";
 impl<'a> Conversation<'a> {
     /// Reads the messages of a request.
     pub(super) fn read(request: &'a ChatRequest) -> Result<Self, RequestFault> {
-        let text = request.raw("messages").ok_or_else(|| missing("messages"))?;
+        let text = request
+            .raw("messages")
+            .ok_or_else(|| RequestFault::missing("messages"))?;
         let wrong =
             |at: &str, what: &str| RequestFault::member(at, format!("`{at}` must be {what}"));
         let objects = objects(text, DEPTH).map_err(|_| {
@@ -215,7 +216,7 @@ struct CalledCustom<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
     #[serde(borrow, default)]
-    input: Option<Spelt<'a>>,
+    input: Option<RawJsonStr<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -231,11 +232,11 @@ struct ReasoningDetail<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     #[serde(borrow, default)]
-    text: Option<Spelt<'a>>,
+    text: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
-    signature: Option<Spelt<'a>>,
+    signature: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
-    data: Option<Spelt<'a>>,
+    data: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
     format: Option<Cow<'a, str>>,
     #[serde(default)]
@@ -301,7 +302,7 @@ pub(super) fn push_system(
         )?;
     }
     if let Some(instruction) = instruction {
-        comma(out);
+        push_comma(out);
         out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
         push_string(out, instruction);
         out.push(b'}');
@@ -330,7 +331,7 @@ impl Turn {
     }
 
     fn push(&self, out: &mut Vec<u8>) {
-        comma(out);
+        push_comma(out);
         out.extend_from_slice(b"{\"role\":\"");
         out.extend_from_slice(self.role.as_bytes());
         out.extend_from_slice(b"\",\"content\":");
@@ -483,8 +484,8 @@ fn push_tool_result(
             format!("`{at}.tool_call_id` must be a string"),
         )
     })?;
-    let id = id.ok_or_else(|| missing(&format!("{at}.tool_call_id")))?;
-    comma(out);
+    let id = id.ok_or_else(|| RequestFault::missing(&format!("{at}.tool_call_id")))?;
+    push_comma(out);
     out.extend_from_slice(b"{\"type\":\"tool_result\",\"tool_use_id\":");
     push_string(out, &ids.result(&id));
     if let Some(content) = message.object.get("content") {
@@ -559,7 +560,7 @@ fn push_assistant(
                 ));
             }
         };
-        comma(out);
+        push_comma(out);
         out.extend_from_slice(b"{\"type\":\"tool_use\",\"id\":");
         push_string(out, &ids.call(&call.id));
         push_member(out, b"\"name\"");
@@ -627,7 +628,7 @@ fn push_thoughts(out: &mut Vec<u8>, details: &[ReasoningDetail<'_>]) {
             .filter(|s| s.get() != "\"\"");
         match (&*first.kind, signature, first.data) {
             ("reasoning.text", Some(signature), _) => {
-                comma(out);
+                push_comma(out);
                 out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":\"");
                 for text in pieces.iter().filter_map(|p| p.text) {
                     let inner = text
@@ -642,7 +643,7 @@ fn push_thoughts(out: &mut Vec<u8>, details: &[ReasoningDetail<'_>]) {
                 out.push(b'}');
             }
             ("reasoning.encrypted", _, Some(data)) => {
-                comma(out);
+                push_comma(out);
                 out.extend_from_slice(b"{\"type\":\"redacted_thinking\",\"data\":");
                 push_spelt(out, data);
                 out.push(b'}');
@@ -698,13 +699,13 @@ fn push_marked(
         "a system message between the others stands in `<system>` marks in the user's turn: {at}"
     ));
     let mark = |out: &mut Vec<u8>, text: &str| {
-        comma(out);
+        push_comma(out);
         out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
         push_string(out, text);
         out.push(b'}');
     };
     mark(out, "<system>");
-    comma(out);
+    push_comma(out);
     out.extend_from_slice(inner);
     mark(out, "</system>");
     Ok(())
@@ -727,7 +728,7 @@ fn push_content(
             let trimmed = Some(content)
                 .filter(|_| takes == Takes::TextToGoOnWith)
                 .and_then(|c| trimmed_end(c, adjusted));
-            comma(out);
+            push_comma(out);
             out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
             out.extend_from_slice(trimmed.as_deref().unwrap_or(content));
             push_cache_control(out, cache_control, adjusted);
@@ -789,7 +790,7 @@ fn push_part(
 ) -> serde_json::Result<bool> {
     let block = match kind {
         "text" | "refusal" | "input_text" | "output_text" => {
-            let text: Option<Spelt<'_>> = part.read("text")?;
+            let text: Option<RawJsonStr<'_>> = part.read("text")?;
             let Some(text) = text.map_or_else(|| part.read("refusal"), |text| Ok(Some(text)))?
             else {
                 return Ok(false);
@@ -800,7 +801,7 @@ fn push_part(
             let trimmed = is_gone_on_with
                 .then(|| trimmed_end(text.get().as_bytes(), adjusted))
                 .flatten();
-            comma(out);
+            push_comma(out);
             out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
             out.extend_from_slice(trimmed.as_deref().unwrap_or(text.get().as_bytes()));
             None
@@ -831,7 +832,7 @@ fn push_part(
         _ => return Ok(false),
     };
     if let Some((source, title)) = block {
-        comma(out);
+        push_comma(out);
         let (start, source, title) = match source {
             Source::Image(source) => (&b"{\"type\":\"image\",\"source\":"[..], source, None),
             Source::Document(source) => (&b"{\"type\":\"document\",\"source\":"[..], source, title),

@@ -3,11 +3,11 @@
 //! is told.
 
 use bytes::Bytes;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, json};
 
 use super::{
+    cache_control::CACHE_MARKS,
     conversation::{Conversation, push_messages, push_system},
-    push_member,
     thinking::{Thinking, instruction, max_tokens, push_thinking, thinking},
     tools::push_tools,
 };
@@ -16,9 +16,9 @@ use crate::{
     route::GATEWAY_MEMBERS,
     wire::{
         adjust::Adjustments,
-        answer::token_of,
-        chat::{ChatRequest, RequestFault},
-        json::{Member, members, push_string},
+        chat::ChatRequest,
+        fault::RequestFault,
+        json::{push_member, push_string, push_value},
     },
 };
 
@@ -88,7 +88,7 @@ pub fn to_anthropic_messages(
     push_string(&mut out, &endpoint.upstream_model);
     let thinking = thinking(request, endpoint, &dialect, &conversation, adjusted);
     push_member(&mut out, b"\"max_tokens\"");
-    push(
+    push_value(
         &mut out,
         &json!(max_tokens(request, endpoint, thinking, adjusted)),
     );
@@ -101,7 +101,7 @@ pub fn to_anthropic_messages(
     push_thinking(&mut out, request, &dialect, thinking, adjusted)?;
     if let Some(user) = user {
         push_member(&mut out, b"\"metadata\"");
-        push(&mut out, &json!({"user_id": user}));
+        push_value(&mut out, &json!({"user_id": user}));
     }
     if request.stream {
         push_member(&mut out, b"\"stream\"");
@@ -109,79 +109,6 @@ pub fn to_anthropic_messages(
     }
     out.push(b'}');
     Ok(out.into())
-}
-
-pub(super) fn missing(name: &str) -> RequestFault {
-    RequestFault::member(name, format!("`{name}` is missing"))
-}
-
-pub(super) fn push(out: &mut Vec<u8>, value: &Value) {
-    // Writing to a `Vec` cannot fail.
-    let _ = serde_json::to_writer(out, value);
-}
-
-pub(super) fn push_raw(out: &mut Vec<u8>, value: &RawValue) {
-    out.extend_from_slice(value.get().as_bytes());
-}
-pub(super) fn comma(out: &mut Vec<u8>) {
-    if !matches!(out.last(), Some(b'[')) {
-        out.push(b',');
-    }
-}
-/// The most marks for the prompt cache that a request may have.
-const CACHE_MARKS: usize = 4;
-
-/// A mark nests less deeply than this.
-const DEPTH: usize = 8;
-
-/// Appends a mark for the prompt cache. Of too many the last are kept: they cover the most.
-pub(super) fn push_cache_control(
-    out: &mut Vec<u8>,
-    cache_control: Option<&[u8]>,
-    adjusted: &mut Adjustments,
-) {
-    if let Some(cache) = cache_control {
-        if adjusted.cache_marks_over > 0 {
-            adjusted.cache_marks_over -= 1;
-            adjusted.omit("cache_control");
-            return;
-        }
-        // A hint: what Anthropic does not take of it is left out, rather than refused.
-        let Ok(members) = members(cache, DEPTH) else {
-            return adjusted.omit("cache_control");
-        };
-        let takes = |m: &Member| {
-            let value = m.value(cache);
-            m.is(cache, "type") && value == b"\"ephemeral\""
-                || m.is(cache, "ttl") && matches!(value, b"\"5m\"" | b"\"1h\"")
-        };
-        if !members.iter().any(|m| m.is(cache, "type") && takes(m)) {
-            return adjusted.omit("cache_control");
-        }
-        push_member(out, b"\"cache_control\"");
-        if members.iter().all(takes) {
-            out.extend_from_slice(cache);
-            return;
-        }
-        let mut before = b'{';
-        for member in &members {
-            if takes(member) {
-                out.push(std::mem::replace(&mut before, b','));
-                out.extend_from_slice(
-                    cache
-                        .get(member.name.start..member.value.end)
-                        .unwrap_or_default(),
-                );
-            } else {
-                let name = member.decoded_name(cache).as_deref().and_then(token_of);
-                adjusted.omit(format!(
-                    "cache_control.{}",
-                    name.as_deref().unwrap_or("member")
-                ));
-            }
-        }
-        out.push(b'}');
-    }
 }
 
 /// Appends temperature, `top_p` and `top_k`, as far as the model takes them.
@@ -209,7 +136,7 @@ fn push_sampling(
             }
             has_temperature = true;
             push_member(out, b"\"temperature\"");
-            push(out, &json!(temperature.clamp(0.0, 1.0)));
+            push_value(out, &json!(temperature.clamp(0.0, 1.0)));
         }
     }
     if let Some(top_p) = request.get::<f64>("top_p", "a number")? {
@@ -268,7 +195,7 @@ fn push_stop(
     }
     if !kept.is_empty() {
         push_member(out, b"\"stop_sequences\"");
-        push(out, &json!(kept));
+        push_value(out, &json!(kept));
     }
     Ok(())
 }

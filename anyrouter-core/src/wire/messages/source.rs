@@ -5,8 +5,7 @@ use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose};
 
-use super::push_member;
-use crate::wire::json::push_string;
+use crate::wire::json::{push_member, push_string};
 
 /// The pictures that are taken.
 const PICTURES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];

@@ -7,10 +7,18 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Spelt, Usage, answer::push_reasoning_text, finish_reason};
+use super::{
+    blocks::{finish_reason, made_id, push_reasoning_text, whole_input},
+    names::client_name,
+    usage::Usage,
+};
 use crate::wire::{
-    answer::{AnswerFault, AnswerNames, Meter, Progress, push, token_of},
-    provider_error::is_error,
+    chat::{push_chunk_start, push_stream_end},
+    fault::AnswerFault,
+    json::{RawJsonStr, push_format, push_string},
+    meta::ResponseMeta,
+    meter::{Meter, Progress},
+    provider_error::{is_error, token_of},
     sse::Splitter,
 };
 
@@ -23,7 +31,7 @@ pub struct StreamTranslator {
 
 #[derive(Debug)]
 struct Machine {
-    names: Box<AnswerNames>,
+    names: Box<ResponseMeta>,
     meter: Meter,
     usage: Usage,
     /// Everything of a chunk up to the value of `delta`.
@@ -98,19 +106,19 @@ struct ContentBlock<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     #[serde(borrow, default)]
-    id: Option<Spelt<'a>>,
+    id: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
-    name: Option<Spelt<'a>>,
+    name: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
-    text: Option<Spelt<'a>>,
+    text: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
     input: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    data: Option<Spelt<'a>>,
+    data: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
-    thinking: Option<Spelt<'a>>,
+    thinking: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
-    signature: Option<Spelt<'a>>,
+    signature: Option<RawJsonStr<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -118,22 +126,22 @@ struct Delta<'a> {
     #[serde(borrow, rename = "type", default)]
     kind: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    text: Option<Spelt<'a>>,
+    text: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
-    partial_json: Option<Spelt<'a>>,
+    partial_json: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
-    thinking: Option<Spelt<'a>>,
+    thinking: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
-    signature: Option<Spelt<'a>>,
+    signature: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
     stop_reason: Option<Cow<'a, str>>,
 }
 
 impl StreamTranslator {
     /// A translator that writes these names. Events of more than `limit` bytes are faults.
-    pub fn new(names: Box<AnswerNames>, limit: usize) -> Self {
+    pub fn new(names: Box<ResponseMeta>, limit: usize) -> Self {
         let mut start = Vec::with_capacity(256);
-        names.push_chunk_start(&mut start);
+        push_chunk_start(&names, &mut start);
         start.extend_from_slice(b"[{\"index\":0,\"delta\":");
         let (meter, usage) = (Meter::default(), Usage::default());
         let machine = Machine {
@@ -188,13 +196,18 @@ impl StreamTranslator {
         }
     }
 
+    /// Appends what ends the stream.
+    pub(in crate::wire) fn push_end(&self, out: &mut Vec<u8>) {
+        push_stream_end(self.names(), out, self.meter(), &[]);
+    }
+
     /// What passed so far.
     pub fn meter(&self) -> &Meter {
         &self.machine.meter
     }
 
     /// The names that it writes.
-    pub fn names(&self) -> &AnswerNames {
+    pub fn names(&self) -> &ResponseMeta {
         &self.machine.names
     }
 
@@ -307,7 +320,7 @@ impl Machine {
         self.state = State::Finished;
         let reason_word = finish_reason(reason, self.tools > 0);
         out.extend_from_slice(&self.start);
-        push(
+        push_format(
             out,
             format_args!("{{}},\"finish_reason\":\"{reason_word}\"}}]}}\n\n"),
         );
@@ -337,10 +350,10 @@ impl Machine {
                 let name = block.name.ok_or_else(wrong)?;
                 let id = block
                     .id
-                    .map(Spelt::get)
+                    .map(RawJsonStr::get)
                     .filter(|id| *id != "\"\"")
                     .map_or_else(|| made_id(&self.names, self.tools), ToOwned::to_owned);
-                let name = super::client_name(name, &self.names.adjusted);
+                let name = client_name(name, &self.names.adjusted);
                 let nth = self.tools;
                 self.tools += 1;
                 self.chunk(
@@ -436,13 +449,13 @@ impl Machine {
         {
             self.meter.text += arguments.len() as u64;
             let mut quoted = Vec::new();
-            crate::wire::json::push_string(&mut quoted, &arguments);
+            push_string(&mut quoted, &arguments);
             let quoted = String::from_utf8_lossy(&quoted);
             self.chunk(out, format_args!("{{\"tool_calls\":[{{\"index\":{nth},\"function\":{{\"arguments\":{quoted}}}}}]}}"));
         }
     }
 
-    fn thought(&mut self, nth: usize, text: Spelt<'_>, out: &mut Vec<u8>) {
+    fn thought(&mut self, nth: usize, text: RawJsonStr<'_>, out: &mut Vec<u8>) {
         self.meter.text += text.get().len() as u64;
         let mut detail = Vec::new();
         push_reasoning_text(&mut detail, nth, Some(text), None);
@@ -457,14 +470,14 @@ impl Machine {
         }
     }
 
-    fn signature(&self, nth: usize, signature: Spelt<'_>, out: &mut Vec<u8>) {
+    fn signature(&self, nth: usize, signature: RawJsonStr<'_>, out: &mut Vec<u8>) {
         let mut detail = Vec::new();
         push_reasoning_text(&mut detail, nth, None, Some(signature));
         let detail = String::from_utf8_lossy(&detail);
         self.chunk(out, format_args!("{{\"reasoning_details\":[{detail}]}}"));
     }
 
-    fn text(&mut self, text: Spelt<'_>, out: &mut Vec<u8>) {
+    fn text(&mut self, text: RawJsonStr<'_>, out: &mut Vec<u8>) {
         self.meter.text += text.get().len().saturating_sub(2) as u64;
         if text.get() != "\"\"" {
             self.chunk(out, format_args!("{{\"content\":{}}}", text.get()));
@@ -473,7 +486,7 @@ impl Machine {
 
     fn chunk(&self, out: &mut Vec<u8>, delta: std::fmt::Arguments<'_>) {
         out.extend_from_slice(&self.start);
-        push(out, delta);
+        push_format(out, delta);
         out.extend_from_slice(b",\"finish_reason\":null}]}\n\n");
     }
 }
@@ -490,26 +503,6 @@ impl Delta<'_> {
         kinds
             .into_iter()
             .find_map(|(member, kind)| member.map(|_| kind))
-    }
-}
-
-/// An id for a call that has none, with its quotes.
-pub(super) fn made_id(names: &AnswerNames, nth: usize) -> String {
-    format!("\"call_{}_{nth}\"", names.id.hex())
-}
-
-/// The input of a call as an object: some give it as a string, and where a stream begins it is
-/// mostly empty.
-pub(super) fn whole_input(input: Option<&RawValue>) -> String {
-    let text = input.map(RawValue::get).unwrap_or_default();
-    let in_string = serde_json::from_str::<Cow<'_, str>>(text)
-        .ok()
-        .filter(|inner| serde_json::from_str::<&RawValue>(inner).is_ok());
-    let object = in_string.as_deref().unwrap_or(text).trim();
-    if object.starts_with('{') {
-        object.to_owned()
-    } else {
-        "{}".to_owned()
     }
 }
 

@@ -3,12 +3,14 @@
 
 use serde_json::{Value, json};
 
-use super::{conversation::Conversation, push_member, request::push, schema};
+use super::{conversation::Conversation, schema};
 use crate::{
     catalog::{Dialect, Endpoint, ForcedTool, Sampling, ThinkingForm},
     wire::{
         adjust::Adjustments,
-        chat::{ChatRequest, RequestFault},
+        chat::ChatRequest,
+        fault::RequestFault,
+        json::{push_member, push_value},
     },
 };
 
@@ -178,7 +180,7 @@ pub(super) fn push_thinking(
             object["display"] = json!("summarized");
         }
         push_member(out, b"\"thinking\"");
-        push(out, object);
+        push_value(out, object);
     }
     let format: Option<Value> = request.get("response_format", "an object")?;
     if let Some(schema) = format
@@ -194,7 +196,7 @@ pub(super) fn push_thinking(
     }
     if !output.is_empty() {
         push_member(out, b"\"output_config\"");
-        push(out, &Value::Object(output));
+        push_value(out, &Value::Object(output));
     }
     Ok(())
 }

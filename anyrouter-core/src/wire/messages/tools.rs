@@ -5,18 +5,14 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use super::{
-    names::tool_name,
-    push_member,
-    request::{comma, push, push_cache_control, push_raw},
-    schema,
-};
+use super::{cache_control::push_cache_control, names::tool_name, schema};
 use crate::{
     catalog::{Dialect, ForcedTool},
     wire::{
         adjust::Adjustments,
-        chat::{ChatRequest, RequestFault},
-        json::push_string,
+        chat::ChatRequest,
+        fault::RequestFault,
+        json::{push_comma, push_member, push_raw, push_string, push_value},
     },
 };
 
@@ -72,7 +68,7 @@ pub(super) fn push_tools(
             continue;
         }
         count += 1;
-        comma(out);
+        push_comma(out);
         out.extend_from_slice(b"{\"name\":");
         push_string(out, &tool_name(&f.name, adjusted));
         if let Some(description) = f.description.filter(|d| d.get().starts_with('"')) {
@@ -151,7 +147,7 @@ fn push_schema(
             if !is_kept {
                 adjusted.omit(at);
             }
-            push(out, &changed);
+            push_value(out, &changed);
         }
     }
     Ok(())
@@ -216,7 +212,7 @@ fn push_choice(
     }
     if let Some(choice) = translated {
         push_member(out, b"\"tool_choice\"");
-        push(out, &choice);
+        push_value(out, &choice);
     }
     Ok(())
 }

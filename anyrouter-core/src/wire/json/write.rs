@@ -1,0 +1,62 @@
+//! Writing JSON piece by piece, into a buffer that grows.
+
+use serde_json::{Value, value::RawValue};
+
+/// Appends a number.
+pub fn push_number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends `text` as a JSON string, with its quotes.
+pub fn push_string(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\') {
+        // Writing to a `Vec` cannot fail.
+        let _ = serde_json::to_writer(out, text);
+    } else {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    }
+}
+
+/// Appends a member's name, given with its quotes, and the colon; a comma before it where it is not
+/// the first.
+pub fn push_member(out: &mut Vec<u8>, quoted_name: &[u8]) {
+    if !matches!(out.last(), Some(b'{')) {
+        out.push(b',');
+    }
+    out.extend_from_slice(quoted_name);
+    out.push(b':');
+}
+
+/// Appends a comma, unless the list has just begun.
+pub fn push_comma(out: &mut Vec<u8>) {
+    if !matches!(out.last(), Some(b'[')) {
+        out.push(b',');
+    }
+}
+
+/// Appends a value.
+pub fn push_value(out: &mut Vec<u8>, value: &Value) {
+    // Writing to a `Vec` cannot fail.
+    let _ = serde_json::to_writer(out, value);
+}
+
+/// Appends a value as it is spelt.
+pub fn push_raw(out: &mut Vec<u8>, value: &RawValue) {
+    out.extend_from_slice(value.get().as_bytes());
+}
+
+/// Appends formatted text.
+pub fn push_format(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Writing to a `Vec` cannot fail.
+    let _ = std::io::Write::write_fmt(out, text);
+}
+
+/// Appends numbers, each behind its text.
+pub fn push_numbers(out: &mut Vec<u8>, parts: &[(&str, u64)]) {
+    for (text, number) in parts {
+        out.extend_from_slice(text.as_bytes());
+        push_number(out, *number);
+    }
+}

@@ -1,0 +1,59 @@
+//! What a whole message and a stream of one translate alike.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::wire::{
+    json::{RawJsonStr, push_format},
+    meta::ResponseMeta,
+};
+
+/// OpenAI's word for a stop reason; calls decide, where there are any.
+pub(super) fn finish_reason(stop_reason: &str, has_calls: bool) -> &'static str {
+    match stop_reason {
+        "max_tokens" | "model_context_window_exceeded" => "length",
+        "refusal" => "content_filter",
+        _ if has_calls => "tool_calls",
+        _ => "stop",
+    }
+}
+
+pub(super) fn push_reasoning_text(
+    out: &mut Vec<u8>,
+    index: usize,
+    text: Option<RawJsonStr<'_>>,
+    signature: Option<RawJsonStr<'_>>,
+) {
+    out.extend_from_slice(b"{\"type\":\"reasoning.text\"");
+    if let Some(text) = text {
+        push_format(out, format_args!(",\"text\":{}", text.get()));
+    }
+    if let Some(signature) = signature {
+        push_format(out, format_args!(",\"signature\":{}", signature.get()));
+    }
+    push_format(
+        out,
+        format_args!(",\"format\":\"anthropic-claude-v1\",\"index\":{index}}}"),
+    );
+}
+
+/// An id for a call that has none, with its quotes.
+pub(super) fn made_id(names: &ResponseMeta, nth: usize) -> String {
+    format!("\"call_{}_{nth}\"", names.id.hex())
+}
+
+/// The input of a call as an object: some give it as a string, and where a stream begins it is
+/// mostly empty.
+pub(super) fn whole_input(input: Option<&RawValue>) -> String {
+    let text = input.map(RawValue::get).unwrap_or_default();
+    let in_string = serde_json::from_str::<Cow<'_, str>>(text)
+        .ok()
+        .filter(|inner| serde_json::from_str::<&RawValue>(inner).is_ok());
+    let object = in_string.as_deref().unwrap_or(text).trim();
+    if object.starts_with('{') {
+        object.to_owned()
+    } else {
+        "{}".to_owned()
+    }
+}

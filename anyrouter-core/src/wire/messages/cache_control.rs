@@ -1,0 +1,63 @@
+//! Marks for the prompt cache.
+
+use crate::wire::{
+    adjust::Adjustments,
+    json::{Member, members, push_member},
+    provider_error::token_of,
+};
+
+/// The most marks for the prompt cache that a request may have.
+pub(super) const CACHE_MARKS: usize = 4;
+
+/// A mark nests less deeply than this.
+const DEPTH: usize = 8;
+
+/// Appends a mark for the prompt cache. Of too many the last are kept: they cover the most.
+pub(super) fn push_cache_control(
+    out: &mut Vec<u8>,
+    cache_control: Option<&[u8]>,
+    adjusted: &mut Adjustments,
+) {
+    if let Some(cache) = cache_control {
+        if adjusted.cache_marks_over > 0 {
+            adjusted.cache_marks_over -= 1;
+            adjusted.omit("cache_control");
+            return;
+        }
+        // A hint: what Anthropic does not take of it is left out, rather than refused.
+        let Ok(members) = members(cache, DEPTH) else {
+            return adjusted.omit("cache_control");
+        };
+        let takes = |m: &Member| {
+            let value = m.value(cache);
+            m.is(cache, "type") && value == b"\"ephemeral\""
+                || m.is(cache, "ttl") && matches!(value, b"\"5m\"" | b"\"1h\"")
+        };
+        if !members.iter().any(|m| m.is(cache, "type") && takes(m)) {
+            return adjusted.omit("cache_control");
+        }
+        push_member(out, b"\"cache_control\"");
+        if members.iter().all(takes) {
+            out.extend_from_slice(cache);
+            return;
+        }
+        let mut before = b'{';
+        for member in &members {
+            if takes(member) {
+                out.push(std::mem::replace(&mut before, b','));
+                out.extend_from_slice(
+                    cache
+                        .get(member.name.start..member.value.end)
+                        .unwrap_or_default(),
+                );
+            } else {
+                let name = member.decoded_name(cache).as_deref().and_then(token_of);
+                adjusted.omit(format!(
+                    "cache_control.{}",
+                    name.as_deref().unwrap_or("member")
+                ));
+            }
+        }
+        out.push(b'}');
+    }
+}

@@ -1,0 +1,97 @@
+//! Token counts as Anthropic reports them.
+
+use serde::{Deserialize, Deserializer};
+
+use crate::usage::Tokens;
+
+/// Usage as Anthropic reports it: `input_tokens` without what the cache read or wrote.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Usage {
+    input_tokens: Option<Count>,
+    output_tokens: Option<Count>,
+    cache_read_input_tokens: Option<Count>,
+    cache_creation_input_tokens: Option<Count>,
+    cache_write_1h: Option<Count>,
+    thinking_tokens: Option<Count>,
+}
+
+/// A number of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Count(u64);
+
+impl Count {
+    /// A count; some relays write floats, or strings. What cannot be read was not said: an answer
+    /// that is good is not lost for it.
+    fn of(value: &serde_json::Value) -> Option<Self> {
+        let float = || {
+            value
+                .as_f64()
+                .filter(|n| *n >= 0.0 && *n < 9e15)
+                .map(|n| n as u64)
+        };
+        value
+            .as_u64()
+            .or_else(float)
+            .or_else(|| value.as_str()?.parse().ok())
+            .map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Usage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let usage = serde_json::Value::deserialize(deserializer)?;
+        let count = |pointer: &str| usage.pointer(pointer).and_then(Count::of);
+        Ok(Self {
+            input_tokens: count("/input_tokens"),
+            output_tokens: count("/output_tokens"),
+            cache_read_input_tokens: count("/cache_read_input_tokens"),
+            cache_creation_input_tokens: count("/cache_creation_input_tokens"),
+            cache_write_1h: count("/cache_creation/ephemeral_1h_input_tokens"),
+            thinking_tokens: count("/output_tokens_details/thinking_tokens"),
+        })
+    }
+}
+
+impl Usage {
+    /// With what a later report says in place of what this one did. A zero says nothing: relays
+    /// repeat the members without the counts.
+    pub(super) fn updated(self, later: Self) -> Self {
+        let last =
+            |now: Option<Count>, before: Option<Count>| now.filter(|n| n.0 > 0).or(before).or(now);
+        Self {
+            input_tokens: last(later.input_tokens, self.input_tokens),
+            output_tokens: last(later.output_tokens, self.output_tokens),
+            cache_read_input_tokens: last(
+                later.cache_read_input_tokens,
+                self.cache_read_input_tokens,
+            ),
+            cache_creation_input_tokens: last(
+                later.cache_creation_input_tokens,
+                self.cache_creation_input_tokens,
+            ),
+            cache_write_1h: last(later.cache_write_1h, self.cache_write_1h),
+            thinking_tokens: last(later.thinking_tokens, self.thinking_tokens),
+        }
+    }
+
+    pub(super) fn tokens(self) -> Option<Tokens> {
+        let count = |count: Option<Count>| count.map_or(0, |c| c.0);
+        let (cached, cache_write) = (
+            count(self.cache_read_input_tokens),
+            count(self.cache_creation_input_tokens),
+        );
+        let tokens = Tokens {
+            prompt: self
+                .input_tokens?
+                .0
+                .checked_add(cached)?
+                .checked_add(cache_write)?,
+            completion: self.output_tokens?.0,
+            cached,
+            cache_write,
+            cache_write_1h: count(self.cache_write_1h).min(cache_write),
+            reasoning: count(self.thinking_tokens),
+        };
+        Some(tokens).filter(Tokens::is_plausible)
+    }
+}
