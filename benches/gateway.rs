@@ -145,7 +145,7 @@ fn ask(gateway: &Arc<Gateway>, key: &str, body: &Bytes) -> usize {
     let mut cx = Context::from_waker(Waker::noop());
     let head = Head {
         key: Some(Secret::new(key.to_owned())),
-        path: "chat/completions",
+        path: "chat/completions".into(),
         ..Head::default()
     };
     let body = body.clone();

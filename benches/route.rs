@@ -55,7 +55,7 @@ fn route(c: &mut Criterion) {
                 needs: &needs,
                 health: &health,
                 has_credential: &has_credential,
-                inbound: Protocol::OpenaiChat,
+                inbound: Protocol::Chat,
                 now,
                 seed: 1,
             };

@@ -53,7 +53,7 @@ fn names() -> Box<ResponseMeta> {
         include_usage: false,
         prompt_estimate: 3,
         adjusted: Adjustments::default(),
-        protocol: Protocol::OpenaiChat,
+        protocol: Protocol::Chat,
         faults: Arc::default(),
     })
 }
@@ -113,8 +113,8 @@ fn answers(c: &mut Criterion) {
     let names = names();
     let mut group = c.benchmark_group("wire/answer");
     for (name, protocol, body) in [
-        ("rewrite 1 KB", Protocol::OpenaiChat, &openai),
-        ("translate 1 KB", Protocol::AnthropicMessages, &anthropic),
+        ("rewrite 1 KB", Protocol::Chat, &openai),
+        ("translate 1 KB", Protocol::Messages, &anthropic),
     ] {
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_function(name, |b| {
@@ -150,8 +150,8 @@ fn chunks(c: &mut Criterion) {
     let mut group = c.benchmark_group("wire/stream");
     group.throughput(Throughput::Elements(CHUNKS));
     for (name, protocol, pieces) in [
-        ("rewrite chunks", Protocol::OpenaiChat, &openai),
-        ("translate chunks", Protocol::AnthropicMessages, &anthropic),
+        ("rewrite chunks", Protocol::Chat, &openai),
+        ("translate chunks", Protocol::Messages, &anthropic),
     ] {
         group.bench_function(name, |b| {
             b.iter(|| {

@@ -111,7 +111,7 @@ async fn chat(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, body: Byt
         .and_then(|v| v.to_str().ok()?.strip_prefix("Bearer "));
     let head = Head {
         key: key.map(|k| Secret::new(k.to_owned())),
-        path: "chat/completions",
+        path: "chat/completions".into(),
         ..Head::default()
     };
     gateway.chat(head, async |_| Ok(body)).await.map(Body::new)

@@ -102,7 +102,7 @@ pub(crate) fn offline(file: &Path, args: &Explain) -> Result<Value, Failure> {
         needs: &needs,
         health: &health,
         has_credential: &has_credential,
-        inbound: Protocol::OpenaiChat,
+        inbound: Protocol::Chat,
         now: Timestamp::default(),
         seed: 0,
     };

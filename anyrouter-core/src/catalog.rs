@@ -36,6 +36,7 @@ mod document;
 mod faults;
 mod names;
 mod price;
+mod protocol;
 mod resolve;
 mod terms;
 
@@ -54,58 +55,18 @@ pub use self::{
     },
     document::{
         CatalogError, Document, EndpointEntry, KeySource, ModelEntry, Price, PriceEntry,
-        ProtocolKey, ProviderEntry, SourceEntry, TermsEntry, VirtualEntry,
+        ProviderEntry, SourceEntry, TermsEntry, VirtualEntry,
     },
     faults::{FailureClass, FaultFacts, FaultRow, FaultTable},
     names::{ModelName, NamedProvider, Variant, normalise},
     price::{PriceError, Prices, Usd},
+    protocol::{Protocol, ProtocolName},
     terms::{Fact, Terms, Traffic, Zdr},
 };
 use crate::ids::{EndpointId, ModelId, ProviderSlug};
 
 #[cfg(feature = "builtin")]
 pub use self::builtin::builtin;
-
-/// A provider's wire protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Protocol {
-    /// OpenAI's chat completions.
-    OpenaiChat,
-    /// OpenAI's responses.
-    OpenaiResponses,
-    /// Anthropic's messages.
-    AnthropicMessages,
-    /// Google's `generateContent`.
-    Gemini,
-}
-
-impl<'de> serde::Deserialize<'de> for Protocol {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Ok(match &*text {
-            "openai_chat" => Self::OpenaiChat,
-            "openai_responses" => Self::OpenaiResponses,
-            "anthropic_messages" => Self::AnthropicMessages,
-            "gemini" => Self::Gemini,
-            // Those that a request can be sent in: the others are of no use to who asks.
-            other => {
-                return Err(serde::de::Error::unknown_variant(
-                    other,
-                    &["openai_chat", "anthropic_messages"],
-                ));
-            }
-        })
-    }
-}
-
-impl Protocol {
-    /// Whether a request can be sent in it. The others are known, so that a catalog can name them.
-    pub const fn is_built(self) -> bool {
-        matches!(self, Self::OpenaiChat | Self::AnthropicMessages)
-    }
-}
 
 /// What a provider's credential is, as its terms see it: it decides which of them speak of the
 /// traffic.
@@ -242,17 +203,13 @@ impl Endpoint {
             .unwrap_or_default()
     }
 
-    /// The address that a request which came in as `inbound` goes to: the same protocol where the
-    /// provider has it, else OpenAI chat, else the first that is built.
+    /// The address to which a request that came in as `inbound` goes: the one of the same protocol
+    /// if the provider has it, else the provider's first.
     pub fn address(&self, inbound: Protocol) -> Option<&Address> {
-        let speaks = |p| {
-            self.addresses
-                .iter()
-                .find(|a| a.protocol == p && a.protocol.is_built())
-        };
-        speaks(inbound)
-            .or_else(|| speaks(Protocol::OpenaiChat))
-            .or_else(|| self.addresses.iter().find(|a| a.protocol.is_built()))
+        self.addresses
+            .iter()
+            .find(|a| a.protocol == inbound)
+            .or(self.addresses.first())
     }
 
     /// Which of the terms speak of a request sent here.

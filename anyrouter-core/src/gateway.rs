@@ -17,6 +17,7 @@ mod signed;
 mod targets;
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
@@ -156,7 +157,7 @@ pub struct Head {
     /// `X-AnyRouter-Trace-Id`.
     pub trace_id: Option<String>,
     /// What is asked for under the API's prefix, as `chat/completions`.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
 }
 
 impl Gateway {
@@ -235,6 +236,7 @@ impl Gateway {
             key_hash: caller.key.hash,
             at: started,
             ip: head.ip,
+            inbound: INBOUND,
             model_requested: None,
             endpoint: None,
         };
@@ -283,9 +285,7 @@ impl Gateway {
         };
         recorder.asked(&request, identifiers);
         let trace = request.trace_id.as_deref().or(head.trace_id.as_deref());
-        recorder.trace_id = trace
-            .and_then(|id| identifiers.id(id))
-            .map(std::borrow::Cow::into_owned);
+        recorder.trace_id = trace.and_then(|id| identifiers.id(id)).map(Cow::into_owned);
         let redaction::Upstream {
             request,
             is_redacted,
@@ -442,7 +442,7 @@ fn not_accepted(mut response: Response<AnswerBody>) -> Response<AnswerBody> {
 }
 
 /// The protocol that requests come in.
-const INBOUND: Protocol = Protocol::OpenaiChat;
+const INBOUND: Protocol = Protocol::Chat;
 
 fn invalid(fault: RequestFault) -> ApiError {
     let mut error = ApiError::new(400, fault.code, fault.problem);

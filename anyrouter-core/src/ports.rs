@@ -10,6 +10,7 @@ pub mod conformance;
 pub mod memory;
 
 use std::{
+    borrow::Cow,
     fmt,
     pin::Pin,
     sync::Arc,
@@ -204,7 +205,7 @@ pub struct UpstreamRequest {
     /// Where the provider answers; [`path`](Self::path) is appended.
     pub address: Address,
     /// The protocol's path, as `/chat/completions`.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     /// Headers, the credential among them.
     pub headers: HeaderMap,
     /// The body, in pieces.

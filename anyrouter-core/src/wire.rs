@@ -15,5 +15,6 @@ pub mod json;
 pub mod messages;
 pub mod meta;
 pub mod meter;
+pub mod outbound;
 pub mod provider_error;
 pub mod sse;

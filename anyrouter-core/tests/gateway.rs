@@ -11,7 +11,7 @@ use std::{
 
 use anyrouter_core::{
     account::{KeyRecord, World},
-    catalog::{Catalog, Document},
+    catalog::{Catalog, Document, Protocol},
     gateway::{AnswerBody, Deadlines, Gateway, Head, Limits, Ports},
     key::{ApiKey, KeyKind, Scope},
     policy::{CompiledCatalog, Eligible, Restriction},
@@ -153,10 +153,15 @@ struct Rig {
 impl Rig {
     /// Two endpoints of `lab/x`, `a` before `b`, and whatever they do.
     fn new(a: Vec<(u16, Vec<Piece>)>, b: Vec<(u16, Vec<Piece>)>) -> Self {
+        Self::speaking("openai_chat", a, b)
+    }
+
+    /// The same, with `a` speaking this protocol.
+    fn speaking(protocol: &str, a: Vec<(u16, Vec<Piece>)>, b: Vec<(u16, Vec<Piece>)>) -> Self {
         let terms = json!({"trains_on_paid": false, "retention_days": 0, "zdr": true});
-        let provider = |slug: &str| json!({"slug": slug, "protocol": "openai_chat", "base_url": "http://x", "tier": "paid", "terms": terms});
+        let provider = |slug: &str, protocol: &str| json!({"slug": slug, "protocol": protocol, "base_url": "http://x", "tier": "paid", "terms": terms});
         let endpoint = |slug: &str, priority: u32| json!({"provider": slug, "priority": priority, "price": {"prompt": "1", "completion": "1"}});
-        let document = json!({"provider": [provider("a"), provider("b")], "model": [{"id": "lab/x", "endpoint": [endpoint("a", 1), endpoint("b", 2)]}]});
+        let document = json!({"provider": [provider("a", protocol), provider("b", "openai_chat")], "model": [{"id": "lab/x", "endpoint": [endpoint("a", 1), endpoint("b", 2)]}]});
         let catalog =
             Catalog::from_documents(&[Document::from_json(&document.to_string()).unwrap()])
                 .unwrap();
@@ -219,7 +224,7 @@ impl Rig {
     fn ask(&self, stream: bool) -> Response<AnswerBody> {
         let head = Head {
             key: Some(Secret::new(self.key.clone())),
-            path: "chat/completions",
+            path: "chat/completions".into(),
             ..Head::default()
         };
         let body = json!({"model": "lab/x", "stream": stream, "messages": [{"role": "user", "content": "Hello"}]}).to_string();
@@ -293,6 +298,25 @@ fn a_hanging_endpoint_is_given_up_after_the_first_byte_deadline_and_another_answ
 }
 
 #[test]
+fn a_record_names_the_protocol_that_came_in_and_the_one_that_went_out() {
+    let message = json!({"type": "message", "id": "m", "content": [{"type": "text", "text": "fine"}], "stop_reason": "end_turn", "usage": {"input_tokens": 1, "output_tokens": 1}});
+    let good = vec![(200, vec![Piece::Bytes(message.to_string())])];
+    for (a, expected) in [
+        (good, Protocol::Messages),
+        (vec![(500, vec![])], Protocol::Chat),
+    ] {
+        let rig = Rig::speaking("anthropic_messages", a, ok_stream());
+        let response = rig.ask(false);
+        assert!(rig.read(response).contains("fine"));
+        let record = rig.only_record();
+        assert_eq!(
+            (record.inbound, record.outbound),
+            (Protocol::Chat, Some(expected))
+        );
+    }
+}
+
+#[test]
 fn a_stream_that_trickles_lives_and_one_that_stops_does_not() {
     let mut trickle: Vec<Piece> = (0..50)
         .flat_map(|_| [chunk("x", None), Piece::Wait(SECOND * 20)])
@@ -358,7 +382,7 @@ fn a_request_that_is_dropped_anywhere_leaves_one_record() {
         {
             let head = Head {
                 key: Some(Secret::new(rig.key.clone())),
-                path: "chat/completions",
+                path: "chat/completions".into(),
                 ..Head::default()
             };
             let body = json!({"model": "lab/x", "stream": true, "messages": []}).to_string();

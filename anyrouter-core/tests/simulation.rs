@@ -485,7 +485,7 @@ impl Simulation {
         }
         let mut head = Head {
             key: Some(Secret::new(self.key.clone())),
-            path: "chat/completions",
+            path: "chat/completions".into(),
             ..Head::default()
         };
         if self.chance.one_in(10) {

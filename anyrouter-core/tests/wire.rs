@@ -48,7 +48,7 @@ fn names(include_usage: bool) -> Box<ResponseMeta> {
         include_usage,
         prompt_estimate: 3,
         adjusted: Adjustments::default(),
-        protocol: Protocol::OpenaiChat,
+        protocol: Protocol::Chat,
         faults: Arc::default(),
     })
 }
@@ -60,7 +60,7 @@ fn anthropic(events: &[&str]) -> (String, Option<AnswerFault>) {
     for e in events {
         text.push_str(&format!("data: {e}\n\n"));
     }
-    stream(Protocol::AnthropicMessages, &[text.as_bytes()])
+    stream(Protocol::Messages, &[text.as_bytes()])
 }
 
 #[test]
@@ -182,9 +182,9 @@ fn stream(protocol: Protocol, pieces: &[&[u8]]) -> (String, Option<AnswerFault>)
 
 fn protocol(name: &str) -> Protocol {
     if name.contains(".anthropic.") {
-        Protocol::AnthropicMessages
+        Protocol::Messages
     } else {
-        Protocol::OpenaiChat
+        Protocol::Chat
     }
 }
 
@@ -280,7 +280,7 @@ proptest! {
         events.extend(at.windows(2).map(|w| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": &text[w[0]..w[1]]}})));
         events.extend([json!({"type": "content_block_stop", "index": 0}), json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 2}}), json!({"type": "message_stop"})]);
         let bytes: String = events.iter().map(|e| format!("event: x\ndata: {e}\n\n")).collect();
-        let (seen, fault) = stream(Protocol::AnthropicMessages, &[bytes.as_bytes()]);
+        let (seen, fault) = stream(Protocol::Messages, &[bytes.as_bytes()]);
         prop_assert_eq!(fault, None);
         let joined: String = seen
             .split("\n\n")
@@ -290,7 +290,7 @@ proptest! {
         prop_assert_eq!(serde_json::from_str::<Value>(&joined).unwrap(), arguments.clone());
 
         let whole = json!({"id": "m", "type": "message", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": arguments}], "stop_reason": "tool_use", "usage": {"input_tokens": 1, "output_tokens": 1}});
-        let answer = plain(Protocol::AnthropicMessages, &names(false), whole.to_string().as_bytes()).unwrap();
+        let answer = plain(Protocol::Messages, &names(false), whole.to_string().as_bytes()).unwrap();
         let answer: Value = serde_json::from_slice(&answer.body).unwrap();
         let got: Value = serde_json::from_str(answer["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"].as_str().unwrap()).unwrap();
         prop_assert_eq!(got, whole["content"][0]["input"].clone());

@@ -619,7 +619,7 @@ fn without_address<'a>(entries: &'a [ProviderEntry], catalog: &Catalog) -> Optio
     let is_reachable = |slug: &str| {
         catalog
             .provider(slug)
-            .is_none_or(|p| p.addresses.iter().any(|a| a.protocol.is_built()))
+            .is_none_or(|p| !p.addresses.is_empty())
     };
     entries
         .iter()

@@ -2,6 +2,7 @@
 //! Inference goes straight to the gateway; everything else to the API's router.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
     net::{IpAddr, SocketAddr},
     pin::Pin,
@@ -303,7 +304,7 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 pub(crate) struct ClientIp(pub(crate) IpAddr);
 
 /// What the gateway reads of a request's head.
-pub(crate) fn head(headers: &HeaderMap, ip: IpAddr, path: &'static str) -> Head {
+pub(crate) fn head(headers: &HeaderMap, ip: IpAddr, path: impl Into<Cow<'static, str>>) -> Head {
     let text = |name: &str| {
         headers
             .get(name)
@@ -318,7 +319,7 @@ pub(crate) fn head(headers: &HeaderMap, ip: IpAddr, path: &'static str) -> Head 
         // Any other word asks for it as well: what is asked for wrongly is not dropped.
         redact: headers.contains_key("x-anyrouter-redact"),
         trace_id: text("x-anyrouter-trace-id"),
-        path,
+        path: path.into(),
     }
 }
 

@@ -8,7 +8,6 @@ use std::{
 
 use anyrouter_core::{
     account::KeyRecord,
-    catalog::Protocol,
     ids::AccountId,
     key::{ApiKey, KeyKind, Scope},
     policy::{
@@ -171,11 +170,8 @@ pub(crate) fn providers(config: &Config, base_url: &str, key: Option<&ApiKey>) -
             row.models += 1;
             if eligible.contains(&endpoint.index) {
                 row.admitted += 1;
-                let better =
-                    endpoint.address(Protocol::OpenaiChat).is_some() && row.example.is_none();
-                if better {
-                    row.example = Some(endpoint.model.to_string());
-                }
+                row.example
+                    .get_or_insert_with(|| endpoint.model.to_string());
             } else {
                 let reasons = decision.reasons(nth);
                 let text: Vec<String> = reasons.iter().map(|r| r.fact.clone()).collect();

@@ -10,6 +10,7 @@ mod pool;
 mod shared;
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, VecDeque},
     convert::Infallible,
     pin::Pin,
@@ -50,8 +51,9 @@ pub struct HttpUpstream {
     report: Report,
     pool: Arc<Pool>,
     shared: SharedConnections,
-    targets:
-        RwLock<HashMap<(Arc<str>, &'static str), (Arc<Origin>, Uri), foldhash::fast::FixedState>>,
+    targets: RwLock<
+        HashMap<(Arc<str>, Cow<'static, str>), (Arc<Origin>, Uri), foldhash::fast::FixedState>,
+    >,
 }
 
 impl std::fmt::Debug for HttpUpstream {
@@ -179,7 +181,7 @@ fn broken(error: &hyper::Error) -> UpstreamError {
 impl HttpUpstream {
     /// Where a request goes. Addresses are few, and are taken apart once.
     fn target(&self, request: &UpstreamRequest) -> Result<(Arc<Origin>, Uri), UpstreamError> {
-        let address = (request.address.base_url.clone(), request.path);
+        let address = (request.address.base_url.clone(), request.path.clone());
         if let Some(known) = self
             .targets
             .read()

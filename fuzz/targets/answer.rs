@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let (size, bytes) = pieces(data);
-    for protocol in [Protocol::OpenaiChat, Protocol::AnthropicMessages] {
+    for protocol in [Protocol::Chat, Protocol::Messages] {
         if let Ok(answer) = plain(protocol, &names(protocol), bytes) {
             assert!(is_json(&answer.body), "a whole answer is JSON");
         }

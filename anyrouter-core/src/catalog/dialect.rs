@@ -362,7 +362,7 @@ mod tests {
             "anthropic.claude-opus-4-8-v1:0",
             "claude-opus-4-8-20260501",
         ] {
-            let dialect = Dialect::builtin("p", Protocol::AnthropicMessages, name);
+            let dialect = Dialect::builtin("p", Protocol::Messages, name);
             assert_eq!(
                 (dialect.sampling, dialect.prefill, dialect.system_anywhere),
                 (Some(Sampling::None), Some(false), Some(true)),
@@ -370,19 +370,19 @@ mod tests {
             );
         }
         assert_eq!(
-            Dialect::builtin("p", Protocol::AnthropicMessages, "claude-haiku-4-5").sampling,
+            Dialect::builtin("p", Protocol::Messages, "claude-haiku-4-5").sampling,
             Some(Sampling::One)
         );
         assert_eq!(
-            Dialect::builtin("openai", Protocol::OpenaiChat, "gpt-5.4").reasons,
+            Dialect::builtin("openai", Protocol::Chat, "gpt-5.4").reasons,
             Some(Reasons::OnRequest)
         );
         assert_eq!(
-            Dialect::builtin("openai", Protocol::OpenaiChat, "gpt-51").reasons,
+            Dialect::builtin("openai", Protocol::Chat, "gpt-51").reasons,
             None
         );
         assert_eq!(
-            Dialect::builtin("somebody", Protocol::OpenaiChat, "gpt-5"),
+            Dialect::builtin("somebody", Protocol::Chat, "gpt-5"),
             Dialect::default()
         );
     }
@@ -412,7 +412,7 @@ mod tests {
 
     #[test]
     fn what_is_refused_can_depend_on_whether_the_model_reasons() {
-        let of = |model| Dialect::builtin("openai", Protocol::OpenaiChat, model);
+        let of = |model| Dialect::builtin("openai", Protocol::Chat, model);
         assert!(of("gpt-5-mini").refuses("temperature", None));
         assert!(
             !of("gpt-5.2").refuses("temperature", None)

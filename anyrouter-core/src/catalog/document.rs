@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
-use super::{Dialect, Fact, FaultRow, Protocol, Terms, Tier, Usd, Zdr, price::PriceError};
+use super::{Dialect, Fact, FaultRow, ProtocolName, Terms, Tier, Usd, Zdr, price::PriceError};
 
 /// One document. Every member may be left out; what is left out is unknown, or stays as an earlier
 /// document has it.
@@ -50,13 +50,13 @@ pub struct ProviderEntry {
     /// The name shown to people; left out: the slug.
     pub name: Option<String>,
     /// The protocol at `base_url`.
-    pub protocol: Option<Protocol>,
+    pub protocol: Option<ProtocolName>,
     /// The protocols that it speaks, in order of preference, where they are several.
-    pub protocols: Option<Vec<Protocol>>,
+    pub protocols: Option<Vec<ProtocolName>>,
     /// The address to which the protocol's path is appended.
     pub base_url: Option<String>,
     /// The address of each protocol, where they differ.
-    pub base_urls: Option<BTreeMap<ProtocolKey, String>>,
+    pub base_urls: Option<BTreeMap<ProtocolName, String>>,
     /// Where the operator keeps the key. The core does not read it.
     pub api_key: Option<KeySource>,
     /// The environment variables that usually hold the key.
@@ -81,23 +81,10 @@ pub struct ProviderEntry {
     pub dialect: Dialect,
 }
 
-/// A protocol as a key of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ProtocolKey(u8);
-
-impl<'de> Deserialize<'de> for ProtocolKey {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Protocol::deserialize(deserializer).map(|p| Self(p as u8))
-    }
-}
-
 impl ProviderEntry {
     /// The address of one protocol, where this entry gives one.
-    pub(super) fn base_url_of(&self, protocol: Protocol) -> Option<&str> {
-        let own = self
-            .base_urls
-            .as_ref()
-            .and_then(|u| u.get(&ProtocolKey(protocol as u8)));
+    pub(super) fn base_url_of(&self, protocol: ProtocolName) -> Option<&str> {
+        let own = self.base_urls.as_ref().and_then(|u| u.get(&protocol));
         own.or(self.base_url.as_ref()).map(String::as_str)
     }
 }
@@ -273,7 +260,7 @@ pub struct EndpointEntry {
     #[serde(default)]
     pub terms: TermsEntry,
     /// A protocol of its own.
-    pub protocol: Option<Protocol>,
+    pub protocol: Option<ProtocolName>,
     /// An address of its own.
     pub base_url: Option<String>,
     /// Facts about what it takes; each replaces the provider's.

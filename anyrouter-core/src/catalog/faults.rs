@@ -10,7 +10,7 @@
 //!
 //! let table = FaultTable::builtin();
 //! let facts = FaultFacts { words: &["invalid-argument"], messages: &["Incorrect API key provided."], ..FaultFacts::of(400) };
-//! assert_eq!(table.classify("x-ai", Protocol::OpenaiChat, &facts), FailureClass::Credential);
+//! assert_eq!(table.classify("x-ai", Protocol::Chat, &facts), FailureClass::Credential);
 //! ```
 
 use std::sync::OnceLock;
@@ -253,7 +253,7 @@ mod tests {
             words,
             messages: &[message],
         };
-        FaultTable::builtin().classify("p", Protocol::OpenaiChat, &facts)
+        FaultTable::builtin().classify("p", Protocol::Chat, &facts)
     }
 
     #[test]
@@ -400,11 +400,11 @@ mod tests {
             toml::from_str("class = \"rejected\"\nprovider = \"p\"\nstatus = [403]").unwrap();
         let table = FaultTable::with(vec![row]);
         assert_eq!(
-            table.classify("p", Protocol::OpenaiChat, &FaultFacts::of(403)),
+            table.classify("p", Protocol::Chat, &FaultFacts::of(403)),
             FailureClass::Rejected
         );
         assert_eq!(
-            table.classify("q", Protocol::OpenaiChat, &FaultFacts::of(403)),
+            table.classify("q", Protocol::Chat, &FaultFacts::of(403)),
             FailureClass::Credential
         );
     }
@@ -415,7 +415,7 @@ mod tests {
         let class = |provider: &str, status: u16, message: &str| {
             table.classify(
                 provider,
-                Protocol::OpenaiChat,
+                Protocol::Chat,
                 &FaultFacts {
                     status,
                     words: &[],

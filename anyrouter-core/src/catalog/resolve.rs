@@ -404,8 +404,8 @@ fn provider(part: &ProviderPart) -> Result<Provider, CatalogError> {
         .or(entry.protocol.map(|p| vec![p]))
         .unwrap_or_default();
     let mut addresses = Vec::new();
-    for protocol in protocols {
-        if let Some(base) = entry.base_url_of(protocol) {
+    for name in protocols {
+        if let (Some(protocol), Some(base)) = (name.spoken(), entry.base_url_of(name)) {
             let base_url = base_url(base, &format!("{}.base_url", part.path))?;
             addresses.push(Address {
                 protocol,
@@ -443,23 +443,28 @@ fn endpoint(
     let mut addresses = provider.addresses.clone();
     let mut terms = provider.terms.clone();
     if let Some(base) = &entry.base_url {
-        let protocol = entry
-            .protocol
-            .or(provider.addresses.first().map(|a| a.protocol))
-            .unwrap_or(Protocol::OpenaiChat);
+        let protocol = match entry.protocol {
+            Some(name) => name.spoken(),
+            None => provider
+                .addresses
+                .first()
+                .map(|a| a.protocol)
+                .or(Some(Protocol::Chat)),
+        };
         let base_url = base_url(base, &format!("{}.base_url", part.path))?;
         if provider.addresses.iter().all(|a| a.base_url != base_url) {
             terms = Terms::default();
         }
-        addresses = vec![Address {
+        let http2 = provider.addresses.first().is_some_and(|a| a.http2);
+        addresses = Vec::from_iter(protocol.map(|protocol| Address {
             protocol,
             base_url,
-            http2: provider.addresses.first().is_some_and(|a| a.http2),
-        }];
-    } else if let Some(protocol) = entry.protocol {
-        addresses.retain(|a| a.protocol == protocol);
+            http2,
+        }));
+    } else if let Some(name) = entry.protocol {
+        addresses.retain(|a| name.spoken() == Some(a.protocol));
     }
-    if !addresses.iter().any(|a| a.protocol.is_built()) {
+    if addresses.is_empty() {
         let problem = format!(
             "provider `{}` has no address in a protocol that is built; give it `protocol` (chat or messages) and `base_url`",
             provider.slug

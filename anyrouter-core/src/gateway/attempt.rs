@@ -6,7 +6,7 @@ use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
 use http::{HeaderMap, HeaderValue, Response, header};
 
 use super::{
-    AnswerBody, Gateway, Held, INBOUND,
+    AnswerBody, Gateway, Held,
     answer::{Waiting, common, plain_response, stream_response},
     no_memory,
     recorder::Recorder,
@@ -28,12 +28,12 @@ use crate::{
     wire::{
         adjust::Adjustments,
         answer::{Relay, plain, reads_as_events},
-        chat::{self, ChatRequest},
+        chat::ChatRequest,
         error::{ApiError, Failure, FailureClass},
         fault::{AnswerFault, RequestFault},
-        messages,
         meta::ResponseMeta,
         meter::{PlainAnswer, Progress},
+        outbound::{Outbound, credential_header, outbound},
         provider_error::{Origin, retry_after},
     },
 };
@@ -320,7 +320,7 @@ impl Attempt<'_> {
     async fn run(self, recorder: &Recorder) -> Result<Success, Fault> {
         let (gateway, endpoint) = (self.gateway, self.eligible.endpoint());
         let address = endpoint
-            .address(INBOUND)
+            .address(recorder.record.inbound)
             .ok_or(FailureClass::ModelMissing)?;
         let mut names = self.names(recorder, address.protocol);
         let request = self.upstream_request(address, &mut names)?;
@@ -419,70 +419,43 @@ impl Attempt<'_> {
             // It went away since the plan was made.
             return Err(FailureClass::Credential.into());
         }
-        // Host and length come to them.
-        let mut headers = HeaderMap::with_capacity(12);
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        // Some providers compress errors unasked unless they are told not to.
-        headers.insert(
-            header::ACCEPT_ENCODING,
-            HeaderValue::from_static("identity"),
-        );
-        headers.insert(
-            header::USER_AGENT,
-            HeaderValue::from_static(concat!("anyrouter/", env!("CARGO_PKG_VERSION"))),
-        );
-        headers.insert(
-            header::ACCEPT,
-            HeaderValue::from_static(if self.request.stream {
-                "text/event-stream"
-            } else {
-                "application/json"
-            }),
-        );
-        let secret = |text: String| {
+        let Outbound {
+            path,
+            mut headers,
+            body,
+        } = outbound(
+            address.protocol,
+            self.request,
+            endpoint,
+            &address.base_url,
+            self.user,
+            &mut names.adjusted,
+        )
+        .map_err(Fault::Request)?;
+        if let Some(credential) = credential {
+            let (name, value) = credential_header(address.protocol, credential.expose());
             let mut value =
-                HeaderValue::try_from(text).map_err(|_| Fault::from(FailureClass::Credential))?;
+                HeaderValue::try_from(value).map_err(|_| Fault::from(FailureClass::Credential))?;
             value.set_sensitive(true);
-            Ok::<_, Fault>(value)
-        };
-        let (path, body) = if address.protocol == Protocol::AnthropicMessages {
-            headers.insert(
-                "anthropic-version",
-                HeaderValue::from_static(messages::VERSION),
-            );
-            if let Some(credential) = credential {
-                headers.insert("x-api-key", secret(credential.expose().clone())?);
-            }
-            let body = messages::to_anthropic_messages(
-                self.request,
-                endpoint,
-                self.user,
-                &mut names.adjusted,
-            );
-            if let Ok(betas) = HeaderValue::try_from(names.adjusted.betas.join(","))
-                && !betas.is_empty()
-            {
-                headers.insert("anthropic-beta", betas);
-            }
-            (
-                messages::path(&address.base_url),
-                vec![body.map_err(Fault::Request)?],
-            )
+            headers.insert(name, value);
+        }
+        let accept = if self.request.stream {
+            "text/event-stream"
         } else {
-            if let Some(credential) = credential {
-                headers.insert(
-                    header::AUTHORIZATION,
-                    secret(format!("Bearer {}", credential.expose()))?,
-                );
-            }
-            (
-                chat::PATH,
-                self.request.to_openai_chat(endpoint, &mut names.adjusted),
-            )
+            "application/json"
         };
+        // Host and length come to them. Some providers compress errors unless told not to.
+        for (name, value) in [
+            (header::CONTENT_TYPE, "application/json"),
+            (header::ACCEPT_ENCODING, "identity"),
+            (
+                header::USER_AGENT,
+                concat!("anyrouter/", env!("CARGO_PKG_VERSION")),
+            ),
+            (header::ACCEPT, accept),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
         Ok(UpstreamRequest {
             address: address.clone(),
             path,

@@ -115,6 +115,8 @@ impl Recorder {
 
     /// Notes that an endpoint is being asked.
     pub(super) fn trying(&mut self, endpoint: &Endpoint, is_only: bool, now: Timestamp) {
+        let address = endpoint.address(self.record.inbound);
+        self.record.outbound = address.map(|a| a.protocol);
         self.tried_at = now;
         self.is_only = is_only;
         self.record.model = Some(endpoint.model.clone());

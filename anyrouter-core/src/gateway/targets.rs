@@ -4,7 +4,7 @@
 use super::{Gateway, INBOUND, Identifiers, invalid};
 use crate::{
     account::World,
-    catalog::{Catalog, Endpoint, ModelName, NamedProvider, Variant},
+    catalog::{Catalog, Endpoint, ModelName, NamedProvider, Protocol, Variant},
     ids::RequestId,
     policy::{CompiledLayers, Decision, Layer, ProviderPattern, Restriction, evaluate},
     route::{Needs, Preferences, ProviderObject, Request, Sort},
@@ -12,7 +12,7 @@ use crate::{
         chat::ChatRequest,
         error::{ApiError, Availability},
         fault::RequestFault,
-        messages::untranslatable,
+        outbound::carries,
     },
 };
 
@@ -143,7 +143,7 @@ pub(super) fn resolve(
             max_tokens: request.max_tokens,
             parameters: request.parameters().map(ToOwned::to_owned).collect(),
             images: request.volume.files > 0,
-            not_in_anthropic: untranslatable(request),
+            not_carried: not_carried(request),
         },
         preferences,
         unknown,
@@ -156,6 +156,16 @@ pub(super) fn resolve(
     } else {
         Ok(targets)
     }
+}
+
+fn not_carried(request: &ChatRequest) -> Vec<(Protocol, String)> {
+    let of = |protocol| {
+        let missing = request
+            .parameters()
+            .filter(move |p| !carries(protocol, request, p));
+        missing.map(move |p| (protocol, p.to_owned()))
+    };
+    Protocol::ALL.into_iter().flat_map(of).collect()
 }
 
 fn unknown_providers(

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use super::{Directory, Limiter, LogQuery, UsageLog, memory::ManualClock};
 use crate::{
     account::KeyRecord,
-    catalog::Usd,
+    catalog::{Protocol, Usd},
     ids::{AccountId, RequestId},
     key::{ApiKey, KeyHash, KeyKind},
     policy::Settings,
@@ -41,6 +41,7 @@ fn opening(n: u8, account: &str) -> Opening {
         key_hash: hash(n % 2),
         at: Timestamp::from_millis(1_800_000_000_000 + u64::from(n)),
         ip: Some([192, 0, 2, 1].into()),
+        inbound: Protocol::Chat,
         model_requested: None,
         endpoint: None,
     }

@@ -26,8 +26,8 @@ pub struct Needs {
     pub parameters: Vec<String>,
     /// The messages have images.
     pub images: bool,
-    /// The members that cannot be translated to Anthropic messages.
-    pub not_in_anthropic: Vec<String>,
+    /// The members that a protocol cannot express.
+    pub not_carried: Vec<(Protocol, String)>,
 }
 
 /// What a plan is made from, beside the decision.
@@ -478,7 +478,7 @@ mod tests {
                 needs: &Needs::default(),
                 health: &self.health,
                 has_credential: &has_credential,
-                inbound: Protocol::OpenaiChat,
+                inbound: Protocol::Chat,
                 now: self.now,
                 seed,
             };

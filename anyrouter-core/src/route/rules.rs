@@ -10,7 +10,7 @@ use super::{
     speed::{misses_latency, misses_throughput},
 };
 use crate::{
-    catalog::{Endpoint, Protocol},
+    catalog::Endpoint,
     policy::{Change, Layer, Reason, Rule},
 };
 
@@ -230,9 +230,7 @@ pub(super) fn carried<'a>(
     request: &'a Request<'_>,
 ) -> impl Iterator<Item = (&'a str, Option<bool>)> {
     let needs = request.needs;
-    let anthropic = endpoint
-        .address(request.inbound)
-        .is_some_and(|a| a.protocol == Protocol::AnthropicMessages);
+    let protocol = endpoint.address(request.inbound).map(|a| a.protocol);
     let parameters = needs.parameters.iter().map(move |parameter| {
         let capability = match parameter.as_str() {
             "tools" | "tool_choice" | "parallel_tool_calls" => Some("tools"),
@@ -244,7 +242,10 @@ pub(super) fn carried<'a>(
             .parameters
             .as_ref()
             .map(|list| list.contains(parameter));
-        let by_protocol = !(anthropic && needs.not_in_anthropic.contains(parameter));
+        let by_protocol = !needs
+            .not_carried
+            .iter()
+            .any(|(p, member)| Some(*p) == protocol && member == parameter);
         let carries = match (by_protocol, listed, capability) {
             (false, ..) => Some(false),
             (true, Some(listed), None) => Some(listed || is_always_carried(parameter)),

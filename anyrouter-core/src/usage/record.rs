@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tokens;
 use crate::{
-    catalog::Usd,
+    catalog::{Protocol, Usd},
     ids::{AccountId, EndpointId, ModelId, ProviderSlug, RequestId},
     key::KeyHash,
     time::Timestamp,
@@ -63,6 +63,12 @@ pub struct Record {
     /// Where it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip: Option<IpAddr>,
+    /// The protocol that the request came in.
+    #[serde(default = "super::slot::chat")]
+    pub inbound: Protocol,
+    /// The protocol in which the provider was asked last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outbound: Option<Protocol>,
     /// The model as it was asked for; a hash where that is not the name of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_requested: Option<String>,
@@ -139,6 +145,8 @@ impl Record {
             key_hash: opening.key_hash,
             created_at: opening.at,
             ip: opening.ip,
+            inbound: opening.inbound,
+            outbound: None,
             model_requested: opening.model_requested,
             model: None,
             endpoint: opening.endpoint,

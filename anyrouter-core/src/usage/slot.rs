@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Record;
 use crate::{
+    catalog::Protocol,
     ids::{AccountId, EndpointId, RequestId},
     key::KeyHash,
     ports::{Filled, LogError, UsageLog},
@@ -30,10 +31,17 @@ pub struct Opening {
     pub at: Timestamp,
     /// Where it came from.
     pub ip: Option<IpAddr>,
+    /// The protocol that it came in. (Entries of before there was a choice are chat.)
+    #[serde(default = "chat")]
+    pub inbound: Protocol,
     /// The model that was asked for, once the body was read.
     pub model_requested: Option<String>,
     /// The endpoint that was asked last, once there was one.
     pub endpoint: Option<EndpointId>,
+}
+
+pub(super) const fn chat() -> Protocol {
+    Protocol::Chat
 }
 
 /// A request under way: its slot writes to it, and the log reads it when it wants to know what

@@ -17,19 +17,17 @@ use crate::{catalog::Protocol, ids::RequestId};
 #[derive(Debug)]
 pub enum Relay {
     /// OpenAI chat on both sides.
-    OpenaiChat(chat::StreamRelay),
+    Chat(chat::StreamRelay),
     /// Anthropic messages in, OpenAI chat out.
-    AnthropicMessages(messages::StreamTranslator),
+    Messages(messages::StreamTranslator),
 }
 
 impl Relay {
     /// A relay for an answer in `protocol`. Events of more than `limit` bytes are faults.
     pub fn new(protocol: Protocol, names: Box<ResponseMeta>, limit: usize) -> Self {
         match protocol {
-            Protocol::AnthropicMessages => {
-                Self::AnthropicMessages(messages::StreamTranslator::new(names, limit))
-            }
-            _ => Self::OpenaiChat(chat::StreamRelay::new(names, limit)),
+            Protocol::Messages => Self::Messages(messages::StreamTranslator::new(names, limit)),
+            Protocol::Chat => Self::Chat(chat::StreamRelay::new(names, limit)),
         }
     }
 
@@ -42,15 +40,15 @@ impl Relay {
         out: &mut Vec<u8>,
     ) -> Result<Self, AnswerFault> {
         let answer = plain(protocol, &names, body)?;
-        chat::StreamRelay::of_whole(names, &answer, out).map(Self::OpenaiChat)
+        chat::StreamRelay::of_whole(names, &answer, out).map(Self::Chat)
     }
 
     /// Takes bytes from the upstream and appends to `out` what goes to the client. What was
     /// appended before a fault is good.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Progress, AnswerFault> {
         match self {
-            Self::OpenaiChat(relay) => relay.feed(bytes, out),
-            Self::AnthropicMessages(relay) => relay.feed(bytes, out),
+            Self::Chat(relay) => relay.feed(bytes, out),
+            Self::Messages(relay) => relay.feed(bytes, out),
         }
     }
 
@@ -76,8 +74,8 @@ impl Relay {
     /// be missing or broken.
     pub fn is_finished(&self) -> bool {
         match self {
-            Self::OpenaiChat(relay) => relay.is_finished(),
-            Self::AnthropicMessages(relay) => relay.is_finished(),
+            Self::Chat(relay) => relay.is_finished(),
+            Self::Messages(relay) => relay.is_finished(),
         }
     }
 
@@ -85,24 +83,24 @@ impl Relay {
     /// the bytes came.
     pub fn has_given(&self) -> bool {
         match self {
-            Self::OpenaiChat(relay) => relay.has_given(),
-            Self::AnthropicMessages(relay) => relay.has_given(),
+            Self::Chat(relay) => relay.has_given(),
+            Self::Messages(relay) => relay.has_given(),
         }
     }
 
     /// What passed so far.
     pub fn meter(&self) -> &Meter {
         match self {
-            Self::OpenaiChat(relay) => relay.meter(),
-            Self::AnthropicMessages(relay) => relay.meter(),
+            Self::Chat(relay) => relay.meter(),
+            Self::Messages(relay) => relay.meter(),
         }
     }
 
     /// The names that it writes.
     pub fn names(&self) -> &ResponseMeta {
         match self {
-            Self::OpenaiChat(relay) => relay.names(),
-            Self::AnthropicMessages(relay) => relay.names(),
+            Self::Chat(relay) => relay.names(),
+            Self::Messages(relay) => relay.names(),
         }
     }
 
@@ -113,8 +111,8 @@ impl Relay {
     pub fn last(&self) -> Bytes {
         let mut out = Vec::with_capacity(768);
         match self {
-            Self::OpenaiChat(relay) => relay.push_end(&mut out),
-            Self::AnthropicMessages(relay) => {
+            Self::Chat(relay) => relay.push_end(&mut out),
+            Self::Messages(relay) => {
                 relay.push_end(&mut out);
             }
         }
@@ -138,8 +136,8 @@ pub fn plain(
         return of_events(protocol, names, body);
     }
     match protocol {
-        Protocol::AnthropicMessages => messages::plain(names, body),
-        _ => chat::plain(names, body),
+        Protocol::Messages => messages::plain(names, body),
+        Protocol::Chat => chat::plain(names, body),
     }
 }
 

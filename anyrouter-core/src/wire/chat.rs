@@ -24,4 +24,4 @@ pub(super) use self::{
 };
 
 /// What is appended to a provider's base address.
-pub const PATH: &str = "/chat/completions";
+pub(super) const PATH: &str = "/chat/completions";

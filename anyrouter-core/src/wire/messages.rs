@@ -15,16 +15,14 @@ mod thinking;
 mod tools;
 mod usage;
 
-pub use self::{
-    answer::plain, request::to_anthropic_messages, request::untranslatable,
-    stream::StreamTranslator,
-};
+pub(super) use self::request::carries;
+pub use self::{answer::plain, request::to_anthropic_messages, stream::StreamTranslator};
 
 /// The version of the API that is spoken: the value of `anthropic-version`.
-pub const VERSION: &str = "2023-06-01";
+pub(super) const VERSION: &str = "2023-06-01";
 
 /// What is appended to a provider's base address.
-pub fn path(base_url: &str) -> &'static str {
+pub(super) fn path(base_url: &str) -> &'static str {
     if base_url.ends_with("/v1") {
         "/messages"
     } else {

@@ -431,7 +431,7 @@ mod tests {
         Origin {
             table: &table,
             provider: "p",
-            protocol: Protocol::OpenaiChat,
+            protocol: Protocol::Chat,
         }
         .read_body(status, body.to_string().as_bytes())
     }

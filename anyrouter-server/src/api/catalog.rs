@@ -262,8 +262,8 @@ pub(super) fn parameters(e: &Endpoint) -> Vec<String> {
         return listed.clone();
     }
     let mut out: Vec<&str> = vec!["max_tokens", "temperature", "top_p", "stop"];
-    if e.address(Protocol::OpenaiChat)
-        .is_some_and(|a| a.protocol == Protocol::OpenaiChat)
+    if e.address(Protocol::Chat)
+        .is_some_and(|a| a.protocol == Protocol::Chat)
     {
         out.extend([
             "frequency_penalty",

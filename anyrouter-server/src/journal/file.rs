@@ -217,6 +217,7 @@ fn segments(folder: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
 #[cfg(test)]
 mod tests {
     use anyrouter_core::{
+        catalog::Protocol,
         ids::RequestId,
         key::KeyHash,
         time::Timestamp,
@@ -232,6 +233,7 @@ mod tests {
             key_hash: KeyHash::from_bytes(&[n; 32]).unwrap(),
             at: Timestamp::from_millis(u64::from(n)),
             ip: None,
+            inbound: Protocol::Chat,
             model_requested: Some("m".to_owned()),
             endpoint: None,
         }

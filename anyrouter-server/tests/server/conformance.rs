@@ -4,6 +4,7 @@ use std::{future::poll_fn, sync::Arc};
 
 use anyrouter_core::{
     account::KeyRecord,
+    catalog::Protocol,
     ids::{AccountId, RequestId},
     key::{ApiKey, KeyKind},
     policy::{Settings, SettingsPatch},
@@ -128,6 +129,7 @@ async fn segments_that_change_under_load_lose_and_double_nothing() {
                         key_hash,
                         at,
                         ip: None,
+                        inbound: Protocol::Chat,
                         model_requested: None,
                         endpoint: None,
                     };

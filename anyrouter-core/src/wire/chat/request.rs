@@ -324,7 +324,7 @@ impl ChatRequest {
     /// it does not take is named in `adjusted`. It comes in pieces: a long value is a part of the
     /// body that came in, and not a copy of it.
     pub fn to_openai_chat(&self, endpoint: &Endpoint, adjusted: &mut Adjustments) -> Vec<Bytes> {
-        let dialect = endpoint.dialect(Protocol::OpenaiChat);
+        let dialect = endpoint.dialect(Protocol::Chat);
         let mut pieces = Vec::with_capacity(3);
         let mut out = Vec::with_capacity(self.body.len().min(LONG) + 256);
         out.push(b'{');

@@ -602,7 +602,7 @@ mod tests {
             include_usage: true,
             prompt_estimate: 3,
             adjusted: Adjustments::default(),
-            protocol: Protocol::OpenaiChat,
+            protocol: Protocol::Chat,
             faults: Arc::default(),
         };
         StreamRelay::new(Box::new(names), 1 << 20)

@@ -44,25 +44,17 @@ const TRANSLATED: [&str; 18] = [
     "include_reasoning",
 ];
 
-/// The members of a request that cannot be translated, before anything is built: what
-/// `require_parameters` is asked about.
-pub fn untranslatable(request: &ChatRequest) -> Vec<String> {
-    let has_place = |p: &str| TRANSLATED.contains(&p) || GATEWAY_MEMBERS.contains(&p);
-    let mut out: Vec<String> = request
-        .parameters()
-        .filter(|p| !has_place(p))
-        .map(ToOwned::to_owned)
-        .collect();
-    out.retain(|p| {
-        !(p == "n" && request.raw("n") == Some(b"1")
-            || p == "store" && request.raw("store") == Some(b"false"))
-    });
-    if let Ok(Some(format)) = request.get::<Value>("response_format", "an object")
-        && format.get("type").and_then(Value::as_str) == Some("json_object")
-    {
-        out.push("response_format".to_owned());
+/// Whether a member of the request can be translated.
+pub(in crate::wire) fn carries(request: &ChatRequest, member: &str) -> bool {
+    match member {
+        "n" => request.raw("n") == Some(b"1"),
+        "store" => request.raw("store") == Some(b"false"),
+        "response_format" => {
+            let format = request.get::<Value>("response_format", "an object");
+            !matches!(format, Ok(Some(format)) if format["type"] == "json_object")
+        }
+        _ => TRANSLATED.contains(&member) || GATEWAY_MEMBERS.contains(&member),
     }
-    out
 }
 
 /// The body for an Anthropic upstream. What could not be translated, or was changed, is named in
@@ -73,9 +65,9 @@ pub fn to_anthropic_messages(
     user: Option<&str>,
     adjusted: &mut Adjustments,
 ) -> Result<Bytes, RequestFault> {
-    let dialect = endpoint.dialect(Protocol::AnthropicMessages);
+    let dialect = endpoint.dialect(Protocol::Messages);
     let conversation = Conversation::read(request)?;
-    for name in untranslatable(request) {
+    for name in request.parameters().filter(|p| !carries(request, p)) {
         adjusted.omit(name);
     }
     let marks = |name: &str| {

@@ -1,0 +1,67 @@
+//! The wire protocols: those that are spoken, and those that a catalog may name.
+
+use serde::{Deserialize, Serialize};
+
+/// A wire protocol that AnyRouter speaks.
+///
+/// Every `match` over it is exhaustive, so that a protocol that is added does not compile until it
+/// is handled everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Protocol {
+    /// OpenAI's chat completions.
+    #[serde(rename = "openai_chat")]
+    Chat,
+    /// Anthropic's messages.
+    #[serde(rename = "anthropic_messages")]
+    Messages,
+}
+
+impl Protocol {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Chat, Self::Messages];
+}
+
+/// A wire protocol as a catalog names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum ProtocolName {
+    /// OpenAI's chat completions.
+    OpenaiChat,
+    /// OpenAI's responses.
+    OpenaiResponses,
+    /// Anthropic's messages.
+    AnthropicMessages,
+    /// Google's `generateContent`.
+    Gemini,
+}
+
+impl ProtocolName {
+    /// The protocol, if AnyRouter speaks it.
+    pub const fn spoken(self) -> Option<Protocol> {
+        match self {
+            Self::OpenaiChat => Some(Protocol::Chat),
+            Self::AnthropicMessages => Some(Protocol::Messages),
+            Self::OpenaiResponses | Self::Gemini => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ProtocolName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Ok(match &*text {
+            "openai_chat" => Self::OpenaiChat,
+            "openai_responses" => Self::OpenaiResponses,
+            "anthropic_messages" => Self::AnthropicMessages,
+            "gemini" => Self::Gemini,
+            // The error lists only the protocols that are spoken: the others help nobody.
+            other => {
+                return Err(serde::de::Error::unknown_variant(
+                    other,
+                    &["openai_chat", "anthropic_messages"],
+                ));
+            }
+        })
+    }
+}

@@ -1,0 +1,71 @@
+//! A request as a provider's protocol takes it: path, headers and body.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::{adjust::Adjustments, chat, chat::ChatRequest, fault::RequestFault, messages};
+use crate::catalog::{Endpoint, Protocol};
+
+/// What a provider is sent, apart from its address and the credential.
+#[derive(Debug)]
+pub struct Outbound {
+    /// The path behind the provider's base address, as `/chat/completions`.
+    pub path: Cow<'static, str>,
+    /// The headers that the protocol asks for, as `anthropic-version`.
+    pub headers: HeaderMap,
+    /// The body, in pieces.
+    pub body: Vec<Bytes>,
+}
+
+/// Writes a request for `endpoint` in `protocol`. What was changed or left out is named in
+/// `adjusted`. `user` is the name under which the provider knows the end user.
+pub fn outbound(
+    protocol: Protocol,
+    request: &ChatRequest,
+    endpoint: &Endpoint,
+    base_url: &str,
+    user: Option<&str>,
+    adjusted: &mut Adjustments,
+) -> Result<Outbound, RequestFault> {
+    let mut headers = HeaderMap::with_capacity(12);
+    Ok(match protocol {
+        Protocol::Chat => Outbound {
+            path: chat::PATH.into(),
+            headers,
+            body: request.to_openai_chat(endpoint, adjusted),
+        },
+        Protocol::Messages => {
+            let body = messages::to_anthropic_messages(request, endpoint, user, adjusted)?;
+            let version = HeaderValue::from_static(messages::VERSION);
+            headers.insert("anthropic-version", version);
+            if let Ok(betas) = HeaderValue::try_from(adjusted.betas.join(","))
+                && !betas.is_empty()
+            {
+                headers.insert("anthropic-beta", betas);
+            }
+            Outbound {
+                path: messages::path(base_url).into(),
+                headers,
+                body: vec![body],
+            }
+        }
+    })
+}
+
+/// The header that carries a credential, and its value.
+pub fn credential_header(protocol: Protocol, credential: &str) -> (HeaderName, String) {
+    match protocol {
+        Protocol::Chat => (header::AUTHORIZATION, format!("Bearer {credential}")),
+        Protocol::Messages => (HeaderName::from_static("x-api-key"), credential.to_owned()),
+    }
+}
+
+/// Whether `protocol` can express a member of the request.
+pub fn carries(protocol: Protocol, request: &ChatRequest, member: &str) -> bool {
+    match protocol {
+        Protocol::Chat => true,
+        Protocol::Messages => messages::carries(request, member),
+    }
+}
