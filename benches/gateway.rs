@@ -10,19 +10,19 @@ use std::{
 
 use anyrouter_core::{
     account::{KeyRecord, World},
-    catalog::{Catalog, Document},
-    gateway::{Deadlines, Gateway, Head, Limits, Ports},
+    catalog::{Catalog, Document, Protocol},
+    gateway::{Claim, Deadlines, Gateway, Head, Limits, Ports},
     ids::{AccountId, RequestId},
     key::{ApiKey, KeyKind, Scope},
     policy::{CompiledCatalog, Eligible, Restriction},
     ports::{
-        Filled, LogError, LogQuery, Randomness, Upstream, UpstreamBody, UpstreamError,
+        Filled, LogError, LogQuery, OpenRequest, Randomness, Upstream, UpstreamBody, UpstreamError,
         UpstreamRequest, UpstreamResponse, UsageLog,
         memory::{ManualClock, MemoryCredentials, MemoryDirectory, MemoryLimiter},
     },
     secret::Secret,
     time::Timestamp,
-    usage::{OpenRequest, Record},
+    usage::Record,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -143,13 +143,14 @@ fn gateway(protocol: &str, kind: &'static str, answer: String) -> (Arc<Gateway>,
 /// Sends a request and reads the answer to its end.
 fn ask(gateway: &Arc<Gateway>, key: &str, body: &Bytes) -> usize {
     let mut cx = Context::from_waker(Waker::noop());
-    let head = Head {
+    let claim = Claim {
         key: Some(Secret::new(key.to_owned())),
         path: "chat/completions".into(),
-        ..Head::default()
+        ..Claim::default()
     };
+    let head = Head::new(claim, Protocol::Chat);
     let body = body.clone();
-    let Poll::Ready(mut response) = pin!(gateway.chat(head, async |_| Ok(body))).poll(&mut cx)
+    let Poll::Ready(mut response) = pin!(gateway.serve(head, async |_| Ok(body))).poll(&mut cx)
     else {
         panic!("nothing waits")
     };

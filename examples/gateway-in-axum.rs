@@ -14,8 +14,8 @@ use std::{
 
 use anyrouter_core::{
     account::{KeyRecord, World},
-    catalog::{Catalog, Document},
-    gateway::{Deadlines, Gateway, Head, Limits, Ports},
+    catalog::{Catalog, Document, Protocol},
+    gateway::{Claim, Deadlines, Gateway, Head, Limits, Ports},
     key::{ApiKey, KeyKind, Scope},
     policy::{CompiledCatalog, Eligible, Restriction},
     ports::{
@@ -109,12 +109,13 @@ async fn chat(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, body: Byt
     let key = headers
         .get("authorization")
         .and_then(|v| v.to_str().ok()?.strip_prefix("Bearer "));
-    let head = Head {
+    let claim = Claim {
         key: key.map(|k| Secret::new(k.to_owned())),
         path: "chat/completions".into(),
-        ..Head::default()
+        ..Claim::default()
     };
-    gateway.chat(head, async |_| Ok(body)).await.map(Body::new)
+    let head = Head::new(claim, Protocol::Chat);
+    gateway.serve(head, async |_| Ok(body)).await.map(Body::new)
 }
 
 #[tokio::main]

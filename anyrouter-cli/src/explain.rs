@@ -4,10 +4,10 @@ use std::path::Path;
 
 use anyrouter_core::{
     account::{Caller, KeyRecord},
-    catalog::{Endpoint, ModelName, Protocol},
-    policy::{Layer, evaluate},
+    catalog::{Endpoint, Protocol},
+    gateway::{Limits, Situation, explain},
     ports::Credentials as _,
-    route::{self, Health, Needs, Preferences, ProviderObject},
+    route::Health,
     time::Timestamp,
 };
 use anyrouter_server::config::{Config, Sources};
@@ -51,63 +51,24 @@ pub(crate) fn offline(file: &Path, args: &Explain) -> Result<Value, Failure> {
     })
     .map_err(|e| Failure::Use(e.to_string()))?;
     let world = config.world(0);
-    let catalog = world.catalog.catalog().clone();
-    let body = body(args)?;
-    let model = body["model"]
-        .as_str()
-        .ok_or_else(|| Failure::Use("the body names no `model`".to_owned()))?;
-    let name = ModelName::parse(model, &catalog);
-    let found = match catalog
-        .virtual_models()
-        .iter()
-        .find(|v| v.id.as_str() == name.base)
-    {
-        Some(virtual_model) => catalog.expand(virtual_model),
-        None => catalog.find(name.base).into_iter().collect(),
-    };
-    if found.is_empty() {
-        let near = catalog.near(model);
-        let hint = if near.is_empty() {
-            String::new()
-        } else {
-            format!("; near it: {}", near.join(", "))
-        };
-        return Err(Failure::Use(format!(
-            "no model `{model}` in {}{hint}",
-            file.display()
-        )));
-    }
-    let wrong = |e: &dyn std::fmt::Display| Failure::Use(format!("the `provider` object: {e}"));
-    let object: ProviderObject =
-        serde_json::from_value::<Option<ProviderObject>>(body["provider"].clone())
-            .map_err(|e| wrong(&e))?
-            .unwrap_or_default();
-    let preferences =
-        Preferences::from_object(object).map_err(|(at, e)| wrong(&format!("{at}: {e}")))?;
-    let layers = Caller::new(KeyRecord::default(), config.account_defaults.clone()).layers(&world);
-    let request = [(Layer::Request, preferences.restriction.clone())];
-    let decisions: Vec<_> = found
-        .iter()
-        .map(|model| evaluate(&layers, &request, *model))
-        .collect();
+    let catalog = world.catalog.catalog();
     let has_credential = |e: &Endpoint| {
-        catalog
-            .providers()
-            .get(e.provider_index)
-            .is_some_and(|p| config.keys.has(p))
+        let provider = catalog.providers().get(e.provider_index);
+        provider.is_some_and(|p| config.keys.has(p))
     };
-    let (needs, health) = (Needs::default(), Health::default());
-    let routing = route::Request {
-        preferences: &preferences,
-        needs: &needs,
-        health: &health,
+    let caller = Caller::new(KeyRecord::default(), config.account_defaults.clone());
+    let body = body(args)?.to_string();
+    let situation = Situation {
+        world: &world,
+        caller: &caller,
+        health: &Health::default(),
         has_credential: &has_credential,
-        inbound: Protocol::Chat,
+        depth: Limits::default().depth,
         now: Timestamp::default(),
-        seed: 0,
     };
-    let explanation = route::explain(model, &decisions, &routing, &catalog);
-    serde_json::to_value(explanation).map_err(|e| wrong(&e))
+    let explanation = explain(Protocol::Chat, body.into(), None, &situation)
+        .map_err(|e| Failure::Use(format!("{}: {}", file.display(), e.message)))?;
+    serde_json::to_value(explanation).map_err(|e| Failure::Use(e.to_string()))
 }
 
 /// The explanation as tables; its warnings go to standard error.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyrouter_server::config::{Config, Sources};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A server in this process, on a port of its own.
 struct Server {
@@ -19,8 +19,16 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::with("")
+    }
+
+    /// A server with this configuration, which lies in its folder as `server.toml`.
+    fn with(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let config_file = folder.path().join("server.toml");
+        fs::write(&config_file, config).unwrap();
         let sources = Sources {
+            file: Some(config_file),
             listen: Some("127.0.0.1:0".parse().unwrap()),
             data_dir: Some(folder.path().join("data")),
             ..Sources::default()
@@ -223,7 +231,7 @@ fn a_route_is_explained_without_a_server() {
         "{text}"
     );
     let auto = server.run(&["route", "explain", "lab/y", "--config", path], "");
-    assert!(String::from_utf8_lossy(&auto.stderr).contains("near it: lab/x"));
+    assert!(String::from_utf8_lossy(&auto.stderr).contains("did you mean lab/x?"));
     fs::write(&file, "broken =").unwrap();
     assert_eq!(
         server
@@ -232,6 +240,173 @@ fn a_route_is_explained_without_a_server() {
             .code(),
         Some(2)
     );
+}
+
+/// Three providers and two models, which the routing fields tell apart.
+const CATALOG: &str = r#"
+[catalog]
+builtin = false
+
+[[provider]]
+slug = "cheap"
+protocol = "openai_chat"
+base_url = "http://127.0.0.1:1/v1"
+api_key = { file = "key" }
+terms = { trains_on_paid = false, retention_days = 30, zdr = false }
+
+[[provider]]
+slug = "safe"
+protocol = "anthropic_messages"
+base_url = "http://127.0.0.1:1/v1"
+api_key = { file = "key" }
+terms = { trains_on_paid = false, retention_days = 0, zdr = true }
+
+[[provider]]
+slug = "keyless"
+protocol = "openai_chat"
+base_url = "http://127.0.0.1:1/v1"
+api_key = { env = "NO_SUCH_KEY" }
+terms = { trains_on_paid = false, retention_days = 0, zdr = true }
+
+[[model]]
+id = "lab/x"
+[[model.endpoint]]
+provider = "cheap"
+quantization = "fp8"
+context = 8000
+max_output = 1000
+price = { prompt = "1", completion = "2" }
+[[model.endpoint]]
+provider = "safe"
+context = 1000000
+capabilities = ["tools"]
+price = { prompt = "5", completion = "6" }
+[[model.endpoint]]
+provider = "keyless"
+
+[[model]]
+id = "lab/y"
+[[model.endpoint]]
+provider = "cheap"
+context = 8000
+price = { prompt = "3", completion = "3" }
+"#;
+
+#[test]
+fn an_explanation_is_the_same_with_a_server_and_without() {
+    let (folder, config) = (tempfile::tempdir().unwrap(), CATALOG);
+    let key = folder.path().join("key");
+    fs::write(&key, "secret").unwrap();
+    let config = config.replace("file = \"key\"", &format!("file = {key:?}"));
+    let server = Server::with(&config);
+    let file = server.folder.path().join("server.toml");
+    let provider = |fields: Value| json!({"provider": fields});
+    // What is sent beside the model, and the endpoints that may serve it, in order.
+    let cases = [
+        (json!({}), "cheap/lab-x safe/lab-x"),
+        (json!({"model": " lab/x"}), "cheap/lab-x safe/lab-x"),
+        (json!({"model": "lab/x:floor"}), "cheap/lab-x safe/lab-x"),
+        (json!({"model": "lab/x:nitro"}), "cheap/lab-x safe/lab-x"),
+        (json!({"model": "lab/x:free"}), ""),
+        (json!({"model": "lab/x[1m]"}), "safe/lab-x"),
+        (
+            json!({"model": "lab/y", "models": ["lab/x"]}),
+            "cheap/lab-y cheap/lab-x safe/lab-x",
+        ),
+        (
+            json!({"models": ["lab/y"]}),
+            "cheap/lab-x safe/lab-x cheap/lab-y",
+        ),
+        (json!({"min_context": 9000}), "safe/lab-x"),
+        (
+            json!({"max_tokens": 2000, "require_params": true}),
+            "safe/lab-x",
+        ),
+        (
+            json!({"seed": 1, "provider": {"require_parameters": true}}),
+            "cheap/lab-x",
+        ),
+        (
+            json!({"tools": [], "provider": {"require_parameters": true}}),
+            "safe/lab-x",
+        ),
+        (provider(json!({"only": ["safe"]})), "safe/lab-x"),
+        (provider(json!({"ignore": ["safe"]})), "cheap/lab-x"),
+        (
+            provider(json!({"order": ["safe"]})),
+            "safe/lab-x cheap/lab-x",
+        ),
+        (
+            provider(json!({"order": ["saef"]})),
+            "cheap/lab-x safe/lab-x",
+        ),
+        (
+            provider(json!({"order": ["safe"], "allow_fallbacks": false})),
+            "safe/lab-x",
+        ),
+        (provider(json!({"sort": "price"})), "cheap/lab-x safe/lab-x"),
+        (
+            provider(json!({"sort": {"by": "latency", "partition": "none"}})),
+            "cheap/lab-x safe/lab-x",
+        ),
+        (
+            provider(json!({"data_collection": "deny"})),
+            "cheap/lab-x safe/lab-x",
+        ),
+        (provider(json!({"zdr": true})), "safe/lab-x"),
+        (provider(json!({"quantizations": ["fp8"]})), "cheap/lab-x"),
+        (provider(json!({"max_price": {"prompt": 2}})), "cheap/lab-x"),
+        (
+            provider(json!({"preferred_max_latency": 1})),
+            "cheap/lab-x safe/lab-x",
+        ),
+        (
+            provider(json!({"preferred_min_throughput": {"p90": 10}})),
+            "cheap/lab-x safe/lab-x",
+        ),
+    ];
+    for (fields, expected) in cases {
+        let mut body = json!({"model": "lab/x", "messages": []});
+        body.as_object_mut()
+            .unwrap()
+            .extend(fields.as_object().unwrap().clone());
+        let body = body.to_string();
+        let explain = |more: &[&str]| -> Value {
+            let args = [&["--json", "route", "explain", "--body", &body], more].concat();
+            serde_json::from_slice(&server.run(&args, "").stdout).unwrap()
+        };
+        let asked = explain(&[]);
+        assert_eq!(
+            asked,
+            explain(&["--config", file.to_str().unwrap()]),
+            "{body}"
+        );
+        let eligible = asked["eligible"].as_array().unwrap();
+        let eligible: Vec<_> = eligible
+            .iter()
+            .map(|e| e["endpoint"].as_str().unwrap())
+            .collect();
+        assert_eq!(eligible.join(" "), expected, "{body}");
+    }
+    for body in [
+        r#"{"model": "lab/z", "messages": []}"#,
+        r#"{"model": "lab/x", "messages": [], "provider": {"zrd": true}}"#,
+    ] {
+        let fails = |more: &[&str]| {
+            let output = server.run(&[&["route", "explain", "--body", body], more].concat(), "");
+            assert!(!output.status.success());
+            String::from_utf8(output.stderr).unwrap()
+        };
+        let (asked, offline) = (fails(&[]), fails(&["--config", file.to_str().unwrap()]));
+        let said = offline
+            .split_once(": ")
+            .unwrap()
+            .1
+            .rsplit_once(".toml: ")
+            .unwrap()
+            .1;
+        assert!(asked.contains(said.trim_end()), "{asked} {offline}");
+    }
 }
 
 /// Runs `anyrouter redact` without any server.

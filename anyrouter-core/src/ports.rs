@@ -8,6 +8,7 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod memory;
+mod open_request;
 
 use std::{
     borrow::Cow,
@@ -22,6 +23,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+pub use self::open_request::OpenRequest;
 use crate::{
     account::Caller,
     catalog::{Address, Provider},
@@ -30,7 +32,7 @@ use crate::{
     policy::Eligible,
     secret::Secret,
     time::Timestamp,
-    usage::{OpenRequest, Outcome, Record},
+    usage::{Outcome, Record},
 };
 
 /// Time.

@@ -18,3 +18,4 @@ pub mod meter;
 pub mod outbound;
 pub mod provider_error;
 pub mod sse;
+pub mod structure;

@@ -12,7 +12,7 @@ use std::{
 use anyrouter_core::{
     account::{KeyRecord, World},
     catalog::{Catalog, Document, Protocol},
-    gateway::{AnswerBody, Deadlines, Gateway, Head, Limits, Ports},
+    gateway::{Claim, Deadlines, Gateway, Head, Limits, Ports, ResponseBody},
     key::{ApiKey, KeyKind, Scope},
     policy::{CompiledCatalog, Eligible, Restriction},
     ports::{
@@ -221,14 +221,15 @@ impl Rig {
     }
 
     /// Sends a request and moves time on in steps until it is answered.
-    fn ask(&self, stream: bool) -> Response<AnswerBody> {
-        let head = Head {
+    fn ask(&self, stream: bool) -> Response<ResponseBody> {
+        let claim = Claim {
             key: Some(Secret::new(self.key.clone())),
             path: "chat/completions".into(),
-            ..Head::default()
+            ..Claim::default()
         };
+        let head = Head::new(claim, Protocol::Chat);
         let body = json!({"model": "lab/x", "stream": stream, "messages": [{"role": "user", "content": "Hello"}]}).to_string();
-        let mut answer = std::pin::pin!(self.gateway.chat(head, async |_| Ok(body.into())));
+        let mut answer = std::pin::pin!(self.gateway.serve(head, async |_| Ok(body.into())));
         self.run(|cx| answer.as_mut().poll(cx))
     }
 
@@ -243,7 +244,7 @@ impl Rig {
         panic!("it never ends");
     }
 
-    fn read(&self, mut response: Response<AnswerBody>) -> String {
+    fn read(&self, mut response: Response<ResponseBody>) -> String {
         let mut text = Vec::new();
         while let Some(frame) = self.run(|cx| Pin::new(response.body_mut()).poll_frame(cx)) {
             text.extend_from_slice(&frame.unwrap().into_data().unwrap());
@@ -380,13 +381,14 @@ fn a_request_that_is_dropped_anywhere_leaves_one_record() {
         let mut cx = Context::from_waker(Waker::noop());
         let mut left = polls;
         {
-            let head = Head {
+            let claim = Claim {
                 key: Some(Secret::new(rig.key.clone())),
                 path: "chat/completions".into(),
-                ..Head::default()
+                ..Claim::default()
             };
+            let head = Head::new(claim, Protocol::Chat);
             let body = json!({"model": "lab/x", "stream": true, "messages": []}).to_string();
-            let mut answer = std::pin::pin!(rig.gateway.chat(head, async |_| Ok(body.into())));
+            let mut answer = std::pin::pin!(rig.gateway.serve(head, async |_| Ok(body.into())));
             let mut response = None;
             while left > 0 && response.is_none() {
                 left -= 1;

@@ -21,8 +21,8 @@ use std::{
 
 use anyrouter_core::{
     account::{KeyRecord, World},
-    catalog::{Catalog, Document},
-    gateway::{AnswerBody, Deadlines, Gateway, Head, Limits, Ports},
+    catalog::{Catalog, Document, Protocol},
+    gateway::{Claim, Deadlines, Gateway, Head, Limits, Ports, ResponseBody},
     key::{ApiKey, KeyKind, Scope},
     policy::{CompiledCatalog, Eligible, Restriction},
     ports::{
@@ -336,8 +336,8 @@ impl Upstream for Providers {
 /// A client with its request under way.
 struct Client {
     stream: bool,
-    answer: Pin<Box<dyn Future<Output = Response<AnswerBody>>>>,
-    response: Option<Response<AnswerBody>>,
+    answer: Pin<Box<dyn Future<Output = Response<ResponseBody>>>>,
+    response: Option<Response<ResponseBody>>,
     read: Vec<u8>,
     /// It goes away after so many polls.
     patience: u64,
@@ -483,11 +483,12 @@ impl Simulation {
         if self.chance.one_in(20) {
             body["max_tokens"] = json!("many");
         }
-        let mut head = Head {
+        let claim = Claim {
             key: Some(Secret::new(self.key.clone())),
             path: "chat/completions".into(),
-            ..Head::default()
+            ..Claim::default()
         };
+        let mut head = Head::new(claim, Protocol::Chat);
         if self.chance.one_in(10) {
             let pin = PROVIDERS[self.chance.below(6) as usize];
             head.pin = Some(pin.to_owned());
@@ -501,7 +502,7 @@ impl Simulation {
         let gateway = self.gateway.clone();
         let answer = Box::pin(async move {
             gateway
-                .chat(head, async move |_| Ok(body.to_string().into()))
+                .serve(head, async move |_| Ok(body.to_string().into()))
                 .await
         });
         let patience = if self.chance.one_in(10) {

@@ -33,7 +33,7 @@ use self::openapi::{Access, Data, Operation, Routes};
 pub(crate) use self::privacy::{unknown_provider, unknown_providers, without_effect};
 use crate::{
     config::without_values,
-    http::{ClientIp, head, preflight, read_body},
+    http::{ClientIp, claim, preflight, read_body},
     server::Server,
 };
 
@@ -350,7 +350,7 @@ pub(crate) async fn caller(
 ) -> Result<Arc<Caller>, Error> {
     let who = authenticate(
         server.gateway.ports(),
-        &head(headers, ip.0, ""),
+        &claim(headers, ip.0, ""),
         server.clock().now(),
     )
     .await?;

@@ -2,7 +2,6 @@
 //! Inference goes straight to the gateway; everything else to the API's router.
 
 use std::{
-    borrow::Cow,
     convert::Infallible,
     net::{IpAddr, SocketAddr},
     pin::Pin,
@@ -12,7 +11,8 @@ use std::{
 };
 
 use anyrouter_core::{
-    gateway::{AnswerBody, Head, Held, NotAccepted, ip_in, no_memory},
+    catalog::Protocol,
+    gateway::{Claim, Head, Held, NotAccepted, ResponseBody, ip_in, no_memory},
     key::{ApiKey, KeyHash},
     secret::Secret,
     wire::error::ApiError,
@@ -48,7 +48,7 @@ use crate::{
     strict::{Refusals, Strict},
 };
 
-type Answer = Response<Either<AnswerBody, Body>>;
+type Answer = Response<Either<ResponseBody, Body>>;
 
 /// The listener's TLS, as of the last configuration.
 pub(crate) type SharedTls = Arc<RwLock<TlsAcceptor>>;
@@ -200,10 +200,7 @@ async fn answer(
 ) -> Result<Answer, Infallible> {
     let ip = client_ip(peer.ip(), request.headers(), &server);
     one_slash(request.uri_mut());
-    let chat = matches!(
-        request.uri().path(),
-        "/api/v1/chat/completions" | "/v1/chat/completions"
-    );
+    let inference = inference_route(request.uri().path());
     // Pages of any origin may use the API, and nothing else.
     let is_shared = is_api(request.uri().path());
     let rest = Rest::of(&request);
@@ -216,11 +213,13 @@ async fn answer(
         let error = ApiError::new(400, "invalid_host", message);
         server.observer.refused(400);
         api::render(&error, &server.gateway.request_id().to_string()).map(Either::Right)
-    } else if chat && request.method() == Method::POST {
+    } else if let Some((protocol, route)) = inference
+        && request.method() == Method::POST
+    {
         let (parts, body) = request.into_parts();
-        let head = head(&parts.headers, ip, "chat/completions");
+        let head = head(&parts.headers, ip, protocol, route);
         // In a box, since the connection keeps room for what is awaited here as long as it is open.
-        let response = Box::pin(server.gateway.chat(head, |key| {
+        let response = Box::pin(server.gateway.serve(head, |key| {
             read_body_of(&server, Some(key), &parts.headers, body)
         }))
         .await;
@@ -248,6 +247,18 @@ async fn answer(
         HeaderValue::from_static("nosniff"),
     );
     Ok(response)
+}
+
+/// The protocol of an inference route, and the route under the API's prefix.
+fn inference_route(path: &str) -> Option<(Protocol, &'static str)> {
+    let route = path
+        .strip_prefix("/api")
+        .unwrap_or(path)
+        .strip_prefix("/v1/")?;
+    match route {
+        "chat/completions" => Some((Protocol::Chat, "chat/completions")),
+        _ => None,
+    }
 }
 
 /// Whether a path is the API's.
@@ -303,29 +314,41 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClientIp(pub(crate) IpAddr);
 
-/// What the gateway reads of a request's head.
-pub(crate) fn head(headers: &HeaderMap, ip: IpAddr, path: impl Into<Cow<'static, str>>) -> Head {
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|v| v.to_str().ok())
-            .map(ToOwned::to_owned)
-    };
-    Head {
+/// What a request says of its sender; `route` is empty for a management route.
+pub(crate) fn claim(headers: &HeaderMap, ip: IpAddr, route: &'static str) -> Claim {
+    Claim {
         key: key(headers),
         ip: Some(ip.to_canonical()),
-        pin: pin(headers),
-        session_id: text("x-session-id"),
-        // Any other word asks for it as well: what is asked for wrongly is not dropped.
-        redact: headers.contains_key("x-anyrouter-redact"),
-        trace_id: text("x-anyrouter-trace-id"),
-        path: path.into(),
+        path: route.into(),
     }
+}
+
+/// What the gateway reads of the head of an inference request.
+fn head(headers: &HeaderMap, ip: IpAddr, protocol: Protocol, route: &'static str) -> Head {
+    let mut head = Head::new(claim(headers, ip, route), protocol);
+    head.pin = pin(headers);
+    head.session_id = session_id(headers);
+    // Any other word asks for it as well: what is asked for wrongly is not dropped.
+    head.redact = headers.contains_key("x-anyrouter-redact");
+    head.trace_id = text(headers, "x-anyrouter-trace-id");
+    head
+}
+
+/// The client's own name of the session.
+pub(crate) fn session_id(headers: &HeaderMap) -> Option<String> {
+    text(headers, "x-session-id")
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get(name)
+        .and_then(|v| v.to_str().ok())
+        .map(ToOwned::to_owned)
 }
 
 /// The provider that is pinned. A name that cannot be read, or several, pin what no provider is
 /// called: a restriction is not dropped.
-fn pin(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn pin(headers: &HeaderMap) -> Option<String> {
     let names: Vec<_> = headers
         .get_all("x-anyrouter-provider")
         .iter()

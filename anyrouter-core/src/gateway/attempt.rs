@@ -1,35 +1,22 @@
-//! Attempts, one endpoint after the other: bounded in number and in time, never outside the
-//! eligible set, and none after the client has seen an event or a byte of a plain answer.
+//! One attempt at one endpoint, up to the first event of a stream or a whole answer.
 
-use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderValue, header};
 
-use super::{
-    AnswerBody, Gateway, Held,
-    answer::{Waiting, common, plain_response, stream_response},
-    no_memory,
-    recorder::Recorder,
-    redaction::{WayBack, restore_whole},
-    refusal::{cooldown_seconds, refusal},
-    storage_unavailable,
-    targets::{Targets, UnknownProvider},
-};
+use super::{load::Held, recorder::Recorder, state::Gateway};
 use crate::{
     account::World,
-    catalog::{Address, Endpoint, Protocol},
-    ids::EndpointId,
+    catalog::{Address, Protocol},
     key::KeyHash,
-    policy::{CompiledLayers, Eligible},
+    policy::Eligible,
     ports::{UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
-    route::{self, Candidate},
     time::Timestamp,
-    usage::Outcome,
     wire::{
         adjust::Adjustments,
         answer::{Relay, plain, reads_as_events},
         chat::ChatRequest,
-        error::{ApiError, Failure, FailureClass},
+        error::{Failure, FailureClass},
         fault::{AnswerFault, RequestFault},
         meta::ResponseMeta,
         meter::{PlainAnswer, Progress},
@@ -38,237 +25,12 @@ use crate::{
     },
 };
 
-/// A request that is ready to be tried.
-pub(super) struct Job {
-    pub(super) gateway: Arc<Gateway>,
-    pub(super) world: Arc<World>,
-    pub(super) layers: Arc<CompiledLayers>,
-    pub(super) request: ChatRequest,
-    pub(super) targets: Targets,
-    /// The name under which a provider of another protocol knows the end user.
-    pub(super) user: Option<String>,
-    /// What the answer of a redacted request gets back.
-    pub(super) way_back: Option<Box<WayBack>>,
-    pub(super) recorder: Box<Recorder>,
-}
-
-/// What came of the attempts. The record is not written yet.
-pub(super) enum Attempted {
-    /// A whole answer.
-    Plain(Box<Recorder>, Box<ResponseMeta>, PlainAnswer),
-    /// A stream whose first event is here.
-    Stream(Box<Begun>),
-    /// An error.
-    Failed(Box<Recorder>, Outcome, ApiError),
-}
-
-/// A stream whose first event is here.
-pub(super) struct Begun {
-    pub(super) recorder: Box<Recorder>,
-    pub(super) endpoint: EndpointId,
-    pub(super) relay: Relay,
-    /// Where the rest comes from; none where the answer came whole.
-    pub(super) upstream: Option<Pin<Box<dyn UpstreamBody>>>,
-    /// What the client gets of the first bytes.
-    pub(super) out: Vec<u8>,
-    /// The memory that an answer takes that came whole.
-    pub(super) held: Option<Held>,
-    pub(super) done: bool,
-    /// It broke off right behind them.
-    pub(super) fault: Option<AnswerFault>,
-    pub(super) headers: HeaderMap,
-    pub(super) deadline: Timestamp,
-    pub(super) way_back: Option<Box<WayBack>>,
-}
-
 /// The most that is read of an error response, in bytes.
 const ERROR_BODY: usize = 64 << 10;
 /// The most that is held of a stream before the client is given something, in bytes.
 const HELD: usize = 64 << 10;
 
-impl Job {
-    /// Tries, and answers. A stream whose upstream is slow is answered before its first event, and
-    /// tried on within its body.
-    pub(super) async fn answer(self: Box<Self>) -> Response<AnswerBody> {
-        let (gateway, stream) = (self.gateway.clone(), self.request.stream);
-        let (id, model, created) = (
-            self.recorder.id(),
-            self.targets.asked.clone(),
-            self.recorder.record.created_at,
-        );
-        let headers = if stream {
-            common(&self.recorder)
-        } else {
-            HeaderMap::new()
-        };
-        let mut attempts: Pin<Box<dyn Future<Output = Attempted> + Send>> =
-            Box::pin(self.attempt());
-        let attempted = if stream {
-            let mut timer = gateway.ports.clock.timer(gateway.deadlines.comment);
-            let first = poll_fn(|cx| match attempts.as_mut().poll(cx) {
-                Poll::Ready(attempted) => Poll::Ready(Some(attempted)),
-                Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
-            });
-            match first.await {
-                Some(attempted) => attempted,
-                None => {
-                    return Waiting::new(gateway, attempts, timer, id, model, created, headers)
-                        .into_response();
-                }
-            }
-        } else {
-            attempts.await
-        };
-        match attempted {
-            Attempted::Stream(begun) => stream_response(*begun),
-            Attempted::Plain(mut recorder, names, answer) => {
-                recorder.metered(&names, &answer.meter);
-                recorder.finish(Outcome::Ok, 200, None);
-                match recorder.committed().await {
-                    Ok(committed) => plain_response(&recorder, answer, committed),
-                    Err(_) => super::answer::error_response(&recorder, &storage_unavailable()),
-                }
-            }
-            Attempted::Failed(recorder, outcome, error) => recorder.refuse(outcome, error).await,
-        }
-    }
-
-    async fn attempt(self: Box<Self>) -> Attempted {
-        let Self {
-            gateway,
-            world,
-            layers,
-            request,
-            targets,
-            user,
-            way_back,
-            mut recorder,
-        } = *self;
-        let decisions = targets.decisions(&layers);
-        let has_credential = |e: &Endpoint| gateway.has_credential(&world, e);
-        let routing = targets.routing(&gateway, &has_credential, recorder.id());
-        let mut plan = route::plan(&decisions, &routing);
-        plan.notes
-            .extend(targets.unknown.iter().map(UnknownProvider::warning));
-        let deadline = recorder.record.created_at.after(gateway.deadlines.whole);
-        let mut last: Option<(Failure, String)> = None;
-        let mut rejected_by = None;
-        let mut tried = 0;
-        for Candidate { eligible, .. } in plan.candidates {
-            let endpoint = eligible.endpoint();
-            let now = recorder.now();
-            if tried == gateway.limits.attempts || now >= deadline {
-                break;
-            }
-            // A request that one endpoint of a model refused would be refused by the others;
-            // another model may take it.
-            if rejected_by == Some(endpoint.model_index) || !gateway.health.begin(&endpoint.id, now)
-            {
-                continue;
-            }
-            tried += 1;
-            let catalog = world.catalog.catalog();
-            let endpoints = catalog
-                .models()
-                .get(endpoint.model_index)
-                .map(|m| catalog.endpoints_of(m))
-                .unwrap_or_default();
-            let is_only = endpoints.iter().filter(|e| has_credential(e)).count() < 2;
-            recorder.trying(endpoint, is_only, now);
-            let attempt = Attempt {
-                gateway: &gateway,
-                world: &world,
-                request: &request,
-                user: user.as_deref(),
-                eligible,
-                started: now,
-                deadline,
-                notes: &plan.notes,
-            };
-            match attempt.run(&recorder).await {
-                Ok(Success::Plain(names, mut answer, held, status)) => {
-                    if let Some(way_back) = &way_back {
-                        answer.body = restore_whole(way_back, &answer.body);
-                    }
-                    if let Some(held) = held {
-                        answer.body = held.keep(answer.body);
-                    }
-                    recorder.answered(endpoint, status, now);
-                    return Attempted::Plain(recorder, names, answer);
-                }
-                Ok(Success::Stream {
-                    relay,
-                    upstream,
-                    out,
-                    held,
-                    done,
-                    fault,
-                    headers,
-                    status,
-                }) => {
-                    recorder.answered(endpoint, status, now);
-                    let endpoint = endpoint.id.clone();
-                    return Attempted::Stream(Box::new(Begun {
-                        recorder,
-                        endpoint,
-                        relay,
-                        upstream,
-                        out,
-                        held,
-                        done,
-                        fault,
-                        headers,
-                        deadline,
-                        way_back,
-                    }));
-                }
-                Err(Fault::Request(fault)) => {
-                    gateway.health.observe(
-                        &endpoint.id,
-                        route::Observation::Nothing,
-                        now,
-                        recorder.now(),
-                    );
-                    return Attempted::Failed(recorder, Outcome::Invalid, super::invalid(fault));
-                }
-                Err(Fault::NoMemory) => {
-                    gateway.health.observe(
-                        &endpoint.id,
-                        route::Observation::Nothing,
-                        now,
-                        recorder.now(),
-                    );
-                    return Attempted::Failed(recorder, Outcome::Refused, no_memory());
-                }
-                Err(Fault::Endpoint(failure)) => {
-                    recorder.failed(endpoint, &failure, now);
-                    rejected_by =
-                        (!failure.class.is_the_endpoints()).then_some(endpoint.model_index);
-                    last = Some((failure, endpoint.id.to_string()));
-                }
-            }
-        }
-        match last {
-            Some((failure, endpoint)) => {
-                let mut error = failure.to_api_error(&endpoint);
-                error.attempts = recorder.attempts();
-                Attempted::Failed(recorder, Outcome::UpstreamError, error)
-            }
-            None => {
-                let catalog = world.catalog.catalog();
-                let explanation = route::explain(&targets.asked, &decisions, &routing, catalog);
-                let all = decisions
-                    .iter()
-                    .flat_map(super::super::policy::Decision::endpoints);
-                let seconds = cooldown_seconds(all, &gateway.health, recorder.now());
-                let error = refusal(&targets, explanation, catalog, seconds);
-                Attempted::Failed(recorder, Outcome::Refused, error)
-            }
-        }
-    }
-}
-
-enum Success {
+pub(super) enum Success {
     Plain(Box<ResponseMeta>, PlainAnswer, Option<Held>, u16),
     Stream {
         relay: Relay,
@@ -282,7 +44,7 @@ enum Success {
     },
 }
 
-enum Fault {
+pub(super) enum Fault {
     /// The request cannot be sent to any endpoint.
     Request(RequestFault),
     /// There is no memory for the answer.
@@ -305,19 +67,19 @@ impl From<UpstreamError> for Fault {
     }
 }
 
-struct Attempt<'a> {
-    gateway: &'a Gateway,
-    world: &'a World,
-    request: &'a ChatRequest,
-    user: Option<&'a str>,
-    eligible: Eligible<'a>,
-    started: Timestamp,
-    deadline: Timestamp,
-    notes: &'a [String],
+pub(super) struct Attempt<'a> {
+    pub(super) gateway: &'a Gateway,
+    pub(super) world: &'a World,
+    pub(super) request: &'a ChatRequest,
+    pub(super) user: Option<&'a str>,
+    pub(super) eligible: Eligible<'a>,
+    pub(super) started: Timestamp,
+    pub(super) deadline: Timestamp,
+    pub(super) notes: &'a [String],
 }
 
 impl Attempt<'_> {
-    async fn run(self, recorder: &Recorder) -> Result<Success, Fault> {
+    pub(super) async fn run(self, recorder: &Recorder) -> Result<Success, Fault> {
         let (gateway, endpoint) = (self.gateway, self.eligible.endpoint());
         let address = endpoint
             .address(recorder.record.inbound)
@@ -346,13 +108,13 @@ impl Attempt<'_> {
                 )
                 .await
             } else {
-                Ok(Head::Plain(names, status, response))
+                Ok(Received::Plain(names, status, response))
             }
         });
         let head = first_byte.await.ok_or(FailureClass::Timeout)??;
         match head {
-            Head::Stream(success) => Ok(success),
-            Head::Plain(names, status, response) => {
+            Received::Stream(success) => Ok(success),
+            Received::Plain(names, status, response) => {
                 let left = self.deadline.since(gateway.ports.clock.now());
                 let key = recorder.record.key_hash;
                 let body = within(
@@ -473,7 +235,7 @@ impl Attempt<'_> {
         status: u16,
         response: UpstreamResponse,
         key: Option<KeyHash>,
-    ) -> Result<Head, Fault> {
+    ) -> Result<Received, Fault> {
         let kind = response
             .headers
             .get(header::CONTENT_TYPE)
@@ -510,7 +272,7 @@ impl Attempt<'_> {
             let mut out = Vec::with_capacity(body.len() + 512);
             let relay = Relay::of_whole(protocol, names, &body, &mut out).map_err(failed)?;
             let (headers, upstream) = (response.headers, None);
-            return Ok(Head::Stream(Success::Stream {
+            return Ok(Received::Stream(Success::Stream {
                 relay,
                 upstream,
                 out,
@@ -543,7 +305,7 @@ impl Attempt<'_> {
             if done || relay.has_given() || out.len() > HELD {
                 let headers = response.headers;
                 let upstream = Some(upstream);
-                return Ok(Head::Stream(Success::Stream {
+                return Ok(Received::Stream(Success::Stream {
                     relay,
                     upstream,
                     out,
@@ -558,7 +320,7 @@ impl Attempt<'_> {
     }
 }
 
-enum Head {
+enum Received {
     Plain(Box<ResponseMeta>, u16, UpstreamResponse),
     Stream(Success),
 }

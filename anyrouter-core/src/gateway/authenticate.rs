@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{Head, Ports};
+use super::{head::Claim, state::Ports};
 use crate::{
     account::{Caller, KeyFault},
     key::{ApiKey, Scope},
@@ -42,10 +42,10 @@ impl Authenticated {
 /// Finds who calls. A key that is not good is a 401, and none of it is repeated.
 pub async fn authenticate(
     ports: &Ports,
-    head: &Head,
+    claim: &Claim,
     now: Timestamp,
 ) -> Result<Authenticated, ApiError> {
-    let Some(sent) = &head.key else {
+    let Some(sent) = &claim.key else {
         return Err(ApiError::new(
             401,
             "invalid_key",
@@ -88,7 +88,7 @@ pub async fn authenticate(
         }
     }
     if let Some(allowed) = &caller.key.allowed_ips
-        && !head
+        && !claim
             .ip
             .is_some_and(|ip| allowed.iter().any(|range| ip_in(ip, range)))
     {
@@ -100,12 +100,12 @@ pub async fn authenticate(
     }
     if let Some(paths) = &caller.key.allowed_endpoints
         && caller.key.scopes.contains(&Scope::Inference)
-        && !head.path.is_empty()
+        && !claim.path.is_empty()
         && !paths.iter().any(|p| {
             p.trim_matches('/')
                 .trim_start_matches("api/")
                 .trim_start_matches("v1/")
-                == head.path
+                == claim.path
         })
     {
         return Err(ApiError::new(

@@ -31,13 +31,14 @@ impl<'a> Identifiers<'a> {
         Self { instance, account }
     }
 
-    /// A model's name as it is stored and shown: as it is if it fits a catalog's grammar and is no
-    /// key; else its length and a hash.
+    /// A model's name as it is stored and shown: as it is, less white space at its ends, if it fits
+    /// a catalog's grammar and is no key; else its length and a hash.
     pub fn model<'n>(&self, name: &'n str) -> Cow<'n, str> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:@/~+[]-".contains(&b);
-        let fits = !name.is_empty() && name.len() <= MODEL && name.bytes().all(legal);
-        if fits && !holds_secret(name) {
-            return name.into();
+        let bare = name.trim();
+        let fits = !bare.is_empty() && bare.len() <= MODEL && bare.bytes().all(legal);
+        if fits && !holds_secret(bare) {
+            return bare.into();
         }
         let length = name.len();
         match self.hashed("model", name) {
@@ -162,6 +163,7 @@ mod tests {
             "meta-llama/Llama-3.3-70B:free",
         ] {
             assert_eq!(identifiers().model(name), name);
+            assert_eq!(identifiers().model(&format!(" {name}\n")), name);
         }
         for name in [
             "tell me a story",

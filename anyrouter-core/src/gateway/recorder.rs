@@ -2,10 +2,15 @@
 
 use std::{borrow::Cow, sync::Arc, task::Poll};
 
-use http::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use super::{
-    AnswerBody, Gateway, Identifiers, answer::error_response, load::Entered, storage_unavailable,
+    body::ResponseBody,
+    identifiers::Identifiers,
+    load::Entered,
+    respond::{error_response, insert_number, insert_request_id, storage_unavailable},
+    slot::{Committed, Slot},
+    state::Gateway,
 };
 use crate::{
     catalog::{Endpoint, Usd},
@@ -14,7 +19,7 @@ use crate::{
     ports::{LogError, Reservation, Room},
     route::Observation,
     time::Timestamp,
-    usage::{Attempt, Committed, Opening, Outcome, Record, Slot},
+    usage::{Attempt, Opening, Outcome, Record},
     wire::{
         chat::ChatRequest,
         error::{ApiError, AttemptNote, Failure},
@@ -22,6 +27,8 @@ use crate::{
         meter::Meter,
     },
 };
+
+const OVERHEAD: HeaderName = HeaderName::from_static("x-anyrouter-overhead-ms");
 
 /// What the status of a request is whose client went away before it had one.
 const CLIENT_CLOSED: u16 = 499;
@@ -275,6 +282,62 @@ impl Recorder {
         self.slot.fill(record);
     }
 
+    /// The headers that every response to an accepted request has.
+    pub(super) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(16);
+        insert_request_id(&mut headers, self.id());
+        let spent =
+            u64::try_from(self.now().since(self.record.created_at).as_micros()).unwrap_or(u64::MAX);
+        let overhead = spent.saturating_sub(self.waited);
+        if let Ok(value) =
+            HeaderValue::try_from(format!("{}.{:03}", overhead / 1000, overhead % 1000))
+        {
+            headers.insert(OVERHEAD, value);
+        }
+        if let Some(room) = self.room {
+            let reset = room.reset.as_secs() + u64::from(room.reset.subsec_nanos() > 0);
+            for (ours, standard, value) in [
+                ("x-ratelimit-limit", "ratelimit-limit", room.limit),
+                (
+                    "x-ratelimit-remaining",
+                    "ratelimit-remaining",
+                    room.remaining,
+                ),
+                ("x-ratelimit-reset", "ratelimit-reset", reset),
+            ] {
+                insert_number(&mut headers, ours, value);
+                insert_number(&mut headers, standard, value);
+            }
+            headers.insert("x-ratelimit-tier", HeaderValue::from_static("key"));
+            headers.insert("x-ratelimit-window", HeaderValue::from_static("60"));
+            if let Ok(policy) = HeaderValue::try_from(format!("{};w=60", room.limit)) {
+                headers.insert("ratelimit-policy", policy);
+            }
+        }
+        if self.is_redacted {
+            let counts: Vec<String> = self
+                .record
+                .redacted
+                .iter()
+                .map(|(label, count)| format!("{label}={count}"))
+                .collect();
+            let said = if counts.is_empty() {
+                "0".to_owned()
+            } else {
+                counts.join(", ")
+            };
+            if let Ok(value) = HeaderValue::try_from(said) {
+                headers.insert("x-anyrouter-redacted", value);
+            }
+        }
+        if let Some(trace) = self.trace_id.as_deref().filter(|t| t.len() <= 128)
+            && let Ok(value) = HeaderValue::from_str(trace)
+        {
+            headers.insert("x-anyrouter-trace-id", value);
+        }
+        headers
+    }
+
     pub(super) fn poll_committed(
         &mut self,
         cx: &mut std::task::Context<'_>,
@@ -291,12 +354,19 @@ impl Recorder {
         mut self: Box<Self>,
         outcome: Outcome,
         error: ApiError,
-    ) -> Response<AnswerBody> {
+    ) -> Response<ResponseBody> {
         self.finish(outcome, error.status, Some(&error.code));
         match self.committed().await {
-            Ok(_committed) => error_response(&self, &error),
-            Err(_) => error_response(&self, &storage_unavailable()),
+            Ok(_committed) => self.error_response(&error),
+            Err(_) => self.error_response(&storage_unavailable()),
         }
+    }
+
+    /// The response for an error.
+    pub(super) fn error_response(&self, error: &ApiError) -> Response<ResponseBody> {
+        let mut response = error_response(self.id(), error);
+        response.headers_mut().extend(self.headers());
+        response
     }
 }
 

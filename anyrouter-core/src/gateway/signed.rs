@@ -13,53 +13,8 @@ use crate::redact::{PlaceholderKey, SealedText, Step};
 const LISTS: [&str; 3] = ["reasoning_details", "content", "thinking_blocks"];
 /// Members of such an entry that are its text.
 const TEXTS: [&str; 3] = ["text", "thinking", "summary"];
-/// Members that only the provider can read, wherever they stand in a message.
-const PROOFS: [&str; 7] = [
-    "data",
-    "encrypted_content",
-    "reasoning_opaque",
-    "signature",
-    "thoughtSignature",
-    "thought_signature",
-    "thought_signatures",
-];
-/// What may stand around them.
-const AROUND: [&str; 9] = [
-    "content",
-    "extra_content",
-    "function",
-    "google",
-    "provider_specific_fields",
-    "reasoning",
-    "reasoning_details",
-    "thinking_blocks",
-    "tool_calls",
-];
 /// What a seal begins with.
 const SEAL: &str = "relayed_";
-
-/// Whether this is what only a provider can read: never text that a person wrote.
-pub(super) fn is_proof(path: &[Step<'_>], content: &str) -> bool {
-    let [
-        Step::Member("messages"),
-        Step::Item(_),
-        around @ ..,
-        Step::Member(last),
-    ] = path
-    else {
-        return false;
-    };
-    // Sound and files have their data deeper, under names that are not listed.
-    PROOFS.contains(last)
-        && around.iter().all(|step| match step {
-            Step::Item(_) => true,
-            Step::Member(name) => AROUND.contains(name),
-        })
-        && content.bytes().any(|b| b.is_ascii_alphabetic())
-        && content
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"+/=_-.:~\\".contains(&b))
-}
 
 /// Whether an entry of an answer is signed, or will be once it is whole.
 pub(super) fn is_signed(entry: &Map<String, Value>) -> bool {
@@ -338,50 +293,5 @@ mod tests {
                 "{sent}"
             );
         }
-    }
-
-    #[test]
-    fn what_only_the_provider_reads_is_told_from_what_a_person_wrote() {
-        use Step::{Item, Member};
-        let of = |rest: &[Step<'static>], content: &str| {
-            is_proof(&[&[Member("messages"), Item(1)], rest].concat(), content)
-        };
-        let google = [
-            Member("tool_calls"),
-            Item(0),
-            Member("extra_content"),
-            Member("google"),
-            Member("thought_signature"),
-        ];
-        assert!(of(&google, "CpcBAb4+9vv="));
-        assert!(of(
-            &[Member("content"), Item(0), Member("data")],
-            "EmwKAhgB"
-        ));
-        assert!(of(
-            &[Member("reasoning_details"), Item(0), Member("signature")],
-            "sk-ErUB"
-        ));
-        assert!(!of(
-            &[Member("reasoning_details"), Item(0), Member("signature")],
-            "jane@example.com"
-        ));
-        assert!(!of(
-            &[Member("reasoning_details"), Item(0), Member("signature")],
-            "4111111111111111"
-        ));
-        assert!(!of(
-            &[
-                Member("content"),
-                Item(0),
-                Member("input_audio"),
-                Member("data")
-            ],
-            "EmwKAhgB"
-        ));
-        assert!(!is_proof(
-            &[Member("metadata"), Member("signature")],
-            "EmwKAhgB"
-        ));
     }
 }

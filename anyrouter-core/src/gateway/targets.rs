@@ -1,13 +1,14 @@
 //! What a request asks for: its models, each with the restriction that came with its name, and how
 //! it wants to be served.
 
-use super::{Gateway, INBOUND, Identifiers, invalid};
+use super::{identifiers::Identifiers, respond::invalid};
 use crate::{
     account::World,
     catalog::{Catalog, Endpoint, ModelName, NamedProvider, Protocol, Variant},
     ids::RequestId,
     policy::{CompiledLayers, Decision, Layer, ProviderPattern, Restriction, evaluate},
-    route::{Needs, Preferences, ProviderObject, Request, Sort},
+    route::{Health, Needs, Preferences, ProviderObject, Request, Sort},
+    time::Timestamp,
     wire::{
         chat::ChatRequest,
         error::{ApiError, Availability},
@@ -77,8 +78,10 @@ impl Targets {
 
     pub(super) fn routing<'a>(
         &'a self,
-        gateway: &'a Gateway,
+        inbound: Protocol,
+        health: &'a Health,
         has_credential: &'a (dyn Fn(&Endpoint) -> bool + Sync),
+        now: Timestamp,
         id: RequestId,
     ) -> Request<'a> {
         let seed = id
@@ -88,10 +91,10 @@ impl Targets {
         Request {
             preferences: &self.preferences,
             needs: &self.needs,
-            health: &gateway.health,
+            health,
             has_credential,
-            inbound: INBOUND,
-            now: gateway.ports.clock.now(),
+            inbound,
+            now,
             seed,
         }
     }

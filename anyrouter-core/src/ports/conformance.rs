@@ -16,7 +16,7 @@ use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::{Directory, Limiter, LogQuery, UsageLog, memory::ManualClock};
+use super::{Directory, Limiter, LogQuery, OpenRequest, UsageLog, memory::ManualClock};
 use crate::{
     account::KeyRecord,
     catalog::{Protocol, Usd},
@@ -24,7 +24,7 @@ use crate::{
     key::{ApiKey, KeyHash, KeyKind},
     policy::Settings,
     time::Timestamp,
-    usage::{Opening, Outcome, Record, Slot, Tokens},
+    usage::{Opening, Outcome, Record, Tokens},
 };
 
 fn hash(n: u8) -> KeyHash {
@@ -73,23 +73,18 @@ pub async fn usage_log(log: Arc<dyn UsageLog>) {
     for n in 0..6 {
         let account = if n < 4 { "acc_a" } else { "acc_b" };
         let opening = opening(n, account);
-        let mut slot = Slot::take(log.clone(), opening.clone())
-            .await
-            .expect("a slot can be taken");
-        slot.note(|o| o.model_requested = Some("asked".to_owned()));
+        let open = Arc::new(OpenRequest::new(opening.clone()));
+        log.take(&open).await.expect("a slot can be taken");
+        open.note(|o| o.model_requested = Some("asked".to_owned()));
         let record = record(
             &opening,
             if n % 2 == 0 { "lab/even" } else { "lab/odd" },
             if n == 3 { 502 } else { 200 },
         );
-        slot.fill(&record);
-        // A second record of the same request is not taken.
-        let mut other = record.clone();
-        other.http_status = 599;
-        slot.fill(&other);
-        let _committed = poll_fn(|cx| slot.poll_committed(cx))
+        let mut filled = log.fill(&record);
+        poll_fn(|cx| log.poll_durable(&mut filled, cx))
             .await
-            .expect("what was filled commits");
+            .expect("what was filled becomes durable");
         assert_eq!(
             log.find(&opening.account, opening.id)
                 .await
@@ -197,21 +192,6 @@ pub async fn usage_log(log: Arc<dyn UsageLog>) {
         [ids[2], ids[0]],
         "by key"
     );
-
-    // A slot that is dropped leaves its record; a request that is dropped while it waits loses
-    // nothing.
-    let dropped = opening(9, "acc_a");
-    drop(
-        Slot::take(log.clone(), dropped.clone())
-            .await
-            .expect("a slot can be taken"),
-    );
-    let left = log
-        .find(&a, dropped.id)
-        .await
-        .expect("records can be read")
-        .expect("a dropped slot leaves its record");
-    assert_eq!(left.outcome, Outcome::Interrupted);
 }
 
 /// How a suite puts keys and settings where a [`Directory`] finds them.

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 use super::{
     Clock, Credentials, Directory, DirectoryError, Filled, Limiter, LogError, LogQuery,
-    Reservation, Room, Timer, UsageLog,
+    OpenRequest, Reservation, Room, Timer, UsageLog,
 };
 use crate::{
     account::{Caller, KeyRecord},
@@ -22,7 +22,7 @@ use crate::{
     policy::Settings,
     secret::Secret,
     time::Timestamp,
-    usage::{OpenRequest, Opening, Record},
+    usage::{Opening, Record},
 };
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

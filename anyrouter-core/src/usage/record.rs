@@ -64,7 +64,7 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip: Option<IpAddr>,
     /// The protocol that the request came in.
-    #[serde(default = "super::slot::chat")]
+    #[serde(default = "super::opening::chat")]
     pub inbound: Protocol,
     /// The protocol in which the provider was asked last.
     #[serde(skip_serializing_if = "Option::is_none")]

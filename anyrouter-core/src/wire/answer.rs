@@ -107,7 +107,7 @@ impl Relay {
     /// The end of the stream: usage, metadata, `[DONE]`. It is given to the client only against
     /// [`Committed`].
     ///
-    /// [`Committed`]: crate::usage::Committed
+    /// [`Committed`]: crate::gateway::Committed
     pub fn last(&self) -> Bytes {
         let mut out = Vec::with_capacity(768);
         match self {

@@ -8,6 +8,7 @@ mod history;
 mod request;
 mod shape;
 mod stream;
+mod structure;
 mod usage;
 mod write;
 
@@ -20,6 +21,7 @@ pub use self::{
 
 pub(super) use self::{
     assemble::of_chunks,
+    structure::is_structure,
     write::{push_chunk_start, push_stream_end, push_usage_of},
 };
 

@@ -1,19 +1,19 @@
 //! Privacy settings, and the explanation of what they do.
 
 use anyrouter_core::{
-    catalog::{Catalog, NamedProvider},
-    gateway::{check_given_name, is_structure},
+    catalog::{Catalog, NamedProvider, Protocol},
+    gateway::check_given_name,
     key::Scope,
     policy::{Settings, SettingsPatch},
-    redact::{Finding, Placeholders, Rules},
-    wire::error::ApiError,
+    redact::{Finding, Placeholders, Rules, Step},
+    wire::{error::ApiError, structure::is_structure},
 };
 use axum::{Extension, body::Body, extract::State, http::HeaderMap};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Shared, body, caller, json};
-use crate::http::{ClientIp, head, read_body};
+use crate::http::{ClientIp, pin, read_body, session_id};
 
 pub(super) async fn read(
     State(server): Shared,
@@ -245,7 +245,7 @@ pub(super) async fn preview(
         .and_then(|d| d.get("session_id"))
         .and_then(serde_json::Value::as_str)
         .map(ToOwned::to_owned);
-    let session = session.or_else(|| head(&headers, ip.0, "").session_id);
+    let session = session.or_else(|| session_id(&headers));
     let mut placeholders = Placeholders::new(
         redaction
             .key
@@ -256,11 +256,13 @@ pub(super) async fn preview(
         (None, Some(document)) => (document.to_string(), true),
         _ => return Err(wrong("send either `text` or `json`").into()),
     };
+    let is_structure_of_chat =
+        |path: &[Step<'_>], content: &str| is_structure(Protocol::Chat, path, content);
     let mut done = None;
     (redaction.heavy)(&mut || {
         let (left, spans) = if is_json {
             (
-                redactor.redact_json(&text, is_structure, &mut placeholders),
+                redactor.redact_json(&text, is_structure_of_chat, &mut placeholders),
                 redactor.find_json(&text),
             )
         } else {
@@ -301,6 +303,10 @@ pub(super) async fn explain(
 ) -> Answer {
     let caller = caller(&server, &headers, ip, &[]).await?;
     let bytes = read_body(&server, &headers, sent).await?;
-    let pin = head(&headers, ip.0, "").pin;
-    json(&server.gateway.explain(&caller, bytes, pin.as_deref())?)
+    let pin = pin(&headers);
+    json(
+        &server
+            .gateway
+            .explain(Protocol::Chat, &caller, bytes, pin.as_deref())?,
+    )
 }

@@ -14,9 +14,9 @@ use std::{
 
 use anyrouter_core::{
     ids::{AccountId, RequestId},
-    ports::{Filled, LogError, LogQuery, UsageLog},
+    ports::{Filled, LogError, LogQuery, OpenRequest, UsageLog},
     time::Timestamp,
-    usage::{OpenRequest, Outcome, Record},
+    usage::{Outcome, Record},
 };
 use async_trait::async_trait;
 use tokio::sync::Semaphore;

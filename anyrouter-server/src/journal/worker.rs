@@ -11,8 +11,9 @@ use std::{
 
 use anyrouter_core::{
     ids::RequestId,
+    ports::OpenRequest,
     time::Timestamp,
-    usage::{OpenRequest, Opening, Record},
+    usage::{Opening, Record},
 };
 
 use super::{

@@ -5,6 +5,7 @@ use std::{future::poll_fn, sync::Arc};
 use anyrouter_core::{
     account::KeyRecord,
     catalog::Protocol,
+    gateway::Slot,
     ids::{AccountId, RequestId},
     key::{ApiKey, KeyKind},
     policy::{Settings, SettingsPatch},
@@ -13,7 +14,7 @@ use anyrouter_core::{
         conformance::{self, DirectoryFixture},
     },
     time::Timestamp,
-    usage::{Opening, Outcome, Record, Slot},
+    usage::{Opening, Outcome, Record},
 };
 use anyrouter_server::{
     journal::{Durability, JournalLog, Options},

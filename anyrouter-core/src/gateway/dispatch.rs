@@ -1,0 +1,195 @@
+//! The attempts of a request, one endpoint after the other: bounded in number and in time, never
+//! outside the eligible set, and none after the client has seen an event or a byte of a plain
+//! answer.
+
+use std::sync::Arc;
+
+use super::{
+    attempt::{Attempt, Fault, Success},
+    explain::explanation,
+    recorder::Recorder,
+    refusal::{cooldown_seconds, refusal},
+    respond::{invalid, no_memory},
+    restoring::{WayBack, restore_whole},
+    state::Gateway,
+    stream::StreamStart,
+    targets::{Targets, UnknownProvider},
+};
+use crate::{
+    account::World,
+    catalog::Endpoint,
+    policy::{CompiledLayers, Decision},
+    route::{self, Candidate},
+    usage::Outcome,
+    wire::{
+        chat::ChatRequest,
+        error::{ApiError, Failure},
+        meta::ResponseMeta,
+        meter::PlainAnswer,
+    },
+};
+
+/// A request that is ready to be tried.
+pub(super) struct Dispatch {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) world: Arc<World>,
+    pub(super) layers: Arc<CompiledLayers>,
+    pub(super) request: ChatRequest,
+    pub(super) targets: Targets,
+    /// The name under which a provider of another protocol knows the end user.
+    pub(super) user: Option<String>,
+    /// What the answer of a redacted request gets back.
+    pub(super) way_back: Option<Box<WayBack>>,
+    pub(super) recorder: Box<Recorder>,
+}
+
+/// What came of the attempts. The record is not written yet.
+pub(super) enum Attempted {
+    /// A whole answer.
+    Plain(Box<Recorder>, Box<ResponseMeta>, PlainAnswer),
+    /// A stream whose first event is here.
+    Stream(Box<StreamStart>),
+    /// An error.
+    Failed(Box<Recorder>, Outcome, ApiError),
+}
+
+impl Dispatch {
+    /// Tries endpoint by endpoint, until one answers or none is left.
+    pub(super) async fn attempt(self: Box<Self>) -> Attempted {
+        let Self {
+            gateway,
+            world,
+            layers,
+            request,
+            targets,
+            user,
+            way_back,
+            mut recorder,
+        } = *self;
+        let decisions = targets.decisions(&layers);
+        let has_credential = |e: &Endpoint| gateway.has_credential(&world, e);
+        let routing = targets.routing(
+            recorder.record.inbound,
+            &gateway.health,
+            &has_credential,
+            recorder.now(),
+            recorder.id(),
+        );
+        let mut plan = route::plan(&decisions, &routing);
+        plan.notes
+            .extend(targets.unknown.iter().map(UnknownProvider::warning));
+        let deadline = recorder.record.created_at.after(gateway.deadlines.whole);
+        let mut last: Option<(Failure, String)> = None;
+        let mut rejected_by = None;
+        let mut tried = 0;
+        for Candidate { eligible, .. } in plan.candidates {
+            let endpoint = eligible.endpoint();
+            let now = recorder.now();
+            if tried == gateway.limits.attempts || now >= deadline {
+                break;
+            }
+            // A request that one endpoint of a model refused would be refused by the others;
+            // another model may take it.
+            if rejected_by == Some(endpoint.model_index) || !gateway.health.begin(&endpoint.id, now)
+            {
+                continue;
+            }
+            tried += 1;
+            let catalog = world.catalog.catalog();
+            let endpoints = catalog
+                .models()
+                .get(endpoint.model_index)
+                .map(|m| catalog.endpoints_of(m))
+                .unwrap_or_default();
+            let is_only = endpoints.iter().filter(|e| has_credential(e)).count() < 2;
+            recorder.trying(endpoint, is_only, now);
+            let attempt = Attempt {
+                gateway: &gateway,
+                world: &world,
+                request: &request,
+                user: user.as_deref(),
+                eligible,
+                started: now,
+                deadline,
+                notes: &plan.notes,
+            };
+            match attempt.run(&recorder).await {
+                Ok(Success::Plain(names, mut answer, held, status)) => {
+                    if let Some(way_back) = &way_back {
+                        answer.body = restore_whole(way_back, &answer.body);
+                    }
+                    if let Some(held) = held {
+                        answer.body = held.keep(answer.body);
+                    }
+                    recorder.answered(endpoint, status, now);
+                    return Attempted::Plain(recorder, names, answer);
+                }
+                Ok(Success::Stream {
+                    relay,
+                    upstream,
+                    out,
+                    held,
+                    done,
+                    fault,
+                    headers,
+                    status,
+                }) => {
+                    recorder.answered(endpoint, status, now);
+                    let endpoint = endpoint.id.clone();
+                    return Attempted::Stream(Box::new(StreamStart {
+                        recorder,
+                        endpoint,
+                        relay,
+                        upstream,
+                        out,
+                        held,
+                        done,
+                        fault,
+                        headers,
+                        deadline,
+                        way_back,
+                    }));
+                }
+                Err(Fault::Request(fault)) => {
+                    gateway.health.observe(
+                        &endpoint.id,
+                        route::Observation::Nothing,
+                        now,
+                        recorder.now(),
+                    );
+                    return Attempted::Failed(recorder, Outcome::Invalid, invalid(fault));
+                }
+                Err(Fault::NoMemory) => {
+                    gateway.health.observe(
+                        &endpoint.id,
+                        route::Observation::Nothing,
+                        now,
+                        recorder.now(),
+                    );
+                    return Attempted::Failed(recorder, Outcome::Refused, no_memory());
+                }
+                Err(Fault::Endpoint(failure)) => {
+                    recorder.failed(endpoint, &failure, now);
+                    rejected_by =
+                        (!failure.class.is_the_endpoints()).then_some(endpoint.model_index);
+                    last = Some((failure, endpoint.id.to_string()));
+                }
+            }
+        }
+        match last {
+            Some((failure, endpoint)) => {
+                let mut error = failure.to_api_error(&endpoint);
+                error.attempts = recorder.attempts();
+                Attempted::Failed(recorder, Outcome::UpstreamError, error)
+            }
+            None => {
+                let catalog = world.catalog.catalog();
+                let explanation = explanation(&targets, &decisions, &routing, &world);
+                let all = decisions.iter().flat_map(Decision::endpoints);
+                let seconds = cooldown_seconds(all, &gateway.health, recorder.now());
+                let error = refusal(&targets, explanation, catalog, seconds);
+                Attempted::Failed(recorder, Outcome::Refused, error)
+            }
+        }
+    }
+}

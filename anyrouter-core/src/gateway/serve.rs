@@ -1,0 +1,247 @@
+//! The path of a request, step by step: authenticate, take a slot, read, redact, evaluate, plan,
+//! attempt, respond, record.
+//!
+//! No step goes back to an earlier one, but for the next attempt.
+
+use std::{borrow::Cow, future::poll_fn, sync::Arc, task::Poll};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+
+use super::{
+    authenticate::authenticate,
+    body::ResponseBody,
+    dispatch::{Attempted, Dispatch},
+    head::Head,
+    identifiers::Identifiers,
+    recorder::Recorder,
+    redaction,
+    respond::{
+        error_response, invalid, not_accepted, rate_limited, response, storage_unavailable,
+        too_many_at_once,
+    },
+    slot::Committed,
+    state::Gateway,
+    targets,
+    waiting::{Attempts, ClientStream, Waiting},
+};
+use crate::{
+    key::{KeyHash, Scope},
+    usage::{Opening, Outcome},
+    wire::{chat::ChatRequest, error::ApiError, meter::PlainAnswer},
+};
+
+impl Gateway {
+    /// Serves an inference request. `body` reads the body for the key of this hash once the request is
+    /// accepted; an error of its own is answered as it is.
+    pub async fn serve<B>(
+        self: &Arc<Self>,
+        head: Head,
+        body: impl FnOnce(KeyHash) -> B,
+    ) -> Response<ResponseBody>
+    where
+        B: Future<Output = Result<Bytes, ApiError>>,
+    {
+        let started = self.ports.clock.now();
+        let id = self.request_id();
+        let caller = match authenticate(&self.ports, &head.claim, started)
+            .await
+            .and_then(|a| a.with_scope(Scope::Inference))
+        {
+            Ok(caller) => caller,
+            Err(error) => return not_accepted(error_response(id, &error)),
+        };
+        let opening = Opening {
+            id,
+            account: caller.key.account.clone(),
+            key_hash: caller.key.hash,
+            at: started,
+            ip: head.claim.ip,
+            inbound: head.protocol,
+            model_requested: None,
+            endpoint: None,
+        };
+        let Ok(mut recorder) = Recorder::open(self.clone(), opening).await else {
+            return not_accepted(error_response(id, &storage_unavailable()));
+        };
+        let world = self.world();
+        let identifiers = Identifiers::new(
+            world.redaction.as_ref().map(|r| &r.key),
+            caller.key.account.as_str(),
+        );
+        recorder.session(identifiers, head.session_id.as_deref());
+        let Some(under_way) = self
+            .keys
+            .enter(&caller.key.hash)
+            .zip(self.accounts.enter(&caller.key.account))
+        else {
+            return recorder
+                .refuse(Outcome::RateLimited, too_many_at_once())
+                .await;
+        };
+        recorder.under_way = Some(under_way);
+        if let Some(limit) = caller.key.requests_per_minute {
+            let room = self.ports.limiter.request(&caller.key.hash, limit).await;
+            recorder.room = Some(room);
+            if !room.admitted {
+                return recorder
+                    .refuse(Outcome::RateLimited, rate_limited("requests", &room))
+                    .await;
+            }
+        }
+        let request = match body(caller.key.hash).await {
+            Ok(body) => ChatRequest::parse(body, self.limits.depth).map_err(invalid),
+            Err(error) => Err(error),
+        };
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => {
+                let outcome = if error.status >= 500 {
+                    Outcome::Refused
+                } else {
+                    Outcome::Invalid
+                };
+                return recorder.refuse(outcome, error).await;
+            }
+        };
+        recorder.asked(&request, identifiers);
+        let trace = request.trace_id.as_deref().or(head.trace_id.as_deref());
+        recorder.trace_id = trace.and_then(|id| identifiers.id(id)).map(Cow::into_owned);
+        let redaction::Upstream {
+            request,
+            is_redacted,
+            way_back,
+        } = match redaction::upstream(&caller, &world, &head, request, self.limits.depth) {
+            Ok(redacted) => redacted,
+            Err(error) => return recorder.refuse(Outcome::Refused, error).await,
+        };
+        recorder.is_redacted = is_redacted;
+        if let Some(way_back) = &way_back {
+            recorder.record.redacted.clone_from(way_back.counts());
+        }
+        let user = request.user.as_deref().and_then(|u| identifiers.user(u));
+        let targets = match targets::resolve(&request, &world, head.pin.as_deref(), identifiers) {
+            Ok(targets) => targets,
+            Err(error) => {
+                let outcome = if error.status == 404 {
+                    Outcome::Refused
+                } else {
+                    Outcome::Invalid
+                };
+                return recorder.refuse(outcome, error).await;
+            }
+        };
+        if let Some(error) = targets.misspelt() {
+            return recorder.refuse(Outcome::Invalid, error).await;
+        }
+        if let Some(limit) = caller.key.tokens_per_minute
+            && let Err((outcome, error)) = self
+                .reserve(&mut recorder, &caller.key.hash, limit, &request)
+                .await
+        {
+            return recorder.refuse(outcome, error).await;
+        }
+        let layers = caller.layers(&world);
+        recorder.record.policy = Some(layers.fingerprint().clone());
+        recorder.record.catalog = Some(world.catalog.catalog().version().clone());
+        Box::new(Dispatch {
+            gateway: self.clone(),
+            world,
+            layers,
+            request,
+            targets,
+            user,
+            way_back,
+            recorder,
+        })
+        .answer()
+        .await
+    }
+
+    /// Takes room for the prompt and the most that the answer may have; where the request does not
+    /// say, what the key's answers took lately.
+    async fn reserve(
+        &self,
+        recorder: &mut Recorder,
+        key: &KeyHash,
+        limit: u64,
+        request: &ChatRequest,
+    ) -> Result<(), (Outcome, ApiError)> {
+        let lately = self.answers_lately(key);
+        let wanted = request
+            .volume
+            .tokens()
+            .saturating_add(request.max_tokens.unwrap_or(lately));
+        if wanted > limit {
+            let message = format!(
+                "the request alone may take {wanted} tokens, and its key has {limit} a minute; send less, or lower `max_tokens`"
+            );
+            let mut error = ApiError::new(400, "invalid_parameter", message);
+            error.param = Some("max_tokens".to_owned());
+            return Err((Outcome::Invalid, error));
+        }
+        match self.ports.limiter.tokens(key, limit, wanted).await {
+            Ok(reservation) => {
+                recorder.reservation = Some(reservation);
+                Ok(())
+            }
+            Err(room) => Err((Outcome::RateLimited, rate_limited("tokens", &room))),
+        }
+    }
+}
+
+impl Dispatch {
+    /// Tries, and answers. A stream whose upstream is slow is answered before its first event, and
+    /// tried on within its body.
+    async fn answer(self: Box<Self>) -> Response<ResponseBody> {
+        let (gateway, stream) = (self.gateway.clone(), self.request.stream);
+        let client = ClientStream {
+            id: self.recorder.id(),
+            model: self.targets.asked.clone(),
+            created: self.recorder.record.created_at,
+        };
+        let headers = stream.then(|| self.recorder.headers());
+        let mut attempts: Attempts = Box::pin(self.attempt());
+        let attempted = if let Some(headers) = headers {
+            let mut timer = gateway.ports.clock.timer(gateway.deadlines.comment);
+            let first = poll_fn(|cx| match attempts.as_mut().poll(cx) {
+                Poll::Ready(attempted) => Poll::Ready(Some(attempted)),
+                Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
+            });
+            match first.await {
+                Some(attempted) => attempted,
+                None => {
+                    return Waiting::new(gateway, attempts, timer, client).into_response(headers);
+                }
+            }
+        } else {
+            attempts.await
+        };
+        match attempted {
+            Attempted::Stream(start) => start.into_response(),
+            Attempted::Plain(mut recorder, names, answer) => {
+                recorder.metered(&names, &answer.meter);
+                recorder.finish(Outcome::Ok, 200, None);
+                match recorder.committed().await {
+                    Ok(committed) => plain_response(&recorder, answer, committed),
+                    Err(_) => recorder.error_response(&storage_unavailable()),
+                }
+            }
+            Attempted::Failed(recorder, outcome, error) => recorder.refuse(outcome, error).await,
+        }
+    }
+}
+
+/// A whole answer, against the proof that its record is durable.
+fn plain_response(
+    recorder: &Recorder,
+    answer: PlainAnswer,
+    _proof: Committed,
+) -> Response<ResponseBody> {
+    let mut headers = recorder.headers();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    response(200, headers, ResponseBody::whole(answer.body))
+}

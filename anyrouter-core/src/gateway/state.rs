@@ -1,0 +1,190 @@
+//! What a gateway is made of: its ports, its limits, and what its requests share.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use super::load::{Budget, UnderWay};
+use crate::{
+    account::World,
+    catalog::Endpoint,
+    ids::{AccountId, RequestId},
+    key::KeyHash,
+    ports::{Clock, Credentials, Directory, Limiter, Randomness, Upstream, UsageLog},
+    route::Health,
+};
+
+/// What a request may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Depth of a request's JSON.
+    pub depth: usize,
+    /// Bytes of a plain answer.
+    pub answer: usize,
+    /// Bytes of one event of a stream.
+    pub event: usize,
+    /// Attempts for a request.
+    pub attempts: usize,
+    /// Bytes that all bodies may hold together.
+    pub memory: usize,
+    /// Requests of one key that are under way at once.
+    pub requests_per_key: usize,
+    /// Requests of one account that are under way at once.
+    pub requests_per_account: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            depth: 128,
+            answer: 64 << 20,
+            event: 32 << 20,
+            attempts: 8,
+            memory: 1 << 30,
+            requests_per_key: 4000,
+            requests_per_account: 8000,
+        }
+    }
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// From the beginning of an attempt to its first event, or to a plain answer's head.
+    pub first_byte: Duration,
+    /// Without a byte, once it began.
+    pub idle: Duration,
+    /// The whole request, its stream included.
+    pub whole: Duration,
+    /// Without a byte before a comment is sent to the client, and between comments.
+    pub comment: Duration,
+    /// For room in memory for a body.
+    pub memory: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            first_byte: seconds(300),
+            idle: seconds(120),
+            whole: seconds(1800),
+            comment: seconds(10),
+            memory: seconds(10),
+        }
+    }
+}
+
+/// What a gateway is made of.
+#[derive(Clone)]
+#[allow(missing_docs)] // each is its port
+pub struct Ports {
+    pub clock: Arc<dyn Clock>,
+    pub randomness: Arc<dyn Randomness>,
+    pub directory: Arc<dyn Directory>,
+    pub usage: Arc<dyn UsageLog>,
+    pub limiter: Arc<dyn Limiter>,
+    pub credentials: Arc<dyn Credentials>,
+    pub upstream: Arc<dyn Upstream>,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ports").finish_non_exhaustive()
+    }
+}
+
+/// A gateway. It is shared by all requests.
+#[derive(Debug)]
+pub struct Gateway {
+    pub(super) ports: Ports,
+    pub(super) limits: Limits,
+    pub(super) deadlines: Deadlines,
+    world: RwLock<Arc<World>>,
+    pub(super) health: Health,
+    pub(super) budget: Arc<Budget>,
+    pub(super) keys: Arc<UnderWay<KeyHash>>,
+    pub(super) accounts: Arc<UnderWay<AccountId>>,
+    /// What the answers of keys with a limit on tokens took lately.
+    answers: Mutex<HashMap<KeyHash, u64>>,
+}
+
+impl Gateway {
+    /// A gateway over these ports.
+    pub fn new(ports: Ports, world: World, limits: Limits, deadlines: Deadlines) -> Self {
+        Self {
+            ports,
+            limits,
+            deadlines,
+            world: RwLock::new(Arc::new(world)),
+            health: Health::default(),
+            budget: Budget::new(limits.memory),
+            keys: UnderWay::new(limits.requests_per_key),
+            accounts: UnderWay::new(limits.requests_per_account),
+            answers: Mutex::default(),
+        }
+    }
+
+    /// The ports.
+    pub fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// What the operator's configuration contributes, as of now.
+    pub fn world(&self) -> Arc<World> {
+        self.world
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Replaces it: requests that begin from now on see the new one.
+    pub fn set_world(&self, world: World) {
+        *self.world.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(world);
+    }
+
+    /// How endpoints have fared.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// The budget that all bodies share.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// A new request id.
+    pub fn request_id(&self) -> RequestId {
+        let mut random = [0; 6];
+        self.ports.randomness.fill(&mut random);
+        RequestId::new(self.ports.clock.now(), random)
+    }
+
+    /// Whether there is a key for an endpoint's provider.
+    pub fn has_credential(&self, world: &World, endpoint: &Endpoint) -> bool {
+        world
+            .catalog
+            .catalog()
+            .providers()
+            .get(endpoint.provider_index)
+            .is_some_and(|p| self.ports.credentials.has(p))
+    }
+
+    /// What the answers of a key with a limit on tokens took lately.
+    pub(super) fn answers_lately(&self, key: &KeyHash) -> u64 {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.get(key).copied().unwrap_or(0)
+    }
+
+    /// Remembers what an answer took, as a moving average.
+    pub(super) fn remember_answer(&self, key: &KeyHash, completion: u64) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers.len() >= 100_000 {
+            answers.clear();
+        }
+        let known = answers.entry(*key).or_insert(completion);
+        *known = (known.saturating_mul(3).saturating_add(completion)) / 4;
+    }
+}
