@@ -7,6 +7,7 @@
 mod args;
 mod chat;
 mod client;
+mod corpus;
 mod explain;
 mod follow;
 mod large;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     args::As,
     client::Failure,
-    redact::{Row, Span},
+    corpus::{Row, Span},
     table::print_table,
 };
 

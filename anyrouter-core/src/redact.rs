@@ -54,12 +54,15 @@
 #![allow(rustdoc::private_intra_doc_links)] // the rooms of this house
 
 mod captions;
+mod cut;
 mod detect;
 mod document;
 mod engine;
 mod json;
 mod label;
 mod placeholder;
+mod placeholder_form;
+mod placeholder_key;
 mod redactor;
 mod restore;
 mod rules;
@@ -73,12 +76,13 @@ mod urls;
 mod view;
 mod vocabulary;
 
-pub(crate) use self::placeholder::SealedText;
+pub(crate) use self::placeholder_key::SealedText;
 pub use self::{
     engine::{CONFIDENT, Engine},
     json::Step,
     label::{Finding, Kind, Label},
-    placeholder::{PlaceholderKey, Placeholders, Revealed},
+    placeholder::{Placeholders, Revealed},
+    placeholder_key::PlaceholderKey,
     redactor::{Blocked, Redacted, Redactor},
     restore::{Restorer, Within},
     rules::{Action, RuleFault, Rules},

@@ -9,6 +9,7 @@
 mod health;
 mod plan;
 mod preferences;
+mod request;
 mod rules;
 mod speed;
 
@@ -16,9 +17,10 @@ mod speed;
 pub(crate) use self::rules::GATEWAY_MEMBERS;
 pub use self::{
     health::{Health, HealthView, Observation},
-    plan::{Candidate, Needs, Plan, Request, explain, plan},
+    plan::{Candidate, Plan, explain, plan},
     preferences::{
         DataCollection, MaxPrice, Partition, Preferences, ProviderObject, Sort, SortBy, SortEntry,
         ThresholdEntry, Thresholds,
     },
+    request::{Needs, Request},
 };

@@ -5,6 +5,7 @@
 mod accounts;
 mod assignments;
 mod check_digits;
+mod cluster;
 mod commands;
 mod cookies;
 mod coordinates;
@@ -25,17 +26,15 @@ mod phones;
 mod places;
 mod postal;
 mod postcodes;
+mod tables;
 mod unspaced;
 mod values;
 mod wallets;
 
-use self::numbers::Cluster;
-pub(crate) use self::{
-    credentials::HARMLESS, cued_names::is_word, ids::Ids, phone_plans::Phones,
-    unspaced::is_unspaced_script,
-};
+use self::cluster::Cluster;
+pub(crate) use self::{names::is_word, tables::Tables, unspaced::is_unspaced_script};
 use super::{
-    Engine, Kind,
+    Kind,
     label::Finding,
     scan::{Hit, What},
     vocabulary::Meaning,
@@ -43,7 +42,9 @@ use super::{
 
 /// What a detector sees.
 pub(crate) struct Scene<'a> {
-    engine: &'a Engine,
+    tables: &'a Tables,
+    /// Finds what is in a text within this one.
+    find: &'a dyn Fn(&str) -> Vec<Finding>,
     text: &'a str,
     hits: &'a [Hit],
     /// What any word of the text means.
@@ -62,7 +63,8 @@ pub(crate) struct Scene<'a> {
 impl<'a> Scene<'a> {
     /// The scene of `text`, in which these hits are.
     pub(crate) fn new(
-        engine: &'a Engine,
+        tables: &'a Tables,
+        find: &'a dyn Fn(&str) -> Vec<Finding>,
         text: &'a str,
         hits: &'a [Hit],
         placeholders: &'a [(usize, usize)],
@@ -70,9 +72,10 @@ impl<'a> Scene<'a> {
     ) -> Self {
         let meanings = hits
             .iter()
-            .fold(Meaning::default(), |all, hit| all.and(hit.meaning()));
+            .fold(Meaning::default(), |all, hit| all.union(hit.meaning()));
         Self {
-            engine,
+            tables,
+            find,
             text,
             hits,
             meanings,
@@ -116,46 +119,46 @@ impl<'a> Scene<'a> {
     }
 
     fn word(&mut self, index: usize, hit: Hit, meaning: Meaning) {
-        if meaning.has(
+        if meaning.intersects(
             Meaning::PASSWORD
-                .and(Meaning::SECRET)
-                .and(Meaning::SERVICE)
-                .and(Meaning::AUTHORIZATION),
+                .union(Meaning::SECRET)
+                .union(Meaning::SERVICE)
+                .union(Meaning::AUTHORIZATION),
         ) {
             self.credential(hit, meaning);
         }
-        if meaning.has(Meaning::COMMAND) {
+        if meaning.intersects(Meaning::COMMAND) {
             self.command(hit);
         }
-        if meaning.has(Meaning::KEY_BLOCK) {
+        if meaning.intersects(Meaning::KEY_BLOCK) {
             self.key_block(hit);
         }
-        if meaning.has(Meaning::SPELLED_DOT) {
+        if meaning.intersects(Meaning::SPELLED_DOT) {
             self.spelled_email(hit);
         }
-        if meaning.has(Meaning::SPELLED_AT) {
+        if meaning.intersects(Meaning::SPELLED_AT) {
             self.bracketed_email(hit);
         }
-        if meaning.has(Meaning::UNIT) {
+        if meaning.intersects(Meaning::UNIT) {
             self.unit(hit);
         }
-        if meaning.has(Meaning::MONTH) {
+        if meaning.intersects(Meaning::MONTH) {
             self.written_date(hit);
         }
-        if meaning.has(Meaning::USERNAME) {
+        if meaning.intersects(Meaning::USERNAME) {
             self.username(hit);
         }
         let numbered = Meaning::PASSPORT
-            .and(Meaning::DRIVER_LICENSE)
-            .and(Meaning::VEHICLE)
-            .and(Meaning::BANK_ACCOUNT)
-            .and(Meaning::CRYPTO)
-            .and(Meaning::CUSTOMER_ID)
-            .and(Meaning::CARD_CODE);
-        if meaning.has(numbered) {
+            .union(Meaning::DRIVER_LICENSE)
+            .union(Meaning::VEHICLE)
+            .union(Meaning::BANK_ACCOUNT)
+            .union(Meaning::CRYPTO)
+            .union(Meaning::CUSTOMER_ID)
+            .union(Meaning::CARD_CODE);
+        if meaning.intersects(numbered) {
             self.numbered(hit, meaning);
         }
-        if meaning.has(Meaning::CUE) {
+        if meaning.intersects(Meaning::CUE) {
             self.cued_name(hit, meaning);
         }
         self.name(index, hit, meaning);
@@ -244,7 +247,7 @@ impl<'a> Scene<'a> {
     /// bytes.
     pub(crate) fn before(&self, at: usize, any: Meaning, distance: usize) -> Option<Hit> {
         let from = at.saturating_sub(distance);
-        if !self.meanings.has(any) {
+        if !self.meanings.intersects(any) {
             return None;
         }
         self.hits
@@ -252,18 +255,18 @@ impl<'a> Scene<'a> {
             .iter()
             .rev()
             .take_while(|h| h.start + 48 >= from)
-            .find(|h| h.end <= at && h.end >= from && h.meaning().has(any))
+            .find(|h| h.end <= at && h.end >= from && h.meaning().intersects(any))
             .copied()
     }
 
     /// The nearest word with one of these meanings that begins at or after `at`, within `distance`
     /// bytes.
     pub(crate) fn after(&self, at: usize, any: Meaning, distance: usize) -> Option<Hit> {
-        if !self.meanings.has(any) {
+        if !self.meanings.intersects(any) {
             return None;
         }
         self.hits_in(at, at + distance + 1)
-            .find(|h| h.meaning().has(any))
+            .find(|h| h.meaning().intersects(any))
     }
 
     /// Whether a context word stands shortly before, or else closely behind.

@@ -5,10 +5,12 @@ use std::{borrow::Cow, ops::Range};
 use super::{
     Blocked, Finding, Placeholders, Redacted, Redactor,
     captions::captions,
+    cut::{Cut, overlaps_any, splice},
     engine::place_in_escaped,
     json::{Leaf, LeafKind, Step, escape, nested, unescape, walk},
-    placeholder::{Known, TYPED},
-    redactor::{Cut, ROUNDS, overlaps_any, repeats, splice},
+    placeholder::Known,
+    placeholder_form::TYPED,
+    redactor::{ROUNDS, repeats},
     scan::Hit,
     secrets::{encode, encoded_text},
 };

@@ -7,26 +7,20 @@ use aho_corasick::AhoCorasick;
 use super::{
     Action, Finding, Kind, Label, Rules,
     captions::captions,
-    detect::{HARMLESS, Ids, Phones, Scene, is_word},
+    detect::{Scene, Tables, is_word},
     json::{Leaf, LeafKind, Step, escape_at, first_document, nested, unescape, walk},
-    placeholder::placeholder_spans,
+    placeholder_form::placeholder_spans,
     scan::{self, Hit},
-    secrets::{Prefixes, base64_length, data_url},
+    secrets::{base64_length, data_url},
     table,
     view::View,
-    vocabulary::{Meaning, Vocabulary},
+    vocabulary::Meaning,
 };
 
 /// Finds personal data and secrets. It holds the built-in detectors, and is shared by all who use
 /// it.
 pub struct Engine {
-    pub(crate) vocabulary: Vocabulary,
-    pub(crate) prefixes: Prefixes,
-    pub(crate) ids: Ids,
-    pub(crate) phones: Phones,
-    /// What the name of a value holds that is no secret's.
-    pub(crate) harmless: Option<AhoCorasick>,
-    countries: std::collections::HashMap<Box<str>, &'static str, foldhash::fast::FixedState>,
+    tables: Tables,
 }
 
 impl std::fmt::Debug for Engine {
@@ -48,45 +42,9 @@ impl Engine {
 
     /// Builds it.
     pub fn new() -> Self {
-        let tables = [
-            include_str!("../../redact/context.tsv"),
-            include_str!("../../redact/cues.tsv"),
-            include_str!("../../redact/names.tsv"),
-            include_str!("../../redact/places.tsv"),
-            include_str!("../../redact/services.tsv"),
-        ];
-        let mut countries = std::collections::HashMap::default();
-        let mut names = String::new();
-        for line in include_str!("../../redact/countries.tsv")
-            .lines()
-            .filter(|l| !l.starts_with('#'))
-        {
-            let Some((code, list)) = line.split_once('\t') else {
-                continue;
-            };
-            for name in list.split('|') {
-                countries.insert(name.to_lowercase().into(), code);
-                names.push_str(name);
-                names.push('\n');
-            }
-        }
-        let ids = Ids::builtin();
         Self {
-            vocabulary: Vocabulary::new(
-                &tables,
-                &[(&names, Meaning::COUNTRY), (ids.names(), Meaning::ID_NAME)],
-            ),
-            prefixes: Prefixes::builtin(),
-            ids,
-            phones: Phones::builtin(),
-            harmless: AhoCorasick::new(HARMLESS).ok(),
-            countries,
+            tables: Tables::builtin(),
         }
-    }
-
-    /// The country with this name, in any of the languages of the list.
-    pub(crate) fn country(&self, name: &str) -> Option<&'static str> {
-        self.countries.get(name.to_lowercase().as_str()).copied()
     }
 
     /// What is in `text`, in its order; offsets are bytes of `text`. No two overlap.
@@ -192,9 +150,10 @@ impl Engine {
         }
         // Short numbers tell nothing but what their name says.
         let is_card_code = || {
-            self.vocabulary
+            self.tables
+                .vocabulary
                 .meaning_of(leaf.name)
-                .has(Meaning::CARD_CODE.and(Meaning::PASSWORD))
+                .intersects(Meaning::CARD_CODE.union(Meaning::PASSWORD))
         };
         if leaf.kind == LeafKind::Number && content.len() < 5 && !is_card_code() {
             return Vec::new();
@@ -271,11 +230,11 @@ impl Engine {
         rules: &Rules,
         hits: &mut Vec<Hit>,
     ) -> Option<Finding> {
-        scan::scan(name, &self.vocabulary, &self.prefixes, hits);
-        if !hits
-            .iter()
-            .any(|h| h.meaning().has(Meaning::PASSWORD.and(Meaning::SECRET)))
-        {
+        scan::scan(name, &self.tables.vocabulary, &self.tables.prefixes, hits);
+        if !hits.iter().any(|h| {
+            h.meaning()
+                .intersects(Meaning::PASSWORD.union(Meaning::SECRET))
+        }) {
             return None;
         }
         // Each escape and quote as signs that end nothing.
@@ -358,10 +317,16 @@ impl Engine {
 
     fn find_in_text(&self, text: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Vec<Finding> {
         let view = View::of(text);
-        scan::scan(view.text(), &self.vocabulary, &self.prefixes, hits);
+        scan::scan(
+            view.text(),
+            &self.tables.vocabulary,
+            &self.tables.prefixes,
+            hits,
+        );
         let spans = placeholder_spans(view.text(), rules.labels());
         let mut found = Vec::new();
-        Scene::new(self, view.text(), hits, &spans, &mut found).detect();
+        let nested = |text: &str| self.find(text);
+        Scene::new(&self.tables, &nested, view.text(), hits, &spans, &mut found).detect();
         self.find_in_tables(view.text(), &mut found);
         if rules.has_own() {
             rules.find(view.text(), &mut found);
@@ -441,7 +406,12 @@ impl Engine {
         let mut named = String::new();
         let means = |name: &str| {
             let mut hits = Vec::new();
-            scan::scan(name, &self.vocabulary, &self.prefixes, &mut hits);
+            scan::scan(
+                name,
+                &self.tables.vocabulary,
+                &self.tables.prefixes,
+                &mut hits,
+            );
             hits.iter().any(|h| h.meaning() != Meaning::default())
         };
         table::cells(text, means, |name, cell| {
@@ -450,9 +420,15 @@ impl Engine {
             };
             named.clear();
             named.extend([name, ": ", content]);
-            scan::scan(&named, &self.vocabulary, &self.prefixes, &mut hits);
+            scan::scan(
+                &named,
+                &self.tables.vocabulary,
+                &self.tables.prefixes,
+                &mut hits,
+            );
             let mut inside = Vec::new();
-            Scene::new(self, &named, &hits, &[], &mut inside).detect();
+            let nested = |text: &str| self.find(text);
+            Scene::new(&self.tables, &nested, &named, &hits, &[], &mut inside).detect();
             let before = name.len() + 2;
             found.extend(
                 inside
@@ -492,9 +468,10 @@ pub(crate) fn name_parts(name: &str) -> impl Iterator<Item = &str> {
     let is_a_word = |w: &&str| {
         is_word(w)
             || Engine::builtin()
+                .tables
                 .vocabulary
                 .meaning_of(w)
-                .has(Meaning::MONTH.and(Meaning::STOP))
+                .intersects(Meaning::MONTH.union(Meaning::STOP))
     };
     words
         .filter(move |_| is_full)

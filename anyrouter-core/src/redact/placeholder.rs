@@ -14,7 +14,7 @@ use std::{
 };
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use hmac::{Hmac, Mac};
+use hmac::Hmac;
 use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -22,153 +22,15 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     Finding, Kind, Label,
+    cut::Cut,
     engine::name_parts,
     json::escape,
-    redactor::Cut,
+    placeholder_form::{ID, is_id},
+    placeholder_key::{PlaceholderKey, placeholder},
     spelling::{Spelt, Whole, spelt},
     strings::{Stood, Strings, needs_escapes},
     urls::{self, Urls},
 };
-
-/// The key of an account's, or a session's, placeholders.
-#[derive(Clone)]
-pub struct PlaceholderKey(Zeroizing<[u8; 32]>);
-
-impl std::fmt::Debug for PlaceholderKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("PlaceholderKey(…)")
-    }
-}
-
-/// Characters of an identifier: digits and small letters without `i`, `l`, `o`, `u` (Crockford's
-/// Base32).
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-/// Whether a byte is one of them, or its capital.
-pub(crate) fn is_id(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() && !matches!(byte | 0x20, b'i' | b'l' | b'o' | b'u')
-}
-
-/// How many of them, five bits each.
-pub(crate) const ID: usize = 12;
-/// The label of text that a client typed and that reads like one of the request's placeholders.
-pub(crate) const TYPED: &str = "TYPED";
-/// The longest label, in bytes.
-pub(crate) const LONGEST_LABEL: usize = 32;
-
-impl PlaceholderKey {
-    /// A key of these bytes, which must be random.
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
-    }
-
-    /// The key below this one for an account, and for a session of it where there is one.
-    pub fn derive(&self, account: &str, session: Option<&str>) -> Self {
-        let below = |key: &Self, kind: &str, name: &str| {
-            Self(Zeroizing::new(key.mac(&[kind.as_bytes(), name.as_bytes()])))
-        };
-        let account = below(self, "account", account);
-        match session {
-            Some(session) => below(&account, "session", session),
-            None => account,
-        }
-    }
-
-    /// The beginning of a seal: a keyed hash of a text, which may come in pieces, and of what
-    /// vouches for it.
-    pub(crate) fn seal(&self) -> SealedText {
-        SealedText(self.keyed().map(|mut keyed| {
-            keyed.update(b"seal");
-            keyed
-        }))
-    }
-
-    /// A MAC over parts, each behind its length, so that no two lists of parts are the same bytes.
-    fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        self.keyed().map_or([0; 32], |keyed| mac(keyed, parts))
-    }
-
-    /// HMAC under this key; a key may have any length.
-    fn keyed(&self) -> Option<Hmac<Sha256>> {
-        Mac::new_from_slice(&*self.0).ok()
-    }
-
-    /// A keyed hash that takes a value's place for good: stable under this key, and restored by
-    /// nobody.
-    pub(crate) fn hash(&self, label: &str, value: &str) -> String {
-        self.keyed()
-            .map(|keyed| placeholder(keyed, "hash", label, value))
-            .unwrap_or_default()
-    }
-}
-
-/// A text that is being sealed.
-#[derive(Clone)]
-pub(crate) struct SealedText(Option<Hmac<Sha256>>);
-
-impl SealedText {
-    /// The next piece of the text.
-    pub(crate) fn push(&mut self, text: &str) {
-        if let Some(keyed) = &mut self.0 {
-            keyed.update(text.as_bytes());
-        }
-    }
-
-    /// The seal of the text with its proof: 128 bits in hexadecimal; empty without a key.
-    pub(crate) fn finish(self, proof: &str) -> String {
-        let Some(mut keyed) = self.0 else {
-            return String::new();
-        };
-        // No text has this byte.
-        keyed.update(&[0xff]);
-        keyed.update(proof.as_bytes());
-        keyed
-            .finalize()
-            .into_bytes()
-            .iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
-    }
-
-    /// Whether this is the seal; compared in constant time.
-    pub(crate) fn is(self, proof: &str, seal: &str) -> bool {
-        let expected = self.finish(proof);
-        !expected.is_empty()
-            && bool::from(subtle::ConstantTimeEq::ct_eq(
-                expected.as_bytes(),
-                seal.as_bytes(),
-            ))
-    }
-}
-
-fn mac(mut keyed: Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 32] {
-    for part in parts {
-        keyed.update(&(part.len() as u64).to_le_bytes());
-        keyed.update(part);
-    }
-    keyed.finalize().into_bytes().into()
-}
-
-/// A label and an identifier.
-fn placeholder(keyed: Hmac<Sha256>, kind: &str, label: &str, value: &str) -> String {
-    let mac = mac(
-        keyed,
-        &[kind.as_bytes(), label.as_bytes(), value.as_bytes()],
-    );
-    let bits = mac
-        .iter()
-        .take(8)
-        .fold(0_u64, |n, b| n << 8 | u64::from(*b));
-    let mut text = String::with_capacity(label.len() + 1 + ID);
-    text.push_str(label);
-    text.push('_');
-    text.extend(
-        (0..ID)
-            .filter_map(|i| ALPHABET.get((bits >> (5 * i)) as usize & 31))
-            .map(|b| char::from(*b)),
-    );
-    text
-}
 
 /// A value that a placeholder stands for.
 #[derive(Clone)]
@@ -712,51 +574,10 @@ impl Known {
     }
 }
 
-/// Where text has the form of a placeholder with one of the labels that there are. It is never
-/// taken for a value.
-pub(crate) fn placeholder_spans<'a>(
-    text: &str,
-    own: impl Iterator<Item = &'a str> + Clone,
-) -> Vec<(usize, usize)> {
-    let bytes = text.as_bytes();
-    memchr::memchr_iter(b'_', bytes)
-        .filter_map(|joint| {
-            let id = bytes.get(joint + 1..joint + 1 + ID)?;
-            if !id.iter().all(|b| is_id(*b) && !b.is_ascii_uppercase()) {
-                return None;
-            }
-            let is_capital = |b: &&u8| b.is_ascii_uppercase() || b.is_ascii_digit() || **b == b'_';
-            let length = bytes
-                .get(..joint)?
-                .iter()
-                .rev()
-                .take(LONGEST_LABEL)
-                .take_while(is_capital)
-                .count();
-            let label = text.get(joint - length..joint)?;
-            let labels = || {
-                Kind::ALL
-                    .iter()
-                    .map(|(kind, _)| kind.name())
-                    .chain([TYPED])
-                    .chain(own.clone())
-            };
-            let longest = if labels().any(|l| l == label) {
-                length
-            } else {
-                labels()
-                    .filter(|l| label.ends_with(l))
-                    .map(str::len)
-                    .max()?
-            };
-            Some((joint - longest, joint + 1 + ID))
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::placeholder_form::placeholder_spans;
 
     fn key(n: u8) -> PlaceholderKey {
         PlaceholderKey::from_bytes([n; 32])

@@ -2,7 +2,9 @@
 
 use super::{
     Action, Engine, Finding, Label, Placeholders, Rules,
-    placeholder::{Known, TYPED},
+    cut::{Cut, overlaps_any, splice},
+    placeholder::Known,
+    placeholder_form::TYPED,
 };
 
 /// Something out of which personal data and secrets were taken. Only a [`Redactor`] makes one
@@ -44,16 +46,6 @@ pub struct Redactor {
 
 /// How often what is left is looked through, at most.
 pub(super) const ROUNDS: usize = 4;
-
-/// A place in text, and what stands there instead.
-#[derive(Debug)]
-pub(super) struct Cut {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) by: String,
-    /// Nothing stands there: in JSON the member goes with its value.
-    pub(super) drops: bool,
-}
 
 impl Redactor {
     /// A redactor with these rules beside the built-in detectors.
@@ -181,25 +173,6 @@ impl Default for Redactor {
     fn default() -> Self {
         Self::new(Rules::default())
     }
-}
-
-/// A part of text with its cuts, which are in order.
-pub(super) fn splice(text: &str, part: std::ops::Range<usize>, cuts: &[Cut]) -> String {
-    let mut out = String::with_capacity(part.len());
-    let mut done = part.start;
-    for cut in cuts {
-        out.push_str(text.get(done..cut.start).unwrap_or_default());
-        out.push_str(&cut.by);
-        done = cut.end;
-    }
-    out.push_str(text.get(done..part.end).unwrap_or_default());
-    out
-}
-
-/// Whether a finding overlaps one of these, which are in order and do not overlap each other.
-pub(super) fn overlaps_any(cuts: &[Cut], finding: &Finding) -> bool {
-    cuts.get(cuts.partition_point(|c| c.end <= finding.start))
-        .is_some_and(|c| c.start < finding.end)
 }
 
 /// What else must be taken out of text, beside `cuts`: values that stand there again, and text that

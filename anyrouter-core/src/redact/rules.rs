@@ -15,7 +15,7 @@ use super::{
     Finding, Label,
     detect::is_unspaced_script,
     json::Step,
-    placeholder::{LONGEST_LABEL, TYPED},
+    placeholder_form::{LONGEST_LABEL, TYPED},
 };
 
 /// What becomes of a value.

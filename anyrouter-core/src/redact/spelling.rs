@@ -2,7 +2,7 @@
 //! signs or none for a `_`, with Markdown's marks around a part, with characters that are not seen,
 //! or broken over two lines.
 
-use super::placeholder::{ID, LONGEST_LABEL, is_id};
+use super::placeholder_form::{ID, LONGEST_LABEL, is_id};
 
 /// The longest spelling in bytes: what a stream holds back at most.
 pub(crate) const LONGEST: usize = 4 * (LONGEST_LABEL + ID);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Blocked, Placeholders, Redactor, placeholder::Passed, redactor::splice};
+use super::{Blocked, Placeholders, Redactor, cut::splice, placeholder::Passed};
 
 /// What a stream holds back before it decides, in bytes: the longest value, and what is read behind
 /// one.

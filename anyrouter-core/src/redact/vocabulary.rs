@@ -107,11 +107,13 @@ impl Meaning {
             | Self::BEHIND.0,
     );
 
-    pub(crate) fn has(self, any: Self) -> bool {
+    /// Whether the two have a meaning in common.
+    pub(crate) fn intersects(self, any: Self) -> bool {
         self.0 & any.0 != 0
     }
 
-    pub(crate) fn and(self, other: Self) -> Self {
+    /// Both together.
+    pub(crate) fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 }
@@ -185,7 +187,7 @@ impl Vocabulary {
             let meaning = meanings
                 .split(' ')
                 .filter_map(Meaning::named)
-                .fold(Meaning::default(), Meaning::and);
+                .fold(Meaning::default(), Meaning::union);
             Some((meaning, phrase))
         });
         let listed = lists
@@ -199,7 +201,7 @@ impl Vocabulary {
                     unspaced.len() - 1
                 });
                 if let Some(known) = it.unspaced_meanings.get_mut(i) {
-                    *known = known.and(meaning);
+                    *known = known.union(meaning);
                 }
             } else {
                 it.insert(phrase, meaning);
@@ -231,11 +233,11 @@ impl Vocabulary {
         let hash = hash_at(&key, 0, key.len());
         admit(&mut self.filter, hash);
         let only_capitals = Meaning::ANY_NAME
-            .and(Meaning::AMBIGUOUS)
-            .and(Meaning::PLACE_NAME)
-            .and(Meaning::COUNTRY)
-            .and(Meaning::STOP)
-            .and(Meaning::ORGANISATION);
+            .union(Meaning::AMBIGUOUS)
+            .union(Meaning::PLACE_NAME)
+            .union(Meaning::COUNTRY)
+            .union(Meaning::STOP)
+            .union(Meaning::ORGANISATION);
         if meaning.0 & !only_capitals.0 != 0 {
             admit(&mut self.small, hash);
         }
@@ -250,7 +252,7 @@ impl Vocabulary {
             self.words.extend_from_slice(&key);
         }
         if words.len() == 1 {
-            entry.meaning = entry.meaning.and(meaning);
+            entry.meaning = entry.meaning.union(meaning);
         } else {
             let owned = |w: &[&str]| w.iter().map(|w| (*w).into()).collect();
             let (before, after) = (
@@ -326,7 +328,7 @@ impl Vocabulary {
                 let meaning = if longer {
                     phrase.meaning
                 } else {
-                    best.2.and(phrase.meaning)
+                    best.2.union(phrase.meaning)
                 };
                 best = if longer {
                     (from, to, meaning)

@@ -1,6 +1,6 @@
 //! Payment cards and bank accounts, by their issuers' ranges and check digits.
 
-use super::{Scene, check_digits::luhn, numbers::Part, one_of};
+use super::{Scene, check_digits::luhn, cluster::Part, one_of};
 use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 
 impl Scene<'_> {

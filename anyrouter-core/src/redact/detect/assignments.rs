@@ -178,7 +178,11 @@ impl Scene<'_> {
             Some(joint) => joint,
             None if bytes.get(at.wrapping_sub(1)).is_some_and(|b| *b >= 0x80) => Joint::Assigned,
             None if matches!(bytes.get(at.wrapping_sub(1)), Some(b' ' | b'"' | b'\''))
-                && meaning.has(Meaning::PASSWORD.and(Meaning::SECRET).and(Meaning::SERVICE)) =>
+                && meaning.intersects(
+                    Meaning::PASSWORD
+                        .union(Meaning::SECRET)
+                        .union(Meaning::SERVICE),
+                ) =>
             {
                 Joint::Given
             }
@@ -254,7 +258,7 @@ impl Scene<'_> {
         let is_grouped = (0..4)
             .all(|i| group(start + 5 * i) && (i == 3 || self.byte(start + 5 * i + 4) == b' '))
             && !self.byte(start + 19).is_ascii_alphanumeric();
-        if meaning.has(Meaning::PASSWORD) && is_grouped {
+        if meaning.intersects(Meaning::PASSWORD) && is_grouped {
             end = start + 19;
         }
         (end > start && self.text.is_char_boundary(end)).then_some(Value {

@@ -99,7 +99,7 @@ impl Scene<'_> {
             self.encoded(at);
             return;
         }
-        let Some((end, format)) = self.engine.prefixes.matches(self.bytes(), at, group) else {
+        let Some((end, format)) = self.tables.prefixes.matches(self.bytes(), at, group) else {
             return;
         };
         let rule = format.rule;
@@ -127,12 +127,8 @@ impl Scene<'_> {
             return;
         };
         self.numbers_done = end;
-        if let Some(inside) = self
-            .engine
-            .find(&text)
-            .into_iter()
-            .max_by_key(|f| f.confidence)
-        {
+        let inside = (self.find)(&text);
+        if let Some(inside) = inside.into_iter().max_by_key(|f| f.confidence) {
             self.found.push(Finding {
                 start,
                 end,
@@ -182,7 +178,7 @@ impl Scene<'_> {
             (from, to)
         };
         for (from, to) in [(first, last), parts(b"/@"), parts(b"/@:|")] {
-            if let Some(format) = self.engine.prefixes.holds(self.slice(from, to)) {
+            if let Some(format) = self.tables.prefixes.holds(self.slice(from, to)) {
                 self.add(from, to, Kind::Secret, format.rule, 92);
                 break;
             }
@@ -228,7 +224,7 @@ impl Scene<'_> {
 
     /// A word that stands beside secrets: what follows it may be one.
     pub(super) fn credential(&mut self, hit: Hit, meaning: Meaning) {
-        if meaning.has(Meaning::AUTHORIZATION) {
+        if meaning.intersects(Meaning::AUTHORIZATION) {
             self.authorization(hit);
         }
         let word = self.slice(hit.start, hit.end);
@@ -243,7 +239,7 @@ impl Scene<'_> {
         {
             self.recovery_words(hit);
         }
-        if meaning.has(Meaning::PASSWORD) {
+        if meaning.intersects(Meaning::PASSWORD) {
             self.login(hit.end);
         }
         let name_start = hit.start
@@ -264,7 +260,7 @@ impl Scene<'_> {
                 1 => self.second_of_pair(hit.end),
                 2 => self.value_in_sentence(hit.end),
                 _ => meaning
-                    .has(Meaning::PASSWORD)
+                    .intersects(Meaning::PASSWORD)
                     .then(|| self.value_before(hit.start))
                     .flatten(),
             };
@@ -300,7 +296,7 @@ impl Scene<'_> {
             || is_filler(bytes)
             || is_called
             || self
-                .engine
+                .tables
                 .harmless
                 .as_ref()
                 .is_some_and(|h| h.is_match(&name))
@@ -326,7 +322,7 @@ impl Scene<'_> {
                 .all(|b| b.is_ascii_alphabetic() || *b >= 0x80 || one_of(*b, b" ?!.,':"));
         let speaks = || {
             self.hits_in(value.start, value.end)
-                .any(|h| h.end <= value.end && h.meaning().has(Meaning::PASSWORD))
+                .any(|h| h.end <= value.end && h.meaning().intersects(Meaning::PASSWORD))
         };
         // `name: 'password', label: 'Password'`: the next member.
         let is_member = !value.is_quoted && self.byte(value.end) == b':' && is_text;
@@ -347,7 +343,7 @@ impl Scene<'_> {
             || is_constant
             || is_said
             || is_member
-            || is_text && meaning.has(Meaning::PASSWORD) && speaks()
+            || is_text && meaning.intersects(Meaning::PASSWORD) && speaks()
             || !value.is_quoted
                 && memchr::memchr(b'=', bytes)
                     .is_some_and(|at| matches!(bytes.get(at + 1), Some(b'"' | b'\'' | b'\\')))
@@ -361,7 +357,7 @@ impl Scene<'_> {
         {
             return None;
         }
-        if meaning.has(Meaning::PASSWORD) {
+        if meaning.intersects(Meaning::PASSWORD) {
             let plausible = match value.joint {
                 _ if bytes.len() > 128 => false,
                 Joint::Assigned if value.is_quoted => bytes.len() >= 4,
@@ -429,7 +425,7 @@ impl Scene<'_> {
             && (shape.digits > 0 && shape.small + shape.capitals > 0
                 || shape.signs > 0 && value.is_quoted);
         let is_opaque = bytes.len() >= 16 && shape.signs >= 4 && entropy >= 3.5;
-        if !meaning.has(Meaning::SECRET) {
+        if !meaning.intersects(Meaning::SECRET) {
             let confidence = match value.joint {
                 Joint::Assigned if strong && !is_uuid && shape.words < 2 => 70,
                 Joint::Given
@@ -646,7 +642,7 @@ impl Scene<'_> {
         let text = self.part(value.start, value.end).to_lowercase();
         let is_label = self
             .hits_in(value.start, value.start + 1)
-            .any(|h| h.end == value.end && h.meaning().has(Meaning::USERNAME));
+            .any(|h| h.end == value.end && h.meaning().intersects(Meaning::USERNAME));
         let behind = self.part(value.end, self.floor(value.end + 24));
         let rest = behind.trim_start_matches(['.', '!', '?', ',']);
         // Another word follows: it is a sentence, unless that is the name of another field.

@@ -2,7 +2,10 @@
 //! customer or a witness, in a form's field. (The cues are `redact/cues.tsv`.) Behind a sure cue a
 //! name is taken in small letters as well, as people type on their telephones.
 
-use super::{Scene, names::Word};
+use super::{
+    Scene,
+    names::{WORDS, Word, is_word},
+};
 use crate::redact::{
     Kind,
     scan::Hit,
@@ -19,18 +22,6 @@ const ENDS: [&str; 118] = [
     "na", "ne", "new", "nicht", "nie", "no", "non", "nos", "not", "não", "of", "or", "pas", "please", "plz", "que", "refuse", "refuses",
     "s", "says", "she", "sie", "so", "that", "the", "to", "und", "uns", "van", "ve", "w", "wants", "was", "wil", "with", "y", "ya",
     "yardım", "yeni", "z",
-];
-/// Whether a name is first of all a word, as `mark` and `will`.
-pub(crate) fn is_word(name: &str) -> bool {
-    WORDS.contains(&name.to_lowercase().as_str())
-}
-
-/// Names that are words as well: in small letters they are those.
-#[rustfmt::skip]
-const WORDS: [&str; 40] = [
-    "ama", "art", "asks", "asked", "best", "bill", "case", "claire", "dean", "drew", "faith", "frank", "good", "grace", "grant", "hope", "joy",
-    "little", "long", "major", "mark", "max", "may", "page", "pat", "rich", "rose", "said", "short", "soon", "sue", "summer", "sunny", "today",
-    "tomorrow", "will", "wont", "would", "yesterday", "young",
 ];
 /// Words with a capital that follow a cue and are no names.
 #[rustfmt::skip]
@@ -67,19 +58,19 @@ impl Scene<'_> {
         if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
             return;
         }
-        if meaning.has(Meaning::BEHIND) {
+        if meaning.intersects(Meaning::BEHIND) {
             self.name_before_cue(hit);
         }
-        if meaning.has(Meaning::SELF) {
+        if meaning.intersects(Meaning::SELF) {
             self.name_behind(hit, true, 66);
-        } else if meaning.has(Meaning::GREETED.and(Meaning::KIN)) {
+        } else if meaning.intersects(Meaning::GREETED.union(Meaning::KIN)) {
             self.name_behind(hit, false, 60);
         }
-        if meaning.has(Meaning::FIELD.and(Meaning::ROLE)) {
-            self.name_in_field(hit, meaning.has(Meaning::FIELD));
+        if meaning.intersects(Meaning::FIELD.union(Meaning::ROLE)) {
+            self.name_in_field(hit, meaning.intersects(Meaning::FIELD));
         }
-        if meaning.has(Meaning::ROLE.and(Meaning::BY)) {
-            self.name_of(hit, meaning.has(Meaning::BY));
+        if meaning.intersects(Meaning::ROLE.union(Meaning::BY)) {
+            self.name_of(hit, meaning.intersects(Meaning::BY));
         }
     }
 
@@ -248,7 +239,7 @@ impl Scene<'_> {
                 .any(char::is_lowercase)
         });
         if words.iter().any(|w| {
-            self.is(*w, Meaning::ORGANISATION.and(Meaning::PLACE_NAME)) || self.is_plain_word(*w)
+            self.is(*w, Meaning::ORGANISATION.union(Meaning::PLACE_NAME)) || self.is_plain_word(*w)
         }) || !has_small
         {
             return;
@@ -444,9 +435,14 @@ impl Scene<'_> {
     fn is_known(&self, word: Word) -> bool {
         let text = self.part(word.start, word.end);
         let parts = || text.split('-').filter(|p| p.len() > 1);
-        self.meaning_of(word).has(Meaning::ANY_NAME)
+        self.meaning_of(word).intersects(Meaning::ANY_NAME)
             || parts().next().is_some()
-                && parts().all(|p| self.engine.vocabulary.meaning_of(p).has(Meaning::ANY_NAME))
+                && parts().all(|p| {
+                    self.tables
+                        .vocabulary
+                        .meaning_of(p)
+                        .intersects(Meaning::ANY_NAME)
+                })
     }
 
     /// Whether the lists have a word, and it is no ordinary one as well.
@@ -454,10 +450,10 @@ impl Scene<'_> {
         let text = self.part(word.start, word.end);
         self.is_known(word)
             && !self
-                .engine
+                .tables
                 .vocabulary
                 .meaning_of(text)
-                .has(Meaning::AMBIGUOUS)
+                .intersects(Meaning::AMBIGUOUS)
             && !WORDS.contains(&text.to_lowercase().as_str())
     }
 
@@ -472,10 +468,10 @@ impl Scene<'_> {
     /// Whether a word means something else here, as a cue, a place or a month.
     fn is_plain_word(&self, word: Word) -> bool {
         let other = Meaning(!(Meaning::ANY_NAME.0 | Meaning::AMBIGUOUS.0));
-        self.engine
+        self.tables
             .vocabulary
             .meaning_of(self.part(word.start, word.end))
-            .has(other)
+            .intersects(other)
     }
 
     fn is_end(&self, word: Word) -> bool {

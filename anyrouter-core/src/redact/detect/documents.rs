@@ -48,7 +48,7 @@ impl Scene<'_> {
             return;
         }
         // A passport's letters may be written small.
-        let small = meaning.has(Meaning::PASSPORT)
+        let small = meaning.intersects(Meaning::PASSPORT)
             && self.slice(at, at + 3).iter().all(u8::is_ascii_alphabetic);
         let alphabet = |b: &u8| {
             b.is_ascii_uppercase() || b.is_ascii_digit() || small && b.is_ascii_lowercase()
@@ -68,12 +68,12 @@ impl Scene<'_> {
             } else if end > at
                 && matches!(byte, b' ' | b'-' | b'.' | b'/')
                 && alphabet(&self.byte(end + 1))
-                && (meaning.has(
+                && (meaning.intersects(
                     Meaning::VEHICLE
-                        .and(Meaning::DRIVER_LICENSE)
-                        .and(Meaning::BANK_ACCOUNT),
+                        .union(Meaning::DRIVER_LICENSE)
+                        .union(Meaning::BANK_ACCOUNT),
                 ) || byte == b'-'
-                    || meaning.has(Meaning::CUSTOMER_ID)
+                    || meaning.intersects(Meaning::CUSTOMER_ID)
                         && self.slice(at, end).iter().all(|b| is_digit_or_gap(*b))
                         && [end + 1, end + 2]
                             .iter()
@@ -103,31 +103,31 @@ impl Scene<'_> {
             .part(hit.start, hit.end)
             .to_lowercase()
             .contains("ausweis");
-        let (kind, rule, fits) = if meaning.has(Meaning::PASSPORT) && is_card {
+        let (kind, rule, fits) = if meaning.intersects(Meaning::PASSPORT) && is_card {
             (
                 Kind::NationalId,
                 "id_card",
                 (9..=10).contains(&size) && digits >= 4,
             )
-        } else if meaning.has(Meaning::PASSPORT) {
+        } else if meaning.intersects(Meaning::PASSPORT) {
             (
                 Kind::Passport,
                 "passport",
                 (6..=12).contains(&size) && digits >= 4,
             )
-        } else if meaning.has(Meaning::DRIVER_LICENSE) {
+        } else if meaning.intersects(Meaning::DRIVER_LICENSE) {
             (
                 Kind::DriverLicense,
                 "driver_license",
                 (5..=20).contains(&size) && digits >= 3,
             )
-        } else if meaning.has(Meaning::VEHICLE) {
+        } else if meaning.intersects(Meaning::VEHICLE) {
             (
                 Kind::Vehicle,
                 "plate",
                 (4..=17).contains(&size) && digits >= 1 && (letters >= 1 || digits >= 5),
             )
-        } else if meaning.has(Meaning::CARD_CODE) {
+        } else if meaning.intersects(Meaning::CARD_CODE) {
             let name = self.part(hit.start, hit.end).to_lowercase();
             let is_sent = [
                 "your", "verif", "otp", "one", "confirm", "bestät", "doğru", "weryf", "fa code",
@@ -148,7 +148,7 @@ impl Scene<'_> {
                 "code",
                 !goes_on && letters == 0 && last - at == digits && lengths.contains(&digits),
             )
-        } else if meaning.has(Meaning::CUSTOMER_ID) {
+        } else if meaning.intersects(Meaning::CUSTOMER_ID) {
             let is_filler = self
                 .slice(at, last)
                 .iter()
@@ -158,9 +158,9 @@ impl Scene<'_> {
                 "customer_id",
                 (5..=20).contains(&size) && digits >= 3 && !is_filler,
             )
-        } else if meaning.has(Meaning::BANK_ACCOUNT) && self.is_cloud_account(hit) {
+        } else if meaning.intersects(Meaning::BANK_ACCOUNT) && self.is_cloud_account(hit) {
             return;
-        } else if meaning.has(Meaning::BANK_ACCOUNT) {
+        } else if meaning.intersects(Meaning::BANK_ACCOUNT) {
             let bic = letters >= 6
                 && (size == 8 || size == 11)
                 && self.slice(at, at + 6).iter().all(u8::is_ascii_uppercase);
@@ -210,12 +210,13 @@ impl Scene<'_> {
             " est ",
             " è il mio ",
         ];
-        let is_code = meaning.has(Meaning::CARD_CODE);
+        let is_code = meaning.intersects(Meaning::CARD_CODE);
         let number = joints
             .iter()
             .filter(|j| head.ends_with(**j) || !is_code)
             .find_map(|j| head.get(..head.rfind(*j)?));
-        let Some(number) = number.filter(|_| is_code || meaning.has(Meaning::PASSPORT)) else {
+        let Some(number) = number.filter(|_| is_code || meaning.intersects(Meaning::PASSPORT))
+        else {
             return;
         };
         let length = number

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use super::{
     Scene,
     check_digits::{Check, Number, check},
-    numbers::Part,
+    cluster::Part,
     one_of,
 };
 use crate::redact::{
@@ -303,7 +303,7 @@ impl Scene<'_> {
         let mut said = Said::default();
         for country in self.countries_near(start, end) {
             said.is_country_named = true;
-            self.engine
+            self.tables
                 .ids
                 .of_country
                 .get(country)
@@ -314,15 +314,17 @@ impl Scene<'_> {
             if hit.end + BEFORE < start {
                 continue;
             }
-            said.generally |= hit.meaning().has(Meaning::NATIONAL_ID.and(Meaning::TAX_ID));
+            said.generally |= hit
+                .meaning()
+                .intersects(Meaning::NATIONAL_ID.union(Meaning::TAX_ID));
             // Letters within a longer token, as `cc` in a hash, are no name.
             let is_part = self.byte_before(hit.start).is_ascii_digit()
                 || hit.end - hit.start < 4 && self.byte(hit.end).is_ascii_digit();
-            if hit.meaning().has(Meaning::ID_NAME) && !is_part {
+            if hit.meaning().intersects(Meaning::ID_NAME) && !is_part {
                 // What names another country's number speaks of such numbers as well, where it is
                 // no abbreviation.
                 said.generally |= hit.end - hit.start > 8;
-                self.engine
+                self.tables
                     .ids
                     .named
                     .get(&plain_phrase(self.part(hit.start, hit.end)))
@@ -361,7 +363,7 @@ impl Scene<'_> {
                 let words = initials.replace(' ', "");
                 let named = [initials.trim_end(), &words]
                     .into_iter()
-                    .filter_map(|name| self.engine.ids.named.get(name));
+                    .filter_map(|name| self.tables.ids.named.get(name));
                 named.for_each(|named| rows.add(named));
             }
             initials.clear();
@@ -437,20 +439,20 @@ impl Scene<'_> {
             !is_standard && !is_filler && digits >= 5 && digits * 2 > part.compact.len()
         }) {
             let name = plain_phrase(self.part(label.start, label.end));
-            let rows = self.engine.ids.named.get(&name);
+            let rows = self.tables.ids.named.get(&name);
             let is_like = |id: &Id| rows.is_some_and(|rows| rows.has(id.row));
             let lengths = part.compact.len().saturating_sub(2)..=part.compact.len() + 2;
-            let lists = lengths.filter_map(|length| self.engine.ids.by_length.get(length));
+            let lists = lengths.filter_map(|length| self.tables.ids.by_length.get(length));
             if let Some(id) = lists.flatten().flatten().find(|id| is_like(id)) {
                 let mut finding = Finding::new(part.start, part.end, id.kind, id.rule, 82);
                 finding.country = Some(id.country.into());
                 return Some(finding);
             }
             let is_long = (7..=16).contains(&part.compact.len());
-            if label.meaning().has(Meaning::TAX_ID) && is_long {
+            if label.meaning().intersects(Meaning::TAX_ID) && is_long {
                 return finding(Kind::TaxId, "tax_id_labelled", 62);
             }
-            if label.meaning().has(Meaning::NATIONAL_ID) && is_long {
+            if label.meaning().intersects(Meaning::NATIONAL_ID) && is_long {
                 return finding(Kind::NationalId, "national_id_labelled", 62);
             }
         }
@@ -467,8 +469,8 @@ impl Scene<'_> {
     /// such as `number`.
     fn label_before(&self, start: usize) -> Option<Hit> {
         let names = Meaning::ID_NAME
-            .and(Meaning::NATIONAL_ID)
-            .and(Meaning::TAX_ID);
+            .union(Meaning::NATIONAL_ID)
+            .union(Meaning::TAX_ID);
         let hit = self.before(start, names, 24)?;
         let between = self.part(hit.end, start).to_lowercase();
         let mut words = between
@@ -516,7 +518,7 @@ impl Scene<'_> {
         let digits = digits_of(part.compact);
         let mut best: Option<(u8, u32, &Id)> = None;
         for id in self
-            .engine
+            .tables
             .ids
             .like(part.compact, digits)
             .iter()
@@ -536,13 +538,13 @@ impl Scene<'_> {
 
     /// The countries named near.
     pub(super) fn countries_near(&self, start: usize, end: usize) -> Vec<&'static str> {
-        if !self.meanings.has(Meaning::COUNTRY) {
+        if !self.meanings.intersects(Meaning::COUNTRY) {
             return Vec::new();
         }
         let hits = self
             .hits_in(start.saturating_sub(96), end + 49)
-            .filter(|h| h.meaning().has(Meaning::COUNTRY));
-        hits.filter_map(|h| self.engine.country(self.part(h.start, h.end)))
+            .filter(|h| h.meaning().intersects(Meaning::COUNTRY));
+        hits.filter_map(|h| self.tables.country(self.part(h.start, h.end)))
             .collect()
     }
 }

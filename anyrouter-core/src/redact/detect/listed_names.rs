@@ -1,6 +1,11 @@
 //! People's names by the lists of given and family names.
 
-use super::{Scene, cued_names::is_word, names::Word, one_of, unspaced::is_unspaced_script};
+use super::{
+    Scene,
+    names::{Word, is_word},
+    one_of,
+    unspaced::is_unspaced_script,
+};
 use crate::redact::{
     Kind,
     scan::Hit,
@@ -49,7 +54,7 @@ const JOINTS: [&str; 18] = [
 impl Scene<'_> {
     pub(super) fn meaning_of(&self, word: Word) -> Meaning {
         self.hits_in(word.start, word.end)
-            .fold(Meaning::default(), |m, h| m.and(h.meaning()))
+            .fold(Meaning::default(), |m, h| m.union(h.meaning()))
     }
 
     /// A name by the lists: a given name and what follows, or a family name behind an initial.
@@ -100,15 +105,15 @@ impl Scene<'_> {
             return;
         }
         // `Smith, Jane`.
-        if meaning.has(Meaning::FAMILY)
-            && !meaning.has(Meaning::AMBIGUOUS)
+        if meaning.intersects(Meaning::FAMILY)
+            && !meaning.intersects(Meaning::AMBIGUOUS)
             && words.len() == 1
             && self.part(first.end, self.floor(first.end + 2)) == ", "
         {
             let given = self.capitalised_words(first.end + 2);
             let known = given
                 .first()
-                .is_some_and(|w| self.meaning_of(*w).has(Meaning::GIVEN));
+                .is_some_and(|w| self.meaning_of(*w).intersects(Meaning::GIVEN));
             if known && given.len() <= 2 && !self.is_stop(first) {
                 self.add(hit.start, self.end_of(&given), Kind::Person, "listed", 72);
                 return;
@@ -125,7 +130,7 @@ impl Scene<'_> {
                 && self.byte(previous.end) == b'.'
                 && text.chars().all(char::is_uppercase);
             let is_name = self.is_capitalised(previous.start)
-                && self.meaning_of(previous).has(Meaning::ANY_NAME)
+                && self.meaning_of(previous).intersects(Meaning::ANY_NAME)
                 && !self.is_stop(previous);
             if !is_initial && !is_name {
                 break;
@@ -141,16 +146,16 @@ impl Scene<'_> {
         let meanings: Vec<Meaning> = words.iter().map(|w| self.meaning_of(*w)).collect();
         let given = meanings
             .iter()
-            .filter(|m| m.has(Meaning::GIVEN) && !m.has(Meaning::AMBIGUOUS))
+            .filter(|m| m.intersects(Meaning::GIVEN) && !m.intersects(Meaning::AMBIGUOUS))
             .count();
         let family = meanings
             .iter()
             .skip(1)
-            .filter(|m| m.has(Meaning::FAMILY) && !m.has(Meaning::AMBIGUOUS))
+            .filter(|m| m.intersects(Meaning::FAMILY) && !m.intersects(Meaning::AMBIGUOUS))
             .count();
         let doubtful = meanings
             .iter()
-            .filter(|m| m.has(Meaning::ANY_NAME) && m.has(Meaning::AMBIGUOUS))
+            .filter(|m| m.intersects(Meaning::ANY_NAME) && m.intersects(Meaning::AMBIGUOUS))
             .count();
         if words.iter().any(|w| self.is(*w, Meaning::ORGANISATION)) {
             return;
@@ -158,11 +163,16 @@ impl Scene<'_> {
         let end = self.end_of(words);
         let has_small = self.part(start, end).chars().any(char::is_lowercase)
             || !self.part(start, end).is_ascii();
-        let first_is_given = meanings.first().is_some_and(|m| m.has(Meaning::GIVEN));
-        let first_is_place = meanings.first().is_some_and(|m| m.has(Meaning::PLACE_NAME));
+        let first_is_given = meanings
+            .first()
+            .is_some_and(|m| m.intersects(Meaning::GIVEN));
+        let first_is_place = meanings
+            .first()
+            .is_some_and(|m| m.intersects(Meaning::PLACE_NAME));
         let opens = self.opens_sentence(start);
         let is_alone = words.len() == 1
-            && (given > 0 || meaning.has(Meaning::FAMILY) && !meaning.has(Meaning::AMBIGUOUS))
+            && (given > 0
+                || meaning.intersects(Meaning::FAMILY) && !meaning.intersects(Meaning::AMBIGUOUS))
             && has_small;
         let may_be_joined =
             words.len() == 1 && first_is_given && has_small && !is_word(self.part(start, end));
@@ -184,7 +194,7 @@ impl Scene<'_> {
             (0, 0, 2.., 2..=3) if first_is_given && has_small => 56,
             (0, 1.., 0, 2..) if start < hit.start => 66,
             (1.., 0, 0, 1)
-                if meaning.has(Meaning::GIVEN)
+                if meaning.intersects(Meaning::GIVEN)
                     && has_small
                     && first.end - first.start >= 4
                     && !first_is_place
@@ -193,7 +203,7 @@ impl Scene<'_> {
                 56
             }
             (1.., 0, 0, 1)
-                if meaning.has(Meaning::GIVEN)
+                if meaning.intersects(Meaning::GIVEN)
                     && has_small
                     && first.end - first.start >= 4
                     && !first_is_place
@@ -234,9 +244,9 @@ impl Scene<'_> {
     fn is_in_list(&self, start: usize, end: usize) -> bool {
         let is_name = |word: Word| {
             let meaning = self.meaning_of(word);
-            meaning.has(Meaning::ANY_NAME)
+            meaning.intersects(Meaning::ANY_NAME)
                 && self.is_capitalised(word.start)
-                && !meaning.has(Meaning::PLACE_NAME.and(Meaning::MONTH))
+                && !meaning.intersects(Meaning::PLACE_NAME.union(Meaning::MONTH))
                 && !self.is_stop(word)
         };
         let after = JOINTS

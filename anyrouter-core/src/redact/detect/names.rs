@@ -1,12 +1,25 @@
 //! People's names by titles and by the words before them. (By lists, see `listed_names`; in scripts
 //! without spaces, `unspaced`.)
 
-use super::{Scene, cued_names::is_word, one_of, unspaced::is_unspaced_script};
+use super::{Scene, one_of, unspaced::is_unspaced_script};
 use crate::redact::{
     Kind,
     scan::Hit,
     vocabulary::{Meaning, is_letter},
 };
+
+/// Whether a name is first of all a word, as `mark` and `will`.
+pub(crate) fn is_word(name: &str) -> bool {
+    WORDS.contains(&name.to_lowercase().as_str())
+}
+
+/// Names that are words as well: in small letters they are those.
+#[rustfmt::skip]
+pub(super) const WORDS: [&str; 40] = [
+    "ama", "art", "asks", "asked", "best", "bill", "case", "claire", "dean", "drew", "faith", "frank", "good", "grace", "grant", "hope", "joy",
+    "little", "long", "major", "mark", "max", "may", "page", "pat", "rich", "rose", "said", "short", "soon", "sue", "summer", "sunny", "today",
+    "tomorrow", "will", "wont", "would", "yesterday", "young",
+];
 
 /// Particles within names.
 const PARTICLES: [&str; 26] = [
@@ -58,21 +71,21 @@ pub(super) struct Word {
 impl Scene<'_> {
     /// A word that is a name, or that stands before one.
     pub(super) fn name(&mut self, index: usize, hit: Hit, meaning: Meaning) {
-        if meaning.has(Meaning::SURNAME_CHARACTER)
+        if meaning.intersects(Meaning::SURNAME_CHARACTER)
             || !self.byte(hit.start).is_ascii() && self.is_wide(hit.start)
         {
             self.unspaced_name(index, hit, meaning);
         }
-        if meaning.has(Meaning::HONORIFIC) {
+        if meaning.intersects(Meaning::HONORIFIC) {
             self.titled(hit);
         }
-        if meaning.has(Meaning::NAME.and(Meaning::GREETING)) {
+        if meaning.intersects(Meaning::NAME.union(Meaning::GREETING)) {
             self.introduced(hit, meaning);
         }
-        if meaning.has(Meaning::CLOSING) {
+        if meaning.intersects(Meaning::CLOSING) {
             self.closing(hit);
         }
-        if meaning.has(Meaning::ANY_NAME) && self.is_capitalised(hit.start) {
+        if meaning.intersects(Meaning::ANY_NAME) && self.is_capitalised(hit.start) {
             self.listed(hit, meaning);
         }
     }
@@ -121,7 +134,7 @@ impl Scene<'_> {
     /// Whether this very word has a meaning.
     pub(super) fn is(&self, word: Word, any: Meaning) -> bool {
         self.hits_in(word.start, word.start + 1)
-            .any(|h| h.end == word.end && h.meaning().has(any))
+            .any(|h| h.end == word.end && h.meaning().intersects(any))
     }
 
     /// A word that is written with a capital and is no part of a name.
@@ -432,7 +445,7 @@ impl Scene<'_> {
                 b' ' | b'"' | b'\'' | b'<' | b'_' | b'\n' | b'-'
             );
         let is_person = words.iter().any(|w| {
-            self.meaning_of(*w).has(Meaning::ANY_NAME) && !is_word(self.part(w.start, w.end))
+            self.meaning_of(*w).intersects(Meaning::ANY_NAME) && !is_word(self.part(w.start, w.end))
         });
         if is_settings
             && (!is_person
@@ -456,13 +469,13 @@ impl Scene<'_> {
         };
         let known = words
             .iter()
-            .filter(|w| self.meaning_of(**w).has(Meaning::ANY_NAME))
+            .filter(|w| self.meaning_of(**w).intersects(Meaning::ANY_NAME))
             .count();
         let plain = words
             .iter()
             .filter(|w| {
-                self.meaning_of(**w).has(Meaning::ANY_NAME)
-                    && !self.meaning_of(**w).has(Meaning::AMBIGUOUS)
+                self.meaning_of(**w).intersects(Meaning::ANY_NAME)
+                    && !self.meaning_of(**w).intersects(Meaning::AMBIGUOUS)
             })
             .count();
         let spaced = phrase
@@ -498,9 +511,9 @@ impl Scene<'_> {
             return;
         }
         let confidence = match (strong, marked, known, words.len()) {
-            (true, ..) if meaning.has(Meaning::NAME) => 86,
+            (true, ..) if meaning.intersects(Meaning::NAME) => 86,
             (_, true, n, _) if n > 0 => 84,
-            (false, false, 0, 2..=3) if is_telling && !meaning.has(Meaning::PLACE) => 56,
+            (false, false, 0, 2..=3) if is_telling && !meaning.intersects(Meaning::PLACE) => 56,
             (_, true, 0, 2..=3)
                 if is_field && !phrase.starts_with("to") && !phrase.starts_with("from") =>
             {
@@ -508,10 +521,10 @@ impl Scene<'_> {
             }
             (false, false, _, 1) if plain == 1 => 72,
             (false, false, n, 2..) if n > 0 && (plain > 0 || n > 1) => 80,
-            (false, false, _, 1) if known == 1 && meaning.has(Meaning::GREETING) => 62,
+            (false, false, _, 1) if known == 1 && meaning.intersects(Meaning::GREETING) => 62,
             // `Beste Fleur,`: whoever is greeted so has a name.
             (false, _, 0, 1)
-                if meaning.has(Meaning::GREETING)
+                if meaning.intersects(Meaning::GREETING)
                     && one_of(self.byte(end), b",!")
                     && self.may_be_unlisted(first) =>
             {
@@ -529,8 +542,8 @@ impl Scene<'_> {
         {
             return;
         }
-        if self.meaning_of(first).has(Meaning::PLACE_NAME)
-            && !self.meaning_of(first).has(Meaning::ANY_NAME)
+        if self.meaning_of(first).intersects(Meaning::PLACE_NAME)
+            && !self.meaning_of(first).intersects(Meaning::ANY_NAME)
         {
             return;
         }

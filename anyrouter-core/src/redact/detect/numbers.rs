@@ -7,177 +7,16 @@
 use super::{
     Scene,
     accounts::{iban, iban_length},
-    dates::{is_date, is_iso_date},
+    cluster::{Cluster, LONG, PIECES, Part, Piece},
+    dates::is_iso_date,
     ids::Said,
     one_of,
     wallets::base58check,
 };
 use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 
-/// A cluster is at most so many pieces.
-const PIECES: usize = 12;
-/// A longer run of letters and digits is no number.
-const LONG: usize = 36;
-/// How many letters and digits a number has.
-const LENGTH: std::ops::RangeInclusive<usize> = 5..=40;
 /// What is so sure needs no second opinion.
 const SURE: u8 = 95;
-
-/// A run of letters and digits within a cluster.
-#[derive(Clone, Copy, Debug)]
-struct Piece {
-    start: usize,
-    end: usize,
-    /// Where it begins in the cluster's letters and digits, and how many it has.
-    at: usize,
-    length: usize,
-    digits: usize,
-}
-
-/// Runs of letters and digits that may be one number.
-#[derive(Debug, Default)]
-pub(super) struct Cluster {
-    pieces: Vec<Piece>,
-    sizes: Vec<usize>,
-    /// The last byte before each piece but the first.
-    separators: Vec<u8>,
-    /// Letters as capitals, no separators.
-    compact: Vec<u8>,
-    digits: usize,
-}
-
-/// What is judged: pieces in a row.
-#[derive(Debug)]
-pub(super) struct Part<'a> {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    /// Letters as capitals, no separators.
-    pub(super) compact: &'a [u8],
-    /// The lengths of the pieces.
-    pub(super) sizes: &'a [usize],
-    /// What stands between the pieces: of several bytes the last.
-    pub(super) separators: &'a [u8],
-    pub(super) has_letter: bool,
-    /// More numbers are joined to it.
-    pub(super) is_inner: bool,
-    /// One of them so tightly that it would be cut: `-0143` of `202-555-0143`.
-    is_cut: bool,
-}
-
-impl Cluster {
-    fn clear(&mut self) {
-        self.pieces.clear();
-        self.sizes.clear();
-        self.separators.clear();
-        self.compact.clear();
-        self.digits = 0;
-    }
-
-    fn push(&mut self, text: &[u8], start: usize, end: usize, before: u8) {
-        if !self.pieces.is_empty() {
-            self.separators.push(before);
-        }
-        let at = self.compact.len();
-        let mut digits = 0;
-        for byte in text.get(start..end).unwrap_or_default() {
-            digits += usize::from(byte.is_ascii_digit());
-            if byte.is_ascii_alphanumeric() {
-                self.compact.push(byte.to_ascii_uppercase());
-            }
-        }
-        let length = self.compact.len() - at;
-        self.pieces.push(Piece {
-            start,
-            end,
-            at,
-            length,
-            digits,
-        });
-        self.sizes.push(length);
-        self.digits += digits;
-    }
-
-    fn truncate(&mut self, pieces: usize) {
-        if let Some(piece) = self.pieces.get(pieces) {
-            self.compact.truncate(piece.at);
-        }
-        self.digits -= self
-            .pieces
-            .iter()
-            .skip(pieces)
-            .map(|p| p.digits)
-            .sum::<usize>();
-        self.pieces.truncate(pieces);
-        self.sizes.truncate(pieces);
-        self.separators.truncate(pieces.saturating_sub(1));
-    }
-
-    /// Whether the last three pieces are a date: `2024-05-06`, `06/05/2024`, `6.5.2024`.
-    fn ends_with_date(&self) -> bool {
-        let Some(from) = self.pieces.len().checked_sub(3) else {
-            return false;
-        };
-        if !matches!(self.separators.get(from..), Some([one, two]) if one == two && matches!(one, b'-' | b'/' | b'.'))
-        {
-            return false;
-        }
-        let number = |piece: &Piece| {
-            let text = self
-                .compact
-                .get(piece.at..piece.at + piece.length)
-                .and_then(|c| std::str::from_utf8(c).ok());
-            (piece.length, text.and_then(|t| t.parse().ok()).unwrap_or(0))
-        };
-        let Some([first, second, third]) = self.pieces.get(from..) else {
-            return false;
-        };
-        is_date([number(first), number(second), number(third)])
-    }
-
-    fn start(&self) -> usize {
-        self.pieces.first().map_or(0, |p| p.start)
-    }
-
-    fn end(&self) -> usize {
-        self.pieces.last().map_or(0, |p| p.end)
-    }
-
-    /// The pieces from one to another, if they may be a number.
-    fn part(&self, first: usize, last: usize) -> Option<Part<'_>> {
-        let (a, b) = (self.pieces.get(first)?, self.pieces.get(last)?);
-        // `X-1234567-L` has letters at both ends; words at both ends are none of it.
-        if !(a.digits > 0 || b.digits > 0 || a.length == 1 && b.length == 1) {
-            return None;
-        }
-        // Whether a sign joins the piece at `i` to the one before.
-        let is_tight = |i: usize| {
-            let (Some(left), Some(right)) = (
-                i.checked_sub(1).and_then(|i| self.pieces.get(i)),
-                self.pieces.get(i),
-            ) else {
-                return false;
-            };
-            let is_joined = left.digits > 0 && right.digits > 0 && right.start == left.end + 1;
-            is_joined && matches!(self.separators.get(i - 1), Some(b'-' | b'.' | b'/'))
-        };
-        let before = first.checked_sub(1).and_then(|i| self.pieces.get(i));
-        let after = self.pieces.get(last + 1);
-        let compact = self
-            .compact
-            .get(a.at..b.at + b.length)
-            .filter(|c| LENGTH.contains(&c.len()))?;
-        Some(Part {
-            start: a.start,
-            end: b.end,
-            compact,
-            sizes: self.sizes.get(first..=last)?,
-            separators: self.separators.get(first..last)?,
-            has_letter: compact.iter().any(u8::is_ascii_alphabetic),
-            is_cut: is_tight(first) || is_tight(last + 1),
-            is_inner: before.is_some_and(|p| p.digits > 0) || after.is_some_and(|p| p.digits > 0),
-        })
-    }
-}
 
 impl Scene<'_> {
     /// The cluster around the digit at `at`: findings, and where the next one may begin.
@@ -438,13 +277,13 @@ impl Scene<'_> {
     /// well.)
     fn is_name_of_number(&self, start: usize, end: usize) -> bool {
         let names = Meaning::ID_NAME
-            .and(Meaning::NATIONAL_ID)
-            .and(Meaning::TAX_ID)
-            .and(Meaning::BANK_ACCOUNT);
+            .union(Meaning::NATIONAL_ID)
+            .union(Meaning::TAX_ID)
+            .union(Meaning::BANK_ACCOUNT);
         end - start > 2
             && self
                 .hits_in(start, start + 1)
-                .any(|h| h.end == end && h.meaning().has(names))
+                .any(|h| h.end == end && h.meaning().intersects(names))
     }
 
     /// Whether an address of a machine or a date begins at `at`: they are never part of another

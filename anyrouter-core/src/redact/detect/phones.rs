@@ -1,7 +1,7 @@
 //! Telephone numbers: international by their country's plan, national by their form, their country
 //! or the words around them.
 
-use super::{Scene, numbers::Part, one_of};
+use super::{Scene, cluster::Part, one_of};
 use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 
 impl Scene<'_> {
@@ -31,7 +31,7 @@ impl Scene<'_> {
             if self.byte_before(start) == b'(' {
                 start -= 1;
             }
-            return if self.engine.phones.is_international(digits) {
+            return if self.tables.phones.is_international(digits) {
                 finding(start, 95)
             } else if digits.len() >= 9 && self.near(start, part.end, Meaning::PHONE) {
                 finding(start, 75)
@@ -49,7 +49,7 @@ impl Scene<'_> {
         let named =
             self.near(part.start, part.end, Meaning::PHONE) && !self.is_called_otherwise(part);
         if let Some(dialled) = digits.strip_prefix(b"00")
-            && self.engine.phones.is_international(dialled)
+            && self.tables.phones.is_international(dialled)
         {
             if named || part.sizes.len() > 1 {
                 return finding(start, 85);
@@ -85,9 +85,9 @@ impl Scene<'_> {
         };
         name(
             Meaning::NATIONAL_ID
-                .and(Meaning::TAX_ID)
-                .and(Meaning::ID_NAME)
-                .and(Meaning::CARD),
+                .union(Meaning::TAX_ID)
+                .union(Meaning::ID_NAME)
+                .union(Meaning::CARD),
         ) > name(Meaning::PHONE)
     }
 
@@ -138,7 +138,7 @@ impl Scene<'_> {
         if self
             .countries_near(part.start, part.end)
             .iter()
-            .any(|c| self.engine.phones.is_national(c, digits))
+            .any(|c| self.tables.phones.is_national(c, digits))
         {
             return finding(78);
         }
@@ -150,7 +150,7 @@ impl Scene<'_> {
             && spaced
             && (10..=12).contains(&digits.len())
             && digits.get(1) != Some(&b'0')
-            && self.engine.phones.is_national_anywhere(digits)
+            && self.tables.phones.is_national_anywhere(digits)
         {
             return finding(70);
         }
@@ -163,7 +163,7 @@ impl Scene<'_> {
             && (8..=11).contains(&digits.len())
             && part.sizes.len() >= 3
             && pairs.iter().all(|s| (2..=4).contains(s))
-            && self.engine.phones.is_national_anywhere(digits))
+            && self.tables.phones.is_national_anywhere(digits))
         .then(|| finding(55))
         .flatten()
     }

@@ -56,8 +56,8 @@ impl Scene<'_> {
                     .all(|(a, b)| a.eq_ignore_ascii_case(b))
         };
         let preposition = PREPOSITIONS.iter().any(|p| ends_with(p));
-        let is_doubtful = meaning.has(Meaning::AMBIGUOUS)
-            || meaning.has(Meaning::ANY_NAME) && !meaning.has(Meaning::COUNTRY);
+        let is_doubtful = meaning.intersects(Meaning::AMBIGUOUS)
+            || meaning.intersects(Meaning::ANY_NAME) && !meaning.intersects(Meaning::COUNTRY);
         let confidence = match (is_doubtful, context, preposition) {
             (false, true, _) => 84,
             (false, false, true) => 74,
@@ -71,7 +71,7 @@ impl Scene<'_> {
         if self.part(end, self.floor(end + 2)) == ", " {
             if let Some(next) = self
                 .after(end + 2, Meaning::PLACE_NAME, 0)
-                .filter(|h| h.start == end + 2 && !h.meaning().has(Meaning::ANY_NAME))
+                .filter(|h| h.start == end + 2 && !h.meaning().intersects(Meaning::ANY_NAME))
             {
                 end = next.end;
             } else if self

@@ -22,22 +22,22 @@ const SUFFIXES: [&str; 34] = [
 impl Scene<'_> {
     /// A word that is a place, a street's word, or stands before an address.
     pub(super) fn place(&mut self, hit: Hit, meaning: Meaning) {
-        if meaning.has(Meaning::STREET_AFTER) {
+        if meaning.intersects(Meaning::STREET_AFTER) {
             self.street_before(hit);
         }
-        if meaning.has(Meaning::STREET_BEFORE) {
+        if meaning.intersects(Meaning::STREET_BEFORE) {
             self.street_behind(hit);
         }
-        if meaning.has(Meaning::PLACE_NAME) {
+        if meaning.intersects(Meaning::PLACE_NAME) {
             self.place_name(hit, meaning);
         }
-        if meaning.has(Meaning::PLACE) {
+        if meaning.intersects(Meaning::PLACE) {
             self.place_behind(hit);
         }
-        if meaning.has(Meaning::ADDRESS) {
+        if meaning.intersects(Meaning::ADDRESS) {
             self.address_field(hit);
         }
-        if meaning.has(Meaning::POSTCODE) {
+        if meaning.intersects(Meaning::POSTCODE) {
             self.postcode(hit);
         }
     }
@@ -417,7 +417,7 @@ impl Scene<'_> {
             LEADING.contains(&self.part(start, at).split(' ').next().unwrap_or_default());
         let is_town = self
             .hits_in(number, last)
-            .any(|h| h.meaning().has(Meaning::PLACE_NAME));
+            .any(|h| h.meaning().intersects(Meaning::PLACE_NAME));
         if is_calle(start) {
             self.add(start - 3, last, Kind::Address, "street_address", 86);
         } else if has_code(rest) && (is_leading || is_town) {
@@ -544,13 +544,13 @@ impl Scene<'_> {
                 break;
             }
             let first = self
-                .after(from, Meaning::PLACE_NAME.and(Meaning::UNIT), 0)
+                .after(from, Meaning::PLACE_NAME.union(Meaning::UNIT), 0)
                 .filter(|h| h.start == from);
             let digits = piece.bytes().filter(u8::is_ascii_digit).count();
-            let is_unit = (first.is_some_and(|h| h.meaning().has(Meaning::UNIT))
+            let is_unit = (first.is_some_and(|h| h.meaning().intersects(Meaning::UNIT))
                 || piece.starts_with('#'))
                 && digits > 0;
-            let is_place = first.is_some_and(|h| h.meaning().has(Meaning::PLACE_NAME))
+            let is_place = first.is_some_and(|h| h.meaning().intersects(Meaning::PLACE_NAME))
                 && (has_sign || digits > 0);
             let is_region =
                 piece.len() == 2 && piece.bytes().all(|b| b.is_ascii_uppercase()) && has_sign;

@@ -27,7 +27,11 @@ impl Scene<'_> {
                     ])
                     .len()
         };
-        if meaning.has(Meaning::NAME.and(Meaning::HONORIFIC).and(Meaning::GREETING)) {
+        if meaning.intersects(
+            Meaning::NAME
+                .union(Meaning::HONORIFIC)
+                .union(Meaning::GREETING),
+        ) {
             let at = introduced(hit.end);
             let script = next(at).next();
             // `ลงชื่อเข้าใช้` is to log in.
@@ -39,7 +43,7 @@ impl Scene<'_> {
             if script.is_some_and(is_thai) {
                 self.thai_name(
                     at,
-                    if meaning.has(Meaning::HONORIFIC) {
+                    if meaning.intersects(Meaning::HONORIFIC) {
                         84
                     } else {
                         80
@@ -56,9 +60,9 @@ impl Scene<'_> {
                 .any(|h| {
                     h.start == at
                         && h.meaning()
-                            .has(Meaning::SURNAME_CHARACTER.and(Meaning::ANY_NAME))
+                            .intersects(Meaning::SURNAME_CHARACTER.union(Meaning::ANY_NAME))
                 });
-            if !meaning.has(Meaning::HONORIFIC)
+            if !meaning.intersects(Meaning::HONORIFIC)
                 && (is_surname || at > hit.end)
                 && let Some(end) = self.cjk_name_end(at)
             {
@@ -71,7 +75,7 @@ impl Scene<'_> {
                 );
             }
         }
-        if meaning.has(Meaning::SURNAME_CHARACTER) {
+        if meaning.intersects(Meaning::SURNAME_CHARACTER) {
             // 王先生, 佐藤さん, 김민준 씨.
             for given in 0..=3 {
                 let end = self
@@ -134,9 +138,9 @@ impl Scene<'_> {
                 self.add(hit.start, end, Kind::Person, "listed", 56);
             }
         }
-        if meaning.has(Meaning::ANY_NAME) && next(hit.start).next().is_some_and(is_thai) {
+        if meaning.intersects(Meaning::ANY_NAME) && next(hit.start).next().is_some_and(is_thai) {
             self.thai_name(hit.start, 66);
-        } else if meaning.has(Meaning::GIVEN) && next(hit.start).next().is_some_and(is_cjk) {
+        } else if meaning.intersects(Meaning::GIVEN) && next(hit.start).next().is_some_and(is_cjk) {
             // A family name right before.
             let before: Option<Hit> = self
                 .hits
@@ -148,7 +152,9 @@ impl Scene<'_> {
                         .find(|h| h.end == hit.start || h.end + 1 == hit.start)
                 })
                 .copied();
-            if let Some(family) = before.filter(|h| h.meaning().has(Meaning::SURNAME_CHARACTER)) {
+            if let Some(family) =
+                before.filter(|h| h.meaning().intersects(Meaning::SURNAME_CHARACTER))
+            {
                 self.add(family.start, hit.end, Kind::Person, "listed", 80);
             }
         }

@@ -7,7 +7,7 @@ use std::{borrow::Cow, ops::Range};
 use smallvec::SmallVec;
 
 use super::{
-    shape::{Choices, Of},
+    shape::{Choices, DEPTH, Of},
     usage::{Usage, push_usage, tokens_of},
 };
 use crate::wire::{
@@ -17,9 +17,6 @@ use crate::wire::{
     meter::{Meter, PlainAnswer},
     provider_error::{is_error, token_of},
 };
-
-/// Answers nest less deeply than this.
-pub(super) const DEPTH: usize = 256;
 
 /// Turns a whole answer into the client's.
 pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {

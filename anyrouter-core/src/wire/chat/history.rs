@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
-use super::answer::DEPTH;
+use super::shape::DEPTH;
 use crate::{
     catalog::{Dialect, ReasoningBack, ToolIdForm},
     ids::push_hex,

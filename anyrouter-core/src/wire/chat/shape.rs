@@ -22,6 +22,9 @@ use crate::{
     },
 };
 
+/// Answers nest less deeply than this.
+pub(super) const DEPTH: usize = 256;
+
 /// The most choices and calls that a response may have.
 const CHOICES: usize = 128;
 const CALLS: usize = 1024;

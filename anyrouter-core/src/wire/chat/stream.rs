@@ -6,8 +6,7 @@ use std::{borrow::Cow, ops::Range};
 use serde_json::{Map, Value};
 
 use super::{
-    answer::DEPTH,
-    shape::{Choices, Of},
+    shape::{Choices, DEPTH, Of},
     usage::{Usage, push_usage, tokens_of},
     write::{no_choices, push_chunk_start},
 };

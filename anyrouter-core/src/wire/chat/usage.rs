@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-use super::{answer::DEPTH, write::push_usage_of};
+use super::{shape::DEPTH, write::push_usage_of};
 
 /// A member, or a member of a member.
 type Path = &'static [&'static str];

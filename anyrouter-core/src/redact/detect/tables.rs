@@ -1,0 +1,67 @@
+//! What the detectors look things up in.
+
+use std::collections::HashMap;
+
+use aho_corasick::AhoCorasick;
+
+use super::{credentials::HARMLESS, ids::Ids, phone_plans::Phones};
+use crate::redact::{
+    secrets::Prefixes,
+    vocabulary::{Meaning, Vocabulary},
+};
+
+/// The built-in tables.
+pub(crate) struct Tables {
+    pub(crate) vocabulary: Vocabulary,
+    pub(crate) prefixes: Prefixes,
+    pub(super) ids: Ids,
+    pub(super) phones: Phones,
+    /// What the name of a value holds that is no secret's.
+    pub(super) harmless: Option<AhoCorasick>,
+    countries: HashMap<Box<str>, &'static str, foldhash::fast::FixedState>,
+}
+
+impl Tables {
+    /// Reads the built-in tables.
+    pub(crate) fn builtin() -> Self {
+        let tables = [
+            include_str!("../../../redact/context.tsv"),
+            include_str!("../../../redact/cues.tsv"),
+            include_str!("../../../redact/names.tsv"),
+            include_str!("../../../redact/places.tsv"),
+            include_str!("../../../redact/services.tsv"),
+        ];
+        let mut countries = HashMap::default();
+        let mut names = String::new();
+        for line in include_str!("../../../redact/countries.tsv")
+            .lines()
+            .filter(|l| !l.starts_with('#'))
+        {
+            let Some((code, list)) = line.split_once('\t') else {
+                continue;
+            };
+            for name in list.split('|') {
+                countries.insert(name.to_lowercase().into(), code);
+                names.push_str(name);
+                names.push('\n');
+            }
+        }
+        let ids = Ids::builtin();
+        Self {
+            vocabulary: Vocabulary::new(
+                &tables,
+                &[(&names, Meaning::COUNTRY), (ids.names(), Meaning::ID_NAME)],
+            ),
+            prefixes: Prefixes::builtin(),
+            ids,
+            phones: Phones::builtin(),
+            harmless: AhoCorasick::new(HARMLESS).ok(),
+            countries,
+        }
+    }
+
+    /// The country with this name, in any of the languages of the list.
+    pub(super) fn country(&self, name: &str) -> Option<&'static str> {
+        self.countries.get(name.to_lowercase().as_str()).copied()
+    }
+}
