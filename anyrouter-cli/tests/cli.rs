@@ -41,7 +41,7 @@ impl Server {
                 .build()
                 .unwrap();
             runtime
-                .block_on(anyrouter_server::server::run(
+                .block_on(anyrouter_server::run::run(
                     Config::load(&sources).unwrap(),
                     sources,
                     Some(path),

@@ -6,6 +6,7 @@ mod environment;
 mod keys;
 mod locate;
 mod memory;
+mod settings;
 
 use std::{
     collections::BTreeMap,
@@ -30,10 +31,8 @@ use anyrouter_core::{
 use serde::Deserialize;
 
 pub use self::keys::ProviderKeys;
-use crate::{
-    api::{unknown_provider, unknown_providers, without_effect},
-    journal::Durability,
-};
+pub(crate) use self::settings::{unknown_provider, unknown_providers, without_effect};
+use crate::journal::Durability;
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -5,17 +5,23 @@
 pub mod clock;
 pub mod config;
 pub mod journal;
-pub mod server;
+pub mod run;
 pub mod storage;
 
 mod api;
+mod app;
+mod auth;
+mod body;
 mod demo;
-mod http;
+mod docs;
+mod intake;
+mod listen;
 mod observe;
-mod patient;
-mod quiet;
+mod respond;
+mod router;
+mod routes;
 mod startup;
-mod strict;
+mod tls;
 mod upstream;
 
-pub use self::{startup::Bootstrap, upstream::HttpUpstream};
+pub use self::{app::StartError, startup::Bootstrap, tls::check_tls, upstream::HttpUpstream};

@@ -3,8 +3,9 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyrouter_server::{
+    check_tls,
     config::{Config, LogFormat, Sources},
-    server,
+    run,
 };
 use clap::Parser;
 
@@ -70,7 +71,7 @@ fn main() -> ExitCode {
         Err(e) => return fail(&e),
     };
     if args.check {
-        if let Err(e) = server::check_tls(&config) {
+        if let Err(e) = check_tls(&config) {
             return fail(&e);
         }
         for warning in &config.warnings {
@@ -94,7 +95,7 @@ fn main() -> ExitCode {
         Err(e) => return fail(&e),
     };
     if args.new_keys {
-        return match runtime.block_on(server::new_keys(&config, args.revoke_old)) {
+        return match runtime.block_on(run::new_keys(&config, args.revoke_old)) {
             Ok(text) => {
                 println!("{text}");
                 ExitCode::SUCCESS
@@ -102,7 +103,7 @@ fn main() -> ExitCode {
             Err(e) => fail(&e),
         };
     }
-    match runtime.block_on(server::run(config, sources, args.bootstrap_file)) {
+    match runtime.block_on(run::run(config, sources, args.bootstrap_file)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => fail(&e),
     }

@@ -11,8 +11,12 @@ use axum::extract::State;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Answer, Shared, json, openapi::Data};
-use crate::server::Server;
+use crate::{
+    app::App,
+    auth::Public,
+    respond::{Data, Error},
+    routes::Shared,
+};
 
 /// A provider, with its terms.
 #[derive(Serialize, JsonSchema)]
@@ -84,9 +88,12 @@ impl TermsRow {
 }
 
 /// Every provider, with its terms, their source and date.
-pub(super) async fn providers(State(server): Shared) -> Answer {
-    let config = server.config();
-    let keys = &server.gateway.ports().credentials;
+pub(super) async fn providers(
+    _: Public,
+    State(app): Shared,
+) -> Result<Data<Vec<ProviderRow>>, Error> {
+    let config = app.config();
+    let keys = &app.gateway.ports().credentials;
     let row = |p: &Provider| ProviderRow {
         slug: p.slug.clone(),
         name: p.name.clone(),
@@ -104,13 +111,8 @@ pub(super) async fn providers(State(server): Shared) -> Answer {
         status_page_url: (),
         headquarters: (),
     };
-    json(&Data {
-        data: config
-            .catalog
-            .providers()
-            .iter()
-            .map(row)
-            .collect::<Vec<_>>(),
+    Ok(Data {
+        data: config.catalog.providers().iter().map(row).collect(),
     })
 }
 
@@ -123,23 +125,23 @@ fn tier(tier: Tier) -> &'static str {
 }
 
 /// Endpoints with zero data retention.
-pub(super) async fn zdr(State(server): Shared) -> Answer {
-    let config = server.config();
+pub(super) async fn zdr(_: Public, State(app): Shared) -> Result<Data<Vec<EndpointRow>>, Error> {
+    let config = app.config();
     let zdr = |e: &&Endpoint| {
         e.terms
             .zdr
             .as_ref()
             .is_some_and(|z| z.value == Zdr::Default)
     };
-    let now = server.clock().now();
-    json(&Data {
+    let now = app.clock().now();
+    Ok(Data {
         data: config
             .catalog
             .endpoints()
             .iter()
             .filter(zdr)
-            .map(|e| EndpointRow::of(&server, e, now))
-            .collect::<Vec<_>>(),
+            .map(|e| EndpointRow::of(&app, e, now))
+            .collect(),
     })
 }
 
@@ -184,8 +186,8 @@ struct Percentiles {
 }
 
 impl EndpointRow {
-    pub(super) fn of(server: &Server, e: &Endpoint, now: Timestamp) -> Self {
-        let health = server.gateway.health().view(&e.id, now);
+    pub(super) fn of(app: &App, e: &Endpoint, now: Timestamp) -> Self {
+        let health = app.gateway.health().view(&e.id, now);
         let percentiles = |f: &dyn Fn(u8) -> Option<f64>| {
             f(50).map(|p50| Percentiles {
                 p50,

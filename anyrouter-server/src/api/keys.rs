@@ -1,6 +1,6 @@
 //! Keys: made, shown once, listed by hash, changed, revoked (P07).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, convert::Infallible};
 
 use anyrouter_core::{
     account::{Caller, KeyRecord},
@@ -11,27 +11,26 @@ use anyrouter_core::{
     time::Timestamp,
     wire::error::ApiError,
 };
-use axum::{
-    Extension,
-    body::Body,
-    extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode},
-};
+use axum::extract::{Path, Query, State};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{Answer, Error, Shared, body, caller, json, json_with, openapi::Data, privacy};
-use crate::{config::is_range, http::ClientIp, server::Server, startup::new_key, storage::KeyRow};
+use super::privacy;
+use crate::{
+    app::App,
+    auth::{AnyKey, Auth, ReadKeys, WriteKeys},
+    body::Sent,
+    config::is_range,
+    respond::{Created, Data, Error, Json},
+    routes::Shared,
+    startup::new_key,
+    storage::KeyRow,
+};
 
 /// The calling key describes itself.
-pub(super) async fn own(
-    State(server): Shared,
-    Extension(ip): Extension<ClientIp>,
-    headers: HeaderMap,
-) -> Answer {
-    let caller = caller(&server, &headers, ip, &[]).await?;
-    let row = server
+pub(super) async fn own(caller: Auth<AnyKey>, State(app): Shared) -> Result<Data<OwnKey>, Error> {
+    let row = app
         .database
         .key_row(caller.key.hash)
         .await?
@@ -55,7 +54,7 @@ pub(super) async fn own(
             note: "requests in any minute; -1: no limit",
         },
     };
-    json(&Data { data: own })
+    Ok(Data { data: own })
 }
 
 /// A key as the API shows it: never itself. Money is in USD; what this server does not keep is
@@ -148,9 +147,9 @@ struct RateLimit {
 
 /// A key that was just made: the only time that it is shown.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct NewKey<'a> {
+pub(super) struct NewKey {
     /// The key itself.
-    key: &'a str,
+    key: String,
     data: Key,
 }
 
@@ -192,30 +191,22 @@ fn require(caller: &Caller, needed: Scope) -> Result<(), Error> {
 }
 
 pub(super) async fn list(
-    State(server): Shared,
-    Extension(ip): Extension<ClientIp>,
-    headers: HeaderMap,
-) -> Answer {
-    let caller = caller(
-        &server,
-        &headers,
-        ip,
-        &[Scope::ReadLlmKeys, Scope::ReadManagementKeys],
-    )
-    .await?;
-    let keys = server.database.keys(caller.key.account.clone()).await?;
+    caller: Auth<ReadKeys>,
+    State(app): Shared,
+) -> Result<Data<Vec<Key>>, Error> {
+    let keys = app.database.keys(caller.key.account.clone()).await?;
     let visible = keys
         .iter()
         .filter(|k| !k.record.revoked && caller.key.scopes.contains(&scope(k.record.kind, false)));
-    json(&Data {
-        data: visible.map(Key::of).collect::<Vec<_>>(),
+    Ok(Data {
+        data: visible.map(Key::of).collect(),
     })
 }
 
 /// The account's key of this hash, if the caller may read or write it.
-async fn find(server: &Server, caller: &Caller, hash: &str, write: bool) -> Result<KeyRow, Error> {
+async fn find(app: &App, caller: &Caller, hash: &str, write: bool) -> Result<KeyRow, Error> {
     let hash = KeyHash::parse(hash).ok_or_else(missing)?;
-    let row = server
+    let row = app
         .database
         .key_row(hash)
         .await?
@@ -225,18 +216,13 @@ async fn find(server: &Server, caller: &Caller, hash: &str, write: bool) -> Resu
     Ok(row)
 }
 
-const READ: [Scope; 2] = [Scope::ReadLlmKeys, Scope::ReadManagementKeys];
-const WRITE: [Scope; 2] = [Scope::WriteLlmKeys, Scope::WriteManagementKeys];
-
 pub(super) async fn read(
-    State(server): Shared,
-    Extension(ip): Extension<ClientIp>,
-    headers: HeaderMap,
+    caller: Auth<ReadKeys>,
+    State(app): Shared,
     Path(hash): Path<String>,
-) -> Answer {
-    let caller = caller(&server, &headers, ip, &READ).await?;
-    json(&Data {
-        data: Key::of(&find(&server, &caller, &hash, false).await?),
+) -> Result<Data<Key>, Error> {
+    Ok(Data {
+        data: Key::of(&find(&app, &caller, &hash, false).await?),
     })
 }
 
@@ -385,12 +371,12 @@ pub(super) struct Force {
 }
 
 /// Refuses to take an account's last management key away: without one nobody can make another.
-async fn keep_one_management_key(server: &Server, row: &KeyRow, force: bool) -> Result<(), Error> {
+async fn keep_one_management_key(app: &App, row: &KeyRow, force: bool) -> Result<(), Error> {
     if force || row.record.kind != KeyKind::Management {
         return Ok(());
     }
-    let now = server.clock().now();
-    let keys = server.database.keys(row.record.account.clone()).await?;
+    let now = app.clock().now();
+    let keys = app.database.keys(row.record.account.clone()).await?;
     let others = keys
         .iter()
         .map(|k| &k.record)
@@ -403,13 +389,10 @@ async fn keep_one_management_key(server: &Server, row: &KeyRow, force: bool) -> 
 }
 
 pub(super) async fn create(
-    State(server): Shared,
-    Extension(ip): Extension<ClientIp>,
-    headers: HeaderMap,
-    sent: Body,
-) -> Answer {
-    let caller = caller(&server, &headers, ip, &WRITE).await?;
-    let options: Options = body(&server, &headers, sent).await?;
+    caller: Auth<WriteKeys>,
+    State(app): Shared,
+    Sent(options): Sent<Options>,
+) -> Result<Created<NewKey>, Error> {
     let kind = options.kind.unwrap_or(KeyKind::Inference);
     require(&caller, scope(kind, true))?;
     let Some(name) = options.name.clone() else {
@@ -423,7 +406,7 @@ pub(super) async fn create(
     };
     options.check(&caller, kind)?;
     let inherits = options.scopes.is_none() && kind == KeyKind::Management;
-    let made = new_key(kind, &name, &caller.key.account, server.clock().now());
+    let made = new_key(kind, &name, &caller.key.account, app.clock().now());
     let (key, mut record) = made.map_err(|_| {
         ApiError::new(
             503,
@@ -445,32 +428,26 @@ pub(super) async fn create(
         // Where no scopes are named, a management key gets those that its maker has.
         record.scopes.retain(|s| caller.key.scopes.contains(s));
     }
-    server.database.add_key(record.clone()).await?;
+    app.database.add_key(record.clone()).await?;
     let data = Key::of(&KeyRow {
         record,
         last_used_at: None,
         spent: anyrouter_core::catalog::Usd::ZERO,
     });
-    json_with(
-        StatusCode::CREATED,
-        &NewKey {
-            key: key.reveal(),
-            data,
-        },
-    )
+    Ok(Created(NewKey {
+        key: key.reveal().to_owned(),
+        data,
+    }))
 }
 
 pub(super) async fn change(
-    State(server): Shared,
-    Extension(ip): Extension<ClientIp>,
-    headers: HeaderMap,
+    caller: Auth<WriteKeys>,
+    State(app): Shared,
     Path(hash): Path<String>,
     Query(Force { force }): Query<Force>,
-    sent: Body,
-) -> Answer {
-    let caller = caller(&server, &headers, ip, &WRITE).await?;
-    let row = find(&server, &caller, &hash, true).await?;
-    let options: Options = body(&server, &headers, sent).await?;
+    Sent(options): Sent<Options>,
+) -> Result<Data<Key>, Error> {
+    let row = find(&app, &caller, &hash, true).await?;
     if options.kind.is_some_and(|k| k != row.record.kind) {
         return Err(ApiError::new(
             400,
@@ -481,47 +458,42 @@ pub(super) async fn change(
     }
     options.check(&caller, row.record.kind)?;
     if options.disabled == Some(true) {
-        keep_one_management_key(&server, &row, force).await?;
+        keep_one_management_key(&app, &row, force).await?;
     }
-    let record = server
+    let record = app
         .database
         .change_key(row.record.hash, |record| options.apply(record))
         .await?
         .ok_or_else(missing)?;
-    json(&Data {
+    Ok(Data {
         data: Key::of(&KeyRow { record, ..row }),
     })
 }
 
 pub(super) async fn revoke(
-    State(server): Shared,
-    Extension(ip): Extension<ClientIp>,
-    headers: HeaderMap,
+    caller: Auth<WriteKeys>,
+    State(app): Shared,
     Path(hash): Path<String>,
     Query(Force { force }): Query<Force>,
-) -> Answer {
-    let caller = caller(&server, &headers, ip, &WRITE).await?;
-    let row = find(&server, &caller, &hash, true).await?;
-    keep_one_management_key(&server, &row, force).await?;
-    server
-        .database
+) -> Result<Json<Revoked>, Error> {
+    let row = find(&app, &caller, &hash, true).await?;
+    keep_one_management_key(&app, &row, force).await?;
+    app.database
         .change_key(row.record.hash, |record| record.revoked = true)
         .await?
         .ok_or_else(missing)?;
-    json(&Revoked {
+    Ok(Json(Revoked {
         deleted: true,
         hash: row.record.hash,
-    })
+    }))
 }
 
 pub(super) async fn reveal(
-    State(server): Shared,
-    Extension(ip): Extension<ClientIp>,
-    headers: HeaderMap,
+    caller: Auth<ReadKeys>,
+    State(app): Shared,
     Path(hash): Path<String>,
-) -> Answer {
-    let caller = caller(&server, &headers, ip, &READ).await?;
-    find(&server, &caller, &hash, false).await?;
+) -> Result<Infallible, Error> {
+    find(&app, &caller, &hash, false).await?;
     Err(ApiError::new(
         409,
         "cannot_reveal",

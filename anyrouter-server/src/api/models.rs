@@ -11,20 +11,19 @@ use anyrouter_core::{
     wire::error::ApiError,
 };
 use axum::{
-    Extension,
     extract::{Path, Query, State},
     http::HeaderMap,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Answer, Error, Shared, caller,
-    catalog::{EndpointRow, PriceTable, parameters, per_million, per_token},
-    json,
-    openapi::Data,
+use super::catalog::{EndpointRow, PriceTable, parameters, per_million, per_token};
+use crate::{
+    app::App,
+    auth::{AnyKey, Auth, Public},
+    respond::{Data, Error, Json},
+    routes::Shared,
 };
-use crate::{http::ClientIp, server::Server};
 
 /// What a list may be narrowed to.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -73,10 +72,10 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn new(server: &Server, world: &World, model: &'a Model, endpoints: Vec<&'a Endpoint>) -> Self {
+    fn new(app: &App, world: &World, model: &'a Model, endpoints: Vec<&'a Endpoint>) -> Self {
         let is_available = endpoints
             .iter()
-            .any(|e| server.gateway.has_credential(world, e));
+            .any(|e| app.gateway.has_credential(world, e));
         Self {
             model,
             endpoints,
@@ -91,7 +90,7 @@ fn is_on(value: Option<&String>) -> bool {
 
 /// The models, narrowed; under `layers` where the caller's policy is to be applied.
 fn rows<'a>(
-    server: &Server,
+    app: &App,
     world: &'a World,
     layers: Option<&CompiledLayers>,
     narrow: &Narrow,
@@ -142,7 +141,7 @@ fn rows<'a>(
                 .as_ref()
                 .is_none_or(|c| **c == *model.category)
         {
-            out.push(Row::new(server, world, model, endpoints));
+            out.push(Row::new(app, world, model, endpoints));
         }
     }
     match narrow.sort.as_deref() {
@@ -372,71 +371,62 @@ impl AnthropicList {
 }
 
 /// The layers of whoever calls, where there is a key and `privacy=0` was not asked for.
-async fn layers(
-    server: &Server,
-    headers: &HeaderMap,
-    ip: ClientIp,
+fn layers(
+    app: &App,
+    caller: Option<&Auth<AnyKey>>,
     narrow: &Narrow,
-) -> Result<Option<Arc<CompiledLayers>>, Error> {
-    if !headers.contains_key("authorization") && !headers.contains_key("x-api-key") {
-        return Ok(None);
-    }
-    let caller = caller(server, headers, ip, &[]).await?;
+) -> Option<Arc<CompiledLayers>> {
     let off = narrow.privacy.as_deref() == Some("0");
-    Ok((!off).then(|| caller.layers(&server.gateway.world())))
+    let caller = caller.filter(|_| !off)?;
+    Some(caller.layers(&app.gateway.world()))
 }
 
 pub(super) async fn list(
-    State(server): Shared,
-    Extension(ip): Extension<ClientIp>,
+    _: Public,
+    caller: Option<Auth<AnyKey>>,
+    State(app): Shared,
     headers: HeaderMap,
     Query(narrow): Query<Narrow>,
-) -> Answer {
+) -> Result<Json<Listed>, Error> {
     narrow.check()?;
-    let layers = layers(&server, &headers, ip, &narrow).await?;
-    let world = server.gateway.world();
-    let rows = rows(&server, &world, layers.as_deref(), &narrow);
+    let layers = layers(&app, caller.as_ref(), &narrow);
+    let world = app.gateway.world();
+    let rows = rows(&app, &world, layers.as_deref(), &narrow);
     let anthropic = headers.contains_key("anthropic-version") || headers.contains_key("x-api-key");
-    json(&if anthropic {
+    Ok(Json(if anthropic {
         Listed::Anthropic(AnthropicList::of(&rows))
     } else {
         Listed::Openai(ModelList::of(&rows))
-    })
+    }))
 }
 
 /// The models that the caller's policy leaves.
 pub(super) async fn user(
-    State(server): Shared,
-    Extension(ip): Extension<ClientIp>,
-    headers: HeaderMap,
+    caller: Auth<AnyKey>,
+    State(app): Shared,
     Query(narrow): Query<Narrow>,
-) -> Answer {
+) -> Result<Json<ModelList>, Error> {
     narrow.check()?;
-    let caller = caller(&server, &headers, ip, &[]).await?;
-    let world = server.gateway.world();
+    let world = app.gateway.world();
     let layers = caller.layers(&world);
-    json(&ModelList::of(&rows(
-        &server,
-        &world,
-        Some(&layers),
-        &narrow,
-    )))
+    let rows = rows(&app, &world, Some(&layers), &narrow);
+    Ok(Json(ModelList::of(&rows)))
 }
 
 pub(super) async fn count(
-    State(server): Shared,
-    Extension(ip): Extension<ClientIp>,
-    headers: HeaderMap,
+    _: Public,
+    caller: Option<Auth<AnyKey>>,
+    State(app): Shared,
     Query(narrow): Query<Narrow>,
-) -> Answer {
+) -> Result<Json<Counted>, Error> {
     narrow.check()?;
-    let layers = layers(&server, &headers, ip, &narrow).await?;
-    let world = server.gateway.world();
-    let count = rows(&server, &world, layers.as_deref(), &narrow).len();
-    json(&Counted {
+    let layers = layers(&app, caller.as_ref(), &narrow);
+    let world = app.gateway.world();
+    let count = rows(&app, &world, layers.as_deref(), &narrow).len();
+    Ok(Json(Counted {
         data: Count { count },
         count,
-    })
+    }))
 }
 
 /// The model of this name, or an error that names those near it.
@@ -458,48 +448,51 @@ fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Model, ApiError> {
 }
 
 /// One model, by its id with the `/` escaped, by an alias or by its bare name.
-pub(super) async fn one(State(server): Shared, Path(id): Path<String>) -> Answer {
-    let world = server.gateway.world();
+pub(super) async fn one(
+    _: Public,
+    State(app): Shared,
+    Path(id): Path<String>,
+) -> Result<Json<ModelRow>, Error> {
+    let world = app.gateway.world();
     let catalog = world.catalog.catalog();
     let model = find(catalog, &id)?;
-    json(&ModelRow::of(&Row::new(
-        &server,
-        &world,
-        model,
-        catalog.endpoints_of(model).iter().collect(),
-    )))
+    let endpoints = catalog.endpoints_of(model).iter().collect();
+    Ok(Json(ModelRow::of(&Row::new(
+        &app, &world, model, endpoints,
+    ))))
 }
 
 /// One model, by its id as it is.
-pub(super) async fn one_of(server: Shared, Path((author, slug)): Path<(String, String)>) -> Answer {
-    one(server, Path(format!("{author}/{slug}"))).await
+pub(super) async fn one_of(
+    public: Public,
+    app: Shared,
+    Path((author, slug)): Path<(String, String)>,
+) -> Result<Json<ModelRow>, Error> {
+    one(public, app, Path(format!("{author}/{slug}"))).await
 }
 
 pub(super) async fn endpoints(
-    State(server): Shared,
+    _: Public,
+    State(app): Shared,
     Path((author, slug)): Path<(String, String)>,
-) -> Answer {
-    let world = server.gateway.world();
+) -> Result<Data<ModelEndpoints>, Error> {
+    let world = app.gateway.world();
     let catalog = world.catalog.catalog();
     let model = find(catalog, &format!("{author}/{slug}"))?;
-    let now = server.clock().now();
-    let whole = ModelRow::of(&Row::new(
-        &server,
-        &world,
-        model,
-        catalog.endpoints_of(model).iter().collect(),
-    ));
-    let data = ModelEndpoints {
-        id: whole.id,
-        name: whole.name,
-        created: whole.created,
-        description: whole.description,
-        architecture: whole.architecture,
-        endpoints: catalog
-            .endpoints_of(model)
-            .iter()
-            .map(|e| EndpointRow::of(&server, e, now))
-            .collect(),
-    };
-    json(&Data { data })
+    let now = app.clock().now();
+    let endpoints = catalog.endpoints_of(model);
+    let whole = ModelRow::of(&Row::new(&app, &world, model, endpoints.iter().collect()));
+    Ok(Data {
+        data: ModelEndpoints {
+            id: whole.id,
+            name: whole.name,
+            created: whole.created,
+            description: whole.description,
+            architecture: whole.architecture,
+            endpoints: endpoints
+                .iter()
+                .map(|e| EndpointRow::of(&app, e, now))
+                .collect(),
+        },
+    })
 }

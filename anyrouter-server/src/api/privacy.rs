@@ -1,51 +1,48 @@
 //! Privacy settings, and the explanation of what they do.
 
 use anyrouter_core::{
-    catalog::{Catalog, NamedProvider, Protocol},
+    catalog::{Catalog, Protocol},
     gateway::check_given_name,
-    key::Scope,
-    policy::{Settings, SettingsPatch},
+    policy::{Explanation, Settings, SettingsPatch},
     redact::{Finding, Placeholders, Rules, Step},
     wire::{error::ApiError, structure::is_structure},
 };
-use axum::{Extension, body::Body, extract::State, http::HeaderMap};
+use axum::{extract::State, http::HeaderMap};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Shared, body, caller, json};
-use crate::http::{ClientIp, pin, read_body, session_id};
+use super::chat::ChatBody;
+use crate::{
+    auth::{AnyKey, Auth, ReadPrivacy, WritePrivacy},
+    body::{Raw, Sent},
+    config::{unknown_provider, unknown_providers, without_effect},
+    intake::{pin, session_id},
+    respond::{Error, Json},
+    routes::Shared,
+};
 
 pub(super) async fn read(
-    State(server): Shared,
-    Extension(ip): Extension<ClientIp>,
-    headers: HeaderMap,
-) -> Answer {
-    let caller = caller(
-        &server,
-        &headers,
-        ip,
-        &[Scope::Inference, Scope::ReadPrivacy],
-    )
-    .await?;
-    json(&server.database.settings(caller.key.account.clone()).await?)
+    caller: Auth<ReadPrivacy>,
+    State(app): Shared,
+) -> Result<Json<Settings>, Error> {
+    Ok(Json(
+        app.database.settings(caller.key.account.clone()).await?,
+    ))
 }
 
 /// Changes the members that are named. The change holds from the next request on.
 pub(super) async fn change(
-    State(server): Shared,
-    Extension(ip): Extension<ClientIp>,
-    headers: HeaderMap,
-    sent: Body,
-) -> Answer {
-    let caller = caller(&server, &headers, ip, &[Scope::WritePrivacy]).await?;
-    let patch: SettingsPatch = body(&server, &headers, sent).await?;
+    caller: Auth<WritePrivacy>,
+    State(app): Shared,
+    Sent(patch): Sent<SettingsPatch>,
+) -> Result<Json<Changed>, Error> {
     check(&patch)?;
-    let warnings = nobodys_names(&patch, server.gateway.world().catalog.catalog());
-    let settings = server
+    let warnings = nobodys_names(&patch, app.gateway.world().catalog.catalog());
+    let settings = app
         .database
         .change_settings(caller.key.account.clone(), patch)
         .await?;
-    json(&Changed { settings, warnings })
+    Ok(Json(Changed { settings, warnings }))
 }
 
 /// The settings that hold now.
@@ -65,40 +62,6 @@ fn nobodys_names(patch: &SettingsPatch, catalog: &Catalog) -> Vec<String> {
         .into_iter()
         .map(|(list, _, name, near)| unknown_provider(list, &name, near))
         .collect()
-}
-
-/// The names in a patch's provider lists that no provider here has: the list, the place in it, the
-/// name, and the provider that it reads like.
-pub(crate) fn unknown_providers<'a>(
-    patch: &SettingsPatch,
-    catalog: &'a Catalog,
-) -> Vec<(&'static str, usize, String, Option<&'a str>)> {
-    let lists = [
-        ("block", patch.block.as_ref()),
-        ("allow", patch.allow.as_ref().and_then(Option::as_ref)),
-    ];
-    let all = lists.iter().flat_map(|(list, names)| {
-        names
-            .iter()
-            .flat_map(|n| n.iter())
-            .enumerate()
-            .map(|(i, name)| (*list, i, name))
-    });
-    all.filter_map(|(list, i, name)| match catalog.named_provider(name) {
-        NamedProvider::Known => None,
-        NamedProvider::Near(near) => Some((list, i, name.clone(), Some(near))),
-        NamedProvider::Unknown => Some((list, i, name.clone(), None)),
-    })
-    .collect()
-}
-
-/// Says that there is no such provider.
-pub(crate) fn unknown_provider(list: &str, name: &str, near: Option<&str>) -> String {
-    let hint = near.map_or_else(
-        || "GET /api/v1/providers lists them".to_owned(),
-        |near| format!("did you mean `{near}`?"),
-    );
-    format!("`{list}` names `{name}`, and there is no such provider; {hint}")
 }
 
 /// Refuses what could not be kept.
@@ -154,44 +117,6 @@ pub(super) fn check(patch: &SettingsPatch) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// A setting that differs from its default and that nothing reads yet, and why.
-pub(crate) fn without_effect(patch: &SettingsPatch) -> Option<(&'static str, &'static str)> {
-    let defaults = Settings::default();
-    let bodies = "this server does not store bodies";
-    let differs = [
-        (
-            "log_bodies",
-            patch.log_bodies.is_some_and(|v| v != defaults.log_bodies),
-            bodies,
-        ),
-        (
-            "body_retention_days",
-            patch
-                .body_retention_days
-                .is_some_and(|v| v != defaults.body_retention_days),
-            bodies,
-        ),
-        (
-            "redact_stored",
-            patch
-                .redact_stored
-                .is_some_and(|v| v != defaults.redact_stored),
-            bodies,
-        ),
-        (
-            "metadata_retention_days",
-            patch
-                .metadata_retention_days
-                .is_some_and(|v| v != defaults.metadata_retention_days),
-            "this server does not delete usage records by age",
-        ),
-    ];
-    differs
-        .into_iter()
-        .find(|(_, differs, _)| *differs)
-        .map(|(setting, _, why)| (setting, why))
-}
-
 /// Text or a JSON document to try the calling account's redaction rules on.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with `text` or `json`")]
@@ -217,20 +142,12 @@ pub(super) struct Previewed {
 /// Shows what redaction makes of a text under the calling account's rules. Nothing is stored or
 /// sent.
 pub(super) async fn preview(
-    State(server): Shared,
-    Extension(ip): Extension<ClientIp>,
+    caller: Auth<ReadPrivacy>,
+    State(app): Shared,
     headers: HeaderMap,
-    sent: Body,
-) -> Answer {
-    let caller = caller(
-        &server,
-        &headers,
-        ip,
-        &[Scope::Inference, Scope::ReadPrivacy],
-    )
-    .await?;
-    let preview: Preview = body(&server, &headers, sent).await?;
-    let world = server.gateway.world();
+    Sent(preview): Sent<Preview>,
+) -> Result<Json<Previewed>, Error> {
+    let world = app.gateway.world();
     let wrong = |message: &str| ApiError::new(400, "invalid_parameter", message);
     let redactor = caller
         .redactor(&world)
@@ -287,26 +204,23 @@ pub(super) async fn preview(
     } else {
         left.into()
     };
-    json(&Previewed {
+    Ok(Json(Previewed {
         redacted,
         spans,
         counts: placeholders.counts().clone(),
-    })
+    }))
 }
 
 /// Explains how a request would be routed. Nothing is sent.
 pub(super) async fn explain(
-    State(server): Shared,
-    Extension(ip): Extension<ClientIp>,
+    caller: Auth<AnyKey>,
+    State(app): Shared,
     headers: HeaderMap,
-    sent: Body,
-) -> Answer {
-    let caller = caller(&server, &headers, ip, &[]).await?;
-    let bytes = read_body(&server, &headers, sent).await?;
+    Raw(bytes, _): Raw<ChatBody>,
+) -> Result<Json<Explanation>, Error> {
     let pin = pin(&headers);
-    json(
-        &server
-            .gateway
-            .explain(Protocol::Chat, &caller, bytes, pin.as_deref())?,
-    )
+    let explanation = app
+        .gateway
+        .explain(Protocol::Chat, &caller, bytes, pin.as_deref())?;
+    Ok(Json(explanation))
 }

@@ -14,44 +14,51 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use subtle::ConstantTimeEq as _;
 
-use super::{Answer, Shared, json_with};
-use crate::{http::Peer, server::Server};
+use crate::{
+    app::App,
+    auth::Public,
+    intake::Peer,
+    respond::{self, Error, not_found},
+    routes::Shared,
+};
 
 /// The process answers.
-pub(super) async fn healthz() -> &'static str {
-    "ok\n"
+pub(super) async fn healthz(_: Public) -> Result<Response, Error> {
+    Ok("ok\n".into_response())
 }
 
 /// Storage can be read and written, and there is a provider.
-pub(super) async fn readyz(State(server): Shared) -> Answer {
-    let trouble = trouble(&server).await;
-    let status = if trouble.is_empty() {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    json_with(
-        status,
-        &serde_json::json!({"ready": trouble.is_empty(), "trouble": trouble}),
-    )
+pub(super) async fn readyz(_: Public, app: Shared) -> Result<respond::State<Readiness>, Error> {
+    let trouble = trouble(&app).await;
+    let ready = trouble.is_empty();
+    Ok(respond::State {
+        is_good: ready,
+        report: Readiness { ready, trouble },
+    })
 }
 
-async fn trouble(server: &Server) -> Vec<String> {
+/// Whether the server is ready, and why not.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Readiness {
+    ready: bool,
+    trouble: Vec<String>,
+}
+
+async fn trouble(app: &App) -> Vec<String> {
     let mut out = Vec::new();
-    if let Err(e) = server.database.check().await {
+    if let Err(e) = app.database.check().await {
         out.push(e.to_string());
     }
     out.extend(
-        server
-            .log
+        app.log
             .trouble()
             .map(|t| format!("the usage journal cannot be written: {t}")),
     );
-    out.extend(server.log.import_trouble().map(|t| {
+    out.extend(app.log.import_trouble().map(|t| {
         format!("the database does not take usage records, and the journal keeps them: {t}")
     }));
-    let config = server.config();
-    let keys = server.gateway.ports().credentials.clone();
+    let config = app.config();
+    let keys = app.gateway.ports().credentials.clone();
     if !config.catalog.endpoints().iter().any(|e| {
         config
             .catalog
@@ -95,17 +102,20 @@ impl Component {
 }
 
 /// The same by component.
-pub(super) async fn health(State(server): Shared) -> Answer {
-    let database = server
+pub(super) async fn health(
+    _: Public,
+    State(app): Shared,
+) -> Result<respond::State<HealthAnswer>, Error> {
+    let database = app
         .database
         .check()
         .await
         .err()
         .map(|e| e.to_string())
-        .or_else(|| server.log.import_trouble());
-    let journal = server.log.trouble();
+        .or_else(|| app.log.import_trouble());
+    let journal = app.log.trouble();
     let good = database.is_none() && journal.is_none();
-    let version = Some(server.config().catalog.version().to_string());
+    let version = Some(app.config().catalog.version().to_string());
     let components = BTreeMap::from([
         ("database", Component::of(database)),
         ("usage_journal", Component::of(journal)),
@@ -117,52 +127,52 @@ pub(super) async fn health(State(server): Shared) -> Answer {
             },
         ),
     ]);
-    let status = if good {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    json_with(
-        status,
-        &HealthAnswer {
+    Ok(respond::State {
+        is_good: good,
+        report: HealthAnswer {
             status: if good { "ok" } else { "degraded" },
             components,
         },
-    )
+    })
 }
 
 /// Metrics for Prometheus. On the main listener they are for who bears the operator's token;
 /// without a token, for programs on this machine alone, and nowhere if they have a listener of
 /// their own.
 pub(super) async fn metrics(
-    State(server): Shared,
+    _: Public,
+    State(app): Shared,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
-) -> Answer {
-    let config = server.config();
+) -> Result<Response, Error> {
+    let config = app.config();
     let may_see = match &config.metrics_token {
         Some(token) => bears(&headers, token),
         None => config.metrics_listen.is_none() && is_local(peer.0, &headers),
     };
     if may_see {
-        Ok(exposition(&server))
+        Ok(exposition(&app))
     } else {
-        super::not_found().await
+        Err(not_found())
     }
 }
 
 /// The same, on the listener that metrics have of their own.
-pub(crate) async fn metrics_alone(State(server): Shared, headers: HeaderMap) -> Response {
-    match &server.config().metrics_token {
+pub(super) async fn metrics_alone(
+    _: Public,
+    State(app): Shared,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    Ok(match &app.config().metrics_token {
         Some(token) if !bears(&headers, token) => StatusCode::NOT_FOUND.into_response(),
-        _ => exposition(&server),
-    }
+        _ => exposition(&app),
+    })
 }
 
-fn exposition(server: &Server) -> Response {
-    let budget = server.gateway.budget();
-    let text = server.observer.metrics(
-        server.log.open_slots(),
+fn exposition(app: &App) -> Response {
+    let budget = app.gateway.budget();
+    let text = app.observer.metrics(
+        app.log.open_slots(),
         (budget.used(), budget.limit(), budget.waiting()),
     );
     let mut response = text.into_response();

@@ -7,33 +7,20 @@ use anyrouter_core::{
     catalog::Usd,
     ids::{EndpointId, ModelId, ProviderSlug, RequestId},
     key::{KeyHash, Scope},
-    ports::{LogError, LogQuery, UsageLog as _},
+    ports::{LogQuery, UsageLog as _},
     usage::{self, Outcome, Record},
     wire::error::ApiError,
 };
-use axum::{
-    Extension,
-    extract::{Path, Query, State},
-    http::HeaderMap,
-};
+use axum::extract::{Path, Query, State};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Error, Shared, caller, json, openapi::Data};
-use crate::{http::ClientIp, observe::outcome};
-
-const READ: [Scope; 2] = [Scope::Inference, Scope::ReadAnalytics];
-
-impl From<LogError> for Error {
-    fn from(_: LogError) -> Self {
-        ApiError::new(
-            503,
-            "storage_unavailable",
-            "usage records cannot be read now; try again later",
-        )
-        .into()
-    }
-}
+use crate::{
+    auth::{Auth, ReadUsage},
+    observe::outcome,
+    respond::{Data, Error},
+    routes::Shared,
+};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct ById {
@@ -42,11 +29,10 @@ pub(super) struct ById {
 }
 
 pub(super) async fn generation(
-    server: Shared,
-    ip: Extension<ClientIp>,
-    headers: HeaderMap,
+    caller: Auth<ReadUsage>,
+    app: Shared,
     Query(query): Query<ById>,
-) -> Answer {
+) -> Result<Data<Generation>, Error> {
     let Some(id) = query.id else {
         return Err(ApiError::new(
             400,
@@ -55,16 +41,14 @@ pub(super) async fn generation(
         )
         .into());
     };
-    generation_by_id(server, ip, headers, Path(id)).await
+    generation_by_id(caller, app, Path(id)).await
 }
 
 pub(super) async fn generation_by_id(
-    State(server): Shared,
-    Extension(ip): Extension<ClientIp>,
-    headers: HeaderMap,
+    caller: Auth<ReadUsage>,
+    State(app): Shared,
     Path(id): Path<String>,
-) -> Answer {
-    let caller = caller(&server, &headers, ip, &READ).await?;
+) -> Result<Data<Generation>, Error> {
     let missing = || {
         ApiError::new(
             404,
@@ -73,13 +57,13 @@ pub(super) async fn generation_by_id(
         )
     };
     let id = RequestId::parse(&id).ok_or_else(missing)?;
-    let record = server
+    let record = app
         .log
         .find(&caller.key.account, id)
         .await?
         .filter(|r| may_see(&caller, r))
         .ok_or_else(missing)?;
-    json(&Data {
+    Ok(Data {
         data: Generation::of(&record),
     })
 }
@@ -103,16 +87,14 @@ pub(super) struct Filter {
 }
 
 pub(super) async fn logs(
-    State(server): Shared,
-    Extension(ip): Extension<ClientIp>,
-    headers: HeaderMap,
+    caller: Auth<ReadUsage>,
+    State(app): Shared,
     Query(filter): Query<Filter>,
-) -> Answer {
-    let caller = caller(&server, &headers, ip, &READ).await?;
+) -> Result<Data<Vec<Generation>>, Error> {
     let query = query(&filter, &caller)?;
-    let records = server.log.list(&caller.key.account, &query).await?;
-    json(&Data {
-        data: records.iter().map(Generation::of).collect::<Vec<_>>(),
+    let records = app.log.list(&caller.key.account, &query).await?;
+    Ok(Data {
+        data: records.iter().map(Generation::of).collect(),
     })
 }
 

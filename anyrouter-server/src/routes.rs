@@ -1,39 +1,142 @@
-//! The API's description (OpenAPI 3.1), made from what it describes: each route is added with what
-//! it takes and answers, and the schemas are those of the types that are read and written.
+//! Registration of routes, and their description (OpenAPI 3.1). Both are made from the handlers'
+//! types: what a handler requires, takes and responds with cannot differ from what is described.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
-use axum::{Router, handler::Handler, http::Method, response::Response, routing::MethodFilter};
+use axum::{
+    Extension, Router,
+    extract::{Path, Query, State},
+    handler::Handler,
+    http::{HeaderMap, Method},
+    response::Response,
+    routing::MethodFilter,
+};
 use bytes::Bytes;
-use http::header;
 use schemars::{
     JsonSchema, SchemaGenerator,
     generate::{Contract, SchemaSettings},
 };
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::server::Server;
+use anyrouter_core::key::Scope;
 
-/// Who may ask.
-#[derive(Clone, Copy)]
-pub(super) enum Access {
-    /// Anyone; a good key may change the answer.
-    Anyone,
-    /// Whoever has a good key.
-    AnyKey,
-    /// A key with one of these scopes.
-    Scopes(&'static str),
+use crate::{
+    app::App,
+    auth::{Auth, Authority, Public, Require},
+    body::{Raw, Sent},
+    respond::{self, Created, Data, Error, Json},
+};
+
+/// The state that handlers take.
+pub(crate) type Shared = State<Arc<App>>;
+
+/// What a handler's argument adds to a description.
+pub(crate) trait Argument {
+    fn describe(_: &mut Operation) {}
 }
 
+impl<S: Require> Argument for Auth<S> {}
+impl<S: Require> Argument for Option<Auth<S>> {}
+impl Argument for Public {}
+impl Argument for Shared {}
+impl Argument for HeaderMap {}
+impl<T> Argument for Path<T> {}
+impl<T> Argument for Extension<T> {}
+
+impl<T: JsonSchema> Argument for Query<T> {
+    fn describe(operation: &mut Operation) {
+        operation.query::<T>();
+    }
+}
+
+impl<T: JsonSchema> Argument for Sent<T> {
+    fn describe(operation: &mut Operation) {
+        operation.body::<T>();
+    }
+}
+
+impl<T: JsonSchema> Argument for Raw<T> {
+    fn describe(operation: &mut Operation) {
+        operation.body::<T>();
+    }
+}
+
+/// What a handler's response adds to a description.
+pub(crate) trait Responds {
+    fn describe(_: &mut Operation) {}
+}
+
+impl Responds for Response {}
+impl Responds for Infallible {}
+
+impl<T: JsonSchema> Responds for Json<T> {
+    fn describe(operation: &mut Operation) {
+        operation.responds::<T>(200);
+    }
+}
+
+impl<T: JsonSchema> Responds for Data<T> {
+    fn describe(operation: &mut Operation) {
+        operation.responds::<Self>(200);
+    }
+}
+
+impl<T: JsonSchema> Responds for Created<T> {
+    fn describe(operation: &mut Operation) {
+        operation.responds::<T>(201);
+    }
+}
+
+impl<T: JsonSchema> Responds for respond::State<T> {
+    fn describe(operation: &mut Operation) {
+        operation.responds::<T>(200);
+        operation.responds::<T>(503);
+    }
+}
+
+/// A handler whose first argument says who may ask: [`Auth`] or [`Public`]. Another one does not
+/// compile as a route.
+pub(crate) trait Described<A> {
+    type Authority: Authority;
+    fn describe(operation: &mut Operation);
+}
+
+macro_rules! described {
+    ($first:ident $(, $argument:ident)*) => {
+        impl<F, Fut, R, $first, $($argument),*> Described<($first, $($argument,)*)> for F
+        where
+            F: Fn($first, $($argument),*) -> Fut,
+            Fut: Future<Output = Result<R, Error>>,
+            R: Responds,
+            $first: Authority + Argument,
+            $($argument: Argument,)*
+        {
+            type Authority = $first;
+
+            fn describe(operation: &mut Operation) {
+                $first::describe(operation);
+                $($argument::describe(operation);)*
+                R::describe(operation);
+            }
+        }
+    };
+}
+
+described!(A1);
+described!(A1, A2);
+described!(A1, A2, A3);
+described!(A1, A2, A3, A4);
+described!(A1, A2, A3, A4, A5);
+
 /// One method of one path.
-pub(super) struct Operation {
+pub(crate) struct Operation {
     id: &'static str,
     about: &'static str,
-    access: Access,
+    any_of: Option<&'static [Scope]>,
+    words: String,
     query: Option<Make>,
     body: Option<Make>,
-    answers: Vec<(u16, &'static str, Make)>,
+    responses: Vec<(u16, &'static str, Make)>,
 }
 
 type Make = fn(&mut SchemaGenerator) -> Value;
@@ -53,35 +156,21 @@ const EXAMPLES: [((&str, &str), &str); 3] = [
 ];
 
 impl Operation {
-    pub(super) fn new(id: &'static str, access: Access, about: &'static str) -> Self {
-        Self {
-            id,
-            about,
-            access,
-            query: None,
-            body: None,
-            answers: Vec::new(),
-        }
-    }
-
-    pub(super) fn query<T: JsonSchema>(mut self) -> Self {
+    pub(crate) fn query<T: JsonSchema>(&mut self) {
         self.query = Some(schema::<T>);
-        self
     }
 
-    pub(super) fn body<T: JsonSchema>(mut self) -> Self {
+    pub(crate) fn body<T: JsonSchema>(&mut self) {
         self.body = Some(schema::<T>);
-        self
     }
 
-    pub(super) fn answers<T: JsonSchema>(self, status: u16) -> Self {
-        self.answers_as::<T>(status, JSON)
+    pub(crate) fn responds<T: JsonSchema>(&mut self, status: u16) {
+        self.responds_as::<T>(status, JSON);
     }
 
     /// Several kinds of content of one status are added one by one.
-    pub(super) fn answers_as<T: JsonSchema>(mut self, status: u16, content: &'static str) -> Self {
-        self.answers.push((status, content, schema::<T>));
-        self
+    pub(crate) fn responds_as<T: JsonSchema>(&mut self, status: u16, content: &'static str) {
+        self.responses.push((status, content, schema::<T>));
     }
 
     fn describe(&self, path: &str, schemas: &mut Schemas) -> Value {
@@ -103,10 +192,10 @@ impl Operation {
                 .flat_map(|make| query_parameters(make, &mut schemas.read)),
         );
         let mut responses = Map::new();
-        for (status, content, make) in &self.answers {
+        for (status, content, make) in &self.responses {
             let response = responses
                 .entry(status.to_string())
-                .or_insert_with(|| json!({"description": "The answer.", "content": {}}));
+                .or_insert_with(|| json!({"description": "The response.", "content": {}}));
             response["content"][content] = json!({"schema": make(&mut schemas.written)});
         }
         let error = json!({"description": "An error; its `code` is stable.", "content": {JSON: {"schema": schema::<ErrorAnswer>(&mut schemas.written)}}});
@@ -114,10 +203,10 @@ impl Operation {
             responses.entry(status).or_insert(error.clone());
         }
         let key = json!({"key": []});
-        let (security, scopes) = match self.access {
-            Access::Anyone => (json!([{}, key]), String::new()),
-            Access::AnyKey => (json!([key]), " Any good key will do.".to_owned()),
-            Access::Scopes(scopes) => (json!([key]), format!(" Scope: {scopes}.")),
+        let (security, scopes) = match self.any_of {
+            None => (json!([{}, key]), String::new()),
+            Some([]) => (json!([key]), " Any good key will do.".to_owned()),
+            Some(_) => (json!([key]), format!(" Scope: {}.", self.words)),
         };
         let mut out = json!({"operationId": self.id, "summary": self.about, "description": format!("{}{scopes}", self.about),
             "security": security, "parameters": parameters, "responses": responses});
@@ -152,9 +241,11 @@ fn query_parameters(make: Make, generator: &mut SchemaGenerator) -> Vec<Value> {
         .collect()
 }
 
-/// Routes, with their description.
-pub(super) struct Routes {
-    router: Router<Arc<Server>>,
+/// Routes, with what each requires and its description.
+pub(crate) struct Routes {
+    router: Router<Arc<App>>,
+    #[cfg(test)]
+    table: Vec<(Method, String, String)>,
     paths: BTreeMap<String, Map<String, Value>>,
     schemas: Schemas,
 }
@@ -182,38 +273,79 @@ impl Schemas {
 }
 
 impl Routes {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             router: Router::new(),
+            #[cfg(test)]
+            table: Vec::new(),
             paths: BTreeMap::new(),
             schemas: Schemas::new(),
         }
     }
 
-    /// Adds a method of a path, given without the API's prefix.
-    pub(super) fn on<H, T>(
-        mut self,
-        method: &Method,
+    /// Adds a method of a path of the API, given without the API's prefix. What it requires, takes
+    /// and responds with are the handler's types.
+    pub(crate) fn on<H, A, T>(
+        self,
+        method: Method,
         path: &str,
+        id: &'static str,
+        about: &'static str,
         handler: H,
-        operation: Operation,
     ) -> Self
     where
-        H: Handler<T, Arc<Server>>,
+        H: Handler<T, Arc<App>> + Described<A>,
         T: 'static,
     {
-        let described = operation.describe(path, &mut self.schemas);
-        self.paths
+        let mut operation = Operation {
+            id,
+            about,
+            any_of: H::Authority::ANY_OF,
+            words: H::Authority::words(),
+            query: None,
+            body: None,
+            responses: Vec::new(),
+        };
+        H::describe(&mut operation);
+        let mut routes = self.page(method.clone(), path, handler);
+        let described = operation.describe(path, &mut routes.schemas);
+        routes
+            .paths
             .entry(format!("/api/v1{path}"))
             .or_default()
             .insert(method.as_str().to_lowercase(), described);
+        routes
+    }
+
+    /// Adds a method of a path that is not described: one for people, or for programs that watch
+    /// the server.
+    #[allow(clippy::disallowed_methods)] // the one place where routes are registered
+    pub(crate) fn page<H, A, T>(mut self, method: Method, path: &str, handler: H) -> Self
+    where
+        H: Handler<T, Arc<App>> + Described<A>,
+        T: 'static,
+    {
         let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
+        #[cfg(test)]
+        self.table
+            .push((method, path.to_owned(), H::Authority::words()));
         self.router = self.router.route(path, axum::routing::on(filter, handler));
         self
     }
 
-    /// The router, and the description as JSON.
-    pub(super) fn build(mut self) -> (Router<Arc<Server>>, Bytes) {
+    /// Each method of each path, and what it requires in words.
+    #[cfg(test)]
+    pub(crate) fn table(&self) -> &[(Method, String, String)] {
+        &self.table
+    }
+
+    /// The router.
+    pub(crate) fn router(&self) -> Router<Arc<App>> {
+        self.router.clone()
+    }
+
+    /// The description of those that are described, as JSON.
+    pub(crate) fn description(&mut self) -> Bytes {
         let mut schemas = self.schemas.read.take_definitions(true);
         schemas.extend(self.schemas.written.take_definitions(true));
         let document = json!({
@@ -227,17 +359,8 @@ impl Routes {
             "paths": self.paths,
             "components": {"schemas": schemas, "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "A key, as `sk-ar-…`."}}},
         });
-        (self.router, document.to_string().into())
+        document.to_string().into()
     }
-}
-
-/// The description itself.
-pub(super) fn document(document: Bytes) -> Response {
-    let mut response = Response::new(document.into());
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, http::HeaderValue::from_static(JSON));
-    response
 }
 
 /// What is answered in place of what was asked for.
@@ -270,60 +393,3 @@ struct ErrorMetadata {
     requestId: String,
     attempts: Vec<Value>,
 }
-
-/// An answer whose content is under `data`.
-#[derive(Serialize, JsonSchema)]
-pub(super) struct Data<T> {
-    pub(super) data: T,
-}
-
-/// What a chat completion takes: OpenAI's request, with our members beside.
-#[derive(JsonSchema)]
-#[allow(dead_code)] // `ChatRequest` reads it, without building it
-pub(super) struct ChatBody {
-    /// A model's id, as `anthropic/claude-sonnet-4.5`, an alias, or a virtual name, as
-    /// `anyrouter/auto`.
-    #[schemars(extend("examples" = ["demo/echo"]))]
-    model: String,
-    messages: Vec<ChatMessage>,
-    stream: Option<bool>,
-    max_tokens: Option<std::num::NonZeroU32>,
-    temperature: Option<f64>,
-}
-
-#[derive(JsonSchema)]
-#[allow(dead_code)]
-struct ChatMessage {
-    role: Role,
-    content: String,
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-#[allow(dead_code)]
-enum Role {
-    System,
-    User,
-    Assistant,
-}
-
-/// A chat completion, with the provider that made it and what it cost.
-#[derive(JsonSchema)]
-#[allow(dead_code)]
-pub(super) struct ChatAnswer {
-    id: String,
-    object: String,
-    created: u64,
-    /// The model that answered.
-    model: String,
-    /// The provider that answered.
-    provider: String,
-    choices: Vec<Value>,
-    usage: Value,
-    anyrouter_metadata: Value,
-}
-
-/// Server-sent events: `chat.completion.chunk`s, comments, and `[DONE]`.
-#[derive(JsonSchema)]
-#[allow(dead_code)]
-pub(super) struct ChatStream(String);

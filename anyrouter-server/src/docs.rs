@@ -6,58 +6,76 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use http::Method;
+use serde_json::{Value, json};
 
-use super::{Answer, json};
+use crate::{
+    auth::Public,
+    respond::{Error, Json, not_found},
+    routes::Routes,
+};
 
 /// Each page's name, what it is about, and its text.
 const PAGES: [(&str, &str, &str); 7] = [
     (
         "clients",
         "Which clients were tried, and how",
-        include_str!("../../../docs/clients.md"),
+        include_str!("../../docs/clients.md"),
     ),
     (
         "configuration",
         "Every setting, and what is kept",
-        include_str!("../../../docs/configuration.md"),
+        include_str!("../../docs/configuration.md"),
     ),
     (
         "errors",
         "Every error, what it means and what to do",
-        include_str!("../../../docs/errors.md"),
+        include_str!("../../docs/errors.md"),
     ),
     (
         "measurements",
         "What it costs, and how to measure it",
-        include_str!("../../../docs/measurements.md"),
+        include_str!("../../docs/measurements.md"),
     ),
     (
         "operating",
         "How to size a machine, watch it and look after it",
-        include_str!("../../../docs/operating.md"),
+        include_str!("../../docs/operating.md"),
     ),
     (
         "redaction",
         "What is taken out of requests, and how it comes back",
-        include_str!("../../../docs/redaction.md"),
+        include_str!("../../docs/redaction.md"),
     ),
     (
         "providers",
         "What the built-in catalog knows of providers, and where from",
-        include_str!("../../../docs/providers.md"),
+        include_str!("../../docs/providers.md"),
     ),
 ];
 
-pub(super) async fn index() -> Answer {
+/// The routes of the documentation.
+pub(crate) fn routes(routes: Routes) -> Routes {
+    routes
+        .page(Method::GET, "/", home)
+        .page(Method::GET, "/api", front)
+        .page(Method::GET, "/docs", home)
+        .page(Method::GET, "/docs/index.json", index)
+        .page(Method::GET, "/docs/{page}", page)
+        .page(Method::GET, "/docs.md", front)
+        .page(Method::GET, "/llms.txt", front)
+        .page(Method::GET, "/llms-full.txt", all)
+}
+
+async fn index(_: Public) -> Result<Json<Value>, Error> {
     let pages: Vec<_> =
         PAGES.iter().map(|(name, about, _)| json!({"page": name, "about": about, "url": format!("/docs/{name}.md")})).collect();
-    json(&json!({"pages": pages}))
+    Ok(Json(json!({"pages": pages})))
 }
 
 /// A page for people who look at the address with a browser: what this is, and where to go. It has
 /// no script and asks nobody else.
-pub(super) async fn home(headers: HeaderMap) -> Response {
+async fn home(_: Public, headers: HeaderMap) -> Result<Response, Error> {
     // Only what reads like an address comes back, so that nobody's words do.
     let is_plain = |host: &&str| {
         !host.is_empty()
@@ -99,7 +117,7 @@ pub(super) async fn home(headers: HeaderMap) -> Response {
             "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         ),
     );
-    response
+    Ok(response)
 }
 
 const STYLE: &str = "body{margin:0;font:16px/1.6 system-ui,sans-serif;color:#1d2330;background:#f6f7f9}main{max-width:42rem;margin:3rem auto;\
@@ -108,7 +126,7 @@ border-radius:6px;font-size:13px}a{color:#1a56c4}@media (prefers-color-scheme:da
 border-color:#2c323c}pre{background:#14171c}a{color:#84adff}}";
 
 /// The pages, for people.
-pub(super) async fn front() -> Response {
+async fn front(_: Public) -> Result<Response, Error> {
     let mut out = String::from(
         "# AnyRouter\n\nOne endpoint in front of every LLM provider, with a privacy policy enforced by its types and tests.\n\n",
     );
@@ -116,12 +134,12 @@ pub(super) async fn front() -> Response {
         out.push_str(&format!("- [{about}](/docs/{name}.md)\n"));
     }
     out.push_str("- [The API, as OpenAPI 3.1](/api/v1/openapi.json)\n");
-    text(out)
+    Ok(text(out))
 }
 
 /// All pages in one, for programs that read (llmstxt.org).
-pub(super) async fn all() -> Response {
-    text(PAGES.map(|(.., page)| page).join("\n\n"))
+async fn all(_: Public) -> Result<Response, Error> {
+    Ok(text(PAGES.map(|(.., page)| page).join("\n\n")))
 }
 
 fn text(markdown: impl IntoResponse) -> Response {
@@ -134,10 +152,9 @@ fn text(markdown: impl IntoResponse) -> Response {
 }
 
 /// A page, with `.md` or without.
-pub(super) async fn page(Path(name): Path<String>) -> Result<Response, super::Error> {
+async fn page(_: Public, Path(name): Path<String>) -> Result<Response, Error> {
     let wanted = name.strip_suffix(".md").unwrap_or(&name);
-    let Some((.., text)) = PAGES.iter().find(|(name, ..)| *name == wanted) else {
-        return super::not_found().await;
-    };
-    Ok(self::text(*text))
+    let page = PAGES.iter().find(|(name, ..)| *name == wanted);
+    let (.., markdown) = page.ok_or_else(not_found)?;
+    Ok(text(*markdown))
 }

@@ -15,16 +15,16 @@ use anyrouter_core::wire::error::ApiError;
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::server::Server;
+use crate::app::App;
 
 /// Makes the responses to what the parser refuses.
 pub(crate) struct Refusals {
-    server: Arc<Server>,
+    app: Arc<App>,
 }
 
 impl Refusals {
-    pub(crate) fn new(server: Arc<Server>) -> Self {
-        Self { server }
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        Self { app }
     }
 
     /// The whole response in place of the parser's own, with this status.
@@ -43,8 +43,8 @@ impl Refusals {
                 "the request is not HTTP as RFC 9112 has it; look at its first lines",
             ),
         };
-        self.server.observer.refused(status);
-        let id = self.server.gateway.request_id().to_string();
+        self.app.observer.refused(status);
+        let id = self.app.gateway.request_id().to_string();
         let body = ApiError::new(status, code, message)
             .to_openai(&id)
             .to_string();

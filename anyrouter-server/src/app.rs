@@ -1,0 +1,267 @@
+//! What every request needs: configuration, storage, journal, gateway.
+
+use std::{
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::PathBuf,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use anyrouter_core::{
+    catalog::Provider,
+    gateway::{Gateway, Ports},
+    ports::{Clock, Credentials, Randomness as _, memory::MemoryLimiter},
+    redact::PlaceholderKey,
+    secret::Secret,
+};
+
+use crate::{
+    clock::{SystemClock, SystemRandomness},
+    config::{Config, ConfigError, ProviderKeys, Sources},
+    journal::{JournalLog, Options},
+    observe::Observer,
+    storage::Database,
+    upstream::HttpUpstream,
+};
+
+/// A server that cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder, the database or the journal cannot be used.
+    #[error("{0}")]
+    Storage(String),
+    /// Another server uses the data folder.
+    #[error("{}: another server uses this data folder; give this one its own with --data-dir", .0.display())]
+    InUse(PathBuf),
+    /// The address cannot be listened at.
+    #[error("{address}: {source}; another program may be listening there")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Certificate or key cannot be used.
+    #[error("tls: {0}")]
+    Tls(String),
+    /// The bootstrap file cannot be written.
+    #[error("{path}: {source}")]
+    Bootstrap {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl From<crate::storage::StorageError> for StartError {
+    fn from(e: crate::storage::StorageError) -> Self {
+        Self::Storage(e.to_string())
+    }
+}
+
+/// What every request needs.
+pub(crate) struct App {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) database: Database,
+    pub(crate) log: Arc<JournalLog>,
+    pub(crate) observer: Arc<Observer>,
+    pub(crate) clock: Arc<SystemClock>,
+    keys: Arc<Keys>,
+    placeholder_key: PlaceholderKey,
+    config: RwLock<Arc<Config>>,
+    worlds: AtomicU64,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").finish_non_exhaustive()
+    }
+}
+
+/// The providers' keys, as of the last configuration.
+struct Keys(RwLock<Arc<ProviderKeys>>);
+
+impl Keys {
+    fn now(&self) -> Arc<ProviderKeys> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Credentials for Keys {
+    fn has(&self, provider: &Provider) -> bool {
+        self.now().has(provider)
+    }
+
+    fn open(&self, provider: &Provider) -> Option<Secret<String>> {
+        self.now().open(provider)
+    }
+}
+
+impl App {
+    /// The configuration that holds.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.config
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    pub(crate) fn open(config: Config, observer: Arc<Observer>) -> Result<Self, StartError> {
+        let clock = Arc::new(SystemClock::new());
+        let (database, table) = Database::open(&config.data_dir)?;
+        let options = Options {
+            durability: config.durability,
+            slots: config.requests,
+            ..Options::default()
+        };
+        let seen = observer.clone();
+        let log = JournalLog::open(
+            &config.data_dir.join("usage"),
+            database.clone(),
+            table,
+            options,
+            clock.now(),
+            move |r| seen.record(r),
+        )
+        .map_err(|e| StartError::Storage(e.to_string()))?;
+        let log = Arc::new(log);
+        let keys = Arc::new(Keys(RwLock::new(Arc::new(config.keys.clone()))));
+        let told = observer.clone();
+        let report = move |host: &str, reason: &str| {
+            told.note_often(
+                "warn",
+                &format!("connect:{host}"),
+                &format!("provider at {host} cannot be reached: {reason}"),
+            );
+        };
+        let upstream = HttpUpstream::new(config.connect_deadline, report)
+            .map_err(|e| StartError::Tls(e.to_string()))?;
+        let ports = Ports {
+            clock: clock.clone(),
+            randomness: Arc::new(SystemRandomness),
+            directory: Arc::new(database.clone()),
+            usage: log.clone(),
+            limiter: Arc::new(MemoryLimiter::new(clock.clone())),
+            credentials: keys.clone(),
+            upstream: Arc::new(upstream),
+        };
+        let placeholder_key = placeholder_key(&config.data_dir)?;
+        let gateway = Arc::new(Gateway::new(
+            ports,
+            config
+                .world(0)
+                .with_redaction(config.redaction(placeholder_key.clone())),
+            config.limits,
+            config.deadlines,
+        ));
+        Ok(Self {
+            gateway,
+            database,
+            log,
+            observer,
+            clock,
+            keys,
+            placeholder_key,
+            config: RwLock::new(Arc::new(config)),
+            worlds: AtomicU64::new(1),
+        })
+    }
+
+    /// Reads the configuration again, and returns it. A bad one changes nothing, and says why.
+    pub(crate) fn reload(&self, sources: &Sources) -> Option<Arc<Config>> {
+        match Config::load(sources) {
+            Ok(config) => {
+                for warning in &config.warnings {
+                    self.observer.note("warn", warning);
+                }
+                self.forgive(&config);
+                // The keys first: those of before still serve whoever began before.
+                let keys = config.keys.clone().in_place_of(&self.keys.now());
+                *self.keys.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+                let world = config.world(self.worlds.fetch_add(1, Ordering::Relaxed));
+                self.gateway.set_world(
+                    world.with_redaction(config.redaction(self.placeholder_key.clone())),
+                );
+                let message = format!(
+                    "configuration reloaded: catalog {}; changes to [limits], [deadlines], [usage], [metrics] listen, [tls] and listen take effect at the next start",
+                    config.catalog.version()
+                );
+                let config = Arc::new(config);
+                *self.config.write().unwrap_or_else(PoisonError::into_inner) = config.clone();
+                self.observer.note("info", &message);
+                Some(config)
+            }
+            Err(e) => {
+                self.observer.note(
+                    "error",
+                    &format!("the configuration was not reloaded, and nothing changed: {e}"),
+                );
+                None
+            }
+        }
+    }
+
+    /// Ends the cooldown of endpoints whose address or key is another one now: what failed may have
+    /// been repaired.
+    fn forgive(&self, config: &Config) {
+        let (before, keys) = (self.config(), self.keys.now());
+        for endpoint in config.catalog.endpoints() {
+            let known = before.catalog.endpoint(endpoint.id.as_str());
+            let same_address = known.is_some_and(|k| k.addresses == endpoint.addresses);
+            let provider = config.catalog.providers().get(endpoint.provider_index);
+            if !same_address || !provider.is_some_and(|p| keys.agrees(&config.keys, p)) {
+                self.gateway.health().forgive(&endpoint.id);
+            }
+        }
+    }
+}
+
+/// The instance's secret from which placeholders are derived: made at the first start, and kept, so
+/// that a conversation's placeholders stay the same. It opens nothing by itself.
+fn placeholder_key(folder: &std::path::Path) -> Result<PlaceholderKey, StartError> {
+    let path = folder.join("placeholder.key");
+    let fail = |e: std::io::Error| StartError::Storage(format!("{}: {e}", path.display()));
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            let bytes: [u8; 32] = bytes.try_into().map_err(|_| {
+                StartError::Storage(format!(
+                    "{}: it is no key of 32 bytes; restore it, or remove it to have a new one made",
+                    path.display()
+                ))
+            })?;
+            Ok(PlaceholderKey::from_bytes(bytes))
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let mut bytes = [0; 32];
+            SystemRandomness.fill(&mut bytes);
+            let unfinished = folder.join("placeholder.key.new");
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&unfinished)
+                .map_err(fail)?;
+            file.write_all(&bytes)
+                .and_then(|()| file.sync_all())
+                .and_then(|()| std::fs::rename(&unfinished, &path))
+                .map_err(fail)?;
+            Ok(PlaceholderKey::from_bytes(bytes))
+        }
+        Err(e) => Err(fail(e)),
+    }
+}

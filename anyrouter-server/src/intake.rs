@@ -1,0 +1,350 @@
+//! What is read of a request before anybody answers it: the client's address, its key, its body
+//! within bounds; and what browsers ask first (CORS).
+
+use std::net::{IpAddr, SocketAddr};
+
+use anyrouter_core::{
+    catalog::Protocol,
+    gateway::{Claim, Head, Held, ip_in, no_memory},
+    key::{ApiKey, KeyHash},
+    secret::Secret,
+    wire::error::ApiError,
+};
+use axum::body::Body;
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header, uri::PathAndQuery,
+};
+use http_body_util::BodyExt as _;
+
+use crate::app::App;
+
+/// The protocol of an inference route, and the route under the API's prefix.
+pub(crate) fn inference_route(path: &str) -> Option<(Protocol, &'static str)> {
+    let route = path
+        .strip_prefix("/api")
+        .unwrap_or(path)
+        .strip_prefix("/v1/")?;
+    match route {
+        "chat/completions" => Some((Protocol::Chat, "chat/completions")),
+        _ => None,
+    }
+}
+
+/// Whether a path is the API's.
+pub(crate) fn is_api(path: &str) -> bool {
+    path == "/api"
+        || ["/api/", "/v1/", "/docs", "/llms"]
+            .iter()
+            .any(|p| path.starts_with(p))
+}
+
+/// Takes several slashes in a row for one.
+pub(crate) fn one_slash(uri: &mut Uri) {
+    if memchr::memmem::find(uri.path().as_bytes(), b"//").is_none() {
+        return;
+    }
+    let mut path = String::with_capacity(uri.path().len());
+    for c in uri.path().chars() {
+        if c != '/' || !path.ends_with('/') {
+            path.push(c);
+        }
+    }
+    if let Some(query) = uri.query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    let mut parts = std::mem::take(uri).into_parts();
+    if let Ok(better) = PathAndQuery::try_from(path) {
+        parts.path_and_query = Some(better);
+    }
+    *uri = Uri::from_parts(parts).unwrap_or_default();
+}
+
+/// Whether a request of HTTP/1 names its host once (RFC 9112, 3.2). One of HTTP/1.0 need not.
+pub(crate) fn one_host<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let first = hosts.next();
+    let is_name = |host: &HeaderValue| {
+        host.to_str()
+            .is_ok_and(|h| h.parse::<http::uri::Authority>().is_ok())
+    };
+    match first.map_or(0, |_| 1 + hosts.count()) {
+        1 => first.is_some_and(is_name),
+        0 => request.version() == Version::HTTP_10,
+        _ => false,
+    }
+}
+
+/// The address of the connection's other end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientIp(pub(crate) IpAddr);
+
+/// What a request says of its sender; `route` is empty for a management route.
+pub(crate) fn claim(headers: &HeaderMap, ip: IpAddr, route: &'static str) -> Claim {
+    Claim {
+        key: key(headers),
+        ip: Some(ip.to_canonical()),
+        path: route.into(),
+    }
+}
+
+/// What the gateway reads of the head of an inference request.
+pub(crate) fn head(
+    headers: &HeaderMap,
+    ip: IpAddr,
+    protocol: Protocol,
+    route: &'static str,
+) -> Head {
+    let mut head = Head::new(claim(headers, ip, route), protocol);
+    head.pin = pin(headers);
+    head.session_id = session_id(headers);
+    // Any other word asks for it as well: what is asked for wrongly is not dropped.
+    head.redact = headers.contains_key("x-anyrouter-redact");
+    head.trace_id = text(headers, "x-anyrouter-trace-id");
+    head
+}
+
+/// The client's own name of the session.
+pub(crate) fn session_id(headers: &HeaderMap) -> Option<String> {
+    text(headers, "x-session-id")
+}
+
+pub(crate) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get(name)
+        .and_then(|v| v.to_str().ok())
+        .map(ToOwned::to_owned)
+}
+
+/// The provider that is pinned. A name that cannot be read, or several, pin what no provider is
+/// called: a restriction is not dropped.
+pub(crate) fn pin(headers: &HeaderMap) -> Option<String> {
+    let names: Vec<_> = headers
+        .get_all("x-anyrouter-provider")
+        .iter()
+        .map(|v| String::from_utf8_lossy(v.as_bytes()))
+        .collect();
+    Some(names.join(",")).filter(|p| !p.is_empty())
+}
+
+pub(crate) fn key(headers: &HeaderMap) -> Option<Secret<String>> {
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .map(str::trim)
+            .filter(|v| !v.is_empty())
+    };
+    let bearer = text("authorization").and_then(|v| match v.split_once(' ') {
+        Some((scheme, rest)) => scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim()),
+        // Some clients send the key alone.
+        None => Some(v).filter(|v| !v.eq_ignore_ascii_case("bearer")),
+    });
+    let sent = bearer
+        .or_else(|| text("x-api-key"))
+        .or_else(|| text("api-key"))?;
+    Some(Secret::new(sent.to_owned()))
+}
+
+/// The peer's address; behind a proxy that is trusted, the last one in `X-Forwarded-For` that is
+/// not.
+pub(crate) fn client_ip(peer: IpAddr, headers: &HeaderMap, app: &App) -> IpAddr {
+    let config = app.config();
+    let trusted = |ip: IpAddr| config.trusted_proxies.iter().any(|range| ip_in(ip, range));
+    if !trusted(peer) {
+        return peer;
+    }
+    let forwarded = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .flat_map(|v| v.to_str().unwrap_or("unreadable").split(','));
+    let hops: Vec<&str> = forwarded.map(str::trim).collect();
+    for hop in hops.into_iter().rev() {
+        // What stands before an address that cannot be read was not written by a proxy that is
+        // trusted.
+        let Some(ip) = address_of(hop) else { break };
+        if !trusted(ip) {
+            return ip;
+        }
+    }
+    peer
+}
+
+/// The address of a hop, which may bear a port.
+pub(crate) fn address_of(hop: &str) -> Option<IpAddr> {
+    let bare = || {
+        hop.trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse()
+            .ok()
+    };
+    bare().or_else(|| hop.parse::<SocketAddr>().ok().map(|a| a.ip()))
+}
+
+/// Memory that a body takes for each byte of it: as it came, as it is read and as it leaves.
+const WEIGHT: usize = 3;
+/// The first step of a body whose length is not known, in bytes.
+const STEP: usize = 64 << 10;
+
+/// Reads the body of a caller whose key is good, within its bounds, once there is memory for it.
+pub(crate) async fn read_body<B>(app: &App, headers: &HeaderMap, body: B) -> Result<Bytes, ApiError>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let key = key(headers)
+        .and_then(|k| ApiKey::parse(k.expose()))
+        .map(|k| k.hash());
+    read_body_of(app, key, headers, body).await
+}
+
+/// The same, for the key of this hash.
+pub(crate) async fn read_body_of<B>(
+    app: &App,
+    key: Option<KeyHash>,
+    headers: &HeaderMap,
+    body: B,
+) -> Result<Bytes, ApiError>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let config = app.config();
+    let limit = config.body_limit;
+    let too_large = || {
+        ApiError::new(
+            413,
+            "body_too_large",
+            format!(
+                "the body has more than {limit} bytes; send less, or ask the operator to raise limits.body"
+            ),
+        )
+    };
+    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
+        && encoding != "identity"
+    {
+        return Err(ApiError::new(
+            415,
+            "unsupported_encoding",
+            "the body is compressed; send it as it is",
+        ));
+    }
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|l| l > limit) {
+        return Err(too_large());
+    }
+    let take = async |bytes: usize, held: &Option<Held>| -> Result<Option<Held>, ApiError> {
+        let Some(key) = key.filter(|_| bytes > 0) else {
+            return Ok(None);
+        };
+        let already = held.as_ref().map_or(0, Held::bytes);
+        let take = app
+            .gateway
+            .budget()
+            .take_more(key, already, bytes.saturating_mul(WEIGHT));
+        tokio::time::timeout(config.deadlines.memory, take)
+            .await
+            .map(Some)
+            .map_err(|_| no_memory())
+    };
+    let room = length.unwrap_or(STEP).min(limit);
+    // A promise of many bytes takes no room: that goes to who begins to send them.
+    let mut held = if room <= STEP {
+        take(room, &None).await?
+    } else {
+        None
+    };
+    let room = room.min(STEP);
+    let mut read = Vec::with_capacity(room);
+    let mut body = std::pin::pin!(body);
+    let whole = async {
+        while let Some(frame) = body.as_mut().frame().await {
+            let frame = frame.map_err(|_| {
+                ApiError::new(400, "invalid_json", "the body broke off; send it whole")
+            })?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            if read.len() + data.len() > limit {
+                return Err(too_large());
+            }
+            if read.len() + data.len() > read.capacity() {
+                let needed = length
+                    .unwrap_or(read.capacity() * 2)
+                    .max(read.len() + data.len())
+                    .min(limit);
+                let more_held = take(
+                    needed - held.as_ref().map_or(0, Held::bytes) / WEIGHT,
+                    &held,
+                )
+                .await?;
+                match (&mut held, more_held) {
+                    (Some(held), Some(more)) => held.join(more),
+                    (held, more) => *held = more,
+                }
+                read.reserve_exact(needed - read.len());
+            }
+            read.extend_from_slice(&data);
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(config.body_deadline, whole).await {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => return Err(e),
+        Err(_) => {
+            return Err(ApiError::new(
+                408,
+                "request_timeout",
+                "the body did not come in time; send it without pauses",
+            ));
+        }
+    }
+    // The bytes count as long as anybody has a part of them.
+    Ok(match held {
+        Some(held) => held.keep(read),
+        None => read.into(),
+    })
+}
+
+/// Lets pages of any origin read the answer and our headers: there are no cookies here, only keys
+/// that a page must hold itself.
+pub(crate) fn share(headers: &mut HeaderMap) {
+    const EXPOSED: &str = "X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Tier, X-RateLimit-Window, \
+        RateLimit-Limit, RateLimit-Policy, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Upstream-RateLimit-Remaining, \
+        X-AnyRouter-Trace-Id, X-AnyRouter-Overhead-Ms, X-AnyRouter-Redacted";
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static(EXPOSED),
+    );
+}
+
+/// Answers a browser's question whether it may ask.
+pub(crate) fn preflight() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, POST, PATCH, DELETE"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("*, Authorization"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_MAX_AGE,
+        HeaderValue::from_static("86400"),
+    );
+    response
+}

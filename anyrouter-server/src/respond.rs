@@ -1,0 +1,142 @@
+//! Responses: JSON of a type, and errors with their request id.
+
+use anyrouter_core::wire::error::ApiError;
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// A JSON response with status 200.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        json(StatusCode::OK, &self.0)
+    }
+}
+
+/// A response whose content is under `data`.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Data<T> {
+    pub(crate) data: T,
+}
+
+impl<T: Serialize> IntoResponse for Data<T> {
+    fn into_response(self) -> Response {
+        json(StatusCode::OK, &self)
+    }
+}
+
+/// A JSON response with status 201.
+pub(crate) struct Created<T>(pub(crate) T);
+
+impl<T: Serialize> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        json(StatusCode::CREATED, &self.0)
+    }
+}
+
+/// A JSON response about the server's state: status 200 if it is good, else 503.
+pub(crate) struct State<T> {
+    pub(crate) is_good: bool,
+    pub(crate) report: T,
+}
+
+impl<T: Serialize> IntoResponse for State<T> {
+    fn into_response(self) -> Response {
+        let status = if self.is_good {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        json(status, &self.report)
+    }
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    let Ok(body) = serde_json::to_vec(value) else {
+        let error = ApiError::new(500, "internal_error", "the response cannot be written");
+        return Error(error).into_response();
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    response
+}
+
+/// An error on its way to the router's middleware, which knows the request's id.
+#[derive(Clone)]
+pub(crate) struct Error(pub(crate) ApiError);
+
+impl From<ApiError> for Error {
+    fn from(error: ApiError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<crate::storage::StorageError> for Error {
+    fn from(_: crate::storage::StorageError) -> Self {
+        ApiError::new(
+            503,
+            "storage_unavailable",
+            "storage cannot be used now; /readyz says why; try again later",
+        )
+        .into()
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+pub(crate) fn render(error: &ApiError, id: &str) -> Response {
+    let mut response = Response::new(Body::from(error.to_openai(id).to_string()));
+    *response.status_mut() =
+        StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    if let Ok(value) = HeaderValue::try_from(id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    if let Some(seconds) = error.retry_after {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+impl From<anyrouter_core::ports::LogError> for Error {
+    fn from(_: anyrouter_core::ports::LogError) -> Self {
+        ApiError::new(
+            503,
+            "storage_unavailable",
+            "usage records cannot be read now; try again later",
+        )
+        .into()
+    }
+}
+
+/// There is nothing at the address.
+pub(crate) fn not_found() -> Error {
+    let message = "there is nothing at this address; /api/v1/models is a place to begin";
+    ApiError::new(404, "not_found", message).into()
+}
+
+/// The address takes another method.
+pub(crate) fn wrong_method() -> Error {
+    let message = "this address takes another method";
+    ApiError::new(405, "method_not_allowed", message).into()
+}

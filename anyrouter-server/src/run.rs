@@ -1,0 +1,260 @@
+//! Running a server: the data folder, the listener, signals, and the end.
+
+use std::{fs::File, io::Write as _, os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc};
+
+use anyrouter_core::redact::Redactor;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+use crate::{
+    app::{App, StartError},
+    clock::SystemClock,
+    config::{Config, Sources},
+    listen,
+    observe::Observer,
+    router::metrics_router,
+    startup,
+    storage::Database,
+    tls::Tls,
+};
+
+/// "File size limit exceeded" (POSIX; its number is the same on Linux and the BSDs).
+const SIGXFSZ: i32 = 25;
+
+/// Runs a server until it is told to stop (SIGTERM, SIGINT). SIGHUP reads the configuration again.
+pub async fn run(
+    config: Config,
+    sources: Sources,
+    bootstrap_file: Option<PathBuf>,
+) -> Result<(), StartError> {
+    let _lock = lock_data_dir(&config)?;
+    let tls = Tls::open(&config)?;
+    let has_tls = tls.is_some();
+    let observer = Observer::start(config.log_format, config.log_level)
+        .map_err(|e| StartError::Storage(e.to_string()))?;
+    let address = config.listen;
+    let warnings = config.warnings.clone();
+    let app = Arc::new(App::open(config, Arc::new(observer))?);
+    // It takes some milliseconds, and no request should wait for it.
+    std::thread::spawn(|| drop(Redactor::default().find("")));
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen { address, source })?;
+    let metrics = match app.config().metrics_listen {
+        Some(address) => Some(
+            TcpListener::bind(address)
+                .await
+                .map_err(|source| StartError::Listen { address, source })?,
+        ),
+        None => None,
+    };
+    let address = listener.local_addr().unwrap_or(address);
+    let base_url = format!(
+        "{}://{address}/api/v1",
+        if has_tls { "https" } else { "http" }
+    );
+    let config = app.config();
+    let bootstrap =
+        startup::bootstrap(
+            &app.database,
+            &config,
+            app.clock(),
+            |bootstrap| match &bootstrap_file {
+                Some(path) => {
+                    bootstrap
+                        .write(path, &base_url)
+                        .map_err(|source| StartError::Bootstrap {
+                            path: path.clone(),
+                            source,
+                        })
+                }
+                None => Ok(()),
+            },
+        )
+        .await?;
+    let mut text = format!(
+        "AnyRouter {} listens at {base_url}\n\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    let mut shown = None;
+    match (&bootstrap, bootstrap_file) {
+        (Some(_), Some(path)) => text.push_str(&format!(
+            "The first account's keys are in {}\n\n",
+            path.display()
+        )),
+        (Some(bootstrap), None) => {
+            text.push_str(&bootstrap.text());
+            text.push('\n');
+            shown = Some(&bootstrap.inference);
+        }
+        (None, _) => {}
+    }
+    text.push_str(&startup::providers(&config, &base_url, shown));
+    for warning in &warnings {
+        text.push_str(&format!("warning: {warning}\n"));
+    }
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    drop(out);
+
+    let failed = |e: std::io::Error| StartError::Storage(format!("signals: {e}"));
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    // A file that may not grow further is an error of a write, and not the end of the process.
+    let _file_size = signal(SignalKind::from_raw(SIGXFSZ)).map_err(failed)?;
+    let (for_signals, tls_for_signals) = (app.clone(), tls.clone());
+    let stop = async move {
+        let mut clock = tokio::time::interval(std::time::Duration::from_secs(10));
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => reload(&for_signals, &sources, tls_for_signals.as_ref()),
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = clock.tick() => for_signals.clock.follow(),
+            }
+        }
+        for_signals
+            .observer
+            .note("info", "stopping: streams may finish");
+    };
+    let watching = tokio::spawn({
+        let app = app.clone();
+        async move { watch_storage(&app).await }
+    });
+    let exposing = metrics.map(|listener| {
+        let router = metrics_router(app.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await })
+    });
+    listen::serve(app.clone(), listener, tls, stop).await;
+    watching.abort();
+    if let Some(exposing) = exposing {
+        exposing.abort();
+    }
+    let log = app.log.clone();
+    let _ = tokio::task::spawn_blocking(move || log.close()).await;
+    app.observer.flush();
+    Ok(())
+}
+
+/// Reads the configuration and the certificate again.
+fn reload(app: &App, sources: &Sources, tls: Option<&Tls>) {
+    let (Some(config), Some(tls)) = (app.reload(sources), tls) else {
+        return;
+    };
+    if let Err(e) = tls.reload(&config) {
+        app.observer.note(
+            "error",
+            &format!("the certificate was not read again, and the one of before stays: {e}"),
+        );
+    }
+}
+
+/// Makes another inference and management key for the first account, and gives them as text; where
+/// `revoke_old` says so, every other key of the account is revoked. The server must not be running.
+pub async fn new_keys(config: &Config, revoke_old: bool) -> Result<String, StartError> {
+    let folder = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
+    let none = || {
+        StartError::Storage(format!(
+            "there is no account in {}; say with --data-dir which folder the server uses, or start it there first",
+            folder.display()
+        ))
+    };
+    // Nothing is made in a folder that is the wrong one.
+    if !folder.is_dir() {
+        return Err(none());
+    }
+    let _lock = lock_data_dir(config).map_err(|e| match e {
+        StartError::InUse(folder) => StartError::Storage(format!(
+            "{}: a server is running on this data folder; stop it first",
+            folder.display()
+        )),
+        other => other,
+    })?;
+    let (database, _) = Database::open(&config.data_dir)?;
+    let old = match database.first_account().await? {
+        Some(account) if revoke_old => database.keys(account.id).await?,
+        _ => Vec::new(),
+    };
+    let keys = startup::new_keys(&database, &SystemClock::new())
+        .await?
+        .ok_or_else(none)?;
+    let mut revoked = 0;
+    for old in old.iter().filter(|k| !k.record.revoked) {
+        database
+            .change_key(old.record.hash, |record| record.revoked = true)
+            .await?;
+        revoked += 1;
+    }
+    let said = if revoke_old {
+        format!("\n{revoked} older keys were revoked.\n")
+    } else {
+        String::new()
+    };
+    Ok(format!("{}{said}", keys.text()))
+}
+
+/// One server on a data folder: a second would import the first one's journal under its feet.
+fn lock_data_dir(config: &Config) -> Result<File, StartError> {
+    let folder = &config.data_dir;
+    let fail = |e: std::io::Error| StartError::Storage(format!("{}: {e}", folder.display()));
+    // Its owner's alone: records hold addresses.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(fail)?;
+    let file = File::create(folder.join("lock")).map_err(fail)?;
+    file.try_lock().map_err(|e| match e {
+        std::fs::TryLockError::WouldBlock => StartError::InUse(folder.clone()),
+        std::fs::TryLockError::Error(e) => fail(e),
+    })?;
+    Ok(file)
+}
+
+/// Tells of storage that cannot be used: at once, every minute while it lasts, and when it is
+/// over.
+async fn watch_storage(app: &App) {
+    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(500));
+    let mut since: Option<(std::time::Instant, u64)> = None;
+    loop {
+        ticks.tick().await;
+        let trouble = app
+            .log
+            .trouble()
+            .map(|t| format!("the usage journal cannot be written: {t}"));
+        let trouble = trouble.or_else(|| {
+            app.log
+                .import_trouble()
+                .map(|t| format!("the database does not take usage records: {t}"))
+        });
+        let refused = app.observer.refused_so_far(503);
+        match (trouble, since) {
+            (Some(trouble), began) => {
+                let (_, before) = *since.get_or_insert((std::time::Instant::now(), refused));
+                let count = refused - before;
+                let message = format!(
+                    "{trouble}; {count} requests were refused for it so far; free the disk, or see /readyz"
+                );
+                if began.is_none() {
+                    app.observer.note("error", &message);
+                } else {
+                    app.observer.note_often("error", "storage", &message);
+                }
+            }
+            (None, Some((_, before))) => {
+                since = None;
+                app.observer.note(
+                    "info",
+                    &format!(
+                        "storage can be used again; {} requests were refused meanwhile",
+                        refused - before
+                    ),
+                );
+            }
+            (None, None) => {}
+        }
+    }
+}
