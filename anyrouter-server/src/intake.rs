@@ -31,14 +31,6 @@ pub(crate) fn inference_route(path: &str) -> Option<(Protocol, &'static str)> {
     }
 }
 
-/// Whether a path is the API's.
-pub(crate) fn is_api(path: &str) -> bool {
-    path == "/api"
-        || ["/api/", "/v1/", "/docs", "/llms"]
-            .iter()
-            .any(|p| path.starts_with(p))
-}
-
 /// Takes several slashes in a row for one.
 pub(crate) fn one_slash(uri: &mut Uri) {
     if memchr::memmem::find(uri.path().as_bytes(), b"//").is_none() {

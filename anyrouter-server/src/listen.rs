@@ -45,8 +45,7 @@ use self::{
 use crate::{
     app::App,
     intake::{
-        ClientIp, Peer, client_ip, head, inference_route, is_api, one_host, one_slash,
-        read_body_of, share,
+        ClientIp, Peer, client_ip, head, inference_route, one_host, one_slash, read_body_of, share,
     },
     respond::render,
     router::router,
@@ -200,8 +199,6 @@ async fn answer(
     let ip = client_ip(peer.ip(), request.headers(), &app);
     one_slash(request.uri_mut());
     let inference = inference_route(request.uri().path());
-    // Pages of any origin may use the API, and nothing else.
-    let is_shared = is_api(request.uri().path());
     let rest = Rest::of(&request);
     let host_is_good = request.version() == Version::HTTP_2 || one_host(&request);
     let (parts, body) = request.into_parts();
@@ -225,7 +222,9 @@ async fn answer(
         if response.extensions().get::<NotAccepted>().is_some() {
             app.observer.refused(response.status().as_u16());
         }
-        response.map(Either::Left)
+        let mut response = response.map(Either::Left);
+        share(response.headers_mut());
+        response
     } else {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ClientIp(ip));
@@ -237,9 +236,6 @@ async fn answer(
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    if is_shared {
-        share(response.headers_mut());
     }
     response.headers_mut().insert(
         header::X_CONTENT_TYPE_OPTIONS,
