@@ -11,7 +11,7 @@ use std::{
 
 use anyrouter_server::{
     config::{Config, Sources},
-    server,
+    run,
 };
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -50,7 +50,7 @@ fn start() -> Running {
             .enable_all()
             .build()
             .expect("there are threads");
-        runtime.block_on(server::run(config, sources, Some(for_server)))
+        runtime.block_on(run::run(config, sources, Some(for_server)))
     });
     let began = Instant::now();
     while TcpStream::connect(address).is_err() || !keys.exists() {
