@@ -9,6 +9,7 @@
 pub mod conformance;
 pub mod memory;
 mod open_request;
+mod store_error;
 
 use std::{
     borrow::Cow,
@@ -23,7 +24,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-pub use self::open_request::OpenRequest;
+pub use self::{open_request::OpenRequest, store_error::StoreError};
 use crate::{
     account::Caller,
     catalog::{Address, Provider},

@@ -13,7 +13,7 @@ use std::{
 use anyrouter_core::{
     catalog::Provider,
     gateway::{Gateway, Ports},
-    ports::{Clock, Credentials, Randomness as _, memory::MemoryLimiter},
+    ports::{Clock, Credentials, Randomness as _, StoreError, memory::MemoryLimiter},
     redact::PlaceholderKey,
     secret::Secret,
 };
@@ -60,8 +60,8 @@ pub enum StartError {
     },
 }
 
-impl From<crate::storage::StorageError> for StartError {
-    fn from(e: crate::storage::StorageError) -> Self {
+impl From<StoreError> for StartError {
+    fn from(e: StoreError) -> Self {
         Self::Storage(e.to_string())
     }
 }

@@ -10,15 +10,21 @@
 //! a record with the outcome `interrupted`. A crash loses without trace only requests younger than
 //! that, and no client saw one of them end.
 
+mod disk;
+#[cfg(test)]
+mod faults;
 mod file;
 mod frame;
+mod import;
 mod log;
+mod shared;
 mod worker;
 
 pub use self::{
-    file::{Journal, JournalError, Position, Stretch},
-    frame::{Entries, Entry, Frame, OpenEntry, RecordEntry, entries},
-    log::{JournalLog, OpenError, Options},
+    file::JournalError,
+    frame::RecordEntry,
+    import::{Import, RecordReader},
+    log::{JournalLog, OpenError},
 };
 
 /// What a commit waits for.
@@ -32,4 +38,25 @@ pub enum Durability {
     PowerLoss,
     /// Nothing.
     Async,
+}
+
+/// How the log is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// What a commit waits for.
+    pub durability: Durability,
+    /// Requests that may be open at once; more wait.
+    pub slots: usize,
+    /// A segment of more bytes is left for a new one.
+    pub segment: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            durability: Durability::default(),
+            slots: 10_000,
+            segment: 8 << 20,
+        }
+    }
 }

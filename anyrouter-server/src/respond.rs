@@ -80,8 +80,8 @@ impl From<ApiError> for Error {
     }
 }
 
-impl From<crate::storage::StorageError> for Error {
-    fn from(_: crate::storage::StorageError) -> Self {
+impl From<anyrouter_core::ports::StoreError> for Error {
+    fn from(_: anyrouter_core::ports::StoreError) -> Self {
         ApiError::new(
             503,
             "storage_unavailable",

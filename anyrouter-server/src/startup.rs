@@ -13,7 +13,7 @@ use anyrouter_core::{
     policy::{
         Change, CompiledCatalog, CompiledLayers, Excluded, Layer, Rule, evaluate, relaxations,
     },
-    ports::{Clock, Credentials},
+    ports::{Clock, Credentials, StoreError},
     time::Timestamp,
 };
 use serde_json::json;
@@ -21,7 +21,7 @@ use serde_json::json;
 use crate::{
     clock::key_bits,
     config::Config,
-    storage::{Account, Database, StorageError},
+    storage::{Account, Database},
 };
 
 /// The keys of the first account, for the one time that they are shown.
@@ -56,7 +56,7 @@ pub(crate) fn new_key(
 
 /// Makes the first account where there is none. `keep` is given its keys first: an account whose
 /// keys nobody has would lock its owner out.
-pub(crate) async fn bootstrap<E: From<StorageError>>(
+pub(crate) async fn bootstrap<E: From<StoreError>>(
     database: &Database,
     config: &Config,
     clock: &dyn Clock,
@@ -65,7 +65,7 @@ pub(crate) async fn bootstrap<E: From<StorageError>>(
     if database.first_account().await?.is_some() {
         return Ok(None);
     }
-    let fail = |e: std::io::Error| StorageError::new("the first keys", e);
+    let fail = |e: std::io::Error| StoreError::from(e).during("the first keys");
     let now = clock.now();
     let bits = key_bits().map_err(fail)?;
     let id: String = bits.iter().take(8).map(|b| format!("{b:02x}")).collect();
@@ -94,11 +94,11 @@ pub(crate) async fn bootstrap<E: From<StorageError>>(
 pub(crate) async fn new_keys(
     database: &Database,
     clock: &dyn Clock,
-) -> Result<Option<Bootstrap>, StorageError> {
+) -> Result<Option<Bootstrap>, StoreError> {
     let Some(account) = database.first_account().await? else {
         return Ok(None);
     };
-    let fail = |e: std::io::Error| StorageError::new("new keys", e);
+    let fail = |e: std::io::Error| StoreError::from(e).during("new keys");
     let (account, now) = (account.id, clock.now());
     let (inference, first) =
         new_key(KeyKind::Inference, "another inference key", &account, now).map_err(fail)?;

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use anyrouter_core::{account::Caller, key::KeyHash};
+use anyrouter_core::{account::Caller, key::KeyHash, ports::StoreError};
 use quick_cache::sync::Cache;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -21,30 +21,55 @@ pub use self::{
     usage::UsageTable,
 };
 
-/// The database cannot do what it was asked.
-#[derive(Debug, thiserror::Error)]
-#[error("{what}: {source}")]
-pub struct StorageError {
-    what: String,
-    source: Box<dyn std::error::Error + Send + Sync>,
+/// An error within the storage, from which each `?` can be taken; to the outside it is a
+/// [`StoreError`].
+enum Failure {
+    Sqlite(rusqlite::Error),
+    Store(StoreError),
 }
 
-impl StorageError {
-    /// What could not be done, and why.
-    pub fn new(
-        what: impl Into<String>,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
-        Self {
-            what: what.into(),
-            source: source.into(),
-        }
+impl From<rusqlite::Error> for Failure {
+    fn from(e: rusqlite::Error) -> Self {
+        Self::Sqlite(e)
     }
 }
 
-impl From<rusqlite::Error> for StorageError {
-    fn from(source: rusqlite::Error) -> Self {
-        Self::new("the database", source)
+impl From<StoreError> for Failure {
+    fn from(e: StoreError) -> Self {
+        Self::Store(e)
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(e: serde_json::Error) -> Self {
+        // Where it is malformed, and nothing of what stands there.
+        Self::Store(StoreError::Corrupt(format!(
+            "a row's JSON ({:?} error at byte {})",
+            e.classify(),
+            e.column()
+        )))
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(e: Failure) -> Self {
+        use rusqlite::ErrorCode;
+        match e {
+            Failure::Store(e) => e,
+            Failure::Sqlite(rusqlite::Error::QueryReturnedNoRows) => {
+                Self::Absent("no such row".to_owned())
+            }
+            Failure::Sqlite(e) => match e.sqlite_error_code() {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                    Self::Busy(e.to_string())
+                }
+                Some(ErrorCode::DiskFull) => Self::Full(e.to_string()),
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                    Self::Corrupt(e.to_string())
+                }
+                _ => Self::Unavailable(e.to_string()),
+            },
+        }
     }
 }
 
@@ -76,7 +101,11 @@ impl std::fmt::Debug for Database {
 impl Database {
     /// Opens or makes the database in `folder`, and starts its thread. Gives the usage table's own
     /// connection beside it.
-    pub fn open(folder: &Path) -> Result<(Self, UsageTable), StorageError> {
+    pub fn open(folder: &Path) -> Result<(Self, UsageTable), StoreError> {
+        Ok(Self::open_at(folder)?)
+    }
+
+    fn open_at(folder: &Path) -> Result<(Self, UsageTable), Failure> {
         let path = folder.join("anyrouter.db");
         let mut connection = connect(&path, "FULL")?;
         schema::migrate(&mut connection)?;
@@ -91,7 +120,7 @@ impl Database {
         std::thread::Builder::new()
             .name("sqlite".to_owned())
             .spawn(run)
-            .map_err(|e| StorageError::new("the database's thread", e))?;
+            .map_err(|e| StoreError::from(e).during("the database's thread"))?;
         Ok((
             Self {
                 jobs,
@@ -104,30 +133,28 @@ impl Database {
     /// Runs `job` on the database's thread, in its turn.
     async fn run<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Connection) -> Result<T, StorageError> + Send + 'static,
-    ) -> Result<T, StorageError> {
+        job: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (give, take) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
             let _ = give.send(job(connection));
         });
-        let ended = |_| StorageError::new("the database", "its thread has ended");
-        self.jobs
-            .send(job)
-            .await
-            .map_err(|e| ended(e.to_string()))?;
-        take.await.map_err(|e| ended(e.to_string()))?
+        let ended = || StoreError::Unavailable("the database's thread has ended".to_owned());
+        self.jobs.send(job).await.map_err(|_| ended())?;
+        Ok(take.await.map_err(|_| ended())??)
     }
 
     /// Whether the database answers.
-    pub async fn check(&self) -> Result<(), StorageError> {
+    pub async fn check(&self) -> Result<(), StoreError> {
         self.run(|c| Ok(c.query_row("SELECT 1", [], |_| Ok(()))?))
             .await
     }
 }
 
-fn connect(path: &PathBuf, synchronous: &str) -> Result<Connection, StorageError> {
-    let fail =
-        |e: rusqlite::Error| StorageError::new(format!("the database at {}", path.display()), e);
+fn connect(path: &PathBuf, synchronous: &str) -> Result<Connection, StoreError> {
+    let fail = |e: rusqlite::Error| {
+        StoreError::from(Failure::from(e)).during(&format!("the database at {}", path.display()))
+    };
     let connection = Connection::open(path).map_err(fail)?;
     connection
         .busy_timeout(Duration::from_secs(5))

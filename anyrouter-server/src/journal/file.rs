@@ -2,108 +2,144 @@
 //! dropped whole.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::Write,
-    os::unix::fs::FileExt,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::frame::Frame;
+use super::{
+    disk::{Disk, DiskFile},
+    frame::Frame,
+};
 
 /// The journal cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("the usage journal at {path}: {source}")]
 pub struct JournalError {
     path: PathBuf,
-    source: std::io::Error,
+    source: io::Error,
 }
 
 /// A place in the journal: everything before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
+pub(super) struct Position {
     segment: u64,
     offset: u64,
 }
 
 /// A segment from some place on. It stays readable when its file is dropped.
 #[derive(Clone, Debug)]
-pub struct Stretch {
+pub(super) struct Stretch {
     segment: u64,
-    file: Arc<File>,
+    file: Arc<dyn DiskFile>,
     from: u64,
+    /// What stands behind this does not count; the file's end where there is no such place.
+    until: Option<u64>,
 }
 
 impl Stretch {
     /// Its bytes as of now: in the segment that is written, the last frame may not be whole yet.
-    pub fn read(&self) -> std::io::Result<Vec<u8>> {
-        let length = self.length()?.saturating_sub(self.from);
-        let mut bytes = vec![0; usize::try_from(length).map_err(std::io::Error::other)?];
-        self.file.read_exact_at(&mut bytes, self.from)?;
+    pub(super) fn read(&self) -> io::Result<Vec<u8>> {
+        let length = self.end()?.saturating_sub(self.from);
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        self.file.read_at(&mut bytes, self.from)?;
         Ok(bytes)
     }
 
     /// The position behind so many of its bytes.
-    pub fn behind(&self, bytes: usize) -> Position {
+    pub(super) fn behind(&self, bytes: usize) -> Position {
         Position {
             segment: self.segment,
             offset: self.from + bytes as u64,
         }
     }
 
-    fn length(&self) -> std::io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+    /// The part of it before a position.
+    pub(super) fn before(mut self, position: Position) -> Self {
+        if self.segment > position.segment {
+            self.until = Some(self.from);
+        } else if self.segment == position.segment {
+            let until = self.until.unwrap_or(u64::MAX).min(position.offset);
+            self.until = Some(until.max(self.from));
+        }
+        self
+    }
+
+    /// Where it ends as of now.
+    pub(super) fn end_position(&self) -> io::Result<Position> {
+        Ok(Position {
+            segment: self.segment,
+            offset: self.end()?,
+        })
+    }
+
+    /// Makes what was written to it survive a power loss.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+
+    fn end(&self) -> io::Result<u64> {
+        let length = self.file.length()?;
+        Ok(self.until.map_or(length, |until| until.min(length)))
     }
 }
 
 /// The segments of a journal, and the one that is written.
 #[derive(Debug)]
-pub struct Journal {
+pub(super) struct Journal {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
     /// Segments that are not written any more, the oldest first.
     older: Vec<Stretch>,
-    /// The segment that is written.
+    /// The segment that is written; to one with an end, nothing is.
     current: Stretch,
-    /// What is written must be on disk before a segment is left.
-    sync: bool,
+    /// The number of the next segment. A file that could not be made whole keeps its number.
+    next: u64,
 }
 
 impl Journal {
     /// Opens the journal in `folder` with a new segment. Older ones stay until
     /// [`drop_before`](Self::drop_before).
-    pub fn open(folder: &Path, sync: bool) -> Result<Self, JournalError> {
+    pub(super) fn open(disk: Arc<dyn Disk>, folder: &Path) -> Result<Self, JournalError> {
         let fail = |source| JournalError {
             path: folder.to_owned(),
             source,
         };
-        fs::create_dir_all(folder).map_err(fail)?;
+        disk.create_folder(folder).map_err(fail)?;
         let mut older = Vec::new();
-        for (segment, path) in segments(folder).map_err(fail)? {
-            let file = File::open(&path).map_err(|source| JournalError { path, source })?;
+        for (segment, path) in segments(&*disk, folder).map_err(fail)? {
+            let file = disk
+                .open(&path)
+                .map_err(|source| JournalError { path, source })?;
             older.push(Stretch {
                 segment,
-                file: Arc::new(file),
+                file,
                 from: 0,
+                until: None,
             });
         }
         let segment = older.last().map_or(1, |s| s.segment + 1);
-        let current = create(folder, segment).map_err(fail)?;
+        let current = create(&*disk, folder, segment).map_err(fail)?;
         Ok(Self {
+            disk,
             folder: folder.to_owned(),
             older,
             current,
-            sync,
+            next: segment + 1,
         })
     }
 
     /// Appends a frame with one `write`, which the kernel puts at the end of the file as a whole,
     /// whoever else appends at the time. One that is cut short, as on a full disk, leaves a damaged
     /// stretch, which readers pass over.
-    pub fn append(&self, frame: &Frame) -> std::io::Result<()> {
-        let written = (&*self.current.file).write(frame.bytes())?;
+    pub(super) fn append(&self, frame: &Frame) -> io::Result<()> {
+        if self.current.until.is_some() {
+            return Err(io::Error::other("no new segment could be begun"));
+        }
+        let written = self.current.file.append(frame.bytes())?;
         if written < frame.bytes().len() {
-            return Err(std::io::Error::new(
-                std::io::ErrorKind::WriteZero,
+            return Err(io::Error::new(
+                io::ErrorKind::WriteZero,
                 "the disk took a part of a record",
             ));
         }
@@ -111,7 +147,7 @@ impl Journal {
     }
 
     /// Everything from a position on, a stretch for each segment.
-    pub fn since(&self, position: Position) -> Vec<Stretch> {
+    pub(super) fn since(&self, position: Position) -> Vec<Stretch> {
         let all = self
             .older
             .iter()
@@ -128,46 +164,51 @@ impl Journal {
         .collect()
     }
 
-    /// Whether there is something behind a position.
-    pub fn reaches_beyond(&self, position: Position) -> bool {
+    /// Whether there is something behind a position, as far as that can be told.
+    pub(super) fn reaches_beyond(&self, position: Position) -> bool {
         self.since(position)
             .iter()
-            .any(|s| s.length().is_ok_and(|length| length > s.from))
+            .any(|s| s.end().map_or(true, |end| end > s.from))
     }
 
     /// Where the current segment begins.
-    pub fn current_start(&self) -> Position {
+    pub(super) fn current_start(&self) -> Position {
         Position {
             segment: self.current.segment,
             offset: 0,
         }
     }
 
-    /// Bytes of the current segment.
-    pub fn current_length(&self) -> u64 {
-        self.current.length().unwrap_or(0)
+    /// The segment that is written.
+    pub(super) fn current(&self) -> &Stretch {
+        &self.current
     }
 
-    /// The file of the current segment, to bring it to disk without holding the journal.
-    pub fn current_file(&self) -> Arc<File> {
-        self.current.file.clone()
+    /// Bytes of the current segment.
+    pub(super) fn current_length(&self) -> u64 {
+        self.current.end().unwrap_or(0)
     }
 
     /// Begins a new segment.
-    pub fn rotate(&mut self) -> std::io::Result<()> {
-        if self.sync {
-            self.current.file.sync_data()?;
-        }
-        let next = create(&self.folder, self.current.segment + 1)?;
+    pub(super) fn rotate(&mut self) -> io::Result<()> {
+        let segment = self.next;
+        self.next += 1;
+        let next = create(&*self.disk, &self.folder, segment)?;
         self.older.push(std::mem::replace(&mut self.current, next));
         Ok(())
     }
 
+    /// Has the current segment end at `end`: what stands behind it does not count, and nothing is
+    /// appended to it any more.
+    pub(super) fn abandon(&mut self, end: Position) {
+        self.current = self.current.clone().before(end);
+    }
+
     /// Drops the segments that end before a position.
-    pub fn drop_before(&mut self, position: Position) -> std::io::Result<()> {
+    pub(super) fn drop_before(&mut self, position: Position) -> io::Result<()> {
         while let Some(oldest) = self.older.first().filter(|s| s.segment < position.segment) {
-            match fs::remove_file(path(&self.folder, oldest.segment)) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+            match self.disk.remove(&path(&self.folder, oldest.segment)) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                 _ => self.older.remove(0),
             };
         }
@@ -179,35 +220,31 @@ fn path(folder: &Path, segment: u64) -> PathBuf {
     folder.join(format!("journal-{segment:012}"))
 }
 
-fn create(folder: &Path, segment: u64) -> std::io::Result<Stretch> {
-    let file = OpenOptions::new()
-        .create_new(true)
-        .append(true)
-        .read(true)
-        .open(path(folder, segment))?;
+fn create(disk: &dyn Disk, folder: &Path, segment: u64) -> io::Result<Stretch> {
+    let path = path(folder, segment);
+    let file = disk.create(&path)?;
     // The name must outlive a power loss as the bytes do.
-    File::open(folder)?.sync_all()?;
+    disk.sync_folder(folder).inspect_err(|_| {
+        let _ = disk.remove(&path);
+    })?;
     Ok(Stretch {
         segment,
-        file: Arc::new(file),
+        file,
         from: 0,
+        until: None,
     })
 }
 
-fn segments(folder: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
+fn segments(disk: &dyn Disk, folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
+    for path in disk.list(folder)? {
         // What else lies in the folder is not ours to read.
-        let name = entry.file_name();
-        let digits = name
-            .to_str()
-            .and_then(|n| n.strip_prefix("journal-"))
+        let digits = path
+            .file_name()
+            .and_then(|name| name.to_str()?.strip_prefix("journal-"))
             .filter(|d| d.len() == 12 && d.bytes().all(|b| b.is_ascii_digit()));
-        if let Some(number) = digits.and_then(|d| d.parse().ok())
-            && entry.file_type()?.is_file()
-        {
-            found.push((number, entry.path()));
+        if let Some(number) = digits.and_then(|d| d.parse().ok()) {
+            found.push((number, path));
         }
     }
     found.sort_unstable();
@@ -224,7 +261,16 @@ mod tests {
         usage::{Opening, Record},
     };
 
-    use super::{super::frame::entries, *};
+    use std::fs::{self, OpenOptions};
+
+    use super::{
+        super::{disk::FileSystem, frame::entries},
+        *,
+    };
+
+    fn open(folder: &Path) -> Journal {
+        Journal::open(Arc::new(FileSystem), folder).unwrap()
+    }
 
     fn opening(n: u8) -> Opening {
         Opening {
@@ -245,7 +291,7 @@ mod tests {
 
     fn journal(records: u8) -> (tempfile::TempDir, Journal) {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(folder.path(), false).unwrap();
+        let journal = open(folder.path());
         for n in 0..records {
             journal.append(&record(n)).unwrap();
         }
@@ -268,7 +314,7 @@ mod tests {
     fn what_was_appended_is_read_back_in_order() {
         let (folder, journal) = journal(5);
         drop(journal);
-        let journal = Journal::open(folder.path(), false).unwrap();
+        let journal = open(folder.path());
         let all = bytes(&journal, Position::default());
         let ids: Vec<_> = entries(&all)
             .map(|e| {
@@ -311,7 +357,7 @@ mod tests {
         assert!(journal.append(&record(2)).is_err());
         journal.current.file = whole;
         let cut = record(2).bytes()[..100].to_vec();
-        (&*journal.current.file).write_all(&cut).unwrap();
+        journal.current.file.append(&cut).unwrap();
         journal.append(&record(3)).unwrap();
         assert_eq!(count(&bytes(&journal, Position::default())), 2);
     }
@@ -361,13 +407,7 @@ mod tests {
         journal.drop_before(start).unwrap();
         assert_eq!(count(&before[0].read().unwrap()), 2);
         drop(journal);
-        assert_eq!(
-            count(&bytes(
-                &Journal::open(folder.path(), false).unwrap(),
-                Position::default()
-            )),
-            1
-        );
+        assert_eq!(count(&bytes(&open(folder.path()), Position::default())), 1);
     }
 
     #[test]
@@ -384,7 +424,7 @@ mod tests {
         }
         fs::create_dir(folder.path().join("journal-000000000003")).unwrap();
         std::os::unix::fs::symlink("nowhere", folder.path().join("journal-000000000004")).unwrap();
-        let opened = Journal::open(folder.path(), false).unwrap();
+        let opened = open(folder.path());
         assert_eq!(count(&bytes(&opened, Position::default())), 2);
     }
 

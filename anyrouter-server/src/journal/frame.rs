@@ -23,16 +23,16 @@ const RECORD: u8 = b'r';
 
 /// A whole frame, ready to be written.
 #[derive(Debug)]
-pub struct Frame(Vec<u8>);
+pub(super) struct Frame(Vec<u8>);
 
 impl Frame {
     /// That a request is open.
-    pub fn open(opening: &Opening) -> serde_json::Result<Self> {
+    pub(super) fn open(opening: &Opening) -> serde_json::Result<Self> {
         Self::new(OPEN, opening.id, opening, |_| {})
     }
 
     /// That a request has ended.
-    pub fn record(record: &Record) -> serde_json::Result<Self> {
+    pub(super) fn record(record: &Record) -> serde_json::Result<Self> {
         Self::new(RECORD, record.id, record, |out| {
             out.extend_from_slice(record.key_hash.as_bytes());
             out.extend_from_slice(&record.created_at.micros().to_le_bytes());
@@ -45,7 +45,7 @@ impl Frame {
 
     /// What says nothing: it shows whether a disk that was full takes a record again. Readers pass
     /// it over.
-    pub fn padding() -> serde_json::Result<Self> {
+    pub(super) fn padding() -> serde_json::Result<Self> {
         let id =
             RequestId::from_bytes(&[0; 12]).ok_or_else(|| serde::de::Error::custom("no id"))?;
         Self::new(OPEN, id, &" ".repeat(PADDING), |_| {})
@@ -73,14 +73,14 @@ impl Frame {
     }
 
     /// The bytes.
-    pub fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
 /// An entry, as it stands in a frame.
 #[derive(Debug)]
-pub enum Entry<'a> {
+pub(super) enum Entry<'a> {
     /// A request is open.
     Open(OpenEntry<'a>),
     /// A request has ended.
@@ -89,7 +89,7 @@ pub enum Entry<'a> {
 
 /// That a request is open.
 #[derive(Debug)]
-pub struct OpenEntry<'a> {
+pub(super) struct OpenEntry<'a> {
     /// Its id.
     pub id: RequestId,
     json: &'a [u8],
@@ -97,7 +97,7 @@ pub struct OpenEntry<'a> {
 
 impl OpenEntry<'_> {
     /// What was known of it.
-    pub fn opening(&self) -> serde_json::Result<Opening> {
+    pub(super) fn opening(&self) -> serde_json::Result<Opening> {
         serde_json::from_slice(self.json)
     }
 }
@@ -128,7 +128,7 @@ impl RecordEntry<'_> {
 
 /// Goes through the whole frames of `bytes`. A damaged stretch is passed over: a frame behind it
 /// counts again where length, checksum and payload all agree.
-pub fn entries(bytes: &[u8]) -> Entries<'_> {
+pub(super) fn entries(bytes: &[u8]) -> Entries<'_> {
     Entries {
         bytes,
         at: 0,
@@ -138,7 +138,7 @@ pub fn entries(bytes: &[u8]) -> Entries<'_> {
 
 /// The entries of a stretch.
 #[derive(Debug)]
-pub struct Entries<'a> {
+pub(super) struct Entries<'a> {
     bytes: &'a [u8],
     at: usize,
     whole: usize,
@@ -147,7 +147,7 @@ pub struct Entries<'a> {
 impl Entries<'_> {
     /// How many bytes the frames that were gone through so far end at: what follows may be a frame
     /// that is still being written.
-    pub fn whole(&self) -> usize {
+    pub(super) fn whole(&self) -> usize {
         self.whole
     }
 }

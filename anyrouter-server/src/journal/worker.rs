@@ -11,17 +11,18 @@ use std::{
 
 use anyrouter_core::{
     ids::RequestId,
-    ports::OpenRequest,
+    ports::{OpenRequest, StoreError},
     time::Timestamp,
     usage::{Opening, Record},
 };
 
 use super::{
+    Durability,
     file::{Journal, Position},
     frame::{Entry, Frame, RecordEntry, entries},
-    log::{OpenError, Shared, Taken, lock},
+    import::Import,
+    shared::{Shared, Taken, lock},
 };
-use crate::storage::{StorageError, UsageTable};
 
 /// A request that is open for longer gets an open entry.
 const OPEN_ENTRY: Duration = Duration::from_millis(10);
@@ -32,38 +33,45 @@ const TICK: Duration = Duration::from_millis(5);
 const LINGER: Duration = Duration::from_millis(100);
 /// The time between two attempts to write while the journal cannot be written.
 const BROKEN: Duration = Duration::from_millis(100);
+/// That time doubles so often where the disk takes writes and then loses them: each attempt begins
+/// a segment.
+const BACKOFF: u32 = 6;
 /// How long records wait to be imported together.
 const IMPORT: Duration = Duration::from_millis(200);
 
 /// Brings into the database what an earlier process left in the journal: its records, and for each
 /// request that was left open one that says `interrupted`. Then drops it.
+///
+/// The newest segment goes first, since the first record of a request is the one that counts: what
+/// a disk lost was written again to a later segment, and may still stand in the earlier one.
 pub(super) fn recover(
     journal: &mut Journal,
-    table: &mut UsageTable,
+    table: &mut impl Import,
     now: Timestamp,
-) -> Result<(), OpenError> {
+) -> Result<(), StoreError> {
+    let older = |e: std::io::Error| StoreError::from(e).during("the journal's older segments");
     let mut open: BTreeMap<RequestId, Opening> = BTreeMap::new();
     let mut ended: HashSet<RequestId> = HashSet::new();
-    for stretch in journal.since(Position::default()) {
-        let bytes = stretch
-            .read()
-            .map_err(|e| StorageError::new("the journal's older segments", e))?;
-        let mut records = Vec::new();
+    for stretch in journal.since(Position::default()).into_iter().rev() {
+        let bytes = stretch.read().map_err(older)?;
+        let (mut records, mut opened) = (Vec::new(), BTreeMap::new());
         for entry in entries(&bytes) {
             match entry {
                 Entry::Record(record) => {
-                    open.remove(&record.id);
                     ended.insert(record.id);
                     records.push(record);
                 }
-                Entry::Open(entry) if !ended.contains(&entry.id) => {
-                    open.extend(entry.opening().ok().map(|opening| (entry.id, opening)));
+                Entry::Open(entry) => {
+                    opened.extend(entry.opening().ok().map(|opening| (entry.id, opening)));
                 }
-                Entry::Open(_) => {}
             }
         }
-        table.insert(&records)?;
+        for (id, opening) in opened {
+            open.entry(id).or_insert(opening);
+        }
+        table.import(&records)?;
     }
+    open.retain(|id, _| !ended.contains(id));
     let mut interrupted = Vec::new();
     for opening in open.into_values() {
         let mut record = Record::opened(opening);
@@ -74,16 +82,12 @@ pub(super) fn recover(
             .as_ref()
             .and_then(|e| e.as_str().split('/').next())
             .map(Into::into);
-        let frame =
-            Frame::record(&record).map_err(|e| StorageError::new("an interrupted request", e))?;
+        let frame = Frame::record(&record).map_err(|e| older(e.into()))?;
         interrupted.extend_from_slice(frame.bytes());
     }
-    table.insert(&records(entries(&interrupted)))?;
+    table.import(&records(entries(&interrupted)))?;
     let start = journal.current_start();
-    journal
-        .drop_before(start)
-        .map_err(|e| StorageError::new("the journal's older segments", e))?;
-    Ok(())
+    journal.drop_before(start).map_err(older)
 }
 
 fn records<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<RecordEntry<'a>> {
@@ -102,8 +106,8 @@ pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
     let run = move || {
         Worker {
             shared,
-            carrying: None,
             has_left: false,
+            failures: 0,
             woken: Instant::now(),
         }
         .run();
@@ -115,10 +119,10 @@ pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
 
 struct Worker {
     shared: Arc<Shared>,
-    /// The beginning of a segment that the open entries are being written to anew.
-    carrying: Option<Position>,
     /// A segment was left because it could not be written, and nothing was written since.
     has_left: bool,
+    /// How often in a row the disk did not take what it was to.
+    failures: u32,
     /// When there was last nothing to do, and then something.
     woken: Instant,
 }
@@ -127,10 +131,11 @@ impl Worker {
     fn run(mut self) {
         loop {
             let stopping = self.shared.stopping.load(Ordering::SeqCst);
-            self.write_held();
-            self.write_open_entries();
+            if self.write_held() {
+                self.write_open_entries();
+            }
             if !stopping && self.shared.journal().current_length() > self.shared.segment {
-                self.rotate();
+                self.shared.rotate();
             }
             if stopping {
                 return;
@@ -165,54 +170,62 @@ impl Worker {
             return;
         }
         let pause = if shared.is_broken.load(Ordering::SeqCst) {
-            BROKEN
+            BROKEN * (1 << self.failures.min(BACKOFF))
         } else {
             TICK
         };
         drop(shared.work.wait_timeout(idle, pause));
     }
 
-    /// Writes what could not be written before, or (`async`) was left to this thread.
-    fn write_held(&mut self) {
+    /// Writes what could not be written before, or (`async`) was left to this thread. Gives whether
+    /// nothing is left.
+    fn write_held(&mut self) -> bool {
         let shared = self.shared.clone();
         loop {
             let Some(record) = lock(&shared.held).front().cloned() else {
                 break;
             };
-            if !self.append_somewhere(|| Frame::record(&record)) {
-                return;
+            if !self.append_somewhere(|| shared.append_record(&record).map(drop)) {
+                return false;
             }
             lock(&shared.held).pop_front();
-            shared.give_back(record.id);
         }
         if shared.is_broken.load(Ordering::SeqCst) {
             // Writable again? A probe says so: an open entry of a request, or padding.
             let probe = lock(&shared.open).values().next().map(|t| t.open.opening());
-            let works = match probe {
-                Some(opening) => self.append_somewhere(|| Frame::open(&opening)),
-                None => self.append_somewhere(Frame::padding),
-            };
-            if works {
-                *lock(&shared.broken) = None;
-                shared.is_broken.store(false, Ordering::SeqCst);
+            let works = self.append_somewhere(|| {
+                shared.append(match &probe {
+                    Some(opening) => Frame::open(opening),
+                    None => Frame::padding(),
+                })
+            });
+            if !works {
+                return false;
             }
+            self.failures = match shared.mend() {
+                Ok(()) => 0,
+                Err(_) => self.failures.saturating_add(1),
+            };
         }
+        lock(&shared.held).is_empty() || shared.durability == Durability::Async
     }
 
-    /// Appends a frame; to a new segment where this one does not take it, since the error may be
-    /// this file's alone. That is tried once: on a full disk it does not help, and each new segment
-    /// would be one more file.
-    fn append_somewhere(&mut self, frame: impl Fn() -> serde_json::Result<Frame>) -> bool {
-        let mut written = self.shared.append(frame()).is_ok();
+    /// Appends; to a new segment where this one does not take it, since the error may be this
+    /// file's alone. That is tried once: on a full disk it does not help, and each new segment would
+    /// be one more file.
+    fn append_somewhere(&mut self, append: impl Fn() -> std::io::Result<()>) -> bool {
+        let mut written = append().is_ok();
         if !written && !self.has_left {
-            self.has_left = self.rotate();
-            written = self.has_left && self.shared.append(frame()).is_ok();
+            self.has_left = self.shared.rotate();
+            written = self.has_left && append().is_ok();
         }
         self.has_left &= !written;
         written
     }
 
     fn write_open_entries(&mut self) {
+        // Looked at first: a segment that is begun from now on is for the next time.
+        let carrying = *lock(&self.shared.carrying);
         let due: Vec<(Arc<OpenRequest>, u32)> = {
             let open = lock(&self.shared.open);
             let is_due = |t: &&Taken| {
@@ -231,27 +244,13 @@ impl Worker {
                 taken.entered = Some(changes);
             }
         }
-        if let Some(start) = self.carrying.take() {
+        if let Some(start) = carrying {
             *lock(&self.shared.carried) = start;
-        }
-    }
-
-    /// Begins a new segment, and has what is still open written to it. Older ones are dropped once
-    /// that is done and the database has them: until then they say all that they said, so that a
-    /// crash between any two steps loses nothing and doubles nothing.
-    fn rotate(&mut self) -> bool {
-        let start = {
-            let mut journal = self.shared.journal_alone();
-            if journal.rotate().is_err() {
-                return false;
+            let mut carrying = lock(&self.shared.carrying);
+            if *carrying == Some(start) {
+                *carrying = None;
             }
-            journal.current_start()
-        };
-        for taken in lock(&self.shared.open).values_mut() {
-            taken.entered = None;
         }
-        self.carrying = Some(start);
-        true
     }
 }
 
@@ -259,10 +258,10 @@ impl Worker {
 /// must not keep open entries waiting.
 pub(super) fn start_import(
     shared: Arc<Shared>,
-    mut table: UsageTable,
+    mut table: impl Import + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
     // It tries again soon by itself.
-    let _ = table.set_patience(Duration::from_millis(50));
+    table.set_patience(Duration::from_millis(50));
     let run = move || {
         loop {
             let closing = lock(&shared.closing);
@@ -285,18 +284,17 @@ pub(super) fn start_import(
 
 /// Imports what is new, and drops what is not needed any more. Where the database does not take it,
 /// the journal keeps it.
-fn import(shared: &Shared, table: &mut UsageTable) -> Result<(), StorageError> {
+fn import(shared: &Shared, table: &mut impl Import) -> Result<(), StoreError> {
     let imported = *lock(&shared.imported);
     if !shared.journal().reaches_beyond(imported) {
         return Ok(());
     }
-    let stretches = shared.journal().since(imported);
-    for stretch in stretches {
+    for stretch in shared.importable() {
         let bytes = stretch
             .read()
-            .map_err(|e| StorageError::new("the usage journal", e))?;
+            .map_err(|e| StoreError::from(e).during("the usage journal"))?;
         let mut found = entries(&bytes);
-        table.insert(&records(&mut found))?;
+        table.import(&records(&mut found))?;
         *lock(&shared.imported) = stretch.behind(found.whole());
     }
     let unneeded = (*lock(&shared.carried)).min(*lock(&shared.imported));
@@ -306,13 +304,13 @@ fn import(shared: &Shared, table: &mut UsageTable) -> Result<(), StorageError> {
 }
 
 /// What the journal could not take to the end, the database may.
-fn give_up_held(shared: &Shared, table: &mut UsageTable) {
+fn give_up_held(shared: &Shared, table: &mut impl Import) {
     let held: Vec<Record> = lock(&shared.held).drain(..).collect();
     let mut bytes = Vec::new();
     for frame in held.iter().filter_map(|r| Frame::record(r).ok()) {
         bytes.extend_from_slice(frame.bytes());
     }
-    if table.insert(&records(entries(&bytes))).is_err() {
+    if table.import(&records(entries(&bytes))).is_err() {
         eprintln!(
             "anyrouter-server: {} usage records could not be written: neither journal nor database takes them",
             held.len()
@@ -320,47 +318,29 @@ fn give_up_held(shared: &Shared, table: &mut UsageTable) {
     }
 }
 
-/// Brings the journal to disk for all who wait together.
+/// Brings the journal to disk for all who wait together. While records cannot be written, that is
+/// left to the thread that tries to.
 pub(super) fn start_sync(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
     let run = move || {
         loop {
-            let goal = {
-                let mut sync = lock(&shared.sync);
-                while sync.written == sync.synced && !shared.stopping.load(Ordering::SeqCst) {
-                    sync = shared
+            {
+                let mut disk = lock(&shared.disk);
+                loop {
+                    if shared.stopping.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    if disk.is_behind() && !shared.is_broken.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    disk = shared
                         .sync_wanted
-                        .wait_timeout(sync, Duration::from_secs(1))
+                        .wait_timeout(disk, Duration::from_secs(1))
                         .unwrap_or_else(PoisonError::into_inner)
                         .0;
                 }
-                if sync.written == sync.synced {
-                    return;
-                }
-                sync.written
-            };
-            // What stands in an older segment was brought to disk when that was left.
-            let file = shared.journal().current_file();
-            let done = file.sync_data();
-            let mut sync = lock(&shared.sync);
-            match done {
-                Ok(()) => {
-                    sync.synced = goal;
-                    sync.failed = false;
-                }
-                Err(e) => {
-                    sync.failed = true;
-                    *lock(&shared.broken) = Some(e.to_string());
-                    shared.is_broken.store(true, Ordering::SeqCst);
-                }
             }
-            for waker in sync.waiting.drain(..) {
-                waker.wake();
-            }
-            let failed = sync.failed;
-            drop(sync);
-            if failed {
-                std::thread::sleep(Duration::from_millis(100));
-            }
+            // What comes of it, those who wait are told.
+            let _ = shared.sync();
         }
     };
     std::thread::Builder::new()

@@ -9,13 +9,13 @@ use anyrouter_core::{
     ids::AccountId,
     key::KeyHash,
     policy::{Settings, SettingsPatch},
-    ports::{Directory, DirectoryError},
+    ports::{Directory, DirectoryError, StoreError},
     time::Timestamp,
 };
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Callers, Database, StorageError};
+use super::{Callers, Database, Failure};
 
 /// A key and what it was used for.
 #[derive(Clone, Debug)]
@@ -37,15 +37,15 @@ pub struct Account {
     pub settings: Settings,
 }
 
-fn json<T: serde::Serialize>(value: &T) -> Result<String, StorageError> {
-    serde_json::to_string(value).map_err(|e| StorageError::new("a row", e))
+fn json<T: serde::Serialize>(value: &T) -> Result<String, Failure> {
+    Ok(serde_json::to_string(value)?)
 }
 
-fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StorageError> {
-    serde_json::from_str(text).map_err(|e| StorageError::new("a row", e))
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Failure> {
+    Ok(serde_json::from_str(text)?)
 }
 
-fn key(c: &Connection, hash: &KeyHash) -> Result<Option<KeyRecord>, StorageError> {
+fn key(c: &Connection, hash: &KeyHash) -> Result<Option<KeyRecord>, Failure> {
     let mut find = c.prepare_cached("SELECT record FROM key WHERE hash = ?1")?;
     let found: Option<String> = find
         .query_row(params![hash.as_bytes().as_slice()], |row| row.get(0))
@@ -53,7 +53,7 @@ fn key(c: &Connection, hash: &KeyHash) -> Result<Option<KeyRecord>, StorageError
     found.map(|text| parse(&text)).transpose()
 }
 
-fn settings(c: &Connection, account: &AccountId) -> Result<Settings, StorageError> {
+fn settings(c: &Connection, account: &AccountId) -> Result<Settings, Failure> {
     let mut find = c.prepare_cached("SELECT settings FROM account WHERE id = ?1")?;
     parse(&find.query_row(params![account.as_str()], |row| row.get::<_, String>(0))?)
 }
@@ -64,7 +64,7 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
 }
 
-fn key_row((text, used, spent): Row) -> Result<KeyRow, StorageError> {
+fn key_row((text, used, spent): Row) -> Result<KeyRow, Failure> {
     let number = |n: i64| u64::try_from(n).unwrap_or(0);
     let (last_used_at, spent) = (
         used.map(|u| Timestamp::from_micros(number(u))),
@@ -84,7 +84,7 @@ fn forget(callers: &Callers, account: &AccountId) {
 
 impl Database {
     /// The first account, if there is one.
-    pub async fn first_account(&self) -> Result<Option<Account>, StorageError> {
+    pub async fn first_account(&self) -> Result<Option<Account>, StoreError> {
         self.run(|c| {
             let found: Option<(String, String)> = c
                 .query_row(
@@ -111,7 +111,7 @@ impl Database {
         account: Account,
         at: Timestamp,
         keys: Vec<KeyRecord>,
-    ) -> Result<(), StorageError> {
+    ) -> Result<(), StoreError> {
         self.run(move |c| {
             let transaction = c.transaction()?;
             let created = i64::try_from(at.micros()).unwrap_or(i64::MAX);
@@ -128,7 +128,7 @@ impl Database {
     }
 
     /// An account's settings.
-    pub async fn settings(&self, account: AccountId) -> Result<Settings, StorageError> {
+    pub async fn settings(&self, account: AccountId) -> Result<Settings, StoreError> {
         self.run(move |c| settings(c, &account)).await
     }
 
@@ -137,7 +137,7 @@ impl Database {
         &self,
         account: AccountId,
         patch: SettingsPatch,
-    ) -> Result<Settings, StorageError> {
+    ) -> Result<Settings, StoreError> {
         let callers = self.callers.clone();
         self.run(move |c| {
             let changed = settings(c, &account)?.patched(patch);
@@ -152,7 +152,7 @@ impl Database {
     }
 
     /// An account's keys, the oldest first.
-    pub async fn keys(&self, account: AccountId) -> Result<Vec<KeyRow>, StorageError> {
+    pub async fn keys(&self, account: AccountId) -> Result<Vec<KeyRow>, StoreError> {
         self.run(move |c| {
             let mut list = c.prepare_cached("SELECT record, last_used_at, spent FROM key WHERE account = ?1 ORDER BY created_at, hash")?;
             let rows = list.query_map(params![account.as_str()], row)?;
@@ -162,7 +162,7 @@ impl Database {
     }
 
     /// The key with this hash, with what it was used for.
-    pub async fn key_row(&self, hash: KeyHash) -> Result<Option<KeyRow>, StorageError> {
+    pub async fn key_row(&self, hash: KeyHash) -> Result<Option<KeyRow>, StoreError> {
         self.run(move |c| {
             let mut find =
                 c.prepare_cached("SELECT record, last_used_at, spent FROM key WHERE hash = ?1")?;
@@ -175,7 +175,7 @@ impl Database {
     }
 
     /// Adds a key.
-    pub async fn add_key(&self, record: KeyRecord) -> Result<(), StorageError> {
+    pub async fn add_key(&self, record: KeyRecord) -> Result<(), StoreError> {
         self.run(move |c| insert_key(c, &record)).await
     }
 
@@ -184,7 +184,7 @@ impl Database {
         &self,
         hash: KeyHash,
         change: impl FnOnce(&mut KeyRecord) + Send + 'static,
-    ) -> Result<Option<KeyRecord>, StorageError> {
+    ) -> Result<Option<KeyRecord>, StoreError> {
         let callers = self.callers.clone();
         self.run(move |c| {
             let Some(mut record) = key(c, &hash)? else {
@@ -202,7 +202,7 @@ impl Database {
     }
 }
 
-fn insert_key(c: &Connection, record: &KeyRecord) -> Result<(), StorageError> {
+fn insert_key(c: &Connection, record: &KeyRecord) -> Result<(), Failure> {
     let created = i64::try_from(record.created_at.micros()).unwrap_or(i64::MAX);
     c.prepare_cached(
         "INSERT INTO key (hash, account, created_at, record) VALUES (?1, ?2, ?3, ?4)",

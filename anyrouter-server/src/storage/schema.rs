@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::StorageError;
+use super::{Failure, StoreError};
 
 /// Each migration, in order. What stands here is never changed, only added to.
 const MIGRATIONS: &[&str] = &[
@@ -43,14 +43,14 @@ const MIGRATIONS: &[&str] = &[
 ];
 
 /// Brings the database to the newest version. One that is newer than this program is refused.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), StorageError> {
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
     let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version > MIGRATIONS.len() {
-        let what = format!(
-            "the database has version {version}, and this program knows {}",
-            MIGRATIONS.len()
-        );
-        return Err(StorageError::new(what, "start the version that wrote it"));
+        let newest = MIGRATIONS.len();
+        return Err(StoreError::Unavailable(format!(
+            "the database has version {version}, and this program knows {newest}; start the version that wrote it"
+        ))
+        .into());
     }
     for (i, migration) in MIGRATIONS.iter().enumerate().skip(version) {
         let transaction = connection.transaction()?;
@@ -68,12 +68,11 @@ mod tests {
     #[test]
     fn migrations_run_once_and_a_newer_database_is_refused() {
         let mut connection = Connection::open_in_memory().unwrap();
-        migrate(&mut connection).unwrap();
-        migrate(&mut connection).unwrap();
+        assert!(migrate(&mut connection).is_ok());
+        assert!(migrate(&mut connection).is_ok());
         connection.pragma_update(None, "user_version", 999).unwrap();
         assert!(
-            migrate(&mut connection)
-                .unwrap_err()
+            StoreError::from(migrate(&mut connection).unwrap_err())
                 .to_string()
                 .contains("999")
         );

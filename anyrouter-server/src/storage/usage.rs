@@ -6,13 +6,14 @@ use std::{collections::HashMap, time::Duration};
 use anyrouter_core::{
     ids::{AccountId, RequestId},
     key::KeyHash,
-    ports::LogQuery,
+    ports::{LogQuery, StoreError},
     usage::Record,
 };
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Database, StorageError};
-use crate::journal::RecordEntry;
+use super::{Database, Failure};
+use crate::journal::{Import, RecordEntry, RecordReader};
 
 /// The connection that imports.
 #[derive(Debug)]
@@ -23,13 +24,7 @@ impl UsageTable {
         Self(connection)
     }
 
-    /// How long to wait for a database that is locked.
-    pub fn set_patience(&self, patience: Duration) -> Result<(), StorageError> {
-        Ok(self.0.busy_timeout(patience)?)
-    }
-
-    /// Adds records in one transaction. One that is there already stays as it is.
-    pub fn insert(&mut self, records: &[RecordEntry<'_>]) -> Result<(), StorageError> {
+    fn insert(&mut self, records: &[RecordEntry<'_>]) -> Result<(), Failure> {
         if records.is_empty() {
             return Ok(());
         }
@@ -69,17 +64,21 @@ impl UsageTable {
     }
 }
 
-fn read(text: &str) -> Result<Record, StorageError> {
-    serde_json::from_str(text).map_err(|e| StorageError::new("a usage record", e))
+impl Import for UsageTable {
+    fn import(&mut self, records: &[RecordEntry<'_>]) -> Result<(), StoreError> {
+        Ok(self.insert(records)?)
+    }
+
+    fn set_patience(&mut self, patience: Duration) {
+        // Without it, it waits as long as it did.
+        let _ = self.0.busy_timeout(patience);
+    }
 }
 
-impl Database {
-    /// The record with this id, if it is this account's.
-    pub async fn usage_find(
-        &self,
-        account: AccountId,
-        id: RequestId,
-    ) -> Result<Option<Record>, StorageError> {
+#[async_trait]
+impl RecordReader for Database {
+    async fn find(&self, account: &AccountId, id: RequestId) -> Result<Option<Record>, StoreError> {
+        let account = account.clone();
         self.run(move |c| {
             let mut find =
                 c.prepare_cached("SELECT record FROM usage WHERE id = ?1 AND account = ?2")?;
@@ -88,17 +87,13 @@ impl Database {
                     row.get(0)
                 })
                 .optional()?;
-            found.map(|text| read(&text)).transpose()
+            Ok(found.map(|text| serde_json::from_str(&text)).transpose()?)
         })
         .await
     }
 
-    /// An account's records, the newest first.
-    pub async fn usage_list(
-        &self,
-        account: AccountId,
-        query: LogQuery,
-    ) -> Result<Vec<Record>, StorageError> {
+    async fn list(&self, account: &AccountId, query: &LogQuery) -> Result<Vec<Record>, StoreError> {
+        let (account, query) = (account.clone(), query.clone());
         self.run(move |c| {
             let mut list = c.prepare_cached(
                 "SELECT record FROM usage WHERE account = ?1 AND id < ?2 ORDER BY id DESC",
@@ -111,7 +106,7 @@ impl Database {
             while out.len() < query.limit
                 && let Some(row) = rows.next()?
             {
-                let record = read(&row.get::<_, String>(0)?)?;
+                let record: Record = serde_json::from_str(&row.get::<_, String>(0)?)?;
                 if query.wants(&record) {
                     out.push(record);
                 }

@@ -1,0 +1,69 @@
+//! Why a store could not do what it was asked.
+
+/// Why a store could not do what it was asked. The text is for operators: it says what failed and
+/// why, and names no key, no account and nothing that was stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Another holds it, or it did not answer in time. The same call may succeed later.
+    #[error("busy: {0}")]
+    Busy(String),
+    /// There is no room.
+    #[error("full: {0}")]
+    Full(String),
+    /// What it holds cannot be read.
+    #[error("corrupt: {0}")]
+    Corrupt(String),
+    /// What was to be changed is not there.
+    #[error("absent: {0}")]
+    Absent(String),
+    /// It was changed by another since it was read.
+    #[error("changed by another: {0}")]
+    Conflict(String),
+    /// It cannot be reached, or fails in another way.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+}
+
+impl StoreError {
+    /// The kind's name, as logs and metrics have it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Busy(_) => "busy",
+            Self::Full(_) => "full",
+            Self::Corrupt(_) => "corrupt",
+            Self::Absent(_) => "absent",
+            Self::Conflict(_) => "conflict",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+
+    /// The same, with what was being done before it.
+    #[must_use]
+    pub fn during(self, what: &str) -> Self {
+        let with = |why: String| format!("{what}: {why}");
+        match self {
+            Self::Busy(why) => Self::Busy(with(why)),
+            Self::Full(why) => Self::Full(with(why)),
+            Self::Corrupt(why) => Self::Corrupt(with(why)),
+            Self::Absent(why) => Self::Absent(with(why)),
+            Self::Conflict(why) => Self::Conflict(with(why)),
+            Self::Unavailable(why) => Self::Unavailable(with(why)),
+        }
+    }
+}
+
+impl From<std::io::Error> for StoreError {
+    fn from(e: std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        match e.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::WriteZero => {
+                Self::Full(e.to_string())
+            }
+            ErrorKind::InvalidData => Self::Corrupt(e.to_string()),
+            ErrorKind::TimedOut | ErrorKind::WouldBlock | ErrorKind::ResourceBusy => {
+                Self::Busy(e.to_string())
+            }
+            _ => Self::Unavailable(e.to_string()),
+        }
+    }
+}
