@@ -6,7 +6,10 @@ use std::{
     future::poll_fn,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -41,28 +44,35 @@ enum Call {
     Read,
 }
 
-/// The real file system, until a call is told to fail. A file whose sync fails loses what was not
-/// synced before, as a kernel may have it.
+/// The real file system, until a call is told to fail.
 #[derive(Clone, Debug, Default)]
-struct FaultyDisk(Arc<Mutex<HashMap<Call, usize>>>);
+struct FaultyDisk {
+    /// How many of the next calls fail.
+    failures: Arc<Mutex<HashMap<Call, usize>>>,
+    /// A file whose sync fails keeps what it was to bring to disk. A kernel may do that, or drop it,
+    /// which is what this disk does otherwise.
+    keeps_pages: Arc<AtomicBool>,
+    /// Held while syncs are to take their time.
+    syncing: Arc<Mutex<()>>,
+}
 
 impl FaultyDisk {
     /// The next `times` calls fail.
     fn fail(&self, call: Call, times: usize) {
-        lock(&self.0).insert(call, times);
+        lock(&self.failures).insert(call, times);
     }
 
     fn repair(&self) {
-        lock(&self.0).clear();
+        lock(&self.failures).clear();
     }
 
     /// How many failures are still to come.
     fn left(&self, call: Call) -> usize {
-        lock(&self.0).get(&call).copied().unwrap_or(0)
+        lock(&self.failures).get(&call).copied().unwrap_or(0)
     }
 
     fn call(&self, call: Call) -> io::Result<()> {
-        match lock(&self.0).get_mut(&call) {
+        match lock(&self.failures).get_mut(&call) {
             Some(times) if *times > 0 => {
                 *times -= 1;
                 Err(io::Error::other(format!("{call:?} fails on command")))
@@ -136,7 +146,11 @@ impl DiskFile for FaultyFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut synced = lock(&self.synced);
+        drop(lock(&self.disk.syncing));
         if let Err(e) = self.disk.call(Call::Sync) {
+            if self.disk.keeps_pages.load(Ordering::SeqCst) {
+                return Err(e);
+            }
             let file = std::fs::OpenOptions::new().write(true).open(&self.path)?;
             file.set_len(*synced)?;
             return Err(e);
@@ -161,10 +175,12 @@ impl DiskFile for FaultyFile {
 struct Table {
     rows: Arc<Mutex<BTreeMap<RequestId, Record>>>,
     refuses: Arc<Mutex<bool>>,
+    imports: Arc<AtomicUsize>,
 }
 
 impl Import for Table {
     fn import(&mut self, records: &[RecordEntry<'_>]) -> Result<(), StoreError> {
+        self.imports.fetch_add(1, Ordering::SeqCst);
         if *lock(&self.refuses) {
             return Err(StoreError::Busy("another holds it".to_owned()));
         }
@@ -350,11 +366,35 @@ async fn what_a_failed_sync_was_to_cover_is_lost_for_its_clients_and_stands_once
 async fn a_record_that_the_disk_may_still_lose_is_not_imported() {
     let rig = Rig::new(Durability::PowerLoss);
     let record = rig.take(1).await.unwrap();
-    rig.disk.fail(Call::Sync, 1);
+    let syncing = rig.disk.syncing.clone();
+    let slow = lock(&syncing);
     let filled = rig.log.fill(&record);
+    let before = rig.table.imports.load(Ordering::SeqCst);
+    let start = Instant::now();
+    while rig.table.imports.load(Ordering::SeqCst) < before + 2 {
+        assert!(start.elapsed() < Duration::from_secs(30), "no import");
+        std::thread::yield_now();
+    }
+    assert!(lock(&rig.table.rows).is_empty(), "while it is not on disk");
+    rig.disk.fail(Call::Sync, 1);
+    drop(slow);
     assert!(rig.durable(filled).await.is_err());
     until("the import", || lock(&rig.table.rows).contains_key(&id(1))).await;
     assert_eq!(lock(&rig.table.rows)[&id(1)].outcome, LOST);
+}
+
+#[tokio::test]
+async fn what_an_abandoned_segment_still_holds_does_not_count_after_a_restart() {
+    let rig = Rig::new(Durability::PowerLoss);
+    *lock(&rig.table.refuses) = true;
+    rig.disk.keeps_pages.store(true, Ordering::SeqCst);
+    rig.disk.fail(Call::Sync, 1);
+    assert!(rig.serve(1).await.is_err());
+    rig.works_again().await;
+    assert_eq!(rig.outcome(1).await, Some(LOST));
+    rig.log.close();
+    *lock(&rig.table.refuses) = false;
+    assert_eq!(rig.reopen().outcomes().await, [(id(1), LOST)]);
 }
 
 #[tokio::test]
