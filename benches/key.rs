@@ -58,7 +58,7 @@ fn keys(c: &mut Criterion) {
     (0..KEYS).for_each(|n| memory.put_key(record(n)));
 
     let folder = tempfile::tempdir().unwrap();
-    let (database, _table) = Database::open(folder.path()).unwrap();
+    let (database, _table) = Database::open(folder.path(), &mut |_| {}).unwrap();
     let account = Account {
         id: "acc".into(),
         settings: Settings::default(),

@@ -3,10 +3,12 @@
 
 mod opening;
 mod record;
+mod row;
 mod tokens;
 
 pub use self::{
     opening::Opening,
     record::{Attempt, Outcome, Record},
+    row::{Row, RowFault},
     tokens::{Tokens, cost},
 };

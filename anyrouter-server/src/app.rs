@@ -23,6 +23,7 @@ use crate::{
     config::{Config, ConfigError, ProviderKeys, Sources},
     journal::{JournalLog, Options},
     observe::Observer,
+    progress,
     storage::Database,
     upstream::HttpUpstream,
 };
@@ -122,7 +123,7 @@ impl App {
 
     pub(crate) fn open(config: Config, observer: Arc<Observer>) -> Result<Self, StartError> {
         let clock = Arc::new(SystemClock::new());
-        let (database, table) = Database::open(&config.data_dir)?;
+        let (database, table) = Database::open(&config.data_dir, &mut progress::migration())?;
         let options = Options {
             durability: config.durability,
             slots: config.requests,

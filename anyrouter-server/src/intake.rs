@@ -95,6 +95,7 @@ pub(crate) fn head(
     let mut head = Head::new(claim(headers, ip, route), protocol);
     head.pin = pin(headers);
     head.session_id = session_id(headers);
+    head.app = text(headers, "x-anyrouter-app");
     // Any other word asks for it as well: what is asked for wrongly is not dropped.
     head.redact = headers.contains_key("x-anyrouter-redact");
     head.trace_id = text(headers, "x-anyrouter-trace-id");

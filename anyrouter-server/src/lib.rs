@@ -17,6 +17,7 @@ mod docs;
 mod intake;
 mod listen;
 mod observe;
+mod progress;
 mod respond;
 mod router;
 mod routes;

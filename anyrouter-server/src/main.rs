@@ -42,6 +42,10 @@ struct Args {
     /// With --new-keys: revoke every other key of that account.
     #[arg(long, requires = "new_keys")]
     revoke_old: bool,
+    /// Count the hourly totals of usage again from the usage records, correct those that are wrong,
+    /// and exit: with 0 where all were right, else with 1. The server must not be running.
+    #[arg(long)]
+    recount_totals: bool,
     /// Check the configuration and exit.
     #[arg(long)]
     check: bool,
@@ -99,6 +103,15 @@ fn main() -> ExitCode {
             Ok(text) => {
                 println!("{text}");
                 ExitCode::SUCCESS
+            }
+            Err(e) => fail(&e),
+        };
+    }
+    if args.recount_totals {
+        return match run::recount_totals(&config) {
+            Ok((text, all_right)) => {
+                println!("{text}");
+                ExitCode::from(u8::from(!all_right))
             }
             Err(e) => fail(&e),
         };

@@ -125,7 +125,7 @@ impl Observer {
 
     /// A request that was accepted has ended.
     pub(crate) fn record(&self, record: &Record) {
-        let outcome = outcome(record.outcome);
+        let outcome = record.outcome.name();
         {
             let mut metrics = lock(&self.metrics);
             let totals = metrics
@@ -394,18 +394,4 @@ impl Observer {
 /// A provider as a label; empty where a request reached none.
 fn label(provider: &Option<ProviderSlug>) -> &str {
     provider.as_ref().map_or("", ProviderSlug::as_str)
-}
-
-/// An outcome as records write it.
-pub(crate) fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Ok => "ok",
-        Outcome::UpstreamError => "upstream_error",
-        Outcome::Refused => "refused",
-        Outcome::RateLimited => "rate_limited",
-        Outcome::Invalid => "invalid",
-        Outcome::Cancelled => "cancelled",
-        Outcome::Interrupted => "interrupted",
-        _ => "storage_error",
-    }
 }

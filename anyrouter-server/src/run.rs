@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Write as _, os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc};
 
-use anyrouter_core::redact::Redactor;
+use anyrouter_core::{ports::Clock as _, redact::Redactor};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -14,9 +14,10 @@ use crate::{
     config::{Config, Sources},
     listen,
     observe::Observer,
+    progress,
     router::metrics_router,
     startup,
-    storage::Database,
+    storage::{Database, Recount},
     tls::Tls,
 };
 
@@ -155,27 +156,11 @@ fn reload(app: &App, sources: &Sources, tls: Option<&Tls>) {
 /// Makes another inference and management key for the first account, and gives them as text; where
 /// `revoke_old` says so, every other key of the account is revoked. The server must not be running.
 pub async fn new_keys(config: &Config, revoke_old: bool) -> Result<String, StartError> {
-    let folder = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
-    let none = || {
-        StartError::Storage(format!(
-            "there is no account in {}; say with --data-dir which folder the server uses, or start it there first",
-            folder.display()
-        ))
-    };
-    // Nothing is made in a folder that is the wrong one.
-    if !folder.is_dir() {
-        return Err(none());
-    }
-    let _lock = lock_data_dir(config).map_err(|e| match e {
-        StartError::InUse(folder) => StartError::Storage(format!(
-            "{}: a server is running on this data folder; stop it first",
-            folder.display()
-        )),
-        other => other,
-    })?;
-    let (database, _) = Database::open(&config.data_dir)?;
+    let none = || no_account(config);
+    let _lock = lock_existing(config)?;
+    let (database, _) = Database::open(&config.data_dir, &mut progress::migration())?;
     let old = match database.first_account().await? {
-        Some(account) if revoke_old => database.keys(account.id).await?,
+        Some(account) if revoke_old => database.keys(account.id, SystemClock::new().now()).await?,
         _ => Vec::new(),
     };
     let keys = startup::new_keys(&database, &SystemClock::new())
@@ -194,6 +179,49 @@ pub async fn new_keys(config: &Config, revoke_old: bool) -> Result<String, Start
         String::new()
     };
     Ok(format!("{}{said}", keys.text()))
+}
+
+/// Counts the totals of usage again, of every hour that has its records. Gives what is to be said,
+/// and whether all were right.
+pub fn recount_totals(config: &Config) -> Result<(String, bool), StartError> {
+    let _lock = lock_existing(config)?;
+    let found = Database::recount_totals(&config.data_dir, &mut progress::migration())?;
+    let Recount {
+        hours,
+        totals,
+        corrected,
+    } = found;
+    let counted = format!("{totals} totals of {hours} hours were counted again from their records");
+    Ok(if corrected == 0 {
+        (format!("{counted}: all are as they were."), true)
+    } else {
+        (
+            format!("{counted}: {corrected} were wrong, and are right now."),
+            false,
+        )
+    })
+}
+
+fn no_account(config: &Config) -> StartError {
+    let folder = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
+    StartError::Storage(format!(
+        "there is no account in {}; say with --data-dir which folder the server uses, or start it there first",
+        folder.display()
+    ))
+}
+
+/// The lock of a data folder that exists: nothing is made in one that is the wrong one.
+fn lock_existing(config: &Config) -> Result<File, StartError> {
+    if !config.data_dir.is_dir() {
+        return Err(no_account(config));
+    }
+    lock_data_dir(config).map_err(|e| match e {
+        StartError::InUse(folder) => StartError::Storage(format!(
+            "{}: a server is running on this data folder; stop it first",
+            folder.display()
+        )),
+        other => other,
+    })
 }
 
 /// One server on a data folder: a second would import the first one's journal under its feet.

@@ -1,23 +1,27 @@
 //! SQLite: accounts, keys, settings and imported usage records. One thread owns the connection that
-//! serves requests; the journal's thread has one of its own for bulk imports.
+//! changes accounts and looks callers up; the journal's thread has one of its own for bulk imports,
+//! and what is only read has others, so that no reader can hold up a request.
 
 mod accounts;
+mod columns;
+mod key_spend;
+mod readers;
 mod schema;
+mod totals;
 mod usage;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyrouter_core::{account::Caller, key::KeyHash, ports::StoreError};
 use quick_cache::sync::Cache;
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+use self::readers::Readers;
 pub use self::{
     accounts::{Account, KeyRow},
+    schema::Progress,
+    totals::Recount,
     usage::UsageTable,
 };
 
@@ -60,9 +64,11 @@ impl From<Failure> for StoreError {
                 Self::Absent("no such row".to_owned())
             }
             Failure::Sqlite(e) => match e.sqlite_error_code() {
-                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                    Self::Busy(e.to_string())
-                }
+                Some(
+                    ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::OperationInterrupted,
+                ) => Self::Busy(e.to_string()),
                 Some(ErrorCode::DiskFull) => Self::Full(e.to_string()),
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                     Self::Corrupt(e.to_string())
@@ -82,6 +88,8 @@ type Callers = Arc<Cache<KeyHash, Arc<Caller>>>;
 
 /// How many callers are kept: some 2 KB each, for those that call.
 const CALLERS: usize = 1 << 17;
+/// Its file.
+const FILE: &str = "anyrouter.db";
 /// How many jobs may wait.
 const QUEUE: usize = 1024;
 
@@ -89,6 +97,7 @@ const QUEUE: usize = 1024;
 #[derive(Clone)]
 pub struct Database {
     jobs: mpsc::Sender<Job>,
+    readers: Readers,
     callers: Callers,
 }
 
@@ -100,16 +109,33 @@ impl std::fmt::Debug for Database {
 
 impl Database {
     /// Opens or makes the database in `folder`, and starts its thread. Gives the usage table's own
-    /// connection beside it.
-    pub fn open(folder: &Path) -> Result<(Self, UsageTable), StoreError> {
-        Ok(Self::open_at(folder)?)
+    /// connection beside it. `progress` is told how far a migration is that takes long.
+    pub fn open(
+        folder: &Path,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(Self, UsageTable), StoreError> {
+        Ok(Self::open_at(folder, progress)?)
     }
 
-    fn open_at(folder: &Path) -> Result<(Self, UsageTable), Failure> {
-        let path = folder.join("anyrouter.db");
+    /// Counts the totals of usage again from the records, of every hour that has them.
+    pub fn recount_totals(
+        folder: &Path,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Recount, StoreError> {
+        let mut connection = connect(&folder.join(FILE), "FULL")?;
+        schema::migrate(&mut connection, progress)?;
+        Ok(totals::recount(&mut connection)?)
+    }
+
+    fn open_at(
+        folder: &Path,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(Self, UsageTable), Failure> {
+        let path = folder.join(FILE);
         let mut connection = connect(&path, "FULL")?;
-        schema::migrate(&mut connection)?;
+        schema::migrate(&mut connection, progress)?;
         let table = UsageTable::new(connect(&path, "NORMAL")?);
+        let readers = Readers::new(path);
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
         let run = move || {
             while let Some(job) = queue.blocking_recv() {
@@ -124,6 +150,7 @@ impl Database {
         Ok((
             Self {
                 jobs,
+                readers,
                 callers: Arc::new(Cache::new(CALLERS)),
             },
             table,
@@ -144,14 +171,35 @@ impl Database {
         Ok(take.await.map_err(|_| ended())??)
     }
 
-    /// Whether the database answers.
+    /// Runs `job`, which changes nothing, on a connection of its own.
+    async fn read<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.readers.run(job).await
+    }
+
+    /// Whether the database takes a row and gives it back. The row does not stay.
     pub async fn check(&self) -> Result<(), StoreError> {
-        self.run(|c| Ok(c.query_row("SELECT 1", [], |_| Ok(()))?))
-            .await
+        self.run(|c| {
+            let transaction = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            transaction.execute("INSERT INTO app VALUES ('', 'a probe')", [])?;
+            let back: String =
+                transaction
+                    .query_row("SELECT name FROM app WHERE account = ''", [], |r| r.get(0))?;
+            transaction.rollback()?;
+            if back == "a probe" {
+                Ok(())
+            } else {
+                let what = "what is written is not what is read back";
+                Err(StoreError::Corrupt(what.to_owned()).into())
+            }
+        })
+        .await
     }
 }
 
-fn connect(path: &PathBuf, synchronous: &str) -> Result<Connection, StoreError> {
+fn connect(path: &Path, synchronous: &str) -> Result<Connection, StoreError> {
     let fail = |e: rusqlite::Error| {
         StoreError::from(Failure::from(e)).during(&format!("the database at {}", path.display()))
     };

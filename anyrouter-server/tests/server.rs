@@ -41,3 +41,5 @@ mod providers;
 mod redaction;
 #[path = "server/routing.rs"]
 mod routing;
+#[path = "server/storage.rs"]
+mod storage;

@@ -20,6 +20,19 @@ pub enum Protocol {
 impl Protocol {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Chat, Self::Messages];
+
+    /// Its name, as records have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Messages => "messages",
+        }
+    }
+
+    /// The protocol with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|p| p.name() == name)
+    }
 }
 
 /// A wire protocol as a catalog names it.

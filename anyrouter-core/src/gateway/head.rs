@@ -26,6 +26,8 @@ pub struct Head {
     pub pin: Option<String>,
     /// `x-session-id`.
     pub session_id: Option<String>,
+    /// `X-AnyRouter-App`.
+    pub app: Option<String>,
     /// `X-AnyRouter-Redact: upstream`.
     pub redact: bool,
     /// `X-AnyRouter-Trace-Id`.
@@ -40,6 +42,7 @@ impl Head {
             protocol,
             pin: None,
             session_id: None,
+            app: None,
             redact: false,
             trace_id: None,
         }

@@ -106,6 +106,11 @@ impl Recorder {
         }
     }
 
+    /// Notes the app that sends the request.
+    pub(super) fn app(&mut self, identifiers: Identifiers<'_>, id: Option<&str>) {
+        self.record.app = id.and_then(|id| identifiers.id(id)).map(Cow::into_owned);
+    }
+
     /// Notes what was asked for.
     pub(super) fn asked(&mut self, request: &ChatRequest, identifiers: Identifiers<'_>) {
         let model = request

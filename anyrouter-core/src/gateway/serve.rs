@@ -70,6 +70,7 @@ impl Gateway {
             caller.key.account.as_str(),
         );
         recorder.session(identifiers, head.session_id.as_deref());
+        recorder.app(identifiers, head.app.as_deref());
         let Some(under_way) = self
             .keys
             .enter(&caller.key.hash)

@@ -35,6 +35,39 @@ pub enum Outcome {
     StorageError,
 }
 
+impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::UpstreamError,
+        Self::Refused,
+        Self::RateLimited,
+        Self::Invalid,
+        Self::Cancelled,
+        Self::Interrupted,
+        Self::StorageError,
+    ];
+
+    /// Its name, as records, metrics and the API have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::UpstreamError => "upstream_error",
+            Self::Refused => "refused",
+            Self::RateLimited => "rate_limited",
+            Self::Invalid => "invalid",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+            Self::StorageError => "storage_error",
+        }
+    }
+
+    /// The outcome with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|o| o.name() == name)
+    }
+}
+
 /// One try at one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -69,6 +102,9 @@ pub struct Record {
     /// The protocol in which the provider was asked last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outbound: Option<Protocol>,
+    /// The app that sent it, as it names itself; a hash where that does not read like an id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
     /// The model as it was asked for; a hash where that is not the name of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_requested: Option<String>,
@@ -147,6 +183,7 @@ impl Record {
             ip: opening.ip,
             inbound: opening.inbound,
             outbound: None,
+            app: None,
             model_requested: opening.model_requested,
             model: None,
             endpoint: opening.endpoint,

@@ -32,7 +32,7 @@ use crate::{
 pub(super) async fn own(caller: Auth<AnyKey>, State(app): Shared) -> Result<Data<OwnKey>, Error> {
     let row = app
         .database
-        .key_row(caller.key.hash)
+        .key_row(caller.key.hash, app.clock().now())
         .await?
         .ok_or_else(missing)?;
     let is_management = row.record.kind == KeyKind::Management;
@@ -42,9 +42,9 @@ pub(super) async fn own(caller: Auth<AnyKey>, State(app): Shared) -> Result<Data
         is_free_tier: false,
         is_management_key: is_management,
         is_provisioning_key: is_management,
-        usage_daily: (),
-        usage_weekly: (),
-        usage_monthly: (),
+        usage_daily: row.spent_today.as_f64(),
+        usage_weekly: row.spent_this_week.as_f64(),
+        usage_monthly: row.spent_this_month.as_f64(),
         byok_usage: 0,
         include_byok_in_limit: false,
         creator_user_id: (),
@@ -129,9 +129,12 @@ pub(super) struct OwnKey {
     is_free_tier: bool,
     is_management_key: bool,
     is_provisioning_key: bool,
-    usage_daily: (),
-    usage_weekly: (),
-    usage_monthly: (),
+    /// What was spent with it since midnight (UTC).
+    usage_daily: f64,
+    /// What was spent with it since Monday.
+    usage_weekly: f64,
+    /// What was spent with it since the first of the month.
+    usage_monthly: f64,
     byok_usage: u32,
     include_byok_in_limit: bool,
     creator_user_id: (),
@@ -194,7 +197,10 @@ pub(super) async fn list(
     caller: Auth<ReadKeys>,
     State(app): Shared,
 ) -> Result<Data<Vec<Key>>, Error> {
-    let keys = app.database.keys(caller.key.account.clone()).await?;
+    let keys = app
+        .database
+        .keys(caller.key.account.clone(), app.clock().now())
+        .await?;
     let visible = keys
         .iter()
         .filter(|k| !k.record.revoked && caller.key.scopes.contains(&scope(k.record.kind, false)));
@@ -208,7 +214,7 @@ async fn find(app: &App, caller: &Caller, hash: &str, write: bool) -> Result<Key
     let hash = KeyHash::parse(hash).ok_or_else(missing)?;
     let row = app
         .database
-        .key_row(hash)
+        .key_row(hash, app.clock().now())
         .await?
         .filter(|k| k.record.account == caller.key.account && !k.record.revoked)
         .ok_or_else(missing)?;
@@ -376,7 +382,7 @@ async fn keep_one_management_key(app: &App, row: &KeyRow, force: bool) -> Result
         return Ok(());
     }
     let now = app.clock().now();
-    let keys = app.database.keys(row.record.account.clone()).await?;
+    let keys = app.database.keys(row.record.account.clone(), now).await?;
     let others = keys
         .iter()
         .map(|k| &k.record)
@@ -429,11 +435,7 @@ pub(super) async fn create(
         record.scopes.retain(|s| caller.key.scopes.contains(s));
     }
     app.database.add_key(record.clone()).await?;
-    let data = Key::of(&KeyRow {
-        record,
-        last_used_at: None,
-        spent: anyrouter_core::catalog::Usd::ZERO,
-    });
+    let data = Key::of(&KeyRow::unused(record));
     Ok(Created(NewKey {
         key: key.reveal().to_owned(),
         data,

@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     auth::{Auth, ReadUsage},
-    observe::outcome,
     respond::{Data, Error},
     routes::Shared,
 };
@@ -192,7 +191,7 @@ pub(super) struct Generation {
     /// How many values were taken out before the request left, by label.
     redacted: std::collections::BTreeMap<String, u64>,
     session_id: Option<String>,
-    app_id: (),
+    app_id: Option<String>,
     origin: (),
     http_referer: (),
     user_agent: (),
@@ -277,7 +276,7 @@ impl Generation {
             api_type: "completions",
             streamed: r.streamed,
             cancelled: r.outcome == Outcome::Cancelled,
-            outcome: outcome(r.outcome),
+            outcome: r.outcome.name(),
             http_status: r.http_status,
             error_code: r.error_code.clone(),
             finish_reason: r.finish_reason.clone(),
@@ -308,7 +307,7 @@ impl Generation {
             cache_key: r.cache_key.clone(),
             redacted: r.redacted.clone(),
             session_id: r.session_id.clone(),
-            app_id: (),
+            app_id: r.app.clone(),
             origin: (),
             http_referer: (),
             user_agent: (),

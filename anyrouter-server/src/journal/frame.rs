@@ -1,13 +1,11 @@
-//! What the journal's files hold: frames of length, CRC-32 and payload. A payload begins with what
-//! an import needs, so that bringing a record into the database parses no JSON: its kind, its id,
-//! then for a record the key, the time, the cost and the account.
+//! What the journal's files hold: frames of length, CRC-32 and payload. A payload is its kind and
+//! its id; then for a request that is open JSON, and for a record the length of its row, the row in
+//! postcard's encoding and the rest as JSON, so that bringing a record into the database parses no
+//! JSON.
 
 use anyrouter_core::{
-    catalog::Usd,
     ids::RequestId,
-    key::KeyHash,
-    time::Timestamp,
-    usage::{Opening, Record},
+    usage::{Opening, Record, Row, RowFault},
 };
 
 /// Length and checksum, before each payload.
@@ -19,7 +17,10 @@ const LARGEST: usize = 1 << 20;
 const PADDING: usize = 4096;
 
 const OPEN: u8 = b'o';
-const RECORD: u8 = b'r';
+/// A row's encoding has no names: a change of [`Row`] needs another letter here.
+const RECORD: u8 = b'R';
+/// A record as versions before 0.2 wrote it.
+const OLD_RECORD: u8 = b'r';
 
 /// A whole frame, ready to be written.
 #[derive(Debug)]
@@ -28,18 +29,21 @@ pub(super) struct Frame(Vec<u8>);
 impl Frame {
     /// That a request is open.
     pub(super) fn open(opening: &Opening) -> serde_json::Result<Self> {
-        Self::new(OPEN, opening.id, opening, |_| {})
+        Self::new(OPEN, opening.id, |out| serde_json::to_writer(out, opening))
     }
 
     /// That a request has ended.
     pub(super) fn record(record: &Record) -> serde_json::Result<Self> {
-        Self::new(RECORD, record.id, record, |out| {
-            out.extend_from_slice(record.key_hash.as_bytes());
-            out.extend_from_slice(&record.created_at.micros().to_le_bytes());
-            out.extend_from_slice(&record.cost.unwrap_or_default().pico().to_le_bytes());
-            let account = record.account.as_str().as_bytes();
-            out.extend_from_slice(&(account.len() as u16).to_le_bytes());
-            out.extend_from_slice(account);
+        Self::new(RECORD, record.id, |out| {
+            let start = out.len();
+            out.extend_from_slice(&[0; 2]);
+            *out = postcard::to_extend(&record.row(), std::mem::take(out))
+                .map_err(serde::ser::Error::custom)?;
+            let length = u16::try_from(out.len() - start - 2).map_err(serde::ser::Error::custom)?;
+            for (to, from) in out.iter_mut().skip(start).zip(length.to_le_bytes()) {
+                *to = from;
+            }
+            record.write_rest(out)
         })
     }
 
@@ -48,21 +52,22 @@ impl Frame {
     pub(super) fn padding() -> serde_json::Result<Self> {
         let id =
             RequestId::from_bytes(&[0; 12]).ok_or_else(|| serde::de::Error::custom("no id"))?;
-        Self::new(OPEN, id, &" ".repeat(PADDING), |_| {})
+        Self::new(OPEN, id, |out| {
+            out.resize(out.len() + PADDING, b' ');
+            Ok(())
+        })
     }
 
     fn new(
         kind: u8,
         id: RequestId,
-        value: &impl serde::Serialize,
-        head: impl FnOnce(&mut Vec<u8>),
+        write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
     ) -> serde_json::Result<Self> {
-        let mut out = Vec::with_capacity(1280);
+        let mut out = Vec::with_capacity(1024);
         out.extend_from_slice(&[0; HEADER]);
         out.push(kind);
         out.extend_from_slice(id.as_bytes());
-        head(&mut out);
-        serde_json::to_writer(&mut out, value)?;
+        write(&mut out)?;
         let payload = out.get(HEADER..).unwrap_or_default();
         let length = (payload.len() as u32).to_le_bytes();
         let checksum = crc32fast::hash(payload).to_le_bytes();
@@ -85,6 +90,8 @@ pub(super) enum Entry<'a> {
     Open(OpenEntry<'a>),
     /// A request has ended.
     Record(RecordEntry<'a>),
+    /// A request has ended, as versions before 0.2 wrote it.
+    OldRecord(&'a str),
 }
 
 /// That a request is open.
@@ -107,22 +114,16 @@ impl OpenEntry<'_> {
 pub struct RecordEntry<'a> {
     /// Its id.
     pub id: RequestId,
-    /// Whose it is.
-    pub account: &'a str,
-    /// The key that was used.
-    pub key_hash: KeyHash,
-    /// When it was accepted.
-    pub created_at: Timestamp,
-    /// What it cost; nothing where that is not known.
-    pub cost: Usd,
-    /// The record, as JSON.
-    pub json: &'a str,
+    /// Its columns.
+    pub row: Row<'a>,
+    /// What is no column, as JSON.
+    pub rest: &'a str,
 }
 
 impl RecordEntry<'_> {
     /// The record.
-    pub fn record(&self) -> serde_json::Result<Record> {
-        serde_json::from_str(self.json)
+    pub fn record(&self) -> Result<Record, RowFault> {
+        self.row.record(self.rest)
     }
 }
 
@@ -187,7 +188,7 @@ fn frame(bytes: &[u8]) -> Option<(&[u8], usize)> {
         .get(..length)
         .filter(|_| (1..=LARGEST).contains(&length))?;
     // Looked at first: a checksum at each byte of a damaged stretch would take long.
-    if !matches!(payload.first(), Some(&(OPEN | RECORD))) {
+    if !matches!(payload.first(), Some(&(OPEN | RECORD | OLD_RECORD))) {
         return None;
     }
     (crc32fast::hash(payload) == u32::from_le_bytes(*checksum))
@@ -202,20 +203,19 @@ fn entry(payload: &[u8]) -> Option<Entry<'_>> {
     match *kind {
         OPEN => Some(Entry::Open(OpenEntry { id, json: rest })),
         RECORD => {
-            let (key, rest) = rest.split_first_chunk::<32>()?;
-            let (created_at, rest) = rest.split_first_chunk()?;
-            let (cost, rest) = rest.split_first_chunk()?;
-            let (account, rest) = rest.split_first_chunk()?;
-            let (account, json) =
-                rest.split_at_checked(usize::from(u16::from_le_bytes(*account)))?;
+            let (length, rest) = rest.split_first_chunk()?;
+            let (row, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
             Some(Entry::Record(RecordEntry {
                 id,
-                account: std::str::from_utf8(account).ok()?,
-                key_hash: KeyHash::from_bytes(key)?,
-                created_at: Timestamp::from_micros(u64::from_le_bytes(*created_at)),
-                cost: Usd::from_pico(u64::from_le_bytes(*cost)),
-                json: std::str::from_utf8(json).ok()?,
+                row: postcard::from_bytes(row).ok()?,
+                rest: std::str::from_utf8(rest).ok()?,
             }))
+        }
+        OLD_RECORD => {
+            // The key, the time and the cost stand before the account.
+            let (account, rest) = rest.get(32 + 8 + 8..)?.split_first_chunk()?;
+            let json = rest.get(usize::from(u16::from_le_bytes(*account))..)?;
+            Some(Entry::OldRecord(std::str::from_utf8(json).ok()?))
         }
         _ => None,
     }

@@ -247,7 +247,7 @@ impl UsageLog for JournalLog {
                     }
                 },
                 |entry| {
-                    if entry.id == id && entry.account == of.as_str() {
+                    if entry.id == id && entry.row.account == of.as_str() {
                         found = Some(entry.record()?);
                     }
                     Ok(())
@@ -268,7 +268,7 @@ impl UsageLog for JournalLog {
             shared.not_imported(
                 |r| held.extend((r.account == of).then(|| r.clone())),
                 |entry| {
-                    if entry.account == of.as_str() {
+                    if entry.row.account == of.as_str() {
                         out.push(entry.record()?);
                     }
                     Ok(())

@@ -16,7 +16,7 @@ use std::{
 use anyrouter_core::{
     ids::RequestId,
     ports::OpenRequest,
-    usage::{Outcome, Record},
+    usage::{Outcome, Record, RowFault},
 };
 use tokio::sync::Semaphore;
 
@@ -366,7 +366,7 @@ impl Shared {
     pub(super) fn not_imported(
         &self,
         mut held: impl FnMut(&Record),
-        mut each: impl FnMut(&RecordEntry<'_>) -> serde_json::Result<()>,
+        mut each: impl FnMut(&RecordEntry<'_>) -> Result<(), RowFault>,
     ) -> io::Result<()> {
         lock(&self.held).iter().for_each(&mut held);
         let stretches = {
@@ -376,12 +376,16 @@ impl Shared {
         for stretch in stretches {
             for entry in entries(&stretch.read()?) {
                 if let Entry::Record(entry) = entry {
-                    each(&entry)?;
+                    each(&entry).map_err(corrupt)?;
                 }
             }
         }
         Ok(())
     }
+}
+
+fn corrupt(fault: RowFault) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, fault)
 }
 
 /// What becomes of a record that cannot be written now. What would have been an answer ends for its

@@ -54,12 +54,19 @@ pub(super) fn recover(
     let mut ended: HashSet<RequestId> = HashSet::new();
     for stretch in journal.since(Position::default()).into_iter().rev() {
         let bytes = stretch.read().map_err(older)?;
-        let (mut records, mut opened) = (Vec::new(), BTreeMap::new());
+        let (mut found, mut rewritten) = (Vec::new(), Vec::new());
+        let mut opened = BTreeMap::new();
         for entry in entries(&bytes) {
             match entry {
                 Entry::Record(record) => {
                     ended.insert(record.id);
-                    records.push(record);
+                    found.push(record);
+                }
+                Entry::OldRecord(json) => {
+                    let record: Record = serde_json::from_str(json).map_err(|e| older(e.into()))?;
+                    ended.insert(record.id);
+                    let frame = Frame::record(&record).map_err(|e| older(e.into()))?;
+                    rewritten.extend_from_slice(frame.bytes());
                 }
                 Entry::Open(entry) => {
                     opened.extend(entry.opening().ok().map(|opening| (entry.id, opening)));
@@ -69,7 +76,8 @@ pub(super) fn recover(
         for (id, opening) in opened {
             open.entry(id).or_insert(opening);
         }
-        table.import(&records)?;
+        table.import(&found)?;
+        table.import(&records(entries(&rewritten)))?;
     }
     open.retain(|id, _| !ended.contains(id));
     let mut interrupted = Vec::new();
@@ -93,8 +101,8 @@ pub(super) fn recover(
 fn records<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<RecordEntry<'a>> {
     entries
         .filter_map(|e| {
-            if let Entry::Record(r) = e {
-                Some(r)
+            if let Entry::Record(record) = e {
+                Some(record)
             } else {
                 None
             }

@@ -15,7 +15,10 @@ use anyrouter_core::{
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Callers, Database, Failure};
+use super::{
+    Callers, Database, Failure,
+    key_spend::{self, Period},
+};
 
 /// A key and what it was used for.
 #[derive(Clone, Debug)]
@@ -26,6 +29,26 @@ pub struct KeyRow {
     pub last_used_at: Option<Timestamp>,
     /// What its requests cost.
     pub spent: Usd,
+    /// What those of today cost, as of UTC.
+    pub spent_today: Usd,
+    /// What those of this week cost, which began on Monday.
+    pub spent_this_week: Usd,
+    /// What those of this month cost.
+    pub spent_this_month: Usd,
+}
+
+impl KeyRow {
+    /// A key that was not used yet.
+    pub fn unused(record: KeyRecord) -> Self {
+        Self {
+            record,
+            last_used_at: None,
+            spent: Usd::ZERO,
+            spent_today: Usd::ZERO,
+            spent_this_week: Usd::ZERO,
+            spent_this_month: Usd::ZERO,
+        }
+    }
 }
 
 /// An account.
@@ -64,16 +87,25 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
 }
 
-fn key_row((text, used, spent): Row) -> Result<KeyRow, Failure> {
+fn key_row(
+    connection: &Connection,
+    (text, used, spent): Row,
+    now: Timestamp,
+) -> Result<KeyRow, Failure> {
     let number = |n: i64| u64::try_from(n).unwrap_or(0);
     let (last_used_at, spent) = (
         used.map(|u| Timestamp::from_micros(number(u))),
         Usd::from_pico(number(spent)),
     );
+    let record: KeyRecord = parse(&text)?;
+    let within = |period| key_spend::spent(connection, &record.hash, period, now);
     Ok(KeyRow {
-        record: parse(&text)?,
         last_used_at,
         spent,
+        spent_today: within(Period::Day)?,
+        spent_this_week: within(Period::Week)?,
+        spent_this_month: within(Period::Month)?,
+        record,
     })
 }
 
@@ -129,7 +161,7 @@ impl Database {
 
     /// An account's settings.
     pub async fn settings(&self, account: AccountId) -> Result<Settings, StoreError> {
-        self.run(move |c| settings(c, &account)).await
+        self.read(move |c| settings(c, &account)).await
     }
 
     /// Changes an account's settings and gives them as they are now.
@@ -151,24 +183,32 @@ impl Database {
         .await
     }
 
-    /// An account's keys, the oldest first.
-    pub async fn keys(&self, account: AccountId) -> Result<Vec<KeyRow>, StoreError> {
-        self.run(move |c| {
+    /// An account's keys, the oldest first, with what they were used for until `now`.
+    pub async fn keys(
+        &self,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<Vec<KeyRow>, StoreError> {
+        self.read(move |c| {
             let mut list = c.prepare_cached("SELECT record, last_used_at, spent FROM key WHERE account = ?1 ORDER BY created_at, hash")?;
             let rows = list.query_map(params![account.as_str()], row)?;
-            rows.map(|row| key_row(row?)).collect()
+            rows.map(|row| key_row(c, row?, now)).collect()
         })
         .await
     }
 
-    /// The key with this hash, with what it was used for.
-    pub async fn key_row(&self, hash: KeyHash) -> Result<Option<KeyRow>, StoreError> {
-        self.run(move |c| {
+    /// The key with this hash, with what it was used for until `now`.
+    pub async fn key_row(
+        &self,
+        hash: KeyHash,
+        now: Timestamp,
+    ) -> Result<Option<KeyRow>, StoreError> {
+        self.read(move |c| {
             let mut find =
                 c.prepare_cached("SELECT record, last_used_at, spent FROM key WHERE hash = ?1")?;
             find.query_row(params![hash.as_bytes().as_slice()], row)
                 .optional()?
-                .map(key_row)
+                .map(|row| key_row(c, row, now))
                 .transpose()
         })
         .await

@@ -1,12 +1,29 @@
 //! The tables, by migrations that only go forward.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
-use super::{Failure, StoreError};
+use super::{Failure, StoreError, columns};
+
+/// How far a long migration is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Rows that are done.
+    pub done: u64,
+    /// All of them.
+    pub total: u64,
+}
+
+enum Migration {
+    /// Statements, in one transaction.
+    Statements(&'static str),
+    /// Work of its own, which can be broken off anywhere and goes on where it was.
+    Work(fn(&mut Connection, &mut dyn FnMut(Progress)) -> Result<(), Failure>),
+}
 
 /// Each migration, in order. What stands here is never changed, only added to.
-const MIGRATIONS: &[&str] = &[
-    "
+const MIGRATIONS: &[Migration] = &[
+    Migration::Statements(
+        "
     CREATE TABLE account (
         id TEXT PRIMARY KEY,
         created_at INTEGER NOT NULL,
@@ -28,7 +45,9 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX usage_by_account ON usage(account, id);
 ",
-    "
+    ),
+    Migration::Statements(
+        "
     -- A row is appended behind the last one: keyed by its id, each page was left half empty, and a record had more than a page's share.
     CREATE TABLE usage_appended (
         account TEXT NOT NULL,
@@ -40,10 +59,83 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE usage_appended RENAME TO usage;
     CREATE UNIQUE INDEX usage_by_account ON usage(account, id);
 ",
+    ),
+    Migration::Statements(
+        "
+    ALTER TABLE account ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE key ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
+    -- What a key spent in the day, the ISO week and the month (UTC) that it was last used in. `start` is the first day, counted from 1970.
+    CREATE TABLE key_spend (
+        key BLOB NOT NULL,
+        period TEXT NOT NULL,
+        start INTEGER NOT NULL,
+        spent INTEGER NOT NULL,
+        PRIMARY KEY (key, period)
+    ) STRICT, WITHOUT ROWID;
+    -- Totals of each hour, counted from 1970. A name that is not known is ''.
+    CREATE TABLE usage_hour (
+        account TEXT NOT NULL,
+        hour INTEGER NOT NULL,
+        key BLOB NOT NULL,
+        model TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        app TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        unpriced INTEGER NOT NULL,
+        prompt INTEGER NOT NULL,
+        completion INTEGER NOT NULL,
+        cached INTEGER NOT NULL,
+        cache_write INTEGER NOT NULL,
+        reasoning INTEGER NOT NULL,
+        cost INTEGER NOT NULL,
+        latency INTEGER NOT NULL,
+        PRIMARY KEY (account, hour, key, model, provider, app, outcome)
+    ) STRICT, WITHOUT ROWID;
+    -- The apps that an account's totals tell apart.
+    CREATE TABLE app (
+        account TEXT NOT NULL,
+        name TEXT NOT NULL,
+        PRIMARY KEY (account, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE usage_columns (
+        account TEXT NOT NULL,
+        id BLOB NOT NULL,
+        key BLOB NOT NULL,
+        created_at INTEGER NOT NULL,
+        model_requested TEXT,
+        model TEXT,
+        provider TEXT,
+        endpoint TEXT,
+        inbound TEXT NOT NULL,
+        outbound TEXT,
+        app TEXT,
+        http_status INTEGER NOT NULL,
+        outcome TEXT NOT NULL,
+        prompt INTEGER NOT NULL,
+        completion INTEGER NOT NULL,
+        cached INTEGER NOT NULL,
+        cache_write INTEGER NOT NULL,
+        cache_write_1h INTEGER NOT NULL,
+        reasoning INTEGER NOT NULL,
+        cost INTEGER,
+        latency INTEGER NOT NULL,
+        time_to_first_byte INTEGER,
+        rest TEXT NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX usage_of_account ON usage_columns(account, id);
+    CREATE INDEX usage_of_key ON usage_columns(key, id);
+",
+    ),
+    Migration::Work(columns::move_records),
 ];
 
-/// Brings the database to the newest version. One that is newer than this program is refused.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
+/// Brings the database to the newest version, and says how far it is where that takes long. One
+/// that is newer than this program is refused.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), Failure> {
     let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version > MIGRATIONS.len() {
         let newest = MIGRATIONS.len();
@@ -53,10 +145,19 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
         .into());
     }
     for (i, migration) in MIGRATIONS.iter().enumerate().skip(version) {
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(migration)?;
-        transaction.pragma_update(None, "user_version", i + 1)?;
-        transaction.commit()?;
+        match migration {
+            Migration::Statements(statements) => {
+                let transaction =
+                    connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                transaction.execute_batch(statements)?;
+                transaction.pragma_update(None, "user_version", i + 1)?;
+                transaction.commit()?;
+            }
+            Migration::Work(work) => {
+                work(connection, progress)?;
+                connection.pragma_update(None, "user_version", i + 1)?;
+            }
+        }
     }
     Ok(())
 }
@@ -68,13 +169,10 @@ mod tests {
     #[test]
     fn migrations_run_once_and_a_newer_database_is_refused() {
         let mut connection = Connection::open_in_memory().unwrap();
-        assert!(migrate(&mut connection).is_ok());
-        assert!(migrate(&mut connection).is_ok());
+        assert!(migrate(&mut connection, &mut |_| {}).is_ok());
+        assert!(migrate(&mut connection, &mut |_| {}).is_ok());
         connection.pragma_update(None, "user_version", 999).unwrap();
-        assert!(
-            StoreError::from(migrate(&mut connection).unwrap_err())
-                .to_string()
-                .contains("999")
-        );
+        let refused = migrate(&mut connection, &mut |_| {}).unwrap_err();
+        assert!(StoreError::from(refused).to_string().contains("999"));
     }
 }

@@ -49,7 +49,7 @@ impl DirectoryFixture for InDatabase {
 #[tokio::test]
 async fn sqlite_conforms_as_a_directory() {
     let folder = tempfile::tempdir().unwrap();
-    let (database, _) = Database::open(folder.path()).unwrap();
+    let (database, _) = Database::open(folder.path(), &mut |_| {}).unwrap();
     let account = Account {
         id: "acc_a".into(),
         settings: Settings::default(),
@@ -69,7 +69,7 @@ async fn the_journal_conforms_as_a_usage_log_at_every_durability() {
         Durability::Async,
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let (database, table) = Database::open(folder.path()).unwrap();
+        let (database, table) = Database::open(folder.path(), &mut |_| {}).unwrap();
         let options = Options {
             durability,
             slots: 100,
@@ -98,7 +98,7 @@ async fn segments_that_change_under_load_lose_and_double_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let usage = folder.path().join("usage");
     for durability in [Durability::ProcessCrash, Durability::PowerLoss] {
-        let (database, table) = Database::open(folder.path()).unwrap();
+        let (database, table) = Database::open(folder.path(), &mut |_| {}).unwrap();
         let options = Options {
             durability,
             segment: 32 << 10,

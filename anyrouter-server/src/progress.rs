@@ -1,0 +1,36 @@
+//! How far long work is, for whoever waits for it.
+
+use std::io::IsTerminal as _;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::storage::Progress;
+
+/// Says how far a migration of the database is: as a bar to a person, and in lines to a log.
+pub(crate) fn migration() -> impl FnMut(Progress) {
+    let bar = ProgressBar::hidden();
+    let mut said = 0;
+    move |Progress { done, total }| {
+        if !std::io::stderr().is_terminal() {
+            let tenth = done * 10 / total.max(1);
+            if tenth > said {
+                said = tenth;
+                eprintln!("anyrouter-server: usage records get columns: {done} of {total}");
+            }
+            return;
+        }
+        if bar.is_hidden() {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar.set_message("usage records get columns");
+            let style = "{msg} [{wide_bar}] {human_pos} of {human_len}, {eta} left";
+            if let Ok(style) = ProgressStyle::with_template(style) {
+                bar.set_style(style);
+            }
+        }
+        bar.set_length(total);
+        bar.set_position(done);
+        if done == total {
+            bar.finish();
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The migration that gives usage records columns. It goes in steps, each a transaction, and goes on
+//! where it was when it is broken off: what is moved is gone from the old table.
+
+use anyrouter_core::usage::Record;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use super::{
+    Failure,
+    schema::Progress,
+    usage::{COLUMNS, Counted, insert},
+};
+
+/// Rows of a step.
+const STEP: usize = 5_000;
+
+/// Moves every record from `usage` to `usage_columns`, which then takes its name. What their keys
+/// spent was counted when they came; totals and spend by period are counted here.
+pub(super) fn move_records(
+    connection: &mut Connection,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), Failure> {
+    let is_done: bool = connection
+        .query_row(
+            "SELECT 1 FROM sqlite_master WHERE name = 'usage_columns'",
+            [],
+            |_| Ok(()),
+        )
+        .optional()?
+        .is_none();
+    if is_done {
+        return Ok(());
+    }
+    let count = |connection: &Connection, table: &str| -> Result<u64, Failure> {
+        let sql = format!("SELECT coalesce(max(rowid) - min(rowid) + 1, 0) FROM {table}");
+        Ok(connection.query_row(&sql, [], |row| row.get(0))?)
+    };
+    let mut done = count(connection, "usage_columns")?;
+    let total = done + count(connection, "usage")?;
+    while step(connection, &mut done)? {
+        progress(Progress { done, total });
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(
+        "DROP TABLE usage;
+         ALTER TABLE usage_columns RENAME TO usage;",
+    )?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Moves some rows; whether there may be more.
+fn step(connection: &mut Connection, done: &mut u64) -> Result<bool, Failure> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut last: Option<i64> = None;
+    let mut moved: Vec<(Record, String)> = Vec::with_capacity(STEP);
+    {
+        let mut select = transaction
+            .prepare_cached("SELECT rowid, record FROM usage ORDER BY rowid LIMIT ?1")?;
+        let mut rows = select.query(params![STEP])?;
+        while let Some(row) = rows.next()? {
+            last = Some(row.get(0)?);
+            let record: Record = serde_json::from_str(&row.get::<_, String>(1)?)?;
+            let mut rest = Vec::new();
+            record.write_rest(&mut rest)?;
+            moved.push((record, String::from_utf8(rest).unwrap_or_default()));
+        }
+    }
+    let mut counted = Counted::default();
+    for (record, rest) in &moved {
+        insert(&transaction, COLUMNS, &record.row(), rest, &mut counted)?;
+    }
+    counted.add_to(&transaction)?;
+    transaction.execute("DELETE FROM usage WHERE rowid <= ?1", params![last])?;
+    transaction.commit()?;
+    *done += moved.len() as u64;
+    Ok(last.is_some())
+}
