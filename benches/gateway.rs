@@ -16,9 +16,9 @@ use anyrouter_core::{
     key::{ApiKey, KeyKind, Scope},
     policy::{CompiledCatalog, Eligible, Restriction},
     ports::{
-        Filled, LogError, LogQuery, OpenRequest, Randomness, Upstream, UpstreamBody, UpstreamError,
-        UpstreamRequest, UpstreamResponse, UsageLog,
-        memory::{ManualClock, MemoryCredentials, MemoryDirectory, MemoryLimiter},
+        Filled, LogQuery, OpenRequest, Randomness, StoreError, Upstream, UpstreamBody,
+        UpstreamError, UpstreamRequest, UpstreamResponse, UsageLog,
+        memory::{Inline, ManualClock, MemoryCredentials, MemoryDirectory, MemoryLimiter},
     },
     secret::Secret,
     time::Timestamp,
@@ -36,19 +36,19 @@ struct Forgetful;
 
 #[async_trait]
 impl UsageLog for Forgetful {
-    async fn take(&self, _: &Arc<OpenRequest>) -> Result<(), LogError> {
+    async fn take(&self, _: &Arc<OpenRequest>) -> Result<(), StoreError> {
         Ok(())
     }
     fn fill(&self, _: &Record) -> Filled {
         Filled::Durable
     }
-    fn poll_durable(&self, _: &mut Filled, _: &mut Context<'_>) -> Poll<Result<(), LogError>> {
+    fn poll_durable(&self, _: &mut Filled, _: &mut Context<'_>) -> Poll<Result<(), StoreError>> {
         Poll::Ready(Ok(()))
     }
-    async fn find(&self, _: &AccountId, _: RequestId) -> Result<Option<Record>, LogError> {
+    async fn find(&self, _: &AccountId, _: RequestId) -> Result<Option<Record>, StoreError> {
         Ok(None)
     }
-    async fn list(&self, _: &AccountId, _: &LogQuery) -> Result<Vec<Record>, LogError> {
+    async fn list(&self, _: &AccountId, _: &LogQuery) -> Result<Vec<Record>, StoreError> {
         Ok(Vec::new())
     }
 }
@@ -117,6 +117,7 @@ fn gateway(protocol: &str, kind: &'static str, answer: String) -> (Arc<Gateway>,
         randomness: Arc::new(Same),
         directory: Arc::new(directory),
         usage: Arc::new(Forgetful),
+        blocking: Arc::new(Inline),
         limiter: Arc::new(MemoryLimiter::new(Arc::new(clock))),
         credentials: Arc::new(MemoryCredentials::default().with("a", Secret::new("k".to_owned()))),
         upstream: Arc::new(Provider {

@@ -12,10 +12,10 @@ use anyrouter_core::{
     account::KeyRecord,
     key::{ApiKey, KeyKind, Scope},
     policy::Settings,
-    ports::{Directory, memory::MemoryDirectory},
+    ports::{Accounts as _, Directory, memory::MemoryDirectory},
     time::Timestamp,
 };
-use anyrouter_server::storage::{Account, Database};
+use anyrouter_server::storage::Database;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 
 const KEYS: u32 = 100_000;
@@ -59,11 +59,9 @@ fn keys(c: &mut Criterion) {
 
     let folder = tempfile::tempdir().unwrap();
     let (database, _table) = Database::open(folder.path(), &mut |_| {}).unwrap();
-    let account = Account {
-        id: "acc".into(),
-        settings: Settings::default(),
-    };
-    let mut made = pin!(database.create_account(account, now, vec![record(0)]));
+    let account = "acc".into();
+    let mut made =
+        pin!(database.create_account(&account, Settings::default(), now, vec![record(0)]));
     while made
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()))

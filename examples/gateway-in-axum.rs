@@ -21,7 +21,7 @@ use anyrouter_core::{
     ports::{
         Clock, Randomness, Timer, Upstream, UpstreamBody, UpstreamError, UpstreamRequest,
         UpstreamResponse,
-        memory::{MemoryCredentials, MemoryDirectory, MemoryLimiter, MemoryLog},
+        memory::{Inline, MemoryCredentials, MemoryDirectory, MemoryLimiter, MemoryLog},
     },
     secret::Secret,
     time::Timestamp,
@@ -154,6 +154,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         randomness: Arc::new(Chance),
         directory: Arc::new(directory),
         usage: log.clone(),
+        blocking: Arc::new(Inline),
         limiter: Arc::new(MemoryLimiter::new(clock)),
         credentials: Arc::new(
             MemoryCredentials::default().with("hello", Secret::new("none".to_owned())),

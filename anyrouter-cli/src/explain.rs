@@ -54,7 +54,7 @@ pub(crate) fn offline(file: &Path, args: &Explain) -> Result<Value, Failure> {
     let catalog = world.catalog.catalog();
     let has_credential = |e: &Endpoint| {
         let provider = catalog.providers().get(e.provider_index);
-        provider.is_some_and(|p| config.keys.has(p))
+        provider.is_some_and(|p| config.keys.has(None, p))
     };
     let caller = Caller::new(KeyRecord::default(), config.account_defaults.clone());
     let body = body(args)?.to_string();

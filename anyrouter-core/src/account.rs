@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "gateway")]
 use crate::redact::{PlaceholderKey, Redactor, RuleFault, Rules};
 use crate::{
+    catalog::Usd,
     ids::AccountId,
     key::{KeyHash, KeyKind, Scope},
     policy::{CompiledCatalog, CompiledLayers, Layer, Restriction, Settings, SettingsPatch},
@@ -110,6 +111,55 @@ impl KeyRecord {
     }
 }
 
+/// An account as storage has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAccount {
+    /// Its id.
+    pub id: AccountId,
+    /// Its privacy settings.
+    pub settings: Settings,
+    /// Counts its changes: a change names the version that it was made from.
+    pub version: u64,
+}
+
+/// A key as storage has it, with what it was used for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredKey {
+    /// The key.
+    pub record: KeyRecord,
+    /// Counts its changes: a change names the version that it was made from.
+    pub version: u64,
+    /// When it was last used.
+    pub last_used_at: Option<Timestamp>,
+    /// What it spent.
+    pub spent: Spent,
+}
+
+impl StoredKey {
+    /// A key that was just made.
+    pub fn unused(record: KeyRecord) -> Self {
+        Self {
+            record,
+            version: 1,
+            last_used_at: None,
+            spent: Spent::default(),
+        }
+    }
+}
+
+/// What was spent with a key, as of UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Since it was made.
+    pub ever: Usd,
+    /// Since midnight.
+    pub today: Usd,
+    /// Since Monday.
+    pub this_week: Usd,
+    /// Since the first of the month.
+    pub this_month: Usd,
+}
+
 /// What the operator's configuration contributes: the catalog, and the layer above every account.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -133,9 +183,6 @@ pub struct Redaction {
     pub upstream: bool,
     /// Rules that hold for every account.
     pub rules: Rules,
-    /// How work that takes milliseconds is run, so that the thread's other requests go on
-    /// meanwhile; `|work| work()` where nothing else waits.
-    pub heavy: fn(&mut dyn FnMut()),
     /// The instance's secret, from which placeholders are derived. It must be random, and the same
     /// on all nodes and after a restart.
     pub key: PlaceholderKey,

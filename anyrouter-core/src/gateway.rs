@@ -33,5 +33,5 @@ pub use self::{
     load::{Budget, Held, Take},
     respond::{NotAccepted, no_memory},
     slot::{Committed, Slot},
-    state::{Deadlines, Gateway, Limits, Ports},
+    state::{Deadlines, Gateway, Limits, Ports, WithoutLimiter},
 };

@@ -56,16 +56,24 @@ pub use self::{
     restriction::{Layer, ModelPattern, PriceCaps, ProviderPattern, Restriction},
     settings::{Settings, SettingsPatch},
 };
-use crate::catalog::Endpoint;
+use crate::catalog::{Endpoint, Provider};
 
 /// An endpoint that the policy lets this request be sent to. Only [`evaluate`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Eligible<'a>(&'a Endpoint);
+pub struct Eligible<'a> {
+    endpoint: &'a Endpoint,
+    provider: &'a Provider,
+}
 
 impl<'a> Eligible<'a> {
     /// The endpoint.
     pub fn endpoint(self) -> &'a Endpoint {
-        self.0
+        self.endpoint
+    }
+
+    /// Its provider.
+    pub fn provider(self) -> &'a Provider {
+        self.provider
     }
 }
 
@@ -106,7 +114,8 @@ impl<'a> Decision<'a> {
     /// The endpoints that are left, in the catalog's order.
     pub fn eligible(&self) -> impl Iterator<Item = Eligible<'a>> + use<'a, '_> {
         let endpoints = self.endpoints();
-        self.bits.iter().enumerate().flat_map(move |(word, bits)| {
+        let providers = self.layers.catalog().catalog().providers();
+        let set = self.bits.iter().enumerate().flat_map(|(word, bits)| {
             let mut rest = *bits;
             std::iter::from_fn(move || {
                 if rest == 0 {
@@ -114,8 +123,13 @@ impl<'a> Decision<'a> {
                 }
                 let bit = rest.trailing_zeros() as usize;
                 rest &= rest - 1;
-                endpoints.get(word * 64 + bit).map(Eligible)
+                Some(word * 64 + bit)
             })
+        });
+        set.filter_map(move |bit| {
+            let endpoint = endpoints.get(bit)?;
+            let provider = providers.get(endpoint.provider_index)?;
+            Some(Eligible { endpoint, provider })
         })
     }
 

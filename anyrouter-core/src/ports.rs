@@ -26,11 +26,11 @@ use http::{HeaderMap, StatusCode};
 
 pub use self::{open_request::OpenRequest, store_error::StoreError};
 use crate::{
-    account::Caller,
+    account::{Caller, KeyRecord, StoredAccount, StoredKey},
     catalog::{Address, Provider},
     ids::{AccountId, RequestId},
     key::KeyHash,
-    policy::Eligible,
+    policy::{Eligible, Settings},
     secret::Secret,
     time::Timestamp,
     usage::{Outcome, Record},
@@ -63,13 +63,49 @@ pub trait Directory: Send + Sync {
     /// The key with this hash, with its account and their settings as of now: a change that was
     /// acknowledged before this was called is in it (P04, P07, P11). `None` where there is no such
     /// key.
-    async fn find(&self, hash: &KeyHash) -> Result<Option<Arc<Caller>>, DirectoryError>;
+    async fn find(&self, hash: &KeyHash) -> Result<Option<Arc<Caller>>, StoreError>;
 }
 
-/// The directory could not answer.
-#[derive(Debug, thiserror::Error)]
-#[error("keys and accounts cannot be read: {0}")]
-pub struct DirectoryError(pub String);
+/// Accounts, their settings and their keys. A change is a value, made from a version that was read:
+/// where another was faster it is [`StoreError::Conflict`], and nothing is changed. Once it is
+/// acknowledged, the [`Directory`] has it.
+#[async_trait]
+pub trait Accounts: Directory {
+    /// The account that was made first, if there is one.
+    async fn first_account(&self) -> Result<Option<StoredAccount>, StoreError>;
+
+    /// An account.
+    async fn account(&self, id: &AccountId) -> Result<Option<StoredAccount>, StoreError>;
+
+    /// Makes an account with its first keys, all or nothing. One that exists is a conflict.
+    async fn create_account(
+        &self,
+        id: &AccountId,
+        settings: Settings,
+        at: Timestamp,
+        keys: Vec<KeyRecord>,
+    ) -> Result<(), StoreError>;
+
+    /// Replaces an account's settings, and gives its new version.
+    async fn put_settings(
+        &self,
+        id: &AccountId,
+        settings: Settings,
+        version: u64,
+    ) -> Result<u64, StoreError>;
+
+    /// An account's keys, the oldest first, with what they were used for until `now`.
+    async fn keys(&self, id: &AccountId, now: Timestamp) -> Result<Vec<StoredKey>, StoreError>;
+
+    /// The key with this hash, with what it was used for until `now`.
+    async fn key(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<StoredKey>, StoreError>;
+
+    /// Adds a key to an account. One that exists is a conflict.
+    async fn add_key(&self, record: KeyRecord) -> Result<(), StoreError>;
+
+    /// Replaces a key's record, and gives its new version.
+    async fn put_key(&self, record: KeyRecord, version: u64) -> Result<u64, StoreError>;
+}
 
 /// Where usage records go.
 ///
@@ -81,20 +117,23 @@ pub trait UsageLog: Send + Sync {
     /// Takes a slot for a request, waiting while there are too many; an error where records cannot
     /// be written now. What is known of the request may change until its slot is filled; the log
     /// looks at it when it wants to.
-    async fn take(&self, open: &Arc<OpenRequest>) -> Result<(), LogError>;
+    async fn take(&self, open: &Arc<OpenRequest>) -> Result<(), StoreError>;
 
     /// Writes the record of a taken slot, and gives the slot back.
     fn fill(&self, record: &Record) -> Filled;
 
     /// Ready when what was filled is as durable as the log is configured to make it.
-    fn poll_durable(&self, filled: &mut Filled, cx: &mut Context<'_>)
-    -> Poll<Result<(), LogError>>;
+    fn poll_durable(
+        &self,
+        filled: &mut Filled,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), StoreError>>;
 
     /// The record with this id, if it is this account's.
-    async fn find(&self, account: &AccountId, id: RequestId) -> Result<Option<Record>, LogError>;
+    async fn find(&self, account: &AccountId, id: RequestId) -> Result<Option<Record>, StoreError>;
 
     /// An account's records, the newest first.
-    async fn list(&self, account: &AccountId, query: &LogQuery) -> Result<Vec<Record>, LogError>;
+    async fn list(&self, account: &AccountId, query: &LogQuery) -> Result<Vec<Record>, StoreError>;
 }
 
 /// Which records to list.
@@ -143,33 +182,30 @@ pub enum Filled {
     Held,
 }
 
-/// The log cannot do what it was asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LogError {
-    /// Records cannot be written now.
-    #[error("usage records cannot be written: {0}")]
-    Unavailable(String),
-    /// Records cannot be read now.
-    #[error("usage records cannot be read: {0}")]
-    Unreadable(String),
-    /// A commit was asked for before there was a record.
-    #[error("the slot was not filled")]
-    NotFilled,
-}
-
-/// Room within a key's limits.
+/// Room within a key's limits. It may be kept by another process, and fail: then
+/// [`Limits::without_limiter`](crate::gateway::Limits::without_limiter) says what becomes of the
+/// request.
 #[async_trait]
 pub trait Limiter: Send + Sync {
     /// Counts a request against `limit` per minute. On one node there is no overshoot in any 60
     /// seconds.
-    async fn request(&self, key: &KeyHash, limit: u32) -> Room;
+    async fn request(&self, key: &KeyHash, limit: u32) -> Result<Room, StoreError>;
 
     /// Reserves `tokens` against `limit` per minute, where the window has room for them.
-    async fn tokens(&self, key: &KeyHash, limit: u64, tokens: u64) -> Result<Reservation, Room>;
+    async fn tokens(&self, key: &KeyHash, limit: u64, tokens: u64) -> Result<Tokens, StoreError>;
 
-    /// Replaces a reservation by what was used. Synchronous: it is called from `Drop`.
+    /// Replaces a reservation by what was used. Synchronous: it is called from `Drop`. A limiter
+    /// that cannot be reached then counts the reservation.
     fn settle(&self, key: &KeyHash, reservation: Reservation, used: u64);
+}
+
+/// What became of tokens that were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tokens {
+    /// They are reserved.
+    Reserved(Reservation),
+    /// There is no room for them.
+    Refused(Room),
 }
 
 /// What a window has left.
@@ -194,13 +230,29 @@ pub struct Reservation {
     pub tokens: u64,
 }
 
-/// The operator's credentials for providers.
+/// Credentials for providers. Those of a caller's own come before the operator's.
+#[async_trait]
 pub trait Credentials: Send + Sync {
-    /// Whether a request can be sent to this provider: it has a credential, or needs none.
-    fn has(&self, provider: &Provider) -> bool;
+    /// Whether a caller's request can be sent to this provider: there is a credential, or it needs
+    /// none. Without a caller, only the operator's count. It is asked for every candidate, and answers
+    /// from memory.
+    fn has(&self, caller: Option<&Caller>, provider: &Provider) -> bool;
 
-    /// The credential, in the clear for as long as a request is being forwarded.
-    fn open(&self, provider: &Provider) -> Option<Secret<String>>;
+    /// The credential for an endpoint that the policy made eligible, in the clear for as long as a
+    /// request is being forwarded; none where the provider needs none.
+    /// [`StoreError::Absent`] where it needs one and there is none.
+    async fn open(
+        &self,
+        caller: &Caller,
+        to: Eligible<'_>,
+    ) -> Result<Option<Secret<String>>, StoreError>;
+}
+
+/// Where work runs that takes milliseconds without waiting, so that a thread's other requests go on
+/// meanwhile.
+pub trait Blocking: Send + Sync {
+    /// Runs `work`, and returns when it is done.
+    fn run(&self, work: &mut dyn FnMut());
 }
 
 /// A request to a provider.

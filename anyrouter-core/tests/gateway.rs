@@ -17,7 +17,9 @@ use anyrouter_core::{
     policy::{CompiledCatalog, Eligible, Restriction},
     ports::{
         Randomness, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
-        memory::{ManualClock, MemoryCredentials, MemoryDirectory, MemoryLimiter, MemoryLog},
+        memory::{
+            Inline, ManualClock, MemoryCredentials, MemoryDirectory, MemoryLimiter, MemoryLog,
+        },
     },
     secret::Secret,
     time::Timestamp,
@@ -194,6 +196,7 @@ impl Rig {
             randomness: Arc::new(Counter(Mutex::new(0))),
             directory: Arc::new(directory),
             usage: log.clone(),
+            blocking: Arc::new(Inline),
             limiter: Arc::new(MemoryLimiter::new(Arc::new(clock.clone()))),
             credentials: Arc::new(
                 MemoryCredentials::default()

@@ -28,7 +28,9 @@ use anyrouter_core::{
     ports::{
         Clock, Randomness, Timer, Upstream, UpstreamBody, UpstreamError, UpstreamRequest,
         UpstreamResponse,
-        memory::{ManualClock, MemoryCredentials, MemoryDirectory, MemoryLimiter, MemoryLog},
+        memory::{
+            Inline, ManualClock, MemoryCredentials, MemoryDirectory, MemoryLimiter, MemoryLog,
+        },
     },
     secret::Secret,
     time::Timestamp,
@@ -431,6 +433,7 @@ impl Simulation {
             randomness: Arc::new(chance.clone()),
             directory: Arc::new(directory),
             usage: log.clone(),
+            blocking: Arc::new(Inline),
             limiter: Arc::new(MemoryLimiter::new(Arc::new(clock.clone()))),
             credentials: Arc::new(credentials),
             upstream: Arc::new(providers.clone()),

@@ -15,6 +15,9 @@ use http::Method;
 
 use crate::{auth::Public, respond::Error, routes::Routes};
 
+/// How often a change is tried again where another was faster.
+const CHANGES: usize = 16;
+
 /// The routes under the API's prefix.
 pub(crate) fn routes(routes: Routes) -> Routes {
     let (get, post) = (|| Method::GET, || Method::POST);

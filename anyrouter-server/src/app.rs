@@ -11,12 +11,18 @@ use std::{
 };
 
 use anyrouter_core::{
+    account::Caller,
     catalog::Provider,
     gateway::{Gateway, Ports},
-    ports::{Clock, Credentials, Randomness as _, StoreError, memory::MemoryLimiter},
+    policy::Eligible,
+    ports::{
+        Accounts, Blocking, Clock, Credentials, Randomness as _, StoreError, memory::MemoryLimiter,
+    },
     redact::PlaceholderKey,
     secret::Secret,
 };
+
+use async_trait::async_trait;
 
 use crate::{
     clock::{SystemClock, SystemRandomness},
@@ -70,6 +76,8 @@ impl From<StoreError> for StartError {
 /// What every request needs.
 pub(crate) struct App {
     pub(crate) gateway: Arc<Gateway>,
+    pub(crate) accounts: Arc<dyn Accounts>,
+    /// To see whether it works.
     pub(crate) database: Database,
     pub(crate) log: Arc<JournalLog>,
     pub(crate) observer: Arc<Observer>,
@@ -98,13 +106,31 @@ impl Keys {
     }
 }
 
+#[async_trait]
 impl Credentials for Keys {
-    fn has(&self, provider: &Provider) -> bool {
-        self.now().has(provider)
+    fn has(&self, caller: Option<&Caller>, provider: &Provider) -> bool {
+        self.now().has(caller, provider)
     }
 
-    fn open(&self, provider: &Provider) -> Option<Secret<String>> {
-        self.now().open(provider)
+    async fn open(
+        &self,
+        caller: &Caller,
+        to: Eligible<'_>,
+    ) -> Result<Option<Secret<String>>, StoreError> {
+        self.now().open(caller, to).await
+    }
+}
+
+/// Runs work while another thread takes over this one's other tasks.
+struct OffTheWorker;
+
+impl Blocking for OffTheWorker {
+    fn run(&self, work: &mut dyn FnMut()) {
+        use tokio::runtime::{Handle, RuntimeFlavor};
+        match Handle::try_current().map(|h| h.runtime_flavor()) {
+            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+            _ => work(),
+        }
     }
 }
 
@@ -159,6 +185,7 @@ impl App {
             limiter: Arc::new(MemoryLimiter::new(clock.clone())),
             credentials: keys.clone(),
             upstream: Arc::new(upstream),
+            blocking: Arc::new(OffTheWorker),
         };
         let placeholder_key = placeholder_key(&config.data_dir)?;
         let gateway = Arc::new(Gateway::new(
@@ -171,6 +198,7 @@ impl App {
         ));
         Ok(Self {
             gateway,
+            accounts: Arc::new(database.clone()),
             database,
             log,
             observer,

@@ -23,7 +23,7 @@ use anyrouter_core::{
         self, Catalog, CatalogError, Document, FaultRow, KeySource, ModelEntry, ProviderEntry,
         SourceEntry, VirtualEntry,
     },
-    gateway,
+    gateway::{self, WithoutLimiter},
     policy::{CompiledCatalog, Settings, SettingsPatch},
     redact::{PlaceholderKey, Rules},
     secret::Secret,
@@ -124,6 +124,7 @@ struct Limits {
     memory: Option<usize>,
     requests_per_key: Option<usize>,
     requests_per_account: Option<usize>,
+    without_limiter: Option<WithoutLimiter>,
     trusted_proxies: Option<Vec<String>>,
 }
 
@@ -470,6 +471,10 @@ impl Config {
                     limits.requests_per_account,
                     1..=1_000_000,
                 )?,
+                without_limiter: over
+                    .without_limiter
+                    .or(base_limits.without_limiter)
+                    .unwrap_or_default(),
             },
             body_limit: within(
                 "body",
@@ -527,18 +532,8 @@ impl Config {
         Redaction {
             upstream: self.privacy.redact_upstream == Some(true),
             rules: self.redaction_rules.clone(),
-            heavy: off_the_worker,
             key,
         }
-    }
-}
-
-/// Runs work while another thread takes over this one's other tasks.
-fn off_the_worker(work: &mut dyn FnMut()) {
-    use tokio::runtime::{Handle, RuntimeFlavor};
-    match Handle::try_current().map(|h| h.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
     }
 }
 

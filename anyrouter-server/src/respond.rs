@@ -118,17 +118,6 @@ pub(crate) fn render(error: &ApiError, id: &str) -> Response {
     response
 }
 
-impl From<anyrouter_core::ports::LogError> for Error {
-    fn from(_: anyrouter_core::ports::LogError) -> Self {
-        ApiError::new(
-            503,
-            "storage_unavailable",
-            "usage records cannot be read now; try again later",
-        )
-        .into()
-    }
-}
-
 /// There is nothing at the address.
 pub(crate) fn not_found() -> Error {
     let message = "there is nothing at this address; /api/v1/models is a place to begin";

@@ -2,7 +2,10 @@
 
 use std::{fs::File, io::Write as _, os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc};
 
-use anyrouter_core::{ports::Clock as _, redact::Redactor};
+use anyrouter_core::{
+    ports::{Accounts as _, Clock as _},
+    redact::Redactor,
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -59,7 +62,7 @@ pub async fn run(
     let config = app.config();
     let bootstrap =
         startup::bootstrap(
-            &app.database,
+            &*app.accounts,
             &config,
             app.clock(),
             |bootstrap| match &bootstrap_file {
@@ -160,7 +163,7 @@ pub async fn new_keys(config: &Config, revoke_old: bool) -> Result<String, Start
     let _lock = lock_existing(config)?;
     let (database, _) = Database::open(&config.data_dir, &mut progress::migration())?;
     let old = match database.first_account().await? {
-        Some(account) if revoke_old => database.keys(account.id, SystemClock::new().now()).await?,
+        Some(account) if revoke_old => database.keys(&account.id, SystemClock::new().now()).await?,
         _ => Vec::new(),
     };
     let keys = startup::new_keys(&database, &SystemClock::new())
@@ -168,9 +171,9 @@ pub async fn new_keys(config: &Config, revoke_old: bool) -> Result<String, Start
         .ok_or_else(none)?;
     let mut revoked = 0;
     for old in old.iter().filter(|k| !k.record.revoked) {
-        database
-            .change_key(old.record.hash, |record| record.revoked = true)
-            .await?;
+        let mut record = old.record.clone();
+        record.revoked = true;
+        database.put_key(record, old.version).await?;
         revoked += 1;
     }
     let said = if revoke_old {

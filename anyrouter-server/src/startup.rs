@@ -13,16 +13,12 @@ use anyrouter_core::{
     policy::{
         Change, CompiledCatalog, CompiledLayers, Excluded, Layer, Rule, evaluate, relaxations,
     },
-    ports::{Clock, Credentials, StoreError},
+    ports::{Accounts, Clock, Credentials, StoreError},
     time::Timestamp,
 };
 use serde_json::json;
 
-use crate::{
-    clock::key_bits,
-    config::Config,
-    storage::{Account, Database},
-};
+use crate::{clock::key_bits, config::Config};
 
 /// The keys of the first account, for the one time that they are shown.
 #[derive(Debug)]
@@ -57,12 +53,12 @@ pub(crate) fn new_key(
 /// Makes the first account where there is none. `keep` is given its keys first: an account whose
 /// keys nobody has would lock its owner out.
 pub(crate) async fn bootstrap<E: From<StoreError>>(
-    database: &Database,
+    accounts: &dyn Accounts,
     config: &Config,
     clock: &dyn Clock,
     keep: impl FnOnce(&Bootstrap) -> Result<(), E>,
 ) -> Result<Option<Bootstrap>, E> {
-    if database.first_account().await?.is_some() {
+    if accounts.first_account().await?.is_some() {
         return Ok(None);
     }
     let fail = |e: std::io::Error| StoreError::from(e).during("the first keys");
@@ -74,28 +70,24 @@ pub(crate) async fn bootstrap<E: From<StoreError>>(
         new_key(KeyKind::Inference, "first inference key", &account, now).map_err(fail)?;
     let (management, second) =
         new_key(KeyKind::Management, "first management key", &account, now).map_err(fail)?;
-    let row = Account {
-        id: account.clone(),
-        settings: config.account_defaults.clone(),
-    };
     let bootstrap = Bootstrap {
         account,
         inference,
         management,
     };
     keep(&bootstrap)?;
-    database
-        .create_account(row, now, vec![first, second])
-        .await?;
+    let (id, settings) = (&bootstrap.account, config.account_defaults.clone());
+    let created = accounts.create_account(id, settings, now, vec![first, second]);
+    created.await?;
     Ok(Some(bootstrap))
 }
 
 /// Makes another key of each kind for the first account; none where there is no account.
 pub(crate) async fn new_keys(
-    database: &Database,
+    accounts: &dyn Accounts,
     clock: &dyn Clock,
 ) -> Result<Option<Bootstrap>, StoreError> {
-    let Some(account) = database.first_account().await? else {
+    let Some(account) = accounts.first_account().await? else {
         return Ok(None);
     };
     let fail = |e: std::io::Error| StoreError::from(e).during("new keys");
@@ -105,7 +97,7 @@ pub(crate) async fn new_keys(
     let (management, second) =
         new_key(KeyKind::Management, "another management key", &account, now).map_err(fail)?;
     for record in [first, second] {
-        database.add_key(record).await?;
+        accounts.add_key(record).await?;
     }
     Ok(Some(Bootstrap {
         account,
@@ -160,7 +152,7 @@ pub(crate) fn providers(config: &Config, base_url: &str, key: Option<&ApiKey>) -
                 .catalog
                 .providers()
                 .get(endpoint.provider_index)
-                .filter(|p| config.keys.has(p))
+                .filter(|p| config.keys.has(None, p))
             else {
                 continue;
             };

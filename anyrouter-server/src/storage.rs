@@ -18,12 +18,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use self::readers::Readers;
-pub use self::{
-    accounts::{Account, KeyRow},
-    schema::Progress,
-    totals::Recount,
-    usage::UsageTable,
-};
+pub use self::{schema::Progress, totals::Recount, usage::UsageTable};
 
 /// An error within the storage, from which each `?` can be taken; to the outside it is a
 /// [`StoreError`].
@@ -60,15 +55,24 @@ impl From<Failure> for StoreError {
         use rusqlite::ErrorCode;
         match e {
             Failure::Store(e) => e,
-            Failure::Sqlite(rusqlite::Error::QueryReturnedNoRows) => {
-                Self::Absent("no such row".to_owned())
-            }
             Failure::Sqlite(e) => match e.sqlite_error_code() {
                 Some(
                     ErrorCode::DatabaseBusy
                     | ErrorCode::DatabaseLocked
                     | ErrorCode::OperationInterrupted,
                 ) => Self::Busy(e.to_string()),
+                Some(ErrorCode::ConstraintViolation) => {
+                    match e.sqlite_error().map(|e| e.extended_code) {
+                        Some(rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY) => {
+                            Self::Absent(e.to_string())
+                        }
+                        Some(
+                            rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+                            | rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE,
+                        ) => Self::Conflict(e.to_string()),
+                        _ => Self::Unavailable(e.to_string()),
+                    }
+                }
                 Some(ErrorCode::DiskFull) => Self::Full(e.to_string()),
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                     Self::Corrupt(e.to_string())

@@ -6,11 +6,12 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::{load::Held, recorder::Recorder, state::Gateway};
 use crate::{
-    account::World,
+    account::{Caller, World},
     catalog::{Address, Protocol},
     key::KeyHash,
     policy::Eligible,
     ports::{UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
+    secret::Secret,
     time::Timestamp,
     wire::{
         adjust::Adjustments,
@@ -70,6 +71,7 @@ impl From<UpstreamError> for Fault {
 pub(super) struct Attempt<'a> {
     pub(super) gateway: &'a Gateway,
     pub(super) world: &'a World,
+    pub(super) caller: &'a Caller,
     pub(super) request: &'a ChatRequest,
     pub(super) user: Option<&'a str>,
     pub(super) eligible: Eligible<'a>,
@@ -85,9 +87,12 @@ impl Attempt<'_> {
             .address(recorder.record.inbound)
             .ok_or(FailureClass::ModelMissing)?;
         let mut names = self.names(recorder, address.protocol);
-        let request = self.upstream_request(address, &mut names)?;
         let left = self.deadline.since(self.started);
         let first_byte = within(gateway, gateway.deadlines.first_byte.min(left), async {
+            // It went away since the plan was made, or cannot be read now.
+            let credential = gateway.ports.credentials.open(self.caller, self.eligible);
+            let credential = credential.await.map_err(|_| FailureClass::Credential)?;
+            let request = self.upstream_request(address, credential, &mut names)?;
             let response = gateway.ports.upstream.send(self.eligible, request).await?;
             names.latency_ms =
                 u64::try_from(gateway.ports.clock.now().since(self.started).as_millis())
@@ -166,21 +171,10 @@ impl Attempt<'_> {
     fn upstream_request(
         &self,
         address: &Address,
+        credential: Option<Secret<String>>,
         names: &mut ResponseMeta,
     ) -> Result<UpstreamRequest, Fault> {
         let endpoint = self.eligible.endpoint();
-        let provider = self
-            .world
-            .catalog
-            .catalog()
-            .providers()
-            .get(endpoint.provider_index)
-            .ok_or(FailureClass::Credential)?;
-        let credential = self.gateway.ports.credentials.open(provider);
-        if credential.is_none() && !self.gateway.ports.credentials.has(provider) {
-            // It went away since the plan was made.
-            return Err(FailureClass::Credential.into());
-        }
         let Outbound {
             path,
             mut headers,

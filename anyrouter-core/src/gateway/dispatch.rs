@@ -16,9 +16,9 @@ use super::{
     targets::{Targets, UnknownProvider},
 };
 use crate::{
-    account::World,
+    account::{Caller, World},
     catalog::Endpoint,
-    policy::{CompiledLayers, Decision},
+    policy::Decision,
     route::{self, Candidate},
     usage::Outcome,
     wire::{
@@ -33,7 +33,7 @@ use crate::{
 pub(super) struct Dispatch {
     pub(super) gateway: Arc<Gateway>,
     pub(super) world: Arc<World>,
-    pub(super) layers: Arc<CompiledLayers>,
+    pub(super) caller: Arc<Caller>,
     pub(super) request: ChatRequest,
     pub(super) targets: Targets,
     /// The name under which a provider of another protocol knows the end user.
@@ -59,15 +59,16 @@ impl Dispatch {
         let Self {
             gateway,
             world,
-            layers,
+            caller,
             request,
             targets,
             user,
             way_back,
             mut recorder,
         } = *self;
+        let layers = caller.layers(&world);
         let decisions = targets.decisions(&layers);
-        let has_credential = |e: &Endpoint| gateway.has_credential(&world, e);
+        let has_credential = |e: &Endpoint| gateway.has_credential(&world, Some(&caller), e);
         let routing = targets.routing(
             recorder.record.inbound,
             &gateway.health,
@@ -106,6 +107,7 @@ impl Dispatch {
             let attempt = Attempt {
                 gateway: &gateway,
                 world: &world,
+                caller: &caller,
                 request: &request,
                 user: user.as_deref(),
                 eligible,

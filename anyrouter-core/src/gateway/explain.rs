@@ -90,7 +90,7 @@ impl Gateway {
         pin: Option<&str>,
     ) -> Result<Explanation, ApiError> {
         let world = self.world();
-        let has_credential = |e: &Endpoint| self.has_credential(&world, e);
+        let has_credential = |e: &Endpoint| self.has_credential(&world, Some(caller), e);
         let situation = Situation {
             world: &world,
             caller,

@@ -16,7 +16,7 @@ use crate::{
     catalog::{Endpoint, Usd},
     ids::{AccountId, EndpointId, RequestId},
     key::KeyHash,
-    ports::{LogError, Reservation, Room},
+    ports::{Reservation, Room, StoreError},
     route::Observation,
     time::Timestamp,
     usage::{Attempt, Opening, Outcome, Record},
@@ -65,7 +65,7 @@ impl Recorder {
     pub(super) async fn open(
         gateway: Arc<Gateway>,
         opening: Opening,
-    ) -> Result<Box<Self>, LogError> {
+    ) -> Result<Box<Self>, StoreError> {
         let record = Record::opened(opening.clone());
         let tried_at = opening.at;
         let slot = Slot::take(gateway.ports.usage.clone(), opening).await?;
@@ -346,11 +346,11 @@ impl Recorder {
     pub(super) fn poll_committed(
         &mut self,
         cx: &mut std::task::Context<'_>,
-    ) -> Poll<Result<Committed, LogError>> {
+    ) -> Poll<Result<Committed, StoreError>> {
         self.slot.poll_committed(cx)
     }
 
-    pub(super) async fn committed(&mut self) -> Result<Committed, LogError> {
+    pub(super) async fn committed(&mut self) -> Result<Committed, StoreError> {
         std::future::poll_fn(|cx| self.slot.poll_committed(cx)).await
     }
 

@@ -3,7 +3,7 @@
 //! It is asked for by the instance, the account, the key or the request; each can only ask for
 //! more. What fails, fails closed: a request that should be redacted and cannot be is not sent.
 
-use super::{head::Head, respond::invalid, restoring::WayBack, signed};
+use super::{head::Head, respond::invalid, restoring::WayBack, signed, state::Gateway};
 use crate::{
     account::{Caller, World},
     redact::{Placeholders, Step},
@@ -24,11 +24,11 @@ pub(super) struct Upstream {
 
 /// The request as the provider may see it; as it is, where nobody asked for redaction.
 pub(super) fn upstream(
+    gateway: &Gateway,
     caller: &Caller,
     world: &World,
     head: &Head,
     request: ChatRequest,
-    depth: usize,
 ) -> Result<Upstream, ApiError> {
     let asked =
         head.redact || request.redact || world.redaction.as_ref().is_some_and(|r| r.upstream);
@@ -63,7 +63,7 @@ pub(super) fn upstream(
     let mut redacted = None;
     let mut work = || redacted = Some(redactor.redact_json(body, keep, &mut placeholders));
     if body.len() > HEAVY {
-        (redaction.heavy)(&mut work);
+        gateway.ports.blocking.run(&mut work);
     } else {
         work();
     }
@@ -78,7 +78,7 @@ pub(super) fn upstream(
     })?;
     let is_changed = opened.is_some() || !placeholders.counts().is_empty();
     let request = if is_changed {
-        ChatRequest::parse(redacted.into_inner().into(), depth).map_err(invalid)?
+        ChatRequest::parse(redacted.into_inner().into(), gateway.limits.depth).map_err(invalid)?
     } else {
         request
     };

@@ -87,6 +87,17 @@ pub(super) fn storage_unavailable() -> ApiError {
     error
 }
 
+/// The error for a request whose key has limits, while they cannot be counted.
+pub(super) fn limiter_unavailable() -> ApiError {
+    let mut error = ApiError::new(
+        503,
+        "limiter_unavailable",
+        "the key has limits, and they cannot be counted now, so nothing was sent; try again later",
+    );
+    error.retry_after = Some(1);
+    error
+}
+
 /// The error for a request whose body does not fit into memory in time.
 pub fn no_memory() -> ApiError {
     let message =

@@ -17,16 +17,17 @@ use super::{
     recorder::Recorder,
     redaction,
     respond::{
-        error_response, invalid, not_accepted, rate_limited, response, storage_unavailable,
-        too_many_at_once,
+        error_response, invalid, limiter_unavailable, not_accepted, rate_limited, response,
+        storage_unavailable, too_many_at_once,
     },
     slot::Committed,
-    state::Gateway,
+    state::{Gateway, WithoutLimiter},
     targets,
     waiting::{Attempts, ClientStream, Waiting},
 };
 use crate::{
     key::{KeyHash, Scope},
+    ports::Tokens,
     usage::{Opening, Outcome},
     wire::{chat::ChatRequest, error::ApiError, meter::PlainAnswer},
 };
@@ -82,12 +83,20 @@ impl Gateway {
         };
         recorder.under_way = Some(under_way);
         if let Some(limit) = caller.key.requests_per_minute {
-            let room = self.ports.limiter.request(&caller.key.hash, limit).await;
-            recorder.room = Some(room);
-            if !room.admitted {
-                return recorder
-                    .refuse(Outcome::RateLimited, rate_limited("requests", &room))
-                    .await;
+            match self.ports.limiter.request(&caller.key.hash, limit).await {
+                Ok(room) => {
+                    recorder.room = Some(room);
+                    if !room.admitted {
+                        return recorder
+                            .refuse(Outcome::RateLimited, rate_limited("requests", &room))
+                            .await;
+                    }
+                }
+                Err(_) => {
+                    if let Err(error) = self.without_limiter(&mut recorder) {
+                        return recorder.refuse(Outcome::Refused, error).await;
+                    }
+                }
             }
         }
         let request = match body(caller.key.hash).await {
@@ -112,7 +121,7 @@ impl Gateway {
             request,
             is_redacted,
             way_back,
-        } = match redaction::upstream(&caller, &world, &head, request, self.limits.depth) {
+        } = match redaction::upstream(self, &caller, &world, &head, request) {
             Ok(redacted) => redacted,
             Err(error) => return recorder.refuse(Outcome::Refused, error).await,
         };
@@ -148,7 +157,7 @@ impl Gateway {
         Box::new(Dispatch {
             gateway: self.clone(),
             world,
-            layers,
+            caller,
             request,
             targets,
             user,
@@ -182,11 +191,25 @@ impl Gateway {
             return Err((Outcome::Invalid, error));
         }
         match self.ports.limiter.tokens(key, limit, wanted).await {
-            Ok(reservation) => {
+            Ok(Tokens::Reserved(reservation)) => {
                 recorder.reservation = Some(reservation);
                 Ok(())
             }
-            Err(room) => Err((Outcome::RateLimited, rate_limited("tokens", &room))),
+            Ok(Tokens::Refused(room)) => Err((Outcome::RateLimited, rate_limited("tokens", &room))),
+            Err(_) => self
+                .without_limiter(recorder)
+                .map_err(|error| (Outcome::Refused, error)),
+        }
+    }
+
+    /// What becomes of a request while the limiter fails. The record says which.
+    fn without_limiter(&self, recorder: &mut Recorder) -> Result<(), ApiError> {
+        match self.limits.without_limiter {
+            WithoutLimiter::Refuse => Err(limiter_unavailable()),
+            WithoutLimiter::Admit => {
+                recorder.record.unlimited = true;
+                Ok(())
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    ports::{Filled, LogError, OpenRequest, UsageLog},
+    ports::{Filled, OpenRequest, StoreError, UsageLog},
     usage::{Opening, Record},
 };
 
@@ -30,7 +30,7 @@ pub struct Slot {
 impl Slot {
     /// Takes a place. Here, and only here, a request may wait for the log, or be told that there is
     /// no storage.
-    pub async fn take(log: Arc<dyn UsageLog>, opening: Opening) -> Result<Self, LogError> {
+    pub async fn take(log: Arc<dyn UsageLog>, opening: Opening) -> Result<Self, StoreError> {
         let open = Arc::new(OpenRequest::new(opening));
         log.take(&open).await?;
         Ok(Self {
@@ -59,13 +59,15 @@ impl Slot {
 
     /// Ready once the record is durable, or cannot be written now (it then stays in the log's
     /// memory, and is written when it can be).
-    pub fn poll_committed(&mut self, cx: &mut Context<'_>) -> Poll<Result<Committed, LogError>> {
+    pub fn poll_committed(&mut self, cx: &mut Context<'_>) -> Poll<Result<Committed, StoreError>> {
         match &mut self.filled {
             Some(filled) => self
                 .log
                 .poll_durable(filled, cx)
                 .map(|done| done.map(|()| Committed(()))),
-            None => Poll::Ready(Err(LogError::NotFilled)),
+            None => Poll::Ready(Err(StoreError::Absent(
+                "the record of this slot".to_owned(),
+            ))),
         }
     }
 }
@@ -138,7 +140,7 @@ mod tests {
         let mut cx = Context::from_waker(Waker::noop());
         assert!(matches!(
             slot.poll_committed(&mut cx),
-            Poll::Ready(Err(LogError::NotFilled))
+            Poll::Ready(Err(StoreError::Absent(_)))
         ));
         let mut record = Record::opened(slot.open.opening());
         record.http_status = 200;

@@ -6,13 +6,15 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::load::{Budget, UnderWay};
 use crate::{
-    account::World,
+    account::{Caller, World},
     catalog::Endpoint,
     ids::{AccountId, RequestId},
     key::KeyHash,
-    ports::{Clock, Credentials, Directory, Limiter, Randomness, Upstream, UsageLog},
+    ports::{Blocking, Clock, Credentials, Directory, Limiter, Randomness, Upstream, UsageLog},
     route::Health,
 };
 
@@ -33,6 +35,19 @@ pub struct Limits {
     pub requests_per_key: usize,
     /// Requests of one account that are under way at once.
     pub requests_per_account: usize,
+    /// What becomes of a request while the limiter fails.
+    pub without_limiter: WithoutLimiter,
+}
+
+/// What becomes of a request whose key has a limit, while the limiter fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WithoutLimiter {
+    /// It is refused: no key takes more than its limits.
+    #[default]
+    Refuse,
+    /// It is admitted: limits do not hold meanwhile.
+    Admit,
 }
 
 impl Default for Limits {
@@ -45,6 +60,7 @@ impl Default for Limits {
             memory: 1 << 30,
             requests_per_key: 4000,
             requests_per_account: 8000,
+            without_limiter: WithoutLimiter::Refuse,
         }
     }
 }
@@ -88,6 +104,7 @@ pub struct Ports {
     pub limiter: Arc<dyn Limiter>,
     pub credentials: Arc<dyn Credentials>,
     pub upstream: Arc<dyn Upstream>,
+    pub blocking: Arc<dyn Blocking>,
 }
 
 impl std::fmt::Debug for Ports {
@@ -162,14 +179,19 @@ impl Gateway {
         RequestId::new(self.ports.clock.now(), random)
     }
 
-    /// Whether there is a key for an endpoint's provider.
-    pub fn has_credential(&self, world: &World, endpoint: &Endpoint) -> bool {
+    /// Whether there is a credential for an endpoint's provider: the operator's, or `caller`'s own.
+    pub fn has_credential(
+        &self,
+        world: &World,
+        caller: Option<&Caller>,
+        endpoint: &Endpoint,
+    ) -> bool {
         world
             .catalog
             .catalog()
             .providers()
             .get(endpoint.provider_index)
-            .is_some_and(|p| self.ports.credentials.has(p))
+            .is_some_and(|p| self.ports.credentials.has(caller, p))
     }
 
     /// What the answers of a key with a limit on tokens took lately.

@@ -14,15 +14,17 @@
 
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
-
-use super::{Directory, Limiter, LogQuery, OpenRequest, UsageLog, memory::ManualClock};
+use super::{
+    Accounts, Blocking, Credentials, Limiter, LogQuery, OpenRequest, StoreError, UsageLog,
+    memory::ManualClock,
+};
 use crate::{
-    account::KeyRecord,
+    account::{Caller, KeyRecord, StoredKey},
     catalog::{Protocol, Usd},
     ids::{AccountId, RequestId},
     key::{ApiKey, KeyHash, KeyKind},
-    policy::Settings,
+    policy::{Eligible, Settings},
+    ports,
     time::Timestamp,
     usage::{Opening, Outcome, Record, Tokens},
 };
@@ -194,67 +196,138 @@ pub async fn usage_log(log: Arc<dyn UsageLog>) {
     );
 }
 
-/// How a suite puts keys and settings where a [`Directory`] finds them.
-#[async_trait]
-pub trait DirectoryFixture: Send + Sync {
-    /// Adds a key or replaces it; when this returns, the change is acknowledged.
-    async fn put_key(&self, key: KeyRecord);
-    /// Replaces an account's settings; when this returns, the change is acknowledged.
-    async fn put_settings(&self, account: &AccountId, settings: Settings);
-}
-
-/// The contract of [`Directory`]. The fixture has an account `acc_a` with the default settings.
-#[allow(clippy::missing_panics_doc)]
-pub async fn directory(directory: &dyn Directory, fixture: &dyn DirectoryFixture) {
-    let account = AccountId::from("acc_a");
-    let find =
-        |hash: KeyHash| async move { directory.find(&hash).await.expect("the directory answers") };
-    assert!(
-        find(hash(7)).await.is_none(),
-        "a key that nobody made is not there"
-    );
-    let mut key = KeyRecord {
-        hash: hash(7),
+/// The contract of [`Accounts`] and of its [`Directory`](super::Directory), on a store that holds nothing.
+#[allow(clippy::missing_panics_doc)] // it is what a suite does
+pub async fn accounts(store: &dyn Accounts) {
+    let (a, b) = (AccountId::from("acc_a"), AccountId::from("acc_b"));
+    let at = |n: u64| Timestamp::from_millis(1_800_000_000_000 + n);
+    let key = |n: u8, account: &AccountId| KeyRecord {
+        hash: hash(n),
         account: account.clone(),
-        name: "n".to_owned(),
+        name: format!("key {n}"),
+        created_at: at(u64::from(n)),
         ..KeyRecord::default()
     };
-    fixture.put_key(key.clone()).await;
-    let caller = find(hash(7))
-        .await
-        .expect("a key that was made is there at once");
+    let find = |n: u8| async move { store.find(&hash(n)).await.expect("the directory answers") };
+    let strict = Settings {
+        enforce_zdr: true,
+        ..Settings::default()
+    };
+
+    assert_eq!(store.first_account().await, Ok(None), "nothing is there");
+    assert!(
+        find(7).await.is_none(),
+        "a key that nobody made is not there"
+    );
+    let created = store.create_account(&a, Settings::default(), at(0), vec![key(7, &a)]);
+    assert_eq!(created.await, Ok(()));
+    let caller = find(7).await.expect("a key that was made is there at once");
     assert_eq!(
         (&caller.key, &caller.settings),
-        (&key, &Settings::default())
+        (&key(7, &a), &Settings::default())
     );
+
+    let again = store.create_account(&a, strict.clone(), at(1), vec![key(8, &a)]);
+    assert!(
+        matches!(again.await, Err(StoreError::Conflict(_))),
+        "an account is made once"
+    );
+    let taken = store.create_account(&b, strict.clone(), at(1), vec![key(9, &b), key(7, &b)]);
+    assert!(
+        matches!(taken.await, Err(StoreError::Conflict(_))),
+        "a key is made once"
+    );
+    assert_eq!(store.account(&b).await, Ok(None), "and all or nothing");
+    assert!(find(8).await.is_none() && find(9).await.is_none());
+    let created = store.create_account(&b, strict.clone(), at(2), Vec::new());
+    assert_eq!(created.await, Ok(()));
+    let first = store.first_account().await.expect("accounts can be read");
+    assert_eq!(first.map(|f| f.id), Some(a.clone()));
+
+    let orphan = store.add_key(key(9, &AccountId::from("acc_none"))).await;
+    assert!(
+        matches!(orphan, Err(StoreError::Absent(_))),
+        "a key has an account"
+    );
+    assert_eq!(store.add_key(key(10, &a)).await, Ok(()));
+    assert!(find(10).await.is_some(), "a key that was added is there");
+    let twice = store.add_key(key(10, &a)).await;
+    assert!(matches!(twice, Err(StoreError::Conflict(_))));
+    let listed = store.keys(&a, at(9)).await.expect("keys can be listed");
+    let names: Vec<_> = listed.iter().map(|k| k.record.name.as_str()).collect();
+    assert_eq!(names, ["key 7", "key 10"], "the oldest first");
+    assert_eq!(store.keys(&b, at(9)).await, Ok(Vec::new()));
+    assert_eq!(
+        store.key(&hash(7), at(9)).await,
+        Ok(Some(StoredKey::unused(key(7, &a))))
+    );
+
+    let mut record = key(7, &a);
+    let mut version = 1;
+    let mut settings_version = 1;
     for round in 0..20 {
-        key.revoked = round % 2 == 0;
-        fixture.put_key(key.clone()).await;
+        record.revoked = round % 2 == 0;
+        let put = store.put_key(record.clone(), version).await;
+        let stale = store.put_key(key(7, &a), version).await;
+        assert!(
+            matches!(stale, Err(StoreError::Conflict(_))),
+            "a change from an older version changes nothing"
+        );
+        version = put.expect("a change from the newest version is made");
+        let known = store.key(&hash(7), at(9)).await.expect("keys can be read");
+        assert_eq!(known.map(|k| k.version), Some(version));
         assert_eq!(
-            find(hash(7)).await.map(|c| c.key.revoked),
-            Some(key.revoked),
+            find(7).await.map(|c| c.key.revoked),
+            Some(record.revoked),
             "a change that was acknowledged holds"
         );
         let settings = Settings {
             enforce_zdr: round % 3 == 0,
             ..Settings::default()
         };
-        fixture.put_settings(&account, settings.clone()).await;
+        let put = store.put_settings(&a, settings.clone(), settings_version);
+        let put = put.await;
+        let stale = store.put_settings(&a, strict.clone(), settings_version);
+        assert!(matches!(stale.await, Err(StoreError::Conflict(_))));
+        settings_version = put.expect("a change from the newest version is made");
         assert_eq!(
-            find(hash(7)).await.map(|c| c.settings.clone()),
-            Some(settings),
+            find(7).await.map(|c| c.settings.clone()),
+            Some(settings.clone()),
             "so does a change of settings"
         );
+        assert_eq!(find(10).await.map(|c| c.settings.clone()), Some(settings));
     }
+    let other = store.account(&b).await.expect("accounts can be read");
+    assert_eq!(
+        other.map(|b| b.settings),
+        Some(strict.clone()),
+        "another account has its own"
+    );
+    let none = AccountId::from("acc_none");
+    let nobody = store.put_settings(&none, strict, 1);
+    assert!(matches!(nobody.await, Err(StoreError::Absent(_))));
+    let nothing = store.put_key(key(99, &a), 1).await;
+    assert!(matches!(nothing, Err(StoreError::Absent(_))));
 }
 
 /// The contract of [`Limiter`], which must go by `clock`.
 #[allow(clippy::missing_panics_doc)]
 pub async fn limiter(limiter: &dyn Limiter, clock: &ManualClock) {
+    let request = |key: KeyHash, limit| async move {
+        let room = limiter.request(&key, limit).await;
+        room.expect("the limiter answers")
+    };
+    let reserve = |key: KeyHash, tokens| async move {
+        let tokens = limiter.tokens(&key, 100, tokens).await;
+        match tokens.expect("the limiter answers") {
+            ports::Tokens::Reserved(reservation) => Ok(reservation),
+            ports::Tokens::Refused(room) => Err(room),
+        }
+    };
     let key = hash(1);
     let mut admitted: Vec<Timestamp> = Vec::new();
     for _ in 0..600 {
-        if limiter.request(&key, 5).await.admitted {
+        if request(key, 5).await.admitted {
             admitted.push(super::Clock::now(clock));
         }
         clock.advance(Duration::from_millis(370));
@@ -272,40 +345,65 @@ pub async fn limiter(limiter: &dyn Limiter, clock: &ManualClock) {
         "and there is room again: {} in 222 seconds",
         admitted.len()
     );
-    let room = limiter.request(&key, 5).await;
+    let room = request(key, 5).await;
     if !room.admitted {
         clock.advance(room.reset);
         assert!(
-            limiter.request(&key, 5).await.admitted,
+            request(key, 5).await.admitted,
             "after `reset` there is room"
         );
     }
-    assert!(
-        limiter.request(&hash(2), 1).await.admitted,
-        "keys do not share room"
-    );
+    assert!(request(hash(2), 1).await.admitted, "keys do not share room");
 
     let key = hash(3);
-    let first = limiter.tokens(&key, 100, 80).await.expect("there is room");
-    assert!(
-        limiter.tokens(&key, 100, 30).await.is_err(),
-        "a reservation takes room"
-    );
+    let first = reserve(key, 80).await.expect("there is room");
+    assert!(reserve(key, 30).await.is_err(), "a reservation takes room");
     limiter.settle(&key, first, 10);
-    let second = limiter
-        .tokens(&key, 100, 90)
-        .await
-        .expect("what was not used is room again");
+    let second = reserve(key, 90).await;
+    let second = second.expect("what was not used is room again");
     limiter.settle(&key, second, 200);
-    let full = limiter
-        .tokens(&key, 100, 1)
-        .await
-        .expect_err("what was used beyond the reservation counts");
+    let full = reserve(key, 1).await;
+    let full = full.expect_err("what was used beyond the reservation counts");
     clock.advance(full.reset);
     assert!(
-        limiter.tokens(&key, 100, 100).await.is_ok(),
+        reserve(key, 100).await.is_ok(),
         "after `reset` there is room"
     );
+}
+
+/// The contract of [`Credentials`] that have `credential` for the provider of `with`, and none for
+/// that of `without`, which needs one.
+#[allow(clippy::missing_panics_doc)]
+pub async fn credentials(
+    credentials: &dyn Credentials,
+    caller: &Caller,
+    with: (Eligible<'_>, &str),
+    without: Eligible<'_>,
+) {
+    let (with, credential) = with;
+    for caller in [None, Some(caller)] {
+        assert!(credentials.has(caller, with.provider()));
+        assert!(!credentials.has(caller, without.provider()));
+    }
+    let opened = credentials.open(caller, with).await;
+    let opened = opened.expect("a credential that is there can be opened");
+    assert_eq!(
+        opened.as_ref().map(|secret| secret.expose().as_str()),
+        Some(credential)
+    );
+    let opened = credentials.open(caller, without).await;
+    assert!(
+        matches!(opened, Err(StoreError::Absent(_))),
+        "nothing is sent without the credential that is needed"
+    );
+}
+
+/// The contract of [`Blocking`].
+#[allow(clippy::missing_panics_doc)]
+pub fn blocking(blocking: &dyn Blocking) {
+    let mut runs = 0;
+    blocking.run(&mut || runs += 1);
+    assert_eq!(runs, 1, "the work is done, once, when the call returns");
 }
 
 #[cfg(test)]
@@ -316,7 +414,32 @@ mod tests {
     };
 
     use super::*;
-    use crate::ports::memory::{MemoryDirectory, MemoryLimiter, MemoryLog};
+    use crate::{
+        catalog::{Catalog, Document},
+        policy::{CompiledCatalog, CompiledLayers, evaluate},
+        ports::memory::{Inline, MemoryCredentials, MemoryDirectory, MemoryLimiter, MemoryLog},
+        secret::Secret,
+    };
+
+    /// A model at the providers `a` and `b`.
+    fn two_providers() -> Arc<CompiledCatalog> {
+        let provider = |slug| {
+            format!(
+                "[[provider]]\nslug = \"{slug}\"\nprotocol = \"openai_chat\"\nbase_url = \"https://{slug}.example/v1\"\n"
+            )
+        };
+        let endpoint = |slug| format!("[[model.endpoint]]\nprovider = \"{slug}\"\n");
+        let document = format!(
+            "{}{}[[model]]\nid = \"lab/model\"\n{}{}",
+            provider("a"),
+            provider("b"),
+            endpoint("a"),
+            endpoint("b")
+        );
+        let document = Document::from_toml(&document).unwrap();
+        let catalog = Catalog::from_documents(&[document]).unwrap();
+        Arc::new(CompiledCatalog::new(Arc::new(catalog)))
+    }
 
     /// Memory never waits: what it is asked is ready at the first poll.
     fn run(suite: impl Future<Output = ()>) {
@@ -326,21 +449,20 @@ mod tests {
         );
     }
 
-    #[async_trait]
-    impl DirectoryFixture for MemoryDirectory {
-        async fn put_key(&self, key: KeyRecord) {
-            Self::put_key(self, key);
-        }
-        async fn put_settings(&self, account: &AccountId, settings: Settings) {
-            Self::put_settings(self, account, settings);
-        }
-    }
-
     #[test]
     fn the_backends_in_memory_conform() {
         run(usage_log(Arc::new(MemoryLog::default())));
-        let in_memory = MemoryDirectory::default();
-        run(directory(&in_memory, &in_memory));
+        run(accounts(&MemoryDirectory::default()));
+        blocking(&Inline);
+        run(async {
+            let catalog = two_providers();
+            let layers = CompiledLayers::new(catalog, Vec::new());
+            let decision = evaluate(&layers, &[], 0);
+            let endpoints: Vec<_> = decision.eligible().collect();
+            let store = MemoryCredentials::default().with("a", Secret::new("k".to_owned()));
+            let caller = Caller::new(KeyRecord::default(), Settings::default());
+            credentials(&store, &caller, (endpoints[0], "k"), endpoints[1]).await;
+        });
         let clock = ManualClock::new(Timestamp::from_millis(1_800_000_000_000));
         run(limiter(
             &MemoryLimiter::new(Arc::new(clock.clone())),

@@ -11,15 +11,15 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Clock, Credentials, Directory, DirectoryError, Filled, Limiter, LogError, LogQuery,
-    OpenRequest, Reservation, Room, Timer, UsageLog,
+    Accounts, Blocking, Clock, Credentials, Directory, Filled, Limiter, LogQuery, OpenRequest,
+    Reservation, Room, StoreError, Timer, Tokens, UsageLog,
 };
 use crate::{
-    account::{Caller, KeyRecord},
+    account::{Caller, KeyRecord, StoredAccount, StoredKey},
     catalog::Provider,
     ids::{AccountId, RequestId},
     key::KeyHash,
-    policy::Settings,
+    policy::{Eligible, Settings},
     secret::Secret,
     time::Timestamp,
     usage::{Opening, Record},
@@ -101,39 +101,176 @@ impl Timer for ManualTimer {
     }
 }
 
-/// Keys and accounts in memory.
+/// Accounts and keys in memory.
 #[derive(Debug, Default)]
-pub struct MemoryDirectory {
-    callers: Mutex<HashMap<KeyHash, Arc<Caller>>>,
-    settings: Mutex<HashMap<AccountId, Settings>>,
+pub struct MemoryDirectory(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// In the order in which they were made.
+    accounts: Vec<StoredAccount>,
+    /// In the order in which they were made, each with its version.
+    keys: Vec<(KeyRecord, u64)>,
+    callers: HashMap<KeyHash, Arc<Caller>>,
+}
+
+impl Kept {
+    fn account(&mut self, id: &AccountId) -> Option<&mut StoredAccount> {
+        self.accounts.iter_mut().find(|a| a.id == *id)
+    }
+
+    /// Makes the callers anew whose key or account has changed.
+    fn refresh(&mut self, is_changed: impl Fn(&KeyRecord) -> bool) {
+        for (key, _) in self.keys.iter().filter(|(key, _)| is_changed(key)) {
+            let account = self.accounts.iter().find(|a| a.id == key.account);
+            let settings = account.map(|a| a.settings.clone()).unwrap_or_default();
+            self.callers
+                .insert(key.hash, Arc::new(Caller::new(key.clone(), settings)));
+        }
+    }
 }
 
 impl MemoryDirectory {
-    /// Adds a key, or replaces it.
+    /// Adds a key, or replaces it, whatever its version.
     pub fn put_key(&self, key: KeyRecord) {
-        let settings = lock(&self.settings)
-            .get(&key.account)
-            .cloned()
-            .unwrap_or_default();
-        lock(&self.callers).insert(key.hash, Arc::new(Caller::new(key, settings)));
+        let mut kept = lock(&self.0);
+        let hash = key.hash;
+        match kept.keys.iter_mut().find(|(k, _)| k.hash == hash) {
+            Some(known) => *known = (key, known.1 + 1),
+            None => kept.keys.push((key, 1)),
+        }
+        kept.refresh(|k| k.hash == hash);
     }
 
-    /// Replaces an account's settings.
-    pub fn put_settings(&self, account: &AccountId, settings: Settings) {
-        lock(&self.settings).insert(account.clone(), settings.clone());
-        for caller in lock(&self.callers)
-            .values_mut()
-            .filter(|c| c.key.account == *account)
-        {
-            *caller = Arc::new(Caller::new(caller.key.clone(), settings.clone()));
+    /// Replaces an account's settings, whatever their version, and makes the account where there is
+    /// none.
+    pub fn put_settings(&self, id: &AccountId, settings: Settings) {
+        let mut kept = lock(&self.0);
+        match kept.account(id) {
+            Some(account) => {
+                account.settings = settings;
+                account.version += 1;
+            }
+            None => kept.accounts.push(StoredAccount {
+                id: id.clone(),
+                settings,
+                version: 1,
+            }),
         }
+        kept.refresh(|k| k.account == *id);
     }
 }
 
 #[async_trait]
 impl Directory for MemoryDirectory {
-    async fn find(&self, hash: &KeyHash) -> Result<Option<Arc<Caller>>, DirectoryError> {
-        Ok(lock(&self.callers).get(hash).cloned())
+    async fn find(&self, hash: &KeyHash) -> Result<Option<Arc<Caller>>, StoreError> {
+        Ok(lock(&self.0).callers.get(hash).cloned())
+    }
+}
+
+fn absent(what: &str) -> StoreError {
+    StoreError::Absent(what.to_owned())
+}
+
+fn conflict(what: &str) -> StoreError {
+    StoreError::Conflict(what.to_owned())
+}
+
+#[async_trait]
+impl Accounts for MemoryDirectory {
+    async fn first_account(&self) -> Result<Option<StoredAccount>, StoreError> {
+        Ok(lock(&self.0).accounts.first().cloned())
+    }
+
+    async fn account(&self, id: &AccountId) -> Result<Option<StoredAccount>, StoreError> {
+        Ok(lock(&self.0).account(id).cloned())
+    }
+
+    async fn create_account(
+        &self,
+        id: &AccountId,
+        settings: Settings,
+        _: Timestamp,
+        keys: Vec<KeyRecord>,
+    ) -> Result<(), StoreError> {
+        let mut kept = lock(&self.0);
+        let is_known = |new: &KeyRecord| kept.keys.iter().any(|(k, _)| k.hash == new.hash);
+        if keys.iter().any(is_known) {
+            return Err(conflict("a key"));
+        }
+        if kept.account(id).is_some() {
+            return Err(conflict("an account"));
+        }
+        kept.accounts.push(StoredAccount {
+            id: id.clone(),
+            settings,
+            version: 1,
+        });
+        kept.keys.extend(keys.into_iter().map(|key| (key, 1)));
+        kept.refresh(|k| k.account == *id);
+        Ok(())
+    }
+
+    async fn put_settings(
+        &self,
+        id: &AccountId,
+        settings: Settings,
+        version: u64,
+    ) -> Result<u64, StoreError> {
+        let mut kept = lock(&self.0);
+        let account = kept.account(id).ok_or_else(|| absent("an account"))?;
+        if account.version != version {
+            return Err(conflict("an account's settings"));
+        }
+        account.settings = settings;
+        account.version += 1;
+        kept.refresh(|k| k.account == *id);
+        Ok(version + 1)
+    }
+
+    async fn keys(&self, id: &AccountId, _: Timestamp) -> Result<Vec<StoredKey>, StoreError> {
+        let kept = lock(&self.0);
+        let of_account = kept.keys.iter().filter(|(k, _)| k.account == *id);
+        Ok(of_account.map(stored).collect())
+    }
+
+    async fn key(&self, hash: &KeyHash, _: Timestamp) -> Result<Option<StoredKey>, StoreError> {
+        let kept = lock(&self.0);
+        Ok(kept.keys.iter().find(|(k, _)| k.hash == *hash).map(stored))
+    }
+
+    async fn add_key(&self, record: KeyRecord) -> Result<(), StoreError> {
+        let mut kept = lock(&self.0);
+        if kept.account(&record.account).is_none() {
+            return Err(absent("the key's account"));
+        }
+        let hash = record.hash;
+        if kept.keys.iter().any(|(k, _)| k.hash == hash) {
+            return Err(conflict("a key"));
+        }
+        kept.keys.push((record, 1));
+        kept.refresh(|k| k.hash == hash);
+        Ok(())
+    }
+
+    async fn put_key(&self, record: KeyRecord, version: u64) -> Result<u64, StoreError> {
+        let mut kept = lock(&self.0);
+        let hash = record.hash;
+        let known = kept.keys.iter_mut().find(|(k, _)| k.hash == hash);
+        let known = known.ok_or_else(|| absent("a key"))?;
+        if known.1 != version {
+            return Err(conflict("a key"));
+        }
+        *known = (record, version + 1);
+        kept.refresh(|k| k.hash == hash);
+        Ok(version + 1)
+    }
+}
+
+fn stored((record, version): &(KeyRecord, u64)) -> StoredKey {
+    StoredKey {
+        version: *version,
+        ..StoredKey::unused(record.clone())
     }
 }
 
@@ -158,7 +295,7 @@ impl MemoryLog {
 
 #[async_trait]
 impl UsageLog for MemoryLog {
-    async fn take(&self, open: &Arc<OpenRequest>) -> Result<(), LogError> {
+    async fn take(&self, open: &Arc<OpenRequest>) -> Result<(), StoreError> {
         lock(&self.open).insert(open.id(), open.clone());
         Ok(())
     }
@@ -171,18 +308,18 @@ impl UsageLog for MemoryLog {
         Filled::Durable
     }
 
-    fn poll_durable(&self, _: &mut Filled, _: &mut Context<'_>) -> Poll<Result<(), LogError>> {
+    fn poll_durable(&self, _: &mut Filled, _: &mut Context<'_>) -> Poll<Result<(), StoreError>> {
         Poll::Ready(Ok(()))
     }
 
-    async fn find(&self, account: &AccountId, id: RequestId) -> Result<Option<Record>, LogError> {
+    async fn find(&self, account: &AccountId, id: RequestId) -> Result<Option<Record>, StoreError> {
         Ok(lock(&self.records)
             .get(&id)
             .filter(|r| r.account == *account)
             .cloned())
     }
 
-    async fn list(&self, account: &AccountId, query: &LogQuery) -> Result<Vec<Record>, LogError> {
+    async fn list(&self, account: &AccountId, query: &LogQuery) -> Result<Vec<Record>, StoreError> {
         let records = lock(&self.records);
         Ok(records
             .values()
@@ -276,7 +413,7 @@ impl std::fmt::Debug for MemoryLimiter {
 
 #[async_trait]
 impl Limiter for MemoryLimiter {
-    async fn request(&self, key: &KeyHash, limit: u32) -> Room {
+    async fn request(&self, key: &KeyHash, limit: u32) -> Result<Room, StoreError> {
         let (now, limit) = (self.clock.now(), u64::from(limit));
         let mut windows = lock(&self.windows);
         forget_idle(&mut windows, now);
@@ -287,15 +424,15 @@ impl Limiter for MemoryLimiter {
             window.add(now, 1);
         }
         let remaining = limit.saturating_sub(used + u64::from(admitted));
-        Room {
+        Ok(Room {
             admitted,
             limit,
             remaining,
             reset: window.reset(now, limit, 1),
-        }
+        })
     }
 
-    async fn tokens(&self, key: &KeyHash, limit: u64, tokens: u64) -> Result<Reservation, Room> {
+    async fn tokens(&self, key: &KeyHash, limit: u64, tokens: u64) -> Result<Tokens, StoreError> {
         let now = self.clock.now();
         let mut windows = lock(&self.windows);
         forget_idle(&mut windows, now);
@@ -303,15 +440,15 @@ impl Limiter for MemoryLimiter {
         let used = window.used(now);
         if used.saturating_add(tokens) > limit {
             let reset = window.reset(now, limit, tokens);
-            return Err(Room {
+            return Ok(Tokens::Refused(Room {
                 admitted: false,
                 limit,
                 remaining: limit.saturating_sub(used),
                 reset,
-            });
+            }));
         }
         window.add(now, tokens);
-        Ok(Reservation { at: now, tokens })
+        Ok(Tokens::Reserved(Reservation { at: now, tokens }))
     }
 
     fn settle(&self, key: &KeyHash, reservation: Reservation, used: u64) {
@@ -345,16 +482,40 @@ impl std::fmt::Debug for MemoryCredentials {
     }
 }
 
+#[async_trait]
 impl Credentials for MemoryCredentials {
-    fn has(&self, provider: &Provider) -> bool {
-        self.by_provider.contains_key(provider.slug.as_str())
-            || provider
-                .addresses
-                .iter()
-                .all(|a| a.base_url.starts_with("demo:"))
+    fn has(&self, _: Option<&Caller>, provider: &Provider) -> bool {
+        self.by_provider.contains_key(provider.slug.as_str()) || needs_none(provider)
     }
 
-    fn open(&self, provider: &Provider) -> Option<Secret<String>> {
-        self.by_provider.get(provider.slug.as_str()).cloned()
+    async fn open(
+        &self,
+        _: &Caller,
+        to: Eligible<'_>,
+    ) -> Result<Option<Secret<String>>, StoreError> {
+        let provider = to.provider();
+        match self.by_provider.get(provider.slug.as_str()) {
+            Some(credential) => Ok(Some(credential.clone())),
+            None if needs_none(provider) => Ok(None),
+            None => Err(StoreError::Absent(format!(
+                "a credential for {}",
+                provider.slug
+            ))),
+        }
+    }
+}
+
+fn needs_none(provider: &Provider) -> bool {
+    let mut addresses = provider.addresses.iter();
+    addresses.all(|a| a.base_url.starts_with("demo:"))
+}
+
+/// Work that runs where it is asked for: for programs in which nothing else waits.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Inline;
+
+impl Blocking for Inline {
+    fn run(&self, work: &mut dyn FnMut()) {
+        work();
     }
 }

@@ -142,6 +142,9 @@ pub struct Record {
     pub tokens: Tokens,
     /// The provider did not say what it used; `tokens` is estimated.
     pub estimated: bool,
+    /// The limiter failed, and the request was admitted without it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unlimited: bool,
     /// What it cost; `None` where a price is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Usd>,
@@ -172,6 +175,11 @@ pub struct Record {
     pub session_id: Option<String>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+pub(super) fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 impl Record {
     /// The record of a request of which nothing is known but that it was accepted.
     pub fn opened(opening: super::Opening) -> Self {
@@ -198,6 +206,7 @@ impl Record {
             native_finish_reason: None,
             tokens: Tokens::default(),
             estimated: true,
+            unlimited: false,
             cost: None,
             latency: 0,
             time_to_first_byte: None,

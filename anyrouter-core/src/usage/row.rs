@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Outcome, Record, Tokens};
+use super::{Attempt, Outcome, Record, Tokens, record::is_false};
 use crate::{
     catalog::{Protocol, Usd},
     ids::{EndpointId, ModelId, ProviderSlug, RequestId},
@@ -61,6 +61,8 @@ struct Rest<'a> {
     native_finish_reason: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "is_false")]
     estimated: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    unlimited: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     generation_time: Option<u64>,
     #[serde(default, skip_serializing_if = "is_empty")]
@@ -75,11 +77,6 @@ struct Rest<'a> {
     cache_key: Option<Cow<'a, str>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     session_id: Option<Cow<'a, str>>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
-fn is_false(flag: &bool) -> bool {
-    !*flag
 }
 
 fn is_empty(attempts: &[Attempt]) -> bool {
@@ -138,6 +135,7 @@ impl Record {
             finish_reason: text(self.finish_reason.as_deref()),
             native_finish_reason: text(self.native_finish_reason.as_deref()),
             estimated: self.estimated,
+            unlimited: self.unlimited,
             generation_time: self.generation_time,
             attempts: Cow::Borrowed(&self.attempts),
             policy: text(self.policy.as_deref()),
@@ -187,6 +185,7 @@ impl Row<'_> {
                 reasoning: self.reasoning,
             },
             estimated: rest.estimated,
+            unlimited: rest.unlimited,
             cost: self.cost.map(Usd::from_pico),
             latency: self.latency,
             time_to_first_byte: self.time_to_first_byte,
@@ -241,6 +240,7 @@ mod tests {
                 reasoning: 6,
             },
             estimated: true,
+            unlimited: true,
             cost: Some(Usd::from_pico(77)),
             latency: 8,
             time_to_first_byte: Some(9),

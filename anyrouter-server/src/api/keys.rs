@@ -3,11 +3,12 @@
 use std::{collections::BTreeSet, convert::Infallible};
 
 use anyrouter_core::{
-    account::{Caller, KeyRecord},
+    account::{Caller, KeyRecord, StoredKey},
     gateway::check_given_name,
     ids::AccountId,
     key::{KeyHash, KeyKind, Scope},
     policy::SettingsPatch,
+    ports::StoreError,
     time::Timestamp,
     wire::error::ApiError,
 };
@@ -16,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::CHANGES;
 use super::privacy;
 use crate::{
     app::App,
@@ -25,14 +27,13 @@ use crate::{
     respond::{Created, Data, Error, Json},
     routes::Shared,
     startup::new_key,
-    storage::KeyRow,
 };
 
 /// The calling key describes itself.
 pub(super) async fn own(caller: Auth<AnyKey>, State(app): Shared) -> Result<Data<OwnKey>, Error> {
     let row = app
-        .database
-        .key_row(caller.key.hash, app.clock().now())
+        .accounts
+        .key(&caller.key.hash, app.clock().now())
         .await?
         .ok_or_else(missing)?;
     let is_management = row.record.kind == KeyKind::Management;
@@ -42,9 +43,9 @@ pub(super) async fn own(caller: Auth<AnyKey>, State(app): Shared) -> Result<Data
         is_free_tier: false,
         is_management_key: is_management,
         is_provisioning_key: is_management,
-        usage_daily: row.spent_today.as_f64(),
-        usage_weekly: row.spent_this_week.as_f64(),
-        usage_monthly: row.spent_this_month.as_f64(),
+        usage_daily: row.spent.today.as_f64(),
+        usage_weekly: row.spent.this_week.as_f64(),
+        usage_monthly: row.spent.this_month.as_f64(),
         byok_usage: 0,
         include_byok_in_limit: false,
         creator_user_id: (),
@@ -91,7 +92,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    fn of(row: &KeyRow) -> Self {
+    fn of(row: &StoredKey) -> Self {
         let r = row.record.clone();
         Self {
             hash: r.hash,
@@ -105,7 +106,7 @@ impl Key {
             disabled: r.disabled || r.revoked,
             revoked: r.revoked,
             can_reveal: false,
-            usage: row.spent.as_f64(),
+            usage: row.spent.ever.as_f64(),
             limit: (),
             limit_remaining: (),
             limit_reset: (),
@@ -198,8 +199,8 @@ pub(super) async fn list(
     State(app): Shared,
 ) -> Result<Data<Vec<Key>>, Error> {
     let keys = app
-        .database
-        .keys(caller.key.account.clone(), app.clock().now())
+        .accounts
+        .keys(&caller.key.account, app.clock().now())
         .await?;
     let visible = keys
         .iter()
@@ -210,11 +211,11 @@ pub(super) async fn list(
 }
 
 /// The account's key of this hash, if the caller may read or write it.
-async fn find(app: &App, caller: &Caller, hash: &str, write: bool) -> Result<KeyRow, Error> {
+async fn find(app: &App, caller: &Caller, hash: &str, write: bool) -> Result<StoredKey, Error> {
     let hash = KeyHash::parse(hash).ok_or_else(missing)?;
     let row = app
-        .database
-        .key_row(hash, app.clock().now())
+        .accounts
+        .key(&hash, app.clock().now())
         .await?
         .filter(|k| k.record.account == caller.key.account && !k.record.revoked)
         .ok_or_else(missing)?;
@@ -233,7 +234,7 @@ pub(super) async fn read(
 }
 
 /// What may be set of a key. Null takes a limit away.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "KeyOptions", extend("examples" = [{"name": "a program", "requests_per_minute": 60}]))]
 #[allow(clippy::option_option)] // left out, null, or a value
@@ -376,13 +377,42 @@ pub(super) struct Force {
     force: bool,
 }
 
+/// Changes a key: again, from what it is now, where another change was faster.
+async fn change_key(
+    app: &App,
+    mut row: StoredKey,
+    change: impl Fn(&mut KeyRecord),
+) -> Result<StoredKey, Error> {
+    let mut tries = CHANGES;
+    loop {
+        let mut record = row.record.clone();
+        change(&mut record);
+        match app.accounts.put_key(record.clone(), row.version).await {
+            Ok(version) => {
+                return Ok(StoredKey {
+                    record,
+                    version,
+                    ..row
+                });
+            }
+            Err(StoreError::Conflict(_)) if tries > 0 => tries -= 1,
+            Err(e) => return Err(e.into()),
+        }
+        let now = app
+            .accounts
+            .key(&row.record.hash, app.clock().now())
+            .await?;
+        row = now.ok_or_else(missing)?;
+    }
+}
+
 /// Refuses to take an account's last management key away: without one nobody can make another.
-async fn keep_one_management_key(app: &App, row: &KeyRow, force: bool) -> Result<(), Error> {
+async fn keep_one_management_key(app: &App, row: &StoredKey, force: bool) -> Result<(), Error> {
     if force || row.record.kind != KeyKind::Management {
         return Ok(());
     }
     let now = app.clock().now();
-    let keys = app.database.keys(row.record.account.clone(), now).await?;
+    let keys = app.accounts.keys(&row.record.account, now).await?;
     let others = keys
         .iter()
         .map(|k| &k.record)
@@ -434,8 +464,8 @@ pub(super) async fn create(
         // Where no scopes are named, a management key gets those that its maker has.
         record.scopes.retain(|s| caller.key.scopes.contains(s));
     }
-    app.database.add_key(record.clone()).await?;
-    let data = Key::of(&KeyRow::unused(record));
+    app.accounts.add_key(record.clone()).await?;
+    let data = Key::of(&StoredKey::unused(record));
     Ok(Created(NewKey {
         key: key.reveal().to_owned(),
         data,
@@ -462,13 +492,9 @@ pub(super) async fn change(
     if options.disabled == Some(true) {
         keep_one_management_key(&app, &row, force).await?;
     }
-    let record = app
-        .database
-        .change_key(row.record.hash, |record| options.apply(record))
-        .await?
-        .ok_or_else(missing)?;
+    let row = change_key(&app, row, |record| options.clone().apply(record)).await?;
     Ok(Data {
-        data: Key::of(&KeyRow { record, ..row }),
+        data: Key::of(&row),
     })
 }
 
@@ -480,10 +506,7 @@ pub(super) async fn revoke(
 ) -> Result<Json<Revoked>, Error> {
     let row = find(&app, &caller, &hash, true).await?;
     keep_one_management_key(&app, &row, force).await?;
-    app.database
-        .change_key(row.record.hash, |record| record.revoked = true)
-        .await?
-        .ok_or_else(missing)?;
+    let row = change_key(&app, row, |record| record.revoked = true).await?;
     Ok(Json(Revoked {
         deleted: true,
         hash: row.record.hash,

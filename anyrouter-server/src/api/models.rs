@@ -75,7 +75,7 @@ impl<'a> Row<'a> {
     fn new(app: &App, world: &World, model: &'a Model, endpoints: Vec<&'a Endpoint>) -> Self {
         let is_available = endpoints
             .iter()
-            .any(|e| app.gateway.has_credential(world, e));
+            .any(|e| app.gateway.has_credential(world, None, e));
         Self {
             model,
             endpoints,

@@ -3,7 +3,9 @@
 use anyrouter_core::{
     catalog::{Catalog, Protocol},
     gateway::check_given_name,
+    ids::AccountId,
     policy::{Explanation, Settings, SettingsPatch},
+    ports::StoreError,
     redact::{Finding, Placeholders, Rules, Step},
     wire::{error::ApiError, structure::is_structure},
 };
@@ -11,8 +13,10 @@ use axum::{extract::State, http::HeaderMap};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::CHANGES;
 use super::chat::ChatBody;
 use crate::{
+    app::App,
     auth::{AnyKey, Auth, ReadPrivacy, WritePrivacy},
     body::{Raw, Sent},
     config::{unknown_provider, unknown_providers, without_effect},
@@ -25,9 +29,9 @@ pub(super) async fn read(
     caller: Auth<ReadPrivacy>,
     State(app): Shared,
 ) -> Result<Json<Settings>, Error> {
-    Ok(Json(
-        app.database.settings(caller.key.account.clone()).await?,
-    ))
+    let account = app.accounts.account(&caller.key.account).await?;
+    let account = account.ok_or_else(|| StoreError::Absent("the account".to_owned()))?;
+    Ok(Json(account.settings))
 }
 
 /// Changes the members that are named. The change holds from the next request on.
@@ -38,11 +42,30 @@ pub(super) async fn change(
 ) -> Result<Json<Changed>, Error> {
     check(&patch)?;
     let warnings = nobodys_names(&patch, app.gateway.world().catalog.catalog());
-    let settings = app
-        .database
-        .change_settings(caller.key.account.clone(), patch)
-        .await?;
+    let settings = change_settings(&app, &caller.key.account, &patch).await?;
     Ok(Json(Changed { settings, warnings }))
+}
+
+/// Changes an account's settings: again, from what they are now, where another change was faster.
+async fn change_settings(
+    app: &App,
+    id: &AccountId,
+    patch: &SettingsPatch,
+) -> Result<Settings, StoreError> {
+    let mut tries = CHANGES;
+    loop {
+        let account = app.accounts.account(id).await?;
+        let account = account.ok_or_else(|| StoreError::Absent("the account".to_owned()))?;
+        let changed = account.settings.patched(patch.clone());
+        let put = app
+            .accounts
+            .put_settings(id, changed.clone(), account.version);
+        match put.await {
+            Ok(_) => return Ok(changed),
+            Err(StoreError::Conflict(_)) if tries > 0 => tries -= 1,
+            Err(e) => return Err(e),
+        }
+    }
 }
 
 /// The settings that hold now.
@@ -176,7 +199,7 @@ pub(super) async fn preview(
     let is_structure_of_chat =
         |path: &[Step<'_>], content: &str| is_structure(Protocol::Chat, path, content);
     let mut done = None;
-    (redaction.heavy)(&mut || {
+    app.gateway.ports().blocking.run(&mut || {
         let (left, spans) = if is_json {
             (
                 redactor.redact_json(&text, is_structure_of_chat, &mut placeholders),

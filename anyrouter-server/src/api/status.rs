@@ -64,7 +64,7 @@ async fn trouble(app: &App) -> Vec<String> {
             .catalog
             .providers()
             .get(e.provider_index)
-            .is_some_and(|p| keys.has(p))
+            .is_some_and(|p| keys.has(None, p))
     }) {
         out.push(
             "no provider can be used: give one a key, or leave the built-in catalog on".to_owned(),
@@ -118,7 +118,10 @@ pub(super) async fn health(
     let version = Some(app.config().catalog.version().to_string());
     let components = BTreeMap::from([
         ("database", Component::of(database)),
-        ("usage_journal", Component::of(journal)),
+        (
+            "usage_journal",
+            Component::of(journal.map(|e| e.to_string())),
+        ),
         (
             "catalog",
             Component {

@@ -7,10 +7,13 @@ use std::{
 };
 
 use anyrouter_core::{
+    account::Caller,
     catalog::{Address, Catalog, Document, KeySource, Provider},
-    ports::Credentials,
+    policy::Eligible,
+    ports::{Credentials, StoreError},
     secret::Secret,
 };
+use async_trait::async_trait;
 
 use super::ConfigError;
 
@@ -154,12 +157,25 @@ impl ProviderKeys {
     }
 }
 
+#[async_trait]
 impl Credentials for ProviderKeys {
-    fn has(&self, provider: &Provider) -> bool {
+    fn has(&self, _: Option<&Caller>, provider: &Provider) -> bool {
         self.key_for(provider).is_some() || self.keyless.contains(provider.slug.as_str())
     }
 
-    fn open(&self, provider: &Provider) -> Option<Secret<String>> {
-        self.key_for(provider).cloned()
+    async fn open(
+        &self,
+        _: &Caller,
+        to: Eligible<'_>,
+    ) -> Result<Option<Secret<String>>, StoreError> {
+        let provider = to.provider();
+        match self.key_for(provider) {
+            Some(key) => Ok(Some(key.clone())),
+            None if self.keyless.contains(provider.slug.as_str()) => Ok(None),
+            None => Err(StoreError::Absent(format!(
+                "a credential for {}",
+                provider.slug
+            ))),
+        }
     }
 }

@@ -17,7 +17,7 @@ use anyrouter_core::{
     catalog::Protocol,
     ids::{AccountId, RequestId},
     key::KeyHash,
-    ports::{Filled, LogError, LogQuery, OpenRequest, StoreError, UsageLog as _},
+    ports::{Filled, LogQuery, OpenRequest, StoreError, UsageLog as _},
     time::Timestamp,
     usage::{Opening, Outcome, Record},
 };
@@ -248,7 +248,7 @@ impl Rig {
         }
     }
 
-    async fn take(&self, n: u8) -> Result<Record, LogError> {
+    async fn take(&self, n: u8) -> Result<Record, StoreError> {
         let opening = opening(n);
         let mut record = Record::opened(opening.clone());
         (record.outcome, record.http_status) = (Outcome::Ok, 200);
@@ -257,12 +257,12 @@ impl Rig {
     }
 
     /// What the client of a request is told once its record stands.
-    async fn serve(&self, n: u8) -> Result<(), LogError> {
+    async fn serve(&self, n: u8) -> Result<(), StoreError> {
         let record = self.take(n).await?;
         self.durable(self.log.fill(&record)).await
     }
 
-    async fn durable(&self, mut filled: Filled) -> Result<(), LogError> {
+    async fn durable(&self, mut filled: Filled) -> Result<(), StoreError> {
         poll_fn(|cx| self.log.poll_durable(&mut filled, cx)).await
     }
 
@@ -345,7 +345,7 @@ async fn what_a_failed_sync_was_to_cover_is_lost_for_its_clients_and_stands_once
     rig.disk.fail(Call::Sync, 1);
     let filled = records.each_ref().map(|record| rig.log.fill(record));
     for filled in filled {
-        let Err(LogError::Unavailable(_)) = rig.durable(filled).await else {
+        let Err(StoreError::Unavailable(_)) = rig.durable(filled).await else {
             panic!("the disk dropped it");
         };
     }
@@ -404,7 +404,7 @@ async fn the_log_is_broken_until_a_sync_succeeds_though_writes_do() {
     assert!(rig.serve(1).await.is_err());
     while rig.disk.left(Call::Sync) > 0 {
         assert!(
-            matches!(rig.take(9).await, Err(LogError::Unavailable(_))),
+            matches!(rig.take(9).await, Err(StoreError::Unavailable(_))),
             "it takes no request before the disk takes records"
         );
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -484,9 +484,12 @@ async fn a_journal_that_cannot_be_read_says_so_and_loses_nothing() {
         rig.serve(1).await.unwrap();
         rig.disk.fail(call, usize::MAX);
         let found = rig.log.find(&ACCOUNT.into(), id(1)).await;
-        assert!(matches!(found, Err(LogError::Unreadable(_))), "{call:?}");
+        assert!(matches!(found, Err(StoreError::Unavailable(_))), "{call:?}");
         let listed = rig.log.list(&ACCOUNT.into(), &LogQuery::default()).await;
-        assert!(matches!(listed, Err(LogError::Unreadable(_))), "{call:?}");
+        assert!(
+            matches!(listed, Err(StoreError::Unavailable(_))),
+            "{call:?}"
+        );
         *lock(&rig.table.refuses) = false;
         rig.serve(2).await.unwrap();
         until("operators see it", || rig.log.import_trouble().is_some()).await;

@@ -10,7 +10,7 @@ use std::{
 
 use anyrouter_core::{
     ids::{AccountId, RequestId},
-    ports::{Filled, LogError, LogQuery, OpenRequest, StoreError, UsageLog},
+    ports::{Filled, LogQuery, OpenRequest, StoreError, UsageLog},
     time::Timestamp,
     usage::Record,
 };
@@ -83,7 +83,7 @@ impl JournalLog {
     }
 
     /// Why records cannot be written now, if they cannot.
-    pub fn trouble(&self) -> Option<String> {
+    pub fn trouble(&self) -> Option<StoreError> {
         lock(&self.shared.broken).clone()
     }
 
@@ -96,6 +96,11 @@ impl JournalLog {
     pub fn open_slots(&self) -> usize {
         let open = lock(&self.shared.open);
         open.values().filter(|taken| !taken.is_filled).count()
+    }
+
+    fn broken(&self) -> StoreError {
+        self.trouble()
+            .unwrap_or_else(|| StoreError::Unavailable("the usage journal".to_owned()))
     }
 
     #[cfg(test)]
@@ -143,16 +148,16 @@ pub enum OpenError {
 
 #[async_trait]
 impl UsageLog for JournalLog {
-    async fn take(&self, open: &Arc<OpenRequest>) -> Result<(), LogError> {
+    async fn take(&self, open: &Arc<OpenRequest>) -> Result<(), StoreError> {
         let shared = &self.shared;
         if shared.is_broken.load(Ordering::SeqCst) {
-            return Err(LogError::Unavailable(self.trouble().unwrap_or_default()));
+            return Err(self.broken());
         }
         let permit = shared
             .permits
             .acquire()
             .await
-            .map_err(|_| LogError::Unavailable("the log is closed".to_owned()))?;
+            .map_err(|_| StoreError::Unavailable("the log is closed".to_owned()))?;
         permit.forget();
         lock(&shared.open).insert(
             open.id(),
@@ -212,17 +217,15 @@ impl UsageLog for JournalLog {
         &self,
         filled: &mut Filled,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), LogError>> {
+    ) -> Poll<Result<(), StoreError>> {
         match filled {
             Filled::Durable => Poll::Ready(Ok(())),
-            Filled::Held => Poll::Ready(Err(LogError::Unavailable(
-                self.trouble().unwrap_or_default(),
-            ))),
+            Filled::Held => Poll::Ready(Err(self.broken())),
             Filled::Written(mark) => {
                 let mut disk = lock(&self.shared.disk);
                 match disk.state(*mark) {
                     OnDisk::Yes => Poll::Ready(Ok(())),
-                    OnDisk::Lost => Poll::Ready(Err(LogError::Unavailable(
+                    OnDisk::Lost => Poll::Ready(Err(StoreError::Unavailable(
                         "the disk did not take the record".to_owned(),
                     ))),
                     OnDisk::Unknown => {
@@ -234,7 +237,7 @@ impl UsageLog for JournalLog {
         }
     }
 
-    async fn find(&self, account: &AccountId, id: RequestId) -> Result<Option<Record>, LogError> {
+    async fn find(&self, account: &AccountId, id: RequestId) -> Result<Option<Record>, StoreError> {
         // First what is not imported, then the database: a record that moves between the two is
         // seen in one of them.
         let (shared, of) = (self.shared.clone(), account.clone());
@@ -257,11 +260,11 @@ impl UsageLog for JournalLog {
         });
         match waiting.await? {
             Some(record) => Ok(Some(record)),
-            None => self.reader.find(account, id).await.map_err(unreadable),
+            None => self.reader.find(account, id).await,
         }
     }
 
-    async fn list(&self, account: &AccountId, query: &LogQuery) -> Result<Vec<Record>, LogError> {
+    async fn list(&self, account: &AccountId, query: &LogQuery) -> Result<Vec<Record>, StoreError> {
         let (shared, of, wanted) = (self.shared.clone(), account.clone(), query.clone());
         let waiting = blocking(move || {
             let (mut held, mut out) = (Vec::new(), Vec::new());
@@ -279,7 +282,7 @@ impl UsageLog for JournalLog {
             Ok(out)
         });
         let mut out = waiting.await?;
-        let known = self.reader.list(account, query).await.map_err(unreadable)?;
+        let known = self.reader.list(account, query).await?;
         out.extend(known);
         out.sort_by_key(|r| std::cmp::Reverse(r.id));
         out.dedup_by_key(|r| r.id);
@@ -291,14 +294,10 @@ impl UsageLog for JournalLog {
 /// Reads files where that holds up no async worker.
 async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> Result<T, LogError> {
+) -> Result<T, StoreError> {
     tokio::task::spawn_blocking(read)
         .await
         .map_err(std::io::Error::other)
         .flatten()
-        .map_err(|e| unreadable(e.into()))
-}
-
-fn unreadable(e: StoreError) -> LogError {
-    LogError::Unreadable(e.to_string())
+        .map_err(|e| StoreError::from(e).during("the usage journal"))
 }

@@ -15,7 +15,7 @@ use std::{
 
 use anyrouter_core::{
     ids::RequestId,
-    ports::OpenRequest,
+    ports::{OpenRequest, StoreError},
     usage::{Outcome, Record, RowFault},
 };
 use tokio::sync::Semaphore;
@@ -45,7 +45,7 @@ pub(super) struct Shared {
     /// that there are no more of them than slots.
     pub(super) held: Mutex<VecDeque<Record>>,
     /// Why records cannot be written now.
-    pub(super) broken: Mutex<Option<String>>,
+    pub(super) broken: Mutex<Option<StoreError>>,
     pub(super) is_broken: AtomicBool,
     pub(super) stopping: AtomicBool,
     /// The worker sleeps, and wants to be told when there is something to do.
@@ -237,7 +237,8 @@ impl Shared {
     }
 
     fn set_broken(&self, why: &io::Error) {
-        *lock(&self.broken) = Some(why.to_string());
+        let why = io::Error::new(why.kind(), why.to_string());
+        *lock(&self.broken) = Some(why.into());
         self.is_broken.store(true, Ordering::SeqCst);
     }
 

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use anyrouter_core::{
-    account::{Caller, KeyRecord},
+    account::{Caller, KeyRecord, Spent, StoredAccount, StoredKey},
     catalog::Usd,
     ids::AccountId,
     key::KeyHash,
-    policy::{Settings, SettingsPatch},
-    ports::{Directory, DirectoryError, StoreError},
+    policy::Settings,
+    ports::{Accounts, Directory, StoreError},
     time::Timestamp,
 };
 use async_trait::async_trait;
@@ -18,47 +18,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     Callers, Database, Failure,
     key_spend::{self, Period},
+    usage::number,
 };
-
-/// A key and what it was used for.
-#[derive(Clone, Debug)]
-pub struct KeyRow {
-    /// The key.
-    pub record: KeyRecord,
-    /// When it was last used.
-    pub last_used_at: Option<Timestamp>,
-    /// What its requests cost.
-    pub spent: Usd,
-    /// What those of today cost, as of UTC.
-    pub spent_today: Usd,
-    /// What those of this week cost, which began on Monday.
-    pub spent_this_week: Usd,
-    /// What those of this month cost.
-    pub spent_this_month: Usd,
-}
-
-impl KeyRow {
-    /// A key that was not used yet.
-    pub fn unused(record: KeyRecord) -> Self {
-        Self {
-            record,
-            last_used_at: None,
-            spent: Usd::ZERO,
-            spent_today: Usd::ZERO,
-            spent_this_week: Usd::ZERO,
-            spent_this_month: Usd::ZERO,
-        }
-    }
-}
-
-/// An account.
-#[derive(Clone, Debug)]
-pub struct Account {
-    /// Its id.
-    pub id: AccountId,
-    /// Its privacy settings.
-    pub settings: Settings,
-}
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String, Failure> {
     Ok(serde_json::to_string(value)?)
@@ -81,32 +42,49 @@ fn settings(c: &Connection, account: &AccountId) -> Result<Settings, Failure> {
     parse(&find.query_row(params![account.as_str()], |row| row.get::<_, String>(0))?)
 }
 
-type Row = (String, Option<i64>, i64);
+/// The columns of a key that are asked for, in this order.
+const KEY: &str = "SELECT record, version, last_used_at, spent FROM key WHERE";
 
-fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-}
-
-fn key_row(
+fn stored_key(
     connection: &Connection,
-    (text, used, spent): Row,
+    row: &rusqlite::Row<'_>,
     now: Timestamp,
-) -> Result<KeyRow, Failure> {
-    let number = |n: i64| u64::try_from(n).unwrap_or(0);
-    let (last_used_at, spent) = (
-        used.map(|u| Timestamp::from_micros(number(u))),
-        Usd::from_pico(number(spent)),
-    );
-    let record: KeyRecord = parse(&text)?;
+) -> Result<StoredKey, Failure> {
+    let record: KeyRecord = parse(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?;
     let within = |period| key_spend::spent(connection, &record.hash, period, now);
-    Ok(KeyRow {
-        last_used_at,
-        spent,
-        spent_today: within(Period::Day)?,
-        spent_this_week: within(Period::Week)?,
-        spent_this_month: within(Period::Month)?,
+    Ok(StoredKey {
+        version: row.get(1)?,
+        last_used_at: row.get::<_, Option<u64>>(2)?.map(Timestamp::from_micros),
+        spent: Spent {
+            ever: Usd::from_pico(row.get(3)?),
+            today: within(Period::Day)?,
+            this_week: within(Period::Week)?,
+            this_month: within(Period::Month)?,
+        },
         record,
     })
+}
+
+/// An account of `SELECT id, settings, version FROM account`.
+fn stored_account(row: &rusqlite::Row<'_>) -> Result<StoredAccount, Failure> {
+    Ok(StoredAccount {
+        id: row.get::<_, String>(0)?.into(),
+        settings: parse(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
+        version: row.get(2)?,
+    })
+}
+
+/// What an `UPDATE` of one row that names a version has done: `exists` looks the row up.
+fn updated(
+    changed: usize,
+    version: u64,
+    exists: impl FnOnce() -> Result<bool, Failure>,
+) -> Result<u64, Failure> {
+    match changed {
+        0 if exists()? => Err(StoreError::Conflict("since it was read".to_owned()).into()),
+        0 => Err(StoreError::Absent("no such row".to_owned()).into()),
+        _ => Ok(version + 1),
+    }
 }
 
 /// Forgets every caller of an account.
@@ -114,42 +92,43 @@ fn forget(callers: &Callers, account: &AccountId) {
     callers.retain(|_, caller| caller.key.account != *account);
 }
 
-impl Database {
-    /// The first account, if there is one.
-    pub async fn first_account(&self) -> Result<Option<Account>, StoreError> {
-        self.run(|c| {
-            let found: Option<(String, String)> = c
-                .query_row(
-                    "SELECT id, settings FROM account ORDER BY created_at, id LIMIT 1",
-                    [],
-                    |row| Ok((row.get(0)?, row.get(1)?)),
-                )
-                .optional()?;
-            found
-                .map(|(id, text)| {
-                    Ok(Account {
-                        id: id.into(),
-                        settings: parse(&text)?,
-                    })
-                })
-                .transpose()
+#[async_trait]
+impl Accounts for Database {
+    async fn first_account(&self) -> Result<Option<StoredAccount>, StoreError> {
+        self.read(|c| {
+            let mut find = c.prepare_cached(
+                "SELECT id, settings, version FROM account ORDER BY created_at, id LIMIT 1",
+            )?;
+            let mut rows = find.query([])?;
+            rows.next()?.map(stored_account).transpose()
         })
         .await
     }
 
-    /// Makes an account with its first keys, all or nothing.
-    pub async fn create_account(
+    async fn account(&self, id: &AccountId) -> Result<Option<StoredAccount>, StoreError> {
+        let id = id.clone();
+        self.read(move |c| {
+            let mut find =
+                c.prepare_cached("SELECT id, settings, version FROM account WHERE id = ?1")?;
+            let mut rows = find.query(params![id.as_str()])?;
+            rows.next()?.map(stored_account).transpose()
+        })
+        .await
+    }
+
+    async fn create_account(
         &self,
-        account: Account,
+        id: &AccountId,
+        settings: Settings,
         at: Timestamp,
         keys: Vec<KeyRecord>,
     ) -> Result<(), StoreError> {
+        let id = id.clone();
         self.run(move |c| {
             let transaction = c.transaction()?;
-            let created = i64::try_from(at.micros()).unwrap_or(i64::MAX);
             transaction.execute(
                 "INSERT INTO account (id, created_at, settings) VALUES (?1, ?2, ?3)",
-                params![account.id.as_str(), created, json(&account.settings)?],
+                params![id.as_str(), number(at.micros()), json(&settings)?],
             )?;
             for key in &keys {
                 insert_key(&transaction, key)?;
@@ -159,98 +138,84 @@ impl Database {
         .await
     }
 
-    /// An account's settings.
-    pub async fn settings(&self, account: AccountId) -> Result<Settings, StoreError> {
-        self.read(move |c| settings(c, &account)).await
-    }
-
-    /// Changes an account's settings and gives them as they are now.
-    pub async fn change_settings(
+    async fn put_settings(
         &self,
-        account: AccountId,
-        patch: SettingsPatch,
-    ) -> Result<Settings, StoreError> {
-        let callers = self.callers.clone();
+        id: &AccountId,
+        settings: Settings,
+        version: u64,
+    ) -> Result<u64, StoreError> {
+        let (id, callers) = (id.clone(), self.callers.clone());
         self.run(move |c| {
-            let changed = settings(c, &account)?.patched(patch);
-            c.execute(
-                "UPDATE account SET settings = ?2 WHERE id = ?1",
-                params![account.as_str(), json(&changed)?],
+            let changed = c.execute(
+                "UPDATE account SET settings = ?2, version = version + 1
+                 WHERE id = ?1 AND version = ?3",
+                params![id.as_str(), json(&settings)?, number(version)],
             )?;
-            forget(&callers, &account);
-            Ok(changed)
+            let exists = || {
+                let mut find = c.prepare_cached("SELECT 1 FROM account WHERE id = ?1")?;
+                Ok(find.exists(params![id.as_str()])?)
+            };
+            let version = updated(changed, version, exists)?;
+            forget(&callers, &id);
+            Ok(version)
         })
         .await
     }
 
-    /// An account's keys, the oldest first, with what they were used for until `now`.
-    pub async fn keys(
-        &self,
-        account: AccountId,
-        now: Timestamp,
-    ) -> Result<Vec<KeyRow>, StoreError> {
+    async fn keys(&self, id: &AccountId, now: Timestamp) -> Result<Vec<StoredKey>, StoreError> {
+        let id = id.clone();
         self.read(move |c| {
-            let mut list = c.prepare_cached("SELECT record, last_used_at, spent FROM key WHERE account = ?1 ORDER BY created_at, hash")?;
-            let rows = list.query_map(params![account.as_str()], row)?;
-            rows.map(|row| key_row(c, row?, now)).collect()
+            let sql = format!("{KEY} account = ?1 ORDER BY created_at, hash");
+            let mut list = c.prepare_cached(&sql)?;
+            let mut rows = list.query(params![id.as_str()])?;
+            let mut keys = Vec::new();
+            while let Some(row) = rows.next()? {
+                keys.push(stored_key(c, row, now)?);
+            }
+            Ok(keys)
         })
         .await
     }
 
-    /// The key with this hash, with what it was used for until `now`.
-    pub async fn key_row(
-        &self,
-        hash: KeyHash,
-        now: Timestamp,
-    ) -> Result<Option<KeyRow>, StoreError> {
+    async fn key(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<StoredKey>, StoreError> {
+        let hash = *hash;
         self.read(move |c| {
-            let mut find =
-                c.prepare_cached("SELECT record, last_used_at, spent FROM key WHERE hash = ?1")?;
-            find.query_row(params![hash.as_bytes().as_slice()], row)
-                .optional()?
-                .map(|row| key_row(c, row, now))
-                .transpose()
+            let mut find = c.prepare_cached(&format!("{KEY} hash = ?1"))?;
+            let mut rows = find.query(params![hash.as_bytes().as_slice()])?;
+            let row = rows.next()?;
+            row.map(|row| stored_key(c, row, now)).transpose()
         })
         .await
     }
 
-    /// Adds a key.
-    pub async fn add_key(&self, record: KeyRecord) -> Result<(), StoreError> {
+    async fn add_key(&self, record: KeyRecord) -> Result<(), StoreError> {
         self.run(move |c| insert_key(c, &record)).await
     }
 
-    /// Changes a key; none where there is no such key.
-    pub async fn change_key(
-        &self,
-        hash: KeyHash,
-        change: impl FnOnce(&mut KeyRecord) + Send + 'static,
-    ) -> Result<Option<KeyRecord>, StoreError> {
+    async fn put_key(&self, record: KeyRecord, version: u64) -> Result<u64, StoreError> {
         let callers = self.callers.clone();
         self.run(move |c| {
-            let Some(mut record) = key(c, &hash)? else {
-                return Ok(None);
-            };
-            change(&mut record);
-            c.execute(
-                "UPDATE key SET record = ?2 WHERE hash = ?1",
-                params![hash.as_bytes().as_slice(), json(&record)?],
+            let hash = record.hash;
+            let changed = c.execute(
+                "UPDATE key SET record = ?2, version = version + 1 WHERE hash = ?1 AND version = ?3",
+                params![hash.as_bytes().as_slice(), json(&record)?, number(version)],
             )?;
+            let version = updated(changed, version, || Ok(key(c, &hash)?.is_some()))?;
             callers.remove(&hash);
-            Ok(Some(record))
+            Ok(version)
         })
         .await
     }
 }
 
 fn insert_key(c: &Connection, record: &KeyRecord) -> Result<(), Failure> {
-    let created = i64::try_from(record.created_at.micros()).unwrap_or(i64::MAX);
     c.prepare_cached(
         "INSERT INTO key (hash, account, created_at, record) VALUES (?1, ?2, ?3, ?4)",
     )?
     .execute(params![
         record.hash.as_bytes().as_slice(),
         record.account.as_str(),
-        created,
+        number(record.created_at.micros()),
         json(record)?
     ])?;
     Ok(())
@@ -258,7 +223,7 @@ fn insert_key(c: &Connection, record: &KeyRecord) -> Result<(), Failure> {
 
 #[async_trait]
 impl Directory for Database {
-    async fn find(&self, hash: &KeyHash) -> Result<Option<Arc<Caller>>, DirectoryError> {
+    async fn find(&self, hash: &KeyHash) -> Result<Option<Arc<Caller>>, StoreError> {
         if let Some(caller) = self.callers.get(hash) {
             return Ok(Some(caller));
         }
@@ -272,6 +237,6 @@ impl Directory for Database {
             callers.insert(hash, caller.clone());
             Ok(Some(caller))
         });
-        found.await.map_err(|e| DirectoryError(e.to_string()))
+        found.await
     }
 }

@@ -3,62 +3,24 @@
 use std::{future::poll_fn, sync::Arc};
 
 use anyrouter_core::{
-    account::KeyRecord,
     catalog::Protocol,
     gateway::Slot,
     ids::{AccountId, RequestId},
     key::{ApiKey, KeyKind},
-    policy::{Settings, SettingsPatch},
-    ports::{
-        LogQuery, UsageLog as _,
-        conformance::{self, DirectoryFixture},
-    },
+    ports::{LogQuery, UsageLog as _, conformance},
     time::Timestamp,
     usage::{Opening, Outcome, Record},
 };
 use anyrouter_server::{
     journal::{Durability, JournalLog, Options},
-    storage::{Account, Database},
+    storage::Database,
 };
 
-struct InDatabase(Database);
-
-#[async_trait::async_trait]
-impl DirectoryFixture for InDatabase {
-    async fn put_key(&self, key: KeyRecord) {
-        let changed = key.clone();
-        if self
-            .0
-            .change_key(key.hash, |record| *record = changed)
-            .await
-            .unwrap()
-            .is_none()
-        {
-            self.0.add_key(key).await.unwrap();
-        }
-    }
-
-    async fn put_settings(&self, account: &AccountId, settings: Settings) {
-        self.0
-            .change_settings(account.clone(), SettingsPatch::from(settings))
-            .await
-            .unwrap();
-    }
-}
-
 #[tokio::test]
-async fn sqlite_conforms_as_a_directory() {
+async fn sqlite_conforms_as_a_store_of_accounts() {
     let folder = tempfile::tempdir().unwrap();
     let (database, _) = Database::open(folder.path(), &mut |_| {}).unwrap();
-    let account = Account {
-        id: "acc_a".into(),
-        settings: Settings::default(),
-    };
-    database
-        .create_account(account, Timestamp::default(), Vec::new())
-        .await
-        .unwrap();
-    conformance::directory(&database, &InDatabase(database.clone())).await;
+    conformance::accounts(&database).await;
 }
 
 #[tokio::test]

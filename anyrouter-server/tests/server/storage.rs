@@ -61,7 +61,7 @@ fn old_record(n: u64, account: &str, key: KeyHash) -> Record {
     });
     record.model = Some(format!("lab/{}", n % 3).as_str().into());
     record.outcome = Outcome::ALL[(n % 2) as usize];
-    record.http_status = if n % 2 == 0 { 200 } else { 502 };
+    record.http_status = if n.is_multiple_of(2) { 200 } else { 502 };
     record.tokens = Tokens {
         prompt: n % 1000,
         completion: 7,
@@ -149,6 +149,7 @@ fn a_data_folder_of_the_version_before_is_migrated_though_it_is_killed_on_the_wa
         .expect("it was killed on the way");
     assert!(moved > 0 && moved < rows, "{moved} of {rows}");
     run_until(server.dir.path(), "usage records get columns");
+    run_until(server.dir.path(), &format!("{rows} of {rows}"));
     server.start_again();
 
     let list = |query: &str| -> Vec<Value> {
