@@ -12,11 +12,12 @@ use std::{
 use anyrouter_core::{
     account::{KeyRecord, World},
     catalog::{Catalog, Document, Protocol},
-    gateway::{Claim, Deadlines, Gateway, Head, Limits, Ports, ResponseBody},
-    key::{ApiKey, KeyKind, Scope},
+    gateway::{Claim, Deadlines, Gateway, Head, Limits, Ports, ResponseBody, WithoutLimiter},
+    key::{ApiKey, KeyHash, KeyKind, Scope},
     policy::{CompiledCatalog, Eligible, Restriction},
     ports::{
-        Randomness, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
+        Limiter, Randomness, Reservation, Room, StoreError, Tokens, Upstream, UpstreamBody,
+        UpstreamError, UpstreamRequest, UpstreamResponse,
         memory::{
             Inline, ManualClock, MemoryCredentials, MemoryDirectory, MemoryLimiter, MemoryLog,
         },
@@ -160,6 +161,16 @@ impl Rig {
 
     /// The same, with `a` speaking this protocol.
     fn speaking(protocol: &str, a: Vec<(u16, Vec<Piece>)>, b: Vec<(u16, Vec<Piece>)>) -> Self {
+        Self::made(protocol, a, b, |_, _, _| {})
+    }
+
+    /// The same, with `make` having its way with the key and the gateway's parts.
+    fn made(
+        protocol: &str,
+        a: Vec<(u16, Vec<Piece>)>,
+        b: Vec<(u16, Vec<Piece>)>,
+        make: impl FnOnce(&mut KeyRecord, &mut Ports, &mut Limits),
+    ) -> Self {
         let terms = json!({"trains_on_paid": false, "retention_days": 0, "zdr": true});
         let provider = |slug: &str, protocol: &str| json!({"slug": slug, "protocol": protocol, "base_url": "http://x", "tier": "paid", "terms": terms});
         let endpoint = |slug: &str, priority: u32| json!({"provider": slug, "priority": priority, "price": {"prompt": "1", "completion": "1"}});
@@ -181,7 +192,7 @@ impl Rig {
             "acc".into(),
             Scope::defaults(KeyKind::Inference),
         );
-        directory.put_key(record);
+        let directory = Arc::new(directory);
         let script = Arc::new(Script {
             acts: Mutex::new(HashMap::from([
                 ("a/lab-x".to_owned(), a),
@@ -191,10 +202,10 @@ impl Rig {
         });
         let log = Arc::new(MemoryLog::default());
         let credential = || Secret::new("k".to_owned());
-        let ports = Ports {
+        let mut ports = Ports {
             clock: Arc::new(clock.clone()),
             randomness: Arc::new(Counter(Mutex::new(0))),
-            directory: Arc::new(directory),
+            directory: directory.clone(),
             usage: log.clone(),
             blocking: Arc::new(Inline),
             limiter: Arc::new(MemoryLimiter::new(Arc::new(clock.clone()))),
@@ -208,12 +219,10 @@ impl Rig {
                 clock: clock.clone(),
             }),
         };
-        let gateway = Arc::new(Gateway::new(
-            ports,
-            world,
-            Limits::default(),
-            Deadlines::default(),
-        ));
+        let mut limits = Limits::default();
+        make(&mut record, &mut ports, &mut limits);
+        directory.put_key(record);
+        let gateway = Arc::new(Gateway::new(ports, world, limits, Deadlines::default()));
         Self {
             gateway,
             clock,
@@ -536,4 +545,59 @@ fn a_slow_endpoint_loses_traffic_while_it_is_slow_and_is_tried_again_after_a_min
         "a/lab-x",
         "what was slow a minute ago is tried again"
     );
+}
+
+/// A limiter that cannot be reached.
+struct Unreachable;
+
+#[async_trait]
+impl Limiter for Unreachable {
+    async fn request(&self, _: &KeyHash, _: u32) -> Result<Room, StoreError> {
+        Err(StoreError::Unavailable("no connection".to_owned()))
+    }
+
+    async fn tokens(&self, _: &KeyHash, _: u64, _: u64) -> Result<Tokens, StoreError> {
+        Err(StoreError::Busy("no answer in time".to_owned()))
+    }
+
+    fn settle(&self, _: &KeyHash, _: Reservation, _: u64) {}
+}
+
+#[test]
+fn a_limiter_that_fails_refuses_a_request_or_admits_it_as_the_setting_says() {
+    let limited = |requests, tokens, without_limiter| {
+        Rig::made(
+            "openai_chat",
+            ok_stream(),
+            vec![],
+            move |key, ports, limits| {
+                key.requests_per_minute = requests;
+                key.tokens_per_minute = tokens;
+                ports.limiter = Arc::new(Unreachable);
+                limits.without_limiter = without_limiter;
+            },
+        )
+    };
+    for (requests, tokens) in [(Some(5), None), (None, Some(100_000))] {
+        let rig = limited(requests, tokens, WithoutLimiter::default());
+        let response = rig.ask(true);
+        assert_eq!(response.status(), 503);
+        assert!(rig.read(response).contains("limiter_unavailable"));
+        assert!(
+            rig.script.asked.lock().unwrap().is_empty(),
+            "nothing was sent"
+        );
+        let record = rig.only_record();
+        assert_eq!(record.outcome, Outcome::Refused);
+        assert_eq!(record.error_code.as_deref(), Some("limiter_unavailable"));
+
+        let rig = limited(requests, tokens, WithoutLimiter::Admit);
+        assert!(rig.read(rig.ask(true)).contains("fine"));
+        let record = rig.only_record();
+        assert_eq!((record.outcome, record.unlimited), (Outcome::Ok, true));
+    }
+    let rig = limited(None, None, WithoutLimiter::Refuse);
+    let text = rig.read(rig.ask(true));
+    assert!(text.contains("fine"), "a key without limits: {text}");
+    assert!(!rig.only_record().unlimited);
 }
