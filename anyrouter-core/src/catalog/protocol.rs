@@ -21,11 +21,11 @@ impl Protocol {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Chat, Self::Messages];
 
-    /// Its name, as records have it.
+    /// Its name, as catalogs and records have it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Chat => "chat",
-            Self::Messages => "messages",
+            Self::Chat => "openai_chat",
+            Self::Messages => "anthropic_messages",
         }
     }
 
