@@ -311,6 +311,7 @@ fn what_stands_in_a_wrong_place_is_neither_stored_nor_repeated() {
         for header in [
             "x-session-id",
             "x-anyrouter-trace-id",
+            "x-anyrouter-app",
             "x-anyrouter-provider",
             "x-request-id",
             "http-referer",
