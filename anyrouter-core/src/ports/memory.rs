@@ -107,25 +107,48 @@ pub struct MemoryDirectory(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// In the order in which they were made.
-    accounts: Vec<StoredAccount>,
-    /// In the order in which they were made, each with its version.
-    keys: Vec<(KeyRecord, u64)>,
+    /// The account that was made first.
+    first: Option<AccountId>,
+    accounts: HashMap<AccountId, StoredAccount>,
+    /// Each with its version.
+    keys: HashMap<KeyHash, (KeyRecord, u64)>,
     callers: HashMap<KeyHash, Arc<Caller>>,
 }
 
 impl Kept {
-    fn account(&mut self, id: &AccountId) -> Option<&mut StoredAccount> {
-        self.accounts.iter_mut().find(|a| a.id == *id)
+    fn add_account(&mut self, id: &AccountId, settings: Settings) {
+        self.first.get_or_insert_with(|| id.clone());
+        let account = StoredAccount {
+            id: id.clone(),
+            settings,
+            version: 1,
+        };
+        self.accounts.insert(id.clone(), account);
+        self.refresh_account(id);
     }
 
-    /// Makes the callers anew whose key or account has changed.
-    fn refresh(&mut self, is_changed: impl Fn(&KeyRecord) -> bool) {
-        for (key, _) in self.keys.iter().filter(|(key, _)| is_changed(key)) {
-            let account = self.accounts.iter().find(|a| a.id == key.account);
+    fn add_key(&mut self, key: KeyRecord, version: u64) {
+        let hash = key.hash;
+        self.keys.insert(hash, (key, version));
+        self.refresh_key(&hash);
+    }
+
+    /// Makes the caller of a key anew.
+    fn refresh_key(&mut self, hash: &KeyHash) {
+        if let Some((key, _)) = self.keys.get(hash) {
+            let account = self.accounts.get(&key.account);
             let settings = account.map(|a| a.settings.clone()).unwrap_or_default();
-            self.callers
-                .insert(key.hash, Arc::new(Caller::new(key.clone(), settings)));
+            let caller = Caller::new(key.clone(), settings);
+            self.callers.insert(*hash, Arc::new(caller));
+        }
+    }
+
+    /// Makes the callers of an account anew.
+    fn refresh_account(&mut self, id: &AccountId) {
+        let of_account = self.keys.values().filter(|(key, _)| key.account == *id);
+        let hashes: Vec<KeyHash> = of_account.map(|(key, _)| key.hash).collect();
+        for hash in hashes {
+            self.refresh_key(&hash);
         }
     }
 }
@@ -134,30 +157,25 @@ impl MemoryDirectory {
     /// Adds a key, or replaces it, whatever its version.
     pub fn put_key(&self, key: KeyRecord) {
         let mut kept = lock(&self.0);
-        let hash = key.hash;
-        match kept.keys.iter_mut().find(|(k, _)| k.hash == hash) {
-            Some(known) => *known = (key, known.1 + 1),
-            None => kept.keys.push((key, 1)),
-        }
-        kept.refresh(|k| k.hash == hash);
+        let version = kept
+            .keys
+            .get(&key.hash)
+            .map_or(1, |(_, version)| version + 1);
+        kept.add_key(key, version);
     }
 
     /// Replaces an account's settings, whatever their version, and makes the account where there is
     /// none.
     pub fn put_settings(&self, id: &AccountId, settings: Settings) {
         let mut kept = lock(&self.0);
-        match kept.account(id) {
+        match kept.accounts.get_mut(id) {
             Some(account) => {
                 account.settings = settings;
                 account.version += 1;
+                kept.refresh_account(id);
             }
-            None => kept.accounts.push(StoredAccount {
-                id: id.clone(),
-                settings,
-                version: 1,
-            }),
+            None => kept.add_account(id, settings),
         }
-        kept.refresh(|k| k.account == *id);
     }
 }
 
@@ -179,11 +197,16 @@ fn conflict(what: &str) -> StoreError {
 #[async_trait]
 impl Accounts for MemoryDirectory {
     async fn first_account(&self) -> Result<Option<StoredAccount>, StoreError> {
-        Ok(lock(&self.0).accounts.first().cloned())
+        let kept = lock(&self.0);
+        Ok(kept
+            .first
+            .as_ref()
+            .and_then(|id| kept.accounts.get(id))
+            .cloned())
     }
 
     async fn account(&self, id: &AccountId) -> Result<Option<StoredAccount>, StoreError> {
-        Ok(lock(&self.0).account(id).cloned())
+        Ok(lock(&self.0).accounts.get(id).cloned())
     }
 
     async fn create_account(
@@ -194,20 +217,16 @@ impl Accounts for MemoryDirectory {
         keys: Vec<KeyRecord>,
     ) -> Result<(), StoreError> {
         let mut kept = lock(&self.0);
-        let is_known = |new: &KeyRecord| kept.keys.iter().any(|(k, _)| k.hash == new.hash);
-        if keys.iter().any(is_known) {
+        if keys.iter().any(|new| kept.keys.contains_key(&new.hash)) {
             return Err(conflict("a key"));
         }
-        if kept.account(id).is_some() {
+        if kept.accounts.contains_key(id) {
             return Err(conflict("an account"));
         }
-        kept.accounts.push(StoredAccount {
-            id: id.clone(),
-            settings,
-            version: 1,
-        });
-        kept.keys.extend(keys.into_iter().map(|key| (key, 1)));
-        kept.refresh(|k| k.account == *id);
+        kept.add_account(id, settings);
+        for key in keys {
+            kept.add_key(key, 1);
+        }
         Ok(())
     }
 
@@ -218,51 +237,52 @@ impl Accounts for MemoryDirectory {
         version: u64,
     ) -> Result<u64, StoreError> {
         let mut kept = lock(&self.0);
-        let account = kept.account(id).ok_or_else(|| absent("an account"))?;
+        let account = kept
+            .accounts
+            .get_mut(id)
+            .ok_or_else(|| absent("an account"))?;
         if account.version != version {
             return Err(conflict("an account's settings"));
         }
         account.settings = settings;
         account.version += 1;
-        kept.refresh(|k| k.account == *id);
+        kept.refresh_account(id);
         Ok(version + 1)
     }
 
     async fn keys(&self, id: &AccountId, _: Timestamp) -> Result<Vec<StoredKey>, StoreError> {
         let kept = lock(&self.0);
-        let of_account = kept.keys.iter().filter(|(k, _)| k.account == *id);
-        Ok(of_account.map(stored).collect())
+        let of_account = kept.keys.values().filter(|(key, _)| key.account == *id);
+        let mut keys: Vec<StoredKey> = of_account.map(stored).collect();
+        keys.sort_by_key(|key| (key.record.created_at, *key.record.hash.as_bytes()));
+        Ok(keys)
     }
 
     async fn key(&self, hash: &KeyHash, _: Timestamp) -> Result<Option<StoredKey>, StoreError> {
         let kept = lock(&self.0);
-        Ok(kept.keys.iter().find(|(k, _)| k.hash == *hash).map(stored))
+        Ok(kept.keys.get(hash).map(stored))
     }
 
     async fn add_key(&self, record: KeyRecord) -> Result<(), StoreError> {
         let mut kept = lock(&self.0);
-        if kept.account(&record.account).is_none() {
+        if !kept.accounts.contains_key(&record.account) {
             return Err(absent("the key's account"));
         }
-        let hash = record.hash;
-        if kept.keys.iter().any(|(k, _)| k.hash == hash) {
+        if kept.keys.contains_key(&record.hash) {
             return Err(conflict("a key"));
         }
-        kept.keys.push((record, 1));
-        kept.refresh(|k| k.hash == hash);
+        kept.add_key(record, 1);
         Ok(())
     }
 
     async fn put_key(&self, record: KeyRecord, version: u64) -> Result<u64, StoreError> {
         let mut kept = lock(&self.0);
-        let hash = record.hash;
-        let known = kept.keys.iter_mut().find(|(k, _)| k.hash == hash);
-        let known = known.ok_or_else(|| absent("a key"))?;
-        if known.1 != version {
+        let known = kept.keys.get(&record.hash);
+        let (_, newest) = known.ok_or_else(|| absent("a key"))?;
+        if *newest != version {
             return Err(conflict("a key"));
         }
-        *known = (record, version + 1);
-        kept.refresh(|k| k.hash == hash);
+        kept.add_key(record, version + 1);
         Ok(version + 1)
     }
 }
