@@ -10,7 +10,16 @@ use crate::storage::Progress;
 pub(crate) fn migration() -> impl FnMut(Progress) {
     let bar = ProgressBar::hidden();
     let mut said = 0;
-    move |Progress { done, total }| {
+    move |Progress {
+              done,
+              total,
+              unreadable,
+          }| {
+        if done == total && unreadable > 0 {
+            eprintln!(
+                "anyrouter-server: {unreadable} usage records could not be read, and are kept as they were in the table usage_unreadable"
+            );
+        }
         if !std::io::stderr().is_terminal() {
             let tenth = done * 10 / total.max(1);
             if tenth > said {

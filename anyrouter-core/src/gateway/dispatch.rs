@@ -18,7 +18,7 @@ use super::{
 use crate::{
     account::{Caller, World},
     catalog::Endpoint,
-    policy::Decision,
+    policy::{CompiledLayers, Decision},
     route::{self, Candidate},
     usage::Outcome,
     wire::{
@@ -34,6 +34,7 @@ pub(super) struct Dispatch {
     pub(super) gateway: Arc<Gateway>,
     pub(super) world: Arc<World>,
     pub(super) caller: Arc<Caller>,
+    pub(super) layers: Arc<CompiledLayers>,
     pub(super) request: ChatRequest,
     pub(super) targets: Targets,
     /// The name under which a provider of another protocol knows the end user.
@@ -60,13 +61,13 @@ impl Dispatch {
             gateway,
             world,
             caller,
+            layers,
             request,
             targets,
             user,
             way_back,
             mut recorder,
         } = *self;
-        let layers = caller.layers(&world);
         let decisions = targets.decisions(&layers);
         let has_credential = |e: &Endpoint| gateway.has_credential(&world, Some(&caller), e);
         let routing = targets.routing(

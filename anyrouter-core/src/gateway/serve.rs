@@ -158,6 +158,7 @@ impl Gateway {
             gateway: self.clone(),
             world,
             caller,
+            layers,
             request,
             targets,
             user,

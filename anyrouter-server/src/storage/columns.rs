@@ -34,10 +34,15 @@ pub(super) fn move_records(
         let sql = format!("SELECT coalesce(max(rowid) - min(rowid) + 1, 0) FROM {table}");
         Ok(connection.query_row(&sql, [], |row| row.get(0))?)
     };
-    let mut done = count(connection, "usage_columns")?;
+    let mut unreadable = count(connection, "usage_unreadable")?;
+    let mut done = count(connection, "usage_columns")? + unreadable;
     let total = done + count(connection, "usage")?;
-    while step(connection, &mut done)? {
-        progress(Progress { done, total });
+    while step(connection, &mut done, &mut unreadable)? {
+        progress(Progress {
+            done,
+            total,
+            unreadable,
+        });
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(
@@ -49,7 +54,11 @@ pub(super) fn move_records(
 }
 
 /// Moves some rows; whether there may be more.
-fn step(connection: &mut Connection, done: &mut u64) -> Result<bool, Failure> {
+fn step(
+    connection: &mut Connection,
+    done: &mut u64,
+    unreadable: &mut u64,
+) -> Result<bool, Failure> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut last: Option<i64> = None;
     let mut moved: Vec<(Record, String)> = Vec::with_capacity(STEP);
@@ -59,7 +68,17 @@ fn step(connection: &mut Connection, done: &mut u64) -> Result<bool, Failure> {
         let mut rows = select.query(params![STEP])?;
         while let Some(row) = rows.next()? {
             last = Some(row.get(0)?);
-            let record: Record = serde_json::from_str(&row.get::<_, String>(1)?)?;
+            *done += 1;
+            let Ok(record) = serde_json::from_str::<Record>(&row.get::<_, String>(1)?) else {
+                *unreadable += 1;
+                transaction
+                    .prepare_cached(
+                        "INSERT INTO usage_unreadable
+                         SELECT account, id, record FROM usage WHERE rowid = ?1",
+                    )?
+                    .execute(params![last])?;
+                continue;
+            };
             let mut rest = Vec::new();
             record.write_rest(&mut rest)?;
             moved.push((record, String::from_utf8(rest).unwrap_or_default()));
@@ -72,6 +91,5 @@ fn step(connection: &mut Connection, done: &mut u64) -> Result<bool, Failure> {
     counted.add_to(&transaction)?;
     transaction.execute("DELETE FROM usage WHERE rowid <= ?1", params![last])?;
     transaction.commit()?;
-    *done += moved.len() as u64;
     Ok(last.is_some())
 }

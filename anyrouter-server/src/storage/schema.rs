@@ -11,6 +11,8 @@ pub struct Progress {
     pub done: u64,
     /// All of them.
     pub total: u64,
+    /// Of those that are done, the ones that could not be read, and are kept as they were.
+    pub unreadable: u64,
 }
 
 enum Migration {
@@ -123,6 +125,8 @@ const MIGRATIONS: &[Migration] = &[
         time_to_first_byte INTEGER,
         rest TEXT NOT NULL
     ) STRICT;
+    -- Records of before that cannot be read: nobody looks for them, and they are not dropped.
+    CREATE TABLE usage_unreadable (account TEXT NOT NULL, id BLOB NOT NULL, record TEXT NOT NULL) STRICT;
     CREATE UNIQUE INDEX usage_of_account ON usage_columns(account, id);
     CREATE INDEX usage_of_key ON usage_columns(key, id);
 ",

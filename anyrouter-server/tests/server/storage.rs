@@ -33,6 +33,7 @@ fn rows() -> u64 {
 /// The tables as version 2 of the database had them.
 const VERSION_2: &str = "
     DROP TABLE usage; DROP TABLE usage_hour; DROP TABLE key_spend; DROP TABLE app;
+    DROP TABLE usage_unreadable;
     ALTER TABLE account DROP COLUMN version;
     ALTER TABLE key DROP COLUMN version;
     CREATE TABLE usage (account TEXT NOT NULL, id BLOB NOT NULL, record TEXT NOT NULL) STRICT;
@@ -94,6 +95,8 @@ fn make_old(server: &mut Server, rows: u64) -> KeyHash {
                 .unwrap();
         }
     }
+    let damaged = "INSERT INTO usage VALUES (?1, x'000000000000000000000000', '{\"of\": \"another program\"}')";
+    transaction.execute(damaged, params![account]).unwrap();
     transaction.commit().unwrap();
     key
 }
@@ -115,6 +118,8 @@ fn run_until(dir: &Path, enough: &str) {
         if said.contains(enough) {
             break;
         }
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none(), "it ended, and said: {said}");
         assert!(
             began.elapsed() < Duration::from_secs(300),
             "it said: {said}"
@@ -149,8 +154,15 @@ fn a_data_folder_of_the_version_before_is_migrated_though_it_is_killed_on_the_wa
         .expect("it was killed on the way");
     assert!(moved > 0 && moved < rows, "{moved} of {rows}");
     run_until(server.dir.path(), "usage records get columns");
-    run_until(server.dir.path(), &format!("{rows} of {rows}"));
+    run_until(server.dir.path(), &format!("{0} of {0}", rows + 1));
     server.start_again();
+    let kept: String = database(&server)
+        .query_row("SELECT record FROM usage_unreadable", [], |row| row.get(0))
+        .unwrap();
+    assert!(
+        kept.contains("another program"),
+        "it stops nothing, and is not dropped"
+    );
 
     let list = |query: &str| -> Vec<Value> {
         let answer = server.get(&format!("/logs?limit=1000{query}"), &server.key);
