@@ -131,7 +131,7 @@ pub struct StoredKey {
     pub version: u64,
     /// When it was last used.
     pub last_used_at: Option<Timestamp>,
-    /// What it spent.
+    /// The cost of its requests.
     pub spent: Spent,
 }
 
@@ -147,7 +147,7 @@ impl StoredKey {
     }
 }
 
-/// What was spent with a key, as of UTC.
+/// The cost of a key's requests, in USD, over periods of UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
     /// Since it was made.

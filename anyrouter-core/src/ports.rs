@@ -199,7 +199,7 @@ pub trait Limiter: Send + Sync {
     fn settle(&self, key: &KeyHash, reservation: Reservation, used: u64);
 }
 
-/// What became of tokens that were asked for.
+/// The answer to a request for tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tokens {
     /// They are reserved.
@@ -233,7 +233,7 @@ pub struct Reservation {
 /// Credentials for providers. Those of a caller's own come before the operator's.
 #[async_trait]
 pub trait Credentials: Send + Sync {
-    /// Whether a caller's request can be sent to this provider: there is a credential, or it needs
+    /// True if a caller's request can be sent to this provider: there is a credential, or it needs
     /// none. Without a caller, only the operator's count. It is asked for every candidate, and answers
     /// from memory.
     fn has(&self, caller: Option<&Caller>, provider: &Provider) -> bool;

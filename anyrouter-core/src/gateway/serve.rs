@@ -203,7 +203,8 @@ impl Gateway {
         }
     }
 
-    /// What becomes of a request while the limiter fails. The record says which.
+    /// Admits or refuses a request whose limits cannot be counted, as the setting says. The record
+    /// says which.
     fn without_limiter(&self, recorder: &mut Recorder) -> Result<(), ApiError> {
         match self.limits.without_limiter {
             WithoutLimiter::Refuse => Err(limiter_unavailable()),

@@ -35,11 +35,11 @@ pub struct Limits {
     pub requests_per_key: usize,
     /// Requests of one account that are under way at once.
     pub requests_per_account: usize,
-    /// What becomes of a request while the limiter fails.
+    /// Admit or refuse requests while the limiter fails.
     pub without_limiter: WithoutLimiter,
 }
 
-/// What becomes of a request whose key has a limit, while the limiter fails.
+/// Admission of requests whose keys have limits, while the limiter fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WithoutLimiter {
@@ -179,7 +179,7 @@ impl Gateway {
         RequestId::new(self.ports.clock.now(), random)
     }
 
-    /// Whether there is a credential for an endpoint's provider: the operator's, or `caller`'s own.
+    /// True if there is a credential for an endpoint's provider: the operator's, or `caller`'s own.
     pub fn has_credential(
         &self,
         world: &World,
