@@ -18,7 +18,9 @@ use anyrouter_core::{
     ports::{
         Filled, LogQuery, OpenRequest, Randomness, StoreError, Upstream, UpstreamBody,
         UpstreamError, UpstreamRequest, UpstreamResponse, UsageLog,
-        memory::{Inline, ManualClock, MemoryCredentials, MemoryDirectory, MemoryLimiter},
+        memory::{
+            Inline, ManualClock, MemoryCredentials, MemoryDirectory, MemoryLimiter, NoEvents,
+        },
     },
     secret::Secret,
     time::Timestamp,
@@ -118,6 +120,7 @@ fn gateway(protocol: &str, kind: &'static str, answer: String) -> (Arc<Gateway>,
         directory: Arc::new(directory),
         usage: Arc::new(Forgetful),
         blocking: Arc::new(Inline),
+        events: Arc::new(NoEvents),
         limiter: Arc::new(MemoryLimiter::new(Arc::new(clock))),
         credentials: Arc::new(MemoryCredentials::default().with("a", Secret::new("k".to_owned()))),
         upstream: Arc::new(Provider {

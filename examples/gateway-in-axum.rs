@@ -21,7 +21,7 @@ use anyrouter_core::{
     ports::{
         Clock, Randomness, Timer, Upstream, UpstreamBody, UpstreamError, UpstreamRequest,
         UpstreamResponse,
-        memory::{Inline, MemoryCredentials, MemoryDirectory, MemoryLimiter, MemoryLog},
+        memory::{Inline, MemoryCredentials, MemoryDirectory, MemoryLimiter, MemoryLog, NoEvents},
     },
     secret::Secret,
     time::Timestamp,
@@ -155,6 +155,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         directory: Arc::new(directory),
         usage: log.clone(),
         blocking: Arc::new(Inline),
+        events: Arc::new(NoEvents),
         limiter: Arc::new(MemoryLimiter::new(clock)),
         credentials: Arc::new(
             MemoryCredentials::default().with("hello", Secret::new("none".to_owned())),

@@ -7,6 +7,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod events;
 pub mod memory;
 mod open_request;
 mod store_error;
@@ -24,7 +25,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-pub use self::{open_request::OpenRequest, store_error::StoreError};
+pub use self::{
+    events::{Event, Events, Port},
+    open_request::OpenRequest,
+    store_error::StoreError,
+};
 use crate::{
     account::{Caller, KeyRecord, StoredAccount, StoredKey},
     catalog::{Address, Provider},
@@ -34,6 +39,7 @@ use crate::{
     secret::Secret,
     time::Timestamp,
     usage::{Outcome, Record},
+    wire::connection::ConnectionFault,
 };
 
 /// Time.
@@ -327,11 +333,8 @@ pub trait Upstream: Send + Sync {
 pub enum UpstreamError {
     /// No connection.
     #[error("no connection: {0}")]
-    Connect(String),
-    /// No connection in time.
-    #[error("no connection in time")]
-    ConnectTimeout,
+    Connect(ConnectionFault),
     /// The connection broke.
     #[error("the connection broke: {0}")]
-    Broken(String),
+    Broken(ConnectionFault),
 }

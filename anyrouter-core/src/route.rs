@@ -16,7 +16,7 @@ mod speed;
 #[cfg(feature = "gateway")]
 pub(crate) use self::rules::GATEWAY_MEMBERS;
 pub use self::{
-    health::{Health, HealthView, Observation},
+    health::{CooldownChange, Health, HealthView, Observation},
     plan::{Candidate, Plan, explain, plan},
     preferences::{
         DataCollection, MaxPrice, Partition, Preferences, ProviderObject, Sort, SortBy, SortEntry,

@@ -9,6 +9,7 @@
 pub mod adjust;
 pub mod answer;
 pub mod chat;
+pub mod connection;
 pub mod error;
 pub mod fault;
 pub mod json;

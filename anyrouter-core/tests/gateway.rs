@@ -19,12 +19,14 @@ use anyrouter_core::{
         Limiter, Randomness, Reservation, Room, StoreError, Tokens, Upstream, UpstreamBody,
         UpstreamError, UpstreamRequest, UpstreamResponse,
         memory::{
-            Inline, ManualClock, MemoryCredentials, MemoryDirectory, MemoryLimiter, MemoryLog,
+            Inline, ManualClock, MemoryCredentials, MemoryDirectory, MemoryEvents, MemoryLimiter,
+            MemoryLog,
         },
     },
     secret::Secret,
     time::Timestamp,
     usage::{Outcome, Record},
+    wire::connection::ConnectionFault,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -74,7 +76,7 @@ impl UpstreamBody for Playing {
                     self.wait = Some(anyrouter_core::ports::Clock::timer(&self.clock, after));
                 }
                 Some(Piece::Break) => {
-                    return Poll::Ready(Some(Err(UpstreamError::Broken("script".to_owned()))));
+                    return Poll::Ready(Some(Err(UpstreamError::Broken(ConnectionFault::Closed))));
                 }
                 Some(Piece::Hang) => {
                     self.wait = Some(anyrouter_core::ports::Clock::timer(
@@ -208,6 +210,7 @@ impl Rig {
             directory: directory.clone(),
             usage: log.clone(),
             blocking: Arc::new(Inline),
+            events: Arc::new(MemoryEvents::default()),
             limiter: Arc::new(MemoryLimiter::new(Arc::new(clock.clone()))),
             credentials: Arc::new(
                 MemoryCredentials::default()

@@ -30,11 +30,13 @@ use anyrouter_core::{
         UpstreamResponse,
         memory::{
             Inline, ManualClock, MemoryCredentials, MemoryDirectory, MemoryLimiter, MemoryLog,
+            NoEvents,
         },
     },
     secret::Secret,
     time::Timestamp,
     usage::Outcome,
+    wire::connection::ConnectionFault,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -149,7 +151,7 @@ impl UpstreamBody for Playing {
                 Some(Piece::Bytes(text)) => return Poll::Ready(Some(Ok(text.into()))),
                 Some(Piece::Wait(after)) => self.wait = Some(self.clock.timer(after)),
                 Some(Piece::Break) => {
-                    return Poll::Ready(Some(Err(UpstreamError::Broken("by chance".to_owned()))));
+                    return Poll::Ready(Some(Err(UpstreamError::Broken(ConnectionFault::Closed))));
                 }
                 None => return Poll::Ready(None),
             }
@@ -250,7 +252,7 @@ impl Upstream for Providers {
         let (status, pieces) = match if is_faulty { self.chance.below(10) } else { 99 } {
             0 => {
                 failed_at_once(1);
-                return Err(UpstreamError::ConnectTimeout);
+                return Err(UpstreamError::Connect(ConnectionFault::Timeout));
             }
             1 => {
                 failed_at_once(1);
@@ -434,6 +436,7 @@ impl Simulation {
             directory: Arc::new(directory),
             usage: log.clone(),
             blocking: Arc::new(Inline),
+            events: Arc::new(NoEvents),
             limiter: Arc::new(MemoryLimiter::new(Arc::new(clock.clone()))),
             credentials: Arc::new(credentials),
             upstream: Arc::new(providers.clone()),

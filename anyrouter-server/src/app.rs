@@ -28,7 +28,7 @@ use crate::{
     clock::{SystemClock, SystemRandomness},
     config::{Config, ConfigError, ProviderKeys, Sources},
     journal::{JournalLog, Options},
-    observe::Observer,
+    observe::{Event, Observer},
     progress,
     storage::Database,
     upstream::HttpUpstream,
@@ -167,15 +167,7 @@ impl App {
         .map_err(|e| StartError::Storage(e.to_string()))?;
         let log = Arc::new(log);
         let keys = Arc::new(Keys(RwLock::new(Arc::new(config.keys.clone()))));
-        let told = observer.clone();
-        let report = move |host: &str, reason: &str| {
-            told.note_often(
-                "warn",
-                &format!("connect:{host}"),
-                &format!("provider at {host} cannot be reached: {reason}"),
-            );
-        };
-        let upstream = HttpUpstream::new(config.connect_deadline, report)
+        let upstream = HttpUpstream::new(config.connect_deadline)
             .map_err(|e| StartError::Tls(e.to_string()))?;
         let ports = Ports {
             clock: clock.clone(),
@@ -186,6 +178,7 @@ impl App {
             credentials: keys.clone(),
             upstream: Arc::new(upstream),
             blocking: Arc::new(OffTheWorker),
+            events: observer.clone(),
         };
         let placeholder_key = placeholder_key(&config.data_dir)?;
         let gateway = Arc::new(Gateway::new(
@@ -215,7 +208,7 @@ impl App {
         match Config::load(sources) {
             Ok(config) => {
                 for warning in &config.warnings {
-                    self.observer.note("warn", warning);
+                    self.observer.tell(&Event::ConfigWarning { warning });
                 }
                 self.forgive(&config);
                 // The keys first: those of before still serve whoever began before.
@@ -225,20 +218,15 @@ impl App {
                 self.gateway.set_world(
                     world.with_redaction(config.redaction(self.placeholder_key.clone())),
                 );
-                let message = format!(
-                    "configuration reloaded: catalog {}; changes to [limits], [deadlines], [usage], [metrics] listen, [tls] and listen take effect at the next start",
-                    config.catalog.version()
-                );
                 let config = Arc::new(config);
                 *self.config.write().unwrap_or_else(PoisonError::into_inner) = config.clone();
-                self.observer.note("info", &message);
+                self.observer.tell(&Event::ConfigReloaded {
+                    catalog: config.catalog.version(),
+                });
                 Some(config)
             }
-            Err(e) => {
-                self.observer.note(
-                    "error",
-                    &format!("the configuration was not reloaded, and nothing changed: {e}"),
-                );
+            Err(error) => {
+                self.observer.tell(&Event::ConfigRejected { error: &error });
                 None
             }
         }
@@ -253,7 +241,7 @@ impl App {
             let same_address = known.is_some_and(|k| k.addresses == endpoint.addresses);
             let provider = config.catalog.providers().get(endpoint.provider_index);
             if !same_address || !provider.is_some_and(|p| keys.agrees(&config.keys, p)) {
-                self.gateway.health().forgive(&endpoint.id);
+                self.gateway.forgive(&endpoint.id);
             }
         }
     }

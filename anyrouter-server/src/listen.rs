@@ -207,8 +207,9 @@ async fn answer(
     let mut response = if !host_is_good {
         let message = "the request must have one `Host` header; send the name of this server";
         let error = ApiError::new(400, "invalid_host", message);
-        app.observer.refused(400);
-        render(&error, &app.gateway.request_id().to_string()).map(Either::Right)
+        let mut response = render(&error, &app.gateway.request_id().to_string());
+        response.extensions_mut().insert(NotAccepted);
+        response.map(Either::Right)
     } else if let Some((protocol, route)) = inference
         && request.method() == Method::POST
     {
@@ -219,9 +220,6 @@ async fn answer(
             read_body_of(&app, Some(key), &parts.headers, body)
         }))
         .await;
-        if response.extensions().get::<NotAccepted>().is_some() {
-            app.observer.refused(response.status().as_u16());
-        }
         let mut response = response.map(Either::Left);
         share(response.headers_mut());
         response
@@ -232,6 +230,9 @@ async fn answer(
         let response = router.oneshot(request).await.unwrap_or_else(|e| match e {});
         response.map(Either::Right)
     };
+    if response.extensions().get::<NotAccepted>().is_some() {
+        app.observer.refused(response.status().as_u16());
+    }
     if !lent.spent(rest).await {
         response
             .headers_mut()

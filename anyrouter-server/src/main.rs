@@ -11,7 +11,6 @@ use clap::Parser;
 
 /// The system's own holds on to what a burst of streams needed, and its threads wait for each
 /// other.
-#[cfg(not(target_env = "msvc"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

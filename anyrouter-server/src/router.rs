@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyrouter_core::wire::error::ApiError;
+use anyrouter_core::{gateway::NotAccepted, wire::error::ApiError};
 use axum::{
     Router,
     extract::{Request, State},
@@ -84,10 +84,10 @@ async fn named(State(app): Shared, request: Request, next: Next) -> Response {
         next.run(request).await
     };
     if let Some(error) = response.extensions_mut().remove::<Error>() {
-        if matches!(error.0.status, 401 | 403 | 503) {
-            app.observer.refused(error.0.status);
-        }
         response = render(&error.0, &id.to_string());
+        if matches!(error.0.status, 401 | 403 | 503) {
+            response.extensions_mut().insert(NotAccepted);
+        }
     }
     let is_text = response
         .headers()

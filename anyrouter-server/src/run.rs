@@ -16,7 +16,7 @@ use crate::{
     clock::SystemClock,
     config::{Config, Sources},
     listen,
-    observe::Observer,
+    observe::{Event, Observer},
     progress,
     router::metrics_router,
     startup,
@@ -120,9 +120,7 @@ pub async fn run(
                 _ = clock.tick() => for_signals.clock.follow(),
             }
         }
-        for_signals
-            .observer
-            .note("info", "stopping: streams may finish");
+        for_signals.observer.tell(&Event::Stopping);
     };
     let watching = tokio::spawn({
         let app = app.clone();
@@ -149,10 +147,9 @@ fn reload(app: &App, sources: &Sources, tls: Option<&Tls>) {
         return;
     };
     if let Err(e) = tls.reload(&config) {
-        app.observer.note(
-            "error",
-            &format!("the certificate was not read again, and the one of before stays: {e}"),
-        );
+        app.observer.tell(&Event::CertificateRejected {
+            reason: &e.to_string(),
+        });
     }
 }
 
@@ -249,43 +246,21 @@ fn lock_data_dir(config: &Config) -> Result<File, StartError> {
 /// over.
 async fn watch_storage(app: &App) {
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(500));
-    let mut since: Option<(std::time::Instant, u64)> = None;
+    // How many requests were refused before it began.
+    let mut since: Option<u64> = None;
     loop {
         ticks.tick().await;
-        let trouble = app
-            .log
-            .trouble()
-            .map(|t| format!("the usage journal cannot be written: {t}"));
-        let trouble = trouble.or_else(|| {
-            app.log
-                .import_trouble()
-                .map(|t| format!("the database does not take usage records: {t}"))
-        });
         let refused = app.observer.refused_so_far(503);
-        match (trouble, since) {
-            (Some(trouble), began) => {
-                let (_, before) = *since.get_or_insert((std::time::Instant::now(), refused));
-                let count = refused - before;
-                let message = format!(
-                    "{trouble}; {count} requests were refused for it so far; free the disk, or see /readyz"
-                );
-                if began.is_none() {
-                    app.observer.note("error", &message);
-                } else {
-                    app.observer.note_often("error", "storage", &message);
-                }
-            }
-            (None, Some((_, before))) => {
-                since = None;
-                app.observer.note(
-                    "info",
-                    &format!(
-                        "storage can be used again; {} requests were refused meanwhile",
-                        refused - before
-                    ),
-                );
-            }
-            (None, None) => {}
+        let during = |before: u64| refused.saturating_sub(before);
+        if let Some(error) = app.log.trouble() {
+            let (error, refused) = (&error, during(*since.get_or_insert(refused)));
+            app.observer.tell(&Event::JournalFailed { error, refused });
+        } else if let Some(error) = app.log.import_trouble() {
+            let (error, refused) = (&error, during(*since.get_or_insert(refused)));
+            app.observer.tell(&Event::ImportFailed { error, refused });
+        } else if let Some(before) = since.take() {
+            let refused = during(before);
+            app.observer.tell(&Event::StorageRecovered { refused });
         }
     }
 }

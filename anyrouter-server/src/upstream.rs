@@ -22,6 +22,7 @@ use std::{
 use anyrouter_core::{
     policy::Eligible,
     ports::{Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
+    wire::connection::ConnectionFault,
 };
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -29,7 +30,7 @@ use http::{Method, Request, Uri, Version, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use self::{
-    connect::Origin,
+    connect::{Origin, of_hyper},
     pool::{Connection, Pool},
     shared::{SharedConnections, Token},
 };
@@ -43,12 +44,8 @@ const TARGETS: usize = 4096;
 const REST: usize = 64 << 10;
 const REST_TIME: Duration = Duration::from_secs(1);
 
-/// Told of a host that cannot be reached, and why.
-type Report = Arc<dyn Fn(&str, &str) + Send + Sync>;
-
 /// The client.
 pub struct HttpUpstream {
-    report: Report,
     pool: Arc<Pool>,
     shared: SharedConnections,
     targets: RwLock<
@@ -63,18 +60,13 @@ impl std::fmt::Debug for HttpUpstream {
 }
 
 impl HttpUpstream {
-    /// A client that gives a connection this long to be made. `report` is told of hosts that cannot
-    /// be reached.
-    pub fn new(
-        connect_deadline: Duration,
-        report: impl Fn(&str, &str) + Send + Sync + 'static,
-    ) -> Result<Self, rustls::Error> {
+    /// A client that gives a connection this long to be made.
+    pub fn new(connect_deadline: Duration) -> Result<Self, rustls::Error> {
         let (pool, shared) = (
             Arc::new(Pool::new(connect_deadline)?),
             SharedConnections::new(connect_deadline)?,
         );
         Ok(Self {
-            report: Arc::new(report),
             pool,
             shared,
             targets: RwLock::default(),
@@ -85,27 +77,6 @@ impl HttpUpstream {
 #[async_trait]
 impl Upstream for HttpUpstream {
     async fn send(
-        &self,
-        to: Eligible<'_>,
-        request: UpstreamRequest,
-    ) -> Result<UpstreamResponse, UpstreamError> {
-        let base = request.address.base_url.clone();
-        let sent = self.send_to(to, request).await;
-        if let Err(UpstreamError::Connect(reason)) = &sent {
-            let host = base
-                .split_once("://")
-                .map_or(&*base, |(_, rest)| rest)
-                .split('/')
-                .next()
-                .unwrap_or_default();
-            (self.report)(host, reason);
-        }
-        sent
-    }
-}
-
-impl HttpUpstream {
-    async fn send_to(
         &self,
         _to: Eligible<'_>,
         request: UpstreamRequest,
@@ -173,9 +144,8 @@ impl HttpUpstream {
     }
 }
 
-/// Only what kind of error it was: hyper's messages do not repeat bodies, and this keeps it so.
 fn broken(error: &hyper::Error) -> UpstreamError {
-    UpstreamError::Broken(error.to_string())
+    UpstreamError::Broken(of_hyper(error))
 }
 
 impl HttpUpstream {
@@ -190,19 +160,11 @@ impl HttpUpstream {
         {
             return Ok(known.clone());
         }
-        let wrong = |e: &dyn std::fmt::Display| UpstreamError::Connect(e.to_string());
-        let base: Uri = request
-            .address
-            .base_url
-            .parse()
-            .map_err(|e: http::uri::InvalidUri| wrong(&e))?;
-        let origin =
-            Origin::of(&base).ok_or_else(|| wrong(&"the provider's address has no host"))?;
+        let wrong = || UpstreamError::Connect(ConnectionFault::Address);
+        let base: Uri = request.address.base_url.parse().map_err(|_| wrong())?;
+        let origin = Origin::of(&base).ok_or_else(wrong)?;
         let path = format!("{}{}", base.path().trim_end_matches('/'), request.path);
-        let target = (
-            Arc::new(origin),
-            path.parse().map_err(|e: http::uri::InvalidUri| wrong(&e))?,
-        );
+        let target = (Arc::new(origin), path.parse().map_err(|_| wrong())?);
         let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
         if targets.len() >= TARGETS {
             targets.clear();

@@ -10,13 +10,14 @@ use crate::{
     catalog::{Address, Protocol},
     key::KeyHash,
     policy::Eligible,
-    ports::{UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
+    ports::{Port, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
     secret::Secret,
     time::Timestamp,
     wire::{
         adjust::Adjustments,
         answer::{Relay, plain, reads_as_events},
         chat::ChatRequest,
+        connection::ConnectionFault,
         error::{Failure, FailureClass},
         fault::{AnswerFault, RequestFault},
         meta::ResponseMeta,
@@ -61,9 +62,14 @@ impl From<FailureClass> for Fault {
 
 impl From<UpstreamError> for Fault {
     fn from(error: UpstreamError) -> Self {
-        Self::from(match error {
-            UpstreamError::ConnectTimeout => FailureClass::Timeout,
-            UpstreamError::Connect(_) | UpstreamError::Broken(_) => FailureClass::Connection,
+        let (UpstreamError::Connect(fault) | UpstreamError::Broken(fault)) = error;
+        let class = match fault {
+            ConnectionFault::Timeout => FailureClass::Timeout,
+            _ => FailureClass::Connection,
+        };
+        Self::Endpoint(Failure {
+            connection: Some(fault),
+            ..Failure::new(class)
         })
     }
 }
@@ -91,7 +97,10 @@ impl Attempt<'_> {
         let first_byte = within(gateway, gateway.deadlines.first_byte.min(left), async {
             // It went away since the plan was made, or cannot be read now.
             let credential = gateway.ports.credentials.open(self.caller, self.eligible);
-            let credential = credential.await.map_err(|_| FailureClass::Credential)?;
+            let credential = credential.await.map_err(|error| {
+                gateway.failed(Port::Credentials, error);
+                FailureClass::Credential
+            })?;
             let request = self.upstream_request(address, credential, &mut names)?;
             let response = gateway.ports.upstream.send(self.eligible, request).await?;
             names.latency_ms =

@@ -6,6 +6,7 @@ use super::{head::Claim, state::Ports};
 use crate::{
     account::{Caller, KeyFault},
     key::{ApiKey, Scope},
+    ports::{Event, Port},
     time::Timestamp,
     wire::error::ApiError,
 };
@@ -62,7 +63,9 @@ pub async fn authenticate(
     let key = ApiKey::parse(sent.expose()).ok_or_else(unknown)?;
     let found = ports.directory.find(&key.hash()).await;
     let caller = found
-        .map_err(|_| {
+        .map_err(|error| {
+            let port = Port::Directory;
+            ports.events.tell(Event::PortFailed { port, error });
             ApiError::new(
                 503,
                 "storage_unavailable",

@@ -154,7 +154,7 @@ impl Dispatch {
                     }));
                 }
                 Err(Fault::Request(fault)) => {
-                    gateway.health.observe(
+                    gateway.observe(
                         &endpoint.id,
                         route::Observation::Nothing,
                         now,
@@ -163,7 +163,7 @@ impl Dispatch {
                     return Attempted::Failed(recorder, Outcome::Invalid, invalid(fault));
                 }
                 Err(Fault::NoMemory) => {
-                    gateway.health.observe(
+                    gateway.observe(
                         &endpoint.id,
                         route::Observation::Nothing,
                         now,

@@ -16,7 +16,7 @@ use crate::{
     catalog::{Endpoint, Usd},
     ids::{AccountId, EndpointId, RequestId},
     key::KeyHash,
-    ports::{Reservation, Room, StoreError},
+    ports::{Event, Reservation, Room, StoreError},
     route::Observation,
     time::Timestamp,
     usage::{Attempt, Opening, Outcome, Record},
@@ -169,7 +169,24 @@ impl Recorder {
         } else {
             Observation::Nothing
         };
-        self.gateway.health.observe(&endpoint.id, seen, since, now);
+        self.gateway.observe(&endpoint.id, seen, since, now);
+        self.tell_failure(&endpoint.id, failure);
+    }
+
+    /// Tells the operator of a failure that is not the request's.
+    fn tell_failure(&self, endpoint: &EndpointId, failure: &Failure) {
+        if failure.class.is_the_endpoints()
+            && let Some(provider) = self.record.provider.clone()
+        {
+            self.gateway.ports.events.tell(Event::UpstreamFailed {
+                request: self.record.id,
+                provider,
+                endpoint: endpoint.clone(),
+                class: failure.class,
+                status: failure.status,
+                connection: failure.connection,
+            });
+        }
     }
 
     /// Notes that an endpoint began to answer.
@@ -185,7 +202,7 @@ impl Recorder {
             http_status: Some(status),
             latency,
         });
-        self.gateway.health.observe(
+        self.gateway.observe(
             &endpoint.id,
             Observation::Answered {
                 first_byte: latency,
@@ -216,9 +233,9 @@ impl Recorder {
                 is_only: self.is_only,
             };
             self.gateway
-                .health
                 .observe(endpoint, seen, self.tried_at, self.now());
         }
+        self.tell_failure(endpoint, failure);
     }
 
     /// The failures so far, the last of them final.
@@ -380,12 +397,8 @@ impl Drop for Recorder {
         if !self.slot.is_filled() {
             // An attempt that was under way showed nothing of its endpoint.
             if let (Some(endpoint), None) = (&self.record.endpoint, self.first_byte) {
-                self.gateway.health.observe(
-                    endpoint,
-                    Observation::Nothing,
-                    self.tried_at,
-                    self.now(),
-                );
+                self.gateway
+                    .observe(endpoint, Observation::Nothing, self.tried_at, self.now());
             }
             self.finish(Outcome::Cancelled, CLIENT_CLOSED, None);
         }

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     key::{KeyHash, Scope},
-    ports::Tokens,
+    ports::{Port, StoreError, Tokens},
     usage::{Opening, Outcome},
     wire::{chat::ChatRequest, error::ApiError, meter::PlainAnswer},
 };
@@ -62,8 +62,12 @@ impl Gateway {
             model_requested: None,
             endpoint: None,
         };
-        let Ok(mut recorder) = Recorder::open(self.clone(), opening).await else {
-            return not_accepted(error_response(id, &storage_unavailable()));
+        let mut recorder = match Recorder::open(self.clone(), opening).await {
+            Ok(recorder) => recorder,
+            Err(error) => {
+                self.failed(Port::UsageLog, error);
+                return not_accepted(error_response(id, &storage_unavailable()));
+            }
         };
         let world = self.world();
         let identifiers = Identifiers::new(
@@ -92,8 +96,8 @@ impl Gateway {
                             .await;
                     }
                 }
-                Err(_) => {
-                    if let Err(error) = self.without_limiter(&mut recorder) {
+                Err(error) => {
+                    if let Err(error) = self.without_limiter(&mut recorder, error) {
                         return recorder.refuse(Outcome::Refused, error).await;
                     }
                 }
@@ -197,15 +201,16 @@ impl Gateway {
                 Ok(())
             }
             Ok(Tokens::Refused(room)) => Err((Outcome::RateLimited, rate_limited("tokens", &room))),
-            Err(_) => self
-                .without_limiter(recorder)
+            Err(error) => self
+                .without_limiter(recorder, error)
                 .map_err(|error| (Outcome::Refused, error)),
         }
     }
 
     /// Admits or refuses a request whose limits cannot be counted, as the setting says. The record
     /// says which.
-    fn without_limiter(&self, recorder: &mut Recorder) -> Result<(), ApiError> {
+    fn without_limiter(&self, recorder: &mut Recorder, error: StoreError) -> Result<(), ApiError> {
+        self.failed(Port::Limiter, error);
         match self.limits.without_limiter {
             WithoutLimiter::Refuse => Err(limiter_unavailable()),
             WithoutLimiter::Admit => {

@@ -12,10 +12,14 @@ use super::load::{Budget, UnderWay};
 use crate::{
     account::{Caller, World},
     catalog::Endpoint,
-    ids::{AccountId, RequestId},
+    ids::{AccountId, EndpointId, RequestId},
     key::KeyHash,
-    ports::{Blocking, Clock, Credentials, Directory, Limiter, Randomness, Upstream, UsageLog},
-    route::Health,
+    ports::{
+        Blocking, Clock, Credentials, Directory, Event, Events, Limiter, Port, Randomness,
+        StoreError, Upstream, UsageLog,
+    },
+    route::{CooldownChange, Health, Observation},
+    time::Timestamp,
 };
 
 /// What a request may take.
@@ -105,6 +109,7 @@ pub struct Ports {
     pub credentials: Arc<dyn Credentials>,
     pub upstream: Arc<dyn Upstream>,
     pub blocking: Arc<dyn Blocking>,
+    pub events: Arc<dyn Events>,
 }
 
 impl std::fmt::Debug for Ports {
@@ -192,6 +197,36 @@ impl Gateway {
             .providers()
             .get(endpoint.provider_index)
             .is_some_and(|p| self.ports.credentials.has(caller, p))
+    }
+
+    /// Learns from an attempt, and tells the operator of a cooldown that opens or closes.
+    pub(super) fn observe(
+        &self,
+        endpoint: &EndpointId,
+        seen: Observation,
+        started: Timestamp,
+        now: Timestamp,
+    ) {
+        if let Some(change) = self.health.observe(endpoint, seen, started, now) {
+            let endpoint = endpoint.clone();
+            self.ports.events.tell(match change {
+                CooldownChange::Opened(lasts) => Event::CooldownOpened { endpoint, lasts },
+                CooldownChange::Closed => Event::CooldownClosed { endpoint },
+            });
+        }
+    }
+
+    /// Ends the cooldown of `endpoint`: what failed may have been repaired.
+    pub fn forgive(&self, endpoint: &EndpointId) {
+        if self.health.forgive(endpoint) {
+            let endpoint = endpoint.clone();
+            self.ports.events.tell(Event::CooldownClosed { endpoint });
+        }
+    }
+
+    /// Tells the operator of a backend that failed.
+    pub(super) fn failed(&self, port: Port, error: StoreError) {
+        self.ports.events.tell(Event::PortFailed { port, error });
     }
 
     /// What the answers of a key with a limit on tokens took lately.

@@ -11,8 +11,8 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Accounts, Blocking, Clock, Credentials, Directory, Filled, Limiter, LogQuery, OpenRequest,
-    Reservation, Room, StoreError, Timer, Tokens, UsageLog,
+    Accounts, Blocking, Clock, Credentials, Directory, Event, Events, Filled, Limiter, LogQuery,
+    OpenRequest, Reservation, Room, StoreError, Timer, Tokens, UsageLog,
 };
 use crate::{
     account::{Caller, KeyRecord, StoredAccount, StoredKey},
@@ -538,4 +538,28 @@ impl Blocking for Inline {
     fn run(&self, work: &mut dyn FnMut()) {
         work();
     }
+}
+/// Events that are kept to be looked at: for tests. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryEvents(Arc<Mutex<Vec<Event>>>);
+
+impl MemoryEvents {
+    /// What was told since this was last asked.
+    pub fn take(&self) -> Vec<Event> {
+        std::mem::take(&mut *lock(&self.0))
+    }
+}
+
+impl Events for MemoryEvents {
+    fn tell(&self, event: Event) {
+        lock(&self.0).push(event);
+    }
+}
+
+/// Tells nobody: for services that look at records alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoEvents;
+
+impl Events for NoEvents {
+    fn tell(&self, _: Event) {}
 }

@@ -56,6 +56,15 @@ pub enum Observation {
     Nothing,
 }
 
+/// What an observation did to an endpoint's cooldown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CooldownChange {
+    /// It opened, and lasts so long from now.
+    Opened(Duration),
+    /// It closed: the endpoint answers again.
+    Closed,
+}
+
 /// The health of every endpoint, by id, so that it outlives a change of the catalog.
 #[derive(Debug, Default)]
 pub struct Health {
@@ -138,14 +147,15 @@ impl Health {
 
     /// Learns from an attempt that was made at `started`, and ended, or began to answer, at `now`.
     /// One that was not made after the last failure says nothing of how the endpoint has fared
-    /// since: its success closes no cooldown, and its failure is that same failure.
+    /// since: its success closes no cooldown, and its failure is that same failure. A failed probe
+    /// lengthens the cooldown that is open.
     pub fn observe(
         &self,
         endpoint: &EndpointId,
         seen: Observation,
         started: Timestamp,
         now: Timestamp,
-    ) {
+    ) -> Option<CooldownChange> {
         let mut states = self
             .endpoints
             .lock()
@@ -157,10 +167,13 @@ impl Health {
         }
         match seen {
             Observation::Answered { first_byte } => {
-                if !is_late {
-                    (state.failures, state.failed_at, state.cooldown_until) = (0, None, None);
-                }
                 keep(&mut state.first_bytes, now, first_byte);
+                if is_late {
+                    return None;
+                }
+                (state.failures, state.failed_at) = (0, None);
+                let was_open = state.cooldown_until.take();
+                was_open.map(|_| CooldownChange::Closed)
             }
             Observation::Failed {
                 retry_after,
@@ -171,33 +184,30 @@ impl Health {
                 }
                 state.failed_at = Some(now);
                 let bearable = if is_only { BEARABLE } else { 0 };
-                let Some(over) = state.failures.checked_sub(bearable + 1) else {
-                    return;
-                };
+                let over = state.failures.checked_sub(bearable + 1)?;
                 let backoff = FIRST.saturating_mul(1 << over.min(6)).min(LONGEST);
-                let until =
-                    now.after(backoff.max(retry_after.unwrap_or_default().min(LONGEST_ASKED)));
-                state.cooldown_until =
-                    Some(state.cooldown_until.map_or(until, |known| known.max(until)));
+                let lasts = backoff.max(retry_after.unwrap_or_default().min(LONGEST_ASKED));
+                let until = now.after(lasts);
+                let known = state.cooldown_until;
+                state.cooldown_until = Some(known.map_or(until, |known| known.max(until)));
+                known.is_none().then_some(CooldownChange::Opened(lasts))
             }
-            Observation::Nothing => {}
+            Observation::Nothing => None,
         }
     }
 
-    /// Forgets that `endpoint` failed: its address or its credential is another one.
-    pub fn forgive(&self, endpoint: &EndpointId) {
+    /// Forgets that `endpoint` failed: its address or its credential is another one. True if a
+    /// cooldown was open.
+    pub fn forgive(&self, endpoint: &EndpointId) -> bool {
         let mut states = self
             .endpoints
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = states.get_mut(endpoint) {
-            (
-                state.failures,
-                state.failed_at,
-                state.cooldown_until,
-                state.probing_since,
-            ) = (0, None, None, None);
-        }
+        let Some(state) = states.get_mut(endpoint) else {
+            return false;
+        };
+        (state.failures, state.failed_at, state.probing_since) = (0, None, None);
+        state.cooldown_until.take().is_some()
     }
 
     /// Learns how fast an answer came: tokens a second.

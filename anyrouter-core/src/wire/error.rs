@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 pub use crate::catalog::FailureClass;
 
-use super::{fault::AnswerFault, provider_error::ProviderError};
+use super::{connection::ConnectionFault, fault::AnswerFault, provider_error::ProviderError};
 use crate::{key::looks_like_a_key, policy::Explanation};
 
 /// What kind of error it is: the `type` of the OpenAI shape.
@@ -232,6 +232,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// The bound that the answer went over, in bytes.
     pub limit: Option<usize>,
+    /// What became of the connection, if that was it.
+    pub connection: Option<ConnectionFault>,
 }
 
 impl Failure {
@@ -245,6 +247,7 @@ impl Failure {
             param: None,
             retry_after: None,
             limit: None,
+            connection: None,
         }
     }
 
@@ -285,6 +288,7 @@ impl Failure {
             param,
             retry_after,
             limit: None,
+            connection: None,
         }
     }
 

@@ -18,6 +18,7 @@ use crate::{
     app::App,
     auth::Public,
     intake::Peer,
+    observe::{CONTENT_TYPE, Gauges},
     respond::{self, Error, not_found},
     routes::Shared,
 };
@@ -111,8 +112,8 @@ pub(super) async fn health(
         .check()
         .await
         .err()
-        .map(|e| e.to_string())
-        .or_else(|| app.log.import_trouble());
+        .or_else(|| app.log.import_trouble())
+        .map(|e| e.to_string());
     let journal = app.log.trouble();
     let good = database.is_none() && journal.is_none();
     let version = Some(app.config().catalog.version().to_string());
@@ -174,15 +175,16 @@ pub(super) async fn metrics_alone(
 
 fn exposition(app: &App) -> Response {
     let budget = app.gateway.budget();
-    let text = app.observer.metrics(
-        app.log.open_slots(),
-        (budget.used(), budget.limit(), budget.waiting()),
-    );
+    let text = app.observer.metrics(Gauges {
+        open: app.log.open_slots(),
+        held: budget.used(),
+        limit: budget.limit(),
+        waiting: budget.waiting(),
+    });
     let mut response = text.into_response();
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
-    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     response
 }
 

@@ -88,7 +88,7 @@ impl JournalLog {
     }
 
     /// Why the database does not take records, if it does not. The journal keeps them.
-    pub fn import_trouble(&self) -> Option<String> {
+    pub fn import_trouble(&self) -> Option<StoreError> {
         lock(&self.shared.import_trouble).clone()
     }
 

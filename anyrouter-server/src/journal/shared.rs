@@ -59,7 +59,7 @@ pub(super) struct Shared {
     /// How much of the journal the database has.
     pub(super) imported: Mutex<Position>,
     /// Why the database does not take records, if it does not.
-    pub(super) import_trouble: Mutex<Option<String>>,
+    pub(super) import_trouble: Mutex<Option<StoreError>>,
     /// Everything is in the journal that will be: import it, and end.
     pub(super) closing: Mutex<bool>,
     pub(super) import_now: Condvar,

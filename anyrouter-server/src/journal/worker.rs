@@ -278,7 +278,7 @@ pub(super) fn start_import(
                 .wait_timeout(closing, IMPORT)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
-            let trouble = import(&shared, &mut table).err().map(|e| e.to_string());
+            let trouble = import(&shared, &mut table).err();
             *lock(&shared.import_trouble) = trouble;
             if closing {
                 return give_up_held(&shared, &mut table);

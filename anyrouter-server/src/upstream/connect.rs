@@ -1,26 +1,31 @@
 //! A connection to a provider's origin.
 
-use std::{pin::Pin, sync::Arc};
+use std::{error::Error, io, pin::Pin, sync::Arc};
 
-use anyrouter_core::ports::UpstreamError;
+use anyrouter_core::{ports::UpstreamError, wire::connection::ConnectionFault};
 use http::{HeaderValue, Uri};
-use hyper_util::rt::TokioIo;
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tower::ServiceExt as _;
 
 /// Scheme, host and port.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Origin {
     tls: bool,
     host: String,
-    port: u16,
+    /// For the connector.
+    uri: Uri,
     pub(super) host_header: HeaderValue,
 }
 
 impl Origin {
     pub(super) fn of(uri: &Uri) -> Option<Self> {
         let tls = uri.scheme_str()? == "https";
+        let root = Uri::builder()
+            .scheme(uri.scheme()?.clone())
+            .authority(uri.authority()?.clone())
+            .path_and_query("/");
         let host = uri
             .host()?
             .trim_start_matches('[')
@@ -30,7 +35,7 @@ impl Origin {
         Some(Self {
             tls,
             host,
-            port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            uri: root.build().ok()?,
             host_header,
         })
     }
@@ -46,7 +51,7 @@ impl Origin {
             http::uri::Scheme::HTTP
         });
         parts.authority = http::uri::Authority::try_from(self.host_header.as_bytes()).ok();
-        Uri::from_parts(parts).map_err(|e| UpstreamError::Connect(e.to_string()))
+        Uri::from_parts(parts).map_err(|_| UpstreamError::Connect(ConnectionFault::Address))
     }
 }
 
@@ -80,21 +85,154 @@ pub(super) fn tls(version: Version) -> Result<TlsConnector, rustls::Error> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
+/// Makes TCP connections: to both address families at once, where a name has both (RFC 8305).
+pub(super) fn tcp() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector
+}
+
 pub(super) async fn connect(
     origin: &Origin,
+    tcp: &HttpConnector,
     tls: &TlsConnector,
 ) -> Result<Pin<Box<dyn Io>>, UpstreamError> {
-    let fail = |e: std::io::Error| UpstreamError::Connect(e.to_string());
-    let stream = TcpStream::connect((origin.host.as_str(), origin.port))
+    let stream = tcp
+        .clone()
+        .oneshot(origin.uri.clone())
         .await
-        .map_err(fail)?;
-    stream.set_nodelay(true).map_err(fail)?;
+        .map_err(|e| UpstreamError::Connect(of_connector(&e)))?;
     if !origin.tls {
-        return Ok(Box::pin(TokioIo::new(stream)));
+        return Ok(Box::pin(stream));
     }
     let name = ServerName::try_from(origin.host.clone())
-        .map_err(|e| UpstreamError::Connect(e.to_string()))?;
-    Ok(Box::pin(TokioIo::new(
-        tls.connect(name, stream).await.map_err(fail)?,
-    )))
+        .map_err(|_| UpstreamError::Connect(ConnectionFault::Address))?;
+    let stream = tls.connect(name, stream.into_inner()).await;
+    let stream = stream.map_err(|e| UpstreamError::Connect(of_io(&e)))?;
+    Ok(Box::pin(TokioIo::new(stream)))
+}
+
+/// The cause that `error` was made from, if it is a `T`.
+fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let causes = std::iter::successors(Some(error), |&e| e.source());
+    causes.into_iter().find_map(|e| e.downcast_ref())
+}
+
+/// The connector names its steps in its messages, and nowhere else.
+fn of_connector(error: &(impl Error + 'static)) -> ConnectionFault {
+    if error.to_string().starts_with("dns error") {
+        return ConnectionFault::Dns;
+    }
+    cause(error).map_or(ConnectionFault::Other, of_io)
+}
+
+fn of_io(error: &io::Error) -> ConnectionFault {
+    if let Some(tls) = error
+        .get_ref()
+        .and_then(|e| e.downcast_ref::<rustls::Error>())
+    {
+        return of_tls(tls);
+    }
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => ConnectionFault::Refused,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            ConnectionFault::Unreachable
+        }
+        io::ErrorKind::TimedOut => ConnectionFault::Timeout,
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof => ConnectionFault::Closed,
+        _ => ConnectionFault::Other,
+    }
+}
+
+fn of_tls(error: &rustls::Error) -> ConnectionFault {
+    use rustls::CertificateError as E;
+    match error {
+        rustls::Error::InvalidCertificate(E::UnknownIssuer) => ConnectionFault::CertificateIssuer,
+        rustls::Error::InvalidCertificate(
+            E::Expired | E::ExpiredContext { .. } | E::NotValidYet | E::NotValidYetContext { .. },
+        ) => ConnectionFault::CertificateDate,
+        rustls::Error::InvalidCertificate(
+            E::NotValidForName | E::NotValidForNameContext { .. },
+        ) => ConnectionFault::CertificateName,
+        rustls::Error::InvalidCertificate(_) => ConnectionFault::Certificate,
+        _ => ConnectionFault::Tls,
+    }
+}
+
+/// What hyper says of a connection that was made: only the kind of it, since it is not for hyper to
+/// know what may be repeated.
+pub(super) fn of_hyper(error: &hyper::Error) -> ConnectionFault {
+    if error.is_parse() {
+        return ConnectionFault::Http;
+    }
+    match cause::<io::Error>(error).map(of_io) {
+        Some(ConnectionFault::Timeout | ConnectionFault::Other) | None => ConnectionFault::Closed,
+        Some(fault) => fault,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn fault(uri: &str) -> ConnectionFault {
+        let origin = Origin::of(&uri.parse().unwrap()).unwrap();
+        let made = connect(&origin, &tcp(), &tls(Version::Http1).unwrap()).await;
+        match made.map(drop) {
+            Err(UpstreamError::Connect(fault)) => fault,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_not_made_says_why() {
+        assert_eq!(
+            fault("http://nobody.invalid/v1").await,
+            ConnectionFault::Dns
+        );
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let plain = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .await
+                .unwrap();
+            stream
+        };
+        let uri = format!("https://127.0.0.1:{port}/v1");
+        let (fault_of_plain, _stream) = tokio::join!(fault(&uri), plain);
+        assert_eq!(fault_of_plain, ConnectionFault::Tls);
+        drop(listener);
+        let uri = format!("http://127.0.0.1:{port}/v1");
+        assert_eq!(fault(&uri).await, ConnectionFault::Refused);
+    }
+
+    #[tokio::test]
+    async fn a_name_with_two_addresses_is_tried_at_both() {
+        // `localhost` is ::1 as well on most machines, where nobody listens here.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let origin = Origin::of(&format!("http://localhost:{port}/").parse().unwrap()).unwrap();
+        let made = connect(&origin, &tcp(), &tls(Version::Http1).unwrap()).await;
+        assert!(made.is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_told_apart() {
+        use rustls::{CertificateError as E, Error::InvalidCertificate};
+        for (error, fault) in [
+            (E::UnknownIssuer, ConnectionFault::CertificateIssuer),
+            (E::Expired, ConnectionFault::CertificateDate),
+            (E::NotValidYet, ConnectionFault::CertificateDate),
+            (E::NotValidForName, ConnectionFault::CertificateName),
+            (E::Revoked, ConnectionFault::Certificate),
+        ] {
+            let error = io::Error::new(io::ErrorKind::InvalidData, InvalidCertificate(error));
+            assert_eq!(of_io(&error), fault);
+        }
+    }
 }

@@ -4,23 +4,26 @@ use std::{
     collections::HashMap,
     future::poll_fn,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
-use anyrouter_core::ports::UpstreamError;
+use anyrouter_core::{ports::UpstreamError, wire::connection::ConnectionFault};
 use http::{Request, Response};
 use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::client::legacy::connect::HttpConnector;
 use tokio_rustls::TlsConnector;
 
 use super::{
     Pieces,
-    connect::{Io, Origin, Version, connect, tls},
+    connect::{Io, Origin, Version, connect, of_hyper, tcp, tls},
 };
 
 /// How long a connection rests before it is closed.
 const REST: Duration = Duration::from_secs(30);
+/// How often it is looked whether one has ended.
+const LOOK: Duration = Duration::from_secs(5);
 /// How many rest for one origin.
 const RESTING: usize = 256;
 
@@ -58,9 +61,18 @@ impl Connection {
     }
 }
 
+#[derive(Default)]
+struct Resting {
+    /// With when they were put there, the oldest first.
+    connections: HashMap<Arc<Origin>, Vec<(Instant, Connection)>, foldhash::fast::FixedState>,
+    /// A task looks after them.
+    are_looked_after: bool,
+}
+
 /// The pool.
 pub(super) struct Pool {
-    resting: Mutex<HashMap<Arc<Origin>, Vec<(Instant, Connection)>, foldhash::fast::FixedState>>,
+    resting: Mutex<Resting>,
+    tcp: HttpConnector,
     tls: TlsConnector,
     deadline: Duration,
 }
@@ -75,6 +87,7 @@ impl Pool {
     pub(super) fn new(deadline: Duration) -> Result<Self, rustls::Error> {
         Ok(Self {
             resting: Mutex::default(),
+            tcp: tcp(),
             tls: tls(Version::Http1)?,
             deadline,
         })
@@ -88,6 +101,7 @@ impl Pool {
                 .resting
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
+                .connections
                 .get_mut(origin)?
                 .pop()?;
             // A connection that the provider closed says so now.
@@ -100,9 +114,12 @@ impl Pool {
         }
     }
 
-    pub(super) fn put(&self, origin: &Arc<Origin>, connection: Connection) {
+    pub(super) fn put(self: &Arc<Self>, origin: &Arc<Origin>, connection: Connection) {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        let list = resting.entry(origin.clone()).or_default();
+        if !std::mem::replace(&mut resting.are_looked_after, true) {
+            tokio::spawn(Self::look_after(Arc::downgrade(self)));
+        }
+        let list = resting.connections.entry(origin.clone()).or_default();
         // The oldest rest at the front.
         let stale = list
             .iter()
@@ -112,12 +129,39 @@ impl Pool {
         list.push((Instant::now(), connection));
     }
 
+    /// Closes, every few seconds, what the provider closed and what rested for too long, until
+    /// nothing rests: a provider that is not asked any more must not be left with connections that
+    /// are half closed.
+    async fn look_after(pool: Weak<Self>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let Some(pool) = pool.upgrade() else { return };
+            if !pool.close_ended() {
+                return;
+            }
+        }
+    }
+
+    /// Drops the connections that have ended or rested for too long. False if none is left, and
+    /// nobody looks after the next one.
+    fn close_ended(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        resting.connections.retain(|_, list| {
+            list.retain_mut(|(since, connection)| {
+                since.elapsed() < REST && connection.poll(&mut cx).is_pending()
+            });
+            !list.is_empty()
+        });
+        resting.are_looked_after = !resting.connections.is_empty();
+        resting.are_looked_after
+    }
+
     pub(super) async fn connect(&self, origin: &Origin) -> Result<Connection, UpstreamError> {
         let made = async {
-            let io = connect(origin, &self.tls).await?;
+            let io = connect(origin, &self.tcp, &self.tls).await?;
             let handshake = http1::handshake(io).await;
-            let (send, connection) =
-                handshake.map_err(|e| UpstreamError::Connect(e.to_string()))?;
+            let (send, connection) = handshake.map_err(|e| UpstreamError::Connect(of_hyper(&e)))?;
             Ok(Connection {
                 send,
                 connection: Box::pin(connection),
@@ -125,6 +169,6 @@ impl Pool {
         };
         tokio::time::timeout(self.deadline, made)
             .await
-            .map_err(|_| UpstreamError::ConnectTimeout)?
+            .map_err(|_| UpstreamError::Connect(ConnectionFault::Timeout))?
     }
 }

@@ -6,15 +6,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyrouter_core::ports::UpstreamError;
+use anyrouter_core::{ports::UpstreamError, wire::connection::ConnectionFault};
 use http::{Request, Response};
 use hyper::{body::Incoming, client::conn::http2};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::{
+    client::legacy::connect::HttpConnector,
+    rt::{TokioExecutor, TokioTimer},
+};
 use tokio_rustls::TlsConnector;
 
 use super::{
     Pieces, broken,
-    connect::{Origin, Version, connect, tls},
+    connect::{Origin, Version, connect, of_hyper, tcp, tls},
 };
 
 /// How often a connection is asked whether it still lives, and how long it may take to say so.
@@ -44,6 +47,7 @@ pub(super) type Token = Arc<()>;
 /// The connections.
 pub(super) struct SharedConnections {
     open: Mutex<HashMap<Arc<Origin>, Vec<Shared>, foldhash::fast::FixedState>>,
+    tcp: HttpConnector,
     tls: TlsConnector,
     deadline: Duration,
 }
@@ -58,6 +62,7 @@ impl SharedConnections {
     pub(super) fn new(deadline: Duration) -> Result<Self, rustls::Error> {
         Ok(Self {
             open: Mutex::default(),
+            tcp: tcp(),
             tls: tls(Version::Http2)?,
             deadline,
         })
@@ -127,7 +132,7 @@ impl SharedConnections {
 
     async fn connect(&self, origin: &Arc<Origin>) -> Result<Shared, UpstreamError> {
         let made = async {
-            let io = connect(origin, &self.tls).await?;
+            let io = connect(origin, &self.tcp, &self.tls).await?;
             let mut builder = http2::Builder::new(TokioExecutor::new());
             builder
                 .timer(TokioTimer::new())
@@ -139,7 +144,7 @@ impl SharedConnections {
             let (send, connection) = builder
                 .handshake(io)
                 .await
-                .map_err(|e| UpstreamError::Connect(e.to_string()))?;
+                .map_err(|e| UpstreamError::Connect(of_hyper(&e)))?;
             tokio::spawn(async move {
                 // Its requests see how it ends.
                 let _ = connection.await;
@@ -151,7 +156,7 @@ impl SharedConnections {
         };
         let made = tokio::time::timeout(self.deadline, made)
             .await
-            .map_err(|_| UpstreamError::ConnectTimeout)??;
+            .map_err(|_| UpstreamError::Connect(ConnectionFault::Timeout))??;
         let mut open = self.open();
         let list = open.entry(origin.clone()).or_default();
         // Where many were made at once, the others end with their requests.

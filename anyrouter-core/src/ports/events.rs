@@ -1,0 +1,82 @@
+//! What a gateway tells its operator: causes, as data.
+
+use std::time::Duration;
+
+use super::StoreError;
+use crate::{
+    catalog::FailureClass,
+    ids::{EndpointId, ProviderSlug, RequestId},
+    wire::connection::ConnectionFault,
+};
+
+/// Told of what an operator may have to mend. It is called on the path of a request: it must not
+/// wait.
+pub trait Events: Send + Sync {
+    /// Something happened.
+    fn tell(&self, event: Event);
+}
+
+/// Something that happened. It has names of the configuration, classes and statuses: no text of a
+/// client or a provider, no key, no account and no address (P01, P02).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// An attempt at an endpoint failed, for a reason that is not in the request.
+    UpstreamFailed {
+        /// The request.
+        request: RequestId,
+        /// The provider.
+        provider: ProviderSlug,
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// The kind of failure.
+        class: FailureClass,
+        /// The provider's status, if it answered.
+        status: Option<u16>,
+        /// What became of the connection, if that was it.
+        connection: Option<ConnectionFault>,
+    },
+    /// An endpoint failed, and is not asked for a while.
+    CooldownOpened {
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// From now on.
+        lasts: Duration,
+    },
+    /// An endpoint that had failed answers again.
+    CooldownClosed {
+        /// The endpoint.
+        endpoint: EndpointId,
+    },
+    /// A backend failed, and a request with it.
+    PortFailed {
+        /// The backend's port.
+        port: Port,
+        /// What it said.
+        error: StoreError,
+    },
+}
+
+/// A port whose backend can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// Keys and accounts.
+    Directory,
+    /// Rates of keys.
+    Limiter,
+    /// Providers' keys.
+    Credentials,
+    /// Usage records.
+    UsageLog,
+}
+
+impl Port {
+    /// Its name, as logs have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::Limiter => "limiter",
+            Self::Credentials => "credentials",
+            Self::UsageLog => "usage_log",
+        }
+    }
+}

@@ -1,0 +1,474 @@
+//! Events: what happened that an operator should know, as data; and the lines that are made of
+//! them, by way of `tracing`.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use anyrouter_core::{
+    catalog::FailureClass,
+    ids::{EndpointId, ProviderSlug},
+    ports::{self, StoreError},
+    time::Timestamp,
+    wire::connection::ConnectionFault,
+};
+use serde_json::{Map, Value};
+use tracing::{Dispatch, Level, field::Field};
+use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt as _, registry::Registry};
+
+use super::lines::Lines;
+use crate::config::{ConfigError, LogFormat};
+
+/// Something that happened. Fields come from the configuration, the system and the libraries:
+/// nothing in them is of a client or a provider.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event<'a> {
+    /// What the gateway tells.
+    Gateway(&'a ports::Event),
+    /// Records cannot be written, and requests are refused.
+    JournalFailed { error: &'a StoreError, refused: u64 },
+    /// The database does not take records. They wait in the journal.
+    ImportFailed { error: &'a StoreError, refused: u64 },
+    /// Both work again.
+    StorageRecovered { refused: u64 },
+    /// The configuration was read again.
+    ConfigReloaded { catalog: &'a str },
+    /// The configuration was not read again, and the one before it stays.
+    ConfigRejected { error: &'a ConfigError },
+    /// The configuration has something that is hardly meant so.
+    ConfigWarning { warning: &'a str },
+    /// The certificate was not read again, and the one before it stays.
+    CertificateRejected { reason: &'a str },
+    /// The server takes no more requests.
+    Stopping,
+}
+
+impl Event<'_> {
+    /// The kind's name, as logs and metrics have it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Gateway(ports::Event::UpstreamFailed { .. }) => "upstream_failed",
+            Self::Gateway(ports::Event::CooldownOpened { .. }) => "cooldown_opened",
+            Self::Gateway(ports::Event::CooldownClosed { .. }) => "cooldown_closed",
+            Self::Gateway(ports::Event::PortFailed { .. }) => "port_failed",
+            Self::JournalFailed { .. } => "journal_failed",
+            Self::ImportFailed { .. } => "import_failed",
+            Self::StorageRecovered { .. } => "storage_recovered",
+            Self::ConfigReloaded { .. } => "config_reloaded",
+            Self::ConfigRejected { .. } => "config_rejected",
+            Self::ConfigWarning { .. } => "config_warning",
+            Self::CertificateRejected { .. } => "certificate_rejected",
+            Self::Stopping => "stopping",
+        }
+    }
+
+    /// Of events with the same name and subject, one a minute is written. None where each is.
+    pub(super) fn subject(&self) -> Option<String> {
+        match self {
+            Self::Gateway(ports::Event::UpstreamFailed {
+                endpoint,
+                class,
+                connection,
+                ..
+            }) => {
+                let connection = connection.map_or("", ConnectionFault::as_str);
+                Some(format!("{endpoint} {} {connection}", class.as_str()))
+            }
+            Self::Gateway(
+                ports::Event::CooldownOpened { endpoint, .. }
+                | ports::Event::CooldownClosed { endpoint },
+            ) => Some(endpoint.to_string()),
+            Self::Gateway(ports::Event::PortFailed { port, error }) => {
+                Some(format!("{} {}", port.as_str(), error.kind()))
+            }
+            Self::JournalFailed { .. } | Self::ImportFailed { .. } => Some(String::new()),
+            Self::StorageRecovered { .. }
+            | Self::ConfigReloaded { .. }
+            | Self::ConfigRejected { .. }
+            | Self::ConfigWarning { .. }
+            | Self::CertificateRejected { .. }
+            | Self::Stopping => None,
+        }
+    }
+
+    /// Hands the event to `tracing`, with how many like it were left out before.
+    pub(super) fn trace(&self, left_out: u64) {
+        /// An event of this level, with its name, its fields and its sentence.
+        macro_rules! trace {
+            ($level:ident $(, $field:ident = $value:expr)*) => {
+                tracing::event!(target: TARGET, Level::$level, event = self.name(), left_out $(, $field = $value)*, "{self}")
+            };
+        }
+        match self {
+            Self::Gateway(ports::Event::UpstreamFailed {
+                request,
+                provider,
+                endpoint,
+                class,
+                status,
+                connection,
+            }) => trace!(
+                WARN,
+                request_id = display(request),
+                provider = provider.as_str(),
+                endpoint = endpoint.as_str(),
+                class = class.as_str(),
+                status = *status,
+                reason = connection.map(ConnectionFault::as_str)
+            ),
+            Self::Gateway(ports::Event::CooldownOpened { endpoint, lasts }) => trace!(
+                WARN,
+                endpoint = endpoint.as_str(),
+                seconds = lasts.as_secs_f64()
+            ),
+            Self::Gateway(ports::Event::CooldownClosed { endpoint }) => {
+                trace!(INFO, endpoint = endpoint.as_str())
+            }
+            Self::Gateway(ports::Event::PortFailed { port, error }) => trace!(
+                ERROR,
+                port = port.as_str(),
+                kind = error.kind(),
+                reason = display(error)
+            ),
+            Self::JournalFailed { error, refused } | Self::ImportFailed { error, refused } => {
+                trace!(
+                    ERROR,
+                    kind = error.kind(),
+                    reason = display(error),
+                    refused = *refused
+                );
+            }
+            Self::StorageRecovered { refused } => trace!(INFO, refused = *refused),
+            Self::ConfigReloaded { catalog } => trace!(INFO, catalog = *catalog),
+            Self::ConfigRejected { error } => trace!(ERROR, reason = display(error)),
+            Self::ConfigWarning { warning } => trace!(WARN, reason = *warning),
+            Self::CertificateRejected { reason } => trace!(ERROR, reason = *reason),
+            Self::Stopping => trace!(INFO),
+        }
+    }
+}
+
+/// What happened, and what to do.
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gateway(ports::Event::UpstreamFailed {
+                provider,
+                endpoint,
+                class,
+                status,
+                connection,
+                ..
+            }) => upstream_failed(f, provider, endpoint, *class, *status, *connection),
+            Self::Gateway(ports::Event::CooldownOpened { endpoint, lasts }) => {
+                let seconds = lasts.max(&Duration::from_secs(1)).as_secs();
+                write!(
+                    f,
+                    "endpoint `{endpoint}` is not asked for {seconds} s, since it failed"
+                )
+            }
+            Self::Gateway(ports::Event::CooldownClosed { endpoint }) => {
+                write!(f, "endpoint `{endpoint}` is asked again")
+            }
+            Self::Gateway(ports::Event::PortFailed { port, error }) => {
+                let what = match port {
+                    ports::Port::Directory => "keys cannot be read",
+                    ports::Port::Limiter => "limits of keys cannot be counted",
+                    ports::Port::Credentials => "providers' keys cannot be read",
+                    ports::Port::UsageLog => "usage records cannot be written",
+                };
+                write!(f, "{what}: {error}")
+            }
+            Self::JournalFailed { error, refused } => write!(
+                f,
+                "the usage journal cannot be written: {error}; {refused} requests were refused for it so far; free the disk, or see /readyz"
+            ),
+            Self::ImportFailed { error, refused } => write!(
+                f,
+                "the database does not take usage records: {error}; {refused} requests were refused for it so far; free the disk, or see /readyz"
+            ),
+            Self::StorageRecovered { refused } => write!(
+                f,
+                "storage can be used again; {refused} requests were refused meanwhile"
+            ),
+            Self::ConfigReloaded { catalog } => write!(
+                f,
+                "configuration reloaded: catalog {catalog}; changes to [limits], [deadlines], [usage], [metrics] listen, [tls] and listen take effect at the next start"
+            ),
+            Self::ConfigRejected { error } => write!(
+                f,
+                "the configuration was not reloaded, and nothing changed: {error}"
+            ),
+            Self::ConfigWarning { warning } => f.write_str(warning),
+            Self::CertificateRejected { reason } => write!(
+                f,
+                "the certificate was not read again, and the one of before stays: {reason}"
+            ),
+            Self::Stopping => f.write_str("stopping: streams may finish"),
+        }
+    }
+}
+
+fn upstream_failed(
+    f: &mut fmt::Formatter<'_>,
+    provider: &ProviderSlug,
+    endpoint: &EndpointId,
+    class: FailureClass,
+    status: Option<u16>,
+    connection: Option<ConnectionFault>,
+) -> fmt::Result {
+    let with = status
+        .map(|s| format!(" with status {s}"))
+        .unwrap_or_default();
+    match (class, connection) {
+        (_, Some(fault)) => write!(f, "provider `{provider}` cannot be reached: {fault}"),
+        (FailureClass::Credential, None) => write!(
+            f,
+            "provider `{provider}` refused the operator's key{with}; give it another one and send SIGHUP"
+        ),
+        (FailureClass::Quota, None) => {
+            let says = status
+                .map(|s| format!(" with status {s}"))
+                .unwrap_or_default();
+            write!(
+                f,
+                "provider `{provider}` says{says} that the operator's quota or credit is used up"
+            )
+        }
+        (FailureClass::Location, None) => write!(
+            f,
+            "provider `{provider}` refused{with} the place that this server calls from"
+        ),
+        (FailureClass::ModelMissing, None) => write!(
+            f,
+            "provider `{provider}` does not have the model of endpoint `{endpoint}`{with}"
+        ),
+        (FailureClass::Timeout, None) => {
+            write!(f, "endpoint `{endpoint}` did not answer in time")
+        }
+        (FailureClass::RateLimited, None) => {
+            write!(
+                f,
+                "endpoint `{endpoint}` has no room for more requests{with}"
+            )
+        }
+        (FailureClass::BadAnswer, None) => write!(
+            f,
+            "endpoint `{endpoint}` answered{with} what cannot be read; check its `protocol` and `base_url`"
+        ),
+        (_, None) => write!(f, "endpoint `{endpoint}` failed{with}: {}", class.as_str()),
+    }
+}
+
+/// Of events of this server, and of nothing else.
+const TARGET: &str = "anyrouter";
+
+/// Where events go: to `lines`, in this format.
+pub(super) fn dispatch(format: LogFormat, lines: Arc<Lines>) -> Dispatch {
+    Dispatch::new(Registry::default().with(LinesLayer { format, lines }))
+}
+
+struct LinesLayer {
+    format: LogFormat,
+    lines: Arc<Lines>,
+}
+
+impl<S: tracing::Subscriber> Layer<S> for LinesLayer {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
+        metadata.target() == TARGET
+    }
+
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let level = event.metadata().level().as_str().to_ascii_lowercase();
+        let time = now();
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let left_out = fields
+            .all
+            .get("left_out")
+            .and_then(Value::as_u64)
+            .unwrap_or(0);
+        if left_out == 0 {
+            fields.all.remove("left_out");
+        }
+        let line = match self.format {
+            LogFormat::Text if left_out == 0 => format!("{time} {level} {}\n", fields.message),
+            LogFormat::Text => format!(
+                "{time} {level} {} (and {left_out} times since it was last said)\n",
+                fields.message
+            ),
+            LogFormat::Json => {
+                let mut all = Map::new();
+                all.insert("level".to_owned(), level.into());
+                all.insert("time".to_owned(), time.into());
+                all.append(&mut fields.all);
+                all.insert("message".to_owned(), fields.message.into());
+                format!("{}\n", Value::Object(all))
+            }
+        };
+        self.lines.push(&line);
+    }
+}
+
+/// Now, as log lines write it.
+fn now() -> String {
+    use std::time::{SystemTime, UNIX_EPOCH};
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX)).to_string()
+}
+
+/// The fields of an event, as JSON.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    all: Map<String, Value>,
+}
+
+impl Fields {
+    fn add(&mut self, field: &Field, value: impl Into<Value>) {
+        self.all.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl tracing::field::Visit for Fields {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let text = format!("{value:?}");
+        match field.name() {
+            "message" => self.message = text,
+            _ => self.add(field, text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyrouter_core::ids::RequestId;
+
+    use super::*;
+    use crate::{config::LogLevel, observe::Observer};
+
+    fn failed(class: FailureClass, connection: Option<ConnectionFault>) -> ports::Event {
+        ports::Event::UpstreamFailed {
+            request: RequestId::new(Timestamp::from_micros(0), [7; 6]),
+            provider: "prov".into(),
+            endpoint: "prov/lab-x".into(),
+            class,
+            status: connection.is_none().then_some(503),
+            connection,
+        }
+    }
+
+    /// What is written of some events in JSON, line by line.
+    fn written(format: LogFormat, events: &[Event<'_>]) -> Vec<String> {
+        let observer = Observer::start(format, LogLevel::Info).unwrap();
+        let text = observer.lines.hold(|| {
+            for event in events {
+                observer.tell(event);
+            }
+        });
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn an_event_is_a_line_with_its_fields_and_one_a_minute_of_a_kind() {
+        let dns = failed(FailureClass::Connection, Some(ConnectionFault::Dns));
+        let server = failed(FailureClass::Server, None);
+        let opened = ports::Event::CooldownOpened {
+            endpoint: "prov/lab-x".into(),
+            lasts: Duration::from_secs(2),
+        };
+        let events = [
+            Event::Gateway(&dns),
+            Event::Gateway(&dns),
+            Event::Gateway(&server),
+            Event::Gateway(&opened),
+            Event::Stopping,
+            Event::Stopping,
+        ];
+        let lines = written(LogFormat::Json, &events);
+        let lines: Vec<Value> = lines
+            .iter()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect();
+        let names: Vec<&str> = lines.iter().map(|l| l["event"].as_str().unwrap()).collect();
+        assert_eq!(
+            names,
+            [
+                "upstream_failed",
+                "upstream_failed",
+                "cooldown_opened",
+                "stopping",
+                "stopping"
+            ],
+            "one of the same subject is left out; what is done by hand never is"
+        );
+        assert_eq!(lines[0]["level"], "warn");
+        assert_eq!(lines[0]["reason"], "dns");
+        assert_eq!(lines[0]["provider"], "prov");
+        assert_eq!(lines[0]["class"], "connection_failed");
+        assert!(lines[0].get("status").is_none() && lines[0].get("left_out").is_none());
+        assert_eq!(
+            lines[0]["message"],
+            "provider `prov` cannot be reached: its name is not found in DNS"
+        );
+        assert_eq!(
+            (&lines[1]["status"], &lines[1]["class"]),
+            (&503.into(), &"server_error".into())
+        );
+        assert_eq!(lines[2]["seconds"], 2.0);
+        let text = written(LogFormat::Text, &events[..1]);
+        assert!(
+            text[0]
+                .ends_with(" warn provider `prov` cannot be reached: its name is not found in DNS"),
+            "{text:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        let observer = Observer::start(LogFormat::Text, LogLevel::Info).unwrap();
+        let event = ports::Event::PortFailed {
+            port: ports::Port::Directory,
+            error: StoreError::Busy("locked".to_owned()),
+        };
+        for _ in 0..5 {
+            ports::Events::tell(&observer, event.clone());
+        }
+        let metrics = observer.metrics(crate::observe::Gauges {
+            open: 0,
+            held: 0,
+            limit: 0,
+            waiting: 0,
+        });
+        for line in [
+            "anyrouter_events_total{event=\"port_failed\"} 5\n",
+            "anyrouter_events_left_out_total{event=\"port_failed\"} 4\n",
+            "# EOF\n",
+        ] {
+            assert!(metrics.contains(line), "{metrics}");
+        }
+    }
+
+    #[test]
+    fn what_libraries_tell_is_not_written() {
+        let observer = Observer::start(LogFormat::Text, LogLevel::Info).unwrap();
+        let text = observer.lines.hold(|| {
+            tracing::dispatcher::with_default(&observer.dispatch, || {
+                tracing::error!(target: "h2", "a header with a secret");
+            });
+        });
+        assert_eq!(text, "");
+    }
+}
