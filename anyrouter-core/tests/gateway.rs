@@ -16,8 +16,8 @@ use anyrouter_core::{
     key::{ApiKey, KeyHash, KeyKind, Scope},
     policy::{CompiledCatalog, Eligible, Restriction},
     ports::{
-        Limiter, Randomness, Reservation, Room, StoreError, Tokens, Upstream, UpstreamBody,
-        UpstreamError, UpstreamRequest, UpstreamResponse,
+        Event, Limiter, Port, Randomness, Reservation, Room, StoreError, Tokens, Upstream,
+        UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
         memory::{
             Inline, ManualClock, MemoryCredentials, MemoryDirectory, MemoryEvents, MemoryLimiter,
             MemoryLog,
@@ -151,6 +151,7 @@ struct Rig {
     gateway: Arc<Gateway>,
     clock: ManualClock,
     log: Arc<MemoryLog>,
+    events: Arc<MemoryEvents>,
     script: Arc<Script>,
     key: String,
 }
@@ -204,13 +205,14 @@ impl Rig {
         });
         let log = Arc::new(MemoryLog::default());
         let credential = || Secret::new("k".to_owned());
+        let events = Arc::new(MemoryEvents::default());
         let mut ports = Ports {
             clock: Arc::new(clock.clone()),
             randomness: Arc::new(Counter(Mutex::new(0))),
             directory: directory.clone(),
             usage: log.clone(),
             blocking: Arc::new(Inline),
-            events: Arc::new(MemoryEvents::default()),
+            events: events.clone(),
             limiter: Arc::new(MemoryLimiter::new(Arc::new(clock.clone()))),
             credentials: Arc::new(
                 MemoryCredentials::default()
@@ -230,6 +232,7 @@ impl Rig {
             gateway,
             clock,
             log,
+            events,
             script,
             key: key.reveal().to_owned(),
         }
@@ -550,6 +553,57 @@ fn a_slow_endpoint_loses_traffic_while_it_is_slow_and_is_tried_again_after_a_min
     );
 }
 
+#[test]
+fn operators_are_told_of_failures_and_of_cooldowns_that_open_and_close() {
+    let acts = vec![
+        (500, vec![]),
+        (200, vec![Piece::Break]),
+        (200, vec![chunk("fine", Some("stop")), done()]),
+        (400, vec![]),
+    ];
+    let rig = Rig::new(acts, ok_stream());
+    let told = |rig: &Rig| {
+        let name = |e: Event| match e {
+            Event::UpstreamFailed {
+                provider,
+                endpoint,
+                class,
+                status,
+                connection,
+                ..
+            } => {
+                assert_eq!((provider.as_str(), endpoint.as_str()), ("a", "a/lab-x"));
+                format!("{} {status:?} {connection:?}", class.as_str())
+            }
+            Event::CooldownOpened { endpoint, lasts } => format!("{endpoint} opens for {lasts:?}"),
+            Event::CooldownClosed { endpoint } => format!("{endpoint} closes"),
+            Event::PortFailed { port, error } => format!("{} {error}", port.as_str()),
+        };
+        rig.events.take().into_iter().map(name).collect::<Vec<_>>()
+    };
+    rig.read(rig.ask(true));
+    assert_eq!(
+        told(&rig),
+        ["a/lab-x opens for 1s", "server_error Some(500) None"]
+    );
+    rig.clock.advance(SECOND * 2);
+    rig.read(rig.ask(true));
+    assert_eq!(
+        told(&rig),
+        ["connection_failed None Some(Closed)"],
+        "a failed probe keeps it open"
+    );
+    rig.clock.advance(SECOND * 5);
+    rig.read(rig.ask(true));
+    assert_eq!(told(&rig), ["a/lab-x closes"]);
+    rig.read(rig.ask(true));
+    assert_eq!(
+        told(&rig),
+        Vec::<String>::new(),
+        "a request that is rejected is its client's concern"
+    );
+}
+
 /// A limiter that cannot be reached.
 struct Unreachable;
 
@@ -589,6 +643,17 @@ fn a_limiter_that_fails_refuses_a_request_or_admits_it_as_the_setting_says() {
         assert!(
             rig.script.asked.lock().unwrap().is_empty(),
             "nothing was sent"
+        );
+        let told = rig.events.take();
+        assert!(
+            matches!(
+                told[..],
+                [Event::PortFailed {
+                    port: Port::Limiter,
+                    ..
+                }]
+            ),
+            "{told:?}"
         );
         let record = rig.only_record();
         assert_eq!(record.outcome, Outcome::Refused);

@@ -120,7 +120,7 @@ impl Event<'_> {
                 seconds = lasts.as_secs_f64()
             ),
             Self::Gateway(ports::Event::CooldownClosed { endpoint }) => {
-                trace!(INFO, endpoint = endpoint.as_str())
+                trace!(INFO, endpoint = endpoint.as_str());
             }
             Self::Gateway(ports::Event::PortFailed { port, error }) => trace!(
                 ERROR,

@@ -172,3 +172,32 @@ impl Pool {
             .map_err(|_| UpstreamError::Connect(ConnectionFault::Timeout))?
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_provider_closes_while_it_rests_is_dropped_without_a_request() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", listener.local_addr().unwrap());
+        let origin = Arc::new(Origin::of(&uri.parse().unwrap()).unwrap());
+        let pool = Arc::new(Pool::new(Duration::from_secs(10)).unwrap());
+        let resting = || pool.resting.lock().unwrap().connections.len();
+        let (kept, peer) = tokio::join!(pool.connect(&origin), listener.accept());
+        pool.put(&origin, kept.unwrap());
+        tokio::time::pause();
+        tokio::time::advance(LOOK * 2).await;
+        tokio::task::yield_now().await;
+        assert_eq!(resting(), 1, "the provider keeps it open");
+        drop(peer);
+        // The end of it reaches this side soon, in a time that is the system's.
+        let began = Instant::now();
+        while resting() > 0 && began.elapsed() < Duration::from_secs(10) {
+            tokio::time::advance(LOOK).await;
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(resting(), 0);
+        assert!(!pool.resting.lock().unwrap().are_looked_after);
+    }
+}

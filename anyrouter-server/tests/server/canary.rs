@@ -8,6 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
+    faults::until,
     harness::{Server, two_protocols},
     upstream::{Act, Upstream, anthropic, message},
 };
@@ -81,6 +82,22 @@ fn search(server: &Server, markers: &[String]) {
     }
 }
 
+/// The events in the log: name, class and reason.
+fn events(server: &Server) -> Vec<String> {
+    let lines = server.err();
+    let lines = lines
+        .lines()
+        .filter_map(|l| serde_json::from_str::<Value>(l).ok());
+    let words = lines.map(|line| {
+        let of = |member: &str| line[member].as_str().unwrap_or_default().to_owned();
+        [of("event"), of("class"), of("reason")]
+            .join(" ")
+            .trim()
+            .to_owned()
+    });
+    words.collect()
+}
+
 #[test]
 fn nothing_that_was_said_is_written_anywhere() {
     let upstream = Upstream::start();
@@ -125,7 +142,7 @@ fn nothing_that_was_said_is_written_anywhere() {
         ),
     ];
     // An endpoint for each answer: none has to wait for another's cooldown.
-    let mut setup = two_protocols(&upstream);
+    let mut setup = two_protocols(&upstream).more("[log]\nformat = \"json\"");
     let mut models = Vec::new();
     for (provider, acts) in [("open", open_acts), ("anth", anthropic_acts)] {
         for (n, act) in acts.into_iter().enumerate() {
@@ -161,6 +178,10 @@ fn nothing_that_was_said_is_written_anywhere() {
             json!([]),
             "{model} was asked"
         );
+    }
+    // A model's only endpoint cools down after the third failure.
+    for _ in 0..2 {
+        let _ = server.chat("lab/open5", said(false)).text();
     }
     // Requests that are refused, malformed or unknown.
     for bad in [
@@ -203,6 +224,17 @@ fn nothing_that_was_said_is_written_anywhere() {
         .json()
         .unwrap();
     assert!(explained["eligible"].is_array());
+    // What operators are told of all that failed is there to be searched.
+    for event in [
+        "upstream_failed credential",
+        "upstream_failed server_error",
+        "upstream_failed bad_answer",
+        "upstream_failed overloaded",
+        "upstream_failed connection_failed http",
+        "cooldown_opened",
+    ] {
+        until(event, || events(&server).iter().any(|e| e == event));
+    }
     search(&server, &m);
 
     // A crash in the middle, and what the next start writes.

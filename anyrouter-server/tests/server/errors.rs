@@ -603,6 +603,115 @@ fn keys_that_are_not_good_are_401_and_leave_no_record() {
 }
 
 #[test]
+fn a_refused_request_counts_once_wherever_it_was_refused() {
+    use std::io::{Read as _, Write as _};
+    let upstream = Upstream::start();
+    upstream.on("o", vec![Act::Json(200, completion("x"))]);
+    let server = two_protocols(&upstream).start();
+    let root = server.base.trim_end_matches("/api/v1").to_owned();
+    let address = root.trim_start_matches("http://").to_owned();
+    let metrics = || {
+        let response = server.http.get(format!("{root}/metrics")).send().unwrap();
+        let kind = response.headers()["content-type"].to_str().unwrap();
+        assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"));
+        response.text().unwrap()
+    };
+    let counted = || -> std::collections::BTreeMap<String, u64> {
+        let text = metrics();
+        let of = text
+            .lines()
+            .filter_map(|l| l.strip_prefix("anyrouter_refused_total{status=\""));
+        of.map(|l| {
+            let (status, count) = l.split_once("\"} ").unwrap();
+            (status.to_owned(), count.parse().unwrap())
+        })
+        .collect()
+    };
+    let raw = |request: String| {
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer[9..12].to_owned()
+    };
+    let head = |rest: &str| {
+        format!(
+            "POST /api/v1/chat/completions HTTP/1.1\r\nauthorization: Bearer {}\r\nconnection: close\r\n{rest}",
+            server.key
+        )
+    };
+    let mut expected = std::collections::BTreeMap::new();
+    let chat = body("lab/open", json!({})).to_string();
+    for (status, got) in [
+        (
+            "401",
+            server
+                .post(
+                    "/chat/completions",
+                    "sk-ar-v1-none",
+                    &body("lab/open", json!({})),
+                )
+                .status()
+                .as_u16()
+                .to_string(),
+        ),
+        (
+            "401",
+            server
+                .get("/keys", "sk-ar-v1-none")
+                .status()
+                .as_u16()
+                .to_string(),
+        ),
+        (
+            "403",
+            server
+                .get("/keys", &server.key)
+                .status()
+                .as_u16()
+                .to_string(),
+        ),
+        ("400", raw(head("content-length: 2\r\n\r\n{}"))),
+        (
+            "400",
+            raw(head("host: x\r\nhost: y\r\ncontent-length: 2\r\n\r\n{}")),
+        ),
+        ("400", raw(head("host: x\ncontent-length: 2\r\n\r\n{}"))),
+        (
+            "431",
+            raw(head(&format!(
+                "host: x\r\nx: {}\r\n\r\n",
+                "y".repeat(1 << 20)
+            ))),
+        ),
+    ] {
+        assert_eq!(got, status);
+        *expected.entry(status.to_owned()).or_insert(0) += 1;
+    }
+    assert_eq!(counted(), expected);
+    // What was accepted has a record, and is no refusal, whatever came of it.
+    for (request, status) in [
+        (
+            head(&format!(
+                "host: x\r\ncontent-length: {}\r\n\r\n{chat}",
+                chat.len()
+            )),
+            "200",
+        ),
+        (head("host: x\r\ncontent-length: 2\r\n\r\n[]"), "400"),
+        (
+            head("host: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
+            "400",
+        ),
+    ] {
+        assert_eq!(raw(request), status);
+    }
+    assert_eq!(server.get("/nothing", &server.key).status(), 404);
+    assert_eq!(counted(), expected);
+    assert_eq!(server.logs().len(), 3);
+}
+
+#[test]
 fn limits_of_a_key_hold_and_say_so_in_headers() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("x"))]);

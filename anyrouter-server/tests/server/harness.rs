@@ -266,6 +266,11 @@ impl Server {
         answer["data"].as_array().unwrap().clone()
     }
 
+    /// What was written to standard error so far: the log.
+    pub(crate) fn err(&self) -> String {
+        fs::read_to_string(self.dir.path().join("err")).unwrap_or_default()
+    }
+
     pub(crate) fn output(&self) -> Vec<PathBuf> {
         ["out", "err"]
             .iter()

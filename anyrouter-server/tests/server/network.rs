@@ -3,8 +3,10 @@
 
 use std::{
     fs,
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::Command,
+    sync::{Arc, Mutex},
 };
 
 use serde_json::{Value, json};
@@ -39,7 +41,8 @@ fn self_signed(dir: &Path) -> (PathBuf, PathBuf) {
         "-days",
         "2",
         "-subj",
-        "/CN=localhost",
+        // A name that no authority of this machine has.
+        "/CN=nobody that is trusted",
     ];
     let names = [
         "-addext",
@@ -161,28 +164,8 @@ fn the_listener_takes_tls_1_2_and_1_3_and_nothing_less() {
 #[test]
 fn an_upstream_with_a_certificate_that_nobody_vouches_for_is_not_spoken_to() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(
-        openssl(
-            dir.path(),
-            &[
-                "req",
-                "-x509",
-                "-newkey",
-                "rsa:2048",
-                "-nodes",
-                "-keyout",
-                "key.pem",
-                "-out",
-                "cert.pem",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=localhost"
-            ]
-        )
-        .status
-        .success()
-    );
+    // For this machine and for today: nothing but its issuer is wrong.
+    self_signed(dir.path());
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -204,6 +187,9 @@ fn an_upstream_with_a_certificate_that_nobody_vouches_for_is_not_spoken_to() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
+    until("it listens", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
     let upstream = Upstream::start();
     let mut setup = Setup::new()
         .provider("p", "openai_chat", &upstream, "")
@@ -219,18 +205,63 @@ fn an_upstream_with_a_certificate_that_nobody_vouches_for_is_not_spoken_to() {
         response.json::<Value>().unwrap()["error"]["metadata"]["failure"],
         "connection_failed"
     );
+    until("operators are told why", || {
+        server.err().contains(
+            " warn provider `p` cannot be reached: its certificate is of an unknown issuer\n",
+        )
+    });
     peer.kill().unwrap();
     peer.wait().unwrap();
+}
+
+/// What stands between two servers and sees how each connection begins.
+struct Tap {
+    base: String,
+    begun: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Tap {
+    fn start(before: &Server) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (_, rest) = before.base.split_once("://").unwrap();
+        let (to, path) = rest.split_once('/').unwrap();
+        let to = to.to_owned();
+        let base = format!("http://{}/{path}", listener.local_addr().unwrap());
+        let begun = Arc::new(Mutex::new(Vec::new()));
+        let seen = begun.clone();
+        std::thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                let Ok(far) = TcpStream::connect(&to) else {
+                    continue;
+                };
+                let mut first = vec![0; 64];
+                let length = near.peek(&mut first).unwrap_or(0);
+                first.truncate(length);
+                seen.lock().unwrap().push(first);
+                for (mut from, mut to) in [
+                    (near.try_clone().unwrap(), far.try_clone().unwrap()),
+                    (far, near),
+                ] {
+                    std::thread::spawn(move || {
+                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(std::net::Shutdown::Both);
+                    });
+                }
+            }
+        });
+        Self { base, begun }
+    }
 }
 
 #[test]
 fn a_provider_may_be_spoken_to_in_http_2() {
     // This server's own listener speaks it: one stands behind the other.
     let provider = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
+    let tap = Tap::start(&provider);
     let toml = format!(
         "[catalog]\nbuiltin = false\n[[provider]]\nslug = \"far\"\nprotocol = \"openai_chat\"\nbase_url = \"{}\"\nhttp2 = true\ntier = \"paid\"\napi_key = {{ env = \"FAR_KEY\" }}\n\
          terms = {{ trains_on_paid = false, retention_days = 0, zdr = true }}\n[[model]]\nid = \"lab/far\"\n[[model.endpoint]]\nprovider = \"far\"\nupstream_model = \"demo/echo\"\nprice = {{ prompt = \"1\", completion = \"1\" }}",
-        provider.base
+        tap.base
     );
     let server = Server::start_in(
         tempfile::tempdir().unwrap(),
@@ -263,6 +294,11 @@ fn a_provider_may_be_spoken_to_in_http_2() {
         .unwrap();
     assert!(streamed.trim_end().ends_with("[DONE]"), "{streamed}");
     assert_eq!((server.logs().len(), provider.logs().len()), (9, 9));
+    let begun = tap.begun.lock().unwrap().clone();
+    assert!(
+        !begun.is_empty() && begun.iter().all(|b| b.starts_with(b"PRI * HTTP/2.0\r\n")),
+        "RFC 9113, 3.4: {begun:?}"
+    );
 
     // One that reads slowly holds up nobody: what it has not read is within bounds of its own.
     let long =
@@ -354,6 +390,7 @@ fn connections_to_upstreams_are_kept_and_replaced_when_they_close() {
     let server = two_protocols(&upstream).start();
     assert_eq!(server.chat("lab/open", json!({})).status(), 200);
     assert_eq!(server.chat("lab/open", json!({})).status(), 200);
+    assert_eq!(upstream.connections(), 1, "it is used again");
     assert_eq!(
         server.chat("lab/open", json!({})).status(),
         502,
@@ -361,7 +398,7 @@ fn connections_to_upstreams_are_kept_and_replaced_when_they_close() {
     );
     let response = server.wait_ready_chat("lab/open");
     let _ = response.text();
-    assert_eq!(upstream.seen().len(), 4);
+    assert_eq!((upstream.seen().len(), upstream.connections()), (4, 2));
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -48,6 +51,7 @@ struct Shared {
     go_on: Mutex<bool>,
     changed: Condvar,
     closed: Mutex<usize>,
+    connections: AtomicUsize,
 }
 
 /// A provider at an address of its own.
@@ -68,6 +72,7 @@ impl Upstream {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = shared.clone();
+                shared.connections.fetch_add(1, Ordering::Relaxed);
                 thread::spawn(move || {
                     let _ = serve(stream, &shared);
                 });
@@ -83,6 +88,11 @@ impl Upstream {
             .lock()
             .unwrap()
             .insert(model.to_owned(), acts);
+    }
+
+    /// How many connections were made so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
     }
 
     /// Every request so far.
