@@ -354,10 +354,25 @@ impl tracing::field::Visit for Fields {
 
 #[cfg(test)]
 mod tests {
-    use anyrouter_core::ids::RequestId;
+    use anyrouter_core::{
+        catalog::Protocol,
+        ids::RequestId,
+        key::KeyHash,
+        usage::{Opening, Record},
+    };
 
     use super::*;
-    use crate::{config::LogLevel, observe::Observer};
+    use crate::{
+        config::LogLevel,
+        observe::{Gauges, Observer},
+    };
+
+    const NONE: Gauges = Gauges {
+        open: 0,
+        held: 0,
+        limit: 0,
+        waiting: 0,
+    };
 
     fn failed(class: FailureClass, connection: Option<ConnectionFault>) -> ports::Event {
         ports::Event::UpstreamFailed {
@@ -446,12 +461,7 @@ mod tests {
         for _ in 0..5 {
             ports::Events::tell(&observer, event.clone());
         }
-        let metrics = observer.metrics(crate::observe::Gauges {
-            open: 0,
-            held: 0,
-            limit: 0,
-            waiting: 0,
-        });
+        let metrics = observer.metrics(NONE);
         for line in [
             "anyrouter_events_total{event=\"port_failed\"} 5\n",
             "anyrouter_events_left_out_total{event=\"port_failed\"} 4\n",
@@ -459,6 +469,34 @@ mod tests {
         ] {
             assert!(metrics.contains(line), "{metrics}");
         }
+    }
+
+    #[test]
+    fn every_metric_is_in_the_documentation() {
+        let docs = include_str!("../../../docs/operating.md");
+        let observer = Observer::start(LogFormat::Text, LogLevel::Info).unwrap();
+        // A family is there once it has something.
+        observer.refused(400);
+        observer.tell(&Event::Stopping);
+        observer.metrics.event("stopping", true);
+        observer.record(&Record::opened(Opening {
+            id: RequestId::new(Timestamp::from_micros(0), [7; 6]),
+            at: Timestamp::from_micros(0),
+            account: "acc_0000000000000000".into(),
+            key_hash: KeyHash::from_bytes(&[7; 32]).unwrap(),
+            ip: None,
+            inbound: Protocol::Chat,
+            model_requested: None,
+            endpoint: None,
+        }));
+        let metrics = observer.metrics(NONE);
+        let mut families = metrics.lines().filter_map(|l| l.strip_prefix("# TYPE "));
+        assert_eq!(families.clone().count(), 13);
+        let missing = families.find(|f| match f.split_once(' ').unwrap() {
+            (name, "counter") => !docs.contains(&format!("`{name}_total`")),
+            (name, _) => !docs.contains(&format!("`{name}`")),
+        });
+        assert_eq!(missing, None);
     }
 
     #[test]

@@ -166,7 +166,7 @@ fn an_upstream_with_a_certificate_that_nobody_vouches_for_is_not_spoken_to() {
     let dir = tempfile::tempdir().unwrap();
     // For this machine and for today: nothing but its issuer is wrong.
     self_signed(dir.path());
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
+    let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap()
@@ -188,7 +188,7 @@ fn an_upstream_with_a_certificate_that_nobody_vouches_for_is_not_spoken_to() {
         .spawn()
         .unwrap();
     until("it listens", || {
-        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+        TcpStream::connect(("127.0.0.1", port)).is_ok()
     });
     let upstream = Upstream::start();
     let mut setup = Setup::new()
@@ -424,7 +424,7 @@ fn an_answer_does_not_wait_for_what_follows_its_request() {
         format!("{post}\r\n"),
         "GARBAGE\r\n\r\n".to_owned(),
     ] {
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
         stream
             .set_read_timeout(Some(std::time::Duration::from_secs(10)))
             .unwrap();
