@@ -13,7 +13,9 @@ use crate::{
     catalog::Usd,
     ids::AccountId,
     key::{KeyHash, KeyKind, Scope},
-    policy::{CompiledCatalog, CompiledLayers, Layer, Restriction, Settings, SettingsPatch},
+    policy::{
+        CompiledCatalog, CompiledLayers, Layer, OwnTerms, Restriction, Settings, SettingsPatch,
+    },
     time::Timestamp,
 };
 
@@ -215,6 +217,8 @@ pub struct Caller {
     pub key: KeyRecord,
     /// The account's privacy settings.
     pub settings: Settings,
+    /// The terms of credentials of the account's own.
+    own_terms: Vec<OwnTerms>,
     compiled: RwLock<Option<(u64, Arc<CompiledLayers>)>>,
     #[cfg(feature = "gateway")]
     redactor: RwLock<Option<(u64, Arc<Redactor>)>>,
@@ -226,10 +230,17 @@ impl Caller {
         Self {
             key,
             settings,
+            own_terms: Vec::new(),
             compiled: RwLock::new(None),
             #[cfg(feature = "gateway")]
             redactor: RwLock::new(None),
         }
+    }
+
+    /// With the terms that the account states of credentials of its own.
+    pub fn with_own_terms(mut self, own_terms: Vec<OwnTerms>) -> Self {
+        self.own_terms = own_terms;
+        self
     }
 
     /// Whether the account or the key asks for redaction on the way to providers.
@@ -278,13 +289,14 @@ impl Caller {
             return layers.clone();
         }
         drop(known);
-        let layers = Arc::new(CompiledLayers::new(
+        let layers = Arc::new(CompiledLayers::with_own_terms(
             world.catalog.clone(),
             vec![
                 (Layer::Instance, world.instance.clone()),
                 (Layer::Account, self.settings.restriction()),
                 (Layer::Key, self.key.restriction()),
             ],
+            &self.own_terms,
         ));
         *self
             .compiled

@@ -42,17 +42,20 @@
 
 mod compiled;
 mod explain;
+mod own_terms;
 mod prices;
 mod restriction;
 mod settings;
 
 use smallvec::SmallVec;
 
+use self::own_terms::as_judged;
 pub use self::{
     compiled::{CompiledCatalog, CompiledLayers},
     explain::{
         Change, Consent, Excluded, Explanation, Position, Reason, Relaxation, Rule, relaxations,
     },
+    own_terms::OwnTerms,
     restriction::{Layer, ModelPattern, PriceCaps, ProviderPattern, Restriction},
     settings::{Settings, SettingsPatch},
 };
@@ -63,6 +66,8 @@ use crate::catalog::{Endpoint, Provider};
 pub struct Eligible<'a> {
     endpoint: &'a Endpoint,
     provider: &'a Provider,
+    by_operators: bool,
+    by_own: bool,
 }
 
 impl<'a> Eligible<'a> {
@@ -75,6 +80,17 @@ impl<'a> Eligible<'a> {
     pub fn provider(self) -> &'a Provider {
         self.provider
     }
+
+    /// True if it is eligible with the operator's credential, whose terms the catalog has.
+    pub fn by_operators(self) -> bool {
+        self.by_operators
+    }
+
+    /// True if it is eligible with a credential of the caller's own, if they have one: by the
+    /// [terms](OwnTerms) that they stated of it, else by the catalog's.
+    pub fn by_own(self) -> bool {
+        self.by_own
+    }
 }
 
 /// What the policy says of one model's endpoints for one request.
@@ -84,6 +100,8 @@ pub struct Decision<'a> {
     request: &'a [(Layer, Restriction)],
     model: usize,
     bits: Words,
+    /// The same where the caller's own credentials are used, if these have terms of their own.
+    own: Option<Words>,
 }
 
 /// The bit set of one model's endpoints.
@@ -102,12 +120,41 @@ pub fn evaluate<'a>(
     for (_, restriction) in request {
         catalog.restrict(model, restriction, &mut bits);
     }
+    let own = layers.has_own().then(|| {
+        let mut own = bits.clone();
+        let model_entry = catalog.catalog().models().get(model);
+        for (nth, endpoint) in catalog.endpoints_of(model).iter().enumerate() {
+            let Some(judged) = layers.own(model, nth) else {
+                continue;
+            };
+            let is_eligible = judged.is_allowed
+                && request.iter().all(|(layer, restriction)| {
+                    let endpoint = as_judged(*layer, endpoint, Some(judged));
+                    explain::violations(endpoint, model_entry, *layer, restriction).is_empty()
+                });
+            if let Some(word) = own.get_mut(nth / 64) {
+                let bit = 1 << (nth % 64);
+                *word = if is_eligible {
+                    *word | bit
+                } else {
+                    *word & !bit
+                };
+            }
+        }
+        own
+    });
     Decision {
         layers,
         request,
         model,
         bits,
+        own,
     }
+}
+
+fn is_set(bits: &Words, nth: usize) -> bool {
+    bits.get(nth / 64)
+        .is_some_and(|word| word & (1 << (nth % 64)) != 0)
 }
 
 impl<'a> Decision<'a> {
@@ -115,27 +162,36 @@ impl<'a> Decision<'a> {
     pub fn eligible(&self) -> impl Iterator<Item = Eligible<'a>> + use<'a, '_> {
         let endpoints = self.endpoints();
         let providers = self.layers.catalog().catalog().providers();
-        let set = self.bits.iter().enumerate().flat_map(|(word, bits)| {
-            let mut rest = *bits;
+        let own = self.own.as_ref().unwrap_or(&self.bits);
+        let words = self.bits.iter().zip(own).enumerate();
+        let set = words.flat_map(|(word, (operators, own))| {
+            let mut rest = operators | own;
             std::iter::from_fn(move || {
                 if rest == 0 {
                     return None;
                 }
                 let bit = rest.trailing_zeros() as usize;
                 rest &= rest - 1;
-                Some(word * 64 + bit)
+                let is_in = |bits: &u64| bits & (1 << bit) != 0;
+                Some((word * 64 + bit, is_in(operators), is_in(own)))
             })
         });
-        set.filter_map(move |bit| {
+        set.filter_map(move |(bit, by_operators, by_own)| {
             let endpoint = endpoints.get(bit)?;
             let provider = providers.get(endpoint.provider_index)?;
-            Some(Eligible { endpoint, provider })
+            Some(Eligible {
+                endpoint,
+                provider,
+                by_operators,
+                by_own,
+            })
         })
     }
 
     /// Whether nothing is left.
     pub fn is_empty(&self) -> bool {
-        self.bits.iter().all(|w| *w == 0)
+        let own = self.own.as_ref().unwrap_or(&self.bits);
+        self.bits.iter().chain(own).all(|w| *w == 0)
     }
 
     /// The model's endpoints, eligible or not.
@@ -149,16 +205,22 @@ impl<'a> Decision<'a> {
     }
 
     /// Every rule of every layer that excludes the `nth` endpoint of the model; none where it is
-    /// eligible.
+    /// eligible, with whosever credential. If the caller has one with terms of their own, they are
+    /// the rules that exclude it under those.
     pub fn reasons(&self, nth: usize) -> Vec<Reason> {
         let Some(endpoint) = self.endpoints().get(nth) else {
             return Vec::new();
         };
         let catalog = self.layers.catalog().catalog();
         let model = catalog.models().get(self.model);
+        let own = self.layers.own(self.model, nth);
+        if own.is_some() && is_set(&self.bits, nth) {
+            return Vec::new();
+        }
         let layers = self.layers.layers().iter().chain(self.request);
         let mut reasons: Vec<Reason> = layers
             .flat_map(|(layer, restriction)| {
+                let endpoint = as_judged(*layer, endpoint, own);
                 explain::violations(endpoint, model, *layer, restriction)
             })
             .collect();

@@ -245,8 +245,10 @@ pub trait Credentials: Send + Sync {
     fn has(&self, caller: Option<&Caller>, provider: &Provider) -> bool;
 
     /// The credential for an endpoint that the policy made eligible, in the clear for as long as a
-    /// request is being forwarded; none where the provider needs none.
-    /// [`StoreError::Absent`] where it needs one and there is none.
+    /// request is being forwarded; none where the provider needs none. It is the operator's only if
+    /// the endpoint is eligible [with theirs](Eligible::by_operators), and the caller's own only if
+    /// it is [with that](Eligible::by_own): the policy judged the one or the other.
+    /// [`StoreError::Absent`] where it needs one and there is none of these.
     async fn open(
         &self,
         caller: &Caller,

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use anyrouter_core::{
     catalog::{Catalog, Document, Tier, Usd},
     policy::{
-        CompiledCatalog, CompiledLayers, Decision, Layer, PriceCaps, Reason, Restriction, Rule,
-        Settings, SettingsPatch, evaluate,
+        CompiledCatalog, CompiledLayers, Decision, Layer, OwnTerms, PriceCaps, Reason, Restriction,
+        Rule, Settings, SettingsPatch, evaluate,
     },
 };
 use proptest::{prelude::*, sample::select};
@@ -169,6 +169,47 @@ proptest! {
             endpoints.iter().filter(|e| all.iter().all(|l| reference::admits(l, e))).map(|e| e["provider"].as_str().unwrap().to_owned()).collect();
         expected.sort();
         prop_assert_eq!(eligible(&catalog, &above, &request), expected);
+    }
+
+    #[test]
+    fn own_terms_count_for_the_account_and_below_and_where_that_credential_is_used(
+        endpoints in endpoints(),
+        above in prop::collection::vec(layer(), 0..6),
+        request in prop::collection::vec(layer(), 0..2),
+        (tier, terms) in (select(vec!["paid", "free", "unknown"]), terms()),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let at = at.index(endpoints.len());
+        let mut stated = endpoints[at].clone();
+        stated["tier"] = json!(tier);
+        stated["terms"] = terms;
+        let of_contract = catalog(std::slice::from_ref(&stated));
+        let own = &of_contract.catalog().endpoints()[0];
+        let own = OwnTerms { provider: own.provider.clone(), tier: own.tier, terms: own.terms.clone() };
+
+        let catalog = catalog(&endpoints);
+        let above_layers: Vec<(Layer, Restriction)> =
+            above.iter().zip(LAYERS.iter().cycle()).map(|(l, at)| (*at, restriction(l))).collect();
+        let layers = CompiledLayers::with_own_terms(catalog.clone(), above_layers.clone(), &[own]);
+        let request_layers: Vec<(Layer, Restriction)> = request.iter().map(|l| (Layer::Request, restriction(l))).collect();
+        for model in 0..catalog.catalog().models().len() {
+            let decision = evaluate(&layers, &request_layers, model);
+            let mut any = false;
+            for (nth, endpoint) in decision.endpoints().iter().enumerate() {
+                let by_catalog = endpoints.iter().find(|e| e["provider"] == &*endpoint.tag).unwrap();
+                let is_stated = by_catalog["provider"] == stated["provider"];
+                let judged = |layer: Layer| if is_stated && layer >= Layer::Account { &stated } else { by_catalog };
+                let by_operators = above.iter().chain(&request).all(|l| reference::admits(l, by_catalog));
+                let by_own = above.iter().zip(LAYERS.iter().cycle()).all(|(l, layer)| reference::admits(l, judged(*layer)))
+                    && request.iter().all(|l| reference::admits(l, judged(Layer::Request)));
+                let found = decision.eligible().find(|e| e.endpoint().id == endpoint.id);
+                let got = found.map_or((false, false), |e| (e.by_operators(), e.by_own()));
+                prop_assert_eq!(got, (by_operators, by_own), "{}", endpoint.tag);
+                prop_assert_eq!(decision.reasons(nth).is_empty(), by_operators || by_own);
+                any |= by_operators || by_own;
+            }
+            prop_assert_eq!(decision.is_empty(), !any);
+        }
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::{collections::HashMap, sync::Arc};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Layer, PriceCaps, ProviderPattern, Restriction,
+    Layer, OwnTerms, PriceCaps, ProviderPattern, Restriction,
     explain::{keeps_longer, outside_regions, publishes, trains_on_free, trains_on_paid},
+    own_terms::{self, OwnEndpoint, OwnEndpoints},
     prices::ByPrice,
 };
 use crate::{
@@ -246,12 +247,22 @@ pub struct CompiledLayers {
     catalog: Arc<CompiledCatalog>,
     layers: Vec<(Layer, Restriction)>,
     allowed: Vec<u64>,
+    own: OwnEndpoints,
     fingerprint: Arc<str>,
 }
 
 impl CompiledLayers {
     /// Compiles `layers`, in any order.
     pub fn new(catalog: Arc<CompiledCatalog>, layers: Vec<(Layer, Restriction)>) -> Self {
+        Self::with_own_terms(catalog, layers, &[])
+    }
+
+    /// The same for a caller who has credentials of their own, with terms of their own.
+    pub fn with_own_terms(
+        catalog: Arc<CompiledCatalog>,
+        layers: Vec<(Layer, Restriction)>,
+        own: &[OwnTerms],
+    ) -> Self {
         let mut allowed = catalog.all.clone();
         for model in 0..catalog.catalog.models().len() {
             let range = catalog
@@ -266,11 +277,15 @@ impl CompiledLayers {
             }
         }
         let mut fingerprint = String::with_capacity(16);
-        let text = serde_json::to_vec(&layers).unwrap_or_default();
+        let mut text = serde_json::to_vec(&layers).unwrap_or_default();
+        if !own.is_empty() {
+            text.extend(serde_json::to_vec(own).unwrap_or_default());
+        }
         push_hex(Sha256::digest(text).get(..8).unwrap_or_default(), |digit| {
             fingerprint.push(char::from(digit));
         });
         Self {
+            own: own_terms::judge(&catalog, &layers, own),
             catalog,
             layers,
             allowed,
@@ -291,6 +306,20 @@ impl CompiledLayers {
     /// What identifies the layers, whatever the catalog: 16 hexadecimal digits of SHA-256.
     pub fn fingerprint(&self) -> &Arc<str> {
         &self.fingerprint
+    }
+
+    /// The `nth` endpoint of a model as it is where the caller's own credential is used, if they
+    /// have one.
+    pub(super) fn own(&self, model: usize, nth: usize) -> Option<&OwnEndpoint> {
+        if self.own.is_empty() {
+            return None;
+        }
+        self.own.get(&(model, nth))
+    }
+
+    /// True if the caller has credentials with terms of their own.
+    pub(super) fn has_own(&self) -> bool {
+        !self.own.is_empty()
     }
 
     pub(super) fn allowed(&self, model: usize) -> &[u64] {

@@ -371,14 +371,16 @@ pub async fn limiter(limiter: &dyn Limiter, clock: &ManualClock) {
     );
 }
 
-/// The contract of [`Credentials`] that have `credential` for the provider of `with`, and none for
-/// that of `without`, which needs one.
+/// The contract of [`Credentials`] of an operator that have `credential` for the provider of `with`,
+/// and none for that of `without`, which needs one. `only_own` is at the provider of `with`, and
+/// eligible with a credential of the caller's own alone, which they do not have.
 #[allow(clippy::missing_panics_doc)]
 pub async fn credentials(
     credentials: &dyn Credentials,
     caller: &Caller,
     with: (Eligible<'_>, &str),
     without: Eligible<'_>,
+    only_own: Eligible<'_>,
 ) {
     let (with, credential) = with;
     for caller in [None, Some(caller)] {
@@ -395,6 +397,12 @@ pub async fn credentials(
     assert!(
         matches!(opened, Err(StoreError::Absent(_))),
         "nothing is sent without the credential that is needed"
+    );
+    assert_eq!(only_own.provider(), with.provider());
+    let opened = credentials.open(caller, only_own).await;
+    assert!(
+        matches!(opened, Err(StoreError::Absent(_))),
+        "the operator's credential is not for what the caller's own terms admit"
     );
 }
 
@@ -416,16 +424,16 @@ mod tests {
     use super::*;
     use crate::{
         catalog::{Catalog, Document},
-        policy::{CompiledCatalog, CompiledLayers, evaluate},
+        policy::{CompiledCatalog, CompiledLayers, Layer, OwnTerms, evaluate},
         ports::memory::{Inline, MemoryCredentials, MemoryDirectory, MemoryLimiter, MemoryLog},
         secret::Secret,
     };
 
-    /// A model at the providers `a` and `b`.
-    fn two_providers() -> Arc<CompiledCatalog> {
+    /// A model at the providers `a` and `b`, of which nothing is known but `terms`.
+    fn two_providers(terms: &str) -> Arc<CompiledCatalog> {
         let provider = |slug| {
             format!(
-                "[[provider]]\nslug = \"{slug}\"\nprotocol = \"openai_chat\"\nbase_url = \"https://{slug}.example/v1\"\n"
+                "[[provider]]\nslug = \"{slug}\"\nprotocol = \"openai_chat\"\nbase_url = \"https://{slug}.example/v1\"\ntier = \"paid\"\nterms = {{ {terms} }}\n"
             )
         };
         let endpoint = |slug| format!("[[model.endpoint]]\nprovider = \"{slug}\"\n");
@@ -455,13 +463,35 @@ mod tests {
         run(accounts(&MemoryDirectory::default()));
         blocking(&Inline);
         run(async {
-            let catalog = two_providers();
-            let layers = CompiledLayers::new(catalog, Vec::new());
+            let catalog = two_providers("");
+            let contract = two_providers(
+                "trains_on_paid = false, trains_on_free = false, publishes_free = false",
+            );
+            let stated = &contract.catalog().endpoints()[0];
+            let layers = CompiledLayers::new(catalog.clone(), Vec::new());
+            let own = CompiledLayers::with_own_terms(
+                catalog,
+                vec![(Layer::Account, Settings::default().restriction())],
+                &[OwnTerms {
+                    provider: stated.provider.clone(),
+                    tier: stated.tier,
+                    terms: stated.terms.clone(),
+                }],
+            );
+            let only_own = evaluate(&own, &[], 0);
             let decision = evaluate(&layers, &[], 0);
             let endpoints: Vec<_> = decision.eligible().collect();
             let store = MemoryCredentials::default().with("a", Secret::new("k".to_owned()));
             let caller = Caller::new(KeyRecord::default(), Settings::default());
-            credentials(&store, &caller, (endpoints[0], "k"), endpoints[1]).await;
+            let (with, without) = ((endpoints[0], "k"), endpoints[1]);
+            credentials(
+                &store,
+                &caller,
+                with,
+                without,
+                only_own.eligible().next().unwrap(),
+            )
+            .await;
         });
         let clock = ManualClock::new(Timestamp::from_millis(1_800_000_000_000));
         run(limiter(

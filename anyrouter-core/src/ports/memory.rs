@@ -514,9 +514,10 @@ impl Credentials for MemoryCredentials {
         to: Eligible<'_>,
     ) -> Result<Option<Secret<String>>, StoreError> {
         let provider = to.provider();
-        match self.by_provider.get(provider.slug.as_str()) {
+        let operators = self.by_provider.get(provider.slug.as_str());
+        match operators.filter(|_| to.by_operators()) {
             Some(credential) => Ok(Some(credential.clone())),
-            None if needs_none(provider) => Ok(None),
+            None if to.by_operators() && needs_none(provider) => Ok(None),
             None => Err(StoreError::Absent(format!(
                 "a credential for {}",
                 provider.slug
@@ -539,6 +540,7 @@ impl Blocking for Inline {
         work();
     }
 }
+
 /// Events that are kept to be looked at: for tests. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryEvents(Arc<Mutex<Vec<Event>>>);

@@ -169,9 +169,9 @@ impl Credentials for ProviderKeys {
         to: Eligible<'_>,
     ) -> Result<Option<Secret<String>>, StoreError> {
         let provider = to.provider();
-        match self.key_for(provider) {
+        match self.key_for(provider).filter(|_| to.by_operators()) {
             Some(key) => Ok(Some(key.clone())),
-            None if self.keyless.contains(provider.slug.as_str()) => Ok(None),
+            None if to.by_operators() && self.keyless.contains(provider.slug.as_str()) => Ok(None),
             None => Err(StoreError::Absent(format!(
                 "a credential for {}",
                 provider.slug
