@@ -196,7 +196,7 @@ proptest! {
             let decision = evaluate(&layers, &request_layers, model);
             let mut any = false;
             for (nth, endpoint) in decision.endpoints().iter().enumerate() {
-                let by_catalog = endpoints.iter().find(|e| e["provider"] == &*endpoint.tag).unwrap();
+                let by_catalog = endpoints.iter().find(|e| e["provider"] == *endpoint.tag).unwrap();
                 let is_stated = by_catalog["provider"] == stated["provider"];
                 let judged = |layer: Layer| if is_stated && layer >= Layer::Account { &stated } else { by_catalog };
                 let by_operators = above.iter().chain(&request).all(|l| reference::admits(l, by_catalog));

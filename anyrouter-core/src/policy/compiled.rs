@@ -285,7 +285,7 @@ impl CompiledLayers {
             fingerprint.push(char::from(digit));
         });
         Self {
-            own: own_terms::judge(&catalog, &layers, own),
+            own: own_terms::judge(&catalog.catalog, &layers, own),
             catalog,
             layers,
             allowed,

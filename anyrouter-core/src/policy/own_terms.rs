@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::{CompiledCatalog, Layer, Restriction, explain::violations};
+use super::{Layer, Restriction, explain::violations};
 use crate::{
-    catalog::{Endpoint, Terms, Tier},
+    catalog::{Catalog, Endpoint, Terms, Tier},
     ids::ProviderSlug,
 };
 
@@ -47,14 +47,14 @@ pub(super) fn as_judged<'a>(
 
 /// The endpoints that `own` is about, judged by the layers above the request.
 pub(super) fn judge(
-    catalog: &CompiledCatalog,
+    catalog: &Catalog,
     layers: &[(Layer, Restriction)],
     own: &[OwnTerms],
 ) -> OwnEndpoints {
     let mut out = OwnEndpoints::default();
     for stated in own {
-        for (index, model) in catalog.catalog().models().iter().enumerate() {
-            for (nth, endpoint) in catalog.endpoints_of(index).iter().enumerate() {
+        for (index, model) in catalog.models().iter().enumerate() {
+            for (nth, endpoint) in catalog.endpoints_of(model).iter().enumerate() {
                 if endpoint.provider != stated.provider {
                     continue;
                 }
