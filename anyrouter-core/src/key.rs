@@ -22,6 +22,7 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     ids::{decode_hex, push_hex},
+    part::Part as _,
     secret::Secret,
 };
 
@@ -103,7 +104,7 @@ impl ApiKey {
 }
 
 fn tail(text: &str) -> &str {
-    text.get(text.len().saturating_sub(4)..).unwrap_or_default()
+    text.part(text.len().saturating_sub(4)..)
 }
 
 impl fmt::Debug for ApiKey {
@@ -144,7 +145,7 @@ impl PartialEq for KeyHash {
 impl std::hash::Hash for KeyHash {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         // A SHA-256 is uniform: its first eight bytes are as good a table index as any.
-        state.write(self.0.get(..8).unwrap_or_default());
+        state.write(self.0.part(..8));
     }
 }
 
@@ -284,14 +285,14 @@ pub fn looks_like_a_key(text: &str) -> bool {
     const BEGINNINGS: [&str; 6] = ["sk-", "sk_", "ak_", "ak-", "pk_", "rk_"];
     let lower = text.to_ascii_lowercase();
     let is_key = |at: usize| {
-        let rest = lower.get(at..).unwrap_or_default();
+        let rest = lower.part(at..);
         let length = rest
             .bytes()
             .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
             .count();
         // Words that a name joins by hyphens, as `desk-lamp-with-usb-c`, have no run as long as a
         // secret's.
-        let runs = rest.get(..length).unwrap_or_default().split(['-', '_']);
+        let runs = rest.part(..length).split(['-', '_']);
         length >= 16
             && runs
                 .into_iter()

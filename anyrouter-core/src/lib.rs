@@ -20,6 +20,7 @@ pub mod catalog;
 pub mod gateway;
 pub mod ids;
 pub mod key;
+mod part;
 pub mod policy;
 #[cfg(feature = "gateway")]
 pub mod ports;

@@ -18,6 +18,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use super::Protocol;
+use crate::part::Part as _;
 
 /// The kind of failure that an attempt ended in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,11 +183,7 @@ fn lower(message: &str) -> String {
     while !message.is_char_boundary(end) {
         end -= 1;
     }
-    message
-        .get(..end)
-        .unwrap_or_default()
-        .trim_start()
-        .to_ascii_lowercase()
+    message.part(..end).trim_start().to_ascii_lowercase()
 }
 
 impl FaultRow {

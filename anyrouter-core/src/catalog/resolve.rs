@@ -14,6 +14,7 @@ use super::{
     VirtualModel, normalise,
 };
 use crate::ids::{ModelId, ProviderSlug, push_hex};
+use crate::part::Part as _;
 
 /// What a document that says nothing else gives an endpoint.
 const DEFAULT_PRIORITY: u32 = 100;
@@ -568,7 +569,7 @@ fn version(
         providers, models, endpoints, virtuals,
     ))?);
     let mut text = String::with_capacity(16);
-    push_hex(digest.get(..8).unwrap_or_default(), |digit| {
+    push_hex(digest.part(..8), |digit| {
         text.push(char::from(digit));
     });
     Ok(text)

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     catalog::{Catalog, Endpoint, Usd, Zdr},
     ids::push_hex,
+    part::Part as _,
 };
 
 /// What the rules need to know of a catalog, worked out once per version of it.
@@ -138,7 +139,7 @@ impl CompiledCatalog {
         else {
             return &[];
         };
-        bits.get(*from..*to).unwrap_or_default()
+        bits.part(*from..*to)
     }
 
     fn provider(&self, model: usize, pattern: &ProviderPattern) -> &[u64] {
@@ -281,7 +282,7 @@ impl CompiledLayers {
         if !own.is_empty() {
             text.extend(serde_json::to_vec(own).unwrap_or_default());
         }
-        push_hex(Sha256::digest(text).get(..8).unwrap_or_default(), |digit| {
+        push_hex(Sha256::digest(text).part(..8), |digit| {
             fingerprint.push(char::from(digit));
         });
         Self {

@@ -2,6 +2,7 @@
 //! a search and an AND.
 
 use crate::catalog::{Endpoint, Prices, Usd};
+use crate::part::Part as _;
 
 /// Every so many places in the order stands the set of all endpoints before it; the rest is set one
 /// by one.
@@ -46,13 +47,10 @@ impl ByPrice {
         } else {
             within / STRIDE
         };
-        let mut kept = super::Words::from_slice(
-            self.before
-                .get(mark * bits.len()..(mark + 1) * bits.len())
-                .unwrap_or_default(),
-        );
+        let mut kept =
+            super::Words::from_slice(self.before.part(mark * bits.len()..(mark + 1) * bits.len()));
         kept.resize(bits.len(), 0);
-        for (_, nth) in self.known.get(mark * STRIDE..within).unwrap_or_default() {
+        for (_, nth) in self.known.part((mark * STRIDE).min(within)..within) {
             add(&mut kept, *nth);
         }
         for (to, from) in bits.iter_mut().zip(&kept) {

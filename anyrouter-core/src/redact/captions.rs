@@ -5,6 +5,7 @@
 use std::{collections::HashMap, hash::BuildHasher};
 
 use super::json::{LeafKind, Step, unescape, walk};
+use crate::part::Part as _;
 
 /// Members that name what stands beside them; the first that is there counts.
 const NAMES: [&str; 12] = [
@@ -95,8 +96,8 @@ pub(crate) fn captions(json: &str) -> Captions {
                 Step::Item(row),
                 Step::Item(column),
             ] => {
-                let around = leaf.path.get(..leaf.path.len() - 3).unwrap_or_default();
-                let whole = leaf.path.get(..leaf.path.len() - 2).unwrap_or_default();
+                let around = leaf.path.part(..leaf.path.len() - 3);
+                let whole = leaf.path.part(..leaf.path.len() - 2);
                 if *row == 0 {
                     name(Place::Column(id(whole), *column), 1);
                 }

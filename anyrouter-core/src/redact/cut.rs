@@ -1,6 +1,7 @@
 //! Cuts: places in text, and what stands there instead.
 
 use super::Finding;
+use crate::part::Part as _;
 
 /// A place in text, and what stands there instead.
 #[derive(Debug)]
@@ -17,11 +18,11 @@ pub(super) fn splice(text: &str, part: std::ops::Range<usize>, cuts: &[Cut]) -> 
     let mut out = String::with_capacity(part.len());
     let mut done = part.start;
     for cut in cuts {
-        out.push_str(text.get(done..cut.start).unwrap_or_default());
+        out.push_str(text.part(done..cut.start));
         out.push_str(&cut.by);
         done = cut.end;
     }
-    out.push_str(text.get(done..part.end).unwrap_or_default());
+    out.push_str(text.part(done..part.end));
     out
 }
 

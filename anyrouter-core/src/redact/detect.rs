@@ -39,6 +39,7 @@ use super::{
     scan::{Hit, What},
     vocabulary::Meaning,
 };
+use crate::part::Part as _;
 
 /// What a detector sees.
 pub(crate) struct Scene<'a> {
@@ -179,15 +180,25 @@ impl<'a> Scene<'a> {
         at.checked_sub(1).map_or(b' ', |i| self.byte(i))
     }
 
+    /// The bytes between two places, as far as the text goes: behind its end stands a space that
+    /// is stepped over as any other.
+    #[track_caller]
     pub(crate) fn slice(&self, start: usize, end: usize) -> &'a [u8] {
-        self.bytes()
-            .get(start..end.min(self.text.len()))
-            .unwrap_or_default()
+        let length = self.text.len();
+        self.bytes().part(start.min(length)..end.min(length))
     }
 
-    /// The text between two places, which must lie between characters.
+    /// The text between two places, which must lie between characters, as far as it goes.
+    #[track_caller]
     pub(crate) fn part(&self, start: usize, end: usize) -> &'a str {
-        self.text.get(start..end).unwrap_or_default()
+        let length = self.text.len();
+        self.text.part(start.min(length)..end.min(length))
+    }
+
+    /// The whole characters between two places.
+    pub(crate) fn window(&self, start: usize, end: usize) -> &'a str {
+        let start = self.ceiling(start);
+        self.part(start, self.floor(end).max(start))
     }
 
     /// The next boundary between characters at or after `at`.
@@ -236,8 +247,7 @@ impl<'a> Scene<'a> {
     /// The hits that begin in this range of the text.
     pub(crate) fn hits_in(&self, start: usize, end: usize) -> impl Iterator<Item = Hit> {
         self.hits
-            .get(self.first_hit(start)..)
-            .unwrap_or_default()
+            .part(self.first_hit(start)..)
             .iter()
             .take_while(move |h| h.start < end)
             .copied()
@@ -289,9 +299,10 @@ impl<'a> Scene<'a> {
                 })
     }
 
-    /// The characters from `at` on.
+    /// The characters from `at` on, as far as the text goes.
+    #[track_caller]
     pub(crate) fn chars_from(&self, at: usize) -> std::str::Chars<'a> {
-        self.text.get(at..).unwrap_or_default().chars()
+        self.text.part(at.min(self.text.len())..).chars()
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     scan::Hit,
     secrets::{encode, encoded_text},
 };
+use crate::part::Part as _;
 
 /// Members whose values are words of a protocol or a schema.
 const WORDS: [&str; 5] = ["type", "role", "format", "required", "enum"];
@@ -212,7 +213,7 @@ impl Redactor {
         };
         if let Some((head, text)) = encoded_text(&spelt) {
             let cuts = self.cut_all(&text, &self.find(&text), placeholders)?;
-            let head = spelt.get(..head).unwrap_or_default().to_owned();
+            let head = spelt.part(..head).to_owned();
             return Ok(Some(Nested::Encoded { head, text, cuts }));
         }
         let Some(json) = nested(content, depth) else {
@@ -256,7 +257,7 @@ impl Redactor {
         counts: bool,
         placeholders: &mut Placeholders,
     ) -> Result<Cut, Blocked> {
-        let value = unescape(content.get(finding.start..finding.end).unwrap_or_default());
+        let value = unescape(content.part(finding.start..finding.end));
         if counts {
             placeholders.note(finding, &value);
         }
@@ -286,7 +287,7 @@ impl Redactor {
             let from = (before.len().saturating_sub(REACH)..=before.len())
                 .find(|i| before.is_char_boundary(*i))
                 .unwrap_or(0);
-            let mut joined = before.get(from..).unwrap_or_default().to_owned();
+            let mut joined = before.part(from..).to_owned();
             let middle = joined.len();
             let mut pieces = vec![(seam - 1, from, 0)];
             for (number, text) in texts.iter().enumerate().skip(seam) {
@@ -298,7 +299,7 @@ impl Redactor {
                     .rev()
                     .find(|i| text.is_char_boundary(*i))
                     .unwrap_or(0);
-                joined.push_str(text.get(..to).unwrap_or_default());
+                joined.push_str(text.part(..to));
                 if to < text.len() {
                     break;
                 }
@@ -361,7 +362,7 @@ impl Redactor {
                 Some(Nested::Encoded { text, cuts, .. }) => {
                     for finding in repeats(text, cuts, placeholders, known) {
                         is_new |= finding.label.name() == TYPED;
-                        let value = text.get(finding.start..finding.end).unwrap_or_default();
+                        let value = text.part(finding.start..finding.end);
                         cuts.push(self.cut(&finding, value, false, placeholders)?);
                     }
                     cuts.sort_by_key(|c| c.start);
@@ -428,7 +429,7 @@ impl Redactor {
                     .member
                     .map(|m| member_range(json, m, range.end + quote, done))
                 {
-                    out.push_str(json.get(done..from).unwrap_or_default());
+                    out.push_str(json.part(done..from));
                     done = to;
                     continue;
                 }
@@ -460,11 +461,11 @@ impl Redactor {
                     )?
                 }
             };
-            out.push_str(json.get(done..range.start).unwrap_or_default());
+            out.push_str(json.part(done..range.start));
             out.push_str(&text);
             done = range.end;
         }
-        out.push_str(json.get(done..).unwrap_or_default());
+        out.push_str(json.part(done..));
         Ok(out)
     }
 
@@ -501,11 +502,11 @@ impl Redactor {
 /// A member with one of the commas beside it.
 fn member_range(json: &str, start: usize, end: usize, done: usize) -> (usize, usize) {
     let bytes = json.as_bytes();
-    let before = json.get(..start).unwrap_or_default().trim_end().len();
+    let before = json.part(..start).trim_end().len();
     if before > done && bytes.get(before.wrapping_sub(1)) == Some(&b',') {
         return (before - 1, end);
     }
-    let rest = json.get(end..).unwrap_or_default();
+    let rest = json.part(end..);
     let spaces = rest.len() - rest.trim_start().len();
     if rest.trim_start().starts_with(',') {
         (start, end + spaces + 1)

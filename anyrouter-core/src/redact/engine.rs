@@ -16,6 +16,7 @@ use super::{
     view::View,
     vocabulary::Meaning,
 };
+use crate::part::Part as _;
 
 /// Finds personal data and secrets. It holds the built-in detectors, and is shared by all who use
 /// it.
@@ -284,12 +285,11 @@ impl Engine {
         let mut at = 0;
         // A bound on what is read in vain, as behind brackets that nothing closes.
         let mut left = 2 * text.len();
-        while let Some(next) = memchr::memchr2(b'{', b'[', bytes.get(at..).unwrap_or_default()) {
+        while let Some(next) = memchr::memchr2(b'{', b'[', bytes.part(at..)) {
             at += next;
             // What begins a document and not a block of code.
             let begins = bytes
-                .get(at + 1..)
-                .unwrap_or_default()
+                .part(at + 1..)
                 .iter()
                 .find(|b| !b.is_ascii_whitespace());
             let rest = text
@@ -297,8 +297,7 @@ impl Engine {
                 .filter(|_| matches!(begins, Some(b'"' | b'{' | b'[')));
             match rest.map_or(Err(0), first_document) {
                 Ok(length) => {
-                    let inside =
-                        self.find_nested(text.get(at..at + length).unwrap_or_default(), rules, 0);
+                    let inside = self.find_nested(text.part(at..at + length), rules, 0);
                     found.extend(inside.into_iter().map(|f| Finding {
                         start: f.start + at,
                         end: f.end + at,
@@ -536,7 +535,7 @@ fn is_opaque(content: &str) -> bool {
     let bytes = content.as_bytes();
     if bytes.starts_with(b"data:") {
         return data_url(bytes).is_some_and(|(start, is_text)| {
-            !is_text && start + base64_length(bytes.get(start..).unwrap_or_default()) == bytes.len()
+            !is_text && start + base64_length(bytes.part(start..)) == bytes.len()
         });
     }
     bytes.len() > 16 * 1024 && is_base64(bytes)
@@ -562,14 +561,13 @@ fn is_base64(bytes: &[u8]) -> bool {
 fn is_beside_placeholders(text: &str, finding: &mut Finding, spans: &[(usize, usize)]) -> bool {
     let first = spans.partition_point(|(_, end)| *end <= finding.start);
     for (from, to) in spans
-        .get(first..)
-        .unwrap_or_default()
+        .part(first..)
         .iter()
         .take_while(|(start, _)| *start < finding.end)
     {
         // What reads like one may stand right before an address.
         if finding.label == Kind::Email.into() && *from <= finding.start && *to < finding.end {
-            let rest = text.get(*to..finding.end).unwrap_or_default();
+            let rest = text.part(*to..finding.end);
             finding.start = to + rest.len() - rest.trim_start_matches(['-', '_', '.', '+']).len();
             if text
                 .get(finding.start..finding.end)
@@ -594,8 +592,7 @@ pub(crate) fn place_in_escaped(found: &mut [Finding], content: &str) {
     let (mut at, mut reads) = (0, 0);
     loop {
         // Up to the next escape the string reads as it is spelt.
-        let plain =
-            memchr::memchr(b'\\', bytes.get(at..).unwrap_or_default()).unwrap_or(bytes.len() - at);
+        let plain = memchr::memchr(b'\\', bytes.part(at..)).unwrap_or(bytes.len() - at);
         while let Some(end) = ends.next_if(|e| **e <= reads + plain) {
             *end = at + end.saturating_sub(reads);
         }

@@ -1,6 +1,8 @@
 //! A walk over JSON text: every string, number and member name, where it stands, and what it is
 //! called. Nothing is copied, and what is not JSON (RFC 8259) is said to be none.
 
+use crate::part::Part as _;
+
 use std::{borrow::Cow, ops::Range};
 
 /// Text that is not JSON.
@@ -116,7 +118,7 @@ pub(crate) fn unescape(content: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(content.len());
     let (mut done, mut next) = (0, Some(first));
     while let Some(at) = next {
-        out.push_str(content.get(done..at).unwrap_or_default());
+        out.push_str(content.part(done..at));
         let (length, character) = escape_at(content.as_bytes(), at);
         out.push(character);
         done = at + length;
@@ -126,7 +128,7 @@ pub(crate) fn unescape(content: &str) -> Cow<'_, str> {
             .and_then(|rest| memchr::memchr(b'\\', rest))
             .map(|gap| done + gap);
     }
-    out.push_str(content.get(done..).unwrap_or_default());
+    out.push_str(content.part(done..));
     Cow::Owned(out)
 }
 
@@ -164,12 +166,7 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let quoted = serde_json::Value::from(text).to_string();
-    Cow::Owned(
-        quoted
-            .get(1..quoted.len().saturating_sub(1))
-            .unwrap_or_default()
-            .to_owned(),
-    )
+    Cow::Owned(quoted.part(1..quoted.len().saturating_sub(1)).to_owned())
 }
 
 struct Walker<'a> {

@@ -31,6 +31,7 @@ use super::{
     strings::{Stood, Strings, needs_escapes},
     urls::{self, Urls},
 };
+use crate::part::Part as _;
 
 /// A value that a placeholder stands for.
 #[derive(Clone)]
@@ -346,7 +347,7 @@ impl Placeholders {
         spelt: &'t str,
         reading: impl Fn(&'t str) -> Cow<'t, str>,
     ) {
-        let part = |start: usize, end: usize| spelt.get(start..end).unwrap_or_default();
+        let part = |start: usize, end: usize| spelt.part(start..end);
         if !cuts.iter().any(|c| is_spelt_by_place(part(c.start, c.end))) {
             return;
         }
@@ -361,11 +362,8 @@ impl Placeholders {
         let mut place = Passed::default();
         let mut done = 0;
         for (start, end) in self.spans(left) {
-            place.pass(left.get(done..start).unwrap_or_default());
-            if let Some(known) = self
-                .values
-                .get_mut(left.get(start..end).unwrap_or_default())
-            {
+            place.pass(left.part(done..start));
+            if let Some(known) = self.values.get_mut(left.part(start..end)) {
                 place.note(known);
             }
             place.pass_value();
@@ -382,7 +380,7 @@ impl Placeholders {
         range: Range<usize>,
         reading: impl Fn(&'t str) -> Cow<'t, str>,
     ) {
-        let part = |start: usize, end: usize| spelt.get(start..end).unwrap_or_default();
+        let part = |start: usize, end: usize| spelt.part(start..end);
         let mut done = range.start;
         for cut in cuts {
             place.pass(&reading(part(done, cut.start)));

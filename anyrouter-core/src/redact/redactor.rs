@@ -6,6 +6,7 @@ use super::{
     placeholder::Known,
     placeholder_form::TYPED,
 };
+use crate::part::Part as _;
 
 /// Something out of which personal data and secrets were taken. Only a [`Redactor`] makes one
 /// (P10).
@@ -86,7 +87,7 @@ impl Redactor {
             let more = repeats(text, &cuts, placeholders, known.as_ref());
             let is_typed = more.iter().any(|f| f.label.name() == TYPED);
             for finding in more {
-                let value = text.get(finding.start..finding.end).unwrap_or_default();
+                let value = text.part(finding.start..finding.end);
                 cuts.push(self.cut(&finding, value, false, placeholders)?);
             }
             cuts.sort_by_key(|c| c.start);
@@ -131,7 +132,7 @@ impl Redactor {
         placeholders: &mut Placeholders,
     ) -> Result<Vec<Cut>, Blocked> {
         let cut = |finding: &Finding| {
-            let value = text.get(finding.start..finding.end).unwrap_or_default();
+            let value = text.part(finding.start..finding.end);
             placeholders.note(finding, value);
             self.cut(finding, value, false, placeholders)
         };

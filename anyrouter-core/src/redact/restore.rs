@@ -16,6 +16,7 @@ use super::{
     strings::Strings,
     urls::Urls,
 };
+use crate::part::Part as _;
 
 /// What the text that is restored is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +153,7 @@ impl Restorer {
             &joined
         };
         let done = restore_up_to(placeholders, text, &mut self.place, false, out);
-        let held = text.get(done..).unwrap_or_default().to_owned();
+        let held = text.part(done..).to_owned();
         self.held = held;
     }
 
@@ -241,14 +242,14 @@ impl Placeholders {
                     escape(&restored).into_owned()
                 }
             };
-            out.push_str(json.get(done..from).unwrap_or_default());
+            out.push_str(json.part(done..from));
             out.push_str(&restored);
             done = to;
         });
         if walked.is_err() {
             return self.restore(json);
         }
-        out.push_str(json.get(done..).unwrap_or_default());
+        out.push_str(json.part(done..));
         out
     }
 }
@@ -276,11 +277,7 @@ fn restore_up_to(
         };
         // Before a number's placeholder in JSON stands a quote that goes with it.
         let quoted = is_json && rest.starts_with('"');
-        let body = if quoted {
-            rest.get(1..).unwrap_or_default()
-        } else {
-            rest
-        };
+        let body = if quoted { rest.part(1..) } else { rest };
         if let Some((whole, value)) = placeholders.at(body) {
             let length = whole.length;
             let close = bytes.get(at + usize::from(quoted) + length);
@@ -289,7 +286,7 @@ fn restore_up_to(
                     break;
                 }
                 if close == Some(&b'"') {
-                    let passed = text.get(copied..at).unwrap_or_default();
+                    let passed = text.part(copied..at);
                     place.pass(passed);
                     out.push_str(passed);
                     out.push_str(&value.text);
@@ -299,11 +296,11 @@ fn restore_up_to(
                 }
             }
             if !quoted {
-                let passed = text.get(copied..at).unwrap_or_default();
+                let passed = text.part(copied..at);
                 place.pass(passed);
                 out.push_str(passed);
                 // Markdown's marks go around the value.
-                let marks = |(start, end)| body.get(start..end).unwrap_or_default();
+                let marks = |(start, end)| body.part(start..end);
                 out.push_str(marks(whole.opening));
                 out.push_str(&place.spell(value));
                 out.push_str(marks(whole.closing));
@@ -321,7 +318,7 @@ fn restore_up_to(
         at += 1;
     }
     let at = at.min(text.len());
-    let passed = text.get(copied..at).unwrap_or_default();
+    let passed = text.part(copied..at);
     place.pass(passed);
     out.push_str(passed);
     at

@@ -17,6 +17,7 @@ use super::{
     json::Step,
     placeholder_form::{LONGEST_LABEL, TYPED},
 };
+use crate::part::Part as _;
 
 /// What becomes of a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -383,7 +384,7 @@ impl<'a> Flat<'a> {
                 end = at + c.len_utf8();
             }
             if text.get(start..end) != Some(" ") {
-                flat.push_str(text.get(done..start).unwrap_or_default());
+                flat.push_str(text.part(done..start));
                 flat.push(' ');
                 moved.push((flat.len(), end));
                 done = end;
@@ -395,7 +396,7 @@ impl<'a> Flat<'a> {
                 moved,
             };
         }
-        flat.push_str(text.get(done..).unwrap_or_default());
+        flat.push_str(text.part(done..));
         Self {
             text: Cow::Owned(flat),
             moved,
@@ -444,7 +445,7 @@ fn path_of(path: &str) -> Result<Vec<Segment>, String> {
             let end = inner
                 .find(']')
                 .ok_or_else(|| wrong("no closing bracket", at))?;
-            let index = inner.get(..end).unwrap_or_default();
+            let index = inner.part(..end);
             segments.push(match index {
                 "*" => Segment::Any,
                 quoted
@@ -454,12 +455,12 @@ fn path_of(path: &str) -> Result<Vec<Segment>, String> {
                 }
                 number => Segment::Item(number.parse().map_err(|_| wrong("no number", at + 1))?),
             });
-            rest = inner.get(end + 1..).unwrap_or_default();
+            rest = inner.part(end + 1..);
             continue;
         }
         rest = rest.strip_prefix('.').unwrap_or(rest);
         let end = rest.find(['.', '[']).unwrap_or(rest.len());
-        let name = rest.get(..end).unwrap_or_default();
+        let name = rest.part(..end);
         if name.is_empty() {
             return Err(wrong("an empty name", at));
         }
@@ -468,7 +469,7 @@ fn path_of(path: &str) -> Result<Vec<Segment>, String> {
         } else {
             Segment::Member(name.to_owned())
         });
-        rest = rest.get(end..).unwrap_or_default();
+        rest = rest.part(end..);
     }
     Ok(segments)
 }

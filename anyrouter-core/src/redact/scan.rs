@@ -11,6 +11,7 @@ use super::{
     secrets::Prefixes,
     vocabulary::{Meaning, Vocabulary},
 };
+use crate::part::Part as _;
 
 /// A place where a detector begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +76,7 @@ pub(crate) fn scan(text: &str, vocabulary: &Vocabulary, prefixes: &Prefixes, hit
         let block: &[u8; LEN] = match bytes.get(at..at + LEN).and_then(|b| b.try_into().ok()) {
             Some(block) => block,
             None => {
-                let rest = bytes.get(at..).unwrap_or_default();
+                let rest = bytes.part(at..);
                 if let Some(room) = padded.get_mut(..rest.len()) {
                     room.copy_from_slice(rest);
                 }
@@ -238,7 +239,7 @@ impl Scan<'_> {
             self.latin_words(start, end);
         } else if end - start > 7 {
             // `mypassword`, `theapikey`.
-            let last = self.bytes.get(end - 6..end).unwrap_or_default();
+            let last = self.bytes.part(end - 6..end);
             let is = |word: &[u8; 6]| last.eq_ignore_ascii_case(word);
             if is(b"ssword") || is(b"passwd") {
                 self.hits.push(Hit {
@@ -268,8 +269,7 @@ impl Scan<'_> {
         let mut at = start;
         for run in self
             .bytes
-            .get(start..end)
-            .unwrap_or_default()
+            .part(start..end)
             .chunk_by(|a, b| a.is_ascii() == b.is_ascii())
         {
             let (from, to) = (at, at + run.len());

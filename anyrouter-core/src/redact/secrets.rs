@@ -5,6 +5,8 @@
 //! it is from, and with who confirms it. A form's literal beginning finds it; its pattern, which
 //! runs in linear time and only there, decides.
 
+use crate::part::Part as _;
+
 use std::sync::OnceLock;
 
 use aho_corasick::AhoCorasick;
@@ -191,7 +193,7 @@ impl Prefixes {
             return None;
         }
         let (start, is_text) = data_url(text.get(at..)?)?;
-        (!is_text).then(|| at + start + base64_length(text.get(at + start..).unwrap_or_default()))
+        (!is_text).then(|| at + start + base64_length(text.part(at + start..)))
     }
 
     /// Whether this is the group of `data:` URLs.
@@ -333,12 +335,7 @@ pub(crate) fn base64_length(text: &[u8]) -> usize {
         at += 64;
     }
     let legal = |b: &u8| b.is_ascii_alphanumeric() || b"+/-_=".contains(b);
-    at + text
-        .get(at..)
-        .unwrap_or_default()
-        .iter()
-        .take_while(|b| legal(b))
-        .count()
+    at + text.part(at..).iter().take_while(|b| legal(b)).count()
 }
 
 #[cfg(test)]

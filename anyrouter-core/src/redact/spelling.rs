@@ -3,6 +3,7 @@
 //! or broken over two lines.
 
 use super::placeholder_form::{ID, LONGEST_LABEL, is_id};
+use crate::part::Part as _;
 
 /// The longest spelling in bytes: what a stream holds back at most.
 pub(crate) const LONGEST: usize = 4 * (LONGEST_LABEL + ID);
@@ -126,7 +127,7 @@ impl Reader<'_> {
     }
 
     fn rest(&self) -> &[u8] {
-        self.text.get(self.at..).unwrap_or_default()
+        self.text.part(self.at..)
     }
 
     fn peek(&self) -> Result<u8, No> {

@@ -4,6 +4,8 @@
 //! `|` as in Markdown; and the rows of `INSERT INTO … (…) VALUES (…)`. The first line must be made
 //! of short words.
 
+use crate::part::Part as _;
+
 use std::ops::Range;
 
 /// The longest header of a column, and the longest cell, in bytes.
@@ -34,11 +36,7 @@ pub(crate) fn cells(
         .map(|i| i + 1)
         .chain([text.len()]);
     for end in ends {
-        let line = text
-            .as_bytes()
-            .get(start..end)
-            .unwrap_or_default()
-            .trim_ascii_end();
+        let line = text.as_bytes().part(start..end).trim_ascii_end();
         let range = start..start + line.len();
         start = end;
         // A rule, as `|---|---|` or `----+----`.
@@ -148,7 +146,7 @@ fn split(text: &str, line: Range<usize>, sign: u8) -> Vec<Range<usize>> {
         let length = length
             .or_else(|| rest.find(char::from(sign)))
             .unwrap_or(rest.len());
-        let cell = rest.get(..length).unwrap_or_default();
+        let cell = rest.part(..length);
         let blank = [' ', '"', '\'', '\r'];
         let tail = cell.trim_start_matches(blank);
         let from = at + cell.len() - tail.len();
@@ -220,9 +218,7 @@ fn inserted(
             .collect();
         let mut from = at + 6;
         for _ in 0..ROWS {
-            let rest = text
-                .get(from..floor((from + LIST).min(text.len())))
-                .unwrap_or_default();
+            let rest = text.part(from..floor((from + LIST).min(text.len())));
             let open = rest.len() - rest.trim_start_matches([' ', '\n', '\t', '\r', ',']).len();
             let Some(row) = rest.get(open..).and_then(|t| t.strip_prefix('(')) else {
                 break;

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use super::detect::one_of;
+use crate::part::Part as _;
 
 /// Text in which each character stands for itself.
 #[derive(Debug)]
@@ -66,7 +67,7 @@ impl<'a> View<'a> {
         let bytes = source.as_bytes();
         let mut at = 0;
         loop {
-            at += plain_length(bytes.get(at..).unwrap_or_default());
+            at += plain_length(bytes.part(at..));
             let Some(byte) = bytes.get(at) else { break };
             at = match byte {
                 b'\\' | b'&' | b'%' => writer.ascii(at, at).max(at + 1),
@@ -138,7 +139,7 @@ impl<'a> Writer<'a> {
         if at < from {
             return from;
         }
-        let rest = self.source.as_bytes().get(at..).unwrap_or_default();
+        let rest = self.source.as_bytes().part(at..);
         match escape(rest) {
             // Within a string an escaped quote ends nothing, unless it is one of a document that is
             // written in it.
@@ -157,12 +158,8 @@ impl<'a> Writer<'a> {
     /// Whether an escaped quote at `at` begins or ends a string of a document.
     fn is_structural(&self, at: usize, length: usize) -> bool {
         let bytes = self.source.as_bytes();
-        let before = bytes.get(..at).unwrap_or_default().trim_ascii_end().last();
-        let after = bytes
-            .get(at + length..)
-            .unwrap_or_default()
-            .trim_ascii_start()
-            .first();
+        let before = bytes.part(..at).trim_ascii_end().last();
+        let after = bytes.part(at + length..).trim_ascii_start().first();
         before.is_none_or(|b| matches!(b, b'{' | b'[' | b',' | b':' | b'(' | b'=' | b'"'))
             || after.is_none_or(|b| matches!(b, b':' | b',' | b'}' | b']' | b')' | b'\\' | b'"'))
     }
@@ -195,7 +192,7 @@ impl<'a> Writer<'a> {
         if before.is_some_and(u8::is_ascii_alphabetic) {
             return true;
         }
-        let rest = self.source.get(at + length..).unwrap_or_default();
+        let rest = self.source.part(at + length..);
         let next = rest
             .chars()
             .take(16)
@@ -225,8 +222,7 @@ impl<'a> Writer<'a> {
 
     /// Copies the source up to `end`.
     fn copy(&mut self, end: usize) {
-        self.out
-            .push_str(self.source.get(self.copied..end).unwrap_or_default());
+        self.out.push_str(self.source.part(self.copied..end));
     }
 
     fn into_view(mut self) -> View<'a> {
@@ -261,12 +257,7 @@ fn plain_length(text: &[u8]) -> usize {
         }
         at += 16;
     }
-    at + text
-        .get(at..)
-        .unwrap_or_default()
-        .iter()
-        .take_while(|b| is_plain(b))
-        .count()
+    at + text.part(at..).iter().take_while(|b| is_plain(b)).count()
 }
 
 /// A line that quoted-printable text (RFC 2045, 6.7) goes on over.
@@ -284,13 +275,13 @@ fn is_soft_break(bytes: &[u8], at: usize) -> bool {
 
 /// Whether the sign at `at` ends base64 (RFC 4648, 4), which comes in groups of four.
 fn is_padding(bytes: &[u8], at: usize) -> bool {
-    let head = bytes.get(at.saturating_sub(256)..at).unwrap_or_default();
+    let head = bytes.part(at.saturating_sub(256)..at);
     let run = head
         .iter()
         .rev()
         .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
         .count();
-    let encoded = head.get(head.len() - run..).unwrap_or_default();
+    let encoded = head.part(head.len() - run..);
     run >= 7
         && (run + 1).is_multiple_of(4)
         && encoded.iter().any(u8::is_ascii_lowercase)

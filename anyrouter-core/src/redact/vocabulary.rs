@@ -4,6 +4,8 @@
 //! A text is mostly words that mean nothing here. So each word is looked up in a set of bits first,
 //! by a hash of its first and last eight bytes, and only what may be known is compared.
 
+use crate::part::Part as _;
+
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
@@ -255,10 +257,7 @@ impl Vocabulary {
             entry.meaning = entry.meaning.union(meaning);
         } else {
             let owned = |w: &[&str]| w.iter().map(|w| (*w).into()).collect();
-            let (before, after) = (
-                owned(words.get(..head).unwrap_or_default()),
-                owned(words.get(head + 1..).unwrap_or_default()),
-            );
+            let (before, after) = (owned(words.part(..head)), owned(words.part(head + 1..)));
             if entry.phrases == 0 {
                 let Ok(at) = self.phrases.len().try_into() else {
                     return;
@@ -520,8 +519,7 @@ fn hash_at(text: &[u8], start: usize, end: usize) -> u64 {
     let eight = |at: usize| match text.get(at..at + 8) {
         Some(bytes) => u64::from_le_bytes(bytes.try_into().unwrap_or_default()),
         None => text
-            .get(at..)
-            .unwrap_or_default()
+            .part(at..)
             .iter()
             .rev()
             .fold(0, |n, b| n << 8 | u64::from(*b)),

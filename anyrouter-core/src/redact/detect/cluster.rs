@@ -1,6 +1,7 @@
 //! Clusters: runs of letters and digits, with what joins them, that may be one number.
 
 use super::dates::is_date;
+use crate::part::Part as _;
 
 /// A cluster is at most so many pieces.
 pub(super) const PIECES: usize = 12;
@@ -65,7 +66,7 @@ impl Cluster {
         }
         let at = self.compact.len();
         let mut digits = 0;
-        for byte in text.get(start..end).unwrap_or_default() {
+        for byte in text.part(start..end) {
             digits += usize::from(byte.is_ascii_digit());
             if byte.is_ascii_alphanumeric() {
                 self.compact.push(byte.to_ascii_uppercase());

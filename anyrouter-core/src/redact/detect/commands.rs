@@ -4,6 +4,7 @@ use super::{
     Scene, one_of,
     values::{Shape, is_filler, is_reference},
 };
+use crate::part::Part as _;
 use crate::redact::{Kind, scan::Hit};
 
 impl Scene<'_> {
@@ -48,9 +49,7 @@ impl Scene<'_> {
     pub(super) fn command(&mut self, hit: Hit) {
         let name = self.slice(hit.start, hit.end).to_ascii_lowercase();
         let line = self.slice(hit.end, hit.end + 200);
-        let line = line
-            .get(..line.iter().position(|b| *b == b'\n').unwrap_or(line.len()))
-            .unwrap_or_default();
+        let line = line.part(..line.iter().position(|b| *b == b'\n').unwrap_or(line.len()));
         let behind = |option: &[u8]| {
             memchr::memmem::find(line, option).map(|at| hit.end + at + option.len())
         };

@@ -4,6 +4,7 @@ use super::{
     Scene, one_of,
     values::{Shape, entropy, is_filler, is_reference},
 };
+use crate::part::Part as _;
 use crate::redact::{Kind, scan::Hit};
 
 /// So many pairs of a header are read, and so many bytes of it.
@@ -40,13 +41,13 @@ impl Scene<'_> {
                 .iter()
                 .position(|b| one_of(*b, b";\n\"' ,"))
                 .unwrap_or(rest.len());
-            let pair = rest.get(..length).unwrap_or_default();
+            let pair = rest.part(..length);
             let Some(sign) = pair.iter().position(|b| *b == b'=') else {
                 return;
             };
             let (name, value) = (
-                pair.get(..sign).unwrap_or_default().to_ascii_lowercase(),
-                pair.get(sign + 1..).unwrap_or_default(),
+                pair.part(..sign).to_ascii_lowercase(),
+                pair.part(sign + 1..),
             );
             if is_secret(&name, value) {
                 self.add(at + sign + 1, at + length, Kind::Secret, "cookie", 87);

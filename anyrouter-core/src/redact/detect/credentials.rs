@@ -9,6 +9,7 @@ use super::{
     values::{Shape, entropy, is_filler, is_reference},
     wallets::is_bech32,
 };
+use crate::part::Part as _;
 use crate::redact::{Kind, label::Finding, scan::Hit, secrets, vocabulary::Meaning};
 
 /// What a name holds that is no secret's: it counts, points, or speaks of one.
@@ -209,13 +210,10 @@ impl Scene<'_> {
         let body = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b"+/=\n\r \t-:,\\\"'>|");
         let length = match memchr::memmem::find(rest, b"-----END") {
             Some(end) => {
-                let after = rest.get(end + 8..).unwrap_or_default();
+                let after = rest.part(end + 8..);
                 end + 8
-                    + memchr::memmem::find(
-                        after.get(..after.len().min(64)).unwrap_or_default(),
-                        b"-----",
-                    )
-                    .map_or(0, |e| e + 5)
+                    + memchr::memmem::find(after.part(..after.len().min(64)), b"-----")
+                        .map_or(0, |e| e + 5)
             }
             None => rest.iter().take_while(|b| body(b)).count(),
         };
@@ -283,7 +281,9 @@ impl Scene<'_> {
         value: Value,
     ) -> Option<(Kind, &'static str, u8)> {
         let bytes = self.slice(value.start, value.end);
-        let name = self.slice(name_start, value.start).to_ascii_lowercase();
+        // The value may stand before its name.
+        let name_end = value.start.max(hit.end);
+        let name = self.slice(name_start, name_end).to_ascii_lowercase();
         let names = |words: &[&str]| {
             words
                 .iter()
@@ -328,7 +328,7 @@ impl Scene<'_> {
         let is_member = !value.is_quoted && self.byte(value.end) == b':' && is_text;
         // `["username", "password", "email2"]` names three; `IS_PASSWORD: Scope = 31` is a constant
         // of a program.
-        let between = self.part(hit.end, value.start);
+        let between = self.part(hit.end, value.start.max(hit.end));
         let before = self
             .part(self.ceiling(name_start.saturating_sub(8)), name_start)
             .trim_end_matches(['"', '\'', ' ', '\n']);
@@ -447,11 +447,9 @@ impl Scene<'_> {
         // it reads like words.
         let is_pair = names(&["cred"])
             && bytes.iter().position(|b| *b == b':').is_some_and(|at| {
-                at > 1
-                    && Shape::of(bytes.get(at + 1..).unwrap_or_default())
-                        .is_password(bytes.get(at + 1..).unwrap_or_default())
+                at > 1 && Shape::of(bytes.part(at + 1..)).is_password(bytes.part(at + 1..))
             });
-        let is_wordy = self.is_secret_setting(name_start, value)
+        let is_wordy = is_secret_setting(self.slice(name_start, name_end))
             && bytes.len() >= 12
             && shape.small + shape.capitals == bytes.len();
         let confidence = match value.joint {
@@ -472,27 +470,6 @@ impl Scene<'_> {
             _ => return None,
         };
         Some((Kind::Secret, "secret_by_name", confidence))
-    }
-
-    /// `JWT_SECRET=…`, with nothing around the sign: a shell's or a `.env` file's line.
-    fn is_secret_setting(&self, name_start: usize, value: Value) -> bool {
-        let name = self.slice(name_start, value.start);
-        let Some(name) = name.strip_suffix(b"=") else {
-            return false;
-        };
-        let is_upper = name
-            .iter()
-            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_');
-        is_upper
-            && [
-                &b"_SECRET"[..],
-                b"SECRET_KEY",
-                b"_TOKEN",
-                b"API_KEY",
-                b"ACCESS_KEY",
-            ]
-            .iter()
-            .any(|end| name.ends_with(end))
     }
 
     /// A line of settings: `NAME=`, nothing before but `export`.
@@ -584,7 +561,7 @@ impl Scene<'_> {
             return;
         };
         let quote = text.starts_with(['\'', '"', '`']);
-        let name = text.get(usize::from(quote)..).unwrap_or_default();
+        let name = text.part(usize::from(quote)..);
         let length = name
             .find(|c: char| !(c.is_alphanumeric() || "._-@\\".contains(c)))
             .unwrap_or(name.len());
@@ -744,4 +721,24 @@ impl Scene<'_> {
             confidence,
         );
     }
+}
+
+/// `JWT_SECRET=…`, with nothing around the sign: a shell's or a `.env` file's line.
+fn is_secret_setting(name: &[u8]) -> bool {
+    let Some(name) = name.strip_suffix(b"=") else {
+        return false;
+    };
+    let is_upper = name
+        .iter()
+        .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_');
+    is_upper
+        && [
+            &b"_SECRET"[..],
+            b"SECRET_KEY",
+            b"_TOKEN",
+            b"API_KEY",
+            b"ACCESS_KEY",
+        ]
+        .iter()
+        .any(|end| name.ends_with(end))
 }

@@ -6,6 +6,7 @@ use super::{
     Scene,
     names::{WORDS, Word, is_word},
 };
+use crate::part::Part as _;
 use crate::redact::{
     Kind,
     scan::Hit,
@@ -92,7 +93,7 @@ impl Scene<'_> {
         let words = self.capitalised_words(start);
         if let Some(first) = words.first().copied() {
             let count = words.len().min(3);
-            let words = words.get(..count).unwrap_or_default();
+            let words = words.part(..count);
             if self.may_be_name(first)
                 && (sure || self.is_known(first) || count > 1 || !self.is_plain_word(first))
             {
@@ -230,7 +231,7 @@ impl Scene<'_> {
         let Some(first) = words.first().copied().filter(|w| self.may_be_name(*w)) else {
             return self.small_name_of(at);
         };
-        let words = words.get(..words.len().min(4)).unwrap_or_default();
+        let words = words.part(..words.len().min(4));
         let known = words.iter().any(|w| self.is_known(*w));
         let has_small = words.iter().all(|w| {
             self.part(w.start, w.end)

@@ -1,6 +1,7 @@
 //! Dates of birth: dates in any usual form, with a word that says so before them.
 
 use super::{Scene, one_of};
+use crate::part::Part as _;
 use crate::redact::{Kind, scan::Hit, vocabulary::Meaning};
 
 /// How far before a date its word may stand, in bytes.
@@ -28,21 +29,11 @@ impl Scene<'_> {
             }
             groups.push(digits);
             end += digits;
-            let rest = self.part(end, (end + 8).min(self.text.len()).max(end));
-            let rest = if self.text.is_char_boundary((end + 8).min(self.text.len())) {
-                rest
-            } else {
-                self.part(end, self.boundary(end + 8))
-            };
+            let rest = self.part(end, self.floor(end + 8));
             let gap = match rest.chars().next() {
                 Some('年' | '月' | '년' | '월') => {
                     let unit = rest.chars().next().map_or(0, char::len_utf8);
-                    unit + rest
-                        .get(unit..)
-                        .unwrap_or_default()
-                        .bytes()
-                        .take_while(|b| *b == b' ')
-                        .count()
+                    unit + rest.part(unit..).bytes().take_while(|b| *b == b' ').count()
                 }
                 Some('日' | '일') => {
                     end += rest.chars().next().map_or(0, char::len_utf8);
@@ -97,13 +88,6 @@ impl Scene<'_> {
         })
     }
 
-    fn boundary(&self, at: usize) -> usize {
-        (0..4)
-            .map(|i| at.min(self.text.len()).saturating_sub(i))
-            .find(|i| self.text.is_char_boundary(*i))
-            .unwrap_or(0)
-    }
-
     /// `12 March 1985`, `March 12th, 1985`, `12 de marzo de 1985`, around a month's name.
     pub(super) fn written_date(&mut self, month: Hit) {
         if !self.is_about_birth(month.start)
@@ -121,7 +105,7 @@ impl Scene<'_> {
             .rev()
             .take_while(|b| one_of(**b, b" .,-/"))
             .count();
-        let mut head = before.get(..before.len() - joint).unwrap_or_default();
+        let mut head = before.part(..before.len() - joint);
         let mut length = joint;
         for particle in [
             &b"of"[..],
@@ -137,7 +121,7 @@ impl Scene<'_> {
             if let Some(rest) = head.strip_suffix(particle) {
                 let spaces = rest.iter().rev().take_while(|b| **b == b' ').count();
                 length += particle.len() + spaces;
-                head = rest.get(..rest.len() - spaces).unwrap_or_default();
+                head = rest.part(..rest.len() - spaces);
             }
         }
         let day = head.iter().rev().take_while(|b| b.is_ascii_digit()).count();
@@ -155,7 +139,7 @@ impl Scene<'_> {
                 .take_while(|b| one_of(**b, b" ,.-/"))
                 .count();
             for particle in ["de ", "del ", "of "] {
-                if self.part(at, at + particle.len()) == particle {
+                if self.window(at, at + particle.len()) == particle {
                     at += particle.len();
                 }
             }
@@ -168,7 +152,8 @@ impl Scene<'_> {
                 1 | 2 | 4 if !year => {
                     end = at + digits;
                     year = digits == 4;
-                    if digits < 4 && matches!(self.part(end, end + 2), "th" | "st" | "nd" | "rd") {
+                    if digits < 4 && matches!(self.window(end, end + 2), "th" | "st" | "nd" | "rd")
+                    {
                         end += 2;
                     }
                 }

@@ -1,6 +1,7 @@
 //! E-mail addresses, plain and spelled out, and URLs that carry credentials.
 
 use super::{Scene, one_of};
+use crate::part::Part as _;
 use crate::redact::{Kind, scan::Hit, vocabulary::is_letter};
 
 /// Domains' ends that a spelled-out address may have.
@@ -27,11 +28,7 @@ impl Scene<'_> {
             return;
         }
         let is_email_local = |b: u8| b.is_ascii_alphanumeric() || one_of(b, b"._%+-'") || b >= 0x80;
-        let before = bytes
-            .get(at.saturating_sub(64)..at)
-            .unwrap_or_default()
-            .iter()
-            .rev();
+        let before = bytes.part(at.saturating_sub(64)..at).iter().rev();
         let mut start = at - before.take_while(|b| is_email_local(**b)).count();
         if start > 0
             && at - start < 64
@@ -228,7 +225,7 @@ impl Scene<'_> {
         let Some(scheme) = memchr::memmem::rfind(window, b"://") else {
             return false;
         };
-        let inside = window.get(scheme + 3..).unwrap_or_default();
+        let inside = window.part(scheme + 3..);
         if inside.is_empty()
             || inside
                 .iter()
@@ -243,8 +240,7 @@ impl Scene<'_> {
             .map_or(0, |p| inside.len() - p - 1);
         let is_variable = inside.windows(2).any(|w| w == b"${" || w == b"{{") || password == 0;
         let start = window
-            .get(..scheme)
-            .unwrap_or_default()
+            .part(..scheme)
             .iter()
             .rposition(|b| !(b.is_ascii_alphanumeric() || one_of(*b, b"+.-")))
             .map_or(0, |p| p + 1);
@@ -294,8 +290,7 @@ impl Scene<'_> {
             let word_end = self.skip_back(start);
             let word = word_end
                 - bytes
-                    .get(word_end.saturating_sub(48)..word_end)
-                    .unwrap_or_default()
+                    .part(word_end.saturating_sub(48)..word_end)
                     .iter()
                     .rev()
                     .take_while(|b| is_spelled(**b))
@@ -307,12 +302,12 @@ impl Scene<'_> {
             let joint_end = self.skip_back(word);
             let joint = joint_end
                 - bytes
-                    .get(joint_end.saturating_sub(12)..joint_end)
-                    .unwrap_or_default()
+                    .part(joint_end.saturating_sub(12)..joint_end)
                     .iter()
                     .rev()
                     .take_while(|b| is_letter(**b))
                     .count();
+            let joint = self.ceiling(joint);
             let text = self.part(joint, joint_end).to_lowercase();
             match text.as_str() {
                 "at" | "arroba" | "chiocciola" | "arobase" | "ät" | "klammeraffe" if !has_at => {
@@ -408,11 +403,15 @@ impl Scene<'_> {
                 .take_while(|b| b.is_ascii_alphabetic())
                 .count();
             let is_dot = matches!(
-                self.part(next, next + joint).to_ascii_lowercase().as_str(),
+                self.window(next, next + joint)
+                    .to_ascii_lowercase()
+                    .as_str(),
                 "dot" | "punkt" | "punto" | "ponto"
             );
             let is_at = matches!(
-                self.part(next, next + joint).to_ascii_lowercase().as_str(),
+                self.window(next, next + joint)
+                    .to_ascii_lowercase()
+                    .as_str(),
                 "at"
             );
             if !is_dot && !is_at && end.is_some() {

@@ -6,6 +6,7 @@ use super::{
     one_of,
     unspaced::is_unspaced_script,
 };
+use crate::part::Part as _;
 use crate::redact::{
     Kind,
     scan::Hit,
@@ -142,7 +143,7 @@ impl Scene<'_> {
         } else {
             words
         };
-        let words = words.get(..words.len().min(4)).unwrap_or_default();
+        let words = words.part(..words.len().min(4));
         let meanings: Vec<Meaning> = words.iter().map(|w| self.meaning_of(*w)).collect();
         let given = meanings
             .iter()
@@ -158,6 +159,9 @@ impl Scene<'_> {
             .filter(|m| m.intersects(Meaning::ANY_NAME) && m.intersects(Meaning::AMBIGUOUS))
             .count();
         if words.iter().any(|w| self.is(*w, Meaning::ORGANISATION)) {
+            return;
+        }
+        if words.is_empty() {
             return;
         }
         let end = self.end_of(words);

@@ -2,6 +2,7 @@
 //! without spaces, `unspaced`.)
 
 use super::{Scene, one_of, unspaced::is_unspaced_script};
+use crate::part::Part as _;
 use crate::redact::{
     Kind,
     scan::Hit,
@@ -103,10 +104,15 @@ impl Scene<'_> {
 
     /// The word that begins at `at`, with hyphens and apostrophes inside.
     pub(super) fn name_word(&self, at: usize) -> Option<Word> {
+        /// A longer word is no name; it is cut off here, maybe within a character.
+        const LONGEST: usize = 40 + "'s".len();
+        if !self.text.is_char_boundary(at) {
+            return None;
+        }
         let mut end = at;
         loop {
             end += self
-                .slice(end, end + 40)
+                .slice(end, end + LONGEST + 1)
                 .iter()
                 .take_while(|b| is_letter(**b))
                 .count();
@@ -114,6 +120,9 @@ impl Scene<'_> {
                 [b'-' | b'\'', next] if is_letter(*next) && end > at => end += 1,
                 _ => break,
             }
+        }
+        if end - at > LONGEST {
+            return None;
         }
         // A possessive is no part of the name.
         let text = self.part(at, end);
@@ -244,7 +253,7 @@ impl Scene<'_> {
             "ms" | "lt" | "hon" | "don" | "bay" | "sr"
         );
         if !words.is_empty() && !short {
-            let end = self.end_of(words.get(..words.len().min(4)).unwrap_or_default());
+            let end = self.end_of(words.part(..words.len().min(4)));
             let text = self.part(at, end);
             if text.chars().any(char::is_lowercase) || !text.is_ascii() {
                 self.add(at, end, Kind::Person, "titled", 82);
@@ -322,7 +331,7 @@ impl Scene<'_> {
             start += 1;
         }
         let is_office = self
-            .part(start, end)
+            .part(start.min(end), end)
             .split([' ', ','])
             .any(|w| OFFICES.contains(&w));
         if words >= 2 && !is_office {

@@ -88,10 +88,9 @@ impl Scene<'_> {
             .iter()
             .take_while(|b| b.is_ascii_digit())
             .count();
-        let bits = self
-            .part(at + 1, at + 1 + digits)
-            .parse()
-            .unwrap_or(u32::MAX);
+        // In front of them may stand any character, of which `at` is the first byte.
+        let bits = std::str::from_utf8(self.slice(at + 1, at + 1 + digits));
+        let bits = bits.ok().and_then(|b| b.parse().ok()).unwrap_or(u32::MAX);
         let next = self.byte(at + 1 + digits);
         if self.byte(at) == b'/'
             && digits > 0

@@ -13,6 +13,7 @@ use super::{
     one_of,
     wallets::base58check,
 };
+use crate::part::Part as _;
 use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 
 /// What is so sure needs no second opinion.
@@ -165,8 +166,7 @@ impl Scene<'_> {
             for finding in candidates {
                 if self
                     .found
-                    .get(first_found..)
-                    .unwrap_or_default()
+                    .part(first_found..)
                     .iter()
                     .any(|f| f.overlaps(&finding))
                 {
@@ -253,7 +253,7 @@ impl Scene<'_> {
                 .iter()
                 .take_while(|b| b.is_ascii_alphanumeric())
                 .count();
-            let word = word.get(..length).unwrap_or_default();
+            let word = word.part(..length);
             // `3560x4587` ends a telephone number with its extension.
             let digits = word.iter().take_while(|b| b.is_ascii_digit()).count();
             let is_extended = digits > 2
@@ -359,7 +359,7 @@ impl Scene<'_> {
         let between = self.slice(end, end + 6);
         let is_sign = |b: &&u8| matches!(b, b' ' | b'-'..=b'/' | b'_' | b'('..=b',' | b':' | b'\t' | b'\n' | b'~' | b'|' | b'[' | b']');
         let gap = between.iter().take_while(is_sign).count();
-        let between = between.get(..gap).unwrap_or_default();
+        let between = between.part(..gap);
         // A list or a table has such signs as well: they join short groups of digits alone.
         let is_group = |from: usize| {
             let length = self

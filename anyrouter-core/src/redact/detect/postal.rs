@@ -5,6 +5,7 @@ use super::{
     Scene, one_of,
     postcodes::{has_code, is_postcode},
 };
+use crate::part::Part as _;
 use crate::redact::{
     Kind,
     scan::Hit,
@@ -140,7 +141,7 @@ impl Scene<'_> {
             ", ",
             " ",
         ] {
-            if self.part(at, self.floor(at + joint.len())) == joint {
+            if self.window(at, at + joint.len()) == joint {
                 from = at + joint.len();
                 break;
             }
@@ -191,7 +192,7 @@ impl Scene<'_> {
                 .iter()
                 .take_while(|b| is_letter(**b) || one_of(**b, b"'-."))
                 .count();
-            let word = self.part(at, at + length);
+            let word = self.window(at, at + length);
             let is_particle = matches!(
                 word,
                 "de" | "la"
@@ -253,7 +254,7 @@ impl Scene<'_> {
             .rev()
             .take_while(|b| one_of(**b, b" ,"))
             .count();
-        let mut head = before.get(..before.len() - joint).unwrap_or_default();
+        let mut head = before.part(..before.len() - joint);
         for word in [&b" bis"[..], b" ter"] {
             head = head.strip_suffix(word).unwrap_or(head);
         }
@@ -341,7 +342,7 @@ impl Scene<'_> {
                 .take_while(|b| is_letter(**b) || **b == b'-')
                 .count();
             let word = first - 1 - length;
-            let text = self.part(word, first - 1);
+            let text = self.window(word, first - 1);
             let joins =
                 lower.len() <= suffix.len() + 1 || text.ends_with("er") || text.ends_with("sche");
             if length < 3 || !text.chars().next().is_some_and(char::is_uppercase) || !joins {
@@ -473,7 +474,7 @@ impl Scene<'_> {
             return;
         }
         let last = self.address_end(end);
-        let rest = self.part(end, last);
+        let rest = self.window(end, last);
         if last > end && rest.bytes().filter(u8::is_ascii_digit).count() >= 3 {
             self.add(at, last, Kind::Address, "street_address", 90);
         }
@@ -539,7 +540,7 @@ impl Scene<'_> {
             let has_sign = joint.iter().any(|b| one_of(*b, b",\n-/"));
             let from = end_now + gap;
             let piece_end = self.piece_end(from);
-            let piece = self.part(from, piece_end);
+            let piece = self.window(from, piece_end);
             if piece.is_empty() {
                 break;
             }
@@ -591,7 +592,7 @@ impl Scene<'_> {
                 .next()
                 .is_some_and(|c| c.is_uppercase() || c.is_numeric() || c == '#')
                 || matches!(
-                    self.part(end, end + length),
+                    self.window(end, end + length),
                     "de" | "la" | "of" | "am" | "an" | "der" | "del" | "do" | "upon" | "sur" | "no"
                 );
             if length == 0 || !starts && words > 0 {
@@ -659,7 +660,7 @@ impl Scene<'_> {
                     ' ', ':', '=', '"', '\'', '*', '|', '：', '\t', '>', '是', 'は',
                 ])
                 .len();
-        let sign = rest.get(..skipped).unwrap_or_default();
+        let sign = rest.part(..skipped);
         let wide = self
             .chars_from(hit.start)
             .next()
@@ -674,7 +675,7 @@ impl Scene<'_> {
                 '\n', '"', ';', '）', '|', '<', '\t', '{', '[', '。', '，', ')',
             ])
             .unwrap_or(line.len());
-        let mut value = line.get(..stop).unwrap_or_default();
+        let mut value = line.part(..stop);
         if wide && let Some(comma) = value.find(',') {
             value = value.get(..comma).unwrap_or(value);
         }

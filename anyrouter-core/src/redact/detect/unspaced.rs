@@ -2,6 +2,7 @@
 //! what introduces them.
 
 use super::Scene;
+use crate::part::Part as _;
 use crate::redact::{Kind, scan::Hit, vocabulary::Meaning};
 
 /// Korean words that begin as surnames do and are no names.
@@ -16,10 +17,10 @@ impl Scene<'_> {
     /// Han, kana, Hangul and Thai: names by surnames, titles, and what introduces them.
     pub(super) fn unspaced_name(&mut self, index: usize, hit: Hit, meaning: Meaning) {
         let text = self.text;
-        let next = |at: usize| text.get(at..).unwrap_or_default().chars();
+        let next = |at: usize| text.part(at..).chars();
         let introduced = |at: usize| {
             // What separates a field's name from its value.
-            let rest = text.get(at..).unwrap_or_default();
+            let rest = text.part(at..);
             at + rest.len()
                 - rest
                     .trim_start_matches([
@@ -53,8 +54,7 @@ impl Scene<'_> {
             }
             let is_surname = self
                 .hits
-                .get(index + 1..)
-                .unwrap_or_default()
+                .part(index + 1..)
                 .iter()
                 .take_while(|h| h.start <= at)
                 .any(|h| {

@@ -2,6 +2,7 @@
 //! one.
 
 use super::{ByteSet, one_of};
+use crate::part::Part as _;
 
 /// What characters a value has.
 #[derive(Clone, Copy, Debug, Default)]
@@ -272,9 +273,7 @@ const FILL: ByteSet = ByteSet::of(b"*.xX-_#");
 
 /// Filled with one character, dots or asterisks: what stands where a secret was taken out.
 pub(super) fn is_filler(value: &[u8]) -> bool {
-    let tail = value
-        .get(value.len().saturating_sub(12)..)
-        .unwrap_or_default();
+    let tail = value.part(value.len().saturating_sub(12)..);
     let same = tail.len() >= 4 && tail.iter().all(|b| b.eq_ignore_ascii_case(&tail[0]));
     let (mut signs, mut dots, mut row, mut last) = (0, 0, 0, 0);
     for byte in value {

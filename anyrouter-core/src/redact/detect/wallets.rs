@@ -1,5 +1,7 @@
 //! The checksums of cryptocurrency addresses.
 
+use crate::part::Part as _;
+
 use sha2::{Digest, Sha256};
 
 /// Base58 with a checksum of four bytes of a double SHA-256 (the addresses of Bitcoin and its
@@ -36,10 +38,7 @@ pub(super) fn is_bech32(token: &[u8]) -> bool {
     let Some(one) = token.iter().rposition(|b| *b == b'1') else {
         return false;
     };
-    let (human, data) = (
-        token.get(..one).unwrap_or_default(),
-        token.get(one + 1..).unwrap_or_default(),
-    );
+    let (human, data) = (token.part(..one), token.part(one + 1..));
     if human.is_empty()
         || human.len() > 10
         || data.len() < 8

@@ -10,6 +10,7 @@ use super::{
     shape::{Choices, DEPTH, Of},
     usage::{Usage, push_usage, tokens_of},
 };
+use crate::part::Part as _;
 use crate::wire::{
     fault::AnswerFault,
     json::{Scanner, bare_name, push_number, push_string, utf8},
@@ -93,7 +94,7 @@ pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFau
     let mut written = 0;
     let omitted = &choices.omitted;
     for (of_ours, value) in &ours {
-        out.extend_from_slice(body.get(written..value.start).unwrap_or_default());
+        out.extend_from_slice(body.part(written..value.start));
         let text = body.get(value.clone()).unwrap_or_default();
         match of_ours {
             Ours::Choices => out.extend_from_slice(read.repaired.as_deref().unwrap_or(text)),
@@ -103,7 +104,7 @@ pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFau
         written = value.end;
     }
     let end = body.iter().rposition(|b| *b == b'}').ok_or_else(wrong)?;
-    out.extend_from_slice(body.get(written..end).unwrap_or_default());
+    out.extend_from_slice(body.part(written..end));
     for (of_ours, name) in ALL_OURS
         .iter()
         .filter(|(o, _)| !ours.iter().any(|(known, _)| known == o))
@@ -111,7 +112,7 @@ pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFau
         out.extend_from_slice(name);
         of_ours.push(&mut out, names, &meter, theirs, omitted);
     }
-    out.extend_from_slice(body.get(end..).unwrap_or_default());
+    out.extend_from_slice(body.part(end..));
     Ok(PlainAnswer {
         body: out.into(),
         meter,

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 
 use crate::{
     catalog::FailureClass,
+    part::Part as _,
     wire::{
         fault::AnswerFault,
         json::{JsonFault, Scanner, bare_name},
@@ -156,9 +157,7 @@ impl Choices {
             read.usage = scanned.usage.clone().or(read.usage);
         }
         if read.fault.is_none() && plans.iter().any(|p| p.deviates) {
-            let list = serde_json::from_slice::<Vec<Value>>(
-                text.get(start..scanner.position()).unwrap_or_default(),
-            );
+            let list = serde_json::from_slice::<Vec<Value>>(text.part(start..scanner.position()));
             match list {
                 Ok(list) => {
                     let objects = list.into_iter().filter(Value::is_object);
@@ -643,11 +642,11 @@ fn with_index(all: &[Scanned], text: &[u8], list: Range<usize>) -> Vec<u8> {
     let mut out = Vec::with_capacity(list.len() + 16);
     let mut written = list.start;
     for choice in all.iter().filter(|c| c.index.is_none()) {
-        out.extend_from_slice(text.get(written..=choice.start).unwrap_or_default());
+        out.extend_from_slice(text.part(written..=choice.start));
         out.extend_from_slice(b"\"index\":0,");
         written = choice.start + 1;
     }
-    out.extend_from_slice(text.get(written..list.end).unwrap_or_default());
+    out.extend_from_slice(text.part(written..list.end));
     out
 }
 

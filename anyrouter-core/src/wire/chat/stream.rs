@@ -11,6 +11,7 @@ use super::{
     write::{no_choices, push_chunk_start},
 };
 use crate::{
+    part::Part as _,
     usage::Tokens,
     wire::{
         fault::AnswerFault,
@@ -304,7 +305,7 @@ impl Rewriter {
             .get(..end)
             .and_then(|d| d.iter().rposition(|b| *b == b'}'))
             .unwrap_or(written);
-        out.extend_from_slice(data.get(written..close).unwrap_or_default());
+        out.extend_from_slice(data.part(written..close));
         for (is_there, name, value) in [
             (present.id, &b",\"id\":"[..], &self.id),
             (present.model, b",\"model\":", &self.model),
@@ -322,7 +323,7 @@ impl Rewriter {
             out.extend_from_slice(b",\"created\":");
             push_number(out, self.names.created);
         }
-        out.extend_from_slice(data.get(close..).unwrap_or_default());
+        out.extend_from_slice(data.part(close..));
         Ok(if seen.gives {
             Passed::Gives
         } else {
@@ -348,10 +349,8 @@ impl Rewriter {
             let name = member.decoded_name(data).unwrap_or_default();
             if !OURS.contains(&name.as_str()) && self.last_members.len() < KEPT {
                 self.last_members.push(b',');
-                self.last_members.extend_from_slice(
-                    data.get(member.name.start..member.value.end)
-                        .unwrap_or_default(),
-                );
+                self.last_members
+                    .extend_from_slice(data.part(member.name.start..member.value.end));
             }
         }
     }
@@ -570,7 +569,7 @@ impl Chunk<'_> {
 
     fn copy_up_to(&mut self, place: usize) {
         self.out
-            .extend_from_slice(self.data.get(self.written..place).unwrap_or_default());
+            .extend_from_slice(self.data.part(self.written..place));
         self.written = place;
     }
 }

@@ -8,6 +8,7 @@
 use smallvec::SmallVec;
 
 use crate::{
+    part::Part as _,
     usage::Tokens,
     wire::{
         json::{Member, members, push_member},
@@ -248,13 +249,13 @@ fn push_with_cost(out: &mut Vec<u8>, names: &ResponseMeta, tokens: &Tokens, usag
     // Each that stands there: of two, nobody knows which a client reads.
     let mut written = 0;
     for Member { value, .. } in members.iter().filter(|m| m.is(theirs, "cost")) {
-        out.extend_from_slice(theirs.get(written..value.start).unwrap_or_default());
+        out.extend_from_slice(theirs.part(written..value.start));
         names.push_cost(out, tokens);
         written = value.end;
     }
     if written == 0 {
         written = theirs.len() - 1;
-        out.extend_from_slice(theirs.get(..written).unwrap_or_default());
+        out.extend_from_slice(theirs.part(..written));
         out.extend_from_slice(if members.is_empty() {
             b"\"cost\":"
         } else {
@@ -262,7 +263,7 @@ fn push_with_cost(out: &mut Vec<u8>, names: &ResponseMeta, tokens: &Tokens, usag
         });
         names.push_cost(out, tokens);
     }
-    out.extend_from_slice(theirs.get(written..).unwrap_or_default());
+    out.extend_from_slice(theirs.part(written..));
 }
 
 #[cfg(test)]

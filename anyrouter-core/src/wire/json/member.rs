@@ -6,6 +6,7 @@ use serde::Deserialize;
 use smallvec::SmallVec;
 
 use super::scanner::{JsonFault, Scanner};
+use crate::part::Part as _;
 
 /// A member of an object, as ranges of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +34,7 @@ impl Member {
 
     /// The name's text between its quotes, as it is spelt.
     pub fn name<'a>(&self, text: &'a [u8]) -> &'a [u8] {
-        text.get(self.name.start + 1..self.name.end - 1)
-            .unwrap_or_default()
+        text.part(self.name.start + 1..self.name.end - 1)
     }
 
     /// The value's text.
@@ -142,9 +142,7 @@ pub fn objects(text: &[u8], depth: usize) -> Result<Vec<Object<'_>>, JsonFault> 
 
 /// A member's name, given with its quotes: without them, escapes resolved.
 pub fn bare_name(quoted: &[u8]) -> Cow<'_, [u8]> {
-    let bare = quoted
-        .get(1..quoted.len().saturating_sub(1))
-        .unwrap_or_default();
+    let bare = quoted.part(1..quoted.len().saturating_sub(1));
     if !bare.contains(&b'\\') {
         return bare.into();
     }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::block::Block;
+use crate::part::Part as _;
 
 /// Where and why text is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -202,9 +203,7 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         match self.peek() {
             Some(b'{') => self.object(|s, name| {
-                if s.counting
-                    && FILES.contains(&s.text.get(name.start + 1..name.end - 1).unwrap_or_default())
-                {
+                if s.counting && FILES.contains(&s.text.part(name.start + 1..name.end - 1)) {
                     s.volume.files += 1;
                     s.counting = false;
                     let passed = s.value();

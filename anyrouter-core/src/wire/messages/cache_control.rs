@@ -1,5 +1,6 @@
 //! Marks for the prompt cache.
 
+use crate::part::Part as _;
 use crate::wire::{
     adjust::Adjustments,
     json::{Member, members, push_member},
@@ -45,11 +46,7 @@ pub(super) fn push_cache_control(
         for member in &members {
             if takes(member) {
                 out.push(std::mem::replace(&mut before, b','));
-                out.extend_from_slice(
-                    cache
-                        .get(member.name.start..member.value.end)
-                        .unwrap_or_default(),
-                );
+                out.extend_from_slice(cache.part(member.name.start..member.value.end));
             } else {
                 let name = member.decoded_name(cache).as_deref().and_then(token_of);
                 adjusted.omit(format!(

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     catalog::Dialect,
+    part::Part as _,
     wire::{
         adjust::Adjustments,
         chat::ChatRequest,
@@ -336,7 +337,7 @@ impl Turn {
         out.extend_from_slice(self.role.as_bytes());
         out.extend_from_slice(b"\",\"content\":");
         out.extend_from_slice(&self.results);
-        let blocks = self.blocks.get(1..).unwrap_or_default();
+        let blocks = self.blocks.part(1..);
         if self.results.len() > 1 && !blocks.is_empty() {
             out.push(b',');
         }
@@ -691,7 +692,7 @@ fn push_marked(
 ) -> Result<(), RequestFault> {
     let mut blocks = vec![b'['];
     push_message_content(&mut blocks, message, at, Takes::Text, adjusted)?;
-    let inner = blocks.get(1..).unwrap_or_default();
+    let inner = blocks.part(1..);
     if inner.is_empty() {
         return Ok(());
     }
