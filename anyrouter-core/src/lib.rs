@@ -13,6 +13,15 @@
 //! - [`gateway`]: the path of a request over all of them.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::string_slice
+    )
+)]
 
 pub mod account;
 pub mod catalog;

@@ -11,6 +11,7 @@
 //! ```
 
 #![allow(clippy::expect_used)] // a suite panics with what went wrong
+#![allow(clippy::indexing_slicing)] // a suite may panic
 
 use std::{future::poll_fn, sync::Arc, time::Duration};
 

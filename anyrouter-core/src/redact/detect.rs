@@ -317,6 +317,7 @@ pub(crate) fn one_of<const N: usize>(byte: u8, set: &[u8; N]) -> bool {
 pub(crate) struct ByteSet([bool; 256]);
 
 impl ByteSet {
+    #[allow(clippy::indexing_slicing)] // at compile time
     pub(crate) const fn of(bytes: &[u8]) -> Self {
         let mut set = [false; 256];
         let mut i = 0;

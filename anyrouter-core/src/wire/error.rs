@@ -174,24 +174,35 @@ impl ApiError {
     /// The body in OpenAI's shape, a superset.
     pub fn to_openai(&self, request_id: &str) -> Value {
         let mut error = self.error_object();
-        error["metadata"] = Value::Object(self.metadata.clone());
         if let Some(availability) = &self.availability {
-            error["availability"] = json!(availability);
+            error.insert("availability".to_owned(), json!(availability));
             if let Some(constraint) = &availability.constraint {
-                error["constraint"] = json!(constraint);
+                error.insert("constraint".to_owned(), json!(constraint));
             }
         }
         if let Some(explanation) = &self.explanation {
-            error["explanation"] = json!(explanation);
+            error.insert("explanation".to_owned(), json!(explanation));
         }
+        let mut error = Value::Object(error);
         hide_keys(&mut error);
         json!({"error": error, "anyrouter_metadata": {"requestId": request_id, "attempts": self.attempts}})
     }
 
-    pub(super) fn error_object(&self) -> Value {
+    pub(super) fn error_object(&self) -> Map<String, Value> {
         let kind = ErrorKind::of(self.status);
-        json!({"code": self.code, "message": self.message, "type": kind, "param": self.param,
-               "error_type": kind.error_type(self.status), "http_status": self.status})
+        let members = [
+            ("code", json!(self.code)),
+            ("message", json!(self.message)),
+            ("type", json!(kind)),
+            ("param", json!(self.param)),
+            ("error_type", json!(kind.error_type(self.status))),
+            ("http_status", json!(self.status)),
+            ("metadata", Value::Object(self.metadata.clone())),
+        ];
+        members
+            .map(|(name, value)| (name.to_owned(), value))
+            .into_iter()
+            .collect()
     }
 }
 

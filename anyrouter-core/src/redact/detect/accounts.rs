@@ -29,8 +29,11 @@ impl Scene<'_> {
             });
         }
         let sizes = part.sizes;
-        let uniform =
-            part.separators.windows(2).all(|w| w[0] == w[1]) || part.separators.contains(&b'\n');
+        let uniform = part
+            .separators
+            .windows(2)
+            .all(|w| matches!(w, [a, b] if a == b))
+            || part.separators.contains(&b'\n');
         let usual = matches!(
             sizes,
             [4, 4, 4, 4 | 1] | [4, 6, 5 | 4] | [4, 4, 4, 4, 3] | [6, 13]

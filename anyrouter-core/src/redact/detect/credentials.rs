@@ -85,7 +85,7 @@ const HARMLESS_KEYS: [&[u8]; 7] = [
 fn is_interleaved(bytes: &[u8]) -> bool {
     let turns = bytes
         .windows(2)
-        .filter(|w| w[0].is_ascii_digit() != w[1].is_ascii_digit())
+        .filter(|w| matches!(w, [a, b] if a.is_ascii_digit() != b.is_ascii_digit()))
         .count();
     (10..=128).contains(&bytes.len())
         && turns >= 4

@@ -156,7 +156,10 @@ impl Scene<'_> {
         }
         let pairs = part.sizes;
         let distinct = part.separators.contains(&b')')
-            || part.separators.windows(2).any(|w| w[0] != w[1])
+            || part
+                .separators
+                .windows(2)
+                .any(|w| matches!(w, [a, b] if a != b))
             || pairs.len() > 3;
         (spaced
             && distinct

@@ -1,7 +1,10 @@
 //! Postcodes: behind their names, and by their shapes within an address.
 
 use super::{Scene, is_word_byte, one_of};
-use crate::redact::{Kind, scan::Hit};
+use crate::{
+    part::Part as _,
+    redact::{Kind, scan::Hit},
+};
 
 impl Scene<'_> {
     /// `ZIP: 62701`, `my postcode is SW1A 1AA`.
@@ -83,6 +86,6 @@ pub(super) fn has_code(piece: &str) -> bool {
     words.len() > 1
         && (words.first().is_some_and(|w| is_code(w)) || words.last().is_some_and(|w| is_code(w)))
         || words.len() > 2
-            && (is_postcode(&words[words.len() - 2..].join(" "))
-                || is_postcode(&words[..2].join(" ")))
+            && (is_postcode(&words.part(words.len() - 2..).join(" "))
+                || is_postcode(&words.part(..2).join(" ")))
 }

@@ -274,7 +274,8 @@ const FILL: ByteSet = ByteSet::of(b"*.xX-_#");
 /// Filled with one character, dots or asterisks: what stands where a secret was taken out.
 pub(super) fn is_filler(value: &[u8]) -> bool {
     let tail = value.part(value.len().saturating_sub(12)..);
-    let same = tail.len() >= 4 && tail.iter().all(|b| b.eq_ignore_ascii_case(&tail[0]));
+    let first = tail.first().copied().unwrap_or_default();
+    let same = tail.len() >= 4 && tail.iter().all(|b| b.eq_ignore_ascii_case(&first));
     let (mut signs, mut dots, mut row, mut last) = (0, 0, 0, 0);
     for byte in value {
         signs += usize::from(FILL.has(*byte));

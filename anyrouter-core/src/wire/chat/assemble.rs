@@ -47,7 +47,8 @@ pub(in crate::wire) fn of_chunks(
 
 /// Adds what a chunk says of one choice.
 fn add_choice(choices: &mut Vec<(Value, Map<String, Value>)>, mut said: Value) {
-    let index = said["index"].clone();
+    let mut take = |member: &str| said.get_mut(member).map_or(Value::Null, Value::take);
+    let index = take("index");
     let at = choices
         .iter()
         .position(|(known, _)| *known == index)
@@ -58,7 +59,7 @@ fn add_choice(choices: &mut Vec<(Value, Map<String, Value>)>, mut said: Value) {
     let Some((_, choice)) = choices.get_mut(at) else {
         return;
     };
-    let delta = said["delta"].take();
+    let delta = take("delta");
     let message = choice
         .entry("message")
         .or_insert_with(|| json!({"role": "assistant", "content": null}));

@@ -9,8 +9,7 @@ use crate::{
 
 /// The chunk that ends a stream with `error`: nothing follows it.
 pub fn error_chunk(error: &ApiError, id: RequestId, model: &str, created: u64) -> Vec<u8> {
-    let mut object = error.error_object();
-    object["metadata"] = Value::Object(error.metadata.clone());
+    let mut object = Value::Object(error.error_object());
     hide_keys(&mut object);
     let chunk = json!({
         "id": id.generation(), "object": "chat.completion.chunk", "created": created, "model": model, "error": object,

@@ -389,8 +389,16 @@ impl Choices {
             let calls = message.entry("tool_calls").or_insert_with(|| json!([]));
             if let Some(calls) = calls.as_array_mut() {
                 for index in &plan.without_arguments {
-                    match calls.iter_mut().find(|c| c["index"] == json!(index)) {
-                        Some(call) => call["function"]["arguments"] = "{}".into(),
+                    match calls
+                        .iter_mut()
+                        .find(|c| c.get("index") == Some(&json!(index)))
+                    {
+                        Some(call) => {
+                            let function = call.get_mut("function").and_then(Value::as_object_mut);
+                            if let Some(function) = function {
+                                function.insert("arguments".to_owned(), "{}".into());
+                            }
+                        }
                         None => {
                             calls.push(json!({"index": index, "function": {"arguments": "{}"}}));
                         }

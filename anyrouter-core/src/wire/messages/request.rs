@@ -51,7 +51,7 @@ pub(in crate::wire) fn carries(request: &ChatRequest, member: &str) -> bool {
         "store" => request.raw("store") == Some(b"false"),
         "response_format" => {
             let format = request.get::<Value>("response_format", "an object");
-            !matches!(format, Ok(Some(format)) if format["type"] == "json_object")
+            !matches!(format, Ok(Some(format)) if format.get("type") == Some(&"json_object".into()))
         }
         _ => TRANSLATED.contains(&member) || GATEWAY_MEMBERS.contains(&member),
     }
