@@ -250,16 +250,12 @@ impl Caller {
     }
 
     /// The redactor with the rules of instance, account and key, compiled once per version of the
-    /// world.
+    /// world: that can take milliseconds.
     #[cfg(feature = "gateway")]
     pub fn redactor(&self, world: &World) -> Result<Arc<Redactor>, RuleFault> {
-        let known = self.redactor.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some((version, redactor)) = &*known
-            && *version == world.version
-        {
-            return Ok(redactor.clone());
+        if let Some(compiled) = self.compiled_redactor(world) {
+            return Ok(compiled);
         }
-        drop(known);
         let rules = Rules::parse(&self.settings.redaction_rules)?;
         let rules = rules.and(&Rules::parse(
             self.key
@@ -278,6 +274,14 @@ impl Caller {
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Some((world.version, redactor.clone()));
         Ok(redactor)
+    }
+
+    /// The same redactor, if it was compiled already.
+    #[cfg(feature = "gateway")]
+    pub fn compiled_redactor(&self, world: &World) -> Option<Arc<Redactor>> {
+        let known = self.redactor.read().unwrap_or_else(PoisonError::into_inner);
+        let (version, redactor) = known.as_ref()?;
+        (*version == world.version).then(|| redactor.clone())
     }
 
     /// The layers instance, account and key, compiled once per version of the world.

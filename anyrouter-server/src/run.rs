@@ -36,13 +36,13 @@ pub async fn run(
     let _lock = lock_data_dir(&config)?;
     let tls = Tls::open(&config)?;
     let has_tls = tls.is_some();
+    // The engine takes some milliseconds to build, which no request should wait for.
+    let engine = tokio::task::spawn_blocking(|| drop(Redactor::default().find("")));
     let observer = Observer::start(config.log_format, config.log_level)
         .map_err(|e| StartError::Storage(e.to_string()))?;
     let address = config.listen;
     let warnings = config.warnings.clone();
     let app = Arc::new(App::open(config, Arc::new(observer))?);
-    // It takes some milliseconds, and no request should wait for it.
-    std::thread::spawn(|| drop(Redactor::default().find("")));
     let listener = TcpListener::bind(address)
         .await
         .map_err(|source| StartError::Listen { address, source })?;
@@ -103,6 +103,7 @@ pub async fn run(
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     drop(out);
 
+    let _ = engine.await;
     let failed = |e: std::io::Error| StartError::Storage(format!("signals: {e}"));
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -114,7 +115,11 @@ pub async fn run(
         let mut clock = tokio::time::interval(std::time::Duration::from_secs(10));
         loop {
             tokio::select! {
-                _ = hangup.recv() => reload(&for_signals, &sources, tls_for_signals.as_ref()),
+                _ = hangup.recv() => {
+                    let (app, sources, tls) = (for_signals.clone(), sources.clone(), tls_for_signals.clone());
+                    // It reads files and compiles rules.
+                    let _ = tokio::task::spawn_blocking(move || reload(&app, &sources, tls.as_ref())).await;
+                }
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 _ = clock.tick() => for_signals.clock.follow(),

@@ -47,7 +47,7 @@ pub(super) fn upstream(
         )
     };
     let redaction = world.redaction.as_ref().ok_or_else(unavailable)?;
-    let redactor = caller.redactor(world).map_err(|_| unavailable())?;
+    let redactor = gateway.redactor(caller, world).map_err(|_| unavailable())?;
     let session = request.session_id.as_deref().or(head.session_id.as_deref());
     let key = redaction.key.derive(caller.key.account.as_str(), None);
     let mut placeholders =

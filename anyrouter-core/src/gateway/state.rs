@@ -18,6 +18,7 @@ use crate::{
         Blocking, Clock, Credentials, Directory, Event, Events, Limiter, Port, Randomness,
         StoreError, Upstream, UsageLog,
     },
+    redact::{Redactor, RuleFault},
     route::{CooldownChange, Health, Observation},
     time::Timestamp,
 };
@@ -227,6 +228,18 @@ impl Gateway {
     /// Tells the operator of a backend that failed.
     pub(super) fn failed(&self, port: Port, error: StoreError) {
         self.ports.events.tell(Event::PortFailed { port, error });
+    }
+
+    /// A caller's redactor, whose rules are compiled where nothing else waits for it.
+    pub fn redactor(&self, caller: &Caller, world: &World) -> Result<Arc<Redactor>, RuleFault> {
+        if let Some(compiled) = caller.compiled_redactor(world) {
+            return Ok(compiled);
+        }
+        let mut compiled = None;
+        let work = &mut || compiled = Some(caller.redactor(world));
+        self.ports.blocking.run(work);
+        // A backend that did not run it leaves it to this thread.
+        compiled.unwrap_or_else(|| caller.redactor(world))
     }
 
     /// What the answers of a key with a limit on tokens took lately.

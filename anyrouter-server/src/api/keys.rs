@@ -8,7 +8,7 @@ use anyrouter_core::{
     ids::AccountId,
     key::{KeyHash, KeyKind, Scope},
     policy::SettingsPatch,
-    ports::StoreError,
+    ports::{Blocking, StoreError},
     time::Timestamp,
     wire::error::ApiError,
 };
@@ -272,7 +272,12 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 }
 
 impl Options {
-    fn check(&self, caller: &Caller, kind: KeyKind) -> Result<(), ApiError> {
+    fn check(
+        &self,
+        caller: &Caller,
+        kind: KeyKind,
+        blocking: &dyn Blocking,
+    ) -> Result<(), ApiError> {
         let wrong = |param: &str, message: String| {
             let mut error = ApiError::new(400, "invalid_parameter", message);
             error.param = Some(param.to_owned());
@@ -339,7 +344,8 @@ impl Options {
                 ),
             ));
         }
-        self.privacy.as_ref().map_or(Ok(()), privacy::check)
+        let privacy = self.privacy.as_ref();
+        privacy.map_or(Ok(()), |patch| privacy::check(patch, blocking))
     }
 
     fn apply(self, record: &mut KeyRecord) {
@@ -440,7 +446,7 @@ pub(super) async fn create(
         error.param = Some("name".to_owned());
         return Err(error.into());
     };
-    options.check(&caller, kind)?;
+    options.check(&caller, kind, &*app.gateway.ports().blocking)?;
     let inherits = options.scopes.is_none() && kind == KeyKind::Management;
     let made = new_key(kind, &name, &caller.key.account, app.clock().now());
     let (key, mut record) = made.map_err(|_| {
@@ -488,7 +494,7 @@ pub(super) async fn change(
         )
         .into());
     }
-    options.check(&caller, row.record.kind)?;
+    options.check(&caller, row.record.kind, &*app.gateway.ports().blocking)?;
     if options.disabled == Some(true) {
         keep_one_management_key(&app, &row, force).await?;
     }

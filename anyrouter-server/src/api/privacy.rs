@@ -5,7 +5,7 @@ use anyrouter_core::{
     gateway::check_given_name,
     ids::AccountId,
     policy::{Explanation, Settings, SettingsPatch},
-    ports::StoreError,
+    ports::{Blocking, StoreError},
     redact::{Finding, Placeholders, Rules, Step},
     wire::{error::ApiError, structure::is_structure},
 };
@@ -40,7 +40,7 @@ pub(super) async fn change(
     State(app): Shared,
     Sent(patch): Sent<SettingsPatch>,
 ) -> Result<Json<Changed>, Error> {
-    check(&patch)?;
+    check(&patch, &*app.gateway.ports().blocking)?;
     let warnings = nobodys_names(&patch, app.gateway.world().catalog.catalog());
     let settings = change_settings(&app, &caller.key.account, &patch).await?;
     Ok(Json(Changed { settings, warnings }))
@@ -88,7 +88,7 @@ fn nobodys_names(patch: &SettingsPatch, catalog: &Catalog) -> Vec<String> {
 }
 
 /// Refuses what could not be kept.
-pub(super) fn check(patch: &SettingsPatch) -> Result<(), ApiError> {
+pub(super) fn check(patch: &SettingsPatch, blocking: &dyn Blocking) -> Result<(), ApiError> {
     let wrong = |param: &str, message: &str| {
         let mut error = ApiError::new(400, "invalid_parameter", message);
         error.param = Some(param.to_owned());
@@ -134,10 +134,14 @@ pub(super) fn check(patch: &SettingsPatch) -> Result<(), ApiError> {
             "`regions` must be a list of regions as the catalog names them, such as `eu` or `us`",
         );
     }
-    if let Err(fault) = Rules::parse(patch.redaction_rules.as_deref().unwrap_or_default()) {
-        return wrong("redaction_rules", &format!("`redaction_rules`: {fault}"));
+    let mut rules = Ok(());
+    if let Some(given) = &patch.redaction_rules {
+        blocking.run(&mut || rules = Rules::parse(given).map(drop));
     }
-    Ok(())
+    match rules {
+        Ok(()) => Ok(()),
+        Err(fault) => wrong("redaction_rules", &format!("`redaction_rules`: {fault}")),
+    }
 }
 
 /// Text or a JSON document to try the calling account's redaction rules on.
@@ -172,8 +176,9 @@ pub(super) async fn preview(
 ) -> Result<Json<Previewed>, Error> {
     let world = app.gateway.world();
     let wrong = |message: &str| ApiError::new(400, "invalid_parameter", message);
-    let redactor = caller
-        .redactor(&world)
+    let redactor = app
+        .gateway
+        .redactor(&caller, &world)
         .map_err(|e| wrong(&format!("the account's `redaction_rules`: {e}")))?;
     let redaction = world
         .redaction
