@@ -78,6 +78,14 @@ pub async fn run(
             },
         )
         .await?;
+    // Whoever reads that it listens may send requests and signals.
+    let _ = engine.await;
+    let failed = |e: std::io::Error| StartError::Storage(format!("signals: {e}"));
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    // A file that may not grow further is an error of a write, and not the end of the process.
+    let _file_size = signal(SignalKind::from_raw(SIGXFSZ)).map_err(failed)?;
     let mut text = format!(
         "AnyRouter {} listens at {base_url}\n\n",
         env!("CARGO_PKG_VERSION")
@@ -103,13 +111,6 @@ pub async fn run(
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     drop(out);
 
-    let _ = engine.await;
-    let failed = |e: std::io::Error| StartError::Storage(format!("signals: {e}"));
-    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    // A file that may not grow further is an error of a write, and not the end of the process.
-    let _file_size = signal(SignalKind::from_raw(SIGXFSZ)).map_err(failed)?;
     let (for_signals, tls_for_signals) = (app.clone(), tls.clone());
     let stop = async move {
         let mut clock = tokio::time::interval(std::time::Duration::from_secs(10));
