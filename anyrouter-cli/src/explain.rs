@@ -5,12 +5,12 @@ use std::path::Path;
 use anyrouter_core::{
     account::{Caller, KeyRecord},
     catalog::{Endpoint, Protocol},
+    config::{Config, FileText, Sources},
     gateway::{Limits, Situation, explain},
     ports::Credentials as _,
     route::Health,
     time::Timestamp,
 };
-use anyrouter_server::config::{Config, Sources};
 use serde_json::{Value, json};
 
 use crate::{
@@ -44,12 +44,15 @@ pub(crate) fn offline(file: &Path, args: &Explain) -> Result<Value, Failure> {
     let environment = std::env::vars_os()
         .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
         .collect();
-    let config = Config::load(&Sources {
-        file: Some(file.to_owned()),
+    let read = |path: &Path| std::fs::read_to_string(path);
+    let text = read(file).map_err(|e| Failure::Use(format!("{}: {e}", file.display())))?;
+    let path = file.to_owned();
+    let sources = Sources {
+        file: Some(FileText { path, text }),
         environment,
         ..Sources::default()
-    })
-    .map_err(|e| Failure::Use(e.to_string()))?;
+    };
+    let config = Config::load(&sources, &read).map_err(|e| Failure::Use(e.to_string()))?;
     let world = config.world(0);
     let catalog = world.catalog.catalog();
     let has_credential = |e: &Endpoint| {

@@ -5,11 +5,9 @@ use std::{
     io::{BufRead, IsTerminal, Read, Write},
 };
 
-use anyrouter_core::{
-    ports::Randomness as _,
-    redact::{Action, Finding, PlaceholderKey, Placeholders, Redactor, Revealed, Rules},
+use anyrouter_core::redact::{
+    Action, Finding, PlaceholderKey, Placeholders, Redactor, Revealed, Rules,
 };
-use anyrouter_server::clock::SystemRandomness;
 use serde_json::{Value, json, value::RawValue};
 
 use crate::{
@@ -35,9 +33,7 @@ pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
                 .to_owned(),
         ));
     }
-    let mut key = [0; 32];
-    SystemRandomness.fill(&mut key);
-    let key = PlaceholderKey::from_bytes(key);
+    let key = PlaceholderKey::from_bytes(rand::random());
     if args.follow {
         return follow(&redactor, &key, std::io::stdin(), std::io::stdout());
     }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyrouter_server::config::{Config, Sources};
+use anyrouter_server::config::Sources;
 use serde_json::{Value, json};
 
 /// A server in this process, on a port of its own.
@@ -42,7 +42,7 @@ impl Server {
                 .unwrap();
             runtime
                 .block_on(anyrouter_server::run::run(
-                    Config::load(&sources).unwrap(),
+                    sources.load().unwrap(),
                     sources,
                     Some(path),
                 ))

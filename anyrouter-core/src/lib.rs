@@ -25,6 +25,8 @@
 
 pub mod account;
 pub mod catalog;
+#[cfg(feature = "config")]
+pub mod config;
 #[cfg(feature = "gateway")]
 pub mod gateway;
 pub mod ids;

@@ -13,6 +13,7 @@ use std::{
 use anyrouter_core::{
     account::Caller,
     catalog::Provider,
+    config::{Config, ConfigError, ProviderKeys},
     gateway::{Gateway, Ports},
     policy::Eligible,
     ports::{
@@ -26,7 +27,7 @@ use async_trait::async_trait;
 
 use crate::{
     clock::{SystemClock, SystemRandomness},
-    config::{Config, ConfigError, ProviderKeys, Sources},
+    config::Sources,
     journal::{JournalLog, Options},
     observe::{Event, Observer},
     progress,
@@ -205,7 +206,7 @@ impl App {
 
     /// Reads the configuration again, and returns it. A bad one changes nothing, and says why.
     pub(crate) fn reload(&self, sources: &Sources) -> Option<Arc<Config>> {
-        match Config::load(sources) {
+        match sources.load() {
             Ok(config) => {
                 for warning in &config.warnings {
                     self.observer.tell(&Event::ConfigWarning { warning });

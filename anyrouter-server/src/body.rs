@@ -2,13 +2,13 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use anyrouter_core::wire::error::ApiError;
+use anyrouter_core::{config::without_values, wire::error::ApiError};
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{app::App, config::without_values, intake::read_body, respond::Error};
+use crate::{app::App, intake::read_body, respond::Error};
 
 /// A JSON body, read as `T`; an error names the member.
 pub(crate) struct Sent<T>(pub(crate) T);

@@ -20,25 +20,14 @@ mod log;
 mod shared;
 mod worker;
 
+pub use anyrouter_core::config::Durability;
+
 pub use self::{
     file::JournalError,
     frame::RecordEntry,
     import::{Import, RecordReader},
     log::{JournalLog, OpenError},
 };
-
-/// What a commit waits for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Durability {
-    /// The kernel has it.
-    #[default]
-    ProcessCrash,
-    /// The disk has it.
-    PowerLoss,
-    /// Nothing.
-    Async,
-}
 
 /// How the log is run.
 #[derive(Clone, Copy, Debug)]

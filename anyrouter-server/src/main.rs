@@ -2,11 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use anyrouter_server::{
-    check_tls,
-    config::{Config, LogFormat, Sources},
-    run,
-};
+use anyrouter_server::{check_tls, config::Sources, run};
 use clap::Parser;
 
 /// The system's own holds on to what a burst of streams needed, and its threads wait for each
@@ -29,8 +25,8 @@ struct Args {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// How log lines look.
-    #[arg(long, value_name = "FORMAT")]
-    log_format: Option<LogFormat>,
+    #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
+    log_format: Option<String>,
     /// Write the first account's keys here, in place of printing them.
     #[arg(long, env = "ANYROUTER_BOOTSTRAP_FILE", value_name = "FILE")]
     bootstrap_file: Option<PathBuf>,
@@ -69,7 +65,7 @@ fn main() -> ExitCode {
             .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
             .collect(),
     };
-    let config = match Config::load(&sources) {
+    let config = match sources.load() {
         Ok(config) => config,
         Err(e) => return fail(&e),
     };

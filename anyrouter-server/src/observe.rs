@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyrouter_core::{
+    config::{LogFormat, LogLevel},
     ports,
     usage::{Outcome, Record},
 };
@@ -25,7 +26,6 @@ pub(crate) use self::{
     metrics::{CONTENT_TYPE, Gauges},
 };
 use self::{lines::Lines, metrics::Metrics};
-use crate::config::{LogFormat, LogLevel};
 
 /// The time between two lines about the same thing, and the most things that are kept in mind.
 const AGAIN: Duration = Duration::from_secs(60);

@@ -3,6 +3,7 @@
 use std::{fs::File, io::Write as _, os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc};
 
 use anyrouter_core::{
+    config::Config,
     ports::{Accounts as _, Clock as _},
     redact::Redactor,
 };
@@ -14,7 +15,7 @@ use tokio::{
 use crate::{
     app::{App, StartError},
     clock::SystemClock,
-    config::{Config, Sources},
+    config::Sources,
     listen,
     observe::{Event, Observer},
     progress,

@@ -8,6 +8,7 @@ use std::{
 
 use anyrouter_core::{
     account::KeyRecord,
+    config::Config,
     ids::AccountId,
     key::{ApiKey, KeyKind, Scope},
     policy::{
@@ -18,7 +19,7 @@ use anyrouter_core::{
 };
 use serde_json::json;
 
-use crate::{clock::key_bits, config::Config};
+use crate::clock::key_bits;
 
 /// The keys of the first account, for the one time that they are shown.
 #[derive(Debug)]

@@ -5,10 +5,11 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use anyrouter_core::config::Config;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio_rustls::TlsAcceptor;
 
-use crate::{app::StartError, config::Config};
+use crate::app::StartError;
 
 /// The listener's TLS, as of the last configuration.
 #[derive(Clone)]

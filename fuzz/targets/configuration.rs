@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, sync::LazyLock};
 
-use anyrouter_server::config::{Config, Sources};
+use anyrouter_server::config::Sources;
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 
@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
         log_format: None,
         environment: Vec::new().into_iter().collect(),
     };
-    if let Err(e) = Config::load(&sources) {
+    if let Err(e) = sources.load() {
         assert!(!e.to_string().is_empty());
     }
 });

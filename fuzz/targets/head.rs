@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyrouter_server::{
-    config::{Config, Sources},
+    config::Sources,
     run,
 };
 use libfuzzer_sys::fuzz_target;
@@ -41,7 +41,7 @@ fn start() -> Running {
         log_format: None,
         environment: Vec::new().into_iter().collect(),
     };
-    let config = Config::load(&sources).expect("it is a configuration");
+    let config = sources.load().expect("it is a configuration");
     let keys = folder.path().join("keys.json");
     let for_server = keys.clone();
     std::thread::spawn(move || {

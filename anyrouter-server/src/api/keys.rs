@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, convert::Infallible};
 
 use anyrouter_core::{
     account::{Caller, KeyRecord, StoredKey},
+    config::is_range,
     gateway::check_given_name,
     ids::AccountId,
     key::{KeyHash, KeyKind, Scope},
@@ -23,7 +24,6 @@ use crate::{
     app::App,
     auth::{AnyKey, Auth, ReadKeys, WriteKeys},
     body::Sent,
-    config::is_range,
     respond::{Created, Data, Error, Json},
     routes::Shared,
     startup::new_key,

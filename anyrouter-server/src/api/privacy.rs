@@ -2,6 +2,7 @@
 
 use anyrouter_core::{
     catalog::{Catalog, Protocol},
+    config::{unknown_provider, unknown_providers, without_effect},
     gateway::check_given_name,
     ids::AccountId,
     policy::{Explanation, Settings, SettingsPatch},
@@ -19,7 +20,6 @@ use crate::{
     app::App,
     auth::{AnyKey, Auth, ReadPrivacy, WritePrivacy},
     body::{Raw, Sent},
-    config::{unknown_provider, unknown_providers, without_effect},
     intake::{pin, session_id},
     respond::{Error, Json},
     routes::Shared,

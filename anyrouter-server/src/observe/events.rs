@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use anyrouter_core::{
     catalog::FailureClass,
+    config::{ConfigError, LogFormat},
     ids::{EndpointId, ProviderSlug},
     ports::{self, StoreError},
     time::Timestamp,
@@ -15,7 +16,6 @@ use tracing::{Dispatch, Level, field::Field};
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt as _, registry::Registry};
 
 use super::lines::Lines;
-use crate::config::{ConfigError, LogFormat};
 
 /// Something that happened. Fields come from the configuration, the system and the libraries:
 /// nothing in them is of a client or a provider.
@@ -356,16 +356,14 @@ impl tracing::field::Visit for Fields {
 mod tests {
     use anyrouter_core::{
         catalog::Protocol,
+        config::LogLevel,
         ids::RequestId,
         key::KeyHash,
         usage::{Opening, Record},
     };
 
     use super::*;
-    use crate::{
-        config::LogLevel,
-        observe::{Gauges, Observer},
-    };
+    use crate::observe::{Gauges, Observer};
 
     const NONE: Gauges = Gauges {
         open: 0,

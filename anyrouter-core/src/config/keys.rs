@@ -6,7 +6,7 @@ use std::{
     fmt,
 };
 
-use anyrouter_core::{
+use crate::{
     account::Caller,
     catalog::{Address, Catalog, Document, KeySource, Provider},
     policy::Eligible,
@@ -15,7 +15,7 @@ use anyrouter_core::{
 };
 use async_trait::async_trait;
 
-use super::ConfigError;
+use super::{ConfigError, ReadFile};
 
 type Keys = HashMap<String, (Vec<Address>, Secret<String>), foldhash::fast::FixedState>;
 
@@ -46,6 +46,7 @@ impl ProviderKeys {
         documents: &[Document],
         environment: &BTreeMap<String, String>,
         builtin: bool,
+        read: &ReadFile<'_>,
     ) -> Result<(Self, Vec<String>), ConfigError> {
         let (mut keys, mut keyless, mut warnings) =
             (HashMap::default(), HashSet::new(), Vec::new());
@@ -67,7 +68,7 @@ impl ProviderKeys {
                     }
                     value
                 }
-                Some(KeySource::File(path)) => match std::fs::read_to_string(path) {
+                Some(KeySource::File(path)) => match read(path) {
                     Ok(text) => Some(text.trim().to_owned()),
                     Err(source) => {
                         return Err(ConfigError::Unreadable {
@@ -82,7 +83,7 @@ impl ProviderKeys {
                     .find_map(|v| environment.get(v))
                     .filter(|v| !v.is_empty())
                     .cloned(),
-                Some(_) | None => None,
+                None => None,
             };
             if named.is_none() && provider.env.is_empty() {
                 keyless.insert(provider.slug.to_string());
@@ -109,24 +110,24 @@ impl ProviderKeys {
 pub(super) fn read_source(
     source: &KeySource,
     environment: &BTreeMap<String, String>,
+    read: &ReadFile<'_>,
 ) -> Result<Secret<String>, String> {
     match source {
         KeySource::Env(variable) => match environment.get(variable).filter(|v| !v.is_empty()) {
             Some(value) => Ok(Secret::new(value.clone())),
             None => Err(format!("the environment variable {variable} is not set")),
         },
-        KeySource::File(path) => match std::fs::read_to_string(path) {
+        KeySource::File(path) => match read(path) {
             Ok(text) if !text.trim().is_empty() => Ok(Secret::new(text.trim().to_owned())),
             Ok(_) => Err(format!("{}: the file is empty", path.display())),
             Err(e) => Err(format!("{}: {e}", path.display())),
         },
-        _ => Err("this kind of source is not known".to_owned()),
     }
 }
 
 impl ProviderKeys {
     /// Whether a provider has the same key here as there.
-    pub(crate) fn agrees(&self, other: &Self, provider: &Provider) -> bool {
+    pub fn agrees(&self, other: &Self, provider: &Provider) -> bool {
         let key = |keys: &Self| {
             keys.keys
                 .get(provider.slug.as_str())
@@ -137,7 +138,7 @@ impl ProviderKeys {
 
     /// With the keys of before for those that have another one now, at another address. One that
     /// has none now has none.
-    pub(crate) fn in_place_of(mut self, before: &Self) -> Self {
+    pub fn in_place_of(mut self, before: &Self) -> Self {
         let moved = before.keys.iter().filter(|(slug, (addresses, _))| {
             self.keys
                 .get(*slug)

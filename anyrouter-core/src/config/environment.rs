@@ -50,27 +50,38 @@ const TEXT: [&str; 13] = [
 /// What Kubernetes sets beside a service of this name.
 const KUBERNETES: [&str; 2] = ["ANYROUTER_PORT", "ANYROUTER_SERVICE_"];
 
-/// Reads all variables; an error names the one that is wrong, and does not repeat its value.
-pub(super) fn read(
+/// The variable that is wrong by itself, where what all layers say together cannot be read. Its
+/// value is not repeated.
+pub(super) fn fault(
     environment: &BTreeMap<String, String>,
     slugs: &[String],
-) -> Result<File, ConfigError> {
-    let whole = table(environment, slugs)?;
-    File::deserialize(whole).map_err(|whole| {
-        let alone = environment.iter().find_map(|(variable, value)| {
-            let one = table(&BTreeMap::from([(variable.clone(), value.clone())]), slugs).ok()?;
-            Some((variable, File::deserialize(one).err()?))
-        });
-        let (place, error) = alone.map_or(
-            ("the environment (ANYROUTER_…)", whole),
-            |(variable, error)| (variable.as_str(), error),
-        );
-        wrong(place, &without_values(error.message()))
-    })
+    whole: &toml::de::Error,
+) -> ConfigError {
+    let alone = environment.iter().find_map(|(variable, value)| {
+        let one = table(&BTreeMap::from([(variable.clone(), value.clone())]), slugs).ok()?;
+        Some((variable, File::deserialize(one).err()?))
+    });
+    match &alone {
+        Some((variable, error)) => wrong(variable, &without_values(error.message())),
+        None => wrong("the configuration", &without_values(whole.message())),
+    }
+}
+
+/// One setting of a section, if its variable is set.
+pub(super) fn setting(
+    environment: &BTreeMap<String, String>,
+    section: &str,
+    key: &str,
+) -> Option<Value> {
+    let variable = format!("ANYROUTER_{section}_{key}").to_ascii_uppercase();
+    environment.get(&variable).map(|value| parse(key, value))
 }
 
 /// The variables as the file would write them.
-fn table(environment: &BTreeMap<String, String>, slugs: &[String]) -> Result<Table, ConfigError> {
+pub(super) fn table(
+    environment: &BTreeMap<String, String>,
+    slugs: &[String],
+) -> Result<Table, ConfigError> {
     let mut root = Table::new();
     let mut providers: BTreeMap<String, Table> = BTreeMap::new();
     for (variable, value) in environment {

@@ -1,13 +1,13 @@
 //! Privacy settings that do nothing yet, or that name providers which are not here.
 
-use anyrouter_core::{
+use crate::{
     catalog::{Catalog, NamedProvider},
     policy::{Settings, SettingsPatch},
 };
 
 /// The names in a patch's provider lists that no provider here has: the list, the place in it, the
 /// name, and the provider that it reads like.
-pub(crate) fn unknown_providers<'a>(
+pub fn unknown_providers<'a>(
     patch: &SettingsPatch,
     catalog: &'a Catalog,
 ) -> Vec<(&'static str, usize, String, Option<&'a str>)> {
@@ -31,7 +31,7 @@ pub(crate) fn unknown_providers<'a>(
 }
 
 /// Says that there is no such provider.
-pub(crate) fn unknown_provider(list: &str, name: &str, near: Option<&str>) -> String {
+pub fn unknown_provider(list: &str, name: &str, near: Option<&str>) -> String {
     let hint = near.map_or_else(
         || "GET /api/v1/providers lists them".to_owned(),
         |near| format!("did you mean `{near}`?"),
@@ -40,7 +40,7 @@ pub(crate) fn unknown_provider(list: &str, name: &str, near: Option<&str>) -> St
 }
 
 /// A setting that differs from its default and that nothing reads yet, and why.
-pub(crate) fn without_effect(patch: &SettingsPatch) -> Option<(&'static str, &'static str)> {
+pub fn without_effect(patch: &SettingsPatch) -> Option<(&'static str, &'static str)> {
     let defaults = Settings::default();
     let bodies = "this server does not store bodies";
     let differs = [

@@ -1,0 +1,776 @@
+//! The operator's configuration, as text: arguments over environment over file. The layers merge as
+//! TOML tables and are read once. An error names the file and the line, or the variable, and the
+//! key.
+//!
+//! Nothing is read from the machine here but what the caller hands over, and secrets that the
+//! configuration keeps in files of their own, through a function.
+
+mod environment;
+mod keys;
+mod locate;
+mod settings;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    account::{Redaction, World},
+    catalog::{
+        self, Catalog, CatalogError, Document, FaultRow, KeySource, ModelEntry, ProviderEntry,
+        SourceEntry, VirtualEntry,
+    },
+    gateway::{self, WithoutLimiter},
+    policy::{CompiledCatalog, Settings, SettingsPatch},
+    redact::{PlaceholderKey, Rules},
+    secret::Secret,
+};
+use serde::Deserialize;
+use toml::Table;
+
+pub use self::keys::ProviderKeys;
+pub use self::settings::{unknown_provider, unknown_providers, without_effect};
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It reads, but something in it is wrong.
+    #[error("{place}: {problem}")]
+    Invalid {
+        /// The file and the line, or the environment variable.
+        place: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+}
+
+/// The file's members, all of which may be left out.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    listen: Option<SocketAddr>,
+    data_dir: Option<PathBuf>,
+    usage: Usage,
+    catalog: BuiltIn,
+    provider: Vec<ProviderEntry>,
+    model: Vec<ModelEntry>,
+    #[serde(rename = "virtual")]
+    virtuals: Vec<VirtualEntry>,
+    fault: Vec<FaultRow>,
+    sources: BTreeMap<String, SourceEntry>,
+    privacy: SettingsPatch,
+    account_defaults: SettingsPatch,
+    redact: Redact,
+    tls: Tls,
+    limits: Limits,
+    deadlines: Deadlines,
+    metrics: Metrics,
+    log: Log,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Metrics {
+    listen: Option<SocketAddr>,
+    token: Option<KeySource>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Usage {
+    durability: Option<Durability>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct BuiltIn {
+    builtin: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Redact {
+    rules: Option<Vec<serde_json::Value>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Tls {
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Limits {
+    body: Option<usize>,
+    depth: Option<usize>,
+    connections: Option<usize>,
+    requests: Option<usize>,
+    answer: Option<usize>,
+    event: Option<usize>,
+    attempts: Option<usize>,
+    memory: Option<usize>,
+    requests_per_key: Option<usize>,
+    requests_per_account: Option<usize>,
+    without_limiter: Option<WithoutLimiter>,
+    trusted_proxies: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Deadlines {
+    connect: Option<f64>,
+    first_byte: Option<f64>,
+    idle: Option<f64>,
+    whole: Option<f64>,
+    comment: Option<f64>,
+    body: Option<f64>,
+    memory: Option<f64>,
+    drain: Option<f64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Log {
+    format: Option<LogFormat>,
+    level: Option<LogLevel>,
+}
+
+/// What a commit of a usage record waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// The kernel has it.
+    #[default]
+    ProcessCrash,
+    /// The disk has it.
+    PowerLoss,
+    /// Nothing.
+    Async,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Which log lines there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// None for requests that were answered.
+    Warn,
+    /// One for each request.
+    #[default]
+    Info,
+}
+
+/// The file: where it is, and what is in it.
+#[derive(Clone, Debug)]
+pub struct FileText {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is in it.
+    pub text: String,
+}
+
+/// Where settings come from.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The file, if there is one.
+    pub file: Option<FileText>,
+    /// What the command line says, as the file would write it.
+    pub arguments: Table,
+    /// The environment.
+    pub environment: BTreeMap<String, String>,
+    /// Bytes that bodies may hold together, where no source says so.
+    pub memory: Option<usize>,
+}
+
+/// Reads a file that the configuration names.
+pub type ReadFile<'a> = dyn Fn(&Path) -> std::io::Result<String> + 'a;
+
+/// The settings that hold.
+#[derive(Clone)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// What a commit waits for.
+    pub durability: Durability,
+    /// Providers, models, endpoints.
+    pub catalog: Arc<Catalog>,
+    /// The providers' keys.
+    pub keys: ProviderKeys,
+    /// The instance layer.
+    pub privacy: SettingsPatch,
+    /// What a new account starts with.
+    pub account_defaults: Settings,
+    /// Redaction rules that hold for every account.
+    pub redaction_rules: Rules,
+    /// Certificate and key.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// What a request may take.
+    pub limits: gateway::Limits,
+    /// Bytes of a request's body.
+    pub body_limit: usize,
+    /// Connections at once.
+    pub connections: usize,
+    /// Requests at once.
+    pub requests: usize,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<String>,
+    /// How long things may take.
+    pub deadlines: gateway::Deadlines,
+    /// How long a connection to a provider may take.
+    pub connect_deadline: Duration,
+    /// How long a request's body may take.
+    pub body_deadline: Duration,
+    /// How long streams may go on once the server was told to stop.
+    pub drain_deadline: Duration,
+    /// Where metrics have a listener of their own.
+    pub metrics_listen: Option<SocketAddr>,
+    /// What is asked for metrics must bear this token.
+    pub metrics_token: Option<Arc<Secret<String>>>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Which log lines there are.
+    pub log_level: LogLevel,
+    /// There is a file.
+    pub has_file: bool,
+    /// What deserves a look.
+    pub warnings: Vec<String>,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("listen", &self.listen)
+            .field("data_dir", &self.data_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    /// Reads all sources. Secrets in files of their own are read by `read`.
+    pub fn load(sources: &Sources, read: &ReadFile<'_>) -> Result<Self, ConfigError> {
+        let of_file = sources.file.as_ref().map_or(Ok(Table::new()), table)?;
+        let variables = &sources.environment;
+        let is_on = environment::setting(variables, "catalog", "builtin")
+            .or_else(|| of_file.get("catalog")?.get("builtin").cloned())
+            .and_then(|value| value.as_bool());
+        let known = match is_on {
+            Some(false) => Document::default(),
+            _ => catalog::builtin().map_err(|e| invalid("the built-in catalog", &e))?,
+        };
+        let slugs = slugs(&known, &of_file);
+        let mut of_environment = environment::table(variables, &slugs)?;
+        // A provider's variables add to what the file says of it; every other setting of a later
+        // layer stands in place of an earlier one's.
+        let entries = of_environment.remove("provider");
+        let mut merged = of_file;
+        merge(&mut merged, of_environment.clone());
+        merge(&mut merged, sources.arguments.clone());
+        let layers = Layers {
+            file: sources.file.as_ref(),
+            environment: &of_environment,
+            arguments: &sources.arguments,
+        };
+        let file = File::deserialize(merged).map_err(|e| {
+            let of_file = layers.file.and_then(|f| parse(f).err());
+            of_file.unwrap_or_else(|| environment::fault(variables, &slugs, &e))
+        })?;
+        let mut added = Document::default();
+        if let Some(entries) = entries {
+            added.provider = Vec::deserialize(entries)
+                .map_err(|e: toml::de::Error| environment::fault(variables, &slugs, &e))?;
+        }
+        let builtin = file.catalog.builtin.unwrap_or(true);
+        let mut documents: Vec<Document> = if builtin { vec![known] } else { Vec::new() };
+        let mut document = Document::default();
+        (document.provider, document.model) = (file.provider.clone(), file.model.clone());
+        (document.virtuals, document.sources) = (file.virtuals.clone(), file.sources.clone());
+        document.fault.clone_from(&file.fault);
+        documents.extend([document, added]);
+        let catalog = Catalog::from_documents(&documents).map_err(|e| match &e {
+            CatalogError::Invalid { path: key, problem } if layers.file.is_some() => {
+                layers.invalid(key, &format!("{key}: {problem}"))
+            }
+            _ => invalid("the catalog", &e),
+        })?;
+        if let Some(provider) = without_address(&file.provider, &catalog) {
+            let problem = "it has no address in a protocol that is built; give it `base_url`, and `protocol` (chat or messages)";
+            return Err(invalid(&format!("provider `{provider}`"), &problem));
+        }
+        let (keys, mut warnings) =
+            ProviderKeys::read(&catalog, &documents, &sources.environment, builtin, read)?;
+        warnings.extend(without_terms(&file.provider, &catalog));
+        let seconds = |name: &str, value: Option<f64>, otherwise: Duration| match value {
+            None => Ok(otherwise),
+            Some(given) if given > 0.0 && given < 1e9 => Ok(Duration::from_secs_f64(given)),
+            Some(_) => Err(layers.invalid(
+                &format!("deadlines.{name}"),
+                &format!("deadlines.{name}: must be a number of seconds above 0"),
+            )),
+        };
+        let (given, limits) = (&file.deadlines, &file.limits);
+        let deadlines = gateway::Deadlines::default();
+        let defaults = gateway::Limits::default();
+        let tls = match (file.tls.cert, file.tls.key) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            _ => {
+                let problem = "tls: `cert` and `key` are needed together";
+                return Err(layers.invalid("tls", problem));
+            }
+        };
+        let privacy = file.privacy;
+        for (table, patch) in [
+            ("privacy", &privacy),
+            ("account_defaults", &file.account_defaults),
+        ] {
+            if let Some((setting, why)) = without_effect(patch) {
+                let key = format!("{table}.{setting}");
+                let problem = format!("{key}: it has no effect yet, because {why}; leave it out");
+                return Err(layers.invalid(&key, &problem));
+            }
+            for (list, i, name, near) in unknown_providers(patch, &catalog) {
+                let problem = unknown_provider(&format!("{table}.{list}"), &name, near);
+                if near.is_some() {
+                    return Err(layers.invalid(&format!("{table}.{list}[{i}]"), &problem));
+                }
+                warnings.push(problem);
+            }
+        }
+        let rules = privacy
+            .redaction_rules
+            .iter()
+            .flatten()
+            .chain(file.redact.rules.iter().flatten())
+            .cloned()
+            .collect::<Vec<_>>();
+        let redaction_rules = Rules::parse(&rules)
+            .map_err(|e| layers.invalid("redact.rules", &format!("redact.rules: {e}")))?;
+        Rules::parse(
+            file.account_defaults
+                .redaction_rules
+                .as_deref()
+                .unwrap_or_default(),
+        )
+        .map_err(|e| {
+            let key = "account_defaults.redaction_rules";
+            layers.invalid(key, &format!("{key}: {e}"))
+        })?;
+        let within = |name: &str,
+                      value: Option<usize>,
+                      otherwise: usize,
+                      range: std::ops::RangeInclusive<usize>| match value {
+            Some(given) if !range.contains(&given) => Err(layers.invalid(
+                &format!("limits.{name}"),
+                &format!(
+                    "limits.{name}: must be from {} to {}",
+                    range.start(),
+                    range.end()
+                ),
+            )),
+            value => Ok(value.unwrap_or(otherwise)),
+        };
+        let trusted_proxies = limits.trusted_proxies.clone().unwrap_or_default();
+        if let Some(bad) = trusted_proxies.iter().find(|r| !is_range(r)) {
+            let key = "limits.trusted_proxies";
+            let problem = format!(
+                "{key}: `{bad}` is not an address or a range; write 10.0.0.1 or 10.0.0.0/8"
+            );
+            return Err(layers.invalid(key, &problem));
+        }
+        let token = match (
+            sources.environment.get("ANYROUTER_METRICS_TOKEN"),
+            &file.metrics.token,
+        ) {
+            (Some(token), _) => Some(Secret::new(token.clone())),
+            (None, Some(source)) => Some(
+                keys::read_source(source, &sources.environment, read)
+                    .map_err(|e| layers.invalid("metrics.token", &format!("metrics.token: {e}")))?,
+            ),
+            (None, None) => None,
+        };
+        let metrics_token = token.map(Arc::new);
+        Ok(Self {
+            listen: file
+                .listen
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8787))),
+            data_dir: file.data_dir.unwrap_or_else(|| "anyrouter-data".into()),
+            durability: file.usage.durability.unwrap_or_default(),
+            catalog: Arc::new(catalog),
+            keys,
+            privacy,
+            redaction_rules,
+            account_defaults: Settings::default().patched(file.account_defaults),
+            tls,
+            limits: gateway::Limits {
+                depth: within("depth", limits.depth, defaults.depth, 8..=512)?,
+                answer: within("answer", limits.answer, defaults.answer, 1024..=1 << 32)?,
+                event: within("event", limits.event, defaults.event, 1024..=1 << 30)?,
+                attempts: within("attempts", limits.attempts, defaults.attempts, 1..=64)?,
+                memory: within(
+                    "memory",
+                    limits.memory,
+                    sources.memory.unwrap_or(defaults.memory),
+                    1 << 20..=1 << 42,
+                )?,
+                requests_per_key: within(
+                    "requests_per_key",
+                    limits.requests_per_key,
+                    defaults.requests_per_key,
+                    1..=1_000_000,
+                )?,
+                requests_per_account: within(
+                    "requests_per_account",
+                    limits.requests_per_account,
+                    defaults.requests_per_account,
+                    1..=1_000_000,
+                )?,
+                without_limiter: limits.without_limiter.unwrap_or_default(),
+            },
+            body_limit: within("body", limits.body, 32 << 20, 1024..=1 << 32)?,
+            connections: within("connections", limits.connections, 10_000, 1..=1_000_000)?,
+            requests: within("requests", limits.requests, 10_000, 1..=1_000_000)?,
+            trusted_proxies,
+            deadlines: gateway::Deadlines {
+                first_byte: seconds("first_byte", given.first_byte, deadlines.first_byte)?,
+                idle: seconds("idle", given.idle, deadlines.idle)?,
+                whole: seconds("whole", given.whole, deadlines.whole)?,
+                comment: seconds("comment", given.comment, deadlines.comment)?,
+                memory: seconds("memory", given.memory, deadlines.memory)?,
+            },
+            connect_deadline: seconds("connect", given.connect, Duration::from_secs(10))?,
+            body_deadline: seconds("body", given.body, Duration::from_secs(60))?,
+            drain_deadline: seconds("drain", given.drain, Duration::from_secs(30))?,
+            metrics_listen: file.metrics.listen,
+            metrics_token,
+            log_format: file.log.format.unwrap_or_default(),
+            log_level: file.log.level.unwrap_or_default(),
+            has_file: sources.file.is_some(),
+            warnings,
+        })
+    }
+
+    /// What the configuration contributes to every request.
+    pub fn world(&self, version: u64) -> World {
+        World::new(
+            Arc::new(CompiledCatalog::new(self.catalog.clone())),
+            self.privacy.restriction(),
+            version,
+        )
+    }
+
+    /// How requests are redacted, with placeholders derived from this key.
+    pub fn redaction(&self, key: PlaceholderKey) -> Redaction {
+        Redaction {
+            upstream: self.privacy.redact_upstream == Some(true),
+            rules: self.redaction_rules.clone(),
+            key,
+        }
+    }
+}
+
+/// Whether this is an address, or a block in CIDR notation.
+pub fn is_range(range: &str) -> bool {
+    let address = range.split('/').next().unwrap_or_default();
+    address
+        .trim()
+        .parse()
+        .is_ok_and(|ip| gateway::ip_in(ip, range))
+}
+
+/// serde's message in words that are not Rust's, without the value that it repeats, which may be a
+/// secret or a prompt.
+pub fn without_values(message: &str) -> String {
+    let (found, expected) = message.split_once(", expected ").unwrap_or((message, ""));
+    // The line and column of a document belong to the place, not to what was expected.
+    let expected = expected.split(" at line ").next().unwrap_or_default();
+    if found.starts_with("unknown variant") {
+        return format!("a word that is not known; expected {expected}");
+    }
+    if found.starts_with("invalid type: ")
+        || found.starts_with("invalid value: ")
+        || found.starts_with("invalid length ")
+    {
+        return format!("it must be {}", kind(expected));
+    }
+    message.to_owned()
+}
+
+/// What serde expects, in words for people.
+fn kind(expected: &str) -> String {
+    let bare = expected.trim_start_matches("a ").trim_start_matches("an ");
+    match bare {
+        "bool" | "boolean" => "true or false",
+        "string" | "borrowed string" | "str" | "character" => "a text",
+        "sequence" => "a list",
+        "map" | "struct" => "an object",
+        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" | "nonzero u64" | "nonzero usize" => {
+            "a whole number, 0 or above"
+        }
+        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" | "integer" => "a whole number",
+        "f32" | "f64" => "a number",
+        "unit" | "null" | "Option" => "left out",
+        _ if bare.starts_with("struct ") => "an object",
+        _ if bare.starts_with("tuple ") || bare.starts_with("array ") => "a list",
+        _ => return expected.to_owned(),
+    }
+    .to_owned()
+}
+
+/// The layers, to say where a setting comes from.
+struct Layers<'a> {
+    file: Option<&'a FileText>,
+    environment: &'a Table,
+    arguments: &'a Table,
+}
+
+impl Layers<'_> {
+    /// A setting that is wrong: the place is that of the layer which has it.
+    fn invalid(&self, key: &str, problem: &str) -> ConfigError {
+        let plain = key.split('[').next().unwrap_or(key);
+        let place = if has(self.arguments, plain) {
+            "the command line".to_owned()
+        } else if has(self.environment, plain) {
+            format!("ANYROUTER_{}", plain.replace('.', "_").to_ascii_uppercase())
+        } else {
+            match self.file {
+                Some(FileText { path, text }) => locate::place(path, text, key),
+                None => key.to_owned(),
+            }
+        };
+        ConfigError::Invalid {
+            place,
+            problem: problem.to_owned(),
+        }
+    }
+}
+
+/// Whether a table has a key such as `limits.depth`.
+fn has(table: &Table, key: &str) -> bool {
+    match key.split_once('.') {
+        Some((first, rest)) => {
+            let inner = table.get(first).and_then(toml::Value::as_table);
+            inner.is_some_and(|inner| has(inner, rest))
+        }
+        None => table.contains_key(key),
+    }
+}
+
+/// Puts the settings of `over` in place of those of `base`.
+fn merge(base: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(base)), toml::Value::Table(over)) => merge(base, over),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+/// The slugs of providers that are built in or in the file.
+fn slugs(known: &Document, file: &Table) -> Vec<String> {
+    let of_file = file.get("provider").and_then(toml::Value::as_array);
+    let of_file = of_file.into_iter().flatten().filter_map(|p| p.get("slug"));
+    let of_file = of_file.filter_map(toml::Value::as_str).map(str::to_owned);
+    let built_in = known.provider.iter().map(|p| p.slug.clone());
+    built_in.chain(of_file).collect()
+}
+
+/// The file as a table.
+fn table(file: &FileText) -> Result<Table, ConfigError> {
+    toml::from_str(&file.text).map_err(|e| in_file(file, &e))
+}
+
+/// Reads the file alone, for the place of what is wrong in it.
+fn parse(file: &FileText) -> Result<File, ConfigError> {
+    toml::from_str(&file.text).map_err(|e| in_file(file, &e))
+}
+
+fn in_file(FileText { path, text }: &FileText, e: &toml::de::Error) -> ConfigError {
+    let at = e.span().map(|s| s.start);
+    let line = at.map_or(1, |at| locate::line(text, at));
+    let key = at.map(|at| locate::key_at(text, at));
+    let message = without_values(e.message());
+    let problem = match key.filter(|k| !k.is_empty()) {
+        Some(key) => format!("{key}: {message}"),
+        None => message,
+    };
+    ConfigError::Invalid {
+        place: format!("{}, line {line}", path.display()),
+        problem,
+    }
+}
+
+fn invalid(place: &str, problem: &dyn fmt::Display) -> ConfigError {
+    ConfigError::Invalid {
+        place: place.to_owned(),
+        problem: problem.to_string(),
+    }
+}
+
+/// A provider of the file that no request could be sent to.
+fn without_address<'a>(entries: &'a [ProviderEntry], catalog: &Catalog) -> Option<&'a str> {
+    let is_reachable = |slug: &str| {
+        catalog
+            .provider(slug)
+            .is_none_or(|p| !p.addresses.is_empty())
+    };
+    entries
+        .iter()
+        .map(|p| p.slug.as_str())
+        .find(|slug| !is_reachable(slug))
+}
+
+/// Providers of the file of which nothing is stated: the default policy leaves them out.
+fn without_terms(entries: &[ProviderEntry], catalog: &Catalog) -> Vec<String> {
+    let unknown = |slug: &str| catalog.provider(slug).is_some_and(|p| p.terms.is_unknown());
+    entries
+        .iter()
+        .filter(|p| unknown(&p.slug))
+        .map(|p| format!("provider `{}` has no terms: unknown counts as the worst, and the default policy admits none of its endpoints; add [provider.terms]", p.slug))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, variables: &[(&str, &str)], arguments: &str) -> Result<Config, String> {
+        let pair = |(k, v): &(&str, &str)| ((*k).to_owned(), (*v).to_owned());
+        let sources = Sources {
+            file: Some(FileText {
+                path: "any.toml".into(),
+                text: file.to_owned(),
+            }),
+            arguments: toml::from_str(arguments).unwrap(),
+            environment: variables.iter().map(pair).collect(),
+            memory: Some(1 << 30),
+        };
+        let none = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+        Config::load(&sources, &none).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn arguments_stand_over_the_environment_and_that_over_the_file_key_by_key() {
+        let file = "listen = \"127.0.0.1:1\"\n[limits]\ndepth = 100\nattempts = 2\n\
+                    [privacy]\nblock = [\"groq\"]\nenforce_zdr = true";
+        let variables = [
+            ("ANYROUTER_LISTEN", "127.0.0.1:2"),
+            ("ANYROUTER_LIMITS_DEPTH", "200"),
+            ("ANYROUTER_PRIVACY_BLOCK", "xai"),
+            ("ANYROUTER_PROVIDER_GROQ_TIER", "free"),
+        ];
+        let config = load(file, &variables, "listen = \"127.0.0.1:3\"").unwrap();
+        assert_eq!(config.listen.port(), 3);
+        assert_eq!((config.limits.depth, config.limits.attempts), (200, 2));
+        assert_eq!(config.limits.memory, 1 << 30);
+        let block = config.privacy.block.unwrap();
+        assert_eq!(block, ["xai"], "a list stands in place of a list");
+        assert_eq!(config.privacy.enforce_zdr, Some(true));
+        let groq = config.catalog.endpoints().iter();
+        assert!(
+            groq.filter(|e| e.provider.as_str() == "groq")
+                .all(|e| e.tier == catalog::Tier::Free),
+            "a provider's variables add to what is known of it"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_placed_in_the_layer_that_has_it() {
+        let file = "\n[limits]\ndepth = 1";
+        let says = |file, variables: &[(&str, &str)], arguments, place: &str| {
+            let error = load(file, variables, arguments).unwrap_err();
+            assert!(error.starts_with(place), "{place}: {error}");
+        };
+        says(file, &[], "", "any.toml, line 3: limits.depth: must be");
+        let variable = [("ANYROUTER_LIMITS_DEPTH", "2")];
+        says(
+            file,
+            &variable,
+            "",
+            "ANYROUTER_LIMITS_DEPTH: limits.depth: ",
+        );
+        let argument = "limits = { depth = 3 }";
+        says(
+            file,
+            &variable,
+            argument,
+            "the command line: limits.depth: ",
+        );
+        says("\n\nlisten = 5", &[], "", "any.toml, line 3: listen: ");
+        says(
+            "[limits]\nx = 5",
+            &[],
+            "",
+            "any.toml, line 2: x: unknown field",
+        );
+        let text = [("ANYROUTER_LIMITS_DEPTH", "a secret")];
+        says("", &text, "", "ANYROUTER_LIMITS_DEPTH: it must be a whole");
+        assert!(load(file, &[("ANYROUTER_LIMITS_DEPTH", "9")], "").is_ok());
+    }
+
+    #[test]
+    fn what_was_expected_is_said_in_words_that_are_not_rusts() {
+        #[derive(serde::Deserialize)]
+        #[allow(dead_code)] // read for its errors
+        struct Settings {
+            on: bool,
+            count: u32,
+            names: Vec<String>,
+            inner: BTreeMap<String, f64>,
+        }
+        for (settings, expected) in [
+            ("on = 5", "it must be true or false"),
+            (
+                "on = true\ncount = \"secret\"",
+                "it must be a whole number, 0 or above",
+            ),
+            (
+                "on = true\ncount = -1",
+                "it must be a whole number, 0 or above",
+            ),
+            ("on = true\ncount = 1\nnames = 7", "it must be a list"),
+            ("on = true\ncount = 1\nnames = [7]", "it must be a text"),
+            (
+                "on = true\ncount = 1\nnames = []\ninner = 3",
+                "it must be an object",
+            ),
+            (
+                "on = true\ncount = 1\nnames = []\ninner = { a = \"x\" }",
+                "it must be a number",
+            ),
+        ] {
+            let error = toml::from_str::<Settings>(settings)
+                .map(|_| ())
+                .unwrap_err();
+            assert_eq!(without_values(error.message()), expected, "{settings}");
+        }
+    }
+}
