@@ -158,6 +158,39 @@ fn layer() -> impl Strategy<Value = Value> {
     )
 }
 
+#[test]
+fn an_accounts_contract_lifts_its_own_rules_and_never_the_instances() {
+    let endpoint = |terms: Value| json!({"provider": "alpha", "model": "lab/one", "tier": "paid", "terms": terms, "price": {"prompt": "1", "completion": "1"}});
+    let catalog_of = |terms| catalog(&[endpoint(terms)]);
+    let known = catalog_of(json!({"retention_days": 30}));
+    let contract = catalog_of(json!({"retention_days": 0}));
+    let stated = &contract.catalog().endpoints()[0];
+    let own = OwnTerms {
+        provider: stated.provider.clone(),
+        tier: stated.tier,
+        terms: stated.terms.clone(),
+    };
+    let strict = restriction(&json!({"max_retention_days": 0}));
+    let admits = |at: Layer| {
+        let (above, request) = match at {
+            Layer::Request => (vec![], vec![(at, strict.clone())]),
+            _ => (vec![(at, strict.clone())], vec![]),
+        };
+        let layers =
+            CompiledLayers::with_own_terms(known.clone(), above, std::slice::from_ref(&own));
+        let decision = evaluate(&layers, &request, 0);
+        let found = decision.eligible().next();
+        assert!(!found.is_some_and(|e| e.by_operators()), "{at:?}");
+        found.is_some_and(|e| e.by_own())
+    };
+    for at in [Layer::Account, Layer::Key, Layer::Preset, Layer::Request] {
+        assert!(admits(at), "{at:?} judges by the contract");
+    }
+    for at in [Layer::Instance, Layer::Organization] {
+        assert!(!admits(at), "{at:?} judges by the catalog");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
@@ -198,7 +231,8 @@ proptest! {
             for (nth, endpoint) in decision.endpoints().iter().enumerate() {
                 let by_catalog = endpoints.iter().find(|e| e["provider"] == *endpoint.tag).unwrap();
                 let is_stated = by_catalog["provider"] == stated["provider"];
-                let judged = |layer: Layer| if is_stated && layer >= Layer::Account { &stated } else { by_catalog };
+                let is_above = |layer: Layer| layer == Layer::Instance || layer == Layer::Organization;
+                let judged = |layer: Layer| if is_stated && !is_above(layer) { &stated } else { by_catalog };
                 let by_operators = above.iter().chain(&request).all(|l| reference::admits(l, by_catalog));
                 let by_own = above.iter().zip(LAYERS.iter().cycle()).all(|(l, layer)| reference::admits(l, judged(*layer)))
                     && request.iter().all(|l| reference::admits(l, judged(Layer::Request)));

@@ -41,7 +41,11 @@ pub(super) fn as_judged<'a>(
     catalogs: &'a Endpoint,
     own: Option<&'a OwnEndpoint>,
 ) -> &'a Endpoint {
-    own.filter(|_| layer >= Layer::Account)
+    let is_the_accounts = match layer {
+        Layer::Request | Layer::Preset | Layer::Key | Layer::Account => true,
+        Layer::Organization | Layer::Instance | Layer::Endpoint => false,
+    };
+    own.filter(|_| is_the_accounts)
         .map_or(catalogs, |own| &own.endpoint)
 }
 
