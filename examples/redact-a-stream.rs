@@ -1,4 +1,4 @@
-//! Redacts a prompt with a rule of one's own, and restores an answer that comes in pieces: `cargo
+//! Redacts a prompt with a custom rule, and restores an answer that comes in pieces: `cargo
 //! run --example redact-a-stream`.
 
 use anyrouter_core::redact::{PlaceholderKey, Placeholders, Redactor, Restorer, Rules, Within};

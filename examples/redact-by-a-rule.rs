@@ -1,4 +1,4 @@
-//! Rules of one's own beside the built-in detectors, each with what becomes of its values: `cargo
+//! Custom rules beside the built-in detectors, each with what becomes of its values: `cargo
 //! run --example redact-by-a-rule`.
 
 use anyrouter_core::redact::{PlaceholderKey, Placeholders, Redactor, Rules};

@@ -50,7 +50,7 @@ pub struct KeyRecord {
     pub tokens_per_minute: Option<u64>,
     /// Only these models, as privacy settings write them.
     pub allowed_models: Option<Vec<String>>,
-    /// Only these endpoints, by id.
+    /// API routes that the key may use, such as `chat/completions`; `None` allows all.
     pub allowed_endpoints: Option<Vec<String>>,
     /// Only from these addresses, in CIDR notation.
     pub allowed_ips: Option<Vec<String>>,
@@ -83,7 +83,7 @@ impl Default for KeyRecord {
     }
 }
 
-/// Why a key that exists is not good.
+/// Reason why a known key is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyFault {
     /// It was revoked, or is switched off.
@@ -93,7 +93,7 @@ pub enum KeyFault {
 }
 
 impl KeyRecord {
-    /// Whether the key is good at `now`.
+    /// Checks that the key is valid at `now`.
     pub fn check(&self, now: Timestamp) -> Result<(), KeyFault> {
         if self.revoked || self.disabled {
             return Err(KeyFault::Revoked);
@@ -170,7 +170,7 @@ pub struct World {
     pub catalog: Arc<CompiledCatalog>,
     /// The instance layer.
     pub instance: Restriction,
-    /// A number that no other world of this process has.
+    /// Version number, unique among the values of this type in the process.
     pub version: u64,
     /// How requests are redacted; without it, a request that asks for redaction is refused.
     #[cfg(feature = "gateway")]

@@ -150,7 +150,7 @@ struct Log {
     level: Option<LogLevel>,
 }
 
-/// What a commit of a usage record waits for.
+/// Durability that a usage record must reach before its response may end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Durability {
@@ -178,9 +178,9 @@ pub enum LogFormat {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogLevel {
-    /// None for requests that were answered.
+    /// Every event, and requests whose outcome is not `ok`.
     Warn,
-    /// One for each request.
+    /// Every event, and every accepted request.
     #[default]
     Info,
 }
@@ -251,7 +251,7 @@ pub struct Config {
     pub drain_deadline: Duration,
     /// Where metrics have a listener of their own.
     pub metrics_listen: Option<SocketAddr>,
-    /// What is asked for metrics must bear this token.
+    /// Bearer token that requests for metrics must carry.
     pub metrics_token: Option<Arc<Secret<String>>>,
     /// How log lines look.
     pub log_format: LogFormat,
@@ -320,7 +320,7 @@ impl Config {
             _ => invalid("the catalog", &e),
         })?;
         if let Some(provider) = without_address(&file.provider, &catalog) {
-            let problem = "it has no address in a protocol that is built; give it `base_url`, and `protocol` (chat or messages)";
+            let problem = "it has no base URL for a supported protocol; set `base_url`, and `protocol` to `openai_chat` or `anthropic_messages`";
             return Err(invalid(&format!("provider `{provider}`"), &problem));
         }
         let (keys, mut warnings) =
@@ -495,7 +495,7 @@ impl Config {
     }
 }
 
-/// Whether this is an address, or a block in CIDR notation.
+/// Returns true if `range` is an IP address or a block in CIDR notation.
 pub fn is_range(range: &str) -> bool {
     let address = range.split('/').next().unwrap_or_default();
     address
@@ -504,14 +504,14 @@ pub fn is_range(range: &str) -> bool {
         .is_ok_and(|ip| gateway::ip_in(ip, range))
 }
 
-/// serde's message in words that are not Rust's, without the value that it repeats, which may be a
+/// Rewrites a serde message without Rust terms and without the offending value, which may be a
 /// secret or a prompt.
 pub fn without_values(message: &str) -> String {
     let (found, expected) = message.split_once(", expected ").unwrap_or((message, ""));
     // The line and column of a document belong to the place, not to what was expected.
     let expected = expected.split(" at line ").next().unwrap_or_default();
     if found.starts_with("unknown variant") {
-        return format!("a word that is not known; expected {expected}");
+        return format!("unknown value; expected {expected}");
     }
     if found.starts_with("invalid type: ")
         || found.starts_with("invalid value: ")
@@ -527,7 +527,7 @@ fn kind(expected: &str) -> String {
     let bare = expected.trim_start_matches("a ").trim_start_matches("an ");
     match bare {
         "bool" | "boolean" => "true or false",
-        "string" | "borrowed string" | "str" | "character" => "a text",
+        "string" | "borrowed string" | "str" | "character" => "a string",
         "sequence" => "a list",
         "map" | "struct" => "an object",
         "u8" | "u16" | "u32" | "u64" | "u128" | "usize" | "nonzero u64" | "nonzero usize" => {
@@ -757,7 +757,7 @@ mod tests {
                 "it must be a whole number, 0 or above",
             ),
             ("on = true\ncount = 1\nnames = 7", "it must be a list"),
-            ("on = true\ncount = 1\nnames = [7]", "it must be a text"),
+            ("on = true\ncount = 1\nnames = [7]", "it must be a string"),
             (
                 "on = true\ncount = 1\nnames = []\ninner = 3",
                 "it must be an object",

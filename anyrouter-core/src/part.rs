@@ -1,11 +1,11 @@
-//! Parts of texts and slices, without a panic and without silence.
+//! Slicing of strings and slices that panics in debug builds only.
 
 use std::{fmt::Debug, slice::SliceIndex};
 
-/// What has parts.
+/// A string or slice with checked slicing.
 pub(crate) trait Part {
-    /// What lies in `range`, which must be within. Where it is not, that is a fault of the caller:
-    /// tests and debug builds panic, and a release goes on with an empty part.
+    /// Returns the part in `range`. A range out of bounds is a bug in the caller: debug builds
+    /// panic, and release builds return an empty part.
     #[track_caller]
     fn part<R: SliceIndex<Self, Output = Self> + Clone + Debug>(&self, range: R) -> &Self;
 }

@@ -1,4 +1,4 @@
-//! Which endpoints a request *may* be sent to (P03, P04, P05).
+//! The policy engine: decides which endpoints a request *may* be sent to (P03, P04, P05).
 //!
 //! Each layer (instance, organization, account, key, preset, request) contributes a
 //! [`Restriction`]. Restrictions form a meet-semilattice: [`Restriction::meet`] is commutative,
@@ -86,14 +86,14 @@ impl<'a> Eligible<'a> {
         self.by_operators
     }
 
-    /// True if it is eligible with a credential of the caller's own, if they have one: by the
-    /// [terms](OwnTerms) that they stated of it, else by the catalog's.
+    /// True if it is eligible with the caller's own credential, judged by the [terms](OwnTerms)
+    /// that they stated for it, or by the catalog's if they stated none.
     pub fn by_own(self) -> bool {
         self.by_own
     }
 }
 
-/// What the policy says of one model's endpoints for one request.
+/// The policy's decision about the endpoints of one model for one request.
 #[derive(Clone, Debug)]
 pub struct Decision<'a> {
     layers: &'a CompiledLayers,
@@ -188,7 +188,7 @@ impl<'a> Decision<'a> {
         })
     }
 
-    /// Whether nothing is left.
+    /// Returns true if no endpoint is eligible.
     pub fn is_empty(&self) -> bool {
         let own = self.own.as_ref().unwrap_or(&self.bits);
         self.bits.iter().chain(own).all(|w| *w == 0)
@@ -228,7 +228,7 @@ impl<'a> Decision<'a> {
         reasons
     }
 
-    /// The fingerprint of the layers that held: 16 hexadecimal digits.
+    /// Fingerprint of the compiled layers, without those of the request, as 16 hexadecimal digits.
     pub fn fingerprint(&self) -> &'a str {
         self.layers.fingerprint()
     }

@@ -1,4 +1,4 @@
-//! What the gateway needs of the world, as small traits, each with its contract. Backends implement
+//! The gateway's interfaces to the outside, as small traits, each with its contract. Backends implement
 //! them; the in-memory ones here are real, and are the first to pass the conformance suite (feature
 //! `conformance`).
 //!
@@ -44,7 +44,8 @@ use crate::{
 
 /// Time.
 pub trait Clock: Send + Sync {
-    /// Now. It should not step back within a process; what is counted from it bears it if it does.
+    /// Returns the current time. It should not go backwards within a process; the gateway tolerates
+    /// it if it does.
     fn now(&self) -> Timestamp;
 
     /// A timer that is done after `after`.
@@ -63,7 +64,7 @@ pub trait Randomness: Send + Sync {
     fn fill(&self, bytes: &mut [u8]);
 }
 
-/// Who calls: keys and accounts.
+/// Lookup of keys and their accounts.
 #[async_trait]
 pub trait Directory: Send + Sync {
     /// The key with this hash, with its account and their settings as of now: a change that was
@@ -113,7 +114,7 @@ pub trait Accounts: Directory {
     async fn put_key(&self, record: KeyRecord, version: u64) -> Result<u64, StoreError>;
 }
 
-/// Where usage records go.
+/// The log of usage records.
 ///
 /// `fill` is synchronous and does not wait: it is called from `Drop`. What it was given is never
 /// lost while the process lives: a record that cannot be written now stays in memory, in its slot,
@@ -160,7 +161,7 @@ pub struct LogQuery {
 }
 
 impl LogQuery {
-    /// Whether a record is wanted, the limit aside.
+    /// Returns true if a record matches the query, apart from `limit`.
     pub fn wants(&self, record: &Record) -> bool {
         let named = |m: &String| {
             record.model_requested.as_ref() == Some(m)
@@ -177,7 +178,7 @@ impl LogQuery {
     }
 }
 
-/// What a log made of a record.
+/// State of a record after [`UsageLog::fill`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filled {
     /// Durable as configured.
@@ -188,9 +189,9 @@ pub enum Filled {
     Held,
 }
 
-/// Room within a key's limits. It may be kept by another process, and fail: then
-/// [`Limits::without_limiter`](crate::gateway::Limits::without_limiter) says what becomes of the
-/// request.
+/// Rate limits of keys. The counters may be kept by another process, and a call may fail:
+/// [`Limits::without_limiter`](crate::gateway::Limits::without_limiter) then decides whether the
+/// request is admitted.
 #[async_trait]
 pub trait Limiter: Send + Sync {
     /// Counts a request against `limit` per minute. On one node there is no overshoot in any 60
@@ -256,8 +257,7 @@ pub trait Credentials: Send + Sync {
     ) -> Result<Option<Secret<String>>, StoreError>;
 }
 
-/// Where work runs that takes milliseconds without waiting, so that a thread's other requests go on
-/// meanwhile.
+/// Runs CPU-bound work of several milliseconds without delaying the other requests of the thread.
 pub trait Blocking: Send + Sync {
     /// Runs `work`, and returns when it is done.
     fn run(&self, work: &mut dyn FnMut());

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use anyrouter_core::{
     catalog::{Catalog, Document, Tier, Usd},
     policy::{
-        CompiledCatalog, CompiledLayers, Decision, Layer, OwnTerms, PriceCaps, Reason, Restriction,
-        Rule, Settings, SettingsPatch, evaluate,
+        CompiledCatalog, CompiledLayers, Decision, Eligible, Layer, OwnTerms, PriceCaps, Reason,
+        Restriction, Rule, Settings, SettingsPatch, evaluate,
     },
 };
 use proptest::{prelude::*, sample::select};
@@ -180,8 +180,8 @@ fn an_accounts_contract_lifts_its_own_rules_and_never_the_instances() {
             CompiledLayers::with_own_terms(known.clone(), above, std::slice::from_ref(&own));
         let decision = evaluate(&layers, &request, 0);
         let found = decision.eligible().next();
-        assert!(!found.is_some_and(|e| e.by_operators()), "{at:?}");
-        found.is_some_and(|e| e.by_own())
+        assert!(!found.is_some_and(Eligible::by_operators), "{at:?}");
+        found.is_some_and(Eligible::by_own)
     };
     for at in [Layer::Account, Layer::Key, Layer::Preset, Layer::Request] {
         assert!(admits(at), "{at:?} judges by the contract");

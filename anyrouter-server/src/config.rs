@@ -1,5 +1,5 @@
-//! The configuration as this machine has it: its file is read, its memory is looked at, and its
-//! certificate's dates. What the text means is for [`anyrouter_core::config`].
+//! Loads the configuration: reads the file, the size of the machine's memory and the certificate's
+//! dates. [`anyrouter_core::config`] interprets the text.
 
 mod certificate;
 mod memory;

@@ -10,7 +10,7 @@ use clap::Parser;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// One endpoint in front of every LLM provider, with a privacy policy that it cannot break.
+/// One endpoint in front of every LLM provider, with a privacy policy that its types and tests enforce.
 #[derive(Parser)]
 #[command(version, about)]
 struct Args {
@@ -18,13 +18,14 @@ struct Args {
     /// environment.
     #[arg(long, env = "ANYROUTER_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where to listen [default: 127.0.0.1:8787].
+    /// Address to listen on [default: 127.0.0.1:8787].
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Where everything is kept [default: anyrouter-data].
+    /// Directory of the database, the usage journal and the placeholder key
+    /// [default: anyrouter-data].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// How log lines look.
+    /// Format of log lines.
     #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
     log_format: Option<String>,
     /// Write the first account's keys here, in place of printing them.

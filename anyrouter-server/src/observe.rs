@@ -1,6 +1,6 @@
-//! What operators see: a log line for each request, events, and metrics. Metadata only: a line has
-//! the request id, and nothing that names an account, a key or an address; labels are providers,
-//! outcomes and kinds of events, which are few (P01, P02).
+//! Log lines, events and metrics for operators. They contain metadata only: a line has the request
+//! id, and nothing that names an account, a key or a client address; labels have few values
+//! (providers, outcomes, statuses, kinds of events) (P01).
 
 mod events;
 mod lines;
@@ -27,8 +27,9 @@ pub(crate) use self::{
 };
 use self::{lines::Lines, metrics::Metrics};
 
-/// The time between two lines about the same thing, and the most things that are kept in mind.
+/// Minimum interval between two log lines of the same kind and subject.
 const AGAIN: Duration = Duration::from_secs(60);
+/// Maximum number of subjects that are remembered.
 const SUBJECTS: usize = 1000;
 
 /// Log lines, events and metrics.

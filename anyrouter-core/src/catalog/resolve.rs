@@ -467,7 +467,7 @@ fn endpoint(
     }
     if addresses.is_empty() {
         let problem = format!(
-            "provider `{}` has no address in a protocol that is built; give it `protocol` (chat or messages) and `base_url`",
+            "provider `{}` has no base URL for a supported protocol; set `base_url`, and `protocol` to `openai_chat` or `anthropic_messages`",
             provider.slug
         );
         return Err(invalid(format!("{}.provider", part.path), problem));

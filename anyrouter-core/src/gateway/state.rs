@@ -130,7 +130,7 @@ pub struct Gateway {
     pub(super) budget: Arc<Budget>,
     pub(super) keys: Arc<UnderWay<KeyHash>>,
     pub(super) accounts: Arc<UnderWay<AccountId>>,
-    /// What the answers of keys with a limit on tokens took lately.
+    /// Moving average of completion tokens, by key, for keys with a token limit.
     answers: Mutex<HashMap<KeyHash, u64>>,
 }
 

@@ -32,7 +32,8 @@ pub(super) struct OwnEndpoint {
     pub(super) is_allowed: bool,
 }
 
-/// The endpoints of a model that the caller has own credentials for, by their place in it.
+/// Endpoints for which the caller has stated terms, by index of the model and of the endpoint in
+/// it.
 pub(super) type OwnEndpoints = HashMap<(usize, usize), OwnEndpoint, foldhash::fast::FixedState>;
 
 /// The endpoint by which `layer` judges: the catalog's, or the caller's.

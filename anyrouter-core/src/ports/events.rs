@@ -9,15 +9,15 @@ use crate::{
     wire::connection::ConnectionFault,
 };
 
-/// Told of what an operator may have to mend. It is called on the path of a request: it must not
-/// wait.
+/// Receives events that an operator may have to act on. It is called on the path of a request and
+/// must not block.
 pub trait Events: Send + Sync {
     /// Something happened.
     fn tell(&self, event: Event);
 }
 
-/// Something that happened. It has names of the configuration, classes and statuses: no text of a
-/// client or a provider, no key, no account and no address (P01, P02).
+/// A condition that an operator may have to act on. It holds ids, configured names, failure classes
+/// and statuses, and no client or provider text, key, account or client address (P01).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// An attempt at an endpoint failed, for a reason that is not in the request.
@@ -42,7 +42,7 @@ pub enum Event {
         /// From now on.
         lasts: Duration,
     },
-    /// An endpoint that had failed answers again.
+    /// A cooldown ended: the endpoint answered, or its address or credential was changed.
     CooldownClosed {
         /// The endpoint.
         endpoint: EndpointId,

@@ -136,7 +136,7 @@ impl Finding {
         }
     }
 
-    /// Whether a rule of one's own found it.
+    /// Returns true if a custom rule found it.
     pub(crate) fn is_custom(&self) -> bool {
         self.rule.starts_with("custom:")
     }

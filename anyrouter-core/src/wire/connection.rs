@@ -5,10 +5,10 @@
 #[non_exhaustive]
 pub enum ConnectionFault {
     /// The address of the provider in the configuration is none.
-    #[error("its `base_url` is not an address")]
+    #[error("its `base_url` is not a valid URL")]
     Address,
     /// The name has no address, or the resolver does not answer.
-    #[error("its name is not found in DNS")]
+    #[error("its host name cannot be resolved")]
     Dns,
     /// Nobody listens there.
     #[error("the connection was refused")]
@@ -29,7 +29,7 @@ pub enum ConnectionFault {
     #[error("its certificate is for another name")]
     CertificateName,
     /// The certificate is not good for another reason.
-    #[error("its certificate is not good")]
+    #[error("its certificate is invalid")]
     Certificate,
     /// It does not speak TLS as it must.
     #[error("it speaks no TLS that can be used")]

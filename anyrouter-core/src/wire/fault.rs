@@ -48,7 +48,7 @@ pub(super) fn member_problem(name: &str, expected: &str, error: &serde_json::Err
         .map(|(_, e)| e.split(" at line").next().unwrap_or(e).to_owned());
     if text.starts_with("unknown variant") {
         return format!(
-            "`{name}` has a word that is not known; expected {}",
+            "`{name}` has an unknown value; expected {}",
             known.unwrap_or_else(|| expected.to_owned())
         );
     }

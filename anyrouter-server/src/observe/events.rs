@@ -179,11 +179,11 @@ impl fmt::Display for Event<'_> {
             }
             Self::JournalFailed { error, refused } => write!(
                 f,
-                "the usage journal cannot be written: {error}; {refused} requests were refused for it so far; free the disk, or see /readyz"
+                "the usage journal cannot be written: {error}; {refused} requests refused so far; free disk space, or see /readyz"
             ),
             Self::ImportFailed { error, refused } => write!(
                 f,
-                "the database does not take usage records: {error}; {refused} requests were refused for it so far; free the disk, or see /readyz"
+                "usage records cannot be imported into the database: {error}; {refused} requests refused so far; free disk space, or see /readyz"
             ),
             Self::StorageRecovered { refused } => write!(
                 f,
@@ -200,7 +200,7 @@ impl fmt::Display for Event<'_> {
             Self::ConfigWarning { warning } => f.write_str(warning),
             Self::CertificateRejected { reason } => write!(
                 f,
-                "the certificate was not read again, and the one of before stays: {reason}"
+                "the certificate was not reloaded, and the previous one stays in use: {reason}"
             ),
             Self::Stopping => f.write_str("stopping: streams may finish"),
         }
@@ -235,7 +235,7 @@ fn upstream_failed(
         }
         (FailureClass::Location, None) => write!(
             f,
-            "provider `{provider}` refused{with} the place that this server calls from"
+            "provider `{provider}` refused this server's location{with}"
         ),
         (FailureClass::ModelMissing, None) => write!(
             f,
@@ -252,7 +252,7 @@ fn upstream_failed(
         }
         (FailureClass::BadAnswer, None) => write!(
             f,
-            "endpoint `{endpoint}` answered{with} what cannot be read; check its `protocol` and `base_url`"
+            "the response of endpoint `{endpoint}`{with} cannot be parsed; check its `protocol` and `base_url`"
         ),
         (_, None) => write!(f, "endpoint `{endpoint}` failed{with}: {}", class.as_str()),
     }
@@ -292,7 +292,7 @@ impl<S: tracing::Subscriber> Layer<S> for LinesLayer {
         let line = match self.format {
             LogFormat::Text if left_out == 0 => format!("{time} {level} {}\n", fields.message),
             LogFormat::Text => format!(
-                "{time} {level} {} (and {left_out} times since it was last said)\n",
+                "{time} {level} {} ({left_out} more since the last such line)\n",
                 fields.message
             ),
             LogFormat::Json => {
@@ -434,7 +434,7 @@ mod tests {
         assert!(lines[0].get("status").is_none() && lines[0].get("left_out").is_none());
         assert_eq!(
             lines[0]["message"],
-            "provider `prov` cannot be reached: its name is not found in DNS"
+            "provider `prov` cannot be reached: its host name cannot be resolved"
         );
         assert_eq!(
             (&lines[1]["status"], &lines[1]["class"]),
@@ -443,8 +443,9 @@ mod tests {
         assert_eq!(lines[2]["seconds"], 2.0);
         let text = written(LogFormat::Text, &events[..1]);
         assert!(
-            text[0]
-                .ends_with(" warn provider `prov` cannot be reached: its name is not found in DNS"),
+            text[0].ends_with(
+                " warn provider `prov` cannot be reached: its host name cannot be resolved"
+            ),
             "{text:?}"
         );
     }

@@ -9,8 +9,7 @@ use std::{
     time::Duration,
 };
 
-/// Log lines wait for the thread that writes them in at most so many bytes; beyond, they are
-/// counted and dropped.
+/// Bytes of unwritten log lines above which further lines are counted and dropped.
 const WAITING: usize = 4 << 20;
 /// How long a line may wait for others.
 const GATHER: Duration = Duration::from_millis(20);

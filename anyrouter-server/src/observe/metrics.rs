@@ -104,7 +104,7 @@ impl Metrics {
         r.register("refused", help, all.refused.clone());
         let help = "Events, whether they were written to the log or not";
         r.register("events", help, all.events.clone());
-        let help = "Events that the log has only as a number";
+        let help = "Events left out of the log, since a line about the same was written less than a minute before";
         r.register("events_left_out", help, all.left_out.clone());
         r.register("open_requests", "Requests under way", all.open.clone());
         r.register("body_bytes", "Memory that bodies hold", all.held.clone());
