@@ -1,5 +1,7 @@
 //! Accounts and their keys, as a request sees them: one snapshot, with the policy compiled into it.
 
+#[cfg(feature = "gateway")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{
     collections::BTreeSet,
     sync::{Arc, PoisonError, RwLock},
@@ -222,6 +224,20 @@ pub struct Caller {
     compiled: RwLock<Option<(u64, Arc<CompiledLayers>)>>,
     #[cfg(feature = "gateway")]
     redactor: RwLock<Option<(u64, Arc<Redactor>)>>,
+    /// The redactor is being compiled.
+    #[cfg(feature = "gateway")]
+    compiling: AtomicBool,
+}
+
+/// The right to compile a caller's redactor, which one has at a time.
+#[cfg(feature = "gateway")]
+pub(crate) struct Compiling<'a>(&'a AtomicBool);
+
+#[cfg(feature = "gateway")]
+impl Drop for Compiling<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 impl Caller {
@@ -234,6 +250,8 @@ impl Caller {
             compiled: RwLock::new(None),
             #[cfg(feature = "gateway")]
             redactor: RwLock::new(None),
+            #[cfg(feature = "gateway")]
+            compiling: AtomicBool::new(false),
         }
     }
 
@@ -282,6 +300,13 @@ impl Caller {
         let known = self.redactor.read().unwrap_or_else(PoisonError::into_inner);
         let (version, redactor) = known.as_ref()?;
         (*version == world.version).then(|| redactor.clone())
+    }
+
+    /// The right to compile the redactor; `None` while another has it.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn compiling(&self) -> Option<Compiling<'_>> {
+        let was_compiling = self.compiling.swap(true, Ordering::Acquire);
+        (!was_compiling).then_some(Compiling(&self.compiling))
     }
 
     /// The layers instance, account and key, compiled once per version of the world.

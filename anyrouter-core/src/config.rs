@@ -57,6 +57,20 @@ pub enum ConfigError {
     },
 }
 
+/// The members of the file that are lists of entries, or belong to these.
+const LISTS: [&str; 5] = ["provider", "model", "virtual", "fault", "sources"];
+
+impl File {
+    /// Its part of the catalog.
+    fn document(&self) -> Document {
+        let mut document = Document::default();
+        (document.provider, document.model) = (self.provider.clone(), self.model.clone());
+        (document.virtuals, document.sources) = (self.virtuals.clone(), self.sources.clone());
+        document.fault.clone_from(&self.fault);
+        document
+    }
+}
+
 /// The file's members, all of which may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -286,9 +300,12 @@ impl Config {
         };
         let slugs = slugs(&known, &of_file);
         let mut of_environment = environment::table(variables, &slugs)?;
-        // A provider's variables add to what the file says of it; every other setting of a later
-        // layer stands in place of an earlier one's.
-        let entries = of_environment.remove("provider");
+        // Lists of entries are no settings that one layer has in place of another's: the
+        // environment's add to the file's.
+        let added = LISTS
+            .iter()
+            .filter_map(|list| Some(((*list).to_owned(), of_environment.remove(*list)?)));
+        let added: Table = added.collect();
         let mut merged = of_file;
         merge(&mut merged, of_environment.clone());
         merge(&mut merged, sources.arguments.clone());
@@ -298,26 +315,36 @@ impl Config {
             arguments: &sources.arguments,
         };
         let file = File::deserialize(merged).map_err(|e| {
-            let of_file = layers.file.and_then(|f| parse(f).err());
-            of_file.unwrap_or_else(|| environment::fault(variables, &slugs, &e))
+            let of_file = || layers.file.and_then(|f| parse(f).err());
+            let of_variable = environment::fault(variables, &slugs);
+            of_variable
+                .or_else(of_file)
+                .unwrap_or_else(|| invalid("the configuration", &without_values(e.message())))
         })?;
-        let mut added = Document::default();
-        if let Some(entries) = entries {
-            added.provider = Vec::deserialize(entries)
-                .map_err(|e: toml::de::Error| environment::fault(variables, &slugs, &e))?;
-        }
+        let added = File::deserialize(added).map_err(|e| {
+            environment::fault(variables, &slugs)
+                .unwrap_or_else(|| invalid("the environment", &without_values(e.message())))
+        })?;
         let builtin = file.catalog.builtin.unwrap_or(true);
         let mut documents: Vec<Document> = if builtin { vec![known] } else { Vec::new() };
-        let mut document = Document::default();
-        (document.provider, document.model) = (file.provider.clone(), file.model.clone());
-        (document.virtuals, document.sources) = (file.virtuals.clone(), file.sources.clone());
-        document.fault.clone_from(&file.fault);
-        documents.extend([document, added]);
-        let catalog = Catalog::from_documents(&documents).map_err(|e| match &e {
-            CatalogError::Invalid { path: key, problem } if layers.file.is_some() => {
-                layers.invalid(key, &format!("{key}: {problem}"))
+        documents.extend([file.document(), added.document()]);
+        let catalog = Catalog::from_documents(&documents).map_err(|e| {
+            let before = documents.split_last().map_or(&[][..], |(_, before)| before);
+            match &e {
+                // Without the environment's entries there is nothing wrong.
+                CatalogError::Invalid { path, problem }
+                    if Catalog::from_documents(before).is_ok() =>
+                {
+                    invalid(
+                        "the environment (ANYROUTER_PROVIDER_…)",
+                        &format!("{path}: {problem}"),
+                    )
+                }
+                CatalogError::Invalid { path, problem } if layers.file.is_some() => {
+                    layers.invalid(path, &format!("{path}: {problem}"))
+                }
+                _ => invalid("the catalog", &e),
             }
-            _ => invalid("the catalog", &e),
         })?;
         if let Some(provider) = without_address(&file.provider, &catalog) {
             let problem = "it has no base URL for a supported protocol; set `base_url`, and `protocol` to `openai_chat` or `anthropic_messages`";
@@ -363,25 +390,14 @@ impl Config {
                 warnings.push(problem);
             }
         }
-        let rules = privacy
-            .redaction_rules
-            .iter()
-            .flatten()
-            .chain(file.redact.rules.iter().flatten())
-            .cloned()
-            .collect::<Vec<_>>();
-        let redaction_rules = Rules::parse(&rules)
-            .map_err(|e| layers.invalid("redact.rules", &format!("redact.rules: {e}")))?;
-        Rules::parse(
-            file.account_defaults
-                .redaction_rules
-                .as_deref()
-                .unwrap_or_default(),
-        )
-        .map_err(|e| {
-            let key = "account_defaults.redaction_rules";
-            layers.invalid(key, &format!("{key}: {e}"))
-        })?;
+        let rules = |key: &str, rules: &Option<Vec<serde_json::Value>>| {
+            Rules::parse(rules.as_deref().unwrap_or_default())
+                .map_err(|e| layers.invalid(key, &format!("{key}: {e}")))
+        };
+        let redaction_rules = rules("privacy.redaction_rules", &privacy.redaction_rules)?
+            .and(&rules("redact.rules", &file.redact.rules)?);
+        let defaults_rules = &file.account_defaults.redaction_rules;
+        rules("account_defaults.redaction_rules", defaults_rules)?;
         let within = |name: &str,
                       value: Option<usize>,
                       otherwise: usize,
@@ -557,7 +573,15 @@ impl Layers<'_> {
         let place = if has(self.arguments, plain) {
             "the command line".to_owned()
         } else if has(self.environment, plain) {
-            format!("ANYROUTER_{}", plain.replace('.', "_").to_ascii_uppercase())
+            let variable = plain.replace('.', "_").to_ascii_uppercase();
+            let value = self.environment.get(plain);
+            // A section has no variable of its own.
+            let rest = if value.is_some_and(toml::Value::is_table) {
+                "_…"
+            } else {
+                ""
+            };
+            format!("ANYROUTER_{variable}{rest}")
         } else {
             match self.file {
                 Some(FileText { path, text }) => locate::place(path, text, key),
@@ -587,6 +611,8 @@ fn merge(base: &mut Table, over: Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
             (Some(toml::Value::Table(base)), toml::Value::Table(over)) => merge(base, over),
+            // What is no section where one belongs stays, to be refused.
+            (Some(_), toml::Value::Table(_)) => {}
             (_, value) => {
                 base.insert(key, value);
             }
@@ -705,7 +731,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_placed_in_the_layer_that_has_it() {
         let file = "\n[limits]\ndepth = 1";
-        let says = |file, variables: &[(&str, &str)], arguments, place: &str| {
+        let says = |file: &str, variables: &[(&str, &str)], arguments: &str, place: &str| {
             let error = load(file, variables, arguments).unwrap_err();
             assert!(error.starts_with(place), "{place}: {error}");
         };
@@ -734,6 +760,35 @@ mod tests {
         let text = [("ANYROUTER_LIMITS_DEPTH", "a secret")];
         says("", &text, "", "ANYROUTER_LIMITS_DEPTH: it must be a whole");
         assert!(load(file, &[("ANYROUTER_LIMITS_DEPTH", "9")], "").is_ok());
+        let culprit = [
+            ("ANYROUTER_LIMITS_DEPTH", "9"),
+            ("ANYROUTER_LIMITS_ATTEMPTS", "x"),
+        ];
+        let overridden = "[limits]\ndepth = \"x\"";
+        says(overridden, &culprit, "", "ANYROUTER_LIMITS_ATTEMPTS: ");
+        let section = "[log]\nlevel = \"warn\"\n";
+        says(
+            &format!("limits = 5\n{section}"),
+            &variable,
+            "",
+            "any.toml, line 1: limits: ",
+        );
+        let rules = "[redact]\nrules = []\n[privacy]\nredaction_rules = [{}]";
+        says(
+            rules,
+            &[],
+            "",
+            "any.toml, line 4: privacy.redaction_rules: ",
+        );
+        let address = [("ANYROUTER_PROVIDER_GROQ_BASE_URL", "foo")];
+        says("", &address, "", "the environment (ANYROUTER_PROVIDER_…): ");
+        says(
+            "",
+            &[("ANYROUTER_TLS_CERT", "x")],
+            "",
+            "ANYROUTER_TLS_…: tls: ",
+        );
+        says("", &[("ANYROUTER_LISTEN", "x")], "", "ANYROUTER_LISTEN: ");
     }
 
     #[test]

@@ -560,6 +560,7 @@ fn operators_are_told_of_failures_and_of_cooldowns_that_open_and_close() {
         (200, vec![Piece::Break]),
         (200, vec![chunk("fine", Some("stop")), done()]),
         (400, vec![]),
+        (200, vec![chunk("half", None), Piece::Break]),
     ];
     let rig = Rig::new(acts, ok_stream());
     let told = |rig: &Rig| {
@@ -584,7 +585,7 @@ fn operators_are_told_of_failures_and_of_cooldowns_that_open_and_close() {
     rig.read(rig.ask(true));
     assert_eq!(
         told(&rig),
-        ["a/lab-x opens for 1s", "server_error Some(500) None"]
+        ["server_error Some(500) None", "a/lab-x opens for 1s"]
     );
     rig.clock.advance(SECOND * 2);
     rig.read(rig.ask(true));
@@ -601,6 +602,15 @@ fn operators_are_told_of_failures_and_of_cooldowns_that_open_and_close() {
         told(&rig),
         Vec::<String>::new(),
         "a request that is rejected is its client's concern"
+    );
+    rig.read(rig.ask(true));
+    assert_eq!(
+        told(&rig),
+        [
+            "connection_failed None Some(Closed)",
+            "a/lab-x opens for 1s"
+        ],
+        "a stream that breaks off"
     );
 }
 

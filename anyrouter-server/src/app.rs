@@ -245,6 +245,11 @@ impl App {
                 self.gateway.forgive(&endpoint.id);
             }
         }
+        for gone in before.catalog.endpoints() {
+            if config.catalog.endpoint(gone.id.as_str()).is_none() {
+                self.gateway.forgive(&gone.id);
+            }
+        }
     }
 }
 

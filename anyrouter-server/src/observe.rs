@@ -9,7 +9,7 @@ mod metrics;
 use std::{
     collections::HashMap,
     fmt::Write as _,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -83,7 +83,12 @@ impl Observer {
     pub(crate) fn tell(&self, event: &Event<'_>) {
         let is_written = match event.subject() {
             None => Some(0),
-            Some(subject) => self.left_out(format!("{} {subject}", event.name())),
+            Some(subject) => {
+                if let Some(reversed) = event.reverses() {
+                    self.told().remove(&format!("{reversed} {subject}"));
+                }
+                self.left_out(format!("{} {subject}", event.name()))
+            }
         };
         self.metrics.event(event.name(), is_written.is_none());
         if let Some(left_out) = is_written {
@@ -91,9 +96,13 @@ impl Observer {
         }
     }
 
+    fn told(&self) -> MutexGuard<'_, HashMap<String, (Instant, u64)>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How often `what` came since it was last written, if it is to be written now.
     fn left_out(&self, what: String) -> Option<u64> {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told();
         let now = Instant::now();
         if let Some((at, count)) = told.get_mut(&what)
             && now.duration_since(*at) < AGAIN

@@ -1,6 +1,13 @@
 //! Running a server: the data folder, the listener, signals, and the end.
 
-use std::{fs::File, io::Write as _, os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc};
+use std::{
+    fs::File,
+    io::Write as _,
+    os::unix::fs::DirBuilderExt as _,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyrouter_core::{
     config::Config,
@@ -25,6 +32,8 @@ use crate::{
     tls::Tls,
 };
 
+/// The time between two lines about storage that still cannot be used.
+const STORAGE_AGAIN: Duration = Duration::from_secs(60);
 /// "File size limit exceeded" (POSIX; its number is the same on Linux and the BSDs).
 const SIGXFSZ: i32 = 25;
 
@@ -114,7 +123,7 @@ pub async fn run(
 
     let (for_signals, tls_for_signals) = (app.clone(), tls.clone());
     let stop = async move {
-        let mut clock = tokio::time::interval(std::time::Duration::from_secs(10));
+        let mut clock = tokio::time::interval(Duration::from_secs(10));
         loop {
             tokio::select! {
                 _ = hangup.recv() => {
@@ -252,22 +261,30 @@ fn lock_data_dir(config: &Config) -> Result<File, StartError> {
 /// Tells of storage that cannot be used: at once, every minute while it lasts, and when it is
 /// over.
 async fn watch_storage(app: &App) {
-    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(500));
-    // How many requests were refused before it began.
-    let mut since: Option<u64> = None;
+    let mut ticks = tokio::time::interval(Duration::from_millis(500));
+    // How many requests were refused before it began, and when it was last told.
+    let mut trouble: Option<(u64, Instant)> = None;
     loop {
         ticks.tick().await;
-        let refused = app.observer.refused_so_far(503);
-        let during = |before: u64| refused.saturating_sub(before);
-        if let Some(error) = app.log.trouble() {
-            let (error, refused) = (&error, during(*since.get_or_insert(refused)));
-            app.observer.tell(&Event::JournalFailed { error, refused });
-        } else if let Some(error) = app.log.import_trouble() {
-            let (error, refused) = (&error, during(*since.get_or_insert(refused)));
-            app.observer.tell(&Event::ImportFailed { error, refused });
-        } else if let Some(before) = since.take() {
-            let refused = during(before);
-            app.observer.tell(&Event::StorageRecovered { refused });
+        let all = app.observer.refused_so_far(503);
+        let (journal, import) = (app.log.trouble(), app.log.import_trouble());
+        let Some(error) = journal.as_ref().or(import.as_ref()) else {
+            if let Some((before, _)) = trouble.take() {
+                let refused = all.saturating_sub(before);
+                app.observer.tell(&Event::StorageRecovered { refused });
+            }
+            continue;
+        };
+        let is_due = trouble.is_none_or(|(_, told)| told.elapsed() >= STORAGE_AGAIN);
+        let (before, _) = *trouble.get_or_insert((all, Instant::now()));
+        if is_due {
+            trouble = Some((before, Instant::now()));
+            let refused = all.saturating_sub(before);
+            app.observer.tell(&if journal.is_some() {
+                Event::JournalFailed { error, refused }
+            } else {
+                Event::ImportFailed { error, refused }
+            });
         }
     }
 }

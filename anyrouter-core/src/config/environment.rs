@@ -50,21 +50,16 @@ const TEXT: [&str; 13] = [
 /// What Kubernetes sets beside a service of this name.
 const KUBERNETES: [&str; 2] = ["ANYROUTER_PORT", "ANYROUTER_SERVICE_"];
 
-/// The variable that is wrong by itself, where what all layers say together cannot be read. Its
-/// value is not repeated.
+/// The variable that is wrong by itself, if one is. Its value is not repeated.
 pub(super) fn fault(
     environment: &BTreeMap<String, String>,
     slugs: &[String],
-    whole: &toml::de::Error,
-) -> ConfigError {
-    let alone = environment.iter().find_map(|(variable, value)| {
+) -> Option<ConfigError> {
+    environment.iter().find_map(|(variable, value)| {
         let one = table(&BTreeMap::from([(variable.clone(), value.clone())]), slugs).ok()?;
-        Some((variable, File::deserialize(one).err()?))
-    });
-    match &alone {
-        Some((variable, error)) => wrong(variable, &without_values(error.message())),
-        None => wrong("the configuration", &without_values(whole.message())),
-    }
+        let error = File::deserialize(one).err()?;
+        Some(wrong(variable, &without_values(error.message())))
+    })
 }
 
 /// One setting of a section, if its variable is set.

@@ -10,14 +10,13 @@ use crate::{
     catalog::{Address, Protocol},
     key::KeyHash,
     policy::Eligible,
-    ports::{Port, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
+    ports::{Port, StoreError, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
     secret::Secret,
     time::Timestamp,
     wire::{
         adjust::Adjustments,
         answer::{Relay, plain, reads_as_events},
         chat::ChatRequest,
-        connection::ConnectionFault,
         error::{Failure, FailureClass},
         fault::{AnswerFault, RequestFault},
         meta::ResponseMeta,
@@ -63,14 +62,7 @@ impl From<FailureClass> for Fault {
 impl From<UpstreamError> for Fault {
     fn from(error: UpstreamError) -> Self {
         let (UpstreamError::Connect(fault) | UpstreamError::Broken(fault)) = error;
-        let class = match fault {
-            ConnectionFault::Timeout => FailureClass::Timeout,
-            _ => FailureClass::Connection,
-        };
-        Self::Endpoint(Failure {
-            connection: Some(fault),
-            ..Failure::new(class)
-        })
+        Self::Endpoint(Failure::of_connection(fault))
     }
 }
 
@@ -98,7 +90,9 @@ impl Attempt<'_> {
             // It went away since the plan was made, or cannot be read now.
             let credential = gateway.ports.credentials.open(self.caller, self.eligible);
             let credential = credential.await.map_err(|error| {
-                gateway.failed(Port::Credentials, error);
+                if !matches!(error, StoreError::Absent(_)) {
+                    gateway.failed(Port::Credentials, error);
+                }
                 FailureClass::Credential
             })?;
             let request = self.upstream_request(address, credential, &mut names)?;

@@ -16,7 +16,7 @@ use crate::{
     catalog::{Endpoint, Usd},
     ids::{AccountId, EndpointId, RequestId},
     key::KeyHash,
-    ports::{Event, Reservation, Room, StoreError},
+    ports::{Event, Port, Reservation, Room, StoreError},
     route::Observation,
     time::Timestamp,
     usage::{Attempt, Opening, Outcome, Record},
@@ -161,7 +161,7 @@ impl Recorder {
             is_final: false,
         });
         let retry_after = failure.retry_after;
-        let seen = if failure.class.is_the_endpoints() {
+        let seen = if failure.is_the_endpoints() {
             Observation::Failed {
                 retry_after,
                 is_only,
@@ -169,8 +169,8 @@ impl Recorder {
         } else {
             Observation::Nothing
         };
-        self.gateway.observe(&endpoint.id, seen, since, now);
         self.tell_failure(&endpoint.id, failure);
+        self.gateway.observe(&endpoint.id, seen, since, now);
     }
 
     /// Tells the operator of a failure that is not the request's.
@@ -227,7 +227,8 @@ impl Recorder {
             error_code,
             is_final: true,
         });
-        if failure.class.is_the_endpoints() {
+        self.tell_failure(endpoint, failure);
+        if failure.is_the_endpoints() {
             let seen = Observation::Failed {
                 retry_after: failure.retry_after,
                 is_only: self.is_only,
@@ -235,7 +236,6 @@ impl Recorder {
             self.gateway
                 .observe(endpoint, seen, self.tried_at, self.now());
         }
-        self.tell_failure(endpoint, failure);
     }
 
     /// The failures so far, the last of them final.
@@ -364,11 +364,14 @@ impl Recorder {
         &mut self,
         cx: &mut std::task::Context<'_>,
     ) -> Poll<Result<Committed, StoreError>> {
-        self.slot.poll_committed(cx)
+        self.slot.poll_committed(cx).map_err(|error| {
+            self.gateway.failed(Port::UsageLog, error.clone());
+            error
+        })
     }
 
     pub(super) async fn committed(&mut self) -> Result<Committed, StoreError> {
-        std::future::poll_fn(|cx| self.slot.poll_committed(cx)).await
+        std::future::poll_fn(|cx| self.poll_committed(cx)).await
     }
 
     /// Ends the request with an error, once its record is committed.

@@ -23,7 +23,7 @@ pub(super) struct Upstream {
 }
 
 /// The request as the provider may see it; as it is, where nobody asked for redaction.
-pub(super) fn upstream(
+pub(super) async fn upstream(
     gateway: &Gateway,
     caller: &Caller,
     world: &World,
@@ -47,7 +47,10 @@ pub(super) fn upstream(
         )
     };
     let redaction = world.redaction.as_ref().ok_or_else(unavailable)?;
-    let redactor = gateway.redactor(caller, world).map_err(|_| unavailable())?;
+    let redactor = gateway
+        .redactor(caller, world)
+        .await
+        .map_err(|_| unavailable())?;
     let session = request.session_id.as_deref().or(head.session_id.as_deref());
     let key = redaction.key.derive(caller.key.account.as_str(), None);
     let mut placeholders =

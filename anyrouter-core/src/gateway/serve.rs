@@ -125,7 +125,7 @@ impl Gateway {
             request,
             is_redacted,
             way_back,
-        } = match redaction::upstream(self, &caller, &world, &head, request) {
+        } = match redaction::upstream(self, &caller, &world, &head, request).await {
             Ok(redacted) => redacted,
             Err(error) => return recorder.refuse(Outcome::Refused, error).await,
         };

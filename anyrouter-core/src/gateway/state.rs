@@ -98,6 +98,9 @@ impl Default for Deadlines {
     }
 }
 
+/// How long a request waits before it looks again whether another has compiled its rules.
+const COMPILING: Duration = Duration::from_millis(2);
+
 /// What a gateway is made of.
 #[derive(Clone)]
 #[allow(missing_docs)] // each is its port
@@ -230,16 +233,26 @@ impl Gateway {
         self.ports.events.tell(Event::PortFailed { port, error });
     }
 
-    /// A caller's redactor, whose rules are compiled where nothing else waits for it.
-    pub fn redactor(&self, caller: &Caller, world: &World) -> Result<Arc<Redactor>, RuleFault> {
-        if let Some(compiled) = caller.compiled_redactor(world) {
-            return Ok(compiled);
+    /// A caller's redactor. Its rules are compiled once, through [`Blocking`]; requests that come
+    /// meanwhile wait without a thread.
+    pub async fn redactor(
+        &self,
+        caller: &Caller,
+        world: &World,
+    ) -> Result<Arc<Redactor>, RuleFault> {
+        loop {
+            if let Some(compiled) = caller.compiled_redactor(world) {
+                return Ok(compiled);
+            }
+            if let Some(_alone) = caller.compiling() {
+                let mut compiled = None;
+                let work = &mut || compiled = Some(caller.redactor(world));
+                self.ports.blocking.run(work);
+                // A backend that did not run it leaves it to this thread.
+                return compiled.unwrap_or_else(|| caller.redactor(world));
+            }
+            self.ports.clock.timer(COMPILING).await;
         }
-        let mut compiled = None;
-        let work = &mut || compiled = Some(caller.redactor(world));
-        self.ports.blocking.run(work);
-        // A backend that did not run it leaves it to this thread.
-        compiled.unwrap_or_else(|| caller.redactor(world))
     }
 
     /// What the answers of a key with a limit on tokens took lately.

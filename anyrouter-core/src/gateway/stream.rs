@@ -21,11 +21,12 @@ use super::{
 };
 use crate::{
     ids::EndpointId,
-    ports::{Timer, UpstreamBody},
+    ports::{Timer, UpstreamBody, UpstreamError},
     time::Timestamp,
     usage::Outcome,
     wire::{
         answer::{Relay, error_event},
+        connection::ConnectionFault,
         error::{ApiError, Failure, FailureClass},
         fault::AnswerFault,
         meter::Progress,
@@ -155,7 +156,7 @@ impl ResponseStream {
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(upstream) = &mut self.upstream else {
             return {
-                self.fail(&Failure::new(FailureClass::Connection));
+                self.fail(&Failure::of_connection(ConnectionFault::Closed));
                 Poll::Ready(())
             };
         };
@@ -170,7 +171,9 @@ impl ResponseStream {
                 Err(fault) => self.fault(fault),
             },
             Some(Err(_)) if self.relay.is_finished() => self.complete(),
-            Some(Err(_)) => self.fail(&Failure::new(FailureClass::Connection)),
+            Some(Err(UpstreamError::Connect(fault) | UpstreamError::Broken(fault))) => {
+                self.fail(&Failure::of_connection(fault));
+            }
             None => match self.end() {
                 Ok(()) => self.complete(),
                 Err(fault) => self.fail(&Failure::of_answer(fault, 200)),

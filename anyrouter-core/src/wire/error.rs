@@ -262,6 +262,18 @@ impl Failure {
         }
     }
 
+    /// A connection that was not made, or broke.
+    pub fn of_connection(fault: ConnectionFault) -> Self {
+        let class = match fault {
+            ConnectionFault::Timeout => FailureClass::Timeout,
+            _ => FailureClass::Connection,
+        };
+        Self {
+            connection: Some(fault),
+            ..Self::new(class)
+        }
+    }
+
     /// An answer with this status that is none.
     pub fn of_answer(fault: AnswerFault, status: u16) -> Self {
         match fault {
@@ -301,6 +313,13 @@ impl Failure {
             limit: None,
             connection: None,
         }
+    }
+
+    /// Returns true if the endpoint did not do what it should: it can cool down. Where nothing was
+    /// sent, for want of a credential, it did nothing at all.
+    pub fn is_the_endpoints(&self) -> bool {
+        let was_not_asked = self.class == FailureClass::Credential && self.status.is_none();
+        self.class.is_the_endpoints() && !was_not_asked
     }
 
     /// As a record writes it.

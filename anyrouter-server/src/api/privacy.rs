@@ -179,6 +179,7 @@ pub(super) async fn preview(
     let redactor = app
         .gateway
         .redactor(&caller, &world)
+        .await
         .map_err(|e| wrong(&format!("the account's `redaction_rules`: {e}")))?;
     let redaction = world
         .redaction

@@ -41,6 +41,22 @@ pub(crate) enum Event<'a> {
     Stopping,
 }
 
+/// Every kind of event, as logs and metrics have it.
+pub(super) const KINDS: [&str; 12] = [
+    "upstream_failed",
+    "cooldown_opened",
+    "cooldown_closed",
+    "port_failed",
+    "journal_failed",
+    "import_failed",
+    "storage_recovered",
+    "config_reloaded",
+    "config_rejected",
+    "config_warning",
+    "certificate_rejected",
+    "stopping",
+];
+
 impl Event<'_> {
     /// The kind's name, as logs and metrics have it.
     pub(super) fn name(&self) -> &'static str {
@@ -64,14 +80,19 @@ impl Event<'_> {
     pub(super) fn subject(&self) -> Option<String> {
         match self {
             Self::Gateway(ports::Event::UpstreamFailed {
+                provider,
                 endpoint,
                 class,
                 connection,
                 ..
-            }) => {
-                let connection = connection.map_or("", ConnectionFault::as_str);
-                Some(format!("{endpoint} {} {connection}", class.as_str()))
-            }
+            }) => Some(match (class, connection) {
+                // All endpoints of a provider fail in the same way.
+                (_, Some(fault)) => format!("{provider} {}", fault.as_str()),
+                (FailureClass::Credential | FailureClass::Quota | FailureClass::Location, _) => {
+                    format!("{provider} {}", class.as_str())
+                }
+                _ => format!("{endpoint} {}", class.as_str()),
+            }),
             Self::Gateway(
                 ports::Event::CooldownOpened { endpoint, .. }
                 | ports::Event::CooldownClosed { endpoint },
@@ -79,13 +100,24 @@ impl Event<'_> {
             Self::Gateway(ports::Event::PortFailed { port, error }) => {
                 Some(format!("{} {}", port.as_str(), error.kind()))
             }
-            Self::JournalFailed { .. } | Self::ImportFailed { .. } => Some(String::new()),
-            Self::StorageRecovered { .. }
+            Self::JournalFailed { .. }
+            | Self::ImportFailed { .. }
+            | Self::StorageRecovered { .. }
             | Self::ConfigReloaded { .. }
             | Self::ConfigRejected { .. }
             | Self::ConfigWarning { .. }
             | Self::CertificateRejected { .. }
             | Self::Stopping => None,
+        }
+    }
+
+    /// The kind of event that this one reverses: the next of those about the same is written, so
+    /// that the last line about a thing is how it stands.
+    pub(super) fn reverses(&self) -> Option<&'static str> {
+        match self {
+            Self::Gateway(ports::Event::CooldownOpened { .. }) => Some("cooldown_closed"),
+            Self::Gateway(ports::Event::CooldownClosed { .. }) => Some("cooldown_opened"),
+            _ => None,
         }
     }
 
@@ -220,6 +252,10 @@ fn upstream_failed(
         .unwrap_or_default();
     match (class, connection) {
         (_, Some(fault)) => write!(f, "provider `{provider}` cannot be reached: {fault}"),
+        (FailureClass::Credential, None) if status.is_none() => write!(
+            f,
+            "there is no usable key for provider `{provider}`; give it one and send SIGHUP"
+        ),
         (FailureClass::Credential, None) => write!(
             f,
             "provider `{provider}` refused the operator's key{with}; give it another one and send SIGHUP"
@@ -451,6 +487,23 @@ mod tests {
     }
 
     #[test]
+    fn the_last_line_about_a_cooldown_is_how_it_stands() {
+        let endpoint = || "prov/lab-x".into();
+        let lasts = Duration::from_secs(1);
+        let opened = ports::Event::CooldownOpened {
+            endpoint: endpoint(),
+            lasts,
+        };
+        let closed = ports::Event::CooldownClosed {
+            endpoint: endpoint(),
+        };
+        let events = [&opened, &closed, &opened, &closed, &opened].map(Event::Gateway);
+        let lines = written(LogFormat::Text, &events);
+        assert_eq!(lines.len(), 5);
+        assert!(lines[4].contains("is not asked for 1 s"), "{lines:?}");
+    }
+
+    #[test]
     fn what_is_left_out_is_counted() {
         let observer = Observer::start(LogFormat::Text, LogLevel::Info).unwrap();
         let event = ports::Event::PortFailed {
@@ -464,6 +517,8 @@ mod tests {
         for line in [
             "anyrouter_events_total{event=\"port_failed\"} 5\n",
             "anyrouter_events_left_out_total{event=\"port_failed\"} 4\n",
+            "anyrouter_events_total{event=\"config_rejected\"} 0\n",
+            "anyrouter_refused_total{status=\"503\"} 0\n",
             "# EOF\n",
         ] {
             assert!(metrics.contains(line), "{metrics}");

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use super::events::KINDS;
 use anyrouter_core::{ids::ProviderSlug, usage::Record};
 use prometheus_client::{
     encoding::{EncodeLabelSet, LabelSetEncoder, text::encode},
@@ -90,6 +91,17 @@ impl Metrics {
             waiting: Gauge::default(),
             dropped: Counter::default(),
         };
+        // What has not happened yet is 0 and not absent: an alert on an increase needs both.
+        for event in KINDS {
+            let kind = Kind { event };
+            drop((
+                all.events.get_or_create(&kind),
+                all.left_out.get_or_create(&kind),
+            ));
+        }
+        for status in [400, 401, 403, 429, 503] {
+            drop(all.refused.get_or_create(&Status { status }));
+        }
         let r = &mut all.registry;
         // Counters get the ending `_total`, and help its full stop.
         r.register("requests", "Accepted requests", all.requests.clone());
@@ -142,6 +154,7 @@ impl Metrics {
     }
 
     pub(super) fn event(&self, event: &'static str, is_left_out: bool) {
+        debug_assert!(KINDS.contains(&event), "{event} is not among the kinds");
         let kind = Kind { event };
         self.events.get_or_create(&kind).inc();
         if is_left_out {

@@ -625,6 +625,7 @@ fn a_refused_request_counts_once_wherever_it_was_refused() {
             let (status, count) = l.split_once("\"} ").unwrap();
             (status.to_owned(), count.parse().unwrap())
         })
+        .filter(|(_, count)| *count > 0)
         .collect()
     };
     let raw = |request: String| {
