@@ -446,14 +446,19 @@ impl Config {
             tls,
             limits: gateway::Limits {
                 depth: within("depth", limits.depth, defaults.depth, 8..=512)?,
-                answer: within("answer", limits.answer, defaults.answer, 1024..=1 << 32)?,
+                answer: within(
+                    "answer",
+                    limits.answer,
+                    defaults.answer,
+                    1024..=bytes(4 << 30),
+                )?,
                 event: within("event", limits.event, defaults.event, 1024..=1 << 30)?,
                 attempts: within("attempts", limits.attempts, defaults.attempts, 1..=64)?,
                 memory: within(
                     "memory",
                     limits.memory,
                     sources.memory.unwrap_or(defaults.memory),
-                    1 << 20..=1 << 42,
+                    1 << 20..=bytes(4 << 40),
                 )?,
                 requests_per_key: within(
                     "requests_per_key",
@@ -469,7 +474,7 @@ impl Config {
                 )?,
                 without_limiter: limits.without_limiter.unwrap_or_default(),
             },
-            body_limit: within("body", limits.body, 32 << 20, 1024..=1 << 32)?,
+            body_limit: within("body", limits.body, 32 << 20, 1024..=bytes(4 << 30))?,
             connections: within("connections", limits.connections, 10_000, 1..=1_000_000)?,
             requests: within("requests", limits.requests, 10_000, 1..=1_000_000)?,
             trusted_proxies,
@@ -509,6 +514,11 @@ impl Config {
             key,
         }
     }
+}
+
+/// As many bytes, or as many as the machine's addresses reach.
+fn bytes(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 /// Returns true if `range` is an IP address or a block in CIDR notation.
