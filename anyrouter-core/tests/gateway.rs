@@ -4,20 +4,23 @@
 use std::{
     collections::HashMap,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex, OnceLock, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use anyrouter_core::{
-    account::{KeyRecord, World},
+    account::{Caller, KeyRecord, World},
     catalog::{Catalog, Document, Protocol},
     gateway::{Claim, Deadlines, Gateway, Head, Limits, Ports, ResponseBody, WithoutLimiter},
     key::{ApiKey, KeyHash, KeyKind, Scope},
-    policy::{CompiledCatalog, Eligible, Restriction},
+    policy::{CompiledCatalog, Eligible, Restriction, Settings},
     ports::{
-        Event, Limiter, Port, Randomness, Reservation, Room, StoreError, Tokens, Upstream,
-        UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
+        Blocking, Event, Limiter, Port, Randomness, Reservation, Room, StoreError, Tokens,
+        Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
         memory::{
             Inline, ManualClock, MemoryCredentials, MemoryDirectory, MemoryEvents, MemoryLimiter,
             MemoryLog,
@@ -612,6 +615,44 @@ fn operators_are_told_of_failures_and_of_cooldowns_that_open_and_close() {
         ],
         "a stream that breaks off"
     );
+}
+
+/// Work during which another request of the same caller comes.
+#[derive(Default)]
+struct Meanwhile {
+    gateway: OnceLock<Weak<Gateway>>,
+    caller: OnceLock<Arc<Caller>>,
+    runs: AtomicUsize,
+}
+
+impl Blocking for Meanwhile {
+    fn run(&self, work: &mut dyn FnMut()) {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        let gateway = self.gateway.get().and_then(Weak::upgrade).unwrap();
+        let world = gateway.world();
+        let mut another = std::pin::pin!(gateway.redactor(self.caller.get().unwrap(), &world));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(another.as_mut().poll(&mut cx).is_pending(), "it waits");
+        work();
+    }
+}
+
+#[test]
+fn rules_are_compiled_once_for_all_requests_that_wait_for_them() {
+    let meanwhile = Arc::new(Meanwhile::default());
+    let blocking = meanwhile.clone();
+    let rig = Rig::made("openai_chat", ok_stream(), vec![], move |_, ports, _| {
+        ports.blocking = blocking;
+    });
+    let caller = Arc::new(Caller::new(KeyRecord::default(), Settings::default()));
+    meanwhile.gateway.set(Arc::downgrade(&rig.gateway)).unwrap();
+    meanwhile.caller.set(caller.clone()).unwrap();
+    let world = rig.gateway.world();
+    for _ in 0..2 {
+        let mut compiled = std::pin::pin!(rig.gateway.redactor(&caller, &world));
+        assert!(rig.run(|cx| compiled.as_mut().poll(cx)).is_ok());
+    }
+    assert_eq!(meanwhile.runs.load(Ordering::Relaxed), 1);
 }
 
 /// A limiter that cannot be reached.
