@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyrouter_core::{
-    account::{KeyRecord, World},
+    account::{Instance, KeyRecord},
     catalog::{Catalog, Document, Protocol},
     gateway::{Claim, Deadlines, Gateway, Head, Limits, Ports},
     ids::{AccountId, RequestId},
@@ -128,7 +128,7 @@ fn gateway(protocol: &str, kind: &'static str, answer: String) -> (Arc<Gateway>,
             answer: answer.into(),
         }),
     };
-    let world = World::new(
+    let instance = Instance::new(
         Arc::new(CompiledCatalog::new(Arc::new(catalog))),
         Restriction::default(),
         0,
@@ -136,7 +136,7 @@ fn gateway(protocol: &str, kind: &'static str, answer: String) -> (Arc<Gateway>,
     (
         Arc::new(Gateway::new(
             ports,
-            world,
+            instance,
             Limits::default(),
             Deadlines::default(),
         )),

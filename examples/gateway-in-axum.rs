@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyrouter_core::{
-    account::{KeyRecord, World},
+    account::{Instance, KeyRecord},
     catalog::{Catalog, Document, Protocol},
     gateway::{Claim, Deadlines, Gateway, Head, Limits, Ports},
     key::{ApiKey, KeyKind, Scope},
@@ -135,7 +135,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "#,
     )?;
     let catalog = CompiledCatalog::new(Arc::new(Catalog::from_documents(&[document])?));
-    let world = World::new(Arc::new(catalog), Restriction::default(), 0);
+    let instance = Instance::new(Arc::new(catalog), Restriction::default(), 0);
 
     let mut random = [0; 32];
     Chance.fill(&mut random);
@@ -164,7 +164,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let gateway = Arc::new(Gateway::new(
         ports,
-        world,
+        instance,
         Limits::default(),
         Deadlines::default(),
     ));

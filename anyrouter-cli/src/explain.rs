@@ -53,8 +53,8 @@ pub(crate) fn offline(file: &Path, args: &Explain) -> Result<Value, Failure> {
         ..Sources::default()
     };
     let config = Config::load(&sources, &read).map_err(|e| Failure::Use(e.to_string()))?;
-    let world = config.world(0);
-    let catalog = world.catalog.catalog();
+    let instance = config.instance(0);
+    let catalog = instance.catalog.catalog();
     let has_credential = |e: &Endpoint| {
         let provider = catalog.providers().get(e.provider_index);
         provider.is_some_and(|p| config.keys.has(None, p))
@@ -62,7 +62,7 @@ pub(crate) fn offline(file: &Path, args: &Explain) -> Result<Value, Failure> {
     let caller = Caller::new(KeyRecord::default(), config.account_defaults.clone());
     let body = body(args)?.to_string();
     let situation = Situation {
-        world: &world,
+        instance: &instance,
         caller: &caller,
         health: &Health::default(),
         has_credential: &has_credential,

@@ -167,11 +167,11 @@ pub struct Spent {
 /// What the operator's configuration contributes: the catalog, and the layer above every account.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct World {
+pub struct Instance {
     /// Providers, models, endpoints.
     pub catalog: Arc<CompiledCatalog>,
     /// The instance layer.
-    pub instance: Restriction,
+    pub restriction: Restriction,
     /// Version number, unique among the values of this type in the process.
     pub version: u64,
     /// How requests are redacted; without it, a request that asks for redaction is refused.
@@ -192,12 +192,12 @@ pub struct Redaction {
     pub key: PlaceholderKey,
 }
 
-impl World {
-    /// A world; `version` must be new.
-    pub fn new(catalog: Arc<CompiledCatalog>, instance: Restriction, version: u64) -> Self {
+impl Instance {
+    /// An instance; `version` must be new.
+    pub fn new(catalog: Arc<CompiledCatalog>, restriction: Restriction, version: u64) -> Self {
         Self {
             catalog,
-            instance,
+            restriction,
             version,
             #[cfg(feature = "gateway")]
             redaction: None,
@@ -268,10 +268,10 @@ impl Caller {
     }
 
     /// The redactor with the rules of instance, account and key, compiled once per version of the
-    /// world: that can take milliseconds.
+    /// instance: that can take milliseconds.
     #[cfg(feature = "gateway")]
-    pub fn redactor(&self, world: &World) -> Result<Arc<Redactor>, RuleFault> {
-        if let Some(compiled) = self.compiled_redactor(world) {
+    pub fn redactor(&self, instance: &Instance) -> Result<Arc<Redactor>, RuleFault> {
+        if let Some(compiled) = self.compiled_redactor(instance) {
             return Ok(compiled);
         }
         let rules = Rules::parse(&self.settings.redaction_rules)?;
@@ -282,7 +282,7 @@ impl Caller {
                 .as_deref()
                 .unwrap_or_default(),
         )?);
-        let rules = world
+        let rules = instance
             .redaction
             .iter()
             .fold(rules, |rules, r| rules.and(&r.rules));
@@ -290,16 +290,16 @@ impl Caller {
         *self
             .redactor
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = Some((world.version, redactor.clone()));
+            .unwrap_or_else(PoisonError::into_inner) = Some((instance.version, redactor.clone()));
         Ok(redactor)
     }
 
     /// The same redactor, if it was compiled already.
     #[cfg(feature = "gateway")]
-    pub fn compiled_redactor(&self, world: &World) -> Option<Arc<Redactor>> {
+    pub fn compiled_redactor(&self, instance: &Instance) -> Option<Arc<Redactor>> {
         let known = self.redactor.read().unwrap_or_else(PoisonError::into_inner);
         let (version, redactor) = known.as_ref()?;
-        (*version == world.version).then(|| redactor.clone())
+        (*version == instance.version).then(|| redactor.clone())
     }
 
     /// The right to compile the redactor; `None` while another has it.
@@ -309,19 +309,19 @@ impl Caller {
         (!was_compiling).then_some(Compiling(&self.compiling))
     }
 
-    /// The layers instance, account and key, compiled once per version of the world.
-    pub fn layers(&self, world: &World) -> Arc<CompiledLayers> {
+    /// The layers instance, account and key, compiled once per version of the instance.
+    pub fn layers(&self, instance: &Instance) -> Arc<CompiledLayers> {
         let known = self.compiled.read().unwrap_or_else(PoisonError::into_inner);
         if let Some((version, layers)) = &*known
-            && *version == world.version
+            && *version == instance.version
         {
             return layers.clone();
         }
         drop(known);
         let layers = Arc::new(CompiledLayers::with_own_terms(
-            world.catalog.clone(),
+            instance.catalog.clone(),
             vec![
-                (Layer::Instance, world.instance.clone()),
+                (Layer::Instance, instance.restriction.clone()),
                 (Layer::Account, self.settings.restriction()),
                 (Layer::Key, self.key.restriction()),
             ],
@@ -330,7 +330,7 @@ impl Caller {
         *self
             .compiled
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = Some((world.version, layers.clone()));
+            .unwrap_or_else(PoisonError::into_inner) = Some((instance.version, layers.clone()));
         layers
     }
 }

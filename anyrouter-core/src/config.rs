@@ -20,7 +20,7 @@ use std::{
 };
 
 use crate::{
-    account::{Redaction, World},
+    account::{Instance, Redaction},
     catalog::{
         self, Catalog, CatalogError, Document, FaultRow, KeySource, ModelEntry, ProviderEntry,
         SourceEntry, VirtualEntry,
@@ -498,8 +498,8 @@ impl Config {
     }
 
     /// What the configuration contributes to every request.
-    pub fn world(&self, version: u64) -> World {
-        World::new(
+    pub fn instance(&self, version: u64) -> Instance {
+        Instance::new(
             Arc::new(CompiledCatalog::new(self.catalog.clone())),
             self.privacy.restriction(),
             version,

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyrouter_core::{
-    account::{Caller, KeyRecord, World},
+    account::{Caller, Instance, KeyRecord},
     catalog::{Catalog, Document, Protocol},
     gateway::{Claim, Deadlines, Gateway, Head, Limits, Ports, ResponseBody, WithoutLimiter},
     key::{ApiKey, KeyHash, KeyKind, Scope},
@@ -184,7 +184,7 @@ impl Rig {
         let catalog =
             Catalog::from_documents(&[Document::from_json(&document.to_string()).unwrap()])
                 .unwrap();
-        let world = World::new(
+        let instance = Instance::new(
             Arc::new(CompiledCatalog::new(Arc::new(catalog))),
             Restriction::default(),
             0,
@@ -230,7 +230,7 @@ impl Rig {
         let mut limits = Limits::default();
         make(&mut record, &mut ports, &mut limits);
         directory.put_key(record);
-        let gateway = Arc::new(Gateway::new(ports, world, limits, Deadlines::default()));
+        let gateway = Arc::new(Gateway::new(ports, instance, limits, Deadlines::default()));
         Self {
             gateway,
             clock,
@@ -445,7 +445,7 @@ fn a_request_that_is_dropped_anywhere_leaves_one_record() {
             assert!(
                 rig.gateway.health().begin(
                     rig.gateway
-                        .world()
+                        .instance()
                         .catalog
                         .catalog()
                         .endpoint("a/lab-x")
@@ -629,8 +629,8 @@ impl Blocking for Meanwhile {
     fn run(&self, work: &mut dyn FnMut()) {
         self.runs.fetch_add(1, Ordering::Relaxed);
         let gateway = self.gateway.get().and_then(Weak::upgrade).unwrap();
-        let world = gateway.world();
-        let mut another = std::pin::pin!(gateway.redactor(self.caller.get().unwrap(), &world));
+        let instance = gateway.instance();
+        let mut another = std::pin::pin!(gateway.redactor(self.caller.get().unwrap(), &instance));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(another.as_mut().poll(&mut cx).is_pending(), "it waits");
         work();
@@ -647,9 +647,9 @@ fn rules_are_compiled_once_for_all_requests_that_wait_for_them() {
     let caller = Arc::new(Caller::new(KeyRecord::default(), Settings::default()));
     meanwhile.gateway.set(Arc::downgrade(&rig.gateway)).unwrap();
     meanwhile.caller.set(caller.clone()).unwrap();
-    let world = rig.gateway.world();
+    let instance = rig.gateway.instance();
     for _ in 0..2 {
-        let mut compiled = std::pin::pin!(rig.gateway.redactor(&caller, &world));
+        let mut compiled = std::pin::pin!(rig.gateway.redactor(&caller, &instance));
         assert!(rig.run(|cx| compiled.as_mut().poll(cx)).is_ok());
     }
     assert_eq!(meanwhile.runs.load(Ordering::Relaxed), 1);

@@ -20,7 +20,7 @@ use std::{
 };
 
 use anyrouter_core::{
-    account::{KeyRecord, World},
+    account::{Instance, KeyRecord},
     catalog::{Catalog, Document, Protocol},
     gateway::{Claim, Deadlines, Gateway, Head, Limits, Ports, ResponseBody},
     key::{ApiKey, KeyKind, Scope},
@@ -78,7 +78,7 @@ impl Randomness for Chance {
 const PROVIDERS: [&str; 6] = ["a", "b", "c", "d", "trains", "keeps"];
 const MODELS: [&str; 3] = ["lab/one", "lab/two", "lab/three"];
 
-fn world() -> World {
+fn instance() -> Instance {
     let provider: Vec<Value> = PROVIDERS
         .iter()
         .map(|slug| {
@@ -102,7 +102,7 @@ fn world() -> World {
     let document =
         Document::from_json(&json!({"provider": provider, "model": model}).to_string()).unwrap();
     let catalog = Catalog::from_documents(&[document]).unwrap();
-    World::new(
+    Instance::new(
         Arc::new(CompiledCatalog::new(Arc::new(catalog))),
         Restriction::default(),
         0,
@@ -443,7 +443,7 @@ impl Simulation {
         };
         let gateway = Arc::new(Gateway::new(
             ports,
-            world(),
+            instance(),
             Limits::default(),
             Deadlines::default(),
         ));
@@ -645,8 +645,8 @@ fn laws(seed: u64, requests: u64) {
     for _ in 0..PROVIDERS.len() * MODELS.len() {
         simulation.run(4, 1);
     }
-    let world = simulation.gateway.world();
-    for endpoint in world.catalog.catalog().endpoints() {
+    let instance = simulation.gateway.instance();
+    for endpoint in instance.catalog.catalog().endpoints() {
         assert_eq!(
             simulation
                 .gateway

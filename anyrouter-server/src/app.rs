@@ -86,7 +86,7 @@ pub(crate) struct App {
     keys: Arc<Keys>,
     placeholder_key: PlaceholderKey,
     config: RwLock<Arc<Config>>,
-    worlds: AtomicU64,
+    versions: AtomicU64,
 }
 
 impl std::fmt::Debug for App {
@@ -185,7 +185,7 @@ impl App {
         let gateway = Arc::new(Gateway::new(
             ports,
             config
-                .world(0)
+                .instance(0)
                 .with_redaction(config.redaction(placeholder_key.clone())),
             config.limits,
             config.deadlines,
@@ -200,7 +200,7 @@ impl App {
             keys,
             placeholder_key,
             config: RwLock::new(Arc::new(config)),
-            worlds: AtomicU64::new(1),
+            versions: AtomicU64::new(1),
         })
     }
 
@@ -215,9 +215,9 @@ impl App {
                 // The keys first: those of before still serve whoever began before.
                 let keys = config.keys.clone().in_place_of(&self.keys.now());
                 *self.keys.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
-                let world = config.world(self.worlds.fetch_add(1, Ordering::Relaxed));
-                self.gateway.set_world(
-                    world.with_redaction(config.redaction(self.placeholder_key.clone())),
+                let instance = config.instance(self.versions.fetch_add(1, Ordering::Relaxed));
+                self.gateway.set_instance(
+                    instance.with_redaction(config.redaction(self.placeholder_key.clone())),
                 );
                 let config = Arc::new(config);
                 *self.config.write().unwrap_or_else(PoisonError::into_inner) = config.clone();

@@ -1,5 +1,5 @@
 //! The AnyRouter gateway as a server: listener, storage, API. `anyrouter-core` decides; this crate
-//! connects it to the world.
+//! connects it to the outside.
 #![recursion_limit = "256"] // the usage record is one `json!` of sixty members
 
 pub mod clock;

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::{load::Held, recorder::Recorder, state::Gateway};
 use crate::{
-    account::{Caller, World},
+    account::{Caller, Instance},
     catalog::{Address, Protocol},
     key::KeyHash,
     policy::Eligible,
@@ -68,7 +68,7 @@ impl From<UpstreamError> for Fault {
 
 pub(super) struct Attempt<'a> {
     pub(super) gateway: &'a Gateway,
-    pub(super) world: &'a World,
+    pub(super) instance: &'a Instance,
     pub(super) caller: &'a Caller,
     pub(super) request: &'a ChatRequest,
     pub(super) user: Option<&'a str>,
@@ -167,7 +167,7 @@ impl Attempt<'_> {
                 ..Adjustments::default()
             },
             protocol,
-            faults: self.world.catalog.catalog().faults().clone(),
+            faults: self.instance.catalog.catalog().faults().clone(),
         })
     }
 

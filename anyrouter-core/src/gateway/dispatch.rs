@@ -16,7 +16,7 @@ use super::{
     targets::{Targets, UnknownProvider},
 };
 use crate::{
-    account::{Caller, World},
+    account::{Caller, Instance},
     catalog::Endpoint,
     policy::{CompiledLayers, Decision},
     route::{self, Candidate},
@@ -32,7 +32,7 @@ use crate::{
 /// A request that is ready to be tried.
 pub(super) struct Dispatch {
     pub(super) gateway: Arc<Gateway>,
-    pub(super) world: Arc<World>,
+    pub(super) instance: Arc<Instance>,
     pub(super) caller: Arc<Caller>,
     pub(super) layers: Arc<CompiledLayers>,
     pub(super) request: ChatRequest,
@@ -59,7 +59,7 @@ impl Dispatch {
     pub(super) async fn attempt(self: Box<Self>) -> Attempted {
         let Self {
             gateway,
-            world,
+            instance,
             caller,
             layers,
             request,
@@ -69,7 +69,7 @@ impl Dispatch {
             mut recorder,
         } = *self;
         let decisions = targets.decisions(&layers);
-        let has_credential = |e: &Endpoint| gateway.has_credential(&world, Some(&caller), e);
+        let has_credential = |e: &Endpoint| gateway.has_credential(&instance, Some(&caller), e);
         let routing = targets.routing(
             recorder.record.inbound,
             &gateway.health,
@@ -97,7 +97,7 @@ impl Dispatch {
                 continue;
             }
             tried += 1;
-            let catalog = world.catalog.catalog();
+            let catalog = instance.catalog.catalog();
             let endpoints = catalog
                 .models()
                 .get(endpoint.model_index)
@@ -107,7 +107,7 @@ impl Dispatch {
             recorder.trying(endpoint, is_only, now);
             let attempt = Attempt {
                 gateway: &gateway,
-                world: &world,
+                instance: &instance,
                 caller: &caller,
                 request: &request,
                 user: user.as_deref(),
@@ -186,8 +186,8 @@ impl Dispatch {
                 Attempted::Failed(recorder, Outcome::UpstreamError, error)
             }
             None => {
-                let catalog = world.catalog.catalog();
-                let explanation = explanation(&targets, &decisions, &routing, &world);
+                let catalog = instance.catalog.catalog();
+                let explanation = explanation(&targets, &decisions, &routing, &instance);
                 let all = decisions.iter().flat_map(Decision::endpoints);
                 let seconds = cooldown_seconds(all, &gateway.health, recorder.now());
                 let error = refusal(&targets, explanation, catalog, seconds);

@@ -10,7 +10,7 @@ use super::{
     targets::{self, Targets, UnknownProvider},
 };
 use crate::{
-    account::{Caller, World},
+    account::{Caller, Instance},
     catalog::{Endpoint, Protocol},
     ids::RequestId,
     policy::{Decision, Explanation},
@@ -23,7 +23,7 @@ use crate::{
 #[allow(missing_debug_implementations)] // it borrows a function
 pub struct Situation<'a> {
     /// The operator's part.
-    pub world: &'a World,
+    pub instance: &'a Instance,
     /// Who asks.
     pub caller: &'a Caller,
     /// How endpoints have fared.
@@ -44,14 +44,16 @@ pub fn explain(
     pin: Option<&str>,
     situation: &Situation<'_>,
 ) -> Result<Explanation, ApiError> {
-    let Situation { world, caller, .. } = situation;
+    let Situation {
+        instance, caller, ..
+    } = situation;
     let request = ChatRequest::parse(body, situation.depth).map_err(invalid)?;
     let identifiers = Identifiers::new(
-        world.redaction.as_ref().map(|r| &r.key),
+        instance.redaction.as_ref().map(|r| &r.key),
         caller.key.account.as_str(),
     );
-    let targets = targets::resolve(&request, world, pin, identifiers)?;
-    let layers = caller.layers(world);
+    let targets = targets::resolve(&request, instance, pin, identifiers)?;
+    let layers = caller.layers(instance);
     let decisions = targets.decisions(&layers);
     let routing = targets.routing(
         protocol,
@@ -60,7 +62,7 @@ pub fn explain(
         situation.now,
         RequestId::first_at(situation.now),
     );
-    Ok(explanation(&targets, &decisions, &routing, world))
+    Ok(explanation(&targets, &decisions, &routing, instance))
 }
 
 /// Explains what the policy and the routing made of `targets`.
@@ -68,9 +70,9 @@ pub(super) fn explanation(
     targets: &Targets,
     decisions: &[Decision<'_>],
     routing: &route::Request<'_>,
-    world: &World,
+    instance: &Instance,
 ) -> Explanation {
-    let catalog = world.catalog.catalog();
+    let catalog = instance.catalog.catalog();
     let mut explanation = route::explain(&targets.asked, decisions, routing, catalog);
     explanation.warnings = targets
         .unknown
@@ -89,10 +91,10 @@ impl Gateway {
         body: Bytes,
         pin: Option<&str>,
     ) -> Result<Explanation, ApiError> {
-        let world = self.world();
-        let has_credential = |e: &Endpoint| self.has_credential(&world, Some(caller), e);
+        let instance = self.instance();
+        let has_credential = |e: &Endpoint| self.has_credential(&instance, Some(caller), e);
         let situation = Situation {
-            world: &world,
+            instance: &instance,
             caller,
             health: &self.health,
             has_credential: &has_credential,

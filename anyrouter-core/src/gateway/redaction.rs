@@ -5,7 +5,7 @@
 
 use super::{head::Head, respond::invalid, restoring::WayBack, signed, state::Gateway};
 use crate::{
-    account::{Caller, World},
+    account::{Caller, Instance},
     redact::{Placeholders, Step},
     wire::{chat::ChatRequest, error::ApiError, structure::is_structure},
 };
@@ -26,12 +26,12 @@ pub(super) struct Upstream {
 pub(super) async fn upstream(
     gateway: &Gateway,
     caller: &Caller,
-    world: &World,
+    instance: &Instance,
     head: &Head,
     request: ChatRequest,
 ) -> Result<Upstream, ApiError> {
     let asked =
-        head.redact || request.redact || world.redaction.as_ref().is_some_and(|r| r.upstream);
+        head.redact || request.redact || instance.redaction.as_ref().is_some_and(|r| r.upstream);
     if !asked && !caller.redacts_upstream() {
         return Ok(Upstream {
             request,
@@ -46,9 +46,9 @@ pub(super) async fn upstream(
             "redaction was asked for and cannot be done, so nothing was sent; the account's `redaction_rules` cannot be read, or the instance has no key",
         )
     };
-    let redaction = world.redaction.as_ref().ok_or_else(unavailable)?;
+    let redaction = instance.redaction.as_ref().ok_or_else(unavailable)?;
     let redactor = gateway
-        .redactor(caller, world)
+        .redactor(caller, instance)
         .await
         .map_err(|_| unavailable())?;
     let session = request.session_id.as_deref().or(head.session_id.as_deref());

@@ -69,9 +69,9 @@ impl Gateway {
                 return not_accepted(error_response(id, &storage_unavailable()));
             }
         };
-        let world = self.world();
+        let instance = self.instance();
         let identifiers = Identifiers::new(
-            world.redaction.as_ref().map(|r| &r.key),
+            instance.redaction.as_ref().map(|r| &r.key),
             caller.key.account.as_str(),
         );
         recorder.session(identifiers, head.session_id.as_deref());
@@ -125,7 +125,7 @@ impl Gateway {
             request,
             is_redacted,
             way_back,
-        } = match redaction::upstream(self, &caller, &world, &head, request).await {
+        } = match redaction::upstream(self, &caller, &instance, &head, request).await {
             Ok(redacted) => redacted,
             Err(error) => return recorder.refuse(Outcome::Refused, error).await,
         };
@@ -134,7 +134,8 @@ impl Gateway {
             recorder.record.redacted.clone_from(way_back.counts());
         }
         let user = request.user.as_deref().and_then(|u| identifiers.user(u));
-        let targets = match targets::resolve(&request, &world, head.pin.as_deref(), identifiers) {
+        let targets = match targets::resolve(&request, &instance, head.pin.as_deref(), identifiers)
+        {
             Ok(targets) => targets,
             Err(error) => {
                 let outcome = if error.status == 404 {
@@ -155,12 +156,12 @@ impl Gateway {
         {
             return recorder.refuse(outcome, error).await;
         }
-        let layers = caller.layers(&world);
+        let layers = caller.layers(&instance);
         recorder.record.policy = Some(layers.fingerprint().clone());
-        recorder.record.catalog = Some(world.catalog.catalog().version().clone());
+        recorder.record.catalog = Some(instance.catalog.catalog().version().clone());
         Box::new(Dispatch {
             gateway: self.clone(),
-            world,
+            instance,
             caller,
             layers,
             request,

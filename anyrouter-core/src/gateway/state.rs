@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::load::{Budget, UnderWay};
 use crate::{
-    account::{Caller, World},
+    account::{Caller, Instance},
     catalog::Endpoint,
     ids::{AccountId, EndpointId, RequestId},
     key::KeyHash,
@@ -128,7 +128,7 @@ pub struct Gateway {
     pub(super) ports: Ports,
     pub(super) limits: Limits,
     pub(super) deadlines: Deadlines,
-    world: RwLock<Arc<World>>,
+    instance: RwLock<Arc<Instance>>,
     pub(super) health: Health,
     pub(super) budget: Arc<Budget>,
     pub(super) keys: Arc<UnderWay<KeyHash>>,
@@ -139,12 +139,12 @@ pub struct Gateway {
 
 impl Gateway {
     /// A gateway over these ports.
-    pub fn new(ports: Ports, world: World, limits: Limits, deadlines: Deadlines) -> Self {
+    pub fn new(ports: Ports, instance: Instance, limits: Limits, deadlines: Deadlines) -> Self {
         Self {
             ports,
             limits,
             deadlines,
-            world: RwLock::new(Arc::new(world)),
+            instance: RwLock::new(Arc::new(instance)),
             health: Health::default(),
             budget: Budget::new(limits.memory),
             keys: UnderWay::new(limits.requests_per_key),
@@ -159,16 +159,19 @@ impl Gateway {
     }
 
     /// What the operator's configuration contributes, as of now.
-    pub fn world(&self) -> Arc<World> {
-        self.world
+    pub fn instance(&self) -> Arc<Instance> {
+        self.instance
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
     /// Replaces it: requests that begin from now on see the new one.
-    pub fn set_world(&self, world: World) {
-        *self.world.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(world);
+    pub fn set_instance(&self, instance: Instance) {
+        *self
+            .instance
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(instance);
     }
 
     /// How endpoints have fared.
@@ -191,11 +194,11 @@ impl Gateway {
     /// True if there is a credential for an endpoint's provider: the operator's, or `caller`'s own.
     pub fn has_credential(
         &self,
-        world: &World,
+        instance: &Instance,
         caller: Option<&Caller>,
         endpoint: &Endpoint,
     ) -> bool {
-        world
+        instance
             .catalog
             .catalog()
             .providers()
@@ -238,18 +241,18 @@ impl Gateway {
     pub async fn redactor(
         &self,
         caller: &Caller,
-        world: &World,
+        instance: &Instance,
     ) -> Result<Arc<Redactor>, RuleFault> {
         loop {
-            if let Some(compiled) = caller.compiled_redactor(world) {
+            if let Some(compiled) = caller.compiled_redactor(instance) {
                 return Ok(compiled);
             }
             if let Some(_alone) = caller.compiling() {
                 let mut compiled = None;
-                let work = &mut || compiled = Some(caller.redactor(world));
+                let work = &mut || compiled = Some(caller.redactor(instance));
                 self.ports.blocking.run(work);
                 // A backend that did not run it leaves it to this thread.
-                return compiled.unwrap_or_else(|| caller.redactor(world));
+                return compiled.unwrap_or_else(|| caller.redactor(instance));
             }
             self.ports.clock.timer(COMPILING).await;
         }

@@ -3,7 +3,7 @@
 
 use super::{identifiers::Identifiers, respond::invalid};
 use crate::{
-    account::World,
+    account::Instance,
     catalog::{Catalog, Endpoint, ModelName, NamedProvider, Protocol, Variant},
     ids::RequestId,
     policy::{CompiledLayers, Decision, Layer, ProviderPattern, Restriction, evaluate},
@@ -103,11 +103,11 @@ impl Targets {
 /// Resolves the names and the wishes of a request.
 pub(super) fn resolve(
     request: &ChatRequest,
-    world: &World,
+    instance: &Instance,
     pin: Option<&str>,
     identifiers: Identifiers<'_>,
 ) -> Result<Targets, ApiError> {
-    let catalog = world.catalog.catalog();
+    let catalog = instance.catalog.catalog();
     if request.preset.is_some() {
         return Err(invalid(RequestFault::member("preset", NO_PRESETS)));
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyrouter_core::{
-    account::World,
+    account::Instance,
     catalog::{Catalog, Endpoint, Model, Zdr},
     ids::{ModelId, ProviderSlug},
     policy::{CompiledLayers, evaluate},
@@ -72,10 +72,10 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn new(app: &App, world: &World, model: &'a Model, endpoints: Vec<&'a Endpoint>) -> Self {
+    fn new(app: &App, instance: &Instance, model: &'a Model, endpoints: Vec<&'a Endpoint>) -> Self {
         let is_available = endpoints
             .iter()
-            .any(|e| app.gateway.has_credential(world, None, e));
+            .any(|e| app.gateway.has_credential(instance, None, e));
         Self {
             model,
             endpoints,
@@ -91,11 +91,11 @@ fn is_on(value: Option<&String>) -> bool {
 /// The models, narrowed; under `layers` where the caller's policy is to be applied.
 fn rows<'a>(
     app: &App,
-    world: &'a World,
+    instance: &'a Instance,
     layers: Option<&CompiledLayers>,
     narrow: &Narrow,
 ) -> Vec<Row<'a>> {
-    let catalog = world.catalog.catalog();
+    let catalog = instance.catalog.catalog();
     let mut out = Vec::new();
     for (index, model) in catalog.models().iter().enumerate() {
         let admitted = |e: &&Endpoint| {
@@ -141,7 +141,7 @@ fn rows<'a>(
                 .as_ref()
                 .is_none_or(|c| **c == *model.category)
         {
-            out.push(Row::new(app, world, model, endpoints));
+            out.push(Row::new(app, instance, model, endpoints));
         }
     }
     match narrow.sort.as_deref() {
@@ -378,7 +378,7 @@ fn layers(
 ) -> Option<Arc<CompiledLayers>> {
     let off = narrow.privacy.as_deref() == Some("0");
     let caller = caller.filter(|_| !off)?;
-    Some(caller.layers(&app.gateway.world()))
+    Some(caller.layers(&app.gateway.instance()))
 }
 
 pub(super) async fn list(
@@ -390,8 +390,8 @@ pub(super) async fn list(
 ) -> Result<Json<Listed>, Error> {
     narrow.check()?;
     let layers = layers(&app, caller.as_ref(), &narrow);
-    let world = app.gateway.world();
-    let rows = rows(&app, &world, layers.as_deref(), &narrow);
+    let instance = app.gateway.instance();
+    let rows = rows(&app, &instance, layers.as_deref(), &narrow);
     let anthropic = headers.contains_key("anthropic-version") || headers.contains_key("x-api-key");
     Ok(Json(if anthropic {
         Listed::Anthropic(AnthropicList::of(&rows))
@@ -407,9 +407,9 @@ pub(super) async fn user(
     Query(narrow): Query<Narrow>,
 ) -> Result<Json<ModelList>, Error> {
     narrow.check()?;
-    let world = app.gateway.world();
-    let layers = caller.layers(&world);
-    let rows = rows(&app, &world, Some(&layers), &narrow);
+    let instance = app.gateway.instance();
+    let layers = caller.layers(&instance);
+    let rows = rows(&app, &instance, Some(&layers), &narrow);
     Ok(Json(ModelList::of(&rows)))
 }
 
@@ -421,8 +421,8 @@ pub(super) async fn count(
 ) -> Result<Json<Counted>, Error> {
     narrow.check()?;
     let layers = layers(&app, caller.as_ref(), &narrow);
-    let world = app.gateway.world();
-    let count = rows(&app, &world, layers.as_deref(), &narrow).len();
+    let instance = app.gateway.instance();
+    let count = rows(&app, &instance, layers.as_deref(), &narrow).len();
     Ok(Json(Counted {
         data: Count { count },
         count,
@@ -453,12 +453,12 @@ pub(super) async fn one(
     State(app): Shared,
     Path(id): Path<String>,
 ) -> Result<Json<ModelRow>, Error> {
-    let world = app.gateway.world();
-    let catalog = world.catalog.catalog();
+    let instance = app.gateway.instance();
+    let catalog = instance.catalog.catalog();
     let model = find(catalog, &id)?;
     let endpoints = catalog.endpoints_of(model).iter().collect();
     Ok(Json(ModelRow::of(&Row::new(
-        &app, &world, model, endpoints,
+        &app, &instance, model, endpoints,
     ))))
 }
 
@@ -476,12 +476,17 @@ pub(super) async fn endpoints(
     State(app): Shared,
     Path((author, slug)): Path<(String, String)>,
 ) -> Result<Data<ModelEndpoints>, Error> {
-    let world = app.gateway.world();
-    let catalog = world.catalog.catalog();
+    let instance = app.gateway.instance();
+    let catalog = instance.catalog.catalog();
     let model = find(catalog, &format!("{author}/{slug}"))?;
     let now = app.clock().now();
     let endpoints = catalog.endpoints_of(model);
-    let whole = ModelRow::of(&Row::new(&app, &world, model, endpoints.iter().collect()));
+    let whole = ModelRow::of(&Row::new(
+        &app,
+        &instance,
+        model,
+        endpoints.iter().collect(),
+    ));
     Ok(Data {
         data: ModelEndpoints {
             id: whole.id,

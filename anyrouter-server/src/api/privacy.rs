@@ -41,7 +41,7 @@ pub(super) async fn change(
     Sent(patch): Sent<SettingsPatch>,
 ) -> Result<Json<Changed>, Error> {
     check(&patch, &*app.gateway.ports().blocking)?;
-    let warnings = nobodys_names(&patch, app.gateway.world().catalog.catalog());
+    let warnings = nobodys_names(&patch, app.gateway.instance().catalog.catalog());
     let settings = change_settings(&app, &caller.key.account, &patch).await?;
     Ok(Json(Changed { settings, warnings }))
 }
@@ -174,14 +174,14 @@ pub(super) async fn preview(
     headers: HeaderMap,
     Sent(preview): Sent<Preview>,
 ) -> Result<Json<Previewed>, Error> {
-    let world = app.gateway.world();
+    let instance = app.gateway.instance();
     let wrong = |message: &str| ApiError::new(400, "invalid_parameter", message);
     let redactor = app
         .gateway
-        .redactor(&caller, &world)
+        .redactor(&caller, &instance)
         .await
         .map_err(|e| wrong(&format!("the account's `redaction_rules`: {e}")))?;
-    let redaction = world
+    let redaction = instance
         .redaction
         .as_ref()
         .ok_or_else(|| wrong("this server does not redact"))?;

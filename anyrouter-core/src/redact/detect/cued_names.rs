@@ -27,7 +27,7 @@ const ENDS: [&str; 118] = [
 /// Words with a capital that follow a cue and are no names.
 #[rustfmt::skip]
 const NOBODY: [&str; 50] = ["Siri", "Alexa", "Gemini", "Copilot", "ChatGPT", "Kitty",
-    "All", "Team", "Everyone", "World", "There", "Sir", "Madam", "Customer", "Support", "Service", "Zusammen", "Leute", "Kollegen", "Alle",
+    "All", "Team", "Everyone", "Instance", "There", "Sir", "Madam", "Customer", "Support", "Service", "Zusammen", "Leute", "Kollegen", "Alle",
     "Tous", "Toutes", "Todos", "Todas", "Tutti", "Allemaal", "Friends", "Folks", "Guys", "Colleagues", "Hiring", "Manager", "Recruiter", "User",
     "Assistant", "System", "ID", "No", "Number", "Name", "Email", "Phone", "Address", "Date", "Status", "Type", "Note", "None", "Yes", "Claude",
 ];
