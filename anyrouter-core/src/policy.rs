@@ -66,8 +66,8 @@ use crate::catalog::{Endpoint, Provider};
 pub struct Eligible<'a> {
     endpoint: &'a Endpoint,
     provider: &'a Provider,
-    by_operators: bool,
-    by_own: bool,
+    with_operator_credential: bool,
+    with_own_credential: bool,
 }
 
 impl<'a> Eligible<'a> {
@@ -82,14 +82,14 @@ impl<'a> Eligible<'a> {
     }
 
     /// True if it is eligible with the operator's credential, whose terms the catalog has.
-    pub fn by_operators(self) -> bool {
-        self.by_operators
+    pub fn with_operator_credential(self) -> bool {
+        self.with_operator_credential
     }
 
     /// True if it is eligible with the caller's own credential, judged by the [terms](OwnTerms)
     /// that they stated for it, or by the catalog's if they stated none.
-    pub fn by_own(self) -> bool {
-        self.by_own
+    pub fn with_own_credential(self) -> bool {
+        self.with_own_credential
     }
 }
 
@@ -176,16 +176,18 @@ impl<'a> Decision<'a> {
                 Some((word * 64 + bit, is_in(operators), is_in(own)))
             })
         });
-        set.filter_map(move |(bit, by_operators, by_own)| {
-            let endpoint = endpoints.get(bit)?;
-            let provider = providers.get(endpoint.provider_index)?;
-            Some(Eligible {
-                endpoint,
-                provider,
-                by_operators,
-                by_own,
-            })
-        })
+        set.filter_map(
+            move |(bit, with_operator_credential, with_own_credential)| {
+                let endpoint = endpoints.get(bit)?;
+                let provider = providers.get(endpoint.provider_index)?;
+                Some(Eligible {
+                    endpoint,
+                    provider,
+                    with_operator_credential,
+                    with_own_credential,
+                })
+            },
+        )
     }
 
     /// Returns true if no endpoint is eligible.

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 pub use self::{
-    events::{Event, Events, Port},
+    events::{Backend, Event, Events},
     open_request::OpenRequest,
     store_error::StoreError,
 };
@@ -247,8 +247,8 @@ pub trait Credentials: Send + Sync {
 
     /// The credential for an endpoint that the policy made eligible, in the clear for as long as a
     /// request is being forwarded; none where the provider needs none. It is the operator's only if
-    /// the endpoint is eligible [with theirs](Eligible::by_operators), and the caller's own only if
-    /// it is [with that](Eligible::by_own): the policy judged the one or the other.
+    /// the endpoint is eligible [with theirs](Eligible::with_operator_credential), and the caller's own only if
+    /// it is [with that](Eligible::with_own_credential): the policy judged the one or the other.
     /// [`StoreError::Absent`] where it needs one and there is none of these.
     async fn open(
         &self,

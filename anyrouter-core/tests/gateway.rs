@@ -19,7 +19,7 @@ use anyrouter_core::{
     key::{ApiKey, KeyHash, KeyKind, Scope},
     policy::{CompiledCatalog, Eligible, Restriction, Settings},
     ports::{
-        Blocking, Event, Limiter, Port, Randomness, Reservation, Room, StoreError, Tokens,
+        Backend, Blocking, Event, Limiter, Randomness, Reservation, Room, StoreError, Tokens,
         Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
         memory::{
             Inline, ManualClock, MemoryCredentials, MemoryDirectory, MemoryEvents, MemoryLimiter,
@@ -581,7 +581,7 @@ fn operators_are_told_of_failures_and_of_cooldowns_that_open_and_close() {
             }
             Event::CooldownOpened { endpoint, lasts } => format!("{endpoint} opens for {lasts:?}"),
             Event::CooldownClosed { endpoint } => format!("{endpoint} closes"),
-            Event::PortFailed { port, error } => format!("{} {error}", port.as_str()),
+            Event::BackendFailed { backend, error } => format!("{} {error}", backend.as_str()),
         };
         rig.events.take().into_iter().map(name).collect::<Vec<_>>()
     };
@@ -699,8 +699,8 @@ fn a_limiter_that_fails_refuses_a_request_or_admits_it_as_the_setting_says() {
         assert!(
             matches!(
                 told[..],
-                [Event::PortFailed {
-                    port: Port::Limiter,
+                [Event::BackendFailed {
+                    backend: Backend::Limiter,
                     ..
                 }]
             ),

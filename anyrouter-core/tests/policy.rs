@@ -180,8 +180,11 @@ fn an_accounts_contract_lifts_its_own_rules_and_never_the_instances() {
             CompiledLayers::with_own_terms(known.clone(), above, std::slice::from_ref(&own));
         let decision = evaluate(&layers, &request, 0);
         let found = decision.eligible().next();
-        assert!(!found.is_some_and(Eligible::by_operators), "{at:?}");
-        found.is_some_and(Eligible::by_own)
+        assert!(
+            !found.is_some_and(Eligible::with_operator_credential),
+            "{at:?}"
+        );
+        found.is_some_and(Eligible::with_own_credential)
     };
     for at in [Layer::Account, Layer::Key, Layer::Preset, Layer::Request] {
         assert!(admits(at), "{at:?} judges by the contract");
@@ -233,14 +236,14 @@ proptest! {
                 let is_stated = by_catalog["provider"] == stated["provider"];
                 let is_above = |layer: Layer| layer == Layer::Instance || layer == Layer::Organization;
                 let judged = |layer: Layer| if is_stated && !is_above(layer) { &stated } else { by_catalog };
-                let by_operators = above.iter().chain(&request).all(|l| reference::admits(l, by_catalog));
-                let by_own = above.iter().zip(LAYERS.iter().cycle()).all(|(l, layer)| reference::admits(l, judged(*layer)))
+                let with_operator_credential = above.iter().chain(&request).all(|l| reference::admits(l, by_catalog));
+                let with_own_credential = above.iter().zip(LAYERS.iter().cycle()).all(|(l, layer)| reference::admits(l, judged(*layer)))
                     && request.iter().all(|l| reference::admits(l, judged(Layer::Request)));
                 let found = decision.eligible().find(|e| e.endpoint().id == endpoint.id);
-                let got = found.map_or((false, false), |e| (e.by_operators(), e.by_own()));
-                prop_assert_eq!(got, (by_operators, by_own), "{}", endpoint.tag);
-                prop_assert_eq!(decision.reasons(nth).is_empty(), by_operators || by_own);
-                any |= by_operators || by_own;
+                let got = found.map_or((false, false), |e| (e.with_operator_credential(), e.with_own_credential()));
+                prop_assert_eq!(got, (with_operator_credential, with_own_credential), "{}", endpoint.tag);
+                prop_assert_eq!(decision.reasons(nth).is_empty(), with_operator_credential || with_own_credential);
+                any |= with_operator_credential || with_own_credential;
             }
             prop_assert_eq!(decision.is_empty(), !any);
         }

@@ -209,9 +209,9 @@ impl App {
         match sources.load() {
             Ok(config) => {
                 for warning in &config.warnings {
-                    self.observer.tell(&Event::ConfigWarning { warning });
+                    self.observer.emit(&Event::ConfigWarning { warning });
                 }
-                self.forgive(&config);
+                self.end_cooldown(&config);
                 // The keys first: those of before still serve whoever began before.
                 let keys = config.keys.clone().in_place_of(&self.keys.now());
                 *self.keys.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
@@ -221,13 +221,13 @@ impl App {
                 );
                 let config = Arc::new(config);
                 *self.config.write().unwrap_or_else(PoisonError::into_inner) = config.clone();
-                self.observer.tell(&Event::ConfigReloaded {
+                self.observer.emit(&Event::ConfigReloaded {
                     catalog: config.catalog.version(),
                 });
                 Some(config)
             }
             Err(error) => {
-                self.observer.tell(&Event::ConfigRejected { error: &error });
+                self.observer.emit(&Event::ConfigRejected { error: &error });
                 None
             }
         }
@@ -235,19 +235,19 @@ impl App {
 
     /// Ends the cooldown of endpoints whose address or key is another one now: what failed may have
     /// been repaired.
-    fn forgive(&self, config: &Config) {
+    fn end_cooldown(&self, config: &Config) {
         let (before, keys) = (self.config(), self.keys.now());
         for endpoint in config.catalog.endpoints() {
             let known = before.catalog.endpoint(endpoint.id.as_str());
             let same_address = known.is_some_and(|k| k.addresses == endpoint.addresses);
             let provider = config.catalog.providers().get(endpoint.provider_index);
             if !same_address || !provider.is_some_and(|p| keys.agrees(&config.keys, p)) {
-                self.gateway.forgive(&endpoint.id);
+                self.gateway.end_cooldown(&endpoint.id);
             }
         }
         for gone in before.catalog.endpoints() {
             if config.catalog.endpoint(gone.id.as_str()).is_none() {
-                self.gateway.forgive(&gone.id);
+                self.gateway.end_cooldown(&gone.id);
             }
         }
     }

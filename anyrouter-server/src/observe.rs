@@ -80,7 +80,7 @@ impl Observer {
 
     /// Something happened that the operator should know. It is counted; it is written once a minute
     /// for each kind and subject, with how often it came meanwhile.
-    pub(crate) fn tell(&self, event: &Event<'_>) {
+    pub(crate) fn emit(&self, event: &Event<'_>) {
         let is_written = match event.subject() {
             None => Some(0),
             Some(subject) => {
@@ -168,7 +168,7 @@ impl Observer {
 }
 
 impl ports::Events for Observer {
-    fn tell(&self, event: ports::Event) {
-        Self::tell(self, &Event::Gateway(&event));
+    fn emit(&self, event: ports::Event) {
+        Self::emit(self, &Event::Gateway(&event));
     }
 }

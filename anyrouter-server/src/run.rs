@@ -136,7 +136,7 @@ pub async fn run(
                 _ = clock.tick() => for_signals.clock.follow(),
             }
         }
-        for_signals.observer.tell(&Event::Stopping);
+        for_signals.observer.emit(&Event::Stopping);
     };
     let watching = tokio::spawn({
         let app = app.clone();
@@ -163,7 +163,7 @@ fn reload(app: &App, sources: &Sources, tls: Option<&Tls>) {
         return;
     };
     if let Err(e) = tls.reload(&config) {
-        app.observer.tell(&Event::CertificateRejected {
+        app.observer.emit(&Event::CertificateRejected {
             reason: &e.to_string(),
         });
     }
@@ -271,7 +271,7 @@ async fn watch_storage(app: &App) {
         let Some(error) = journal.as_ref().or(import.as_ref()) else {
             if let Some((before, _)) = trouble.take() {
                 let refused = all.saturating_sub(before);
-                app.observer.tell(&Event::StorageRecovered { refused });
+                app.observer.emit(&Event::StorageRecovered { refused });
             }
             continue;
         };
@@ -280,7 +280,7 @@ async fn watch_storage(app: &App) {
         if is_due {
             trouble = Some((before, Instant::now()));
             let refused = all.saturating_sub(before);
-            app.observer.tell(&if journal.is_some() {
+            app.observer.emit(&if journal.is_some() {
                 Event::JournalFailed { error, refused }
             } else {
                 Event::ImportFailed { error, refused }

@@ -170,9 +170,16 @@ impl Credentials for ProviderKeys {
         to: Eligible<'_>,
     ) -> Result<Option<Secret<String>>, StoreError> {
         let provider = to.provider();
-        match self.key_for(provider).filter(|_| to.by_operators()) {
+        match self
+            .key_for(provider)
+            .filter(|_| to.with_operator_credential())
+        {
             Some(key) => Ok(Some(key.clone())),
-            None if to.by_operators() && self.keyless.contains(provider.slug.as_str()) => Ok(None),
+            None if to.with_operator_credential()
+                && self.keyless.contains(provider.slug.as_str()) =>
+            {
+                Ok(None)
+            }
             None => Err(StoreError::Absent(format!(
                 "a credential for {}",
                 provider.slug

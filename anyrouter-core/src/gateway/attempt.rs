@@ -10,7 +10,7 @@ use crate::{
     catalog::{Address, Protocol},
     key::KeyHash,
     policy::Eligible,
-    ports::{Port, StoreError, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
+    ports::{Backend, StoreError, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
     secret::Secret,
     time::Timestamp,
     wire::{
@@ -91,7 +91,7 @@ impl Attempt<'_> {
             let credential = gateway.ports.credentials.open(self.caller, self.eligible);
             let credential = credential.await.map_err(|error| {
                 if !matches!(error, StoreError::Absent(_)) {
-                    gateway.failed(Port::Credentials, error);
+                    gateway.failed(Backend::Credentials, error);
                 }
                 FailureClass::Credential
             })?;

@@ -6,7 +6,7 @@ use super::{head::Claim, state::Ports};
 use crate::{
     account::{Caller, KeyFault},
     key::{ApiKey, Scope},
-    ports::{Event, Port},
+    ports::{Backend, Event},
     time::Timestamp,
     wire::error::ApiError,
 };
@@ -64,8 +64,8 @@ pub async fn authenticate(
     let found = ports.directory.find(&key.hash()).await;
     let caller = found
         .map_err(|error| {
-            let port = Port::Directory;
-            ports.events.tell(Event::PortFailed { port, error });
+            let backend = Backend::Directory;
+            ports.events.emit(Event::BackendFailed { backend, error });
             ApiError::new(
                 503,
                 "storage_unavailable",

@@ -16,7 +16,7 @@ use crate::{
     catalog::{Endpoint, Usd},
     ids::{AccountId, EndpointId, RequestId},
     key::KeyHash,
-    ports::{Event, Port, Reservation, Room, StoreError},
+    ports::{Backend, Event, Reservation, Room, StoreError},
     route::Observation,
     time::Timestamp,
     usage::{Attempt, Opening, Outcome, Record},
@@ -178,7 +178,7 @@ impl Recorder {
         if failure.class.is_the_endpoints()
             && let Some(provider) = self.record.provider.clone()
         {
-            self.gateway.ports.events.tell(Event::UpstreamFailed {
+            self.gateway.ports.events.emit(Event::UpstreamFailed {
                 request: self.record.id,
                 provider,
                 endpoint: endpoint.clone(),
@@ -365,7 +365,7 @@ impl Recorder {
         cx: &mut std::task::Context<'_>,
     ) -> Poll<Result<Committed, StoreError>> {
         self.slot.poll_committed(cx).map_err(|error| {
-            self.gateway.failed(Port::UsageLog, error.clone());
+            self.gateway.failed(Backend::UsageLog, error.clone());
             error
         })
     }

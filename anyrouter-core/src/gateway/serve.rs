@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     key::{KeyHash, Scope},
-    ports::{Port, StoreError, Tokens},
+    ports::{Backend, StoreError, Tokens},
     usage::{Opening, Outcome},
     wire::{chat::ChatRequest, error::ApiError, meter::PlainAnswer},
 };
@@ -65,7 +65,7 @@ impl Gateway {
         let mut recorder = match Recorder::open(self.clone(), opening).await {
             Ok(recorder) => recorder,
             Err(error) => {
-                self.failed(Port::UsageLog, error);
+                self.failed(Backend::UsageLog, error);
                 return not_accepted(error_response(id, &storage_unavailable()));
             }
         };
@@ -211,7 +211,7 @@ impl Gateway {
     /// Admits or refuses a request whose limits cannot be counted, as the setting says. The record
     /// says which.
     fn without_limiter(&self, recorder: &mut Recorder, error: StoreError) -> Result<(), ApiError> {
-        self.failed(Port::Limiter, error);
+        self.failed(Backend::Limiter, error);
         match self.limits.without_limiter {
             WithoutLimiter::Refuse => Err(limiter_unavailable()),
             WithoutLimiter::Admit => {

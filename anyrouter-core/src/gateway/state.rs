@@ -15,7 +15,7 @@ use crate::{
     ids::{AccountId, EndpointId, RequestId},
     key::KeyHash,
     ports::{
-        Blocking, Clock, Credentials, Directory, Event, Events, Limiter, Port, Randomness,
+        Backend, Blocking, Clock, Credentials, Directory, Event, Events, Limiter, Randomness,
         StoreError, Upstream, UsageLog,
     },
     redact::{Redactor, RuleFault},
@@ -216,7 +216,7 @@ impl Gateway {
     ) {
         if let Some(change) = self.health.observe(endpoint, seen, started, now) {
             let endpoint = endpoint.clone();
-            self.ports.events.tell(match change {
+            self.ports.events.emit(match change {
                 CooldownChange::Opened(lasts) => Event::CooldownOpened { endpoint, lasts },
                 CooldownChange::Closed => Event::CooldownClosed { endpoint },
             });
@@ -224,16 +224,18 @@ impl Gateway {
     }
 
     /// Ends the cooldown of `endpoint`: what failed may have been repaired.
-    pub fn forgive(&self, endpoint: &EndpointId) {
-        if self.health.forgive(endpoint) {
+    pub fn end_cooldown(&self, endpoint: &EndpointId) {
+        if self.health.end_cooldown(endpoint) {
             let endpoint = endpoint.clone();
-            self.ports.events.tell(Event::CooldownClosed { endpoint });
+            self.ports.events.emit(Event::CooldownClosed { endpoint });
         }
     }
 
     /// Tells the operator of a backend that failed.
-    pub(super) fn failed(&self, port: Port, error: StoreError) {
-        self.ports.events.tell(Event::PortFailed { port, error });
+    pub(super) fn failed(&self, backend: Backend, error: StoreError) {
+        self.ports
+            .events
+            .emit(Event::BackendFailed { backend, error });
     }
 
     /// A caller's redactor. Its rules are compiled once, through [`Blocking`]; requests that come

@@ -13,7 +13,7 @@ use crate::{
 /// must not block.
 pub trait Events: Send + Sync {
     /// Something happened.
-    fn tell(&self, event: Event);
+    fn emit(&self, event: Event);
 }
 
 /// A condition that an operator may have to act on. It holds ids, configured names, failure classes
@@ -48,17 +48,17 @@ pub enum Event {
         endpoint: EndpointId,
     },
     /// A backend failed, and a request with it.
-    PortFailed {
-        /// The backend's port.
-        port: Port,
+    BackendFailed {
+        /// The backend, by its port.
+        backend: Backend,
         /// What it said.
         error: StoreError,
     },
 }
 
-/// A port whose backend can fail.
+/// A backend that can fail, by its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Port {
+pub enum Backend {
     /// Keys and accounts.
     Directory,
     /// Rates of keys.
@@ -69,7 +69,7 @@ pub enum Port {
     UsageLog,
 }
 
-impl Port {
+impl Backend {
     /// Its name, as logs have it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -515,9 +515,9 @@ impl Credentials for MemoryCredentials {
     ) -> Result<Option<Secret<String>>, StoreError> {
         let provider = to.provider();
         let operators = self.by_provider.get(provider.slug.as_str());
-        match operators.filter(|_| to.by_operators()) {
+        match operators.filter(|_| to.with_operator_credential()) {
             Some(credential) => Ok(Some(credential.clone())),
-            None if to.by_operators() && needs_none(provider) => Ok(None),
+            None if to.with_operator_credential() && needs_none(provider) => Ok(None),
             None => Err(StoreError::Absent(format!(
                 "a credential for {}",
                 provider.slug
@@ -553,7 +553,7 @@ impl MemoryEvents {
 }
 
 impl Events for MemoryEvents {
-    fn tell(&self, event: Event) {
+    fn emit(&self, event: Event) {
         lock(&self.0).push(event);
     }
 }
@@ -563,5 +563,5 @@ impl Events for MemoryEvents {
 pub struct NoEvents;
 
 impl Events for NoEvents {
-    fn tell(&self, _: Event) {}
+    fn emit(&self, _: Event) {}
 }

@@ -198,7 +198,7 @@ impl Health {
 
     /// Forgets that `endpoint` failed: its address or its credential is another one. True if a
     /// cooldown was open.
-    pub fn forgive(&self, endpoint: &EndpointId) -> bool {
+    pub fn end_cooldown(&self, endpoint: &EndpointId) -> bool {
         let mut states = self
             .endpoints
             .lock()
@@ -439,7 +439,7 @@ mod tests {
         );
         fail(5);
         assert_eq!(health.cooldown(&e, at(5)), Some(Duration::from_secs(1)));
-        health.forgive(&e);
+        health.end_cooldown(&e);
         assert!(health.begin(&e, at(5)) && health.begin(&e, at(5)));
     }
 

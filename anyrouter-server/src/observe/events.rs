@@ -46,7 +46,7 @@ pub(super) const KINDS: [&str; 12] = [
     "upstream_failed",
     "cooldown_opened",
     "cooldown_closed",
-    "port_failed",
+    "backend_failed",
     "journal_failed",
     "import_failed",
     "storage_recovered",
@@ -64,7 +64,7 @@ impl Event<'_> {
             Self::Gateway(ports::Event::UpstreamFailed { .. }) => "upstream_failed",
             Self::Gateway(ports::Event::CooldownOpened { .. }) => "cooldown_opened",
             Self::Gateway(ports::Event::CooldownClosed { .. }) => "cooldown_closed",
-            Self::Gateway(ports::Event::PortFailed { .. }) => "port_failed",
+            Self::Gateway(ports::Event::BackendFailed { .. }) => "backend_failed",
             Self::JournalFailed { .. } => "journal_failed",
             Self::ImportFailed { .. } => "import_failed",
             Self::StorageRecovered { .. } => "storage_recovered",
@@ -97,8 +97,8 @@ impl Event<'_> {
                 ports::Event::CooldownOpened { endpoint, .. }
                 | ports::Event::CooldownClosed { endpoint },
             ) => Some(endpoint.to_string()),
-            Self::Gateway(ports::Event::PortFailed { port, error }) => {
-                Some(format!("{} {}", port.as_str(), error.kind()))
+            Self::Gateway(ports::Event::BackendFailed { backend, error }) => {
+                Some(format!("{} {}", backend.as_str(), error.kind()))
             }
             Self::JournalFailed { .. }
             | Self::ImportFailed { .. }
@@ -154,9 +154,9 @@ impl Event<'_> {
             Self::Gateway(ports::Event::CooldownClosed { endpoint }) => {
                 trace!(INFO, endpoint = endpoint.as_str());
             }
-            Self::Gateway(ports::Event::PortFailed { port, error }) => trace!(
+            Self::Gateway(ports::Event::BackendFailed { backend, error }) => trace!(
                 ERROR,
-                port = port.as_str(),
+                backend = backend.as_str(),
                 kind = error.kind(),
                 reason = display(error)
             ),
@@ -200,12 +200,12 @@ impl fmt::Display for Event<'_> {
             Self::Gateway(ports::Event::CooldownClosed { endpoint }) => {
                 write!(f, "endpoint `{endpoint}` is asked again")
             }
-            Self::Gateway(ports::Event::PortFailed { port, error }) => {
-                let what = match port {
-                    ports::Port::Directory => "keys cannot be read",
-                    ports::Port::Limiter => "limits of keys cannot be counted",
-                    ports::Port::Credentials => "providers' keys cannot be read",
-                    ports::Port::UsageLog => "usage records cannot be written",
+            Self::Gateway(ports::Event::BackendFailed { backend, error }) => {
+                let what = match backend {
+                    ports::Backend::Directory => "keys cannot be read",
+                    ports::Backend::Limiter => "limits of keys cannot be counted",
+                    ports::Backend::Credentials => "providers' keys cannot be read",
+                    ports::Backend::UsageLog => "usage records cannot be written",
                 };
                 write!(f, "{what}: {error}")
             }
@@ -424,7 +424,7 @@ mod tests {
         let observer = Observer::start(format, LogLevel::Info).unwrap();
         let text = observer.lines.hold(|| {
             for event in events {
-                observer.tell(event);
+                observer.emit(event);
             }
         });
         text.lines().map(str::to_owned).collect()
@@ -506,17 +506,17 @@ mod tests {
     #[test]
     fn what_is_left_out_is_counted() {
         let observer = Observer::start(LogFormat::Text, LogLevel::Info).unwrap();
-        let event = ports::Event::PortFailed {
-            port: ports::Port::Directory,
+        let event = ports::Event::BackendFailed {
+            backend: ports::Backend::Directory,
             error: StoreError::Busy("locked".to_owned()),
         };
         for _ in 0..5 {
-            ports::Events::tell(&observer, event.clone());
+            ports::Events::emit(&observer, event.clone());
         }
         let metrics = observer.metrics(NONE);
         for line in [
-            "anyrouter_events_total{event=\"port_failed\"} 5\n",
-            "anyrouter_events_left_out_total{event=\"port_failed\"} 4\n",
+            "anyrouter_events_total{event=\"backend_failed\"} 5\n",
+            "anyrouter_events_left_out_total{event=\"backend_failed\"} 4\n",
             "anyrouter_events_total{event=\"config_rejected\"} 0\n",
             "anyrouter_refused_total{status=\"503\"} 0\n",
             "# EOF\n",
@@ -531,7 +531,7 @@ mod tests {
         let observer = Observer::start(LogFormat::Text, LogLevel::Info).unwrap();
         // A family is there once it has something.
         observer.refused(400);
-        observer.tell(&Event::Stopping);
+        observer.emit(&Event::Stopping);
         observer.metrics.event("stopping", true);
         observer.record(&Record::opened(Opening {
             id: RequestId::new(Timestamp::from_micros(0), [7; 6]),
