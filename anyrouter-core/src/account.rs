@@ -261,7 +261,7 @@ impl Caller {
         self
     }
 
-    /// Whether the account or the key asks for redaction on the way to providers.
+    /// Returns true if the account or the key asks for redaction on the way to providers.
     #[cfg(feature = "gateway")]
     pub fn redacts_upstream(&self) -> bool {
         self.settings.redact_upstream || self.key.privacy.redact_upstream == Some(true)

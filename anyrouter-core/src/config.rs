@@ -605,7 +605,7 @@ impl Layers<'_> {
     }
 }
 
-/// Whether a table has a key such as `limits.depth`.
+/// Returns true if a table has a key such as `limits.depth`.
 fn has(table: &Table, key: &str) -> bool {
     match key.split_once('.') {
         Some((first, rest)) => {

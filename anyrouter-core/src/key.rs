@@ -279,8 +279,8 @@ impl Scope {
     }
 }
 
-/// Whether a text holds something in the form of a key: `sk-…`, `ak_…`, and the like with 16
-/// characters or more behind them, wherever in a word it begins.
+/// Returns true if a text holds something in the form of a key: `sk-…`, `ak_…`, and the like with
+/// 16 characters or more behind them, wherever in a word it begins.
 pub fn looks_like_a_key(text: &str) -> bool {
     const BEGINNINGS: [&str; 6] = ["sk-", "sk_", "ak_", "ak-", "pk_", "rk_"];
     let lower = text.to_ascii_lowercase();

@@ -53,7 +53,8 @@ pub(crate) fn one_slash(uri: &mut Uri) {
     *uri = Uri::from_parts(parts).unwrap_or_default();
 }
 
-/// Whether a request of HTTP/1 names its host once (RFC 9112, 3.2). One of HTTP/1.0 need not.
+/// Returns true if a request of HTTP/1 names its host once (RFC 9112, 3.2). One of HTTP/1.0 need
+/// not.
 pub(crate) fn one_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let first = hosts.next();

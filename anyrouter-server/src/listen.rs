@@ -254,9 +254,9 @@ impl Lent {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it was read to its end, or could be now: where little is left, and comes soon, it is
-    /// passed over, so that the connection can be used again. Where not, the client must be told,
-    /// or its next request goes into nothing.
+    /// Returns true if it was read to its end, or could be now: where little is left, and comes
+    /// soon, it is passed over, so that the connection can be used again. Where not, the client
+    /// must be told, or its next request goes into nothing.
     async fn spent(mut self, rest: Rest) -> bool {
         if rest == Rest::OfNoMatter || self.body().is_end_stream() {
             return true;

@@ -116,7 +116,7 @@ impl ToolIdForm {
         }
     }
 
-    /// Whether an id has this form.
+    /// Returns true if an id has this form.
     pub fn fits(self, id: &str) -> bool {
         match self {
             Self::NineAlphanumerics => {
@@ -218,14 +218,14 @@ impl Dialect {
         it
     }
 
-    /// Whether it takes a member that is OpenRouter's own.
+    /// Returns true if it takes a member that is OpenRouter's own.
     pub fn takes(&self, member: &str) -> bool {
         self.takes
             .as_ref()
             .is_some_and(|t| t.iter().any(|m| m == member))
     }
 
-    /// Whether it is known to refuse a member of a request that asks for this effort.
+    /// Returns true if it is known to refuse a member of a request that asks for this effort.
     pub fn refuses(&self, member: &str, effort: Option<&str>) -> bool {
         let is_in = |list: &Option<Vec<String>>| {
             list.as_ref().is_some_and(|l| l.iter().any(|m| m == member))
@@ -293,7 +293,7 @@ impl Row {
     }
 }
 
-/// Whether `name` has `part` at the beginning of a word, and no digit goes on with it.
+/// Returns true if `name` has `part` at the beginning of a word, and no digit goes on with it.
 fn has_part(name: &str, part: &str) -> bool {
     name.match_indices(part).any(|(at, _)| {
         let before = name.get(..at).and_then(|b| b.bytes().next_back());

@@ -75,8 +75,8 @@ impl FailureClass {
         }
     }
 
-    /// Whether the failure is the endpoint's: another endpoint of the model is tried, and this one
-    /// can cool down. A request that was rejected or moderated would be so elsewhere.
+    /// Returns true if the failure is the endpoint's: another endpoint of the model is tried, and
+    /// this one can cool down. A request that was rejected or moderated would be so elsewhere.
     pub fn is_the_endpoints(self) -> bool {
         !matches!(self, Self::Rejected | Self::Moderated | Self::Deadline)
     }
@@ -216,7 +216,7 @@ impl FaultRow {
     }
 }
 
-/// Whether a message begins so; `*` at the beginning stands for one word.
+/// Returns true if a message begins so; `*` at the beginning stands for one word.
 fn begins(message: &str, pattern: &str) -> bool {
     match pattern.strip_prefix("* ") {
         Some(rest) => message

@@ -126,7 +126,7 @@ pub(super) fn read_source(
 }
 
 impl ProviderKeys {
-    /// Whether a provider has the same key here as there.
+    /// Returns true if a provider has the same key here as there.
     pub fn agrees(&self, other: &Self, provider: &Provider) -> bool {
         let key = |keys: &Self| {
             keys.keys

@@ -120,8 +120,8 @@ pub async fn authenticate(
     Ok(Authenticated(caller))
 }
 
-/// Whether `ip` is `range`, an address or a block in CIDR notation. A range that cannot be read
-/// holds nothing.
+/// Returns true if `ip` is `range`, an address or a block in CIDR notation. A range that cannot be
+/// read holds nothing.
 pub fn ip_in(ip: IpAddr, range: &str) -> bool {
     let (base, length) = range
         .split_once('/')

@@ -13,7 +13,7 @@ pub(super) trait Source: Send {
     /// The next bytes; `None` at the end.
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
 
-    /// Whether the end was reached.
+    /// Returns true if the end was reached.
     fn is_end(&self) -> bool;
 }
 

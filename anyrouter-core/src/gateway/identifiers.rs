@@ -87,14 +87,14 @@ pub fn check_given_name(param: &str, name: &str) -> Result<(), ApiError> {
     Err(error)
 }
 
-/// Whether a terminal or a page could obey a character instead of showing it: control characters,
-/// and those that change the direction of text or are not seen.
+/// Returns true if a terminal or a page could obey a character instead of showing it: control
+/// characters, and those that change the direction of text or are not seen.
 pub fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Whether a text is or holds a key or another secret.
+/// Returns true if a text is or holds a key or another secret.
 fn holds_secret(text: &str) -> bool {
     // Every request asks this of its model: a name without an address, many digits or a long run of
     // letters and digits is no secret.
@@ -121,7 +121,7 @@ fn holds_secret(text: &str) -> bool {
             .any(|f| secret(&f.label))
 }
 
-/// Whether a text has no at sign, few digits and no long run of letters and digits.
+/// Returns true if a text has no at sign, few digits and no long run of letters and digits.
 fn is_plainly_harmless(text: &[u8]) -> bool {
     let (mut digits, mut run) = (0, 0);
     for byte in text {

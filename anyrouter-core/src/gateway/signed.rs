@@ -16,7 +16,7 @@ const TEXTS: [&str; 3] = ["text", "thinking", "summary"];
 /// What a seal begins with.
 const SEAL: &str = "relayed_";
 
-/// Whether an entry of an answer is signed, or will be once it is whole.
+/// Returns true if an entry of an answer is signed, or will be once it is whole.
 pub(super) fn is_signed(entry: &Map<String, Value>) -> bool {
     proof(entry).is_some()
         || entry
@@ -112,7 +112,7 @@ pub(super) fn keep_signed(key: &PlaceholderKey, written: &Value, restored: &mut 
 pub(super) struct Relayed(BTreeSet<(usize, &'static str, usize)>);
 
 impl Relayed {
-    /// Whether a leaf is such a text.
+    /// Returns true if a leaf is such a text.
     pub(super) fn has(&self, path: &[Step<'_>]) -> bool {
         let [
             Step::Member("messages"),

@@ -52,7 +52,7 @@ impl Slot {
         }
     }
 
-    /// Whether it was filled.
+    /// Returns true if it was filled.
     pub fn is_filled(&self) -> bool {
         self.filled.is_some()
     }

@@ -55,7 +55,7 @@ impl ProviderPattern {
         &self.key
     }
 
-    /// Whether it means this endpoint's provider.
+    /// Returns true if it means this endpoint's provider.
     pub fn matches(&self, endpoint: &Endpoint) -> bool {
         endpoint.provider_names.contains(&self.key)
     }
@@ -104,7 +104,7 @@ impl ModelPattern {
         &self.0
     }
 
-    /// Whether it means this model.
+    /// Returns true if it means this model.
     pub fn matches(&self, model: &Model) -> bool {
         let id = model.id.as_str().to_ascii_lowercase();
         if let Some(start) = self.0.strip_suffix('*') {

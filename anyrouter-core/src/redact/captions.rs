@@ -175,7 +175,7 @@ pub(crate) fn captions(json: &str) -> Captions {
     captions
 }
 
-/// Whether there may be any: this is asked of every document.
+/// Returns true if there may be any: this is asked of every document.
 fn may_hold(json: &str) -> bool {
     let has = |sign: &str| memchr::memmem::find(json.as_bytes(), sign.as_bytes()).is_some();
     has("alue\"")

@@ -26,7 +26,8 @@ pub(super) fn splice(text: &str, part: std::ops::Range<usize>, cuts: &[Cut]) -> 
     out
 }
 
-/// Whether a finding overlaps one of these, which are in order and do not overlap each other.
+/// Returns true if a finding overlaps one of these, which are in order and do not overlap each
+/// other.
 pub(super) fn overlaps_any(cuts: &[Cut], finding: &Finding) -> bool {
     cuts.get(cuts.partition_point(|c| c.end <= finding.start))
         .is_some_and(|c| c.start < finding.end)

@@ -279,7 +279,7 @@ impl<'a> Scene<'a> {
             .find(|h| h.meaning().intersects(any))
     }
 
-    /// Whether a context word stands shortly before, or else closely behind.
+    /// Returns true if a context word stands shortly before, or else closely behind.
     pub(crate) fn near(&self, start: usize, end: usize, any: Meaning) -> bool {
         self.before(start, any, 48)
             .is_some_and(|h| !self.is_cut(h.end, start))
@@ -288,7 +288,7 @@ impl<'a> Scene<'a> {
                 .is_some_and(|h| !self.is_cut(end, h.start))
     }
 
-    /// Whether a sentence or a line ends between two places.
+    /// Returns true if a sentence or a line ends between two places.
     pub(crate) fn is_cut(&self, start: usize, end: usize) -> bool {
         let between = self.slice(start, end);
         between.iter().filter(|b| **b == b'\n').count() > 1

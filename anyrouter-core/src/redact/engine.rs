@@ -530,7 +530,7 @@ fn called(name: &str) -> &str {
         .map_or(name, |(_, called)| called)
 }
 
-/// Whether a string is a picture, a sound or other base64 that is not read.
+/// Returns true if a string is a picture, a sound or other base64 that is not read.
 fn is_opaque(content: &str) -> bool {
     let bytes = content.as_bytes();
     if bytes.starts_with(b"data:") {

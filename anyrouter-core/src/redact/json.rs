@@ -77,7 +77,7 @@ pub(crate) fn first_document(text: &str) -> Result<usize, usize> {
     walked.map(|()| walker.at).map_err(|NotJson| walker.at)
 }
 
-/// Whether text may be JSON of its own, by how it begins and ends.
+/// Returns true if text may be JSON of its own, by how it begins and ends.
 pub(crate) fn looks_like_json(text: &str) -> bool {
     let text = text.trim_ascii();
     matches!(

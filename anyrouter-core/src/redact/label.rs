@@ -141,8 +141,8 @@ impl Finding {
         self.rule.starts_with("custom:")
     }
 
-    /// Whether this one stays where both overlap: the surer one, of equally sure ones the longer,
-    /// then the one that begins first.
+    /// Returns true if this one stays where both overlap: the surer one, of equally sure ones the
+    /// longer, then the one that begins first.
     pub(crate) fn beats(&self, other: &Self) -> bool {
         let rank = |f: &Self| (f.confidence, f.end - f.start, usize::MAX - f.start);
         rank(self) > rank(other)

@@ -74,7 +74,7 @@ impl Value {
     }
 }
 
-/// Whether the place where a value stands says how it is spelt.
+/// Returns true if the place where a value stands says how it is spelt.
 fn is_spelt_by_place(value: &str) -> bool {
     needs_escapes(value) || urls::needs_encoding(value)
 }
@@ -187,7 +187,7 @@ impl Placeholders {
         }
     }
 
-    /// Whether there is nothing to restore.
+    /// Returns true if there is nothing to restore.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
@@ -197,8 +197,8 @@ impl Placeholders {
         self.values.len()
     }
 
-    /// Whether nothing was found and nothing is to be restored: there is nothing to look for
-    /// elsewhere.
+    /// Returns true if nothing was found and nothing is to be restored: there is nothing to look
+    /// for elsewhere.
     pub(crate) fn is_idle(&self) -> bool {
         self.values.is_empty() && self.found.is_empty()
     }
@@ -474,8 +474,8 @@ impl Placeholders {
         spans
     }
 
-    /// Whether one may stand in `text`: the first word of a label does, in any case, an escape that
-    /// may spell one, or what is not seen.
+    /// Returns true if one may stand in `text`: the first word of a label does, in any case, an
+    /// escape that may spell one, or what is not seen.
     pub(crate) fn may_be_in(&self, text: &str) -> bool {
         let bytes = text.as_bytes();
         let stands = |label: &String| {
@@ -496,7 +496,7 @@ impl Placeholders {
                     || memchr::memmem::find(bytes, b"\\u").is_some())
     }
 
-    /// Whether `text` may be the beginning of a placeholder that goes on behind it.
+    /// Returns true if `text` may be the beginning of a placeholder that goes on behind it.
     pub(crate) fn may_begin(&self, text: &str) -> bool {
         self.labels
             .iter()

@@ -5,7 +5,7 @@ use super::Kind;
 /// Characters of an identifier: digits and small letters without `i`, `l`, `o`, `u` (Crockford's
 /// Base32).
 pub(super) const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-/// Whether a byte is one of them, or its capital.
+/// Returns true if a byte is one of them, or its capital.
 pub(crate) fn is_id(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() && !matches!(byte | 0x20, b'i' | b'l' | b'o' | b'u')
 }

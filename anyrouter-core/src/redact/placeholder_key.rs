@@ -91,7 +91,7 @@ impl SealedText {
             .collect()
     }
 
-    /// Whether this is the seal; compared in constant time.
+    /// Returns true if this is the seal; compared in constant time.
     pub(crate) fn is(self, proof: &str, seal: &str) -> bool {
         let expected = self.finish(proof);
         !expected.is_empty()

@@ -164,7 +164,7 @@ impl Rules {
         self
     }
 
-    /// Whether any of them refuses what holds a value.
+    /// Returns true if any of them refuses what holds a value.
     pub(crate) fn may_block(&self) -> bool {
         self.default == Action::Block || self.rules.iter().any(|r| r.action == Action::Block)
     }
@@ -216,7 +216,7 @@ impl Rules {
             .map(|r| r.label.name())
     }
 
-    /// Whether there are rules beside the built-in ones.
+    /// Returns true if there are rules beside the built-in ones.
     pub(crate) fn has_own(&self) -> bool {
         self.rules
             .iter()

@@ -196,7 +196,7 @@ impl Prefixes {
         (!is_text).then(|| at + start + base64_length(text.part(at + start..)))
     }
 
-    /// Whether this is the group of `data:` URLs.
+    /// Returns true if this is the group of `data:` URLs.
     pub(crate) fn is_data_url(group: u16) -> bool {
         group == DATA_URL
     }

@@ -70,7 +70,7 @@ impl Stood {
     }
 }
 
-/// Whether JSON spells a value otherwise.
+/// Returns true if JSON spells a value otherwise.
 pub(super) fn needs_escapes(value: &str) -> bool {
     value.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\')
 }

@@ -76,7 +76,7 @@ pub(crate) fn cells(
     }
 }
 
-/// Whether a line is soon seen to have so many cells.
+/// Returns true if a line is soon seen to have so many cells.
 fn is_row(text: &str, line: Range<usize>, sign: u8, count: usize) -> bool {
     let bytes = text.as_bytes().get(line).unwrap_or_default();
     sign != b'|' && !bytes.contains(&b'"') && memchr::memchr_iter(sign, bytes).count() + 1 == count
@@ -239,13 +239,13 @@ fn inserted(
     }
 }
 
-/// Whether text may hold a table: two lines in a row that hold one of its signs, or rows that are
-/// inserted.
+/// Returns true if text may hold a table: two lines in a row that hold one of its signs, or rows
+/// that are inserted.
 pub(crate) fn may_hold(text: &str) -> bool {
     memchr::memchr2(b'\n', b'V', text.as_bytes()).is_some()
 }
 
-/// Whether a cell is short enough to be looked at by itself.
+/// Returns true if a cell is short enough to be looked at by itself.
 pub(crate) fn is_short(cell: &Range<usize>) -> bool {
     (1..=LONGEST.1).contains(&cell.len())
 }

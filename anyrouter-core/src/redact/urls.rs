@@ -48,7 +48,7 @@ impl Urls {
     }
 }
 
-/// Whether a value stands otherwise in a query, unless it is encoded already.
+/// Returns true if a value stands otherwise in a query, unless it is encoded already.
 pub(super) fn needs_encoding(value: &str) -> bool {
     let mut rest = value.as_bytes();
     let mut is_plain = true;

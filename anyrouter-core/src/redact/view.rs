@@ -95,7 +95,7 @@ impl<'a> View<'a> {
         &self.text
     }
 
-    /// Whether it is the source as it is.
+    /// Returns true if it is the source as it is.
     pub(crate) fn is_plain(&self) -> bool {
         self.respelt.is_empty()
     }
@@ -155,7 +155,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Whether an escaped quote at `at` begins or ends a string of a document.
+    /// Returns true if an escaped quote at `at` begins or ends a string of a document.
     fn is_structural(&self, at: usize, length: usize) -> bool {
         let bytes = self.source.as_bytes();
         let before = bytes.part(..at).trim_ascii_end().last();
@@ -182,7 +182,7 @@ impl<'a> Writer<'a> {
         at + length
     }
 
-    /// Whether the letters around a look-alike are Latin.
+    /// Returns true if the letters around a look-alike are Latin.
     fn is_among_latin(&self, at: usize, length: usize) -> bool {
         let before = if self.copied == at {
             self.out.as_bytes().last()
@@ -273,7 +273,7 @@ fn is_soft_break(bytes: &[u8], at: usize) -> bool {
         && !is_padding(bytes, at)
 }
 
-/// Whether the sign at `at` ends base64 (RFC 4648, 4), which comes in groups of four.
+/// Returns true if the sign at `at` ends base64 (RFC 4648, 4), which comes in groups of four.
 fn is_padding(bytes: &[u8], at: usize) -> bool {
     let head = bytes.part(at.saturating_sub(256)..at);
     let run = head

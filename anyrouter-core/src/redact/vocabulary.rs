@@ -109,7 +109,7 @@ impl Meaning {
             | Self::BEHIND.0,
     );
 
-    /// Whether the two have a meaning in common.
+    /// Returns true if the two have a meaning in common.
     pub(crate) fn intersects(self, any: Self) -> bool {
         self.0 & any.0 != 0
     }

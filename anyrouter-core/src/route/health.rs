@@ -126,7 +126,7 @@ impl Health {
             .recent_first_byte(now)
     }
 
-    /// Whether an attempt may be made at `now`. Where the endpoint has just come out of its
+    /// Returns true if an attempt may be made at `now`. Where the endpoint has just come out of its
     /// cooldown, this is the one probe.
     pub fn begin(&self, endpoint: &EndpointId, now: Timestamp) -> bool {
         let mut states = self

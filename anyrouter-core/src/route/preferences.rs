@@ -132,7 +132,7 @@ impl Thresholds {
         .filter_map(|(p, t)| Some((p, t?)))
     }
 
-    /// Whether there is none.
+    /// Returns true if there is none.
     pub fn is_empty(&self) -> bool {
         self.each().next().is_none()
     }

@@ -14,7 +14,7 @@ use crate::{
     policy::{Change, Layer, Reason, Rule},
 };
 
-/// Whether a rule of routing excludes `endpoint`.
+/// Returns true if a rule of routing excludes `endpoint`.
 pub(super) fn is_excluded(endpoint: &Endpoint, request: &Request<'_>) -> bool {
     hits(endpoint, request).next().is_some()
 }

@@ -31,7 +31,7 @@ impl Tokens {
     /// A provider that reports more than this of anything is not believed.
     const ABSURD: u64 = 1 << 32;
 
-    /// Whether the numbers can be true.
+    /// Returns true if the numbers can be true.
     pub fn is_plausible(&self) -> bool {
         let parts = self
             .cached

@@ -70,8 +70,8 @@ impl Relay {
         }
     }
 
-    /// Whether the answer gave its finish or stop reason: it is complete, though its last event may
-    /// be missing or broken.
+    /// Returns true if the answer gave its finish or stop reason: it is complete, though its last
+    /// event may be missing or broken.
     pub fn is_finished(&self) -> bool {
         match self {
             Self::Chat(relay) => relay.is_finished(),
@@ -79,8 +79,8 @@ impl Relay {
         }
     }
 
-    /// Whether the client was given something: from then on the endpoint is committed to, however
-    /// the bytes came.
+    /// Returns true if the client was given something: from then on the endpoint is committed to,
+    /// however the bytes came.
     pub fn has_given(&self) -> bool {
         match self {
             Self::Chat(relay) => relay.has_given(),

@@ -62,7 +62,7 @@ pub fn credential_header(protocol: Protocol, credential: &str) -> (HeaderName, S
     }
 }
 
-/// Whether `protocol` can express a member of the request.
+/// Returns true if `protocol` can express a member of the request.
 pub fn carries(protocol: Protocol, request: &ChatRequest, member: &str) -> bool {
     match protocol {
         Protocol::Chat => true,

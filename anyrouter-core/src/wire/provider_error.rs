@@ -116,7 +116,7 @@ impl Origin<'_> {
     }
 }
 
-/// Whether an object is an error and not a response, whatever stands beside it.
+/// Returns true if an object is an error and not a response, whatever stands beside it.
 pub fn is_error(value: &Value) -> bool {
     let is = |name: &str, word: &str| value.get(name).and_then(Value::as_str) == Some(word);
     let says_something = |e: &Value| {

@@ -105,7 +105,7 @@ impl Splitter {
         self.held
     }
 
-    /// Whether an event was begun and not finished.
+    /// Returns true if an event was begun and not finished.
     pub fn is_within(&self) -> bool {
         self.held.iter().any(|b| !matches!(b, b'\r' | b'\n'))
     }

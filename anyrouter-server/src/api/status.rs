@@ -195,8 +195,8 @@ fn bears(headers: &HeaderMap, token: &Secret<String>) -> bool {
     sent.is_some_and(|sent| sent.ct_eq(token.expose().as_bytes()).into())
 }
 
-/// Whether a request comes from a program on this machine that asked for this machine: no proxy
-/// stands between, and no page of another name that resolves to it.
+/// Returns true if a request comes from a program on this machine that asked for this machine: no
+/// proxy stands between, and no page of another name that resolves to it.
 fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
     // Any header of a proxy, whatever it tells.
     let is_of_proxy = |name: &str| {

@@ -164,7 +164,7 @@ impl Journal {
         .collect()
     }
 
-    /// Whether there is something behind a position, as far as that can be told.
+    /// Returns true if there is something behind a position, as far as that can be told.
     pub(super) fn reaches_beyond(&self, position: Position) -> bool {
         self.since(position)
             .iter()

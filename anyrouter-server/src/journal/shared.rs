@@ -121,7 +121,7 @@ impl DiskState {
         }
     }
 
-    /// Whether there is something to bring to disk.
+    /// Returns true if there is something to bring to disk.
     pub(super) fn is_behind(&self) -> bool {
         self.synced < self.written
     }

@@ -269,7 +269,7 @@ impl Scene<'_> {
         })
     }
 
-    /// Whether `name=` stands at `at`, as between parameters.
+    /// Returns true if `name=` stands at `at`, as between parameters.
     fn is_parameter(&self, at: usize) -> bool {
         let length = self
             .slice(at, at + 32)

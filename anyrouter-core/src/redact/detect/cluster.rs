@@ -99,7 +99,7 @@ impl Cluster {
         self.separators.truncate(pieces.saturating_sub(1));
     }
 
-    /// Whether the last three pieces are a date: `2024-05-06`, `06/05/2024`, `6.5.2024`.
+    /// Returns true if the last three pieces are a date: `2024-05-06`, `06/05/2024`, `6.5.2024`.
     pub(super) fn ends_with_date(&self) -> bool {
         let Some(from) = self.pieces.len().checked_sub(3) else {
             return false;

@@ -65,7 +65,7 @@ impl Scene<'_> {
     }
 }
 
-/// Whether a cookie's value is one by which somebody is known.
+/// Returns true if a cookie's value is one by which somebody is known.
 fn is_secret(name: &[u8], value: &[u8]) -> bool {
     let shape = Shape::of(value);
     let is_session = SESSIONS

@@ -81,7 +81,8 @@ const HARMLESS_KEYS: [&[u8]; 7] = [
     b"object ",
 ];
 
-/// Whether letters and digits take turns, as in `93kd02ksl20d`: no word does, and no version.
+/// Returns true if letters and digits take turns, as in `93kd02ksl20d`: no word does, and no
+/// version.
 fn is_interleaved(bytes: &[u8]) -> bool {
     let turns = bytes
         .windows(2)

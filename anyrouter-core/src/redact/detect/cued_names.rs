@@ -413,7 +413,7 @@ impl Scene<'_> {
         }
     }
 
-    /// Whether a word may be a name though no list has it.
+    /// Returns true if a word may be a name though no list has it.
     pub(super) fn may_be_unlisted(&self, word: Word) -> bool {
         let text = self.part(word.start, word.end);
         self.may_be_name(word)
@@ -432,7 +432,7 @@ impl Scene<'_> {
             && !text.contains(char::is_numeric)
     }
 
-    /// Whether the lists have a word, in any writing.
+    /// Returns true if the lists have a word, in any writing.
     fn is_known(&self, word: Word) -> bool {
         let text = self.part(word.start, word.end);
         let parts = || text.split('-').filter(|p| p.len() > 1);
@@ -446,7 +446,7 @@ impl Scene<'_> {
                 })
     }
 
-    /// Whether the lists have a word, and it is no ordinary one as well.
+    /// Returns true if the lists have a word, and it is no ordinary one as well.
     pub(super) fn is_sure(&self, word: Word) -> bool {
         let text = self.part(word.start, word.end);
         self.is_known(word)
@@ -458,7 +458,7 @@ impl Scene<'_> {
             && !WORDS.contains(&text.to_lowercase().as_str())
     }
 
-    /// Whether somebody with this name is a program that people talk to.
+    /// Returns true if somebody with this name is a program that people talk to.
     pub(super) fn is_assistant(&self, word: Word) -> bool {
         matches!(
             self.part(word.start, word.end),
@@ -466,7 +466,7 @@ impl Scene<'_> {
         )
     }
 
-    /// Whether a word means something else here, as a cue, a place or a month.
+    /// Returns true if a word means something else here, as a cue, a place or a month.
     fn is_plain_word(&self, word: Word) -> bool {
         let other = Meaning(!(Meaning::ANY_NAME.0 | Meaning::AMBIGUOUS.0));
         self.tables

@@ -75,7 +75,7 @@ impl Scene<'_> {
         }
     }
 
-    /// Whether a word before says so, and no other date stands between.
+    /// Returns true if a word before says so, and no other date stands between.
     fn is_about_birth(&self, at: usize) -> bool {
         self.before(at, Meaning::DOB, DISTANCE).is_some_and(|word| {
             !self.is_cut(word.end, at)

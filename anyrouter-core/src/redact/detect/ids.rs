@@ -585,7 +585,7 @@ impl Writing {
         }
     }
 
-    /// Whether a form has these groups.
+    /// Returns true if a form has these groups.
     fn fits(&self, id: &Id) -> bool {
         self.is_plain || id.forms.iter().any(|f| f.groups == self.groups)
     }

@@ -9,7 +9,7 @@ use crate::redact::{
     vocabulary::{Meaning, is_letter},
 };
 
-/// Whether a name is first of all a word, as `mark` and `will`.
+/// Returns true if a name is first of all a word, as `mark` and `will`.
 pub(crate) fn is_word(name: &str) -> bool {
     WORDS.contains(&name.to_lowercase().as_str())
 }
@@ -95,7 +95,8 @@ impl Scene<'_> {
         self.chars_from(at).next().is_some_and(is_unspaced_script)
     }
 
-    /// Whether the word at `at` begins as names do: with a capital, or in a script that has none.
+    /// Returns true if the word at `at` begins as names do: with a capital, or in a script that has
+    /// none.
     pub(super) fn is_capitalised(&self, at: usize) -> bool {
         self.chars_from(at).next().is_some_and(|c| {
             c.is_uppercase() || (c.is_alphabetic() && !c.is_lowercase() && !c.is_uppercase())
@@ -140,7 +141,7 @@ impl Scene<'_> {
             .then_some(Word { start: at, end })
     }
 
-    /// Whether this very word has a meaning.
+    /// Returns true if this very word has a meaning.
     pub(super) fn is(&self, word: Word, any: Meaning) -> bool {
         self.hits_in(word.start, word.start + 1)
             .any(|h| h.end == word.end && h.meaning().intersects(any))

@@ -119,7 +119,8 @@ impl Scene<'_> {
         )
     }
 
-    /// Whether a cluster has as many digits as a number needs, and is no part of a longer token.
+    /// Returns true if a cluster has as many digits as a number needs, and is no part of a longer
+    /// token.
     fn may_be_number(&self, cluster: &Cluster) -> bool {
         let digits = cluster.digits;
         let capitals = || {
@@ -286,8 +287,8 @@ impl Scene<'_> {
                 .any(|h| h.end == end && h.meaning().intersects(names))
     }
 
-    /// Whether an address of a machine or a date begins at `at`: they are never part of another
-    /// number.
+    /// Returns true if an address of a machine or a date begins at `at`: they are never part of
+    /// another number.
     fn begins_otherwise(&self, at: usize) -> bool {
         let run = self
             .slice(at, at + 16)
@@ -515,8 +516,8 @@ impl Scene<'_> {
             .then(|| Finding::new(part.start, part.end, Kind::Address, "postcode", 60))
     }
 
-    /// Whether a word before says that the number is something else: an order, an invoice, a
-    /// version.
+    /// Returns true if a word before says that the number is something else: an order, an invoice,
+    /// a version.
     pub(super) fn is_decoy(&self, at: usize) -> bool {
         self.before(at, Meaning::DECOY, 24).is_some()
             || matches!(self.byte_before(at), b'#' | b'$')
@@ -525,8 +526,8 @@ impl Scene<'_> {
                 .ends_with("€".as_bytes())
     }
 
-    /// Whether letters and digits stand around that belong to a longer opaque token, as a UUID or a
-    /// hash.
+    /// Returns true if letters and digits stand around that belong to a longer opaque token, as a
+    /// UUID or a hash.
     fn is_in_opaque(&self, start: usize, end: usize) -> bool {
         let left = self
             .slice(start.saturating_sub(40), start)

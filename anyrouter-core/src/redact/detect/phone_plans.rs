@@ -78,7 +78,8 @@ impl Phones {
         it
     }
 
-    /// Whether digits, with the country's code and without `+`, are a number of that country.
+    /// Returns true if digits, with the country's code and without `+`, are a number of that
+    /// country.
     pub(crate) fn is_international(&self, digits: &[u8]) -> bool {
         (1..=3).any(|n| {
             let Some((code, national)) = digits.split_at_checked(n) else {
@@ -99,7 +100,7 @@ impl Phones {
         })
     }
 
-    /// Whether digits are a number of this country as it is dialled there.
+    /// Returns true if digits are a number of this country as it is dialled there.
     pub(crate) fn is_national(&self, region: &str, digits: &[u8]) -> bool {
         let plans = self.codes.get(region).and_then(|c| self.by_code.get(c));
         plans.is_some_and(|plans| {
@@ -109,7 +110,7 @@ impl Phones {
         })
     }
 
-    /// Whether digits are a national number in one of the larger countries.
+    /// Returns true if digits are a national number in one of the larger countries.
     pub(crate) fn is_national_anywhere(&self, digits: &[u8]) -> bool {
         ANYWHERE
             .iter()

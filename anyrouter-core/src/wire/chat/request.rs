@@ -425,8 +425,8 @@ impl ChatRequest {
         }
     }
 
-    /// Whether a member that says something is not sent, because the endpoint would refuse it; it
-    /// is named, unless it says nothing that the endpoint would not do anyway.
+    /// Returns true if a member that says something is not sent, because the endpoint would refuse
+    /// it; it is named, unless it says nothing that the endpoint would not do anyway.
     fn is_left_out(&self, member: &Member, dialect: &Dialect, adjusted: &mut Adjustments) -> bool {
         let Some(name) = member.decoded_name(&self.body) else {
             return false;
@@ -531,7 +531,7 @@ fn noted_effort<'a>(
     Some(sent)
 }
 
-/// Whether a `tool_choice` demands a call.
+/// Returns true if a `tool_choice` demands a call.
 fn is_forced(choice: &[u8]) -> bool {
     choice == b"\"required\"" || choice.starts_with(b"{")
 }

@@ -177,13 +177,13 @@ impl Choices {
         Ok(read)
     }
 
-    /// Whether there was a choice, and each that began has ended.
+    /// Returns true if there was a choice, and each that began has ended.
     pub(super) fn are_finished(&self) -> bool {
         !self.seen.is_empty() && self.seen.iter().all(|c| c.finished)
     }
 
-    /// Whether the upstream writes bare deltas, with neither an index nor a finish reason in any
-    /// chunk: it knows no finish reasons, and its `[DONE]` is the end.
+    /// Returns true if the upstream writes bare deltas, with neither an index nor a finish reason
+    /// in any chunk: it knows no finish reasons, and its `[DONE]` is the end.
     pub(super) fn know_no_finish(&self) -> bool {
         !self.has_form && !self.seen.is_empty()
     }

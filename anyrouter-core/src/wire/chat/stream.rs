@@ -135,12 +135,12 @@ impl StreamRelay {
         &self.rewriter.names
     }
 
-    /// Whether the client was given something.
+    /// Returns true if the client was given something.
     pub fn has_given(&self) -> bool {
         self.rewriter.committed
     }
 
-    /// Whether every choice has given its finish reason.
+    /// Returns true if every choice has given its finish reason.
     pub fn is_finished(&self) -> bool {
         self.rewriter.choices.are_finished()
     }
@@ -388,7 +388,7 @@ struct Present {
     provider: bool,
 }
 
-/// Whether an event is lines of comment and nothing else.
+/// Returns true if an event is lines of comment and nothing else.
 fn is_comment(raw: &[u8]) -> bool {
     let mut lines = raw
         .split(|b| matches!(b, b'\n' | b'\r'))

@@ -27,9 +27,9 @@ const MEMBERS: [&str; 70] = [
     "tool_calls", "tool_choice", "tools", "top_a", "top_k", "top_logprobs", "top_p", "transforms", "type", "url", "usage", "user",
 ];
 
-/// Whether a leaf of a chat request is the gateway's or the protocol's own, as a model, a role, a
-/// type, a tool's name, the name of a member or a provider's proof, and reads like one: such are
-/// never redacted.
+/// Returns true if a leaf of a chat request is the gateway's or the protocol's own, as a model, a
+/// role, a type, a tool's name, the name of a member or a provider's proof, and reads like one:
+/// such are never redacted.
 pub(in crate::wire) fn is_structure(path: &[Step<'_>], content: &str) -> bool {
     // A member's name is the last step of its own path.
     let is_protocol = |step: &Step<'_>| {
@@ -93,7 +93,7 @@ const AROUND: [&str; 9] = [
     "tool_calls",
 ];
 
-/// Whether this is what only a provider can read: never text that a person wrote.
+/// Returns true if this is what only a provider can read: never text that a person wrote.
 fn is_proof(path: &[Step<'_>], content: &str) -> bool {
     let [
         Step::Member("messages"),

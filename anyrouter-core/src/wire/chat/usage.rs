@@ -225,7 +225,7 @@ fn push_united(out: &mut Vec<u8>, ours: &[u8], theirs: &[u8], deep: usize) {
     out.push(b'}');
 }
 
-/// Whether a usage object says what `tokens` says, in OpenAI's names.
+/// Returns true if a usage object says what `tokens` says, in OpenAI's names.
 fn is_openais(usage: &Usage<'_>, tokens: &Tokens) -> bool {
     // A client's number type may be an integer: `10.0` is not passed on.
     let whole = |path: Path| {

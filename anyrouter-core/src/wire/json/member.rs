@@ -42,7 +42,7 @@ impl Member {
         text.get(self.value.clone()).unwrap_or_default()
     }
 
-    /// Whether the name means `name`, escapes resolved.
+    /// Returns true if the name means `name`, escapes resolved.
     pub fn is(&self, text: &[u8], name: &str) -> bool {
         self.name(text) == name.as_bytes()
             || (self.is_escaped && self.decoded_name(text).as_deref() == Some(name))

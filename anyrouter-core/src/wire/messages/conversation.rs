@@ -178,7 +178,7 @@ impl<'a> Message<'a> {
         Ok(list?.unwrap_or_default())
     }
 
-    /// Whether anything of it is left once blank text is left out.
+    /// Returns true if anything of it is left once blank text is left out.
     fn says_something(&self) -> bool {
         let has = |name: &str| {
             self.object
@@ -459,8 +459,8 @@ pub(super) fn push_messages(
     Ok(())
 }
 
-/// Whether a system message may stand where it does: behind a user turn, and last or before the
-/// assistant's.
+/// Returns true if a system message may stand where it does: behind a user turn, and last or before
+/// the assistant's.
 fn may_stand(messages: &[Message<'_>], i: usize, turns: &[Turn]) -> bool {
     let next = messages
         .iter()
@@ -605,7 +605,7 @@ fn trimmed_end(quoted: &[u8], adjusted: &mut Adjustments) -> Option<Vec<u8>> {
     })
 }
 
-/// Whether a JSON string is white space alone: such a text is refused.
+/// Returns true if a JSON string is white space alone: such a text is refused.
 fn is_blank(quoted: &[u8]) -> bool {
     let may_be = quoted
         .get(1)

@@ -44,7 +44,7 @@ const TRANSLATED: [&str; 18] = [
     "include_reasoning",
 ];
 
-/// Whether a member of the request can be translated.
+/// Returns true if a member of the request can be translated.
 pub(in crate::wire) fn carries(request: &ChatRequest, member: &str) -> bool {
     match member {
         "n" => request.raw("n") == Some(b"1"),

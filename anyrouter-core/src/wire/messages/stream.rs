@@ -211,12 +211,12 @@ impl StreamTranslator {
         &self.machine.names
     }
 
-    /// Whether the client was given something.
+    /// Returns true if the client was given something.
     pub fn has_given(&self) -> bool {
         self.machine.has_given
     }
 
-    /// Whether the stop reason was given.
+    /// Returns true if the stop reason was given.
     pub fn is_finished(&self) -> bool {
         self.machine.state == State::Finished
     }
