@@ -30,21 +30,21 @@ pub struct KeyRecord {
     pub hash: KeyHash,
     /// Whose it is.
     pub account: AccountId,
-    /// What it is for.
+    /// Purpose of the key.
     pub kind: KeyKind,
-    /// What its owner calls it.
+    /// Name that its owner gave it.
     pub name: String,
     /// Its first 12 characters, `…`, its last four.
     pub label: String,
-    /// What it may do.
+    /// Permitted operations.
     pub scopes: BTreeSet<Scope>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
     /// It is switched off for now.
     pub disabled: bool,
     /// It was revoked for good.
     pub revoked: bool,
-    /// When it ends by itself.
+    /// Time of expiry.
     pub expires_at: Option<Timestamp>,
     /// Requests in any minute.
     pub requests_per_minute: Option<u32>,
@@ -133,7 +133,7 @@ pub struct StoredKey {
     pub record: KeyRecord,
     /// Counts its changes: a change names the version that it was made from.
     pub version: u64,
-    /// When it was last used.
+    /// Time of the last use.
     pub last_used_at: Option<Timestamp>,
     /// The cost of its requests.
     pub spent: Spent,
@@ -164,7 +164,7 @@ pub struct Spent {
     pub this_month: Usd,
 }
 
-/// What the operator's configuration contributes: the catalog, and the layer above every account.
+/// The operator's part of every request: the catalog, and the layer above every account.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Instance {
@@ -174,12 +174,12 @@ pub struct Instance {
     pub restriction: Restriction,
     /// Version number, unique among the values of this type in the process.
     pub version: u64,
-    /// How requests are redacted; without it, a request that asks for redaction is refused.
+    /// Redaction of requests; without it, a request that asks for redaction is refused.
     #[cfg(feature = "gateway")]
     pub redaction: Option<Redaction>,
 }
 
-/// How an instance redacts.
+/// The instance's settings for redaction.
 #[cfg(feature = "gateway")]
 #[derive(Clone, Debug)]
 pub struct Redaction {
@@ -212,7 +212,7 @@ impl Instance {
     }
 }
 
-/// Who calls: a key and its account, at one moment. A change of either makes a new one.
+/// A key and its account at one moment. A change of either makes a new caller.
 #[derive(Debug)]
 pub struct Caller {
     /// The key.

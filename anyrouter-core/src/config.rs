@@ -44,7 +44,7 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: std::io::Error,
     },
     /// It reads, but something in it is wrong.
@@ -52,7 +52,7 @@ pub enum ConfigError {
     Invalid {
         /// The file and the line, or the environment variable.
         place: String,
-        /// What is wrong, and what would be right.
+        /// The fault, and what would be right.
         problem: String,
     },
 }
@@ -177,7 +177,7 @@ pub enum Durability {
     Async,
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
@@ -202,18 +202,18 @@ pub enum LogLevel {
 /// The file: where it is, and what is in it.
 #[derive(Clone, Debug)]
 pub struct FileText {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
-    /// What is in it.
+    /// Contents of the file.
     pub text: String,
 }
 
-/// Where settings come from.
+/// Sources of settings.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// The file, if there is one.
     pub file: Option<FileText>,
-    /// What the command line says, as the file would write it.
+    /// Settings of the command line, as the file would write them.
     pub arguments: Table,
     /// The environment.
     pub environment: BTreeMap<String, String>,
@@ -227,9 +227,9 @@ pub type ReadFile<'a> = dyn Fn(&Path) -> std::io::Result<String> + 'a;
 /// The settings that hold.
 #[derive(Clone)]
 pub struct Config {
-    /// Where to listen.
+    /// Address to listen on.
     pub listen: SocketAddr,
-    /// Where everything is kept.
+    /// Data directory.
     pub data_dir: PathBuf,
     /// What a commit waits for.
     pub durability: Durability,
@@ -267,7 +267,7 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// Bearer token that requests for metrics must carry.
     pub metrics_token: Option<Arc<Secret<String>>>,
-    /// How log lines look.
+    /// Format of log lines.
     pub log_format: LogFormat,
     /// Which log lines there are.
     pub log_level: LogLevel,

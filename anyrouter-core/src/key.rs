@@ -26,7 +26,7 @@ use crate::{
     secret::Secret,
 };
 
-/// What a key is for.
+/// Purpose of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -80,12 +80,12 @@ impl ApiKey {
         })
     }
 
-    /// What the key is for.
+    /// Returns the purpose of the key.
     pub fn kind(&self) -> KeyKind {
         self.kind
     }
 
-    /// What storage may know.
+    /// Returns the hash, which is all that storage may know.
     pub fn hash(&self) -> KeyHash {
         KeyHash(Sha256::digest(self.text.expose().as_bytes()).into())
     }
@@ -95,7 +95,7 @@ impl ApiKey {
         self.text.expose()
     }
 
-    /// How lists show it: the first 12 characters, `…`, the last four.
+    /// Returns the form shown in lists: the first 12 characters, `…`, the last four.
     pub fn label(&self) -> String {
         let text = self.text.expose();
         let head: String = text.chars().take(12).collect();
@@ -177,7 +177,7 @@ impl<'de> Deserialize<'de> for KeyHash {
     }
 }
 
-/// What a key may do.
+/// Permission of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]

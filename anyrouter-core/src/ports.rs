@@ -1,6 +1,6 @@
-//! The gateway's interfaces to the outside, as small traits, each with its contract. Backends implement
-//! them; the in-memory ones here are real, and are the first to pass the conformance suite (feature
-//! `conformance`).
+//! The gateway's interfaces to the outside, as small traits, each with its contract. Backends
+//! implement them; the in-memory ones here are real, and are the first to pass the conformance
+//! suite (feature `conformance`).
 //!
 //! Ports are `Send + Sync`, for a gateway that serves many requests at once. A port's future may be
 //! dropped at any await: nothing that was accepted may be lost by it.
@@ -215,7 +215,7 @@ pub enum Tokens {
     Refused(Room),
 }
 
-/// What a window has left.
+/// Room that a window has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
     /// The request is admitted.
@@ -231,9 +231,9 @@ pub struct Room {
 /// Tokens taken before they are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reservation {
-    /// When they were taken.
+    /// Time of the reservation.
     pub at: Timestamp,
-    /// How many.
+    /// Number of tokens.
     pub tokens: u64,
 }
 
@@ -241,15 +241,15 @@ pub struct Reservation {
 #[async_trait]
 pub trait Credentials: Send + Sync {
     /// True if a caller's request can be sent to this provider: there is a credential, or it needs
-    /// none. Without a caller, only the operator's count. It is asked for every candidate, and answers
-    /// from memory.
+    /// none. Without a caller, only the operator's count. It is asked for every candidate, and
+    /// answers from memory.
     fn has(&self, caller: Option<&Caller>, provider: &Provider) -> bool;
 
     /// The credential for an endpoint that the policy made eligible, in the clear for as long as a
     /// request is being forwarded; none where the provider needs none. It is the operator's only if
-    /// the endpoint is eligible [with theirs](Eligible::with_operator_credential), and the caller's own only if
-    /// it is [with that](Eligible::with_own_credential): the policy judged the one or the other.
-    /// [`StoreError::Absent`] where it needs one and there is none of these.
+    /// the endpoint is eligible [with theirs](Eligible::with_operator_credential), and the caller's
+    /// own only if it is [with that](Eligible::with_own_credential): the policy judged the one or
+    /// the other. [`StoreError::Absent`] where it needs one and there is none of these.
     async fn open(
         &self,
         caller: &Caller,
@@ -265,7 +265,7 @@ pub trait Blocking: Send + Sync {
 
 /// A request to a provider.
 pub struct UpstreamRequest {
-    /// Where the provider answers; [`path`](Self::path) is appended.
+    /// Address of the provider; [`path`](Self::path) is appended.
     pub address: Address,
     /// The protocol's path, as `/chat/completions`.
     pub path: Cow<'static, str>,

@@ -1,5 +1,5 @@
-//! The listener: HTTP/1.1 and HTTP/2. Inference goes straight to the gateway; everything else to the
-//! router.
+//! The listener: HTTP/1.1 and HTTP/2. Inference goes straight to the gateway; everything else to
+//! the router.
 
 mod patient;
 mod quiet;

@@ -10,7 +10,8 @@ use clap::Parser;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// One endpoint in front of every LLM provider, with a privacy policy that its types and tests enforce.
+/// One endpoint in front of every LLM provider, with a privacy policy that its types and tests
+/// enforce.
 #[derive(Parser)]
 #[command(version, about)]
 struct Args {

@@ -33,8 +33,8 @@ use crate::{
 };
 
 impl Gateway {
-    /// Serves an inference request. `body` reads the body for the key of this hash once the request is
-    /// accepted; an error of its own is answered as it is.
+    /// Serves an inference request. `body` reads the body for the key of this hash once the request
+    /// is accepted; an error of its own is answered as it is.
     pub async fn serve<B>(
         self: &Arc<Self>,
         head: Head,

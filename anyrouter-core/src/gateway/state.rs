@@ -23,7 +23,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// What a request may take.
+/// Limits of requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Depth of a request's JSON.
@@ -70,7 +70,7 @@ impl Default for Limits {
     }
 }
 
-/// How long things may take.
+/// Deadlines of requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
     /// From the beginning of an attempt to its first event, or to a plain answer's head.
@@ -98,10 +98,10 @@ impl Default for Deadlines {
     }
 }
 
-/// How long a request waits before it looks again whether another has compiled its rules.
+/// Interval at which a request checks whether another has compiled its rules.
 const COMPILING: Duration = Duration::from_millis(2);
 
-/// What a gateway is made of.
+/// The ports of a gateway.
 #[derive(Clone)]
 #[allow(missing_docs)] // each is its port
 pub struct Ports {
@@ -158,7 +158,7 @@ impl Gateway {
         &self.ports
     }
 
-    /// What the operator's configuration contributes, as of now.
+    /// Returns the operator's part of every request, as of now.
     pub fn instance(&self) -> Arc<Instance> {
         self.instance
             .read()
@@ -174,7 +174,7 @@ impl Gateway {
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(instance);
     }
 
-    /// How endpoints have fared.
+    /// Returns the health of the endpoints.
     pub fn health(&self) -> &Health {
         &self.health
     }
@@ -260,7 +260,7 @@ impl Gateway {
         }
     }
 
-    /// What the answers of a key with a limit on tokens took lately.
+    /// Returns the moving average of completion tokens of a key with a token limit.
     pub(super) fn answers_lately(&self, key: &KeyHash) -> u64 {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.get(key).copied().unwrap_or(0)

@@ -17,7 +17,7 @@ use crate::{
     part::Part as _,
 };
 
-/// What the rules need to know of a catalog, worked out once per version of it.
+/// Facts of a catalog in the form that the rules need, computed once per version of it.
 #[derive(Debug)]
 pub struct CompiledCatalog {
     catalog: Arc<Catalog>,
@@ -304,7 +304,8 @@ impl CompiledLayers {
         &self.layers
     }
 
-    /// What identifies the layers, whatever the catalog: 16 hexadecimal digits of SHA-256.
+    /// Returns the fingerprint of the layers, whatever the catalog: 16 hexadecimal digits of
+    /// SHA-256.
     pub fn fingerprint(&self) -> &Arc<str> {
         &self.fingerprint
     }

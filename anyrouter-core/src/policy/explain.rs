@@ -13,7 +13,7 @@ use crate::{
     ids::{EndpointId, ModelId, ProviderSlug},
 };
 
-/// What excluded an endpoint.
+/// Rule that excluded an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -99,7 +99,7 @@ impl Rule {
 pub struct Reason {
     /// The rule.
     pub rule: Rule,
-    /// Who set it.
+    /// Layer that set it.
     pub layer: Layer,
     /// The fact, as `trains_on_paid = true` or `zdr = unknown`.
     pub fact: String,
@@ -132,7 +132,7 @@ pub struct Change {
     pub to: Value,
 }
 
-/// Who must agree to a change, the farthest from the caller last.
+/// Party that must agree to a change, the farthest from the caller last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -157,7 +157,7 @@ pub struct Relaxation {
     pub endpoint: EndpointId,
     /// The changes, all of them needed.
     pub changes: Vec<Change>,
-    /// Who must agree.
+    /// Party that must agree.
     pub consent: Consent,
 }
 
@@ -173,7 +173,7 @@ pub struct Position {
     pub model: ModelId,
     /// From 1.
     pub position: usize,
-    /// What decided the place: `priority`, `price`, `order`, ….
+    /// Criterion that decided the place: `priority`, `price`, `order`, ….
     pub because: &'static str,
 }
 
@@ -201,9 +201,9 @@ pub struct Explanation {
     pub policy: String,
     /// The version of the catalog.
     pub catalog: String,
-    /// What is left, in order.
+    /// Eligible endpoints, in order.
     pub eligible: Vec<Position>,
-    /// What is not.
+    /// Excluded endpoints.
     pub excluded: Vec<Excluded>,
     /// The smallest changes that would admit some of it.
     pub relax: Vec<Relaxation>,

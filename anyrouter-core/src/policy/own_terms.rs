@@ -10,9 +10,9 @@ use crate::{
     ids::ProviderSlug,
 };
 
-/// What a caller states of their own credential for a provider. The account's layer and those below
-/// it judge by it, where that credential is used; the instance and the organization judge by the
-/// catalog, since it is not for an account to say what they accept.
+/// A caller's statement about their own credential for a provider. The account's layer and those
+/// below it judge by it, where that credential is used; the instance and the organization judge by
+/// the catalog, since it is not for an account to say what they accept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OwnTerms {
     /// The provider.

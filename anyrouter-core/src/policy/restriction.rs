@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::catalog::{Endpoint, Model, Usd, normalise};
 
-/// Who set a rule, the closest to the caller first.
+/// Origin of a rule, the closest to the caller first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -184,7 +184,7 @@ impl PriceCaps {
     }
 }
 
-/// What one layer forbids. The default forbids nothing: it is the top of the lattice.
+/// Restrictions of one layer. The default forbids nothing: it is the top of the lattice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Restriction {
     /// Nothing that may be trained on under paid terms.
@@ -213,7 +213,7 @@ pub struct Restriction {
 }
 
 impl Restriction {
-    /// What both forbid together: commutative, associative, idempotent, and never wider than
+    /// Returns the restrictions of both: commutative, associative, idempotent, and never wider than
     /// either.
     pub fn meet(&self, other: &Self) -> Self {
         Self {

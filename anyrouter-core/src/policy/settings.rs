@@ -70,7 +70,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What these settings forbid, as the account's layer.
+    /// Returns the restrictions of these settings, as the account's layer.
     pub fn restriction(&self) -> Restriction {
         SettingsPatch::from(self.clone()).restriction()
     }
@@ -193,7 +193,7 @@ impl SettingsPatch {
         }
     }
 
-    /// What the members that are there forbid; what is left out forbids nothing.
+    /// Returns the restrictions of the members that are present.
     pub fn restriction(&self) -> Restriction {
         let providers = |list: &[String]| {
             list.iter()

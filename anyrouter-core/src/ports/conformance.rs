@@ -197,7 +197,8 @@ pub async fn usage_log(log: Arc<dyn UsageLog>) {
     );
 }
 
-/// The contract of [`Accounts`] and of its [`Directory`](super::Directory), on a store that holds nothing.
+/// The contract of [`Accounts`] and of its [`Directory`](super::Directory), on a store that holds
+/// nothing.
 #[allow(clippy::missing_panics_doc)] // it is what a suite does
 pub async fn accounts(store: &dyn Accounts) {
     let (a, b) = (AccountId::from("acc_a"), AccountId::from("acc_b"));
@@ -372,9 +373,9 @@ pub async fn limiter(limiter: &dyn Limiter, clock: &ManualClock) {
     );
 }
 
-/// The contract of [`Credentials`] of an operator that have `credential` for the provider of `with`,
-/// and none for that of `without`, which needs one. `only_own` is at the provider of `with`, and
-/// eligible with a credential of the caller's own alone, which they do not have.
+/// The contract of [`Credentials`] of an operator that have `credential` for the provider of
+/// `with`, and none for that of `without`, which needs one. `only_own` is at the provider of
+/// `with`, and eligible with a credential of the caller's own alone, which they do not have.
 #[allow(clippy::missing_panics_doc)]
 pub async fn credentials(
     credentials: &dyn Credentials,

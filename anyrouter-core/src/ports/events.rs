@@ -32,7 +32,7 @@ pub enum Event {
         class: FailureClass,
         /// The provider's status, if it answered.
         status: Option<u16>,
-        /// What became of the connection, if that was it.
+        /// Fault of the connection, if that was the cause.
         connection: Option<ConnectionFault>,
     },
     /// An endpoint failed, and is not asked for a while.
@@ -51,7 +51,7 @@ pub enum Event {
     BackendFailed {
         /// The backend, by its port.
         backend: Backend,
-        /// What it said.
+        /// Error of the backend.
         error: StoreError,
     },
 }

@@ -546,7 +546,7 @@ impl Blocking for Inline {
 pub struct MemoryEvents(Arc<Mutex<Vec<Event>>>);
 
 impl MemoryEvents {
-    /// What was told since this was last asked.
+    /// Returns the events since the last call.
     pub fn take(&self) -> Vec<Event> {
         std::mem::take(&mut *lock(&self.0))
     }

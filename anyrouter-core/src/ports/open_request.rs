@@ -9,7 +9,7 @@ use crate::{ids::RequestId, usage::Opening};
 #[derive(Debug)]
 pub struct OpenRequest {
     id: RequestId,
-    /// What is known, and how often that changed.
+    /// Known facts, and the number of changes.
     known: Mutex<(Opening, u32)>,
 }
 
@@ -27,12 +27,12 @@ impl OpenRequest {
         self.id
     }
 
-    /// What is known now.
+    /// Returns the facts known now.
     pub fn opening(&self) -> Opening {
         self.known().0.clone()
     }
 
-    /// How often that changed.
+    /// Returns the number of changes.
     pub fn changes(&self) -> u32 {
         self.known().1
     }

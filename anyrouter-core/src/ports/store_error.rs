@@ -1,6 +1,6 @@
 //! Why a store could not do what it was asked.
 
-/// Why a store could not do what it was asked. The text is for operators: it says what failed and
+/// Reason why an operation of a store failed. The text is for operators: it says what failed and
 /// why, and names no key, no account and nothing that was stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -10,10 +10,10 @@ pub enum StoreError {
     /// There is no room.
     #[error("full: {0}")]
     Full(String),
-    /// What it holds cannot be read.
+    /// The stored data cannot be read.
     #[error("corrupt: {0}")]
     Corrupt(String),
-    /// What was to be changed is not there.
+    /// The object of the operation does not exist.
     #[error("absent: {0}")]
     Absent(String),
     /// It was changed by another since it was read.

@@ -188,17 +188,15 @@ impl<'a> Scene<'a> {
         self.bytes().part(start.min(length)..end.min(length))
     }
 
-    /// The text between two places, which must lie between characters, as far as it goes.
+    /// The whole characters between two places, as far as the text goes: a window in bytes may begin
+    /// or end within a character.
     #[track_caller]
     pub(crate) fn part(&self, start: usize, end: usize) -> &'a str {
         let length = self.text.len();
-        self.text.part(start.min(length)..end.min(length))
-    }
-
-    /// The whole characters between two places.
-    pub(crate) fn window(&self, start: usize, end: usize) -> &'a str {
+        let (start, end) = (start.min(length), end.min(length));
+        debug_assert!(start <= end, "no part {start}..{end} of {length} bytes");
         let start = self.ceiling(start);
-        self.part(start, self.floor(end).max(start))
+        self.text.part(start..self.floor(end).max(start))
     }
 
     /// The next boundary between characters at or after `at`.

@@ -21,9 +21,9 @@ pub struct Opening {
     pub account: AccountId,
     /// The key that was used.
     pub key_hash: KeyHash,
-    /// When it was accepted.
+    /// Time of acceptance.
     pub at: Timestamp,
-    /// Where it came from.
+    /// Address of the client.
     pub ip: Option<IpAddr>,
     /// The protocol that it came in. (Entries of before there was a choice are chat.)
     #[serde(default = "chat")]

@@ -12,7 +12,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// What became of a request.
+/// Outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -91,9 +91,9 @@ pub struct Record {
     pub account: AccountId,
     /// The key that was used.
     pub key_hash: KeyHash,
-    /// When it was accepted.
+    /// Time of acceptance.
     pub created_at: Timestamp,
-    /// Where it came from.
+    /// Address of the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip: Option<IpAddr>,
     /// The protocol that the request came in.
@@ -125,27 +125,27 @@ pub struct Record {
     pub upstream_id: Option<String>,
     /// It was a stream.
     pub streamed: bool,
-    /// What became of it.
+    /// Outcome of the request.
     pub outcome: Outcome,
     /// The status that the client was answered with.
     pub http_status: u16,
     /// The stable code of the error, where it was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
-    /// Why the answer ended, in OpenAI's words.
+    /// Finish reason, in OpenAI's terms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,
-    /// Why the answer ended, in the provider's words.
+    /// Finish reason, in the provider's terms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub native_finish_reason: Option<String>,
-    /// What it used.
+    /// Token usage.
     pub tokens: Tokens,
     /// The provider did not say what it used; `tokens` is estimated.
     pub estimated: bool,
     /// The limiter failed, and the request was admitted without it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unlimited: bool,
-    /// What it cost; `None` where a price is not known.
+    /// Cost; `None` if a price is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Usd>,
     /// From acceptance to the end.
@@ -164,7 +164,7 @@ pub struct Record {
     /// The version of the catalog that held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalog: Option<Arc<str>>,
-    /// How many values were taken out before the request left, by label (P10).
+    /// Number of values redacted before the request left, by label (P10).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub redacted: BTreeMap<String, u64>,
     /// The truncated cache key; none as long as there is no cache.

@@ -42,7 +42,7 @@ pub struct Row<'a> {
     pub time_to_first_byte: Option<u64>,
 }
 
-/// What is no column.
+/// Members of a record without a column.
 #[derive(Serialize, Deserialize)]
 struct Rest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Prices, Usd};
 
-/// What a request used, in tokens.
+/// Token usage of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokens {
     /// Of prompt, with those read from and written to the provider's cache.
@@ -50,7 +50,7 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// What `tokens` and one request cost at `prices`; `None` where a price that it needs is not known.
+/// Returns the cost of `tokens` and one request at `prices`; `None` if a needed price is not known.
 pub fn cost(prices: &Prices, tokens: &Tokens) -> Option<Usd> {
     let prompt = prices.prompt?;
     let plain = tokens

@@ -1,5 +1,5 @@
-//! The log on a disk that fails on command: each call of [`Disk`] and [`DiskFile`], what a client is
-//! told, what operators see, and that each record is there once when the disk works again.
+//! The log on a disk that fails on command: each call of [`Disk`] and [`DiskFile`], what a client
+//! is told, what operators see, and that each record is there once when the disk works again.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -49,8 +49,8 @@ enum Call {
 struct FaultyDisk {
     /// How many of the next calls fail.
     failures: Arc<Mutex<HashMap<Call, usize>>>,
-    /// A file whose sync fails keeps what it was to bring to disk. A kernel may do that, or drop it,
-    /// which is what this disk does otherwise.
+    /// A file whose sync fails keeps what it was to bring to disk. A kernel may do that, or drop
+    /// it, which is what this disk does otherwise.
     keeps_pages: Arc<AtomicBool>,
     /// Held while syncs are to take their time.
     syncing: Arc<Mutex<()>>,

@@ -219,8 +219,8 @@ impl Worker {
     }
 
     /// Appends; to a new segment where this one does not take it, since the error may be this
-    /// file's alone. That is tried once: on a full disk it does not help, and each new segment would
-    /// be one more file.
+    /// file's alone. That is tried once: on a full disk it does not help, and each new segment
+    /// would be one more file.
     fn append_somewhere(&mut self, append: impl Fn() -> std::io::Result<()>) -> bool {
         let mut written = append().is_ok();
         if !written && !self.has_left {

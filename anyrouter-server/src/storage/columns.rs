@@ -1,5 +1,5 @@
-//! The migration that gives usage records columns. It goes in steps, each a transaction, and goes on
-//! where it was when it is broken off: what is moved is gone from the old table.
+//! The migration that gives usage records columns. It goes in steps, each a transaction, and goes
+//! on where it was when it is broken off: what is moved is gone from the old table.
 
 use anyrouter_core::usage::Record;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};

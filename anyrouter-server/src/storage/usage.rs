@@ -108,8 +108,8 @@ pub(super) fn number(n: u64) -> i64 {
 pub(super) const COLUMNS: &str = insert_into!("usage_columns");
 const USAGE: &str = insert_into!("usage");
 
-/// Adds a row with one of the statements above, and counts it. One that is there already stays as it
-/// is, and is not counted again.
+/// Adds a row with one of the statements above, and counts it. One that is there already stays as
+/// it is, and is not counted again.
 pub(super) fn insert<'a>(
     transaction: &Transaction<'_>,
     statement: &str,

@@ -34,7 +34,7 @@ impl Scene<'_> {
             return;
         };
         let unit = |at: usize| {
-            let rest = self.window(at, at + 6);
+            let rest = self.part(at, at + 6);
             let degree = rest
                 .chars()
                 .take_while(|c| *c == '°' || *c == ' ')

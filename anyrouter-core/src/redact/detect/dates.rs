@@ -139,7 +139,7 @@ impl Scene<'_> {
                 .take_while(|b| one_of(**b, b" ,.-/"))
                 .count();
             for particle in ["de ", "del ", "of "] {
-                if self.window(at, at + particle.len()) == particle {
+                if self.part(at, at + particle.len()) == particle {
                     at += particle.len();
                 }
             }
@@ -152,8 +152,7 @@ impl Scene<'_> {
                 1 | 2 | 4 if !year => {
                     end = at + digits;
                     year = digits == 4;
-                    if digits < 4 && matches!(self.window(end, end + 2), "th" | "st" | "nd" | "rd")
-                    {
+                    if digits < 4 && matches!(self.part(end, end + 2), "th" | "st" | "nd" | "rd") {
                         end += 2;
                     }
                 }

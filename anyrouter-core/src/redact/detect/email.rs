@@ -403,15 +403,11 @@ impl Scene<'_> {
                 .take_while(|b| b.is_ascii_alphabetic())
                 .count();
             let is_dot = matches!(
-                self.window(next, next + joint)
-                    .to_ascii_lowercase()
-                    .as_str(),
+                self.part(next, next + joint).to_ascii_lowercase().as_str(),
                 "dot" | "punkt" | "punto" | "ponto"
             );
             let is_at = matches!(
-                self.window(next, next + joint)
-                    .to_ascii_lowercase()
-                    .as_str(),
+                self.part(next, next + joint).to_ascii_lowercase().as_str(),
                 "at"
             );
             if !is_dot && !is_at && end.is_some() {

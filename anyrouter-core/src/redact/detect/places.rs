@@ -145,7 +145,7 @@ impl Scene<'_> {
             "String", "Option", "Vec", "Box", "Arc", "Self", "Boolean", "Integer", "Number",
             "Object", "Any", "Country",
         ];
-        let value = self.window(start, end);
+        let value = self.part(start, end);
         let name = self.part(hit.start, hit.end);
         // `City::Default`, `region = Some(…)`, `state: AtomicUsize`: what a program says.
         let is_camel = value

@@ -141,7 +141,7 @@ impl Scene<'_> {
             ", ",
             " ",
         ] {
-            if self.window(at, at + joint.len()) == joint {
+            if self.part(at, at + joint.len()) == joint {
                 from = at + joint.len();
                 break;
             }
@@ -192,7 +192,7 @@ impl Scene<'_> {
                 .iter()
                 .take_while(|b| is_letter(**b) || one_of(**b, b"'-."))
                 .count();
-            let word = self.window(at, at + length);
+            let word = self.part(at, at + length);
             let is_particle = matches!(
                 word,
                 "de" | "la"
@@ -342,7 +342,7 @@ impl Scene<'_> {
                 .take_while(|b| is_letter(**b) || **b == b'-')
                 .count();
             let word = first - 1 - length;
-            let text = self.window(word, first - 1);
+            let text = self.part(word, first - 1);
             let joins =
                 lower.len() <= suffix.len() + 1 || text.ends_with("er") || text.ends_with("sche");
             if length < 3 || !text.chars().next().is_some_and(char::is_uppercase) || !joins {
@@ -474,7 +474,7 @@ impl Scene<'_> {
             return;
         }
         let last = self.address_end(end);
-        let rest = self.window(end, last);
+        let rest = self.part(end, last);
         if last > end && rest.bytes().filter(u8::is_ascii_digit).count() >= 3 {
             self.add(at, last, Kind::Address, "street_address", 90);
         }
@@ -540,7 +540,7 @@ impl Scene<'_> {
             let has_sign = joint.iter().any(|b| one_of(*b, b",\n-/"));
             let from = end_now + gap;
             let piece_end = self.piece_end(from);
-            let piece = self.window(from, piece_end);
+            let piece = self.part(from, piece_end);
             if piece.is_empty() {
                 break;
             }
@@ -592,7 +592,7 @@ impl Scene<'_> {
                 .next()
                 .is_some_and(|c| c.is_uppercase() || c.is_numeric() || c == '#')
                 || matches!(
-                    self.window(end, end + length),
+                    self.part(end, end + length),
                     "de" | "la" | "of" | "am" | "an" | "der" | "del" | "do" | "upon" | "sur" | "no"
                 );
             if length == 0 || !starts && words > 0 {

@@ -1,4 +1,5 @@
-//! What every chat response has in common, as it is written: chunks, usage, and the end of a stream.
+//! What every chat response has in common, as it is written: chunks, usage, and the end of a
+//! stream.
 
 use crate::wire::{
     json::{push_numbers, push_string},
