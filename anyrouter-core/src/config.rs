@@ -231,7 +231,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Data directory.
     pub data_dir: PathBuf,
-    /// What a commit waits for.
+    /// Durability that a usage record must reach before its response may end.
     pub durability: Durability,
     /// Providers, models, endpoints.
     pub catalog: Arc<Catalog>,
@@ -239,13 +239,13 @@ pub struct Config {
     pub keys: ProviderKeys,
     /// The instance layer.
     pub privacy: SettingsPatch,
-    /// What a new account starts with.
+    /// Initial settings of a new account.
     pub account_defaults: Settings,
     /// Redaction rules that hold for every account.
     pub redaction_rules: Rules,
     /// Certificate and key.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// What a request may take.
+    /// Limits of requests.
     pub limits: gateway::Limits,
     /// Bytes of a request's body.
     pub body_limit: usize,
@@ -255,15 +255,15 @@ pub struct Config {
     pub requests: usize,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<String>,
-    /// How long things may take.
+    /// Deadlines of requests.
     pub deadlines: gateway::Deadlines,
-    /// How long a connection to a provider may take.
+    /// Deadline of a connection to a provider.
     pub connect_deadline: Duration,
-    /// How long a request's body may take.
+    /// Deadline of a request's body.
     pub body_deadline: Duration,
-    /// How long streams may go on once the server was told to stop.
+    /// Time that streams may go on after SIGTERM.
     pub drain_deadline: Duration,
-    /// Where metrics have a listener of their own.
+    /// Address of the metrics' own listener.
     pub metrics_listen: Option<SocketAddr>,
     /// Bearer token that requests for metrics must carry.
     pub metrics_token: Option<Arc<Secret<String>>>,

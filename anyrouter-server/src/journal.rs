@@ -32,7 +32,7 @@ pub use self::{
 /// How the log is run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// What a commit waits for.
+    /// Durability that a usage record must reach before its response may end.
     pub durability: Durability,
     /// Requests that may be open at once; more wait.
     pub slots: usize,
