@@ -14,7 +14,7 @@ use crate::redact::{PlaceholderKey, Redactor, RuleFault, Rules};
 use crate::{
     catalog::Usd,
     ids::AccountId,
-    key::{KeyHash, KeyKind, Scope},
+    key::{ApiKey, KeyHash, KeyKind, Scope},
     policy::{
         CompiledCatalog, CompiledLayers, Layer, OwnTerms, Restriction, Settings, SettingsPatch,
     },
@@ -60,12 +60,27 @@ pub struct KeyRecord {
     pub privacy: SettingsPatch,
 }
 
+impl KeyRecord {
+    /// The record of a new key, with the scopes of its kind and without limits.
+    pub fn new(key: &ApiKey, account: AccountId, name: &str, created_at: Timestamp) -> Self {
+        Self {
+            hash: key.hash(),
+            account,
+            kind: key.kind(),
+            name: name.to_owned(),
+            label: key.label(),
+            scopes: Scope::defaults(key.kind()),
+            created_at,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for KeyRecord {
     fn default() -> Self {
         Self {
-            hash: KeyHash::from_bytes(&[0; 32]).unwrap_or_else(|| {
-                crate::key::ApiKey::from_random(KeyKind::Inference, [0; 32]).hash()
-            }),
+            hash: KeyHash::from_bytes(&[0; 32])
+                .unwrap_or_else(|| ApiKey::from_random(KeyKind::Inference, [0; 32]).hash()),
             account: AccountId::from(""),
             kind: KeyKind::Inference,
             name: String::new(),

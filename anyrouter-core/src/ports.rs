@@ -62,6 +62,14 @@ pub trait Timer: Future<Output = ()> + Send {
 pub trait Randomness: Send + Sync {
     /// Fills `bytes`.
     fn fill(&self, bytes: &mut [u8]);
+
+    /// 256 bits for a key. A source that may have none at the moment says so here, rather than give
+    /// bits that can be guessed.
+    fn key_bits(&self) -> Result<[u8; 32], StoreError> {
+        let mut bits = [0; 32];
+        self.fill(&mut bits);
+        Ok(bits)
+    }
 }
 
 /// Lookup of keys and their accounts.

@@ -1,92 +1,40 @@
-//! What every request needs: configuration, storage, journal, gateway.
+//! What every request needs, whatever the server runs on: the gateway, accounts, configuration. It
+//! knows backends by their ports alone.
 
-use std::{
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
-    path::PathBuf,
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use anyrouter_core::{
-    account::Caller,
-    catalog::Provider,
-    config::{Config, ConfigError, ProviderKeys},
-    gateway::{Gateway, Ports},
-    policy::Eligible,
-    ports::{
-        Accounts, Blocking, Clock, Credentials, Randomness as _, StoreError, memory::MemoryLimiter,
-    },
-    redact::PlaceholderKey,
-    secret::Secret,
+    config::Config,
+    gateway::{Budget, Gateway},
+    ports::{Accounts, Clock, StoreError, UsageLog},
 };
-
 use async_trait::async_trait;
 
-use crate::{
-    clock::{SystemClock, SystemRandomness},
-    config::Sources,
-    journal::{JournalLog, Options},
-    observe::{Event, Observer},
-    progress,
-    storage::Database,
-    upstream::HttpUpstream,
-};
+/// How a server's backends fare, and what it counts.
+#[async_trait]
+pub trait Health: Send + Sync {
+    /// An error if the database cannot be read and written.
+    async fn database(&self) -> Result<(), StoreError>;
 
-/// A server that cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The configuration is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The data folder, the database or the journal cannot be used.
-    #[error("{0}")]
-    Storage(String),
-    /// Another server uses the data folder.
-    #[error("{}: another server uses this data folder; give this one its own with --data-dir", .0.display())]
-    InUse(PathBuf),
-    /// The address cannot be listened at.
-    #[error("{address}: {source}; another program may be listening there")]
-    Listen {
-        /// The address.
-        address: std::net::SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Certificate or key cannot be used.
-    #[error("tls: {0}")]
-    Tls(String),
-    /// The bootstrap file cannot be written.
-    #[error("{path}: {source}")]
-    Bootstrap {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-}
+    /// Why usage records cannot be written, if they cannot.
+    fn journal(&self) -> Option<StoreError>;
 
-impl From<StoreError> for StartError {
-    fn from(e: StoreError) -> Self {
-        Self::Storage(e.to_string())
-    }
+    /// Why the database does not take usage records that were written, if it does not.
+    fn import(&self) -> Option<StoreError>;
+
+    /// Counts a request that was refused with this status before it was accepted.
+    fn refused(&self, status: u16);
+
+    /// Metrics in the text format of OpenMetrics.
+    fn metrics(&self, budget: &Budget) -> String;
 }
 
 /// What every request needs.
-pub(crate) struct App {
+pub struct App {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) accounts: Arc<dyn Accounts>,
-    /// To see whether it works.
-    pub(crate) database: Database,
-    pub(crate) log: Arc<JournalLog>,
-    pub(crate) observer: Arc<Observer>,
-    pub(crate) clock: Arc<SystemClock>,
-    keys: Arc<Keys>,
-    placeholder_key: PlaceholderKey,
+    pub(crate) health: Arc<dyn Health>,
     config: RwLock<Arc<Config>>,
-    versions: AtomicU64,
 }
 
 impl std::fmt::Debug for App {
@@ -95,196 +43,40 @@ impl std::fmt::Debug for App {
     }
 }
 
-/// The providers' keys, as of the last configuration.
-struct Keys(RwLock<Arc<ProviderKeys>>);
-
-impl Keys {
-    fn now(&self) -> Arc<ProviderKeys> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
-
-#[async_trait]
-impl Credentials for Keys {
-    fn has(&self, caller: Option<&Caller>, provider: &Provider) -> bool {
-        self.now().has(caller, provider)
-    }
-
-    async fn open(
-        &self,
-        caller: &Caller,
-        to: Eligible<'_>,
-    ) -> Result<Option<Secret<String>>, StoreError> {
-        self.now().open(caller, to).await
-    }
-}
-
-/// Runs work while another thread takes over this one's other tasks.
-struct OffTheWorker;
-
-impl Blocking for OffTheWorker {
-    fn run(&self, work: &mut dyn FnMut()) {
-        use tokio::runtime::{Handle, RuntimeFlavor};
-        match Handle::try_current().map(|h| h.runtime_flavor()) {
-            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-            _ => work(),
+impl App {
+    /// A gateway with its accounts and the configuration it was made from.
+    pub fn new(
+        gateway: Arc<Gateway>,
+        accounts: Arc<dyn Accounts>,
+        health: Arc<dyn Health>,
+        config: Arc<Config>,
+    ) -> Self {
+        Self {
+            gateway,
+            accounts,
+            health,
+            config: RwLock::new(config),
         }
     }
-}
 
-impl App {
     /// The configuration that holds.
-    pub(crate) fn config(&self) -> Arc<Config> {
+    pub fn config(&self) -> Arc<Config> {
         self.config
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
+    /// Replaces the configuration.
+    pub fn set_config(&self, config: Arc<Config>) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
     pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.clock
+        &*self.gateway.ports().clock
     }
 
-    pub(crate) fn open(config: Config, observer: Arc<Observer>) -> Result<Self, StartError> {
-        let clock = Arc::new(SystemClock::new());
-        let (database, table) = Database::open(&config.data_dir, &mut progress::migration())?;
-        let options = Options {
-            durability: config.durability,
-            slots: config.requests,
-            ..Options::default()
-        };
-        let seen = observer.clone();
-        let log = JournalLog::open(
-            &config.data_dir.join("usage"),
-            database.clone(),
-            table,
-            options,
-            clock.now(),
-            move |r| seen.record(r),
-        )
-        .map_err(|e| StartError::Storage(e.to_string()))?;
-        let log = Arc::new(log);
-        let keys = Arc::new(Keys(RwLock::new(Arc::new(config.keys.clone()))));
-        let upstream = HttpUpstream::new(config.connect_deadline)
-            .map_err(|e| StartError::Tls(e.to_string()))?;
-        let ports = Ports {
-            clock: clock.clone(),
-            randomness: Arc::new(SystemRandomness),
-            directory: Arc::new(database.clone()),
-            usage: log.clone(),
-            limiter: Arc::new(MemoryLimiter::new(clock.clone())),
-            credentials: keys.clone(),
-            upstream: Arc::new(upstream),
-            blocking: Arc::new(OffTheWorker),
-            events: observer.clone(),
-        };
-        let placeholder_key = placeholder_key(&config.data_dir)?;
-        let gateway = Arc::new(Gateway::new(
-            ports,
-            config
-                .instance(0)
-                .with_redaction(config.redaction(placeholder_key.clone())),
-            config.limits,
-            config.deadlines,
-        ));
-        Ok(Self {
-            gateway,
-            accounts: Arc::new(database.clone()),
-            database,
-            log,
-            observer,
-            clock,
-            keys,
-            placeholder_key,
-            config: RwLock::new(Arc::new(config)),
-            versions: AtomicU64::new(1),
-        })
-    }
-
-    /// Reads the configuration again, and returns it. A bad one changes nothing, and says why.
-    pub(crate) fn reload(&self, sources: &Sources) -> Option<Arc<Config>> {
-        match sources.load() {
-            Ok(config) => {
-                for warning in &config.warnings {
-                    self.observer.emit(&Event::ConfigWarning { warning });
-                }
-                self.end_cooldown(&config);
-                // The keys first: those of before still serve whoever began before.
-                let keys = config.keys.clone().in_place_of(&self.keys.now());
-                *self.keys.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
-                let instance = config.instance(self.versions.fetch_add(1, Ordering::Relaxed));
-                self.gateway.set_instance(
-                    instance.with_redaction(config.redaction(self.placeholder_key.clone())),
-                );
-                let config = Arc::new(config);
-                *self.config.write().unwrap_or_else(PoisonError::into_inner) = config.clone();
-                self.observer.emit(&Event::ConfigReloaded {
-                    catalog: config.catalog.version(),
-                });
-                Some(config)
-            }
-            Err(error) => {
-                self.observer.emit(&Event::ConfigRejected { error: &error });
-                None
-            }
-        }
-    }
-
-    /// Ends the cooldown of endpoints whose address or key is another one now: what failed may have
-    /// been repaired.
-    fn end_cooldown(&self, config: &Config) {
-        let (before, keys) = (self.config(), self.keys.now());
-        for endpoint in config.catalog.endpoints() {
-            let known = before.catalog.endpoint(endpoint.id.as_str());
-            let same_address = known.is_some_and(|k| k.addresses == endpoint.addresses);
-            let provider = config.catalog.providers().get(endpoint.provider_index);
-            if !same_address || !provider.is_some_and(|p| keys.agrees(&config.keys, p)) {
-                self.gateway.end_cooldown(&endpoint.id);
-            }
-        }
-        for gone in before.catalog.endpoints() {
-            if config.catalog.endpoint(gone.id.as_str()).is_none() {
-                self.gateway.end_cooldown(&gone.id);
-            }
-        }
-    }
-}
-
-/// The instance's secret from which placeholders are derived: made at the first start, and kept, so
-/// that a conversation's placeholders stay the same. It opens nothing by itself.
-fn placeholder_key(folder: &std::path::Path) -> Result<PlaceholderKey, StartError> {
-    let path = folder.join("placeholder.key");
-    let fail = |e: std::io::Error| StartError::Storage(format!("{}: {e}", path.display()));
-    match std::fs::read(&path) {
-        Ok(bytes) => {
-            let bytes: [u8; 32] = bytes.try_into().map_err(|_| {
-                StartError::Storage(format!(
-                    "{}: it is no key of 32 bytes; restore it, or remove it to have a new one made",
-                    path.display()
-                ))
-            })?;
-            Ok(PlaceholderKey::from_bytes(bytes))
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let mut bytes = [0; 32];
-            SystemRandomness.fill(&mut bytes);
-            let unfinished = folder.join("placeholder.key.new");
-            let mut file = std::fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&unfinished)
-                .map_err(fail)?;
-            file.write_all(&bytes)
-                .and_then(|()| file.sync_all())
-                .and_then(|()| std::fs::rename(&unfinished, &path))
-                .map_err(fail)?;
-            Ok(PlaceholderKey::from_bytes(bytes))
-        }
-        Err(e) => Err(fail(e)),
+    pub(crate) fn usage(&self) -> &dyn UsageLog {
+        &*self.gateway.ports().usage
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyrouter_core::{
-    ports::{Clock, Randomness, Timer},
+    ports::{Clock, Randomness, StoreError, Timer},
     time::Timestamp,
 };
 use rand::TryRngCore as _;
@@ -89,13 +89,12 @@ impl Randomness for SystemRandomness {
         // `ThreadRng` cannot fail; where keys are made, the operating system is asked itself.
         let _ = rand::rng().try_fill_bytes(bytes);
     }
-}
 
-/// 256 bits for a key, from the operating system.
-pub fn key_bits() -> std::io::Result<[u8; 32]> {
-    let mut bits = [0; 32];
-    rand::rngs::OsRng
-        .try_fill_bytes(&mut bits)
-        .map_err(std::io::Error::other)?;
-    Ok(bits)
+    fn key_bits(&self) -> Result<[u8; 32], StoreError> {
+        let mut bits = [0; 32];
+        rand::rngs::OsRng
+            .try_fill_bytes(&mut bits)
+            .map_err(|e| StoreError::from(std::io::Error::other(e)).during("randomness"))?;
+        Ok(bits)
+    }
 }

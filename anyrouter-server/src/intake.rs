@@ -1,12 +1,19 @@
 //! What is read of a request before anybody answers it: the client's address, its key, its body
 //! within bounds; and what browsers ask first (CORS).
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    future::poll_fn,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
 
 use anyrouter_core::{
     catalog::Protocol,
     gateway::{Claim, Head, Held, ip_in, no_memory},
     key::{ApiKey, KeyHash},
+    ports::Clock,
     secret::Secret,
     wire::error::ApiError,
 };
@@ -243,10 +250,10 @@ where
             .gateway
             .budget()
             .take_more(key, already, bytes.saturating_mul(WEIGHT));
-        tokio::time::timeout(config.deadlines.memory, take)
+        within(app.clock(), config.deadlines.memory, take)
             .await
             .map(Some)
-            .map_err(|_| no_memory())
+            .ok_or_else(no_memory)
     };
     let room = length.unwrap_or(STEP).min(limit);
     // A promise of many bytes takes no room: that goes to who begins to send them.
@@ -257,7 +264,7 @@ where
     };
     let room = room.min(STEP);
     let mut read = Vec::with_capacity(room);
-    let mut body = std::pin::pin!(body);
+    let mut body = pin!(body);
     let whole = async {
         while let Some(frame) = body.as_mut().frame().await {
             let frame = frame.map_err(|_| {
@@ -289,10 +296,10 @@ where
         }
         Ok(())
     };
-    match tokio::time::timeout(config.body_deadline, whole).await {
-        Ok(Ok(())) => {}
-        Ok(Err(e)) => return Err(e),
-        Err(_) => {
+    match within(app.clock(), config.body_deadline, whole).await {
+        Some(Ok(())) => {}
+        Some(Err(e)) => return Err(e),
+        None => {
             return Err(ApiError::new(
                 408,
                 "request_timeout",
@@ -305,6 +312,20 @@ where
         Some(held) => held.keep(read),
         None => read.into(),
     })
+}
+
+/// What `work` gives, or none if it takes longer than `limit`. Work that is ready at once sets no
+/// timer.
+async fn within<T>(clock: &dyn Clock, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let (mut work, mut timer) = (pin!(work), None);
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            return Poll::Ready(Some(done));
+        }
+        let timer = timer.get_or_insert_with(|| clock.timer(limit));
+        timer.as_mut().poll(cx).map(|()| None)
+    })
+    .await
 }
 
 /// Lets pages of any origin read the answer and our headers: there are no cookies here, only keys

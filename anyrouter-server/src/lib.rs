@@ -1,28 +1,52 @@
 //! The AnyRouter gateway as a server: listener, storage, API. `anyrouter-core` decides; this crate
 //! connects it to the outside.
+//!
+//! Without the feature `native`, which is on by default, what is left is [`Service`]: every route
+//! over the core's ports, for whoever brings a listener and backends. It builds for wasm32.
 #![recursion_limit = "256"] // the usage record is one `json!` of sixty members
-
-pub mod clock;
-pub mod config;
-pub mod journal;
-pub mod run;
-pub mod storage;
 
 mod api;
 mod app;
 mod auth;
 mod body;
-mod demo;
 mod docs;
 mod intake;
-mod listen;
-mod observe;
-mod progress;
 mod respond;
 mod router;
 mod routes;
+mod service;
+
+#[cfg(feature = "native")]
+pub mod clock;
+#[cfg(feature = "native")]
+pub mod config;
+#[cfg(feature = "native")]
+pub mod journal;
+#[cfg(feature = "native")]
+pub mod run;
+#[cfg(feature = "native")]
+pub mod storage;
+
+#[cfg(feature = "native")]
+mod demo;
+#[cfg(feature = "native")]
+mod listen;
+#[cfg(feature = "native")]
+mod observe;
+#[cfg(feature = "native")]
+mod progress;
+#[cfg(feature = "native")]
+mod server;
+#[cfg(feature = "native")]
 mod startup;
+#[cfg(feature = "native")]
 mod tls;
+#[cfg(feature = "native")]
 mod upstream;
 
-pub use self::{app::StartError, startup::Bootstrap, tls::check_tls, upstream::HttpUpstream};
+pub use self::{
+    app::{App, Health},
+    service::{Answer, Service},
+};
+#[cfg(feature = "native")]
+pub use self::{server::StartError, startup::Bootstrap, tls::check_tls, upstream::HttpUpstream};

@@ -1,5 +1,4 @@
-//! The listener: HTTP/1.1 and HTTP/2. Inference goes straight to the gateway; everything else to
-//! the router.
+//! The listener: HTTP/1.1 and HTTP/2, with TLS where there is a certificate.
 
 mod patient;
 mod quiet;
@@ -14,14 +13,9 @@ use std::{
     time::Duration,
 };
 
-use anyrouter_core::{
-    gateway::{NotAccepted, ResponseBody},
-    wire::error::ApiError,
-};
-use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, Version, header};
-use http_body_util::{BodyExt, Either};
+use http::{HeaderValue, Request, Version, header};
+use http_body_util::BodyExt;
 use hyper::{
     body::{Body as _, Frame, Incoming, SizeHint},
     server::conn::{http1, http2},
@@ -35,7 +29,6 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
 };
-use tower::ServiceExt as _;
 
 use self::{
     patient::Patient,
@@ -43,16 +36,9 @@ use self::{
     strict::{Refusals, Strict},
 };
 use crate::{
-    app::App,
-    intake::{
-        ClientIp, Peer, client_ip, head, inference_route, one_host, one_slash, read_body_of, share,
-    },
-    respond::render,
-    router::router,
+    service::{Answer, Service},
     tls::Tls,
 };
-
-type Answer = Response<Either<ResponseBody, Body>>;
 
 /// How long a request's head may take.
 const HEAD: Duration = Duration::from_secs(30);
@@ -69,12 +55,12 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Serves until `stop` is done, then lets what is under way finish until the drain deadline.
 pub(crate) async fn serve(
-    app: Arc<App>,
+    service: Service,
     listener: TcpListener,
     tls: Option<Tls>,
     stop: impl Future<Output = ()>,
 ) {
-    let router = router(app.clone());
+    let app = service.app.clone();
     let permits = Arc::new(Semaphore::new(app.config().connections));
     let graceful = GracefulShutdown::new();
     let (stopping, _) = watch::channel(());
@@ -107,10 +93,13 @@ pub(crate) async fn serve(
             continue;
         };
         let _ = stream.set_nodelay(true);
-        let (app, router) = (app.clone(), router.clone());
+        let served = service.clone();
         let refusals = Arc::new(Refusals::new(app.clone()));
         let patience = app.config().deadlines.idle;
-        let service = service_fn(move |request| answer(app.clone(), router.clone(), peer, request));
+        let service = service_fn(move |request| {
+            let served = served.clone();
+            async move { answer(&served, peer, request).await }
+        });
         let tls = tls.as_ref().map(Tls::acceptor);
         let ((http1, http2), watcher, mut stopping) =
             (builders.clone(), graceful.watcher(), stopping.subscribe());
@@ -191,57 +180,20 @@ async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
 }
 
 async fn answer(
-    app: Arc<App>,
-    router: axum::Router,
+    service: &Service,
     peer: SocketAddr,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Result<Answer, Infallible> {
-    let ip = client_ip(peer.ip(), request.headers(), &app);
-    one_slash(request.uri_mut());
-    let inference = inference_route(request.uri().path());
     let rest = Rest::of(&request);
-    let host_is_good = request.version() == Version::HTTP_2 || one_host(&request);
     let (parts, body) = request.into_parts();
     let lent = Lent(Arc::new(Mutex::new(body)));
     let request = Request::from_parts(parts, lent.clone());
-    let mut response = if !host_is_good {
-        let message = "the request must have one `Host` header; send the name of this server";
-        let error = ApiError::new(400, "invalid_host", message);
-        let mut response = render(&error, &app.gateway.request_id().to_string());
-        response.extensions_mut().insert(NotAccepted);
-        response.map(Either::Right)
-    } else if let Some((protocol, route)) = inference
-        && request.method() == Method::POST
-    {
-        let (parts, body) = request.into_parts();
-        let head = head(&parts.headers, ip, protocol, route);
-        // In a box, since the connection keeps room for what is awaited here as long as it is open.
-        let response = Box::pin(app.gateway.serve(head, |key| {
-            read_body_of(&app, Some(key), &parts.headers, body)
-        }))
-        .await;
-        let mut response = response.map(Either::Left);
-        share(response.headers_mut());
-        response
-    } else {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ClientIp(ip));
-        request.extensions_mut().insert(Peer(peer.ip()));
-        let response = router.oneshot(request).await.unwrap_or_else(|e| match e {});
-        response.map(Either::Right)
-    };
-    if response.extensions().get::<NotAccepted>().is_some() {
-        app.observer.refused(response.status().as_u16());
-    }
+    let mut response = service.respond(peer.ip(), request).await;
     if !lent.spent(rest).await {
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response.headers_mut().insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
     Ok(response)
 }
 

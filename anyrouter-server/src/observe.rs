@@ -21,10 +21,7 @@ use anyrouter_core::{
 use serde_json::json;
 use tracing::Dispatch;
 
-pub(crate) use self::{
-    events::Event,
-    metrics::{CONTENT_TYPE, Gauges},
-};
+pub(crate) use self::{events::Event, metrics::Gauges};
 use self::{lines::Lines, metrics::Metrics};
 
 /// Minimum interval between two log lines of the same kind and subject.

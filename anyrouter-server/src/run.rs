@@ -20,13 +20,13 @@ use tokio::{
 };
 
 use crate::{
-    app::{App, StartError},
-    clock::SystemClock,
+    clock::{SystemClock, SystemRandomness},
     config::Sources,
     listen,
     observe::{Event, Observer},
     progress,
-    router::metrics_router,
+    server::{Server, StartError},
+    service::Service,
     startup,
     storage::{Database, Recount},
     tls::Tls,
@@ -52,7 +52,8 @@ pub async fn run(
         .map_err(|e| StartError::Storage(e.to_string()))?;
     let address = config.listen;
     let warnings = config.warnings.clone();
-    let app = Arc::new(App::open(config, Arc::new(observer))?);
+    let server = Arc::new(Server::open(config, Arc::new(observer))?);
+    let app = &server.app;
     let listener = TcpListener::bind(address)
         .await
         .map_err(|source| StartError::Listen { address, source })?;
@@ -70,24 +71,24 @@ pub async fn run(
         if has_tls { "https" } else { "http" }
     );
     let config = app.config();
-    let bootstrap =
-        startup::bootstrap(
-            &*app.accounts,
-            &config,
-            app.clock(),
-            |bootstrap| match &bootstrap_file {
-                Some(path) => {
-                    bootstrap
-                        .write(path, &base_url)
-                        .map_err(|source| StartError::Bootstrap {
-                            path: path.clone(),
-                            source,
-                        })
-                }
-                None => Ok(()),
-            },
-        )
-        .await?;
+    let bootstrap = startup::bootstrap(
+        &*app.accounts,
+        &config,
+        server.clock.now(),
+        &SystemRandomness,
+        |bootstrap| match &bootstrap_file {
+            Some(path) => {
+                bootstrap
+                    .write(path, &base_url)
+                    .map_err(|source| StartError::Bootstrap {
+                        path: path.clone(),
+                        source,
+                    })
+            }
+            None => Ok(()),
+        },
+    )
+    .await?;
     // Whoever reads that it listens may send requests and signals.
     let _ = engine.await;
     let failed = |e: std::io::Error| StartError::Storage(format!("signals: {e}"));
@@ -121,15 +122,15 @@ pub async fn run(
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     drop(out);
 
-    let (for_signals, tls_for_signals) = (app.clone(), tls.clone());
+    let (for_signals, tls_for_signals) = (server.clone(), tls.clone());
     let stop = async move {
         let mut clock = tokio::time::interval(Duration::from_secs(10));
         loop {
             tokio::select! {
                 _ = hangup.recv() => {
-                    let (app, sources, tls) = (for_signals.clone(), sources.clone(), tls_for_signals.clone());
+                    let (server, sources, tls) = (for_signals.clone(), sources.clone(), tls_for_signals.clone());
                     // It reads files and compiles rules.
-                    let _ = tokio::task::spawn_blocking(move || reload(&app, &sources, tls.as_ref())).await;
+                    let _ = tokio::task::spawn_blocking(move || reload(&server, &sources, tls.as_ref())).await;
                 }
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
@@ -139,31 +140,32 @@ pub async fn run(
         for_signals.observer.emit(&Event::Stopping);
     };
     let watching = tokio::spawn({
-        let app = app.clone();
-        async move { watch_storage(&app).await }
+        let server = server.clone();
+        async move { watch_storage(&server).await }
     });
+    let service = Service::new(app.clone());
     let exposing = metrics.map(|listener| {
-        let router = metrics_router(app.clone());
+        let router = service.metrics();
         tokio::spawn(async move { axum::serve(listener, router).await })
     });
-    listen::serve(app.clone(), listener, tls, stop).await;
+    listen::serve(service, listener, tls, stop).await;
     watching.abort();
     if let Some(exposing) = exposing {
         exposing.abort();
     }
-    let log = app.log.clone();
+    let log = server.log.clone();
     let _ = tokio::task::spawn_blocking(move || log.close()).await;
-    app.observer.flush();
+    server.observer.flush();
     Ok(())
 }
 
 /// Reads the configuration and the certificate again.
-fn reload(app: &App, sources: &Sources, tls: Option<&Tls>) {
-    let (Some(config), Some(tls)) = (app.reload(sources), tls) else {
+fn reload(server: &Server, sources: &Sources, tls: Option<&Tls>) {
+    let (Some(config), Some(tls)) = (server.reload(sources), tls) else {
         return;
     };
     if let Err(e) = tls.reload(&config) {
-        app.observer.emit(&Event::CertificateRejected {
+        server.observer.emit(&Event::CertificateRejected {
             reason: &e.to_string(),
         });
     }
@@ -179,7 +181,7 @@ pub async fn new_keys(config: &Config, revoke_old: bool) -> Result<String, Start
         Some(account) if revoke_old => database.keys(&account.id, SystemClock::new().now()).await?,
         _ => Vec::new(),
     };
-    let keys = startup::new_keys(&database, &SystemClock::new())
+    let keys = startup::new_keys(&database, SystemClock::new().now(), &SystemRandomness)
         .await?
         .ok_or_else(none)?;
     let mut revoked = 0;
@@ -260,18 +262,18 @@ fn lock_data_dir(config: &Config) -> Result<File, StartError> {
 
 /// Tells of storage that cannot be used: at once, every minute while it lasts, and when it is
 /// over.
-async fn watch_storage(app: &App) {
+async fn watch_storage(server: &Server) {
     let mut ticks = tokio::time::interval(Duration::from_millis(500));
     // How many requests were refused before it began, and when it was last told.
     let mut trouble: Option<(u64, Instant)> = None;
     loop {
         ticks.tick().await;
-        let all = app.observer.refused_so_far(503);
-        let (journal, import) = (app.log.trouble(), app.log.import_trouble());
+        let all = server.observer.refused_so_far(503);
+        let (journal, import) = (server.log.trouble(), server.log.import_trouble());
         let Some(error) = journal.as_ref().or(import.as_ref()) else {
             if let Some((before, _)) = trouble.take() {
                 let refused = all.saturating_sub(before);
-                app.observer.emit(&Event::StorageRecovered { refused });
+                server.observer.emit(&Event::StorageRecovered { refused });
             }
             continue;
         };
@@ -280,7 +282,7 @@ async fn watch_storage(app: &App) {
         if is_due {
             trouble = Some((before, Instant::now()));
             let refused = all.saturating_sub(before);
-            app.observer.emit(&if journal.is_some() {
+            server.observer.emit(&if journal.is_some() {
                 Event::JournalFailed { error, refused }
             } else {
                 Event::ImportFailed { error, refused }

@@ -10,16 +10,14 @@ use anyrouter_core::{
     account::KeyRecord,
     config::Config,
     ids::AccountId,
-    key::{ApiKey, KeyKind, Scope},
+    key::{ApiKey, KeyKind},
     policy::{
         Change, CompiledCatalog, CompiledLayers, Excluded, Layer, Rule, evaluate, relaxations,
     },
-    ports::{Accounts, Clock, Credentials, StoreError},
+    ports::{Accounts, Credentials, Randomness, StoreError},
     time::Timestamp,
 };
 use serde_json::json;
-
-use crate::clock::key_bits;
 
 /// The keys of the first account, for the one time that they are shown.
 #[derive(Debug)]
@@ -32,23 +30,23 @@ pub struct Bootstrap {
     pub management: ApiKey,
 }
 
-/// A new key and its record.
-pub(crate) fn new_key(
-    kind: KeyKind,
-    name: &str,
+/// A new key of each kind, with its record.
+fn pair(
+    randomness: &dyn Randomness,
     account: &AccountId,
+    which: &str,
     now: Timestamp,
-) -> std::io::Result<(ApiKey, KeyRecord)> {
-    let key = ApiKey::from_random(kind, key_bits()?);
-    let mut record = KeyRecord::default();
-    record.hash = key.hash();
-    record.account = account.clone();
-    record.kind = kind;
-    name.clone_into(&mut record.name);
-    record.label = key.label();
-    record.scopes = Scope::defaults(kind);
-    record.created_at = now;
-    Ok((key, record))
+) -> Result<([ApiKey; 2], Vec<KeyRecord>), StoreError> {
+    let of = |kind| Ok::<_, StoreError>(ApiKey::from_random(kind, randomness.key_bits()?));
+    let keys = [of(KeyKind::Inference)?, of(KeyKind::Management)?];
+    let record = |key: &ApiKey, kind: &str| {
+        KeyRecord::new(key, account.clone(), &format!("{which} {kind} key"), now)
+    };
+    let records = vec![
+        record(&keys[0], "inference"),
+        record(&keys[1], "management"),
+    ];
+    Ok((keys, records))
 }
 
 /// Makes the first account where there is none. `keep` is given its keys first: an account whose
@@ -56,21 +54,17 @@ pub(crate) fn new_key(
 pub(crate) async fn bootstrap<E: From<StoreError>>(
     accounts: &dyn Accounts,
     config: &Config,
-    clock: &dyn Clock,
+    now: Timestamp,
+    randomness: &dyn Randomness,
     keep: impl FnOnce(&Bootstrap) -> Result<(), E>,
 ) -> Result<Option<Bootstrap>, E> {
     if accounts.first_account().await?.is_some() {
         return Ok(None);
     }
-    let fail = |e: std::io::Error| StoreError::from(e).during("the first keys");
-    let now = clock.now();
-    let bits = key_bits().map_err(fail)?;
+    let bits = randomness.key_bits()?;
     let id: String = bits.iter().take(8).map(|b| format!("{b:02x}")).collect();
     let account = AccountId::from(format!("acc_{id}"));
-    let (inference, first) =
-        new_key(KeyKind::Inference, "first inference key", &account, now).map_err(fail)?;
-    let (management, second) =
-        new_key(KeyKind::Management, "first management key", &account, now).map_err(fail)?;
+    let ([inference, management], records) = pair(randomness, &account, "first", now)?;
     let bootstrap = Bootstrap {
         account,
         inference,
@@ -78,7 +72,7 @@ pub(crate) async fn bootstrap<E: From<StoreError>>(
     };
     keep(&bootstrap)?;
     let (id, settings) = (&bootstrap.account, config.account_defaults.clone());
-    let created = accounts.create_account(id, settings, now, vec![first, second]);
+    let created = accounts.create_account(id, settings, now, records);
     created.await?;
     Ok(Some(bootstrap))
 }
@@ -86,18 +80,15 @@ pub(crate) async fn bootstrap<E: From<StoreError>>(
 /// Makes another key of each kind for the first account; none where there is no account.
 pub(crate) async fn new_keys(
     accounts: &dyn Accounts,
-    clock: &dyn Clock,
+    now: Timestamp,
+    randomness: &dyn Randomness,
 ) -> Result<Option<Bootstrap>, StoreError> {
     let Some(account) = accounts.first_account().await? else {
         return Ok(None);
     };
-    let fail = |e: std::io::Error| StoreError::from(e).during("new keys");
-    let (account, now) = (account.id, clock.now());
-    let (inference, first) =
-        new_key(KeyKind::Inference, "another inference key", &account, now).map_err(fail)?;
-    let (management, second) =
-        new_key(KeyKind::Management, "another management key", &account, now).map_err(fail)?;
-    for record in [first, second] {
+    let account = account.id;
+    let ([inference, management], records) = pair(randomness, &account, "another", now)?;
+    for record in records {
         accounts.add_key(record).await?;
     }
     Ok(Some(Bootstrap {

@@ -20,6 +20,11 @@ use tokio::sync::{mpsc, oneshot};
 use self::readers::Readers;
 pub use self::{schema::Progress, totals::Recount, usage::UsageTable};
 
+/// A whole number as SQLite has it; one that is too large is its largest.
+fn number(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
 /// An error within the storage, from which each `?` can be taken; to the outside it is a
 /// [`StoreError`].
 enum Failure {

@@ -9,7 +9,7 @@ use anyrouter_core::config::Config;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio_rustls::TlsAcceptor;
 
-use crate::app::StartError;
+use crate::server::StartError;
 
 /// The listener's TLS, as of the last configuration.
 #[derive(Clone)]

@@ -7,7 +7,7 @@ use anyrouter_core::{
     config::is_range,
     gateway::check_given_name,
     ids::AccountId,
-    key::{KeyHash, KeyKind, Scope},
+    key::{ApiKey, KeyHash, KeyKind, Scope},
     policy::SettingsPatch,
     ports::{Blocking, StoreError},
     time::Timestamp,
@@ -26,7 +26,6 @@ use crate::{
     body::Sent,
     respond::{Created, Data, Error, Json},
     routes::Shared,
-    startup::new_key,
 };
 
 /// The calling key describes itself.
@@ -448,14 +447,16 @@ pub(super) async fn create(
     };
     options.check(&caller, kind, &*app.gateway.ports().blocking)?;
     let inherits = options.scopes.is_none() && kind == KeyKind::Management;
-    let made = new_key(kind, &name, &caller.key.account, app.clock().now());
-    let (key, mut record) = made.map_err(|_| {
+    let bits = app.gateway.ports().randomness.key_bits().map_err(|_| {
         ApiError::new(
             503,
             "storage_unavailable",
             "no key can be made now; try again later",
         )
     })?;
+    let key = ApiKey::from_random(kind, bits);
+    let account = caller.key.account.clone();
+    let mut record = KeyRecord::new(&key, account, &name, app.clock().now());
     options.apply(&mut record);
     if record.expires_at.is_some_and(|at| at <= record.created_at) {
         let mut error = ApiError::new(

@@ -18,7 +18,6 @@ use crate::{
     app::App,
     auth::Public,
     intake::Peer,
-    observe::{CONTENT_TYPE, Gauges},
     respond::{self, Error, not_found},
     routes::Shared,
 };
@@ -47,15 +46,15 @@ pub(super) struct Readiness {
 
 async fn trouble(app: &App) -> Vec<String> {
     let mut out = Vec::new();
-    if let Err(e) = app.database.check().await {
+    if let Err(e) = app.health.database().await {
         out.push(e.to_string());
     }
     out.extend(
-        app.log
-            .trouble()
+        app.health
+            .journal()
             .map(|t| format!("the usage journal cannot be written: {t}")),
     );
-    out.extend(app.log.import_trouble().map(|t| {
+    out.extend(app.health.import().map(|t| {
         format!("the database does not take usage records, and the journal keeps them: {t}")
     }));
     let config = app.config();
@@ -108,13 +107,13 @@ pub(super) async fn health(
     State(app): Shared,
 ) -> Result<respond::State<HealthAnswer>, Error> {
     let database = app
-        .database
-        .check()
+        .health
+        .database()
         .await
         .err()
-        .or_else(|| app.log.import_trouble())
+        .or_else(|| app.health.import())
         .map(|e| e.to_string());
-    let journal = app.log.trouble();
+    let journal = app.health.journal();
     let good = database.is_none() && journal.is_none();
     let version = Some(app.config().catalog.version().to_string());
     let components = BTreeMap::from([
@@ -139,6 +138,9 @@ pub(super) async fn health(
         },
     })
 }
+
+/// The media type of the text format of OpenMetrics 1.0.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Metrics for Prometheus. On the main listener they are for who bears the operator's token;
 /// without a token, for programs on this machine alone, and nowhere if they have a listener of
@@ -174,17 +176,10 @@ pub(super) async fn metrics_alone(
 }
 
 fn exposition(app: &App) -> Response {
-    let budget = app.gateway.budget();
-    let text = app.observer.metrics(Gauges {
-        open: app.log.open_slots(),
-        held: budget.used(),
-        limit: budget.limit(),
-        waiting: budget.waiting(),
-    });
-    let mut response = text.into_response();
+    let mut response = app.health.metrics(app.gateway.budget()).into_response();
     response
         .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS));
     response
 }
 

@@ -7,7 +7,7 @@ use anyrouter_core::{
     catalog::Usd,
     ids::{EndpointId, ModelId, ProviderSlug, RequestId},
     key::{KeyHash, Scope},
-    ports::{LogQuery, UsageLog as _},
+    ports::LogQuery,
     usage::{self, Outcome, Record},
     wire::error::ApiError,
 };
@@ -57,7 +57,7 @@ pub(super) async fn generation_by_id(
     };
     let id = RequestId::parse(&id).ok_or_else(missing)?;
     let record = app
-        .log
+        .usage()
         .find(&caller.key.account, id)
         .await?
         .filter(|r| may_see(&caller, r))
@@ -91,7 +91,7 @@ pub(super) async fn logs(
     Query(filter): Query<Filter>,
 ) -> Result<Data<Vec<Generation>>, Error> {
     let query = query(&filter, &caller)?;
-    let records = app.log.list(&caller.key.account, &query).await?;
+    let records = app.usage().list(&caller.key.account, &query).await?;
     Ok(Data {
         data: records.iter().map(Generation::of).collect(),
     })

@@ -43,7 +43,7 @@ impl Refusals {
                 "the request is not HTTP as RFC 9112 has it; look at its first lines",
             ),
         };
-        self.app.observer.refused(status);
+        self.app.health.refused(status);
         let id = self.app.gateway.request_id().to_string();
         let body = ApiError::new(status, code, message)
             .to_openai(&id)

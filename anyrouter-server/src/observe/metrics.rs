@@ -10,9 +10,6 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// Of what [`Metrics::text`] writes.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// Upper edges of the latency buckets, in seconds.
 const BUCKETS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0];
 

@@ -4,7 +4,7 @@
 use anyrouter_core::{catalog::Usd, key::KeyHash, time::Timestamp, usage::Row};
 use rusqlite::{Connection, Transaction, params};
 
-use super::{Failure, usage::number};
+use super::{Failure, number};
 
 /// A span of days after which a counter begins anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

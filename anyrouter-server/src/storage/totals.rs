@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use anyrouter_core::usage::Row;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{Failure, usage::number};
+use super::{Failure, number};
 
 /// Apps that an account's totals tell apart. The rest are [`OTHER`].
 const APPS: u32 = 200;

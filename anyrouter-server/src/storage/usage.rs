@@ -99,11 +99,6 @@ impl<'a> Counted<'a> {
     }
 }
 
-/// A whole number as SQLite has it; one that is too large is its largest.
-pub(super) fn number(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
 /// The statements for the table while it is made by a migration, and for the table.
 pub(super) const COLUMNS: &str = insert_into!("usage_columns");
 const USAGE: &str = insert_into!("usage");

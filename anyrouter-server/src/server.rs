@@ -1,0 +1,312 @@
+//! The server on a machine of its own: its backends, opened and put behind the ports, and its
+//! configuration, read again while it runs.
+
+use std::{
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::PathBuf,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use anyrouter_core::{
+    account::Caller,
+    catalog::Provider,
+    config::{Config, ConfigError, ProviderKeys},
+    gateway::{Budget, Gateway, Ports},
+    policy::Eligible,
+    ports::{
+        Blocking, Clock as _, Credentials, Randomness as _, StoreError, memory::MemoryLimiter,
+    },
+    redact::PlaceholderKey,
+    secret::Secret,
+};
+use async_trait::async_trait;
+
+use crate::{
+    app::{App, Health},
+    clock::{SystemClock, SystemRandomness},
+    config::Sources,
+    journal::{JournalLog, Options},
+    observe::{Event, Gauges, Observer},
+    progress,
+    storage::Database,
+    upstream::HttpUpstream,
+};
+
+/// A server that cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder, the database or the journal cannot be used.
+    #[error("{0}")]
+    Storage(String),
+    /// Another server uses the data folder.
+    #[error("{}: another server uses this data folder; give this one its own with --data-dir", .0.display())]
+    InUse(PathBuf),
+    /// The address cannot be listened at.
+    #[error("{address}: {source}; another program may be listening there")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Certificate or key cannot be used.
+    #[error("tls: {0}")]
+    Tls(String),
+    /// The bootstrap file cannot be written.
+    #[error("{path}: {source}")]
+    Bootstrap {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl From<StoreError> for StartError {
+    fn from(e: StoreError) -> Self {
+        Self::Storage(e.to_string())
+    }
+}
+
+/// A server's parts.
+pub(crate) struct Server {
+    pub(crate) app: Arc<App>,
+    pub(crate) log: Arc<JournalLog>,
+    pub(crate) observer: Arc<Observer>,
+    pub(crate) clock: Arc<SystemClock>,
+    keys: Arc<Keys>,
+    placeholder_key: PlaceholderKey,
+    versions: AtomicU64,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
+}
+
+/// The providers' keys, as of the last configuration.
+struct Keys(RwLock<Arc<ProviderKeys>>);
+
+impl Keys {
+    fn now(&self) -> Arc<ProviderKeys> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+#[async_trait]
+impl Credentials for Keys {
+    fn has(&self, caller: Option<&Caller>, provider: &Provider) -> bool {
+        self.now().has(caller, provider)
+    }
+
+    async fn open(
+        &self,
+        caller: &Caller,
+        to: Eligible<'_>,
+    ) -> Result<Option<Secret<String>>, StoreError> {
+        self.now().open(caller, to).await
+    }
+}
+
+/// Runs work while another thread takes over this one's other tasks.
+struct OffTheWorker;
+
+impl Blocking for OffTheWorker {
+    fn run(&self, work: &mut dyn FnMut()) {
+        use tokio::runtime::{Handle, RuntimeFlavor};
+        match Handle::try_current().map(|h| h.runtime_flavor()) {
+            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+            _ => work(),
+        }
+    }
+}
+
+/// How database, journal and metrics fare.
+struct Parts {
+    database: Database,
+    log: Arc<JournalLog>,
+    observer: Arc<Observer>,
+}
+
+#[async_trait]
+impl Health for Parts {
+    async fn database(&self) -> Result<(), StoreError> {
+        self.database.check().await
+    }
+
+    fn journal(&self) -> Option<StoreError> {
+        self.log.trouble()
+    }
+
+    fn import(&self) -> Option<StoreError> {
+        self.log.import_trouble()
+    }
+
+    fn refused(&self, status: u16) {
+        self.observer.refused(status);
+    }
+
+    fn metrics(&self, budget: &Budget) -> String {
+        self.observer.metrics(Gauges {
+            open: self.log.open_slots(),
+            held: budget.used(),
+            limit: budget.limit(),
+            waiting: budget.waiting(),
+        })
+    }
+}
+
+impl Server {
+    pub(crate) fn open(config: Config, observer: Arc<Observer>) -> Result<Self, StartError> {
+        let clock = Arc::new(SystemClock::new());
+        let (database, table) = Database::open(&config.data_dir, &mut progress::migration())?;
+        let options = Options {
+            durability: config.durability,
+            slots: config.requests,
+            ..Options::default()
+        };
+        let seen = observer.clone();
+        let log = JournalLog::open(
+            &config.data_dir.join("usage"),
+            database.clone(),
+            table,
+            options,
+            clock.now(),
+            move |r| seen.record(r),
+        )
+        .map_err(|e| StartError::Storage(e.to_string()))?;
+        let log = Arc::new(log);
+        let keys = Arc::new(Keys(RwLock::new(Arc::new(config.keys.clone()))));
+        let upstream = HttpUpstream::new(config.connect_deadline)
+            .map_err(|e| StartError::Tls(e.to_string()))?;
+        let ports = Ports {
+            clock: clock.clone(),
+            randomness: Arc::new(SystemRandomness),
+            directory: Arc::new(database.clone()),
+            usage: log.clone(),
+            limiter: Arc::new(MemoryLimiter::new(clock.clone())),
+            credentials: keys.clone(),
+            upstream: Arc::new(upstream),
+            blocking: Arc::new(OffTheWorker),
+            events: observer.clone(),
+        };
+        let placeholder_key = placeholder_key(&config.data_dir)?;
+        let gateway = Arc::new(Gateway::new(
+            ports,
+            config
+                .instance(0)
+                .with_redaction(config.redaction(placeholder_key.clone())),
+            config.limits,
+            config.deadlines,
+        ));
+        let accounts = Arc::new(database.clone());
+        let health = Arc::new(Parts {
+            database,
+            log: log.clone(),
+            observer: observer.clone(),
+        });
+        Ok(Self {
+            app: Arc::new(App::new(gateway, accounts, health, Arc::new(config))),
+            log,
+            observer,
+            clock,
+            keys,
+            placeholder_key,
+            versions: AtomicU64::new(1),
+        })
+    }
+
+    /// Reads the configuration again, and returns it. A bad one changes nothing, and says why.
+    pub(crate) fn reload(&self, sources: &Sources) -> Option<Arc<Config>> {
+        match sources.load() {
+            Ok(config) => {
+                for warning in &config.warnings {
+                    self.observer.emit(&Event::ConfigWarning { warning });
+                }
+                self.end_cooldown(&config);
+                // The keys first: those of before still serve whoever began before.
+                let keys = config.keys.clone().in_place_of(&self.keys.now());
+                *self.keys.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+                let instance = config.instance(self.versions.fetch_add(1, Ordering::Relaxed));
+                self.app.gateway.set_instance(
+                    instance.with_redaction(config.redaction(self.placeholder_key.clone())),
+                );
+                let config = Arc::new(config);
+                self.app.set_config(config.clone());
+                self.observer.emit(&Event::ConfigReloaded {
+                    catalog: config.catalog.version(),
+                });
+                Some(config)
+            }
+            Err(error) => {
+                self.observer.emit(&Event::ConfigRejected { error: &error });
+                None
+            }
+        }
+    }
+
+    /// Ends the cooldown of endpoints whose address or key is another one now: what failed may have
+    /// been repaired.
+    fn end_cooldown(&self, config: &Config) {
+        let (before, keys) = (self.app.config(), self.keys.now());
+        for endpoint in config.catalog.endpoints() {
+            let known = before.catalog.endpoint(endpoint.id.as_str());
+            let same_address = known.is_some_and(|k| k.addresses == endpoint.addresses);
+            let provider = config.catalog.providers().get(endpoint.provider_index);
+            if !same_address || !provider.is_some_and(|p| keys.agrees(&config.keys, p)) {
+                self.app.gateway.end_cooldown(&endpoint.id);
+            }
+        }
+        for gone in before.catalog.endpoints() {
+            if config.catalog.endpoint(gone.id.as_str()).is_none() {
+                self.app.gateway.end_cooldown(&gone.id);
+            }
+        }
+    }
+}
+
+/// The instance's secret from which placeholders are derived: made at the first start, and kept, so
+/// that a conversation's placeholders stay the same. It opens nothing by itself.
+fn placeholder_key(folder: &std::path::Path) -> Result<PlaceholderKey, StartError> {
+    let path = folder.join("placeholder.key");
+    let fail = |e: std::io::Error| StartError::Storage(format!("{}: {e}", path.display()));
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            let bytes: [u8; 32] = bytes.try_into().map_err(|_| {
+                StartError::Storage(format!(
+                    "{}: it is no key of 32 bytes; restore it, or remove it to have a new one made",
+                    path.display()
+                ))
+            })?;
+            Ok(PlaceholderKey::from_bytes(bytes))
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let bytes = SystemRandomness.key_bits()?;
+            let unfinished = folder.join("placeholder.key.new");
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&unfinished)
+                .map_err(fail)?;
+            file.write_all(&bytes)
+                .and_then(|()| file.sync_all())
+                .and_then(|()| std::fs::rename(&unfinished, &path))
+                .map_err(fail)?;
+            Ok(PlaceholderKey::from_bytes(bytes))
+        }
+        Err(e) => Err(fail(e)),
+    }
+}
