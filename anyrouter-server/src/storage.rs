@@ -18,7 +18,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use self::readers::Readers;
-pub use self::{schema::Progress, totals::Recount, usage::UsageTable};
+pub use self::{columns::Progress, totals::Recount, usage::UsageTable};
 
 /// A whole number as SQLite has it; one that is too large is its largest.
 fn number(n: u64) -> i64 {

@@ -18,7 +18,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     Callers, Database, Failure,
     key_spend::{self, Period},
-    usage::number,
+    number,
 };
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String, Failure> {

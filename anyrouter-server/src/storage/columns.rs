@@ -6,9 +6,19 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
     Failure,
-    schema::Progress,
     usage::{COLUMNS, Counted, insert},
 };
+
+/// How far a long migration is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Rows that are done.
+    pub done: u64,
+    /// All of them.
+    pub total: u64,
+    /// Of those that are done, the ones that could not be read, and are kept as they were.
+    pub unreadable: u64,
+}
 
 /// Rows of a step.
 const STEP: usize = 5_000;

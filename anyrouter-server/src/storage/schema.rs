@@ -2,18 +2,10 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{Failure, StoreError, columns};
-
-/// How far a long migration is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Rows that are done.
-    pub done: u64,
-    /// All of them.
-    pub total: u64,
-    /// Of those that are done, the ones that could not be read, and are kept as they were.
-    pub unreadable: u64,
-}
+use super::{
+    Failure, StoreError,
+    columns::{self, Progress},
+};
 
 enum Migration {
     /// Statements, in one transaction.

@@ -14,6 +14,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params, types::Valu
 use super::{
     Database, Failure,
     key_spend::KeySpend,
+    number,
     totals::{self, Hour, Totals},
 };
 use crate::journal::{Import, RecordEntry, RecordReader};
