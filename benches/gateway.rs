@@ -16,8 +16,8 @@ use anyrouter_core::{
     key::{ApiKey, KeyKind, Scope},
     policy::{CompiledCatalog, Eligible, Restriction},
     ports::{
-        Filled, LogQuery, OpenRequest, Randomness, StoreError, Upstream, UpstreamBody,
-        UpstreamError, UpstreamRequest, UpstreamResponse, UsageLog,
+        LogQuery, OpenRequest, Randomness, StoreError, Upstream, UpstreamBody, UpstreamError,
+        UpstreamRequest, UpstreamResponse, UsageLog, WriteState,
         memory::{
             Inline, ManualClock, MemoryCredentials, MemoryDirectory, MemoryLimiter, NoEvents,
         },
@@ -41,10 +41,14 @@ impl UsageLog for Forgetful {
     async fn take(&self, _: &Arc<OpenRequest>) -> Result<(), StoreError> {
         Ok(())
     }
-    fn fill(&self, _: &Record) -> Filled {
-        Filled::Durable
+    fn fill(&self, _: &Record) -> WriteState {
+        WriteState::Durable
     }
-    fn poll_durable(&self, _: &mut Filled, _: &mut Context<'_>) -> Poll<Result<(), StoreError>> {
+    fn poll_durable(
+        &self,
+        _: &mut WriteState,
+        _: &mut Context<'_>,
+    ) -> Poll<Result<(), StoreError>> {
         Poll::Ready(Ok(()))
     }
     async fn find(&self, _: &AccountId, _: RequestId) -> Result<Option<Record>, StoreError> {

@@ -1,7 +1,7 @@
 //! Redacts a prompt with a custom rule, and restores an answer that comes in pieces: `cargo
 //! run --example redact-a-stream`.
 
-use anyrouter_core::redact::{PlaceholderKey, Placeholders, Redactor, Restorer, Rules, Within};
+use anyrouter_core::redact::{Container, PlaceholderKey, Placeholders, Redactor, Restorer, Rules};
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("sent:     {sent}");
 
     // The model answers with what it saw, in pieces that fall anywhere.
-    let (mut restorer, mut shown) = (Restorer::new(Within::Text), String::new());
+    let (mut restorer, mut shown) = (Restorer::new(Container::Text), String::new());
     for piece in sent.as_bytes().chunks(7) {
         restorer.push(&placeholders, std::str::from_utf8(piece)?, &mut shown);
     }

@@ -122,13 +122,13 @@ pub(crate) struct Redact {
     pub(crate) spans: bool,
     /// How --spans and --score read a line's `text`: by itself, or as the message of a chat
     /// request, which is how the gateway sees it. Both find the same.
-    #[arg(long = "as", value_enum, default_value_t = As::Text)]
-    pub(crate) read_as: As,
+    #[arg(long = "as", value_enum, default_value_t = LineFormat::Text)]
+    pub(crate) read_as: LineFormat,
 }
 
 /// How a line's text is read.
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum As {
+pub(crate) enum LineFormat {
     Text,
     Chat,
 }

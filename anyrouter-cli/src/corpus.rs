@@ -3,7 +3,7 @@
 use anyrouter_core::redact::{Finding, Redactor};
 use serde_json::{Value, json, value::RawValue};
 
-use crate::args::As;
+use crate::args::LineFormat;
 
 /// A line of `--spans` and of a corpus.
 #[derive(serde::Deserialize)]
@@ -28,9 +28,9 @@ pub(crate) struct Span {
 
 impl Row<'_> {
     /// What is in its `text`, or in its `json`.
-    pub(crate) fn found(&self, redactor: &Redactor, read_as: As) -> Option<Vec<Finding>> {
+    pub(crate) fn found(&self, redactor: &Redactor, read_as: LineFormat) -> Option<Vec<Finding>> {
         if let Some(text) = &self.text {
-            return Some(if read_as == As::Chat {
+            return Some(if read_as == LineFormat::Chat {
                 find_in_chat(redactor, text)
             } else {
                 redactor.find(text)

@@ -6,12 +6,12 @@ use std::{
 };
 
 use anyrouter_core::redact::{
-    Action, Finding, PlaceholderKey, Placeholders, Redactor, Revealed, Rules,
+    Action, Finding, PlaceholderKey, Placeholders, PlainValue, Redactor, Rules,
 };
 use serde_json::{Value, json, value::RawValue};
 
 use crate::{
-    args::{As, Format, Redact},
+    args::{Format, LineFormat, Redact},
     client::Failure,
     corpus::Row,
     follow::follow,
@@ -53,12 +53,13 @@ pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
     }
     let text = String::from_utf8(bytes).map_err(|e| no_text(&e.utf8_error()))?;
     if let Some(path) = &args.restore {
-        let map: BTreeMap<String, Revealed> = serde_json::from_str(&read(path)?).map_err(|e| {
-            wrong(
-                path,
-                &format!("line {}: it is no map that --map wrote", e.line()),
-            )
-        })?;
+        let map: BTreeMap<String, PlainValue> =
+            serde_json::from_str(&read(path)?).map_err(|e| {
+                wrong(
+                    path,
+                    &format!("line {}: it is no map that --map wrote", e.line()),
+                )
+            })?;
         let placeholders = Placeholders::from_revealed(map);
         let restored = if is_json(&args, &text)? {
             placeholders.restore_json(&text)
@@ -217,7 +218,7 @@ fn write_map(path: &std::path::Path, text: &str) -> Result<(), Failure> {
 }
 
 /// A line of JSON for each line of JSON.
-fn spans(redactor: &Redactor, read_as: As) -> Result<(), Failure> {
+fn spans(redactor: &Redactor, read_as: LineFormat) -> Result<(), Failure> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let bad = |e: &dyn std::fmt::Display| {

@@ -6,7 +6,7 @@ use anyrouter_core::redact::{Finding, Redactor};
 use serde_json::{Value, json};
 
 use crate::{
-    args::As,
+    args::LineFormat,
     client::Failure,
     corpus::{Row, Span},
     table::print_table,
@@ -48,7 +48,7 @@ fn family(label: &str) -> &str {
 pub(crate) fn score(
     redactor: &Redactor,
     path: &Path,
-    read_as: As,
+    read_as: LineFormat,
     as_json: bool,
 ) -> Result<(), Failure> {
     let wrong =

@@ -151,7 +151,7 @@ pub struct StoredKey {
     /// Time of the last use.
     pub last_used_at: Option<Timestamp>,
     /// The cost of its requests.
-    pub spent: Spent,
+    pub spent: KeySpend,
 }
 
 impl StoredKey {
@@ -161,14 +161,14 @@ impl StoredKey {
             record,
             version: 1,
             last_used_at: None,
-            spent: Spent::default(),
+            spent: KeySpend::default(),
         }
     }
 }
 
 /// The cost of a key's requests, in USD, over periods of UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spent {
+pub struct KeySpend {
     /// Since it was made.
     pub ever: Usd,
     /// Since midnight.
@@ -246,10 +246,10 @@ pub struct Caller {
 
 /// The right to compile a caller's redactor, which one has at a time.
 #[cfg(feature = "gateway")]
-pub(crate) struct Compiling<'a>(&'a AtomicBool);
+pub(crate) struct CompilePermit<'a>(&'a AtomicBool);
 
 #[cfg(feature = "gateway")]
-impl Drop for Compiling<'_> {
+impl Drop for CompilePermit<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }
@@ -319,9 +319,9 @@ impl Caller {
 
     /// The right to compile the redactor; `None` while another has it.
     #[cfg(feature = "gateway")]
-    pub(crate) fn compiling(&self) -> Option<Compiling<'_>> {
+    pub(crate) fn compiling(&self) -> Option<CompilePermit<'_>> {
         let was_compiling = self.compiling.swap(true, Ordering::Acquire);
-        (!was_compiling).then_some(Compiling(&self.compiling))
+        (!was_compiling).then_some(CompilePermit(&self.compiling))
     }
 
     /// The layers instance, account and key, compiled once per version of the instance.

@@ -30,7 +30,7 @@ pub use self::{
     explain::{Situation, explain},
     head::{Claim, Head},
     identifiers::{Identifiers, check_given_name, is_control},
-    load::{Budget, Held, Take},
+    load::{HeldMemory, MemoryBudget, MemoryWait},
     respond::{NotAccepted, no_memory},
     slot::{Committed, Slot},
     state::{Deadlines, Gateway, Limits, Ports, WithoutLimiter},

@@ -135,12 +135,12 @@ pub trait UsageLog: Send + Sync {
     async fn take(&self, open: &Arc<OpenRequest>) -> Result<(), StoreError>;
 
     /// Writes the record of a taken slot, and gives the slot back.
-    fn fill(&self, record: &Record) -> Filled;
+    fn fill(&self, record: &Record) -> WriteState;
 
     /// Ready when what was filled is as durable as the log is configured to make it.
     fn poll_durable(
         &self,
-        filled: &mut Filled,
+        filled: &mut WriteState,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), StoreError>>;
 
@@ -188,7 +188,7 @@ impl LogQuery {
 
 /// State of a record after [`UsageLog::fill`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filled {
+pub enum WriteState {
     /// Durable as configured.
     Durable,
     /// Written; durable once the log has made everything up to this mark so.

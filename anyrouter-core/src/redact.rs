@@ -81,10 +81,10 @@ pub use self::{
     engine::{CONFIDENT, Engine},
     json::Step,
     label::{Finding, Kind, Label},
-    placeholder::{Placeholders, Revealed},
+    placeholder::{Placeholders, PlainValue},
     placeholder_key::PlaceholderKey,
     redactor::{Blocked, Redacted, Redactor},
-    restore::{Restorer, Within},
+    restore::{Container, Restorer},
     rules::{Action, RuleFault, Rules},
     stream::{HOLD, StreamRedactor},
 };

@@ -7,8 +7,8 @@ mod everyday;
 use std::sync::LazyLock;
 
 use anyrouter_core::redact::{
-    Action, HOLD, PlaceholderKey, Placeholders, Redacted, Redactor, Restorer, Rules, Step,
-    StreamRedactor, Within,
+    Action, Container, HOLD, PlaceholderKey, Placeholders, Redacted, Redactor, Restorer, Rules,
+    Step, StreamRedactor,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -95,7 +95,7 @@ proptest! {
         let mut at: Vec<usize> = cuts.iter().map(|c| c.index(left.len() + 1)).filter(|c| left.is_char_boundary(*c)).collect();
         at.sort_unstable();
         at.push(left.len());
-        let (mut restorer, mut out, mut from) = (Restorer::new(Within::Text), String::new(), 0);
+        let (mut restorer, mut out, mut from) = (Restorer::new(Container::Text), String::new(), 0);
         for to in at {
             restorer.push(&placeholders, &left[from..to], &mut out);
             prop_assert!(restorer.held().len() <= 48);
@@ -177,7 +177,7 @@ fn every_text_is_restored_at_every_split() {
         let mut placeholders = placeholders();
         let left = redacted(text, &mut placeholders);
         for cut in (0..=left.len()).filter(|c| left.is_char_boundary(*c)) {
-            let (mut restorer, mut out) = (Restorer::new(Within::Text), String::new());
+            let (mut restorer, mut out) = (Restorer::new(Container::Text), String::new());
             restorer.push(&placeholders, &left[..cut], &mut out);
             restorer.push(&placeholders, &left[cut..], &mut out);
             restorer.finish(&placeholders, &mut out);
@@ -219,7 +219,7 @@ fn each_underscore_of_a_placeholder_may_be_written_as_models_write_it() {
         let form = left.replace('_', by);
         assert_eq!(placeholders.restore(&form), text, "{form}");
         for size in 1..9 {
-            let (mut restorer, mut out) = (Restorer::new(Within::Text), String::new());
+            let (mut restorer, mut out) = (Restorer::new(Container::Text), String::new());
             for piece in form.as_bytes().chunks(size) {
                 restorer.push(&placeholders, std::str::from_utf8(piece).unwrap(), &mut out);
                 assert!(restorer.held().len() <= 48);
@@ -235,7 +235,7 @@ fn each_underscore_of_a_placeholder_may_be_written_as_models_write_it() {
     }
     // The text of arguments spells a backslash as two, and within a document of theirs as four.
     for by in ["\\\\_", "\\\\\\\\_"] {
-        let (mut restorer, mut out) = (Restorer::new(Within::Json), String::new());
+        let (mut restorer, mut out) = (Restorer::new(Container::Json), String::new());
         for piece in format!("{{\"text\": \"{}\"}}", left.replace('_', by))
             .as_bytes()
             .chunks(3)
@@ -272,7 +272,7 @@ fn arguments_are_restored_as_json_in_pieces() {
         .into_inner();
     assert!(!left.contains("Jane") && !left.contains("4111"), "{left}");
     for size in 1..20 {
-        let (mut restorer, mut out) = (Restorer::new(Within::Json), String::new());
+        let (mut restorer, mut out) = (Restorer::new(Container::Json), String::new());
         let bytes: Vec<char> = left.chars().collect();
         for piece in bytes.chunks(size) {
             restorer.push(&placeholders, &piece.iter().collect::<String>(), &mut out);
@@ -843,7 +843,7 @@ fn arguments_within_arguments_are_spelt_as_deep_as_they_are() {
         json!({"n": inner, "deep": json!({"again": inner}).to_string(), "m": placeholder})
             .to_string();
     for cut in 0..arguments.len() {
-        let (mut restorer, mut out) = (Restorer::new(Within::Json), String::new());
+        let (mut restorer, mut out) = (Restorer::new(Container::Json), String::new());
         restorer.push(&placeholders, &arguments[..cut], &mut out);
         restorer.push(&placeholders, &arguments[cut..], &mut out);
         restorer.finish(&placeholders, &mut out);
@@ -894,7 +894,7 @@ fn a_value_with_escapes_in_json_within_text_is_spelt_as_where_it_comes_back() {
         let arguments = arguments.to_string();
         let whole = placeholders.restore_json(&json!({"arguments": arguments}).to_string());
         let whole: serde_json::Value = serde_json::from_str(&whole).unwrap();
-        let mut restorer = Restorer::new(Within::Json);
+        let mut restorer = Restorer::new(Container::Json);
         let mut streamed = String::new();
         for piece in arguments.as_bytes().chunks(7) {
             restorer.push(
@@ -927,7 +927,7 @@ fn a_value_with_escapes_in_json_within_text_is_spelt_as_where_it_comes_back() {
         .replace(name, address);
     assert_eq!(placeholders.restore(&answer), expected);
     for size in 1..40 {
-        let mut restorer = Restorer::new(Within::Text);
+        let mut restorer = Restorer::new(Container::Text);
         let mut streamed = String::new();
         for piece in answer.as_bytes().chunks(size) {
             restorer.push(

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use anyrouter_core::{
     config::Config,
-    gateway::{Budget, Gateway},
+    gateway::{Gateway, MemoryBudget},
     ports::{Accounts, Clock, StoreError, UsageLog},
 };
 use async_trait::async_trait;
@@ -26,7 +26,7 @@ pub trait Health: Send + Sync {
     fn refused(&self, status: u16);
 
     /// Metrics in the text format of OpenMetrics.
-    fn metrics(&self, budget: &Budget) -> String;
+    fn metrics(&self, budget: &MemoryBudget) -> String;
 }
 
 /// What every request needs.

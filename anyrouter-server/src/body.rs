@@ -11,9 +11,9 @@ use serde_json::Value;
 use crate::{app::App, intake::read_body, respond::Error};
 
 /// A JSON body, read as `T`; an error names the member.
-pub(crate) struct Sent<T>(pub(crate) T);
+pub(crate) struct JsonBody<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest<Arc<App>> for Sent<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBody<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
@@ -23,9 +23,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Sent<T> {
 }
 
 /// A body that the gateway reads itself; `T` describes it.
-pub(crate) struct Raw<T>(pub(crate) Bytes, pub(crate) PhantomData<fn() -> T>);
+pub(crate) struct RawBody<T>(pub(crate) Bytes, pub(crate) PhantomData<fn() -> T>);
 
-impl<T> FromRequest<Arc<App>> for Raw<T> {
+impl<T> FromRequest<Arc<App>> for RawBody<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {

@@ -11,7 +11,7 @@ use std::{
 
 use anyrouter_core::{
     catalog::Protocol,
-    gateway::{Claim, Head, Held, ip_in, no_memory},
+    gateway::{Claim, Head, HeldMemory, ip_in, no_memory},
     key::{ApiKey, KeyHash},
     ports::Clock,
     secret::Secret,
@@ -241,20 +241,21 @@ where
     if length.is_some_and(|l| l > limit) {
         return Err(too_large());
     }
-    let take = async |bytes: usize, held: &Option<Held>| -> Result<Option<Held>, ApiError> {
-        let Some(key) = key.filter(|_| bytes > 0) else {
-            return Ok(None);
+    let take =
+        async |bytes: usize, held: &Option<HeldMemory>| -> Result<Option<HeldMemory>, ApiError> {
+            let Some(key) = key.filter(|_| bytes > 0) else {
+                return Ok(None);
+            };
+            let already = held.as_ref().map_or(0, HeldMemory::bytes);
+            let take = app
+                .gateway
+                .budget()
+                .take_more(key, already, bytes.saturating_mul(WEIGHT));
+            within(app.clock(), config.deadlines.memory, take)
+                .await
+                .map(Some)
+                .ok_or_else(no_memory)
         };
-        let already = held.as_ref().map_or(0, Held::bytes);
-        let take = app
-            .gateway
-            .budget()
-            .take_more(key, already, bytes.saturating_mul(WEIGHT));
-        within(app.clock(), config.deadlines.memory, take)
-            .await
-            .map(Some)
-            .ok_or_else(no_memory)
-    };
     let room = length.unwrap_or(STEP).min(limit);
     // A promise of many bytes takes no room: that goes to who begins to send them.
     let mut held = if room <= STEP {
@@ -282,7 +283,7 @@ where
                     .max(read.len() + data.len())
                     .min(limit);
                 let more_held = take(
-                    needed - held.as_ref().map_or(0, Held::bytes) / WEIGHT,
+                    needed - held.as_ref().map_or(0, HeldMemory::bytes) / WEIGHT,
                     &held,
                 )
                 .await?;

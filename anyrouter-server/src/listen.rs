@@ -31,9 +31,9 @@ use tokio::{
 };
 
 use self::{
-    patient::Patient,
-    quiet::Quietly,
-    strict::{Refusals, Strict},
+    patient::PatientConnection,
+    quiet::QuietTask,
+    strict::{Refusals, StrictConnection},
 };
 use crate::{
     service::{Answer, Service},
@@ -103,7 +103,7 @@ pub(crate) async fn serve(
         let tls = tls.as_ref().map(Tls::acceptor);
         let ((http1, http2), watcher, mut stopping) =
             (builders.clone(), graceful.watcher(), stopping.subscribe());
-        tokio::spawn(Quietly::new(async move {
+        tokio::spawn(QuietTask::new(async move {
             let _permit = permit;
             // A connection that fails concerns its client alone. What few connections need is in
             // boxes, so that the others are small.
@@ -115,15 +115,16 @@ pub(crate) async fn serve(
                 };
                 let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 let _ = if is_http2 {
-                    Box::pin(watcher.watch(
-                        http2.serve_connection(
-                            TokioIo::new(Patient::new(stream, patience)),
-                            service,
-                        ),
-                    ))
+                    Box::pin(watcher.watch(http2.serve_connection(
+                        TokioIo::new(PatientConnection::new(stream, patience)),
+                        service,
+                    )))
                     .await
                 } else {
-                    let io = TokioIo::new(Strict::new(Patient::new(stream, patience), refusals));
+                    let io = TokioIo::new(StrictConnection::new(
+                        PatientConnection::new(stream, patience),
+                        refusals,
+                    ));
                     Box::pin(watcher.watch(http1.serve_connection(io, service))).await
                 };
                 return;
@@ -137,17 +138,19 @@ pub(crate) async fn serve(
             });
             match is_http2.await {
                 Some(true) => {
-                    let _ =
-                        Box::pin(watcher.watch(http2.serve_connection(
-                            TokioIo::new(Patient::new(stream, patience)),
-                            service,
-                        )))
-                        .await;
+                    let _ = Box::pin(watcher.watch(http2.serve_connection(
+                        TokioIo::new(PatientConnection::new(stream, patience)),
+                        service,
+                    )))
+                    .await;
                 }
                 Some(false) => {
                     let _ = watcher
                         .watch(http1.serve_connection(
-                            TokioIo::new(Strict::new(Patient::new(stream, patience), refusals)),
+                            TokioIo::new(StrictConnection::new(
+                                PatientConnection::new(stream, patience),
+                                refusals,
+                            )),
                             service,
                         ))
                         .await;
@@ -186,7 +189,7 @@ async fn answer(
 ) -> Result<Answer, Infallible> {
     let rest = Rest::of(&request);
     let (parts, body) = request.into_parts();
-    let lent = Lent(Arc::new(Mutex::new(body)));
+    let lent = LentBody(Arc::new(Mutex::new(body)));
     let request = Request::from_parts(parts, lent.clone());
     let mut response = service.respond(peer.ip(), request).await;
     if !lent.spent(rest).await {
@@ -199,9 +202,9 @@ async fn answer(
 
 /// A body that is lent to whoever answers: what they leave of it is seen to afterwards.
 #[derive(Clone)]
-struct Lent(Arc<Mutex<Incoming>>);
+struct LentBody(Arc<Mutex<Incoming>>);
 
-impl Lent {
+impl LentBody {
     fn body(&self) -> MutexGuard<'_, Incoming> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -252,7 +255,7 @@ impl Rest {
     }
 }
 
-impl http_body::Body for Lent {
+impl http_body::Body for LentBody {
     type Data = Bytes;
     type Error = hyper::Error;
 

@@ -23,7 +23,7 @@ use anyrouter_core::key::Scope;
 use crate::{
     app::App,
     auth::{Auth, Authority, Public, Require},
-    body::{Raw, Sent},
+    body::{JsonBody, RawBody},
     respond::{self, Created, Data, Error, Json},
 };
 
@@ -49,13 +49,13 @@ impl<T: JsonSchema> Argument for Query<T> {
     }
 }
 
-impl<T: JsonSchema> Argument for Sent<T> {
+impl<T: JsonSchema> Argument for JsonBody<T> {
     fn describe(operation: &mut Operation) {
         operation.body::<T>();
     }
 }
 
-impl<T: JsonSchema> Argument for Raw<T> {
+impl<T: JsonSchema> Argument for RawBody<T> {
     fn describe(operation: &mut Operation) {
         operation.body::<T>();
     }

@@ -15,7 +15,7 @@ use anyrouter_core::{
     account::Caller,
     catalog::Provider,
     config::{Config, ConfigError, ProviderKeys},
-    gateway::{Budget, Gateway, Ports},
+    gateway::{Gateway, MemoryBudget, Ports},
     policy::Eligible,
     ports::{
         Blocking, Clock as _, Credentials, Randomness as _, StoreError, memory::MemoryLimiter,
@@ -157,7 +157,7 @@ impl Health for Parts {
         self.observer.refused(status);
     }
 
-    fn metrics(&self, budget: &Budget) -> String {
+    fn metrics(&self, budget: &MemoryBudget) -> String {
         self.observer.metrics(Gauges {
             open: self.log.open_slots(),
             held: budget.used(),

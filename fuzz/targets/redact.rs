@@ -2,7 +2,7 @@
 //! taken out comes back, at a split that the first byte says.
 #![no_main]
 
-use anyrouter_core::redact::{PlaceholderKey, Placeholders, Redactor, Restorer, Within};
+use anyrouter_core::redact::{PlaceholderKey, Placeholders, Redactor, Restorer, Container};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
     while !left.is_char_boundary(cut) {
         cut -= 1;
     }
-    let (mut restorer, mut out) = (Restorer::new(Within::Text), String::new());
+    let (mut restorer, mut out) = (Restorer::new(Container::Text), String::new());
     restorer.push(&placeholders, &left[..cut], &mut out);
     restorer.push(&placeholders, &left[cut..], &mut out);
     restorer.finish(&placeholders, &mut out);

@@ -20,7 +20,7 @@ use crate::part::Part as _;
 const DEFAULT_PRIORITY: u32 = 100;
 
 pub(super) fn resolve(documents: &[Document]) -> Result<Catalog, CatalogError> {
-    let mut building = Building::default();
+    let mut building = CatalogBuilder::default();
     for document in documents {
         building.add(document)?;
     }
@@ -28,7 +28,7 @@ pub(super) fn resolve(documents: &[Document]) -> Result<Catalog, CatalogError> {
 }
 
 #[derive(Default)]
-struct Building {
+struct CatalogBuilder {
     providers: Vec<ProviderPart>,
     models: Vec<ModelPart>,
     virtuals: Vec<VirtualModel>,
@@ -54,7 +54,7 @@ struct EndpointPart {
     path: String,
 }
 
-impl Building {
+impl CatalogBuilder {
     fn add(&mut self, document: &Document) -> Result<(), CatalogError> {
         for (i, entry) in document.provider.iter().enumerate() {
             let path = format!("provider[{i}]");

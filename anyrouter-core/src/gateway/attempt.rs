@@ -4,7 +4,7 @@ use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration};
 
 use http::{HeaderMap, HeaderValue, header};
 
-use super::{load::Held, recorder::Recorder, state::Gateway};
+use super::{load::HeldMemory, recorder::Recorder, state::Gateway};
 use crate::{
     account::{Caller, Instance},
     catalog::{Address, Protocol},
@@ -32,12 +32,12 @@ const ERROR_BODY: usize = 64 << 10;
 const HELD: usize = 64 << 10;
 
 pub(super) enum Success {
-    Plain(Box<ResponseMeta>, PlainAnswer, Option<Held>, u16),
+    Plain(Box<ResponseMeta>, PlainAnswer, Option<HeldMemory>, u16),
     Stream {
         relay: Relay,
         upstream: Option<Pin<Box<dyn UpstreamBody>>>,
         out: Vec<u8>,
-        held: Option<Held>,
+        held: Option<HeldMemory>,
         done: bool,
         fault: Option<AnswerFault>,
         headers: HeaderMap,
@@ -116,13 +116,13 @@ impl Attempt<'_> {
                 )
                 .await
             } else {
-                Ok(Received::Plain(names, status, response))
+                Ok(UpstreamAnswer::Plain(names, status, response))
             }
         });
         let head = first_byte.await.ok_or(FailureClass::Timeout)??;
         match head {
-            Received::Stream(success) => Ok(success),
-            Received::Plain(names, status, response) => {
+            UpstreamAnswer::Stream(success) => Ok(success),
+            UpstreamAnswer::Plain(names, status, response) => {
                 let left = self.deadline.since(gateway.ports.clock.now());
                 let key = recorder.record.key_hash;
                 let body = within(
@@ -232,7 +232,7 @@ impl Attempt<'_> {
         status: u16,
         response: UpstreamResponse,
         key: Option<KeyHash>,
-    ) -> Result<Received, Fault> {
+    ) -> Result<UpstreamAnswer, Fault> {
         let kind = response
             .headers
             .get(header::CONTENT_TYPE)
@@ -269,7 +269,7 @@ impl Attempt<'_> {
             let mut out = Vec::with_capacity(body.len() + 512);
             let relay = Relay::of_whole(protocol, names, &body, &mut out).map_err(failed)?;
             let (headers, upstream) = (response.headers, None);
-            return Ok(Received::Stream(Success::Stream {
+            return Ok(UpstreamAnswer::Stream(Success::Stream {
                 relay,
                 upstream,
                 out,
@@ -302,7 +302,7 @@ impl Attempt<'_> {
             if done || relay.has_given() || out.len() > HELD {
                 let headers = response.headers;
                 let upstream = Some(upstream);
-                return Ok(Received::Stream(Success::Stream {
+                return Ok(UpstreamAnswer::Stream(Success::Stream {
                     relay,
                     upstream,
                     out,
@@ -317,7 +317,7 @@ impl Attempt<'_> {
     }
 }
 
-enum Received {
+enum UpstreamAnswer {
     Plain(Box<ResponseMeta>, u16, UpstreamResponse),
     Stream(Success),
 }
@@ -351,8 +351,8 @@ async fn collect(
     mut read: Vec<u8>,
     mut body: Pin<Box<dyn UpstreamBody>>,
     limit: usize,
-) -> Result<Option<(Vec<u8>, Option<Held>)>, Fault> {
-    let mut held: Option<Held> = None;
+) -> Result<Option<(Vec<u8>, Option<HeldMemory>)>, Fault> {
+    let mut held: Option<HeldMemory> = None;
     loop {
         let next = within(
             gateway,
@@ -367,9 +367,9 @@ async fn collect(
         if read.len() > limit {
             return Ok(None);
         }
-        let counted = held.as_ref().map_or(SMALL, Held::bytes);
+        let counted = held.as_ref().map_or(SMALL, HeldMemory::bytes);
         if let Some(key) = key.filter(|_| read.capacity() > counted) {
-            let already = held.as_ref().map_or(0, Held::bytes);
+            let already = held.as_ref().map_or(0, HeldMemory::bytes);
             let more =
                 gateway
                     .budget

@@ -10,7 +10,7 @@ use super::{
     recorder::Recorder,
     refusal::{cooldown_seconds, refusal},
     respond::{invalid, no_memory},
-    restoring::{WayBack, restore_whole},
+    restoring::{Restoration, restore_whole},
     state::Gateway,
     stream::StreamStart,
     targets::{Targets, UnknownProvider},
@@ -40,12 +40,12 @@ pub(super) struct Dispatch {
     /// The name under which a provider of another protocol knows the end user.
     pub(super) user: Option<String>,
     /// What the answer of a redacted request gets back.
-    pub(super) way_back: Option<Box<WayBack>>,
+    pub(super) way_back: Option<Box<Restoration>>,
     pub(super) recorder: Box<Recorder>,
 }
 
 /// What came of the attempts. The record is not written yet.
-pub(super) enum Attempted {
+pub(super) enum DispatchOutcome {
     /// A whole answer.
     Plain(Box<Recorder>, Box<ResponseMeta>, PlainAnswer),
     /// A stream whose first event is here.
@@ -56,7 +56,7 @@ pub(super) enum Attempted {
 
 impl Dispatch {
     /// Tries endpoint by endpoint, until one answers or none is left.
-    pub(super) async fn attempt(self: Box<Self>) -> Attempted {
+    pub(super) async fn attempt(self: Box<Self>) -> DispatchOutcome {
         let Self {
             gateway,
             instance,
@@ -125,7 +125,7 @@ impl Dispatch {
                         answer.body = held.keep(answer.body);
                     }
                     recorder.answered(endpoint, status, now);
-                    return Attempted::Plain(recorder, names, answer);
+                    return DispatchOutcome::Plain(recorder, names, answer);
                 }
                 Ok(Success::Stream {
                     relay,
@@ -139,7 +139,7 @@ impl Dispatch {
                 }) => {
                     recorder.answered(endpoint, status, now);
                     let endpoint = endpoint.id.clone();
-                    return Attempted::Stream(Box::new(StreamStart {
+                    return DispatchOutcome::Stream(Box::new(StreamStart {
                         recorder,
                         endpoint,
                         relay,
@@ -160,7 +160,7 @@ impl Dispatch {
                         now,
                         recorder.now(),
                     );
-                    return Attempted::Failed(recorder, Outcome::Invalid, invalid(fault));
+                    return DispatchOutcome::Failed(recorder, Outcome::Invalid, invalid(fault));
                 }
                 Err(Fault::NoMemory) => {
                     gateway.observe(
@@ -169,7 +169,7 @@ impl Dispatch {
                         now,
                         recorder.now(),
                     );
-                    return Attempted::Failed(recorder, Outcome::Refused, no_memory());
+                    return DispatchOutcome::Failed(recorder, Outcome::Refused, no_memory());
                 }
                 Err(Fault::Endpoint(failure)) => {
                     recorder.failed(endpoint, &failure, now);
@@ -183,7 +183,7 @@ impl Dispatch {
             Some((failure, endpoint)) => {
                 let mut error = failure.to_api_error(&endpoint);
                 error.attempts = recorder.attempts();
-                Attempted::Failed(recorder, Outcome::UpstreamError, error)
+                DispatchOutcome::Failed(recorder, Outcome::UpstreamError, error)
             }
             None => {
                 let catalog = instance.catalog.catalog();
@@ -191,7 +191,7 @@ impl Dispatch {
                 let all = decisions.iter().flat_map(Decision::endpoints);
                 let seconds = cooldown_seconds(all, &gateway.health, recorder.now());
                 let error = refusal(&targets, explanation, catalog, seconds);
-                Attempted::Failed(recorder, Outcome::Refused, error)
+                DispatchOutcome::Failed(recorder, Outcome::Refused, error)
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::key::KeyHash;
 
 /// A budget of bytes, shared by all keys.
 #[derive(Debug)]
-pub struct Budget {
+pub struct MemoryBudget {
     limit: usize,
     state: Mutex<State>,
 }
@@ -96,7 +96,7 @@ impl State {
     }
 }
 
-impl Budget {
+impl MemoryBudget {
     /// A budget of `limit` bytes.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -125,13 +125,13 @@ impl Budget {
     }
 
     /// Takes `bytes` for a key, once there is room. Dropping the future takes nothing.
-    pub fn take(self: &Arc<Self>, key: KeyHash, bytes: usize) -> Take {
+    pub fn take(self: &Arc<Self>, key: KeyHash, bytes: usize) -> MemoryWait {
         self.take_more(key, 0, bytes)
     }
 
     /// Takes `bytes` more for what holds so many `already`.
-    pub fn take_more(self: &Arc<Self>, key: KeyHash, already: usize, bytes: usize) -> Take {
-        Take {
+    pub fn take_more(self: &Arc<Self>, key: KeyHash, already: usize, bytes: usize) -> MemoryWait {
+        MemoryWait {
             budget: self.clone(),
             key,
             bytes,
@@ -141,22 +141,22 @@ impl Budget {
     }
 }
 
-/// The future of [`Budget::take`].
+/// The future of [`MemoryBudget::take`].
 #[derive(Debug)]
-pub struct Take {
-    budget: Arc<Budget>,
+pub struct MemoryWait {
+    budget: Arc<MemoryBudget>,
     key: KeyHash,
     bytes: usize,
     already: usize,
     ticket: Option<u64>,
 }
 
-impl Future for Take {
-    type Output = Held;
+impl Future for MemoryWait {
+    type Output = HeldMemory;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Held> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<HeldMemory> {
         let (key, bytes, already, limit) = (self.key, self.bytes, self.already, self.budget.limit);
-        let held = |budget: &Arc<Budget>| Held {
+        let held = |budget: &Arc<MemoryBudget>| HeldMemory {
             budget: budget.clone(),
             key,
             bytes,
@@ -203,7 +203,7 @@ impl Future for Take {
     }
 }
 
-impl Drop for Take {
+impl Drop for MemoryWait {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
         let mut state = self.budget.state();
@@ -220,13 +220,13 @@ impl Drop for Take {
 
 /// Bytes of a budget that are held; they go back when this is dropped.
 #[derive(Debug)]
-pub struct Held {
-    budget: Arc<Budget>,
+pub struct HeldMemory {
+    budget: Arc<MemoryBudget>,
     key: KeyHash,
     bytes: usize,
 }
 
-impl Held {
+impl HeldMemory {
     /// The bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -251,10 +251,10 @@ impl Held {
     }
 }
 
-impl Held {
+impl HeldMemory {
     /// Bytes that are held as long as anybody has them.
     pub fn keep(self, bytes: impl AsRef<[u8]> + Send + 'static) -> Bytes {
-        struct Kept<T>(T, #[allow(dead_code)] Held); // held, not read
+        struct Kept<T>(T, #[allow(dead_code)] HeldMemory); // held, not read
         impl<T: AsRef<[u8]>> AsRef<[u8]> for Kept<T> {
             fn as_ref(&self) -> &[u8] {
                 self.0.as_ref()
@@ -264,7 +264,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldMemory {
     fn drop(&mut self) {
         self.shrink_to(0);
     }
@@ -272,12 +272,12 @@ impl Drop for Held {
 
 /// Counts what is under way, by name, up to a limit for each.
 #[derive(Debug)]
-pub(super) struct UnderWay<T: Eq + Hash + Clone> {
+pub(super) struct Concurrency<T: Eq + Hash + Clone> {
     limit: usize,
     counts: Mutex<HashMap<T, usize, foldhash::fast::RandomState>>,
 }
 
-impl<T: Eq + Hash + Clone> UnderWay<T> {
+impl<T: Eq + Hash + Clone> Concurrency<T> {
     pub(super) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             limit,
@@ -286,14 +286,14 @@ impl<T: Eq + Hash + Clone> UnderWay<T> {
     }
 
     /// One more of this name; none where it has as many as it may.
-    pub(super) fn enter(self: &Arc<Self>, name: &T) -> Option<Entered<T>> {
+    pub(super) fn enter(self: &Arc<Self>, name: &T) -> Option<ConcurrencySlot<T>> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(name.clone()).or_default();
         if *count >= self.limit {
             return None;
         }
         *count += 1;
-        Some(Entered {
+        Some(ConcurrencySlot {
             all: self.clone(),
             name: name.clone(),
         })
@@ -302,12 +302,12 @@ impl<T: Eq + Hash + Clone> UnderWay<T> {
 
 /// One that is under way, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Entered<T: Eq + Hash + Clone> {
-    all: Arc<UnderWay<T>>,
+pub(super) struct ConcurrencySlot<T: Eq + Hash + Clone> {
+    all: Arc<Concurrency<T>>,
     name: T,
 }
 
-impl<T: Eq + Hash + Clone> Drop for Entered<T> {
+impl<T: Eq + Hash + Clone> Drop for ConcurrencySlot<T> {
     fn drop(&mut self) {
         let mut counts = self
             .all
@@ -331,7 +331,7 @@ mod tests {
         KeyHash::from_bytes(&[n; 32]).unwrap()
     }
 
-    fn poll(take: &mut Take) -> Option<Held> {
+    fn poll(take: &mut MemoryWait) -> Option<HeldMemory> {
         match Pin::new(take).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(held) => Some(held),
             Poll::Pending => None,
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn who_does_not_fit_waits_until_room_is_given_back() {
-        let budget = Budget::new(100);
+        let budget = MemoryBudget::new(100);
         let first = poll(&mut budget.take(key(1), 40)).unwrap();
         let second = poll(&mut budget.take(key(2), 50)).unwrap();
         let mut third = budget.take(key(3), 20);
@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     fn one_key_holds_at_most_half_and_room_goes_to_who_holds_least() {
-        let budget = Budget::new(100);
+        let budget = MemoryBudget::new(100);
         let mut greedy = vec![
             poll(&mut budget.take(key(1), 30)).unwrap(),
             poll(&mut budget.take(key(1), 20)).unwrap(),
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn what_is_larger_than_a_share_goes_alone() {
-        let budget = Budget::new(100);
+        let budget = MemoryBudget::new(100);
         let all = poll(&mut budget.take(key(1), 500)).unwrap();
         let mut other = budget.take(key(2), 1);
         assert!(poll(&mut other).is_none());
@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_dropped_wait_takes_nothing_though_it_was_let_in() {
-        let budget = Budget::new(100);
+        let budget = MemoryBudget::new(100);
         let held = poll(&mut budget.take(key(1), 100)).unwrap();
         let mut waits = budget.take(key(2), 60);
         let mut behind = budget.take(key(3), 60);
@@ -398,7 +398,7 @@ mod tests {
 
     #[test]
     fn kept_bytes_are_held_until_the_last_of_them_is_gone() {
-        let budget = Budget::new(100);
+        let budget = MemoryBudget::new(100);
         let bytes = poll(&mut budget.take(key(1), 40))
             .unwrap()
             .keep(vec![1_u8; 40]);
@@ -411,7 +411,7 @@ mod tests {
 
     #[test]
     fn so_many_are_under_way_and_no_more() {
-        let all = UnderWay::new(2);
+        let all = Concurrency::new(2);
         let first = all.enter(&key(1)).unwrap();
         let _second = all.enter(&key(1)).unwrap();
         assert!(all.enter(&key(1)).is_none());

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use super::{
     body::ResponseBody,
     identifiers::Identifiers,
-    load::Entered,
+    load::ConcurrencySlot,
     respond::{error_response, insert_number, insert_request_id, storage_unavailable},
     slot::{Committed, Slot},
     state::Gateway,
@@ -42,7 +42,7 @@ pub(super) struct Recorder {
     pub(super) room: Option<Room>,
     pub(super) reservation: Option<Reservation>,
     /// The request counts as under way until this is dropped.
-    pub(super) under_way: Option<(Entered<KeyHash>, Entered<AccountId>)>,
+    pub(super) under_way: Option<(ConcurrencySlot<KeyHash>, ConcurrencySlot<AccountId>)>,
     pub(super) trace_id: Option<String>,
     /// What the provider sees was looked through, as somebody asked for.
     pub(super) is_redacted: bool,

@@ -3,7 +3,7 @@
 //! It is asked for by the instance, the account, the key or the request; each can only ask for
 //! more. What fails, fails closed: a request that should be redacted and cannot be is not sent.
 
-use super::{head::Head, respond::invalid, restoring::WayBack, signed, state::Gateway};
+use super::{head::Head, respond::invalid, restoring::Restoration, signed, state::Gateway};
 use crate::{
     account::{Caller, Instance},
     redact::{Placeholders, Step},
@@ -19,7 +19,7 @@ pub(super) struct Upstream {
     /// Somebody asked for redaction, and it was done.
     pub(super) is_redacted: bool,
     /// What its answer gets back, where it was redacted.
-    pub(super) way_back: Option<Box<WayBack>>,
+    pub(super) way_back: Option<Box<Restoration>>,
 }
 
 /// The request as the provider may see it; as it is, where nobody asked for redaction.
@@ -88,6 +88,6 @@ pub(super) async fn upstream(
     Ok(Upstream {
         request,
         is_redacted: true,
-        way_back: Some(Box::new(WayBack::new(placeholders, key))),
+        way_back: Some(Box::new(Restoration::new(placeholders, key))),
     })
 }

@@ -8,19 +8,19 @@ use serde_json::{Map, Value};
 
 use super::signed::{self, Signed};
 use crate::{
-    redact::{PlaceholderKey, Placeholders, Restorer, Within},
+    redact::{Container, PlaceholderKey, Placeholders, Restorer},
     wire::sse::{Event, Splitter},
 };
 
 /// What a redacted request's answer gets back.
-pub(super) struct WayBack {
+pub(super) struct Restoration {
     /// What was taken out.
     placeholders: Placeholders,
     /// The account's key, which seals what a provider signed.
     key: PlaceholderKey,
 }
 
-impl WayBack {
+impl Restoration {
     pub(super) const fn new(placeholders: Placeholders, key: PlaceholderKey) -> Self {
         Self { placeholders, key }
     }
@@ -32,7 +32,7 @@ impl WayBack {
 }
 
 /// A whole answer with its values.
-pub(super) fn restore_whole(way_back: &WayBack, body: &Bytes) -> Bytes {
+pub(super) fn restore_whole(way_back: &Restoration, body: &Bytes) -> Bytes {
     let Ok(text) = std::str::from_utf8(body) else {
         return body.clone();
     };
@@ -77,7 +77,7 @@ const TEXTS: [&str; 4] = ["content", "reasoning", "reasoning_content", "refusal"
 /// A stream on its way to the client: events in the client's protocol in, the same with their
 /// values out. It holds back at most what a placeholder may take, for each text that flows.
 pub(super) struct Restoring {
-    way_back: Box<WayBack>,
+    way_back: Box<Restoration>,
     flowing: BTreeMap<(u64, Field), Restorer>,
     /// Texts that the provider signs, by choice and index.
     signed: BTreeMap<(u64, u64), Signed>,
@@ -87,7 +87,7 @@ pub(super) struct Restoring {
 }
 
 impl Restoring {
-    pub(super) fn new(way_back: Box<WayBack>) -> Self {
+    pub(super) fn new(way_back: Box<Restoration>) -> Self {
         // The relay that is before it bounds its events.
         let events = Splitter::new(usize::MAX);
         Self {
@@ -195,7 +195,7 @@ impl Restoring {
     fn restore(&mut self, choice: u64, delta: &mut Map<String, Value>) {
         for name in TEXTS {
             if let Some(Value::String(text)) = delta.get_mut(name) {
-                self.piece(choice, Field::Text(name), text, Within::Text);
+                self.piece(choice, Field::Text(name), text, Container::Text);
             }
         }
         for part in delta
@@ -206,17 +206,17 @@ impl Restoring {
         {
             for name in ["text", "refusal"] {
                 if let Some(Value::String(text)) = part.get_mut(name) {
-                    self.piece(choice, Field::Part, text, Within::Text);
+                    self.piece(choice, Field::Part, text, Container::Text);
                 }
             }
             match part.get_mut("thinking") {
                 Some(Value::String(text)) => {
-                    self.piece(choice, Field::Thinking, text, Within::Text);
+                    self.piece(choice, Field::Thinking, text, Container::Text);
                 }
                 Some(Value::Array(thoughts)) => {
                     for thought in thoughts {
                         if let Some(Value::String(text)) = thought.get_mut("text") {
-                            self.piece(choice, Field::Thinking, text, Within::Text);
+                            self.piece(choice, Field::Thinking, text, Container::Text);
                         }
                     }
                 }
@@ -226,13 +226,13 @@ impl Restoring {
         if let Some(Value::String(text)) =
             delta.get_mut("audio").and_then(|a| a.get_mut("transcript"))
         {
-            self.piece(choice, Field::Transcript, text, Within::Text);
+            self.piece(choice, Field::Transcript, text, Container::Text);
         }
         if let Some(Value::String(text)) = delta
             .get_mut("function_call")
             .and_then(|c| c.get_mut("arguments"))
         {
-            self.piece(choice, Field::Call, text, Within::Json);
+            self.piece(choice, Field::Call, text, Container::Json);
         }
         let calls = delta
             .get_mut("tool_calls")
@@ -246,10 +246,10 @@ impl Restoring {
                 .and_then(Value::as_u64)
                 .unwrap_or(position);
             if let Some(Value::String(text)) = call.pointer_mut("/function/arguments") {
-                self.piece(choice, Field::Arguments(index), text, Within::Json);
+                self.piece(choice, Field::Arguments(index), text, Container::Json);
             }
             if let Some(Value::String(text)) = call.pointer_mut("/custom/input") {
-                self.piece(choice, Field::Input(index), text, Within::Text);
+                self.piece(choice, Field::Input(index), text, Container::Text);
             }
         }
         for detail in delta
@@ -273,7 +273,7 @@ impl Restoring {
                         continue;
                     };
                     let written = text.clone();
-                    self.piece(choice, Field::Detail(index, name), text, Within::Text);
+                    self.piece(choice, Field::Detail(index, name), text, Container::Text);
                     if *text != written
                         && let Some(signed) = self.signed.get_mut(&(choice, index))
                     {
@@ -287,7 +287,7 @@ impl Restoring {
         }
     }
 
-    fn piece(&mut self, choice: u64, field: Field, text: &mut String, within: Within) {
+    fn piece(&mut self, choice: u64, field: Field, text: &mut String, within: Container) {
         let mut restored = String::with_capacity(text.len());
         // An answer that is a document (`response_format`) stays one.
         let is_document = field == Field::Text("content")
@@ -295,7 +295,7 @@ impl Restoring {
                 .iter()
                 .any(|s| text.trim_start().starts_with(s))
             || text.trim() == "{";
-        let within = if is_document { Within::Json } else { within };
+        let within = if is_document { Container::Json } else { within };
         let restorer = self
             .flowing
             .entry((choice, field))
@@ -403,8 +403,8 @@ mod tests {
     use super::*;
     use crate::redact::{Redactor, Step};
 
-    fn way_back(placeholders: Placeholders) -> Box<WayBack> {
-        Box::new(WayBack {
+    fn way_back(placeholders: Placeholders) -> Box<Restoration> {
+        Box::new(Restoration {
             placeholders,
             key: PlaceholderKey::from_bytes([4; 32]),
         })

@@ -11,7 +11,7 @@ use http::{HeaderValue, Response, header};
 use super::{
     authenticate::authenticate,
     body::ResponseBody,
-    dispatch::{Attempted, Dispatch},
+    dispatch::{Dispatch, DispatchOutcome},
     head::Head,
     identifiers::Identifiers,
     recorder::Recorder,
@@ -250,8 +250,8 @@ impl Dispatch {
             attempts.await
         };
         match attempted {
-            Attempted::Stream(start) => start.into_response(),
-            Attempted::Plain(mut recorder, names, answer) => {
+            DispatchOutcome::Stream(start) => start.into_response(),
+            DispatchOutcome::Plain(mut recorder, names, answer) => {
                 recorder.metered(&names, &answer.meter);
                 recorder.finish(Outcome::Ok, 200, None);
                 match recorder.committed().await {
@@ -259,7 +259,9 @@ impl Dispatch {
                     Err(_) => recorder.error_response(&storage_unavailable()),
                 }
             }
-            Attempted::Failed(recorder, outcome, error) => recorder.refuse(outcome, error).await,
+            DispatchOutcome::Failed(recorder, outcome, error) => {
+                recorder.refuse(outcome, error).await
+            }
         }
     }
 }

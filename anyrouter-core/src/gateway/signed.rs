@@ -109,9 +109,9 @@ pub(super) fn keep_signed(key: &PlaceholderKey, written: &Value, restored: &mut 
 
 /// The texts of a request that this gateway relayed with their proofs.
 #[derive(Default)]
-pub(super) struct Relayed(BTreeSet<(usize, &'static str, usize)>);
+pub(super) struct RelayedTexts(BTreeSet<(usize, &'static str, usize)>);
 
-impl Relayed {
+impl RelayedTexts {
     /// Returns true if a leaf is such a text.
     pub(super) fn has(&self, path: &[Step<'_>]) -> bool {
         let [
@@ -130,10 +130,10 @@ impl Relayed {
 
 /// Tells the signed texts of a request that were relayed from all others, which lose their proofs.
 /// The seals are taken off. Returns nothing where there is no proof: the body stays as it is.
-pub(super) fn open(key: &PlaceholderKey, body: &str) -> Option<(String, Relayed)> {
+pub(super) fn open(key: &PlaceholderKey, body: &str) -> Option<(String, RelayedTexts)> {
     memchr::memmem::find(body.as_bytes(), b"\"signature\"")?;
     let mut document: Value = serde_json::from_str(body).ok()?;
-    let mut relayed = Relayed::default();
+    let mut relayed = RelayedTexts::default();
     let mut is_any = false;
     let messages = document.get_mut("messages").and_then(Value::as_array_mut)?;
     for (m, message) in messages.iter_mut().enumerate() {
@@ -216,7 +216,7 @@ mod tests {
         PlaceholderKey::from_bytes([5; 32])
     }
 
-    fn sent_back(details: &Value) -> (Value, Relayed) {
+    fn sent_back(details: &Value) -> (Value, RelayedTexts) {
         let body = json!({"messages": [{"role": "user"}, {"role": "assistant", "reasoning_details": details}]}).to_string();
         let (body, relayed) = open(&key(), &body).unwrap();
         (
@@ -226,7 +226,7 @@ mod tests {
         )
     }
 
-    fn is_kept(relayed: &Relayed, entry: usize) -> bool {
+    fn is_kept(relayed: &RelayedTexts, entry: usize) -> bool {
         let list = Step::Member("reasoning_details");
         relayed.has(&[
             Step::Member("messages"),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    ports::{Filled, OpenRequest, StoreError, UsageLog},
+    ports::{OpenRequest, StoreError, UsageLog, WriteState},
     usage::{Opening, Record},
 };
 
@@ -24,7 +24,7 @@ pub struct Committed(());
 pub struct Slot {
     log: Arc<dyn UsageLog>,
     open: Arc<OpenRequest>,
-    filled: Option<Filled>,
+    filled: Option<WriteState>,
 }
 
 impl Slot {

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::load::{Budget, UnderWay};
+use super::load::{Concurrency, MemoryBudget};
 use crate::{
     account::{Caller, Instance},
     catalog::Endpoint,
@@ -130,9 +130,9 @@ pub struct Gateway {
     pub(super) deadlines: Deadlines,
     instance: RwLock<Arc<Instance>>,
     pub(super) health: Health,
-    pub(super) budget: Arc<Budget>,
-    pub(super) keys: Arc<UnderWay<KeyHash>>,
-    pub(super) accounts: Arc<UnderWay<AccountId>>,
+    pub(super) budget: Arc<MemoryBudget>,
+    pub(super) keys: Arc<Concurrency<KeyHash>>,
+    pub(super) accounts: Arc<Concurrency<AccountId>>,
     /// Moving average of completion tokens, by key, for keys with a token limit.
     answers: Mutex<HashMap<KeyHash, u64>>,
 }
@@ -146,9 +146,9 @@ impl Gateway {
             deadlines,
             instance: RwLock::new(Arc::new(instance)),
             health: Health::default(),
-            budget: Budget::new(limits.memory),
-            keys: UnderWay::new(limits.requests_per_key),
-            accounts: UnderWay::new(limits.requests_per_account),
+            budget: MemoryBudget::new(limits.memory),
+            keys: Concurrency::new(limits.requests_per_key),
+            accounts: Concurrency::new(limits.requests_per_account),
             answers: Mutex::default(),
         }
     }
@@ -180,7 +180,7 @@ impl Gateway {
     }
 
     /// The budget that all bodies share.
-    pub fn budget(&self) -> &Arc<Budget> {
+    pub fn budget(&self) -> &Arc<MemoryBudget> {
         &self.budget
     }
 

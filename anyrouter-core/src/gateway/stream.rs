@@ -12,10 +12,10 @@ use http::{HeaderMap, Response};
 
 use super::{
     body::{ResponseBody, Source},
-    load::Held,
+    load::HeldMemory,
     recorder::Recorder,
     respond::{insert_event_stream, response, storage_unavailable},
-    restoring::{Restoring, WayBack},
+    restoring::{Restoration, Restoring},
     slot::Committed,
     state::Gateway,
 };
@@ -46,13 +46,13 @@ pub(super) struct StreamStart {
     /// What the client gets of the first bytes.
     pub(super) out: Vec<u8>,
     /// The memory that an answer takes that came whole.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<HeldMemory>,
     pub(super) done: bool,
     /// It broke off right behind them.
     pub(super) fault: Option<AnswerFault>,
     pub(super) headers: HeaderMap,
     pub(super) deadline: Timestamp,
-    pub(super) way_back: Option<Box<WayBack>>,
+    pub(super) way_back: Option<Box<Restoration>>,
 }
 
 impl StreamStart {
@@ -77,7 +77,7 @@ pub(super) struct ResponseStream {
     upstream: Option<Pin<Box<dyn UpstreamBody>>>,
     out: Vec<u8>,
     /// The memory that `out` takes, where the answer came whole.
-    held: Option<Held>,
+    held: Option<HeldMemory>,
     /// What the answer of a redacted request gets back.
     restoring: Option<Restoring>,
     phase: Phase,

@@ -12,7 +12,7 @@ use http::{HeaderMap, Response};
 
 use super::{
     body::{ResponseBody, Source},
-    dispatch::Attempted,
+    dispatch::DispatchOutcome,
     recorder::Recorder,
     respond::{insert_event_stream, response, storage_unavailable},
     state::Gateway,
@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The attempts of a request.
-pub(super) type Attempts = Pin<Box<dyn Future<Output = Attempted> + Send>>;
+pub(super) type Attempts = Pin<Box<dyn Future<Output = DispatchOutcome> + Send>>;
 
 const COMMENT: &[u8] = b": waiting for the provider\n\n";
 
@@ -86,18 +86,18 @@ impl Waiting {
         response(200, headers, ResponseBody::polled(self))
     }
 
-    fn attempted(&self, attempted: Attempted) -> Phase {
+    fn attempted(&self, attempted: DispatchOutcome) -> Phase {
         let (recorder, outcome, error) = match attempted {
-            Attempted::Stream(start) => {
+            DispatchOutcome::Stream(start) => {
                 let stream = ResponseStream::new(self.gateway.clone(), *start);
                 return Phase::Streaming(Box::new(stream));
             }
             // A stream was asked for, and a stream is what succeeds.
-            Attempted::Plain(recorder, ..) => {
+            DispatchOutcome::Plain(recorder, ..) => {
                 let error = Failure::new(FailureClass::BadAnswer).to_api_error("");
                 (recorder, Outcome::UpstreamError, error)
             }
-            Attempted::Failed(recorder, outcome, error) => (recorder, outcome, error),
+            DispatchOutcome::Failed(recorder, outcome, error) => (recorder, outcome, error),
         };
         let mut recorder = recorder;
         recorder.finish(outcome, 200, Some(&error.code));

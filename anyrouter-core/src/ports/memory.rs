@@ -11,8 +11,8 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Accounts, Blocking, Clock, Credentials, Directory, Event, Events, Filled, Limiter, LogQuery,
-    OpenRequest, Reservation, Room, StoreError, Timer, Tokens, UsageLog,
+    Accounts, Blocking, Clock, Credentials, Directory, Event, Events, Limiter, LogQuery,
+    OpenRequest, Reservation, Room, StoreError, Timer, Tokens, UsageLog, WriteState,
 };
 use crate::{
     account::{Caller, KeyRecord, StoredAccount, StoredKey},
@@ -320,15 +320,19 @@ impl UsageLog for MemoryLog {
         Ok(())
     }
 
-    fn fill(&self, record: &Record) -> Filled {
+    fn fill(&self, record: &Record) -> WriteState {
         lock(&self.open).remove(&record.id);
         lock(&self.records)
             .entry(record.id)
             .or_insert_with(|| record.clone());
-        Filled::Durable
+        WriteState::Durable
     }
 
-    fn poll_durable(&self, _: &mut Filled, _: &mut Context<'_>) -> Poll<Result<(), StoreError>> {
+    fn poll_durable(
+        &self,
+        _: &mut WriteState,
+        _: &mut Context<'_>,
+    ) -> Poll<Result<(), StoreError>> {
         Poll::Ready(Ok(()))
     }
 

@@ -36,7 +36,7 @@ pub(crate) use self::{names::is_word, tables::Tables, unspaced::is_unspaced_scri
 use super::{
     Kind,
     label::Finding,
-    scan::{Hit, What},
+    scan::{Hit, TokenKind},
     vocabulary::Meaning,
 };
 use crate::part::Part as _;
@@ -95,17 +95,17 @@ impl<'a> Scene<'a> {
         for (i, hit) in self.hits.iter().copied().enumerate() {
             self.current = i;
             match hit.what {
-                What::Digits if hit.start >= self.numbers_done => {
+                TokenKind::Digits if hit.start >= self.numbers_done => {
                     self.numbers_done = self.number(hit.start);
                 }
-                What::Digits => {}
-                What::At => {
+                TokenKind::Digits => {}
+                TokenKind::At => {
                     self.at_sign(hit.start);
                     self.mentioned(hit.start);
                 }
-                What::Colon => self.colon(hit.start),
-                What::Prefix(group) => self.format(hit.start, group),
-                What::Word(meaning) => self.word(i, hit, meaning),
+                TokenKind::Colon => self.colon(hit.start),
+                TokenKind::Prefix(group) => self.format(hit.start, group),
+                TokenKind::Word(meaning) => self.word(i, hit, meaning),
             }
         }
     }

@@ -8,7 +8,7 @@ use super::{
     cut::{Cut, overlaps_any, splice},
     engine::place_in_escaped,
     json::{Leaf, LeafKind, Step, escape, nested, unescape, walk},
-    placeholder::Known,
+    placeholder::KnownValues,
     placeholder_form::TYPED,
     redactor::{ROUNDS, repeats},
     scan::Hit,
@@ -24,7 +24,7 @@ const GAP: usize = 4;
 const REACH: usize = 1024;
 
 /// A leaf of a document with what is taken out of it.
-struct Planned {
+struct LeafPlan {
     range: Range<usize>,
     kind: LeafKind,
     /// What it is called, where something is taken out.
@@ -36,25 +36,25 @@ struct Planned {
     /// counts.
     is_word: bool,
     /// What is written in the string in a form of its own.
-    nested: Option<Nested>,
+    nested: Option<NestedText>,
 }
 
-impl Planned {
+impl LeafPlan {
     /// Nothing is taken out of it, nor out of what is written in it.
     fn is_whole(&self) -> bool {
         self.cuts.is_empty()
             && match &self.nested {
                 None => true,
-                Some(Nested::Json { leaves, .. }) => leaves.iter().all(Self::is_whole),
-                Some(Nested::Encoded { cuts, .. }) => cuts.is_empty(),
+                Some(NestedText::Json { leaves, .. }) => leaves.iter().all(Self::is_whole),
+                Some(NestedText::Encoded { cuts, .. }) => cuts.is_empty(),
             }
     }
 }
 
 /// What a string holds.
-enum Nested {
+enum NestedText {
     /// A document and its leaves.
-    Json { json: String, leaves: Vec<Planned> },
+    Json { json: String, leaves: Vec<LeafPlan> },
     /// Text in base64 behind the head of a `data:` URL.
     Encoded {
         head: String,
@@ -120,8 +120,8 @@ impl Redactor {
         keep: &dyn Fn(&[Step<'_>], &str) -> bool,
         depth: usize,
         placeholders: &mut Placeholders,
-    ) -> Result<Option<(Vec<Planned>, bool)>, Blocked> {
-        let mut leaves: Vec<Planned> = Vec::new();
+    ) -> Result<Option<(Vec<LeafPlan>, bool)>, Blocked> {
+        let mut leaves: Vec<LeafPlan> = Vec::new();
         let mut hits = Vec::with_capacity(64);
         let mut blocked = None;
         let mut again = false;
@@ -147,7 +147,7 @@ impl Redactor {
             if is_kept {
                 return;
             }
-            let mut planned = Planned {
+            let mut planned = LeafPlan {
                 range: leaf.range.clone(),
                 kind: leaf.kind,
                 name: String::new(),
@@ -202,7 +202,7 @@ impl Redactor {
         depth: usize,
         again: &mut bool,
         placeholders: &mut Placeholders,
-    ) -> Result<Option<Nested>, Blocked> {
+    ) -> Result<Option<NestedText>, Blocked> {
         let is_url = content
             .get(..5)
             .is_some_and(|c| c.eq_ignore_ascii_case("data:"));
@@ -214,7 +214,7 @@ impl Redactor {
         if let Some((head, text)) = encoded_text(&spelt) {
             let cuts = self.cut_all(&text, &self.find(&text), placeholders)?;
             let head = spelt.part(..head).to_owned();
-            return Ok(Some(Nested::Encoded { head, text, cuts }));
+            return Ok(Some(NestedText::Encoded { head, text, cuts }));
         }
         let Some(json) = nested(content, depth) else {
             return Ok(None);
@@ -223,7 +223,7 @@ impl Redactor {
             return Ok(None);
         };
         *again |= more;
-        Ok(Some(Nested::Json { json, leaves }))
+        Ok(Some(NestedText::Json { json, leaves }))
     }
 
     /// What is taken out of a leaf, by places in its content as it is spelt.
@@ -273,7 +273,7 @@ impl Redactor {
     fn join_parts(
         &self,
         parts: &[Part<'_>],
-        leaves: &mut [Planned],
+        leaves: &mut [LeafPlan],
         placeholders: &mut Placeholders,
     ) -> Result<bool, Blocked> {
         let texts: Vec<Cow<'_, str>> = parts.iter().map(|p| unescape(p.content)).collect();
@@ -348,18 +348,18 @@ impl Redactor {
     fn add_repeats(
         &self,
         json: &str,
-        leaves: &mut [Planned],
+        leaves: &mut [LeafPlan],
         placeholders: &mut Placeholders,
-        known: Option<&Known>,
+        known: Option<&KnownValues>,
     ) -> Result<bool, Blocked> {
         let mut is_new = false;
         for leaf in leaves {
             match &mut leaf.nested {
-                Some(Nested::Json { json, leaves }) => {
+                Some(NestedText::Json { json, leaves }) => {
                     is_new |= self.add_repeats(json, leaves, placeholders, known)?;
                     continue;
                 }
-                Some(Nested::Encoded { text, cuts, .. }) => {
+                Some(NestedText::Encoded { text, cuts, .. }) => {
                     for finding in repeats(text, cuts, placeholders, known) {
                         is_new |= finding.label.name() == TYPED;
                         let value = text.part(finding.start..finding.end);
@@ -399,7 +399,7 @@ impl Redactor {
     fn write(
         &self,
         json: &str,
-        leaves: &[Planned],
+        leaves: &[LeafPlan],
         placeholders: &mut Placeholders,
     ) -> Result<String, Blocked> {
         let mut out = String::with_capacity(json.len());
@@ -438,10 +438,10 @@ impl Redactor {
                 name = Some((member, out.len(), done));
             }
             let text = match (&leaf.nested, leaf.kind) {
-                (Some(Nested::Json { json, leaves }), _) => {
+                (Some(NestedText::Json { json, leaves }), _) => {
                     escape(&self.write(json, leaves, placeholders)?).into_owned()
                 }
-                (Some(Nested::Encoded { head, text, cuts }), _) => format!(
+                (Some(NestedText::Encoded { head, text, cuts }), _) => format!(
                     "{head}{}",
                     encode(&self.take_out(text, cuts, placeholders)?)
                 ),

@@ -27,8 +27,8 @@ use super::{
     json::escape,
     placeholder_form::{ID, is_id},
     placeholder_key::{PlaceholderKey, placeholder},
-    spelling::{Spelt, Whole, spelt},
-    strings::{Stood, Strings, needs_escapes},
+    spelling::{Match, Whole, spelt},
+    strings::{Escaping, Strings, needs_escapes},
     urls::{self, Urls},
 };
 use crate::part::Part as _;
@@ -38,7 +38,7 @@ use crate::part::Part as _;
 pub(crate) struct Value {
     pub(crate) text: Zeroizing<String>,
     /// How it stood in JSON that is part of a text.
-    stood: Stood,
+    stood: Escaping,
     /// It stood in a URL's query as it is.
     is_in_query: bool,
     /// It was a number in JSON.
@@ -48,7 +48,7 @@ pub(crate) struct Value {
 impl Value {
     /// What it reads as.
     pub(crate) fn reading(&self) -> &str {
-        if let Stood::Escaped(reading) = &self.stood {
+        if let Escaping::Escaped(reading) = &self.stood {
             reading
         } else {
             &self.text
@@ -66,7 +66,7 @@ impl Value {
 
     /// As it is spelt in a string of JSON that is part of a text: as it stood there, if it did.
     pub(crate) fn in_string(&self) -> Cow<'_, str> {
-        if self.stood == Stood::Elsewhere {
+        if self.stood == Escaping::Elsewhere {
             escape(&self.text)
         } else {
             Cow::Borrowed(&self.text)
@@ -100,7 +100,8 @@ impl Passed {
     fn note(&self, known: &mut Value) {
         known.is_in_query |= self.urls.is_in_query();
         if needs_escapes(&known.text)
-            && let stood @ (Stood::Escaped(_) | Stood::Bare) = Stood::of(&known.text, self.strings)
+            && let stood @ (Escaping::Escaped(_) | Escaping::Bare) =
+                Escaping::of(&known.text, self.strings)
         {
             known.stood = stood;
         }
@@ -109,15 +110,15 @@ impl Passed {
 
 /// A value as a key, wiped when it is dropped.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Wiped(String);
+struct WipedString(String);
 
-impl Borrow<str> for Wiped {
+impl Borrow<str> for WipedString {
     fn borrow(&self) -> &str {
         &self.0
     }
 }
 
-impl Drop for Wiped {
+impl Drop for WipedString {
     fn drop(&mut self) {
         self.0.zeroize();
     }
@@ -125,7 +126,7 @@ impl Drop for Wiped {
 
 /// A value that is kept on purpose, as in a file that restores a text later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Revealed {
+pub struct PlainValue {
     /// The value.
     pub value: String,
     /// What it reads as, where it stood with its escapes in JSON that is part of a text.
@@ -154,7 +155,7 @@ pub struct Placeholders {
     labels: Vec<String>,
     counts: BTreeMap<String, u64>,
     /// What was found, to be looked for wherever else it stands.
-    found: BTreeMap<Wiped, Found>,
+    found: BTreeMap<WipedString, Found>,
 }
 
 /// What a value was found as.
@@ -209,15 +210,15 @@ impl Placeholders {
     }
 
     /// What the placeholders stand for, for who asks to keep it: it is no longer wiped.
-    pub fn reveal(&self) -> BTreeMap<String, Revealed> {
-        let revealed = |value: &Value| Revealed {
+    pub fn reveal(&self) -> BTreeMap<String, PlainValue> {
+        let revealed = |value: &Value| PlainValue {
             value: value.text.to_string(),
-            reading: if let Stood::Escaped(reading) = &value.stood {
+            reading: if let Escaping::Escaped(reading) = &value.stood {
                 Some(reading.to_string())
             } else {
                 None
             },
-            is_bare: value.stood == Stood::Bare,
+            is_bare: value.stood == Escaping::Bare,
             is_in_query: value.is_in_query,
             is_number: value.is_number,
         };
@@ -228,11 +229,11 @@ impl Placeholders {
     }
 
     /// What was revealed, to be restored elsewhere. Names that are no placeholders are passed over.
-    pub fn from_revealed(revealed: BTreeMap<String, Revealed>) -> Self {
+    pub fn from_revealed(revealed: BTreeMap<String, PlainValue>) -> Self {
         let mut it = Self::new(PlaceholderKey::from_bytes([0; 32]));
         for (
             placeholder,
-            Revealed {
+            PlainValue {
                 value,
                 reading,
                 is_bare,
@@ -249,9 +250,9 @@ impl Placeholders {
             };
             it.add_label(label);
             let stood = match reading {
-                Some(reading) => Stood::Escaped(reading.into()),
-                None if is_bare => Stood::Bare,
-                None => Stood::Elsewhere,
+                Some(reading) => Escaping::Escaped(reading.into()),
+                None if is_bare => Escaping::Bare,
+                None => Escaping::Elsewhere,
             };
             it.values.insert(
                 placeholder,
@@ -289,7 +290,7 @@ impl Placeholders {
                 rule: finding.rule.clone(),
                 placeholder: None,
             };
-            self.found.insert(Wiped(value.to_owned()), found);
+            self.found.insert(WipedString(value.to_owned()), found);
         }
         // A full name's parts stand alone elsewhere.
         let parts = (finding.label == Kind::Person.into()).then(|| name_parts(value));
@@ -300,7 +301,7 @@ impl Placeholders {
                 placeholder: None,
             };
             self.found
-                .entry(Wiped(part.to_owned()))
+                .entry(WipedString(part.to_owned()))
                 .or_insert_with(found);
         }
     }
@@ -329,7 +330,7 @@ impl Placeholders {
         if !self.values.contains_key(&placeholder) {
             let value = Value {
                 text: Zeroizing::new(value.to_owned()),
-                stood: Stood::Elsewhere,
+                stood: Escaping::Elsewhere,
                 is_in_query: false,
                 is_number,
             };
@@ -396,7 +397,7 @@ impl Placeholders {
     /// The placeholder at the beginning of `text`, as models spell it, and its value.
     pub(crate) fn at(&self, text: &str) -> Option<(Whole, &Value)> {
         self.labels.iter().find_map(|label| {
-            let Spelt::Whole(whole) = spelt(text, label) else {
+            let Match::Whole(whole) = spelt(text, label) else {
                 return None;
             };
             Some((
@@ -408,7 +409,7 @@ impl Placeholders {
     }
 
     /// The values, to be looked for wherever else they stand.
-    pub(crate) fn known(&self) -> Option<Known> {
+    pub(crate) fn known(&self) -> Option<KnownValues> {
         if self.found.is_empty() || self.found.len() > MOST_KNOWN {
             return None;
         }
@@ -423,7 +424,7 @@ impl Placeholders {
                     .ok()?,
             )
         };
-        Some(Known {
+        Some(KnownValues {
             search,
             found: self
                 .found
@@ -500,12 +501,12 @@ impl Placeholders {
     pub(crate) fn may_begin(&self, text: &str) -> bool {
         self.labels
             .iter()
-            .any(|label| spelt(text, label) == Spelt::Beginning)
+            .any(|label| spelt(text, label) == Match::Beginning)
     }
 }
 
 /// The values of a request, and their labels.
-pub(crate) struct Known {
+pub(crate) struct KnownValues {
     search: Search,
     found: Vec<(Label, Cow<'static, str>)>,
 }
@@ -526,7 +527,7 @@ const LONGEST_KNOWN: usize = 256;
 /// A shorter value may be a word by itself elsewhere.
 const SHORTEST: usize = 5;
 
-impl Known {
+impl KnownValues {
     /// Where a value stands by itself in `text`.
     pub(crate) fn find(&self, text: &str) -> Vec<Finding> {
         let alone = |start: usize, end: usize| {

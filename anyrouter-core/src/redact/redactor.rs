@@ -3,7 +3,7 @@
 use super::{
     Action, Engine, Finding, Label, Placeholders, Rules,
     cut::{Cut, overlaps_any, splice},
-    placeholder::Known,
+    placeholder::KnownValues,
     placeholder_form::TYPED,
 };
 use crate::part::Part as _;
@@ -182,7 +182,7 @@ pub(super) fn repeats(
     text: &str,
     cuts: &[Cut],
     placeholders: &Placeholders,
-    known: Option<&Known>,
+    known: Option<&KnownValues>,
 ) -> Vec<Finding> {
     let typed = placeholders
         .spans(text)

@@ -20,7 +20,7 @@ use crate::part::Part as _;
 
 /// What the text that is restored is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Within {
+pub enum Container {
     /// Plain text.
     Text,
     /// JSON's own text, as a tool call's arguments: values are escaped, and numbers lose the quotes
@@ -132,10 +132,10 @@ impl Quotes {
 
 impl Restorer {
     /// A restorer at the beginning of a text.
-    pub fn new(within: Within) -> Self {
+    pub fn new(within: Container) -> Self {
         let place = match within {
-            Within::Text => PlaceKind::Text(Strings::default()),
-            Within::Json => PlaceKind::Json(Quotes::default()),
+            Container::Text => PlaceKind::Text(Strings::default()),
+            Container::Json => PlaceKind::Json(Quotes::default()),
         };
         Self {
             held: String::new(),
@@ -362,7 +362,7 @@ mod tests {
         ] {
             assert_eq!(placeholders.restore(&rewritten), restored, "{rewritten:?}");
             for cut in (0..rewritten.len()).filter(|i| rewritten.is_char_boundary(*i)) {
-                let mut restorer = Restorer::new(Within::Text);
+                let mut restorer = Restorer::new(Container::Text);
                 let mut out = String::new();
                 restorer.push(&placeholders, &rewritten[..cut], &mut out);
                 restorer.push(&placeholders, &rewritten[cut..], &mut out);

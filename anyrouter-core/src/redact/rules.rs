@@ -86,7 +86,7 @@ enum Segment {
     deny_unknown_fields,
     expecting = "an object with `label` and `pattern`, `words` or `path`"
 )]
-struct Written {
+struct RuleEntry {
     label: String,
     pattern: Option<String>,
     words: Option<Vec<String>>,
@@ -183,7 +183,7 @@ impl Rules {
                     );
                 }
                 Matcher::Words(words) => {
-                    let flat = flat.get_or_insert_with(|| Flat::of(text));
+                    let flat = flat.get_or_insert_with(|| FlatText::of(text));
                     let places = words
                         .find_iter(&*flat.text)
                         .map(|m| (flat.place(m.start()), flat.place(m.end())));
@@ -239,7 +239,7 @@ impl Rules {
 
 impl Rule {
     fn read(value: &serde_json::Value) -> Result<Self, String> {
-        let written = Written::deserialize(value)
+        let written = RuleEntry::deserialize(value)
             .map_err(|e| format!("cannot be read: {}", without_value(&e.to_string())))?;
         let label = written.label.as_str();
         let legal = (2..=LONGEST_LABEL).contains(&label.len())
@@ -343,7 +343,7 @@ fn compile(pattern: &str) -> Result<Regex, String> {
 fn word_list(words: &[String]) -> Result<AhoCorasick, String> {
     let words: Vec<String> = words
         .iter()
-        .map(|w| Flat::of(w.trim()).text.into_owned())
+        .map(|w| FlatText::of(w.trim()).text.into_owned())
         .collect();
     if words.is_empty() || words.iter().any(String::is_empty) {
         return Err("has an empty word or list of words".to_owned());
@@ -363,13 +363,13 @@ fn word_list(words: &[String]) -> Result<AhoCorasick, String> {
 
 /// Text in which each run of white space is one space: words of a list may be written over the end
 /// of a line.
-struct Flat<'a> {
+struct FlatText<'a> {
     text: Cow<'a, str>,
     /// Behind each run that was changed, where that is here and in the text as it was.
     moved: Vec<(usize, usize)>,
 }
 
-impl<'a> Flat<'a> {
+impl<'a> FlatText<'a> {
     fn of(text: &'a str) -> Self {
         let mut flat = String::new();
         let mut moved = Vec::new();

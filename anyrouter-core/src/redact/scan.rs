@@ -18,11 +18,11 @@ use crate::part::Part as _;
 pub(crate) struct Hit {
     pub(crate) start: usize,
     pub(crate) end: usize,
-    pub(crate) what: What,
+    pub(crate) what: TokenKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum TokenKind {
     /// A word or phrase of the vocabulary.
     Word(Meaning),
     /// The first digit of a run.
@@ -39,7 +39,7 @@ impl Hit {
     /// What the word means; nothing, where it is no word.
     pub(crate) fn meaning(&self) -> Meaning {
         match self.what {
-            What::Word(meaning) => meaning,
+            TokenKind::Word(meaning) => meaning,
             _ => Meaning::default(),
         }
     }
@@ -109,14 +109,14 @@ pub(crate) fn scan(text: &str, vocabulary: &Vocabulary, prefixes: &Prefixes, hit
                 scan.hits.push(Hit {
                     start: here,
                     end: here + 1,
-                    what: What::Digits,
+                    what: TokenKind::Digits,
                 });
                 scan.prefix(here);
             } else if sets.ats & bit != 0 {
                 scan.hits.push(Hit {
                     start: here,
                     end: here + 1,
-                    what: What::At,
+                    what: TokenKind::At,
                 });
             } else if sets.colons & bit != 0 {
                 scan.colon(here);
@@ -134,7 +134,7 @@ pub(crate) fn scan(text: &str, vocabulary: &Vocabulary, prefixes: &Prefixes, hit
             hits.push(Hit {
                 start,
                 end,
-                what: What::Word(meaning),
+                what: TokenKind::Word(meaning),
             });
         });
     }
@@ -198,7 +198,7 @@ impl Scan<'_> {
             self.hits.push(Hit {
                 start: at,
                 end: at + 1,
-                what: What::Prefix(group),
+                what: TokenKind::Prefix(group),
             });
         }
     }
@@ -222,7 +222,7 @@ impl Scan<'_> {
                 self.hits.push(Hit {
                     start,
                     end,
-                    what: What::Word(Meaning::SPELLED_AT),
+                    what: TokenKind::Word(Meaning::SPELLED_AT),
                 });
             }
         }
@@ -233,7 +233,7 @@ impl Scan<'_> {
             self.hits.push(Hit {
                 start: from,
                 end: to,
-                what: What::Word(meaning),
+                what: TokenKind::Word(meaning),
             });
         } else if self.is_unspaced {
             self.latin_words(start, end);
@@ -245,7 +245,7 @@ impl Scan<'_> {
                 self.hits.push(Hit {
                     start,
                     end,
-                    what: What::Word(Meaning::PASSWORD),
+                    what: TokenKind::Word(Meaning::PASSWORD),
                 });
             } else if is(b"secret")
                 || is(b"apikey")
@@ -257,7 +257,7 @@ impl Scan<'_> {
                 self.hits.push(Hit {
                     start,
                     end,
-                    what: What::Word(Meaning::SECRET),
+                    what: TokenKind::Word(Meaning::SECRET),
                 });
             }
         }
@@ -292,7 +292,7 @@ impl Scan<'_> {
             self.hits.push(Hit {
                 start: at,
                 end: at + 1,
-                what: What::Colon,
+                what: TokenKind::Colon,
             });
         }
     }

@@ -42,7 +42,7 @@ const MARKS: usize = 3;
 
 /// What begins like a placeholder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Spelt {
+pub(crate) enum Match {
     /// One.
     Whole(Whole),
     /// All that there is may be the beginning of one.
@@ -65,16 +65,16 @@ pub(crate) struct Whole {
 }
 
 /// How `text` begins: as a placeholder with this label, or as a part of one.
-pub(crate) fn spelt(text: &str, label: &str) -> Spelt {
+pub(crate) fn spelt(text: &str, label: &str) -> Match {
     let mut reader = Reader {
         text: text.as_bytes(),
         at: 0,
     };
     reader.read(label).unwrap_or_else(|is_over| {
         if is_over {
-            Spelt::Beginning
+            Match::Beginning
         } else {
-            Spelt::Other
+            Match::Other
         }
     })
 }
@@ -85,10 +85,10 @@ struct Reader<'a> {
 }
 
 /// Why there is no placeholder: the text is over, or it goes on otherwise.
-type No = bool;
+type IsOver = bool;
 
 impl Reader<'_> {
-    fn read(&mut self, label: &str) -> Result<Spelt, No> {
+    fn read(&mut self, label: &str) -> Result<Match, IsOver> {
         let mut is_first = true;
         for expected in label.bytes() {
             if !is_first {
@@ -118,7 +118,7 @@ impl Reader<'_> {
             }
             self.at += 1;
         }
-        Ok(Spelt::Whole(Whole {
+        Ok(Match::Whole(Whole {
             length: self.at,
             id,
             closing,
@@ -130,13 +130,13 @@ impl Reader<'_> {
         self.text.part(self.at..)
     }
 
-    fn peek(&self) -> Result<u8, No> {
+    fn peek(&self) -> Result<u8, IsOver> {
         self.text.get(self.at).copied().ok_or(true)
     }
 
     /// Takes one of these in any case, if one stands here; where the text is over within one, it is
     /// over.
-    fn one_of(&mut self, signs: &[&str]) -> Result<bool, No> {
+    fn one_of(&mut self, signs: &[&str]) -> Result<bool, IsOver> {
         let rest = self.rest();
         let same = |a: &[u8], b: &[u8]| a.iter().zip(b).all(|(a, b)| a.eq_ignore_ascii_case(b));
         let found = signs.iter().find(|sign| same(rest, sign.as_bytes()));
@@ -150,13 +150,13 @@ impl Reader<'_> {
         }
     }
 
-    fn unseen(&mut self) -> Result<(), No> {
+    fn unseen(&mut self) -> Result<(), IsOver> {
         while self.one_of(&UNSEEN)? {}
         Ok(())
     }
 
     /// One line break, and the indentation of the next line.
-    fn line_break(&mut self) -> Result<(), No> {
+    fn line_break(&mut self) -> Result<(), IsOver> {
         let rest = self.rest();
         let end = match rest {
             [b'\n', ..] => 1,
@@ -174,7 +174,7 @@ impl Reader<'_> {
         self.unseen()
     }
 
-    fn marks(&mut self) -> Result<(usize, usize), No> {
+    fn marks(&mut self) -> Result<(usize, usize), IsOver> {
         self.unseen()?;
         let start = self.at;
         self.at += self
@@ -189,7 +189,7 @@ impl Reader<'_> {
     }
 
     /// What stands for a `_`; it may be nothing.
-    fn joint(&mut self) -> Result<(), No> {
+    fn joint(&mut self) -> Result<(), IsOver> {
         self.unseen()?;
         self.line_break()?;
         let escapes = self
@@ -235,7 +235,7 @@ mod tests {
             "CREDIT_CARD\n_7qk2m9x4hd3v",
             "CREDIT_CARD_7qk2m9\r\n  x4hd3v",
         ] {
-            let Spelt::Whole(whole) = spelt(text, "CREDIT_CARD") else {
+            let Match::Whole(whole) = spelt(text, "CREDIT_CARD") else {
                 panic!("{text:?}")
             };
             assert_eq!(
@@ -246,7 +246,7 @@ mod tests {
             for cut in (1..text.len()).filter(|i| text.is_char_boundary(*i)) {
                 assert_eq!(
                     spelt(&text[..cut], "CREDIT_CARD"),
-                    Spelt::Beginning,
+                    Match::Beginning,
                     "{:?}",
                     &text[..cut]
                 );
@@ -259,7 +259,7 @@ mod tests {
             "CREDIT\\CARD_7qk2m9x4hd3v",
             "CREDIT_CARD_7qk2m9x4hdi",
         ] {
-            assert_eq!(spelt(text, "CREDIT_CARD"), Spelt::Other, "{text:?}");
+            assert_eq!(spelt(text, "CREDIT_CARD"), Match::Other, "{text:?}");
         }
     }
 }

@@ -46,7 +46,7 @@ impl Strings {
 
 /// How a value stood in a string of JSON that was part of a text.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(super) enum Stood {
+pub(super) enum Escaping {
     /// In no such string.
     #[default]
     Elsewhere,
@@ -56,7 +56,7 @@ pub(super) enum Stood {
     Bare,
 }
 
-impl Stood {
+impl Escaping {
     /// How `value` stands where `strings` is.
     pub(super) fn of(value: &str, strings: Strings) -> Self {
         if !strings.is_within() {

@@ -15,13 +15,13 @@ use crate::part::Part as _;
 pub(crate) struct View<'a> {
     text: Cow<'a, str>,
     /// In order of both; empty where the text is its own view.
-    respelt: Vec<Respelt>,
+    respelt: Vec<Respelling>,
 }
 
 /// A character of the view that is spelt otherwise in the source, or one of the source that the
 /// view leaves out. Between these both are equal byte for byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Respelt {
+struct Respelling {
     /// Where it ends in the view, and where it does in the source.
     view: usize,
     source: usize,
@@ -128,7 +128,7 @@ impl<'a> View<'a> {
 struct Writer<'a> {
     source: &'a str,
     out: String,
-    respelt: Vec<Respelt>,
+    respelt: Vec<Respelling>,
     /// The source is in `out` up to here.
     copied: usize,
 }
@@ -212,7 +212,7 @@ impl<'a> Writer<'a> {
             self.out.push(character);
         }
         self.copied = at + length;
-        self.respelt.push(Respelt {
+        self.respelt.push(Respelling {
             view: self.out.len(),
             source: self.copied,
             view_length,

@@ -7,13 +7,16 @@ use serde_json::Value;
 
 use crate::{
     auth::{Auth, Inference},
-    body::Raw,
+    body::RawBody,
     respond::{Error, wrong_method},
     routes::{Operation, Responds},
 };
 
 /// An inference request goes to the gateway before it comes to the router, and to the same check.
-pub(super) async fn complete(_: Auth<Inference>, _: Raw<ChatBody>) -> Result<ChatResponse, Error> {
+pub(super) async fn complete(
+    _: Auth<Inference>,
+    _: RawBody<ChatBody>,
+) -> Result<ChatResponse, Error> {
     Err(wrong_method())
 }
 

@@ -23,7 +23,7 @@ use super::privacy;
 use crate::{
     app::App,
     auth::{AnyKey, Auth, ReadKeys, WriteKeys},
-    body::Sent,
+    body::JsonBody,
     respond::{Created, Data, Error, Json},
     routes::Shared,
 };
@@ -432,7 +432,7 @@ async fn keep_one_management_key(app: &App, row: &StoredKey, force: bool) -> Res
 pub(super) async fn create(
     caller: Auth<WriteKeys>,
     State(app): Shared,
-    Sent(options): Sent<Options>,
+    JsonBody(options): JsonBody<Options>,
 ) -> Result<Created<NewKey>, Error> {
     let kind = options.kind.unwrap_or(KeyKind::Inference);
     require(&caller, scope(kind, true))?;
@@ -484,7 +484,7 @@ pub(super) async fn change(
     State(app): Shared,
     Path(hash): Path<String>,
     Query(Force { force }): Query<Force>,
-    Sent(options): Sent<Options>,
+    JsonBody(options): JsonBody<Options>,
 ) -> Result<Data<Key>, Error> {
     let row = find(&app, &caller, &hash, true).await?;
     if options.kind.is_some_and(|k| k != row.record.kind) {

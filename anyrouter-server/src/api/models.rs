@@ -27,7 +27,7 @@ use crate::{
 
 /// What a list may be narrowed to.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-pub(super) struct Narrow {
+pub(super) struct ModelFilter {
     /// Endpoints of this provider.
     provider: Option<String>,
     /// Models of this category, as `chat`.
@@ -48,7 +48,7 @@ pub(super) struct Narrow {
     limit: Option<usize>,
 }
 
-impl Narrow {
+impl ModelFilter {
     /// A word that nobody knows would narrow nothing, and look as if all had passed.
     fn check(&self) -> Result<(), ApiError> {
         if self
@@ -93,7 +93,7 @@ fn rows<'a>(
     app: &App,
     instance: &'a Instance,
     layers: Option<&CompiledLayers>,
-    narrow: &Narrow,
+    narrow: &ModelFilter,
 ) -> Vec<Row<'a>> {
     let catalog = instance.catalog.catalog();
     let mut out = Vec::new();
@@ -231,7 +231,7 @@ pub(super) struct ModelList {
 /// A list of models: as Anthropic writes it for who sends `anthropic-version` or `x-api-key`.
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
-pub(super) enum Listed {
+pub(super) enum ModelListing {
     Openai(ModelList),
     Anthropic(AnthropicList),
 }
@@ -255,7 +255,7 @@ struct AnthropicModel {
 
 /// How many there are.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Counted {
+pub(super) struct ModelCount {
     data: Count,
     count: usize,
 }
@@ -374,7 +374,7 @@ impl AnthropicList {
 fn layers(
     app: &App,
     caller: Option<&Auth<AnyKey>>,
-    narrow: &Narrow,
+    narrow: &ModelFilter,
 ) -> Option<Arc<CompiledLayers>> {
     let off = narrow.privacy.as_deref() == Some("0");
     let caller = caller.filter(|_| !off)?;
@@ -386,17 +386,17 @@ pub(super) async fn list(
     caller: Option<Auth<AnyKey>>,
     State(app): Shared,
     headers: HeaderMap,
-    Query(narrow): Query<Narrow>,
-) -> Result<Json<Listed>, Error> {
+    Query(narrow): Query<ModelFilter>,
+) -> Result<Json<ModelListing>, Error> {
     narrow.check()?;
     let layers = layers(&app, caller.as_ref(), &narrow);
     let instance = app.gateway.instance();
     let rows = rows(&app, &instance, layers.as_deref(), &narrow);
     let anthropic = headers.contains_key("anthropic-version") || headers.contains_key("x-api-key");
     Ok(Json(if anthropic {
-        Listed::Anthropic(AnthropicList::of(&rows))
+        ModelListing::Anthropic(AnthropicList::of(&rows))
     } else {
-        Listed::Openai(ModelList::of(&rows))
+        ModelListing::Openai(ModelList::of(&rows))
     }))
 }
 
@@ -404,7 +404,7 @@ pub(super) async fn list(
 pub(super) async fn user(
     caller: Auth<AnyKey>,
     State(app): Shared,
-    Query(narrow): Query<Narrow>,
+    Query(narrow): Query<ModelFilter>,
 ) -> Result<Json<ModelList>, Error> {
     narrow.check()?;
     let instance = app.gateway.instance();
@@ -417,13 +417,13 @@ pub(super) async fn count(
     _: Public,
     caller: Option<Auth<AnyKey>>,
     State(app): Shared,
-    Query(narrow): Query<Narrow>,
-) -> Result<Json<Counted>, Error> {
+    Query(narrow): Query<ModelFilter>,
+) -> Result<Json<ModelCount>, Error> {
     narrow.check()?;
     let layers = layers(&app, caller.as_ref(), &narrow);
     let instance = app.gateway.instance();
     let count = rows(&app, &instance, layers.as_deref(), &narrow).len();
-    Ok(Json(Counted {
+    Ok(Json(ModelCount {
         data: Count { count },
         count,
     }))

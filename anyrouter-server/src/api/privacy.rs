@@ -19,7 +19,7 @@ use super::chat::ChatBody;
 use crate::{
     app::App,
     auth::{AnyKey, Auth, ReadPrivacy, WritePrivacy},
-    body::{Raw, Sent},
+    body::{JsonBody, RawBody},
     intake::{pin, session_id},
     respond::{Error, Json},
     routes::Shared,
@@ -38,12 +38,12 @@ pub(super) async fn read(
 pub(super) async fn change(
     caller: Auth<WritePrivacy>,
     State(app): Shared,
-    Sent(patch): Sent<SettingsPatch>,
-) -> Result<Json<Changed>, Error> {
+    JsonBody(patch): JsonBody<SettingsPatch>,
+) -> Result<Json<ChangedSettings>, Error> {
     check(&patch, &*app.gateway.ports().blocking)?;
     let warnings = nobodys_names(&patch, app.gateway.instance().catalog.catalog());
     let settings = change_settings(&app, &caller.key.account, &patch).await?;
-    Ok(Json(Changed { settings, warnings }))
+    Ok(Json(ChangedSettings { settings, warnings }))
 }
 
 /// Changes an account's settings: again, from what they are now, where another change was faster.
@@ -70,7 +70,7 @@ async fn change_settings(
 
 /// The settings that hold now.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Changed {
+pub(super) struct ChangedSettings {
     #[serde(flatten)]
     settings: Settings,
     /// Names in provider lists that no provider here has.
@@ -156,7 +156,7 @@ pub(super) struct Preview {
 
 /// What redaction makes of it.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Previewed {
+pub(super) struct PreviewResult {
     /// What a provider would see: a text, or a document.
     redacted: serde_json::Value,
     /// Where values are; offsets are bytes of the text, or of the document written without spaces.
@@ -172,8 +172,8 @@ pub(super) async fn preview(
     caller: Auth<ReadPrivacy>,
     State(app): Shared,
     headers: HeaderMap,
-    Sent(preview): Sent<Preview>,
-) -> Result<Json<Previewed>, Error> {
+    JsonBody(preview): JsonBody<Preview>,
+) -> Result<Json<PreviewResult>, Error> {
     let instance = app.gateway.instance();
     let wrong = |message: &str| ApiError::new(400, "invalid_parameter", message);
     let redactor = app
@@ -233,7 +233,7 @@ pub(super) async fn preview(
     } else {
         left.into()
     };
-    Ok(Json(Previewed {
+    Ok(Json(PreviewResult {
         redacted,
         spans,
         counts: placeholders.counts().clone(),
@@ -245,7 +245,7 @@ pub(super) async fn explain(
     caller: Auth<AnyKey>,
     State(app): Shared,
     headers: HeaderMap,
-    Raw(bytes, _): Raw<ChatBody>,
+    RawBody(bytes, _): RawBody<ChatBody>,
 ) -> Result<Json<Explanation>, Error> {
     let pin = pin(&headers);
     let explanation = app

@@ -17,7 +17,7 @@ use anyrouter_core::{
     catalog::Protocol,
     ids::{AccountId, RequestId},
     key::KeyHash,
-    ports::{Filled, LogQuery, OpenRequest, StoreError, UsageLog as _},
+    ports::{LogQuery, OpenRequest, StoreError, UsageLog as _, WriteState},
     time::Timestamp,
     usage::{Opening, Outcome, Record},
 };
@@ -262,7 +262,7 @@ impl Rig {
         self.durable(self.log.fill(&record)).await
     }
 
-    async fn durable(&self, mut filled: Filled) -> Result<(), StoreError> {
+    async fn durable(&self, mut filled: WriteState) -> Result<(), StoreError> {
         poll_fn(|cx| self.log.poll_durable(&mut filled, cx)).await
     }
 
@@ -445,8 +445,8 @@ async fn a_write_that_fails_or_is_cut_short_leaves_the_segment_and_loses_no_reco
             rig.serve(0).await.unwrap();
             let record = rig.take(1).await.unwrap();
             rig.disk.fail(call, 1);
-            assert_eq!(rig.log.fill(&record), Filled::Held, "{call:?}");
-            assert!(rig.durable(Filled::Held).await.is_err());
+            assert_eq!(rig.log.fill(&record), WriteState::Held, "{call:?}");
+            assert!(rig.durable(WriteState::Held).await.is_err());
             rig.works_again().await;
             rig.serve(2).await.unwrap();
             let all = [(id(0), OK), (id(1), LOST), (id(2), OK)];

@@ -10,7 +10,7 @@ use std::{
 
 use anyrouter_core::{
     ids::{AccountId, RequestId},
-    ports::{Filled, LogQuery, OpenRequest, StoreError, UsageLog},
+    ports::{LogQuery, OpenRequest, StoreError, UsageLog, WriteState},
     time::Timestamp,
     usage::Record,
 };
@@ -21,7 +21,7 @@ use super::{
     disk::{Disk, FileSystem},
     file::{Journal, JournalError},
     import::{Import, RecordReader},
-    shared::{OnDisk, Shared, Taken, lock, not_committed},
+    shared::{OnDisk, OpenSlot, Shared, lock, not_committed},
     worker,
 };
 
@@ -161,7 +161,7 @@ impl UsageLog for JournalLog {
         permit.forget();
         lock(&shared.open).insert(
             open.id(),
-            Taken {
+            OpenSlot {
                 open: open.clone(),
                 since: Instant::now(),
                 entered: None,
@@ -175,7 +175,7 @@ impl UsageLog for JournalLog {
         Ok(())
     }
 
-    fn fill(&self, record: &Record) -> Filled {
+    fn fill(&self, record: &Record) -> WriteState {
         let shared = &self.shared;
         match lock(&shared.open).get_mut(&record.id) {
             Some(taken) if !taken.is_filled => {
@@ -183,12 +183,12 @@ impl UsageLog for JournalLog {
                 // Its record says more than an entry would.
                 taken.entered = Some(taken.open.changes());
             }
-            _ => return Filled::Durable,
+            _ => return WriteState::Durable,
         }
         if shared.durability == Durability::Async {
             (self.observer)(record);
             lock(&shared.held).push_back(record.clone());
-            return Filled::Durable;
+            return WriteState::Durable;
         }
         let written = if shared.is_broken.load(Ordering::SeqCst) {
             None
@@ -199,29 +199,29 @@ impl UsageLog for JournalLog {
             Some(mark) => {
                 (self.observer)(record);
                 if shared.durability == Durability::ProcessCrash {
-                    return Filled::Durable;
+                    return WriteState::Durable;
                 }
                 shared.sync_wanted.notify_one();
-                Filled::Written(mark)
+                WriteState::Written(mark)
             }
             None => {
                 let record = not_committed(record);
                 (self.observer)(&record);
                 lock(&shared.held).push_back(record);
-                Filled::Held
+                WriteState::Held
             }
         }
     }
 
     fn poll_durable(
         &self,
-        filled: &mut Filled,
+        filled: &mut WriteState,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), StoreError>> {
         match filled {
-            Filled::Durable => Poll::Ready(Ok(())),
-            Filled::Held => Poll::Ready(Err(self.broken())),
-            Filled::Written(mark) => {
+            WriteState::Durable => Poll::Ready(Ok(())),
+            WriteState::Held => Poll::Ready(Err(self.broken())),
+            WriteState::Written(mark) => {
                 let mut disk = lock(&self.shared.disk);
                 match disk.state(*mark) {
                     OnDisk::Yes => Poll::Ready(Ok(())),

@@ -40,7 +40,7 @@ pub(super) struct Shared {
     pub(super) disk: Mutex<DiskState>,
     pub(super) sync_wanted: Condvar,
     /// The slots that are taken, the oldest first.
-    pub(super) open: Mutex<BTreeMap<RequestId, Taken>>,
+    pub(super) open: Mutex<BTreeMap<RequestId, OpenSlot>>,
     /// Records that could not be written yet, or (`async`) were not. Each still has its slot, so
     /// that there are no more of them than slots.
     pub(super) held: Mutex<VecDeque<Record>>,
@@ -67,7 +67,7 @@ pub(super) struct Shared {
 }
 
 /// A slot that is taken.
-pub(super) struct Taken {
+pub(super) struct OpenSlot {
     pub(super) open: Arc<OpenRequest>,
     pub(super) since: Instant,
     /// How often the request had changed when the journal's entry of it was written; none where

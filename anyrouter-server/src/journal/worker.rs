@@ -21,7 +21,7 @@ use super::{
     file::{Journal, Position},
     frame::{Entry, Frame, RecordEntry, entries},
     import::Import,
-    shared::{Shared, Taken, lock},
+    shared::{OpenSlot, Shared, lock},
 };
 
 /// A request that is open for longer gets an open entry.
@@ -236,7 +236,7 @@ impl Worker {
         let carrying = *lock(&self.shared.carrying);
         let due: Vec<(Arc<OpenRequest>, u32)> = {
             let open = lock(&self.shared.open);
-            let is_due = |t: &&Taken| {
+            let is_due = |t: &&OpenSlot| {
                 t.since.elapsed() + TICK >= OPEN_ENTRY && t.entered != Some(t.open.changes())
             };
             open.values()

@@ -14,14 +14,14 @@ use tokio::{
 };
 
 /// A connection, timed while it cannot be written to.
-pub(crate) struct Patient<T> {
+pub(crate) struct PatientConnection<T> {
     inner: T,
     patience: Duration,
     /// Since when nothing could be written.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl<T> Patient<T> {
+impl<T> PatientConnection<T> {
     pub(crate) fn new(inner: T, patience: Duration) -> Self {
         Self {
             inner,
@@ -51,7 +51,7 @@ impl<T> Patient<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Patient<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for PatientConnection<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -61,7 +61,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Patient<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Patient<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for PatientConnection<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -104,7 +104,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_reads_nothing_is_left() {
         let (ours, _theirs) = tokio::io::duplex(8);
-        let mut connection = Patient::new(ours, Duration::from_millis(1));
+        let mut connection = PatientConnection::new(ours, Duration::from_millis(1));
         let error = connection.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

@@ -65,12 +65,12 @@ impl Quiet {
 }
 
 /// A future that is polled so.
-pub(crate) struct Quietly<F> {
+pub(crate) struct QuietTask<F> {
     quiet: Quiet,
     future: Pin<Box<F>>,
 }
 
-impl<F> Quietly<F> {
+impl<F> QuietTask<F> {
     pub(crate) fn new(future: F) -> Self {
         Self {
             quiet: Quiet::new(),
@@ -79,7 +79,7 @@ impl<F> Quietly<F> {
     }
 }
 
-impl<F: Future> Future for Quietly<F> {
+impl<F: Future> Future for QuietTask<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {

@@ -77,7 +77,7 @@ enum Next {
 }
 
 /// A connection, looked at.
-pub(crate) struct Strict<T> {
+pub(crate) struct StrictConnection<T> {
     inner: T,
     refusals: Arc<Refusals>,
     next: Next,
@@ -94,7 +94,7 @@ pub(crate) struct Strict<T> {
     refusal: Option<(Vec<u8>, usize)>,
 }
 
-impl<T> Strict<T> {
+impl<T> StrictConnection<T> {
     pub(crate) fn new(inner: T, refusals: Arc<Refusals>) -> Self {
         Self {
             inner,
@@ -245,7 +245,7 @@ fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     head.eq_ignore_ascii_case(name).then_some(value)
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Strict<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for StrictConnection<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -260,7 +260,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Strict<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> Strict<T> {
+impl<T: AsyncWrite + Unpin> StrictConnection<T> {
     /// Writes what stands in place of the parser's response, and then says that all of it was
     /// written.
     fn poll_refusal(&mut self, cx: &mut Context<'_>, length: usize) -> Poll<io::Result<usize>> {
@@ -280,7 +280,7 @@ impl<T: AsyncWrite + Unpin> Strict<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Strict<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for StrictConnection<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use anyrouter_core::{
-    account::{Caller, KeyRecord, Spent, StoredAccount, StoredKey},
+    account::{Caller, KeyRecord, KeySpend, StoredAccount, StoredKey},
     catalog::Usd,
     ids::AccountId,
     key::KeyHash,
@@ -55,7 +55,7 @@ fn stored_key(
     Ok(StoredKey {
         version: row.get(1)?,
         last_used_at: row.get::<_, Option<u64>>(2)?.map(Timestamp::from_micros),
-        spent: Spent {
+        spent: KeySpend {
             ever: Usd::from_pico(row.get(3)?),
             today: within(Period::Day)?,
             this_week: within(Period::Week)?,

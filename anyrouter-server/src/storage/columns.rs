@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
     Failure,
-    usage::{COLUMNS, Counted, insert},
+    usage::{COLUMNS, Sums, insert},
 };
 
 /// How far a long migration is.
@@ -94,7 +94,7 @@ fn step(
             moved.push((record, String::from_utf8(rest).unwrap_or_default()));
         }
     }
-    let mut counted = Counted::default();
+    let mut counted = Sums::default();
     for (record, rest) in &moved {
         insert(&transaction, COLUMNS, &record.row(), rest, &mut counted)?;
     }

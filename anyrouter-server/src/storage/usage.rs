@@ -45,7 +45,7 @@ impl UsageTable {
         let transaction = self
             .0
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut counted = Counted::default();
+        let mut counted = Sums::default();
         for record in records {
             insert(&transaction, USAGE, &record.row, record.rest, &mut counted)?;
         }
@@ -71,12 +71,12 @@ impl Import for UsageTable {
 
 /// What is added up of records that are being added.
 #[derive(Default)]
-pub(super) struct Counted<'a> {
+pub(super) struct Sums<'a> {
     hours: HashMap<Hour<'a>, Totals>,
     keys: HashMap<[u8; 32], KeySpend>,
 }
 
-impl<'a> Counted<'a> {
+impl<'a> Sums<'a> {
     fn note(&mut self, row: &Row<'a>) {
         self.hours.entry(Hour::of(row)).or_default().add(row);
         self.keys.entry(row.key).or_default().add(row);
@@ -111,7 +111,7 @@ pub(super) fn insert<'a>(
     statement: &str,
     row: &Row<'a>,
     rest: &str,
-    counted: &mut Counted<'a>,
+    counted: &mut Sums<'a>,
 ) -> Result<(), Failure> {
     let added = transaction.prepare_cached(statement)?.execute(params![
         row.account,

@@ -62,7 +62,7 @@ impl Connection {
 }
 
 #[derive(Default)]
-struct Resting {
+struct IdleConnections {
     /// With when they were put there, the oldest first.
     connections: HashMap<Arc<Origin>, Vec<(Instant, Connection)>, foldhash::fast::FixedState>,
     /// A task looks after them.
@@ -71,7 +71,7 @@ struct Resting {
 
 /// The pool.
 pub(super) struct Pool {
-    resting: Mutex<Resting>,
+    resting: Mutex<IdleConnections>,
     tcp: HttpConnector,
     tls: TlsConnector,
     deadline: Duration,

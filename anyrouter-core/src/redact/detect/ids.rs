@@ -287,7 +287,7 @@ fn digits_of(compact: &[u8]) -> u32 {
 
 /// What is said of the numbers of a cluster.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct NamedRows {
     /// The rows that are named.
     rows: Rows,
     /// The rows of the countries that are named.
@@ -299,8 +299,8 @@ pub(super) struct Said {
 
 impl Scene<'_> {
     /// What the words around say that numbers between `start` and `end` are.
-    pub(super) fn said_around(&self, start: usize, end: usize) -> Said {
-        let mut said = Said::default();
+    pub(super) fn said_around(&self, start: usize, end: usize) -> NamedRows {
+        let mut said = NamedRows::default();
         for country in self.countries_near(start, end) {
             said.is_country_named = true;
             self.tables
@@ -373,7 +373,7 @@ impl Scene<'_> {
     }
 
     /// A national or tax number: of those that it may be, the surest.
-    pub(super) fn identity(&self, part: &Part<'_>, said: &Said) -> Option<Finding> {
+    pub(super) fn identity(&self, part: &Part<'_>, said: &NamedRows) -> Option<Finding> {
         let is_usual = |s: &u8| matches!(s, b' ' | b'-' | b'.' | b'/' | b'_' | b'(');
         let is_fraction = (part.sizes.len() == 1 || self.byte_before(part.start) == b'.')
             && one_of(self.byte_before(part.start), b".,")
@@ -600,7 +600,7 @@ fn named(id: &Id, part: &Part<'_>, writing: &Writing) -> Option<u8> {
 }
 
 /// How sure it is that a part is this number, which no word names, if its check digits are right.
-fn unnamed(id: &Id, part: &Part<'_>, writing: &Writing, said: &Said) -> Option<u8> {
+fn unnamed(id: &Id, part: &Part<'_>, writing: &Writing, said: &NamedRows) -> Option<u8> {
     let groups_fit = writing.fits(id);
     if !groups_fit && id.strength < 200 {
         return None;

@@ -9,7 +9,7 @@ use super::{
     accounts::{iban, iban_length},
     cluster::{Cluster, LONG, PIECES, Part, Piece},
     dates::is_iso_date,
-    ids::Said,
+    ids::NamedRows,
     one_of,
     wallets::base58check,
 };
@@ -407,7 +407,7 @@ impl Scene<'_> {
     fn judge(
         &self,
         part: &Part<'_>,
-        said: &mut Option<Said>,
+        said: &mut Option<NamedRows>,
         cluster: &Cluster,
     ) -> Option<Finding> {
         let mut best: Option<Finding> = None;
