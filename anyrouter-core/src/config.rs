@@ -6,9 +6,14 @@
 //! configuration keeps in files of their own, through a function.
 
 mod environment;
+mod error;
+mod file;
 mod keys;
+mod layers;
 mod locate;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,
@@ -21,11 +26,8 @@ use std::{
 
 use crate::{
     account::{Instance, Redaction},
-    catalog::{
-        self, Catalog, CatalogError, Document, FaultRow, KeySource, ModelEntry, ProviderEntry,
-        SourceEntry, VirtualEntry,
-    },
-    gateway::{self, WithoutLimiter},
+    catalog::{self, Catalog, CatalogError, Document, ProviderEntry},
+    gateway::{self},
     policy::{CompiledCatalog, Settings, SettingsPatch},
     redact::{PlaceholderKey, Rules},
     secret::Secret,
@@ -33,136 +35,16 @@ use crate::{
 use serde::Deserialize;
 use toml::Table;
 
-pub use self::keys::ProviderKeys;
-pub use self::settings::{unknown_provider, unknown_providers, without_effect};
-
-/// A configuration that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{path}: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Cause.
-        source: std::io::Error,
-    },
-    /// It reads, but something in it is wrong.
-    #[error("{place}: {problem}")]
-    Invalid {
-        /// The file and the line, or the environment variable.
-        place: String,
-        /// The fault, and what would be right.
-        problem: String,
-    },
-}
-
-/// The members of the file that are lists of entries, or belong to these.
-const LISTS: [&str; 5] = ["provider", "model", "virtual", "fault", "sources"];
-
-impl File {
-    /// Its part of the catalog.
-    fn document(&self) -> Document {
-        let mut document = Document::default();
-        (document.provider, document.model) = (self.provider.clone(), self.model.clone());
-        (document.virtuals, document.sources) = (self.virtuals.clone(), self.sources.clone());
-        document.fault.clone_from(&self.fault);
-        document
-    }
-}
-
-/// The file's members, all of which may be left out.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct File {
-    listen: Option<SocketAddr>,
-    data_dir: Option<PathBuf>,
-    usage: Usage,
-    catalog: BuiltIn,
-    provider: Vec<ProviderEntry>,
-    model: Vec<ModelEntry>,
-    #[serde(rename = "virtual")]
-    virtuals: Vec<VirtualEntry>,
-    fault: Vec<FaultRow>,
-    sources: BTreeMap<String, SourceEntry>,
-    privacy: SettingsPatch,
-    account_defaults: SettingsPatch,
-    redact: Redact,
-    tls: Tls,
-    limits: Limits,
-    deadlines: Deadlines,
-    metrics: Metrics,
-    log: Log,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Metrics {
-    listen: Option<SocketAddr>,
-    token: Option<KeySource>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Usage {
-    durability: Option<Durability>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct BuiltIn {
-    builtin: Option<bool>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Redact {
-    rules: Option<Vec<serde_json::Value>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Tls {
-    cert: Option<PathBuf>,
-    key: Option<PathBuf>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Limits {
-    body: Option<usize>,
-    depth: Option<usize>,
-    connections: Option<usize>,
-    requests: Option<usize>,
-    answer: Option<usize>,
-    event: Option<usize>,
-    attempts: Option<usize>,
-    memory: Option<usize>,
-    requests_per_key: Option<usize>,
-    requests_per_account: Option<usize>,
-    without_limiter: Option<WithoutLimiter>,
-    trusted_proxies: Option<Vec<String>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Deadlines {
-    connect: Option<f64>,
-    first_byte: Option<f64>,
-    idle: Option<f64>,
-    whole: Option<f64>,
-    comment: Option<f64>,
-    body: Option<f64>,
-    memory: Option<f64>,
-    drain: Option<f64>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Log {
-    format: Option<LogFormat>,
-    level: Option<LogLevel>,
-}
+use self::{
+    error::invalid,
+    file::{File, LISTS, parse, table},
+    layers::{Layers, merge},
+};
+pub use self::{
+    error::{ConfigError, without_values},
+    keys::ProviderKeys,
+    settings::{unknown_provider, unknown_providers, without_effect},
+};
 
 /// Durability that a usage record must reach before its response may end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -530,106 +412,6 @@ pub fn is_range(range: &str) -> bool {
         .is_ok_and(|ip| gateway::ip_in(ip, range))
 }
 
-/// Rewrites a serde message without Rust terms and without the offending value, which may be a
-/// secret or a prompt.
-pub fn without_values(message: &str) -> String {
-    let (found, expected) = message.split_once(", expected ").unwrap_or((message, ""));
-    // The line and column of a document belong to the place, not to what was expected.
-    let expected = expected.split(" at line ").next().unwrap_or_default();
-    if found.starts_with("unknown variant") {
-        return format!("unknown value; expected {expected}");
-    }
-    if found.starts_with("invalid type: ")
-        || found.starts_with("invalid value: ")
-        || found.starts_with("invalid length ")
-    {
-        return format!("it must be {}", kind(expected));
-    }
-    message.to_owned()
-}
-
-/// What serde expects, in words for people.
-fn kind(expected: &str) -> String {
-    let bare = expected.trim_start_matches("a ").trim_start_matches("an ");
-    match bare {
-        "bool" | "boolean" => "true or false",
-        "string" | "borrowed string" | "str" | "character" => "a string",
-        "sequence" => "a list",
-        "map" | "struct" => "an object",
-        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" | "nonzero u64" | "nonzero usize" => {
-            "a whole number, 0 or above"
-        }
-        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" | "integer" => "a whole number",
-        "f32" | "f64" => "a number",
-        "unit" | "null" | "Option" => "left out",
-        _ if bare.starts_with("struct ") => "an object",
-        _ if bare.starts_with("tuple ") || bare.starts_with("array ") => "a list",
-        _ => return expected.to_owned(),
-    }
-    .to_owned()
-}
-
-/// The layers, to say where a setting comes from.
-struct Layers<'a> {
-    file: Option<&'a FileText>,
-    environment: &'a Table,
-    arguments: &'a Table,
-}
-
-impl Layers<'_> {
-    /// A setting that is wrong: the place is that of the layer which has it.
-    fn invalid(&self, key: &str, problem: &str) -> ConfigError {
-        let plain = key.split('[').next().unwrap_or(key);
-        let place = if has(self.arguments, plain) {
-            "the command line".to_owned()
-        } else if has(self.environment, plain) {
-            let variable = plain.replace('.', "_").to_ascii_uppercase();
-            let value = self.environment.get(plain);
-            // A section has no variable of its own.
-            let rest = if value.is_some_and(toml::Value::is_table) {
-                "_…"
-            } else {
-                ""
-            };
-            format!("ANYROUTER_{variable}{rest}")
-        } else {
-            match self.file {
-                Some(FileText { path, text }) => locate::place(path, text, key),
-                None => key.to_owned(),
-            }
-        };
-        ConfigError::Invalid {
-            place,
-            problem: problem.to_owned(),
-        }
-    }
-}
-
-/// Returns true if a table has a key such as `limits.depth`.
-fn has(table: &Table, key: &str) -> bool {
-    match key.split_once('.') {
-        Some((first, rest)) => {
-            let inner = table.get(first).and_then(toml::Value::as_table);
-            inner.is_some_and(|inner| has(inner, rest))
-        }
-        None => table.contains_key(key),
-    }
-}
-
-/// Puts the settings of `over` in place of those of `base`.
-fn merge(base: &mut Table, over: Table) {
-    for (key, value) in over {
-        match (base.get_mut(&key), value) {
-            (Some(toml::Value::Table(base)), toml::Value::Table(over)) => merge(base, over),
-            // What is no section where one belongs stays, to be refused.
-            (Some(_), toml::Value::Table(_)) => {}
-            (_, value) => {
-                base.insert(key, value);
-            }
-        }
-    }
-}
-
 /// The slugs of providers that are built in or in the file.
 fn slugs(known: &Document, file: &Table) -> Vec<String> {
     let of_file = file.get("provider").and_then(toml::Value::as_array);
@@ -637,38 +419,6 @@ fn slugs(known: &Document, file: &Table) -> Vec<String> {
     let of_file = of_file.filter_map(toml::Value::as_str).map(str::to_owned);
     let built_in = known.provider.iter().map(|p| p.slug.clone());
     built_in.chain(of_file).collect()
-}
-
-/// The file as a table.
-fn table(file: &FileText) -> Result<Table, ConfigError> {
-    toml::from_str(&file.text).map_err(|e| in_file(file, &e))
-}
-
-/// Reads the file alone, for the place of what is wrong in it.
-fn parse(file: &FileText) -> Result<File, ConfigError> {
-    toml::from_str(&file.text).map_err(|e| in_file(file, &e))
-}
-
-fn in_file(FileText { path, text }: &FileText, e: &toml::de::Error) -> ConfigError {
-    let at = e.span().map(|s| s.start);
-    let line = at.map_or(1, |at| locate::line(text, at));
-    let key = at.map(|at| locate::key_at(text, at));
-    let message = without_values(e.message());
-    let problem = match key.filter(|k| !k.is_empty()) {
-        Some(key) => format!("{key}: {message}"),
-        None => message,
-    };
-    ConfigError::Invalid {
-        place: format!("{}, line {line}", path.display()),
-        problem,
-    }
-}
-
-fn invalid(place: &str, problem: &dyn fmt::Display) -> ConfigError {
-    ConfigError::Invalid {
-        place: place.to_owned(),
-        problem: problem.to_string(),
-    }
 }
 
 /// A provider of the file that no request could be sent to.
@@ -692,150 +442,4 @@ fn without_terms(entries: &[ProviderEntry], catalog: &Catalog) -> Vec<String> {
         .filter(|p| unknown(&p.slug))
         .map(|p| format!("provider `{}` has no terms: unknown counts as the worst, and the default policy admits none of its endpoints; add [provider.terms]", p.slug))
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn load(file: &str, variables: &[(&str, &str)], arguments: &str) -> Result<Config, String> {
-        let pair = |(k, v): &(&str, &str)| ((*k).to_owned(), (*v).to_owned());
-        let sources = Sources {
-            file: Some(FileText {
-                path: "any.toml".into(),
-                text: file.to_owned(),
-            }),
-            arguments: toml::from_str(arguments).unwrap(),
-            environment: variables.iter().map(pair).collect(),
-            memory: Some(1 << 30),
-        };
-        let none = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
-        Config::load(&sources, &none).map_err(|e| e.to_string())
-    }
-
-    #[test]
-    fn arguments_stand_over_the_environment_and_that_over_the_file_key_by_key() {
-        let file = "listen = \"127.0.0.1:1\"\n[limits]\ndepth = 100\nattempts = 2\n\
-                    [privacy]\nblock = [\"groq\"]\nenforce_zdr = true";
-        let variables = [
-            ("ANYROUTER_LISTEN", "127.0.0.1:2"),
-            ("ANYROUTER_LIMITS_DEPTH", "200"),
-            ("ANYROUTER_PRIVACY_BLOCK", "xai"),
-            ("ANYROUTER_PROVIDER_GROQ_TIER", "free"),
-        ];
-        let config = load(file, &variables, "listen = \"127.0.0.1:3\"").unwrap();
-        assert_eq!(config.listen.port(), 3);
-        assert_eq!((config.limits.depth, config.limits.attempts), (200, 2));
-        assert_eq!(config.limits.memory, 1 << 30);
-        let block = config.privacy.block.unwrap();
-        assert_eq!(block, ["xai"], "a list stands in place of a list");
-        assert_eq!(config.privacy.enforce_zdr, Some(true));
-        let groq = config.catalog.endpoints().iter();
-        assert!(
-            groq.filter(|e| e.provider.as_str() == "groq")
-                .all(|e| e.tier == catalog::Tier::Free),
-            "a provider's variables add to what is known of it"
-        );
-    }
-
-    #[test]
-    fn what_is_wrong_is_placed_in_the_layer_that_has_it() {
-        let file = "\n[limits]\ndepth = 1";
-        let says = |file: &str, variables: &[(&str, &str)], arguments: &str, place: &str| {
-            let error = load(file, variables, arguments).unwrap_err();
-            assert!(error.starts_with(place), "{place}: {error}");
-        };
-        says(file, &[], "", "any.toml, line 3: limits.depth: must be");
-        let variable = [("ANYROUTER_LIMITS_DEPTH", "2")];
-        says(
-            file,
-            &variable,
-            "",
-            "ANYROUTER_LIMITS_DEPTH: limits.depth: ",
-        );
-        let argument = "limits = { depth = 3 }";
-        says(
-            file,
-            &variable,
-            argument,
-            "the command line: limits.depth: ",
-        );
-        says("\n\nlisten = 5", &[], "", "any.toml, line 3: listen: ");
-        says(
-            "[limits]\nx = 5",
-            &[],
-            "",
-            "any.toml, line 2: x: unknown field",
-        );
-        let text = [("ANYROUTER_LIMITS_DEPTH", "a secret")];
-        says("", &text, "", "ANYROUTER_LIMITS_DEPTH: it must be a whole");
-        assert!(load(file, &[("ANYROUTER_LIMITS_DEPTH", "9")], "").is_ok());
-        let culprit = [
-            ("ANYROUTER_LIMITS_DEPTH", "9"),
-            ("ANYROUTER_LIMITS_ATTEMPTS", "x"),
-        ];
-        let overridden = "[limits]\ndepth = \"x\"";
-        says(overridden, &culprit, "", "ANYROUTER_LIMITS_ATTEMPTS: ");
-        let section = "[log]\nlevel = \"warn\"\n";
-        says(
-            &format!("limits = 5\n{section}"),
-            &variable,
-            "",
-            "any.toml, line 1: limits: ",
-        );
-        let rules = "[redact]\nrules = []\n[privacy]\nredaction_rules = [{}]";
-        says(
-            rules,
-            &[],
-            "",
-            "any.toml, line 4: privacy.redaction_rules: ",
-        );
-        let address = [("ANYROUTER_PROVIDER_GROQ_BASE_URL", "foo")];
-        says("", &address, "", "the environment (ANYROUTER_PROVIDER_…): ");
-        says(
-            "",
-            &[("ANYROUTER_TLS_CERT", "x")],
-            "",
-            "ANYROUTER_TLS_…: tls: ",
-        );
-        says("", &[("ANYROUTER_LISTEN", "x")], "", "ANYROUTER_LISTEN: ");
-    }
-
-    #[test]
-    fn what_was_expected_is_said_in_words_that_are_not_rusts() {
-        #[derive(serde::Deserialize)]
-        #[allow(dead_code)] // read for its errors
-        struct Settings {
-            on: bool,
-            count: u32,
-            names: Vec<String>,
-            inner: BTreeMap<String, f64>,
-        }
-        for (settings, expected) in [
-            ("on = 5", "it must be true or false"),
-            (
-                "on = true\ncount = \"secret\"",
-                "it must be a whole number, 0 or above",
-            ),
-            (
-                "on = true\ncount = -1",
-                "it must be a whole number, 0 or above",
-            ),
-            ("on = true\ncount = 1\nnames = 7", "it must be a list"),
-            ("on = true\ncount = 1\nnames = [7]", "it must be a string"),
-            (
-                "on = true\ncount = 1\nnames = []\ninner = 3",
-                "it must be an object",
-            ),
-            (
-                "on = true\ncount = 1\nnames = []\ninner = { a = \"x\" }",
-                "it must be a number",
-            ),
-        ] {
-            let error = toml::from_str::<Settings>(settings)
-                .map(|_| ())
-                .unwrap_err();
-            assert_eq!(without_values(error.message()), expected, "{settings}");
-        }
-    }
 }
