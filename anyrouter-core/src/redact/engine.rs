@@ -7,7 +7,7 @@ use aho_corasick::AhoCorasick;
 use super::{
     Action, Finding, Kind, Label, Rules,
     captions::captions,
-    detect::{Scene, Tables, is_word},
+    detect::{Context, Findings, Tables, detect, is_word},
     json::{Leaf, LeafKind, Step, escape_at, first_document, nested, unescape, walk},
     placeholder_form::placeholder_spans,
     scan::{self, Hit},
@@ -325,7 +325,8 @@ impl Engine {
         let spans = placeholder_spans(view.text(), rules.labels());
         let mut found = Vec::new();
         let nested = |text: &str| self.find(text);
-        Scene::new(&self.tables, &nested, view.text(), hits, &spans, &mut found).detect();
+        let context = Context::new(&self.tables, &nested, view.text(), hits, &spans);
+        detect(context, &mut Findings::new(view.text(), &mut found));
         self.find_in_tables(view.text(), &mut found);
         if rules.has_own() {
             rules.find(view.text(), &mut found);
@@ -427,7 +428,8 @@ impl Engine {
             );
             let mut inside = Vec::new();
             let nested = |text: &str| self.find(text);
-            Scene::new(&self.tables, &nested, &named, &hits, &[], &mut inside).detect();
+            let context = Context::new(&self.tables, &nested, &named, &hits, &[]);
+            detect(context, &mut Findings::new(&named, &mut inside));
             let before = name.len() + 2;
             found.extend(
                 inside

@@ -1,96 +1,89 @@
 //! Payment cards and bank accounts, by their issuers' ranges and check digits.
 
-use super::{Scene, check_digits::luhn, cluster::Part, one_of};
+use super::{check_digits::luhn, cluster::Part, context::Context, one_of};
 use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 
-impl Scene<'_> {
-    /// A payment card: issuer's range and length (ISO/IEC 7812), and Luhn.
-    pub(super) fn card(&self, part: &Part<'_>) -> Option<Finding> {
-        if !(12..=19).contains(&part.compact.len()) {
-            return None;
-        }
-        let read = part.has_letter.then(|| read_as_digits(part.compact));
-        let digits = read.as_deref().unwrap_or(part.compact);
-        let named = self.near(part.start, part.end, Meaning::CARD);
-        if !digits.iter().all(u8::is_ascii_digit)
-            || is_repeated(digits)
-            || !(named || is_issued(digits))
-        {
-            return None;
-        }
-        if !luhn(digits) {
-            // Somebody's slip of the finger is as private.
-            let is_meant = named
-                && digits.len() >= 15
-                && is_issued(digits)
-                && part.sizes.iter().all(|n| *n >= 4);
-            return is_meant.then(|| {
-                Finding::new(part.start, part.end, Kind::CreditCard, "card_mistyped", 58)
-            });
-        }
-        let sizes = part.sizes;
-        let uniform = part
-            .separators
-            .windows(2)
-            .all(|w| matches!(w, [a, b] if a == b))
-            || part.separators.contains(&b'\n');
-        let usual = matches!(
-            sizes,
-            [4, 4, 4, 4 | 1] | [4, 6, 5 | 4] | [4, 4, 4, 4, 3] | [6, 13]
-        ) || sizes.len() == digits.len();
-        let confidence = match (named, part.sizes.len()) {
-            (true, _) if usual => 98,
-            (true, _) => 75,
-            (false, 1) if self.is_decoy(part.start) => return None,
-            (false, 1) => 84,
-            (false, _) if part.is_inner && !usual => return None,
-            (false, _) if usual && uniform => 96,
-            (false, _) if usual => 80,
-            _ => 60,
-        };
-        Some(Finding::new(
-            part.start,
-            part.end,
-            Kind::CreditCard,
-            "card",
-            confidence,
-        ))
+/// A payment card: issuer's range and length (ISO/IEC 7812), and Luhn.
+pub(super) fn card(context: &Context<'_>, part: &Part<'_>) -> Option<Finding> {
+    if !(12..=19).contains(&part.compact.len()) {
+        return None;
     }
+    let read = part.has_letter.then(|| read_as_digits(part.compact));
+    let digits = read.as_deref().unwrap_or(part.compact);
+    let named = context.near(part.start, part.end, Meaning::CARD);
+    if !digits.iter().all(u8::is_ascii_digit)
+        || is_repeated(digits)
+        || !(named || is_issued(digits))
+    {
+        return None;
+    }
+    if !luhn(digits) {
+        // Somebody's slip of the finger is as private.
+        let is_meant =
+            named && digits.len() >= 15 && is_issued(digits) && part.sizes.iter().all(|n| *n >= 4);
+        return is_meant
+            .then(|| Finding::new(part.start, part.end, Kind::CreditCard, "card_mistyped", 58));
+    }
+    let sizes = part.sizes;
+    let uniform = part
+        .separators
+        .windows(2)
+        .all(|w| matches!(w, [a, b] if a == b))
+        || part.separators.contains(&b'\n');
+    let usual = matches!(
+        sizes,
+        [4, 4, 4, 4 | 1] | [4, 6, 5 | 4] | [4, 4, 4, 4, 3] | [6, 13]
+    ) || sizes.len() == digits.len();
+    let confidence = match (named, part.sizes.len()) {
+        (true, _) if usual => 98,
+        (true, _) => 75,
+        (false, 1) if context.is_decoy(part.start) => return None,
+        (false, 1) => 84,
+        (false, _) if part.is_inner && !usual => return None,
+        (false, _) if usual && uniform => 96,
+        (false, _) if usual => 80,
+        _ => 60,
+    };
+    Some(Finding::new(
+        part.start,
+        part.end,
+        Kind::CreditCard,
+        "card",
+        confidence,
+    ))
 }
 
-impl Scene<'_> {
-    /// What its label calls an IBAN, though its check digits or its length are wrong.
-    pub(super) fn iban_mistyped(&self, part: &Part<'_>) -> Option<Finding> {
-        let [a, b, one, two, rest @ ..] = part.compact else {
-            return None;
-        };
-        let has_form = a.is_ascii_alphabetic()
-            && b.is_ascii_alphabetic()
-            && one.is_ascii_digit()
-            && two.is_ascii_digit();
-        let digits = rest.iter().filter(|b| b.is_ascii_digit()).count();
-        if !has_form
-            || !(13..=34).contains(&part.compact.len())
-            || digits < 6
-            || rest.iter().all(|b| Some(b) == rest.first())
-        {
-            return None;
-        }
-        let before = self
-            .part(self.ceiling(part.start.saturating_sub(24)), part.start)
-            .to_ascii_lowercase();
-        let (_, between) = before.rsplit_once("iban")?;
-        let joins = |w: &str| {
-            matches!(
-                w,
-                "" | "number" | "no" | "nr" | "is" | "code" | "ist" | "est" | "es"
-            )
-        };
-        between
-            .split(|c: char| !c.is_alphabetic())
-            .all(joins)
-            .then(|| Finding::new(part.start, part.end, Kind::Iban, "iban_mistyped", 92))
+/// What its label calls an IBAN, though its check digits or its length are wrong.
+pub(super) fn iban_mistyped(context: &Context<'_>, part: &Part<'_>) -> Option<Finding> {
+    let [a, b, one, two, rest @ ..] = part.compact else {
+        return None;
+    };
+    let has_form = a.is_ascii_alphabetic()
+        && b.is_ascii_alphabetic()
+        && one.is_ascii_digit()
+        && two.is_ascii_digit();
+    let digits = rest.iter().filter(|b| b.is_ascii_digit()).count();
+    if !has_form
+        || !(13..=34).contains(&part.compact.len())
+        || digits < 6
+        || rest.iter().all(|b| Some(b) == rest.first())
+    {
+        return None;
     }
+    let before = context
+        .part(context.ceiling(part.start.saturating_sub(24)), part.start)
+        .to_ascii_lowercase();
+    let (_, between) = before.rsplit_once("iban")?;
+    let joins = |w: &str| {
+        matches!(
+            w,
+            "" | "number" | "no" | "nr" | "is" | "code" | "ist" | "est" | "es"
+        )
+    };
+    between
+        .split(|c: char| !c.is_alphabetic())
+        .all(joins)
+        .then(|| Finding::new(part.start, part.end, Kind::Iban, "iban_mistyped", 92))
 }
 
 /// How many letters and digits what begins so would have, if it began an IBAN: as many as any,

@@ -1,7 +1,7 @@
 //! What is given to a name: `name = value`, `name: value`, `the name is value`, in code, settings,
 //! documents and sentences.
 
-use super::{ByteSet, Scene, one_of};
+use super::{ByteSet, context::Context, one_of};
 use crate::redact::vocabulary::Meaning;
 
 /// How far behind its key a value may begin, in bytes.
@@ -38,343 +38,337 @@ pub(super) struct Value {
     pub(super) joint: Joint,
 }
 
-impl Scene<'_> {
-    /// The value that is given to the name which ends at `at`.
-    pub(super) fn value_behind(&self, at: usize, meaning: Meaning) -> Option<Value> {
-        let bytes = self.bytes();
-        let limit = at + GAP;
-        let mut at = at;
-        // The rest of the name.
-        let is_wide = bytes.get(at.wrapping_sub(1)).is_some_and(|b| *b >= 0x80);
-        let tail = if is_wide { 0 } else { 32 };
-        let tail = self
-            .slice(at, at + tail)
-            .iter()
-            .take_while(|b| b.is_ascii_alphanumeric() || one_of(**b, b"_-."))
-            .count();
-        at += tail;
-        let mut joint = None;
-        // A closing quote or bracket, spaces, the sign, words that say nothing.
-        while at < limit {
-            let rest = self.slice(at, at + 16);
-            if joint.is_none()
-                && let Some(length) = value_member(self.slice(at, at + 40))
-            {
+/// The value that is given to the name which ends at `at`.
+pub(super) fn value_behind(context: &Context<'_>, at: usize, meaning: Meaning) -> Option<Value> {
+    let bytes = context.bytes();
+    let limit = at + GAP;
+    let mut at = at;
+    // The rest of the name.
+    let is_wide = bytes.get(at.wrapping_sub(1)).is_some_and(|b| *b >= 0x80);
+    let tail = if is_wide { 0 } else { 32 };
+    let tail = context
+        .slice(at, at + tail)
+        .iter()
+        .take_while(|b| b.is_ascii_alphanumeric() || one_of(**b, b"_-."))
+        .count();
+    at += tail;
+    let mut joint = None;
+    // A closing quote or bracket, spaces, the sign, words that say nothing.
+    while at < limit {
+        let rest = context.slice(at, at + 16);
+        if joint.is_none()
+            && let Some(length) = value_member(context.slice(at, at + 40))
+        {
+            joint = Some(Joint::Assigned);
+            at += length;
+            continue;
+        }
+        match rest {
+            [b'[', b']', ..] if joint.is_none() => at += 2,
+            [b'o', b'r', b' ', ..] if joint.is_none() && context.byte_before(at - 1) == b')' => {
                 joint = Some(Joint::Assigned);
-                at += length;
-                continue;
+                at += 3;
             }
-            match rest {
-                [b'[', b']', ..] if joint.is_none() => at += 2,
-                [b'o', b'r', b' ', ..] if joint.is_none() && self.byte_before(at - 1) == b')' => {
-                    joint = Some(Joint::Assigned);
-                    at += 3;
-                }
-                [b'"' | b'\'' | b'`' | b']' | b')' | b'}' | b'*', ..] if joint.is_none() => at += 1,
-                [b' ' | b'\t', ..] => {
-                    at += 1;
-                }
-                [b'=' | b'-', b'>', ..]
-                | [b':', b'=', ..]
-                | [b'|', b'|', ..]
-                | [b'?', b'?' | b':', ..] => {
-                    joint = Some(Joint::Assigned);
-                    at += 2;
-                }
-                [b'=' | b'!', b'=', ..] => {
-                    joint = Some(Joint::Assigned);
-                    at += 2 + usize::from(rest.get(2) == Some(&b'='));
-                }
-                [b'=' | b':' | b',' | b'|', ..]
-                    if joint.is_none() || rest.first() == Some(&b'=') =>
-                {
-                    if rest.first() == Some(&b',')
-                        && !matches!(bytes.get(at.wrapping_sub(1)), Some(b'"' | b'\''))
-                    {
-                        break;
-                    }
-                    joint = Some(Joint::Assigned);
-                    at += 1;
-                    if rest.first() == Some(&b':') {
-                        at += declared_type(self.slice(at, at + 40));
-                    }
-                }
-                [b'(', ..] if joint.is_none() && tail == 0 => {
-                    joint = Some(Joint::Assigned);
-                    at += 1;
-                }
-                [b'>', ..] if joint.is_none() => {
-                    joint = Some(Joint::Assigned);
-                    at += 1;
-                }
-                [b'i', b's' | b't' | b'n', b' ', ..]
-                    if joint.is_none() && rest.starts_with(b"is ") =>
-                {
-                    joint = Some(Joint::Said);
-                    at += 3;
-                    for filler in [&b"now "[..], b"set to ", b"currently ", b"still "] {
-                        if self.slice(at, at + filler.len()) == filler {
-                            at += filler.len();
-                        }
-                    }
-                }
-                _ if ["：", "는", "은"]
-                    .iter()
-                    .any(|s| rest.starts_with(s.as_bytes())) =>
-                {
-                    joint = Some(Joint::Assigned);
-                    at += 3;
-                }
-                _ if rest.starts_with("是".as_bytes())
-                    || rest.starts_with("は".as_bytes())
-                    || rest.starts_with("คือ".as_bytes()) =>
-                {
-                    joint = Some(Joint::Assigned);
-                    at += if rest.starts_with("คือ".as_bytes()) {
-                        9
-                    } else {
-                        3
-                    };
-                }
-                _ => {
-                    let said = [
-                        "ist ", "est ", "es ", "è ", "é ", "jest ", "was ", "to ", "as ", "of ",
-                        "este ", "on ",
-                    ];
-                    match said
-                        .iter()
-                        .find(|w| joint.is_none() && rest.starts_with(w.as_bytes()))
-                    {
-                        Some(word) => {
-                            joint = Some(Joint::Said);
-                            at += word.len();
-                        }
-                        None => break,
-                    }
-                }
+            [b'"' | b'\'' | b'`' | b']' | b')' | b'}' | b'*', ..] if joint.is_none() => at += 1,
+            [b' ' | b'\t', ..] => {
+                at += 1;
             }
-        }
-        if at >= limit {
-            return None;
-        }
-        if joint == Some(Joint::Assigned)
-            && let Some(indent) = block_scalar(self.slice(at, at + 40))
-        {
-            let start = at + indent;
-            let length = self
-                .slice(start, start + UNQUOTED)
-                .iter()
-                .take_while(|b| !matches!(b, b'\r' | b'\n'))
-                .count();
-            let end = start + length;
-            return (length > 0 && self.text.is_char_boundary(end)).then_some(Value {
-                start,
-                end,
-                is_quoted: true,
-                joint: Joint::Assigned,
-            });
-        }
-        let joint = match joint {
-            Some(joint) => joint,
-            None if bytes.get(at.wrapping_sub(1)).is_some_and(|b| *b >= 0x80) => Joint::Assigned,
-            None if matches!(bytes.get(at.wrapping_sub(1)), Some(b' ' | b'"' | b'\''))
-                && meaning.intersects(
-                    Meaning::PASSWORD
-                        .union(Meaning::SECRET)
-                        .union(Meaning::SERVICE),
-                ) =>
-            {
-                Joint::Given
+            [b'=' | b'-', b'>', ..]
+            | [b':', b'=', ..]
+            | [b'|', b'|', ..]
+            | [b'?', b'?' | b':', ..] => {
+                joint = Some(Joint::Assigned);
+                at += 2;
             }
-            None => return None,
-        };
-        // A prefix of a string literal, and its quote.
-        let mut start = at;
-        if let [
-            b'b' | b'r' | b'u' | b'f' | b'L' | b'@' | b'$',
-            b'"' | b'\'',
-            ..,
-        ] = self.slice(start, start + 2)
-        {
-            start += 1;
-        }
-        let quote = self.byte(start);
-        let is_quoted = matches!(quote, b'"' | b'\'' | b'`');
-        if is_quoted {
-            start += 1;
-            if self.slice(start, start + 2) == [quote, quote] {
-                start += 2;
+            [b'=' | b'!', b'=', ..] => {
+                joint = Some(Joint::Assigned);
+                at += 2 + usize::from(rest.get(2) == Some(&b'='));
             }
-            let rest = self.slice(start, start + LONGEST);
-            let mut length = 0;
-            while let Some(byte) = rest.get(length) {
-                if *byte == quote || *byte == b'\n' {
+            [b'=' | b':' | b',' | b'|', ..] if joint.is_none() || rest.first() == Some(&b'=') => {
+                if rest.first() == Some(&b',')
+                    && !matches!(bytes.get(at.wrapping_sub(1)), Some(b'"' | b'\''))
+                {
                     break;
                 }
-                length += if *byte == b'\\' { 2 } else { 1 };
+                joint = Some(Joint::Assigned);
+                at += 1;
+                if rest.first() == Some(&b':') {
+                    at += declared_type(context.slice(at, at + 40));
+                }
             }
-            let end = (start + length.min(rest.len())).min(self.text.len());
-            // What is quoted before a colon is another member's name.
-            if self.byte(end) == quote && self.byte(end + 1) == b':' {
-                return None;
+            [b'(', ..] if joint.is_none() && tail == 0 => {
+                joint = Some(Joint::Assigned);
+                at += 1;
             }
-            return (end > start && self.text.is_char_boundary(end)).then_some(Value {
-                start,
-                end,
-                is_quoted,
-                joint,
-            });
-        }
-        // What begins as a template may be none.
-        let stops = if self.slice(start, start + 2) == b"{{" {
-            &TEMPLATE_STOPS
-        } else if joint == Joint::Assigned {
-            &ASSIGNED_STOPS
-        } else {
-            &STOPS
-        };
-        // A quote amid letters ends nothing: `hunter2"x`.
-        let goes_on = |(i, byte): (usize, &u8)| match byte {
-            _ if !stops.has(*byte) => true,
-            b'"' | b'\'' | b'`' => i > 0 && self.byte(start + i + 1).is_ascii_alphanumeric(),
-            b'&' => i > 0 && !self.is_parameter(start + i + 1),
-            _ => false,
-        };
-        let mut end = start
-            + self
-                .slice(start, start + UNQUOTED)
+            [b'>', ..] if joint.is_none() => {
+                joint = Some(Joint::Assigned);
+                at += 1;
+            }
+            [b'i', b's' | b't' | b'n', b' ', ..] if joint.is_none() && rest.starts_with(b"is ") => {
+                joint = Some(Joint::Said);
+                at += 3;
+                for filler in [&b"now "[..], b"set to ", b"currently ", b"still "] {
+                    if context.slice(at, at + filler.len()) == filler {
+                        at += filler.len();
+                    }
+                }
+            }
+            _ if ["：", "는", "은"]
                 .iter()
-                .enumerate()
-                .take_while(|step| goes_on(*step))
-                .count();
-        while end > start && one_of(self.byte_before(end), b".:?") {
-            end -= 1;
+                .any(|s| rest.starts_with(s.as_bytes())) =>
+            {
+                joint = Some(Joint::Assigned);
+                at += 3;
+            }
+            _ if rest.starts_with("是".as_bytes())
+                || rest.starts_with("は".as_bytes())
+                || rest.starts_with("คือ".as_bytes()) =>
+            {
+                joint = Some(Joint::Assigned);
+                at += if rest.starts_with("คือ".as_bytes()) {
+                    9
+                } else {
+                    3
+                };
+            }
+            _ => {
+                let said = [
+                    "ist ", "est ", "es ", "è ", "é ", "jest ", "was ", "to ", "as ", "of ",
+                    "este ", "on ",
+                ];
+                match said
+                    .iter()
+                    .find(|w| joint.is_none() && rest.starts_with(w.as_bytes()))
+                {
+                    Some(word) => {
+                        joint = Some(Joint::Said);
+                        at += word.len();
+                    }
+                    None => break,
+                }
+            }
         }
-        // Four groups of four letters, as mail providers hand out.
-        let group = |at: usize| {
-            self.slice(at, at + 4).len() == 4
-                && self.slice(at, at + 4).iter().all(u8::is_ascii_lowercase)
-        };
-        let is_grouped = (0..4)
-            .all(|i| group(start + 5 * i) && (i == 3 || self.byte(start + 5 * i + 4) == b' '))
-            && !self.byte(start + 19).is_ascii_alphanumeric();
-        if meaning.intersects(Meaning::PASSWORD) && is_grouped {
-            end = start + 19;
+    }
+    if at >= limit {
+        return None;
+    }
+    if joint == Some(Joint::Assigned)
+        && let Some(indent) = block_scalar(context.slice(at, at + 40))
+    {
+        let start = at + indent;
+        let length = context
+            .slice(start, start + UNQUOTED)
+            .iter()
+            .take_while(|b| !matches!(b, b'\r' | b'\n'))
+            .count();
+        let end = start + length;
+        return (length > 0 && context.text.is_char_boundary(end)).then_some(Value {
+            start,
+            end,
+            is_quoted: true,
+            joint: Joint::Assigned,
+        });
+    }
+    let joint = match joint {
+        Some(joint) => joint,
+        None if bytes.get(at.wrapping_sub(1)).is_some_and(|b| *b >= 0x80) => Joint::Assigned,
+        None if matches!(bytes.get(at.wrapping_sub(1)), Some(b' ' | b'"' | b'\''))
+            && meaning.intersects(
+                Meaning::PASSWORD
+                    .union(Meaning::SECRET)
+                    .union(Meaning::SERVICE),
+            ) =>
+        {
+            Joint::Given
         }
-        (end > start && self.text.is_char_boundary(end)).then_some(Value {
+        None => return None,
+    };
+    // A prefix of a string literal, and its quote.
+    let mut start = at;
+    if let [
+        b'b' | b'r' | b'u' | b'f' | b'L' | b'@' | b'$',
+        b'"' | b'\'',
+        ..,
+    ] = context.slice(start, start + 2)
+    {
+        start += 1;
+    }
+    let quote = context.byte(start);
+    let is_quoted = matches!(quote, b'"' | b'\'' | b'`');
+    if is_quoted {
+        start += 1;
+        if context.slice(start, start + 2) == [quote, quote] {
+            start += 2;
+        }
+        let rest = context.slice(start, start + LONGEST);
+        let mut length = 0;
+        while let Some(byte) = rest.get(length) {
+            if *byte == quote || *byte == b'\n' {
+                break;
+            }
+            length += if *byte == b'\\' { 2 } else { 1 };
+        }
+        let end = (start + length.min(rest.len())).min(context.text.len());
+        // What is quoted before a colon is another member's name.
+        if context.byte(end) == quote && context.byte(end + 1) == b':' {
+            return None;
+        }
+        return (end > start && context.text.is_char_boundary(end)).then_some(Value {
             start,
             end,
             is_quoted,
             joint,
-        })
+        });
     }
-
-    /// Returns true if `name=` stands at `at`, as between parameters.
-    fn is_parameter(&self, at: usize) -> bool {
-        let length = self
-            .slice(at, at + 32)
+    // What begins as a template may be none.
+    let stops = if context.slice(start, start + 2) == b"{{" {
+        &TEMPLATE_STOPS
+    } else if joint == Joint::Assigned {
+        &ASSIGNED_STOPS
+    } else {
+        &STOPS
+    };
+    // A quote amid letters ends nothing: `hunter2"x`.
+    let goes_on = |(i, byte): (usize, &u8)| match byte {
+        _ if !stops.has(*byte) => true,
+        b'"' | b'\'' | b'`' => i > 0 && context.byte(start + i + 1).is_ascii_alphanumeric(),
+        b'&' => i > 0 && !is_parameter(context, start + i + 1),
+        _ => false,
+    };
+    let mut end = start
+        + context
+            .slice(start, start + UNQUOTED)
             .iter()
-            .take_while(|b| b.is_ascii_alphanumeric() || one_of(**b, b"_-.[]"))
+            .enumerate()
+            .take_while(|step| goes_on(*step))
             .count();
-        length > 0 && self.byte(at + length) == b'=' || matches!(self.byte(at), b' ' | b'&')
+    while end > start && one_of(context.byte_before(end), b".:?") {
+        end -= 1;
     }
-
-    /// `the password for the new box is …`, `das Passwort lautet …`: what a sentence says of a name
-    /// that ends at `at`.
-    pub(super) fn value_in_sentence(&self, at: usize) -> Option<Value> {
-        let line = self.part(at, self.floor(at + 80));
-        let line = line
-            .lines()
-            .next()
-            .filter(|l| l.starts_with(' ') || l.starts_with(", "))?;
-        let joints = [
-            " is now ", " is ", " was ", " war ", " era ", " était ", ": ", " = ", " lautet ",
-            " ist ", " est ", " es ", " è ", " é ", " to ",
-        ];
-        let (found, joint) = joints
-            .iter()
-            .filter_map(|j| Some((line.find(j)?, *j)))
-            .min_by_key(|(i, j)| (*i, usize::MAX - j.len()))?;
-        let words = line.get(..found)?;
-        if words.split(' ').count() > 9
-            || !words
-                .chars()
-                .all(|c| c.is_alphabetic() || " ,'-".contains(c))
-        {
-            return None;
-        }
-        self.told(at + found + joint.len())
+    // Four groups of four letters, as mail providers hand out.
+    let group = |at: usize| {
+        context.slice(at, at + 4).len() == 4
+            && context.slice(at, at + 4).iter().all(u8::is_ascii_lowercase)
+    };
+    let is_grouped = (0..4)
+        .all(|i| group(start + 5 * i) && (i == 3 || context.byte(start + 5 * i + 4) == b' '))
+        && !context.byte(start + 19).is_ascii_alphanumeric();
+    if meaning.intersects(Meaning::PASSWORD) && is_grouped {
+        end = start + 19;
     }
+    (end > start && context.text.is_char_boundary(end)).then_some(Value {
+        start,
+        end,
+        is_quoted,
+        joint,
+    })
+}
 
-    /// The password of `admin / …` behind a name that ends at `at`, as `credentials:` and `ID/PW:`.
-    pub(super) fn second_of_pair(&self, at: usize) -> Option<Value> {
-        let line = self.part(at, self.floor(at + 64)).lines().next()?;
-        let rest = line.trim_start_matches([' ', ':', '=', '-', '(']);
-        let rest = rest
-            .strip_prefix("are ")
-            .or(rest.strip_prefix("is "))
-            .unwrap_or(rest);
-        let user = rest
-            .find(|c: char| !(c.is_alphanumeric() || "._-@".contains(c)))
-            .filter(|n| *n > 1)?;
-        let gap = rest.get(user..)?;
-        let signs = gap.len() - gap.trim_start_matches([' ', '/', ',', '(', ':']).len();
-        let and = [" and ", " und ", " et ", " y ", " e ", " en "]
-            .iter()
-            .find(|and| gap.starts_with(**and));
-        let signs = and.map_or(signs, |and| and.len());
-        if and.is_none() && !gap.get(..signs)?.contains(['/', '(', ',', ':'])
-            || line.len() == rest.len()
-        {
-            return None;
-        }
-        self.told(at + line.len() - rest.len() + user + signs)
-    }
-
-    /// `… as the password`: what stands before a name that begins at `at`.
-    pub(super) fn value_before(&self, at: usize) -> Option<Value> {
-        let head = self.part(self.ceiling(at.saturating_sub(100)), at);
-        let before = [
-            " as the ",
-            " as my ",
-            " as your ",
-            " as ",
-            " is the ",
-            " is my ",
-        ]
+/// Returns true if `name=` stands at `at`, as between parameters.
+fn is_parameter(context: &Context<'_>, at: usize) -> bool {
+    let length = context
+        .slice(at, at + 32)
         .iter()
-        .find_map(|j| head.strip_suffix(j))?;
-        let start = before
-            .rfind([' ', '\n', '"', '`', '\''])
-            .map_or(0, |i| i + 1);
-        let end = at - head.len() + before.len();
-        Some(Value {
-            start: at - head.len() + start,
-            end,
-            is_quoted: false,
-            joint: Joint::Told,
-        })
-    }
+        .take_while(|b| b.is_ascii_alphanumeric() || one_of(**b, b"_-.[]"))
+        .count();
+    length > 0 && context.byte(at + length) == b'=' || matches!(context.byte(at), b' ' | b'&')
+}
 
-    fn told(&self, at: usize) -> Option<Value> {
-        let is_quoted = matches!(self.byte(at), b'"' | b'\'' | b'`');
-        let start = at + usize::from(is_quoted);
-        let token = self
-            .slice(start, start + 128)
-            .iter()
-            .take_while(|b| !b.is_ascii_whitespace() && !one_of(**b, b"\"'`<>()"))
-            .count();
-        let mut end = start + token;
-        while end > start && one_of(self.byte_before(end), b".,;:?") {
-            end -= 1;
-        }
-        (end > start).then_some(Value {
-            start,
-            end,
-            is_quoted,
-            joint: Joint::Told,
-        })
+/// `the password for the new box is …`, `das Passwort lautet …`: what a sentence says of a name
+/// that ends at `at`.
+pub(super) fn value_in_sentence(context: &Context<'_>, at: usize) -> Option<Value> {
+    let line = context.part(at, context.floor(at + 80));
+    let line = line
+        .lines()
+        .next()
+        .filter(|l| l.starts_with(' ') || l.starts_with(", "))?;
+    let joints = [
+        " is now ", " is ", " was ", " war ", " era ", " était ", ": ", " = ", " lautet ", " ist ",
+        " est ", " es ", " è ", " é ", " to ",
+    ];
+    let (found, joint) = joints
+        .iter()
+        .filter_map(|j| Some((line.find(j)?, *j)))
+        .min_by_key(|(i, j)| (*i, usize::MAX - j.len()))?;
+    let words = line.get(..found)?;
+    if words.split(' ').count() > 9
+        || !words
+            .chars()
+            .all(|c| c.is_alphabetic() || " ,'-".contains(c))
+    {
+        return None;
     }
+    told(context, at + found + joint.len())
+}
+
+/// The password of `admin / …` behind a name that ends at `at`, as `credentials:` and `ID/PW:`.
+pub(super) fn second_of_pair(context: &Context<'_>, at: usize) -> Option<Value> {
+    let line = context.part(at, context.floor(at + 64)).lines().next()?;
+    let rest = line.trim_start_matches([' ', ':', '=', '-', '(']);
+    let rest = rest
+        .strip_prefix("are ")
+        .or(rest.strip_prefix("is "))
+        .unwrap_or(rest);
+    let user = rest
+        .find(|c: char| !(c.is_alphanumeric() || "._-@".contains(c)))
+        .filter(|n| *n > 1)?;
+    let gap = rest.get(user..)?;
+    let signs = gap.len() - gap.trim_start_matches([' ', '/', ',', '(', ':']).len();
+    let and = [" and ", " und ", " et ", " y ", " e ", " en "]
+        .iter()
+        .find(|and| gap.starts_with(**and));
+    let signs = and.map_or(signs, |and| and.len());
+    if and.is_none() && !gap.get(..signs)?.contains(['/', '(', ',', ':'])
+        || line.len() == rest.len()
+    {
+        return None;
+    }
+    told(context, at + line.len() - rest.len() + user + signs)
+}
+
+/// `… as the password`: what stands before a name that begins at `at`.
+pub(super) fn value_before(context: &Context<'_>, at: usize) -> Option<Value> {
+    let head = context.part(context.ceiling(at.saturating_sub(100)), at);
+    let before = [
+        " as the ",
+        " as my ",
+        " as your ",
+        " as ",
+        " is the ",
+        " is my ",
+    ]
+    .iter()
+    .find_map(|j| head.strip_suffix(j))?;
+    let start = before
+        .rfind([' ', '\n', '"', '`', '\''])
+        .map_or(0, |i| i + 1);
+    let end = at - head.len() + before.len();
+    Some(Value {
+        start: at - head.len() + start,
+        end,
+        is_quoted: false,
+        joint: Joint::Told,
+    })
+}
+
+fn told(context: &Context<'_>, at: usize) -> Option<Value> {
+    let is_quoted = matches!(context.byte(at), b'"' | b'\'' | b'`');
+    let start = at + usize::from(is_quoted);
+    let token = context
+        .slice(start, start + 128)
+        .iter()
+        .take_while(|b| !b.is_ascii_whitespace() && !one_of(**b, b"\"'`<>()"))
+        .count();
+    let mut end = start + token;
+    while end > start && one_of(context.byte_before(end), b".,;:?") {
+        end -= 1;
+    }
+    (end > start).then_some(Value {
+        start,
+        end,
+        is_quoted,
+        joint: Joint::Told,
+    })
 }
 
 /// `", "value": `, `\n  value: `, ` value=`: a member of its own holds the value of the name

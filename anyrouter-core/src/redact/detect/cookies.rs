@@ -1,7 +1,8 @@
 //! The values of cookies (RFC 6265): `Cookie: a=…; b=…`, `Set-Cookie: a=…; Path=/`.
 
 use super::{
-    Scene, one_of,
+    context::{Context, Findings},
+    one_of,
     values::{Shape, entropy, is_filler, is_reference},
 };
 use crate::part::Part as _;
@@ -22,46 +23,44 @@ const SESSIONS: [&[u8]; 8] = [
     b"remember",
 ];
 
-impl Scene<'_> {
-    /// A header behind its name.
-    pub(super) fn cookies(&mut self, hit: Hit) {
-        let signs = self
-            .slice(hit.end, hit.end + 6)
+/// A header behind its name.
+pub(super) fn cookies(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
+    let signs = context
+        .slice(hit.end, hit.end + 6)
+        .iter()
+        .take_while(|b| one_of(**b, b"\"': "))
+        .count();
+    if !context.slice(hit.end, hit.end + signs).contains(&b':') {
+        return;
+    }
+    let mut at = hit.end + signs;
+    let last = context.text.len().min(at + LONGEST);
+    for _ in 0..PAIRS {
+        let rest = context.slice(at, last);
+        let length = rest
             .iter()
-            .take_while(|b| one_of(**b, b"\"': "))
-            .count();
-        if !self.slice(hit.end, hit.end + signs).contains(&b':') {
+            .position(|b| one_of(*b, b";\n\"' ,"))
+            .unwrap_or(rest.len());
+        let pair = rest.part(..length);
+        let Some(sign) = pair.iter().position(|b| *b == b'=') else {
+            return;
+        };
+        let (name, value) = (
+            pair.part(..sign).to_ascii_lowercase(),
+            pair.part(sign + 1..),
+        );
+        if is_secret(&name, value) {
+            findings.add(at + sign + 1, at + length, Kind::Secret, "cookie", 87);
+        }
+        at += length;
+        if context.byte(at) != b';' {
             return;
         }
-        let mut at = hit.end + signs;
-        let last = self.text.len().min(at + LONGEST);
-        for _ in 0..PAIRS {
-            let rest = self.slice(at, last);
-            let length = rest
-                .iter()
-                .position(|b| one_of(*b, b";\n\"' ,"))
-                .unwrap_or(rest.len());
-            let pair = rest.part(..length);
-            let Some(sign) = pair.iter().position(|b| *b == b'=') else {
-                return;
-            };
-            let (name, value) = (
-                pair.part(..sign).to_ascii_lowercase(),
-                pair.part(sign + 1..),
-            );
-            if is_secret(&name, value) {
-                self.add(at + sign + 1, at + length, Kind::Secret, "cookie", 87);
-            }
-            at += length;
-            if self.byte(at) != b';' {
-                return;
-            }
-            at += 1 + self
-                .slice(at + 1, at + 4)
-                .iter()
-                .take_while(|b| **b == b' ')
-                .count();
-        }
+        at += 1 + context
+            .slice(at + 1, at + 4)
+            .iter()
+            .take_while(|b| **b == b' ')
+            .count();
     }
 }
 

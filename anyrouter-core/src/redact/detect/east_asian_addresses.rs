@@ -1,7 +1,7 @@
 //! Addresses that go from the region to the house: `北京市朝阳区建国路88号`, `東京都千代田区丸の内1-1-1`, `서울특별시 강남구
 //! 테헤란로 152`.
 
-use super::Scene;
+use super::context::{Context, Findings};
 use crate::redact::{Kind, scan::Hit};
 
 /// The longest address, in bytes.
@@ -16,25 +16,23 @@ const UNITS: [&str; 16] = [
     "巷", "弄",
 ];
 
-impl Scene<'_> {
-    /// An address that begins with the place at `hit`: parts of a town by their endings, and a
-    /// house's number.
-    pub(super) fn east_asian_address(&mut self, hit: Hit) {
-        let text = self.part(hit.start, self.floor(hit.start + LONGEST));
-        let is_hangul = text.starts_with(|c| matches!(c, '\u{ac00}'..='\u{d7af}'));
-        if let Some(length) = if is_hangul {
-            hangul_address(text)
-        } else {
-            han_address(text)
-        } {
-            self.add(
-                hit.start,
-                hit.start + length,
-                Kind::Address,
-                "east_asian_address",
-                86,
-            );
-        }
+/// An address that begins with the place at `hit`: parts of a town by their endings, and a
+/// house's number.
+pub(super) fn east_asian_address(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
+    let text = context.part(hit.start, context.floor(hit.start + LONGEST));
+    let is_hangul = text.starts_with(|c| matches!(c, '\u{ac00}'..='\u{d7af}'));
+    if let Some(length) = if is_hangul {
+        hangul_address(text)
+    } else {
+        han_address(text)
+    } {
+        findings.add(
+            hit.start,
+            hit.start + length,
+            Kind::Address,
+            "east_asian_address",
+            86,
+        );
     }
 }
 

@@ -2,269 +2,282 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::Scene;
+use super::context::{Context, Findings};
 use crate::redact::{Kind, vocabulary::Meaning};
 
-impl Scene<'_> {
-    /// A colon among hexadecimal digits: an IPv6 address (RFC 4291, 2.2) or a hardware address
-    /// (IEEE 802, EUI-48).
-    pub(super) fn colon(&mut self, at: usize) {
-        let part = |b: &u8| b.is_ascii_hexdigit() || *b == b':' || *b == b'.';
-        let start = at
-            - self
-                .slice(at.saturating_sub(48), at)
-                .iter()
-                .rev()
-                .take_while(|b| part(b))
-                .count();
-        // The first colon of an address speaks for all of it.
-        if self.slice(start, at).contains(&b':') && start != at {
+/// A colon among hexadecimal digits: an IPv6 address (RFC 4291, 2.2) or a hardware address
+/// (IEEE 802, EUI-48).
+pub(super) fn colon(context: &Context<'_>, findings: &mut Findings<'_>, at: usize) {
+    let part = |b: &u8| b.is_ascii_hexdigit() || *b == b':' || *b == b'.';
+    let start = at
+        - context
+            .slice(at.saturating_sub(48), at)
+            .iter()
+            .rev()
+            .take_while(|b| part(b))
+            .count();
+    // The first colon of an address speaks for all of it.
+    if context.slice(start, at).contains(&b':') && start != at {
+        return;
+    }
+    let mut end = at
+        + context
+            .slice(at, at + 48)
+            .iter()
+            .take_while(|b| part(b))
+            .count();
+    while end > at && context.byte_before(end) == b'.' {
+        end -= 1;
+    }
+    if context.byte_before(start).is_ascii_alphanumeric()
+        || context.byte(end).is_ascii_alphanumeric()
+        || matches!(context.byte_before(start), b'_')
+    {
+        return;
+    }
+    let text = context.part(start, end);
+    let trimmed = text.trim_end_matches(':');
+    let text = if trimmed.len() + 1 == text.len() {
+        trimmed
+    } else {
+        text
+    };
+    let end = start + text.len();
+    let groups = text.split(':').count();
+    let is_no_device = text.bytes().all(|b| matches!(b, b':' | b'0'))
+        || text.bytes().all(|b| matches!(b, b':' | b'F' | b'f'));
+    if groups == 6 && text.len() == 17 && text.split(':').all(|g| g.len() == 2) {
+        if is_no_device {
             return;
         }
-        let mut end = at
-            + self
-                .slice(at, at + 48)
-                .iter()
-                .take_while(|b| part(b))
-                .count();
-        while end > at && self.byte_before(end) == b'.' {
-            end -= 1;
-        }
-        if self.byte_before(start).is_ascii_alphanumeric()
-            || self.byte(end).is_ascii_alphanumeric()
-            || matches!(self.byte_before(start), b'_')
-        {
-            return;
-        }
-        let text = self.part(start, end);
-        let trimmed = text.trim_end_matches(':');
-        let text = if trimmed.len() + 1 == text.len() {
-            trimmed
-        } else {
-            text
-        };
-        let end = start + text.len();
-        let groups = text.split(':').count();
-        let is_no_device = text.bytes().all(|b| matches!(b, b':' | b'0'))
-            || text.bytes().all(|b| matches!(b, b':' | b'F' | b'f'));
-        if groups == 6 && text.len() == 17 && text.split(':').all(|g| g.len() == 2) {
-            if is_no_device {
+        findings.add(start, end, Kind::MacAddress, "mac", 92);
+    } else if (3..=8).contains(&groups.saturating_sub(usize::from(text.starts_with("::"))))
+        || text.contains("::")
+    {
+        let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
+        if text.parse::<Ipv6Addr>().is_ok() && digits >= 1 && text.len() >= 3 {
+            // `ff::ff` and `a::B` are names in programs.
+            if !text.bytes().any(|b| b.is_ascii_digit()) && text.len() < 12 {
                 return;
             }
-            self.add(start, end, Kind::MacAddress, "mac", 92);
-        } else if (3..=8).contains(&groups.saturating_sub(usize::from(text.starts_with("::"))))
-            || text.contains("::")
-        {
-            let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
-            if text.parse::<Ipv6Addr>().is_ok() && digits >= 1 && text.len() >= 3 {
-                // `ff::ff` and `a::B` are names in programs.
-                if !text.bytes().any(|b| b.is_ascii_digit()) && text.len() < 12 {
-                    return;
-                }
-                let is_plain = text.contains("::") && digits < 3;
-                let prefix = self.prefix_length(end);
-                if text
-                    .parse()
-                    .is_ok_and(|address| is_nobodys_v6(address, prefix > 0))
-                {
-                    return;
-                }
-                let end = end + prefix;
-                self.add(
-                    start,
-                    end,
-                    Kind::IpAddress,
-                    "ipv6",
-                    if is_plain { 55 } else { 92 },
-                );
+            let is_plain = text.contains("::") && digits < 3;
+            let prefix = prefix_length(context, end);
+            if text
+                .parse()
+                .is_ok_and(|address| is_nobodys_v6(address, prefix > 0))
+            {
+                return;
             }
+            let end = end + prefix;
+            findings.add(
+                start,
+                end,
+                Kind::IpAddress,
+                "ipv6",
+                if is_plain { 55 } else { 92 },
+            );
         }
     }
+}
 
-    /// The length of `/64` behind an address.
-    pub(super) fn prefix_length(&self, at: usize) -> usize {
-        let digits = self
-            .slice(at + 1, at + 4)
+/// The length of `/64` behind an address.
+pub(super) fn prefix_length(context: &Context<'_>, at: usize) -> usize {
+    let digits = context
+        .slice(at + 1, at + 4)
+        .iter()
+        .take_while(|b| b.is_ascii_digit())
+        .count();
+    // In front of them may stand any character, of which `at` is the first byte.
+    let bits = std::str::from_utf8(context.slice(at + 1, at + 1 + digits));
+    let bits = bits.ok().and_then(|b| b.parse().ok()).unwrap_or(u32::MAX);
+    let next = context.byte(at + 1 + digits);
+    if context.byte(at) == b'/'
+        && digits > 0
+        && bits <= 128
+        && !next.is_ascii_alphanumeric()
+        && !matches!(next, b'-' | b'/')
+    {
+        1 + digits
+    } else {
+        0
+    }
+}
+
+/// An IPv4 address (RFC 791 in dotted form), with its prefix's length.
+pub(super) fn ipv4(
+    context: &Context<'_>,
+    findings: &mut Findings<'_>,
+    start: usize,
+    first_end: usize,
+) -> Option<usize> {
+    if context.byte(first_end) != b'.' || first_end - start > 3 {
+        return None;
+    }
+    let end = start
+        + context
+            .slice(start, start + 16)
             .iter()
-            .take_while(|b| b.is_ascii_digit())
+            .take_while(|b| b.is_ascii_digit() || **b == b'.')
             .count();
-        // In front of them may stand any character, of which `at` is the first byte.
-        let bits = std::str::from_utf8(self.slice(at + 1, at + 1 + digits));
-        let bits = bits.ok().and_then(|b| b.parse().ok()).unwrap_or(u32::MAX);
-        let next = self.byte(at + 1 + digits);
-        if self.byte(at) == b'/'
-            && digits > 0
-            && bits <= 128
-            && !next.is_ascii_alphanumeric()
-            && !matches!(next, b'-' | b'/')
-        {
-            1 + digits
-        } else {
-            0
-        }
+    let text = context.part(start, end).trim_end_matches('.');
+    let end = start + text.len();
+    let before = context.byte_before(start);
+    if text.parse::<Ipv4Addr>().is_err()
+        || before == b'.'
+        || before == b'v'
+        || context.byte(end).is_ascii_alphabetic()
+    {
+        return None;
     }
-
-    /// An IPv4 address (RFC 791 in dotted form), with its prefix's length.
-    pub(super) fn ipv4(&mut self, start: usize, first_end: usize) -> Option<usize> {
-        if self.byte(first_end) != b'.' || first_end - start > 3 {
-            return None;
-        }
-        let end = start
-            + self
-                .slice(start, start + 16)
-                .iter()
-                .take_while(|b| b.is_ascii_digit() || **b == b'.')
-                .count();
-        let text = self.part(start, end).trim_end_matches('.');
-        let end = start + text.len();
-        let before = self.byte_before(start);
-        if text.parse::<Ipv4Addr>().is_err()
-            || before == b'.'
-            || before == b'v'
-            || self.byte(end).is_ascii_alphabetic()
-        {
-            return None;
-        }
-        let small = text.split('.').all(|o| o.len() == 1);
-        let prefix = self.prefix_length(end);
-        if text
-            .parse()
-            .is_ok_and(|address| is_nobodys_v4(address, prefix > 0))
-            || small && self.is_decoy(start)
-            || self.is_version(start, end)
-            || self.before(start, Meaning::DECOY, 24).is_some_and(|h| {
-                self.part(h.start, h.end)
-                    .to_ascii_lowercase()
-                    .starts_with("ver")
-            })
-        {
-            return None;
-        }
-        let end = end + prefix;
-        self.add(
-            start,
-            end,
-            Kind::IpAddress,
-            "ipv4",
-            if small { 60 } else { 92 },
-        );
-        Some(end)
+    let small = text.split('.').all(|o| o.len() == 1);
+    let prefix = prefix_length(context, end);
+    if text
+        .parse()
+        .is_ok_and(|address| is_nobodys_v4(address, prefix > 0))
+        || small && context.is_decoy(start)
+        || is_version(context, start, end)
+        || context.before(start, Meaning::DECOY, 24).is_some_and(|h| {
+            context
+                .part(h.start, h.end)
+                .to_ascii_lowercase()
+                .starts_with("ver")
+        })
+    {
+        return None;
     }
+    let end = end + prefix;
+    findings.add(
+        start,
+        end,
+        Kind::IpAddress,
+        "ipv4",
+        if small { 60 } else { 92 },
+    );
+    Some(end)
+}
 
-    /// Four numbers that are a version's or a section's: `==1.2.3.4`, `section-4.7.1.1`, `Reader
-    /// 11.0.23.22`.
-    fn is_version(&self, start: usize, end: usize) -> bool {
-        let before = self.part(self.ceiling(start.saturating_sub(32)), start);
-        let behind = self.part(end, self.floor(end + 8));
-        let word = before
-            .trim_end_matches([' ', '-', '_', '"', '\'', ':', '=', '('])
-            .rsplit(|c: char| !c.is_alphanumeric())
-            .next();
-        let word = word.unwrap_or_default();
-        let is_called = [
-            "section",
-            "chapter",
-            "clause",
-            "release",
-            "build",
-            "upgrade",
-            "kapitel",
-            "abschnitt",
-            "version",
-            "rev",
-            "rfc",
+/// Four numbers that are a version's or a section's: `==1.2.3.4`, `section-4.7.1.1`, `Reader
+/// 11.0.23.22`.
+fn is_version(context: &Context<'_>, start: usize, end: usize) -> bool {
+    let before = context.part(context.ceiling(start.saturating_sub(32)), start);
+    let behind = context.part(end, context.floor(end + 8));
+    let word = before
+        .trim_end_matches([' ', '-', '_', '"', '\'', ':', '=', '('])
+        .rsplit(|c: char| !c.is_alphanumeric())
+        .next();
+    let word = word.unwrap_or_default();
+    let is_called = [
+        "section",
+        "chapter",
+        "clause",
+        "release",
+        "build",
+        "upgrade",
+        "kapitel",
+        "abschnitt",
+        "version",
+        "rev",
+        "rfc",
+    ]
+    .iter()
+    .any(|w| word.to_lowercase().starts_with(w));
+    let is_required = ["==", ">=", "<=", "~=", "~>", "^", "~", "@"]
+        .iter()
+        .any(|sign| before.ends_with(sign));
+    let is_file = before.ends_with(['-', '_'])
+        && before
+            .trim_end_matches(['-', '_'])
+            .ends_with(|c: char| c.is_alphanumeric());
+    let goes_on = ["-", "+", ".tar", ".zip", ".jar", ".whl", ".dll"]
+        .iter()
+        .any(|sign| behind.starts_with(sign))
+        && behind.chars().nth(1).is_some_and(char::is_alphabetic);
+    // `Adobe Reader 11.0.23.22`: a product's name, and numbers that no network begins with.
+    let is_product = before.ends_with(' ')
+        && word.len() > 3
+        && word.starts_with(|c: char| c.is_uppercase())
+        && word.bytes().skip(1).all(|b| b.is_ascii_lowercase())
+        && ![
+            "Host", "Server", "From", "Address", "Client", "Gateway", "Router", "Node", "Remote",
+            "Source", "Target", "Peer", "Connect",
         ]
         .iter()
-        .any(|w| word.to_lowercase().starts_with(w));
-        let is_required = ["==", ">=", "<=", "~=", "~>", "^", "~", "@"]
-            .iter()
-            .any(|sign| before.ends_with(sign));
-        let is_file = before.ends_with(['-', '_'])
-            && before
-                .trim_end_matches(['-', '_'])
-                .ends_with(|c: char| c.is_alphanumeric());
-        let goes_on = ["-", "+", ".tar", ".zip", ".jar", ".whl", ".dll"]
-            .iter()
-            .any(|sign| behind.starts_with(sign))
-            && behind.chars().nth(1).is_some_and(char::is_alphabetic);
-        // `Adobe Reader 11.0.23.22`: a product's name, and numbers that no network begins with.
-        let is_product = before.ends_with(' ')
-            && word.len() > 3
-            && word.starts_with(|c: char| c.is_uppercase())
-            && word.bytes().skip(1).all(|b| b.is_ascii_lowercase())
-            && ![
-                "Host", "Server", "From", "Address", "Client", "Gateway", "Router", "Node",
-                "Remote", "Source", "Target", "Peer", "Connect",
-            ]
-            .iter()
-            .any(|w| word.starts_with(w))
-            && !self.slice(start, start + 3).starts_with(b"10.")
-            && self
-                .part(start, end)
-                .split('.')
-                .all(|octet| octet.len() < 3)
-            && self.byte(end) != b':';
-        is_called
-            || is_required
-            || is_file
-            || goes_on
-            || is_product
-            || before.ends_with('§')
-            || before.ends_with("§ ")
-    }
+        .any(|w| word.starts_with(w))
+        && !context.slice(start, start + 3).starts_with(b"10.")
+        && context
+            .part(start, end)
+            .split('.')
+            .all(|octet| octet.len() < 3)
+        && context.byte(end) != b':';
+    is_called
+        || is_required
+        || is_file
+        || goes_on
+        || is_product
+        || before.ends_with('§')
+        || before.ends_with("§ ")
+}
 
-    /// `14-7d-19-af-e0-e0`, around one of its digits.
-    pub(super) fn dashed_mac(&mut self, at: usize) -> Option<usize> {
-        let part = |b: &u8| b.is_ascii_hexdigit() || *b == b'-';
-        let start = at
-            - self
-                .slice(at.saturating_sub(17), at)
-                .iter()
-                .rev()
-                .take_while(|b| part(b))
-                .count();
-        let token = self.slice(start, start + 18);
-        let is_mac = token.iter().take(17).enumerate().all(|(i, b)| {
-            if i % 3 == 2 {
-                *b == b'-'
+/// `14-7d-19-af-e0-e0`, around one of its digits.
+pub(super) fn dashed_mac(
+    context: &Context<'_>,
+    findings: &mut Findings<'_>,
+    at: usize,
+) -> Option<usize> {
+    let part = |b: &u8| b.is_ascii_hexdigit() || *b == b'-';
+    let start = at
+        - context
+            .slice(at.saturating_sub(17), at)
+            .iter()
+            .rev()
+            .take_while(|b| part(b))
+            .count();
+    let token = context.slice(start, start + 18);
+    let is_mac = token.iter().take(17).enumerate().all(|(i, b)| {
+        if i % 3 == 2 {
+            *b == b'-'
+        } else {
+            b.is_ascii_hexdigit()
+        }
+    });
+    if token.len() < 17
+        || !is_mac
+        || token
+            .get(17)
+            .is_some_and(|b| part(b) || b.is_ascii_alphanumeric())
+        || context.byte_before(start).is_ascii_alphanumeric()
+    {
+        return None;
+    }
+    findings.add(start, start + 17, Kind::MacAddress, "mac", 92);
+    Some(start + 17)
+}
+
+/// `0012.3456.789a`, from the run of letters and digits at `start..end` on.
+pub(super) fn dotted_mac(
+    context: &Context<'_>,
+    findings: &mut Findings<'_>,
+    start: usize,
+    end: usize,
+) -> Option<usize> {
+    let token = context.slice(start, start + 15);
+    let is_mac = end - start == 4
+        && token.len() >= 14
+        && token.iter().take(14).enumerate().all(|(i, b)| {
+            if i % 5 == 4 {
+                *b == b'.'
             } else {
                 b.is_ascii_hexdigit()
             }
-        });
-        if token.len() < 17
-            || !is_mac
-            || token
-                .get(17)
-                .is_some_and(|b| part(b) || b.is_ascii_alphanumeric())
-            || self.byte_before(start).is_ascii_alphanumeric()
-        {
-            return None;
-        }
-        self.add(start, start + 17, Kind::MacAddress, "mac", 92);
-        Some(start + 17)
+        })
+        && token.iter().any(u8::is_ascii_alphabetic);
+    let is_whole = !matches!(token.get(14), Some(b'.'))
+        && !token.get(14).is_some_and(u8::is_ascii_alphanumeric);
+    if !is_mac || !is_whole || matches!(context.byte_before(start), b'.' | b'_') {
+        return None;
     }
-
-    /// `0012.3456.789a`, from the run of letters and digits at `start..end` on.
-    pub(super) fn dotted_mac(&mut self, start: usize, end: usize) -> Option<usize> {
-        let token = self.slice(start, start + 15);
-        let is_mac = end - start == 4
-            && token.len() >= 14
-            && token.iter().take(14).enumerate().all(|(i, b)| {
-                if i % 5 == 4 {
-                    *b == b'.'
-                } else {
-                    b.is_ascii_hexdigit()
-                }
-            })
-            && token.iter().any(u8::is_ascii_alphabetic);
-        let is_whole = !matches!(token.get(14), Some(b'.'))
-            && !token.get(14).is_some_and(u8::is_ascii_alphanumeric);
-        if !is_mac || !is_whole || matches!(self.byte_before(start), b'.' | b'_') {
-            return None;
-        }
-        self.add(start, start + 14, Kind::MacAddress, "mac", 88);
-        Some(start + 14)
-    }
+    findings.add(start, start + 14, Kind::MacAddress, "mac", 88);
+    Some(start + 14)
 }
 
 /// No machine of anybody's: this host and none, masks, and networks that are not on the internet

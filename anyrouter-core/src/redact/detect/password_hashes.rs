@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use regex::Regex;
 
-use super::Scene;
+use super::context::{Context, Findings};
 use crate::redact::Kind;
 
 /// Their forms.
@@ -20,31 +20,29 @@ const FORMS: &str = concat!(
     r"|pbkdf2_sha(?:1|256)\$[0-9]{1,9}\$[A-Za-z0-9]{8,64}\$[A-Za-z0-9+/]{27,43}=",
 );
 
-impl Scene<'_> {
-    /// All of a text.
-    pub(super) fn password_hashes(&mut self) {
-        static REGEX: OnceLock<Option<Regex>> = OnceLock::new();
-        let bytes = self.bytes();
-        let has_dollar = memchr::memchr_iter(b'$', bytes).any(|at| {
-            matches!(
-                self.byte(at + 1),
-                b'1' | b'2' | b'5' | b'6' | b'a' | b'y' | b'0'..=b'9'
-            )
-        });
-        if !has_dollar && memchr::memmem::find(bytes, b"{SSHA").is_none() {
-            return;
-        }
-        let Some(regex) = REGEX.get_or_init(|| Regex::new(FORMS).ok()) else {
-            return;
-        };
-        for found in regex.find_iter(self.text) {
-            self.add(
-                found.start(),
-                found.end(),
-                Kind::Secret,
-                "password_hash",
-                96,
-            );
-        }
+/// All of a text.
+pub(super) fn password_hashes(context: &Context<'_>, findings: &mut Findings<'_>) {
+    static REGEX: OnceLock<Option<Regex>> = OnceLock::new();
+    let bytes = context.bytes();
+    let has_dollar = memchr::memchr_iter(b'$', bytes).any(|at| {
+        matches!(
+            context.byte(at + 1),
+            b'1' | b'2' | b'5' | b'6' | b'a' | b'y' | b'0'..=b'9'
+        )
+    });
+    if !has_dollar && memchr::memmem::find(bytes, b"{SSHA").is_none() {
+        return;
+    }
+    let Some(regex) = REGEX.get_or_init(|| Regex::new(FORMS).ok()) else {
+        return;
+    };
+    for found in regex.find_iter(context.text) {
+        findings.add(
+            found.start(),
+            found.end(),
+            Kind::Secret,
+            "password_hash",
+            96,
+        );
     }
 }

@@ -1,198 +1,196 @@
 //! Telephone numbers: international by their country's plan, national by their form, their country
 //! or the words around them.
 
-use super::{Scene, cluster::Part, one_of};
+use super::{cluster::Part, context::Context, ids, one_of};
 use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 
-impl Scene<'_> {
-    /// A phone number: international by its country's plan, national by its form, its country or
-    /// the words around it.
-    pub(super) fn phone(&self, part: &Part<'_>) -> Option<Finding> {
-        let digits = part.compact;
-        if part.has_letter
-            || !(6..=if digits.starts_with(b"00") { 17 } else { 15 }).contains(&digits.len())
-            || part.separators.contains(&b'\n')
-        {
-            return None;
-        }
-        let finding = |start, confidence| {
-            Some(Finding::new(
-                start,
-                self.phone_end(part.end),
-                Kind::Phone,
-                "phone",
-                confidence,
-            ))
-        };
-        let opens = self.byte_before(part.start) == b'(';
-        let mut start = part.start - usize::from(opens);
-        if self.byte_before(start) == b'+' {
+/// A phone number: international by its country's plan, national by its form, its country or
+/// the words around it.
+pub(super) fn phone(context: &Context<'_>, part: &Part<'_>) -> Option<Finding> {
+    let digits = part.compact;
+    if part.has_letter
+        || !(6..=if digits.starts_with(b"00") { 17 } else { 15 }).contains(&digits.len())
+        || part.separators.contains(&b'\n')
+    {
+        return None;
+    }
+    let finding = |start, confidence| {
+        Some(Finding::new(
+            start,
+            phone_end(context, part.end),
+            Kind::Phone,
+            "phone",
+            confidence,
+        ))
+    };
+    let opens = context.byte_before(part.start) == b'(';
+    let mut start = part.start - usize::from(opens);
+    if context.byte_before(start) == b'+' {
+        start -= 1;
+        if context.byte_before(start) == b'(' {
             start -= 1;
-            if self.byte_before(start) == b'(' {
-                start -= 1;
-            }
-            return if self.tables.phones.is_international(digits) {
-                finding(start, 95)
-            } else if digits.len() >= 9 && self.near(start, part.end, Meaning::PHONE) {
-                finding(start, 75)
-            } else {
-                None
-            };
         }
-        let is_fraction = one_of(self.byte(part.end), b".%")
-            || self.byte(part.end) == b',' && part.sizes.len() == 1;
-        if self.byte_before(part.start) == b'.'
-            || is_fraction && self.byte(part.end + 1).is_ascii_digit()
-        {
-            return None;
-        }
-        let named =
-            self.near(part.start, part.end, Meaning::PHONE) && !self.is_called_otherwise(part);
-        if let Some(dialled) = digits.strip_prefix(b"00")
-            && self.tables.phones.is_international(dialled)
-        {
-            if named || part.sizes.len() > 1 {
-                return finding(start, 85);
-            }
-            if dialled.len() >= 8 && !self.is_decoy(part.start) {
-                return finding(start, 58);
-            }
-        }
-        let sizes = part.sizes;
-        if let Some(national) = nanp(digits) {
-            let formed = matches!(sizes, [3, 3, 4] | [1, 3, 3, 4] | [3, 7] | [1, 3, 7]);
-            let dashed = opens || part.separators.iter().any(|s| one_of(*s, b"-.)"));
-            return match (named, formed, national) {
-                (true, ..) => finding(start, 90),
-                (false, true, true) if dashed && !self.is_decoy(part.start) => finding(start, 80),
-                (false, true, true) if !self.is_decoy(part.start) => finding(start, 60),
-                (false, true, false) if opens => finding(start, 65),
-                _ => self.national(part, start),
-            };
-        }
-        if named && digits.len() >= 6 && self.before_or_close(part, Meaning::PHONE) {
-            let plausible = digits.len() >= 7 || part.sizes.len() > 1;
-            return if plausible { finding(start, 82) } else { None };
-        }
-        self.national(part, start)
-    }
-
-    /// The nearest name before is that of another number, as `personal` is in `personal number`.
-    fn is_called_otherwise(&self, part: &Part<'_>) -> bool {
-        let name = |any: Meaning| {
-            self.before(part.start, any, 48)
-                .map(|h| (h.end, h.end - h.start))
+        return if context.tables.phones.is_international(digits) {
+            finding(start, 95)
+        } else if digits.len() >= 9 && context.near(start, part.end, Meaning::PHONE) {
+            finding(start, 75)
+        } else {
+            None
         };
-        name(
-            Meaning::NATIONAL_ID
-                .union(Meaning::TAX_ID)
-                .union(Meaning::ID_NAME)
-                .union(Meaning::CARD),
-        ) > name(Meaning::PHONE)
     }
-
-    fn before_or_close(&self, part: &Part<'_>, any: Meaning) -> bool {
-        self.before(part.start, any, 48).is_some() || self.after(part.end, any, 10).is_some()
+    let is_fraction = one_of(context.byte(part.end), b".%")
+        || context.byte(part.end) == b',' && part.sizes.len() == 1;
+    if context.byte_before(part.start) == b'.'
+        || is_fraction && context.byte(part.end + 1).is_ascii_digit()
+    {
+        return None;
     }
-
-    /// A number of the country that is named near; or one written as only phone numbers are.
-    fn national(&self, part: &Part<'_>, start: usize) -> Option<Finding> {
-        let digits = part.compact;
-        let finding = |confidence| {
-            Some(Finding::new(
-                start,
-                part.end,
-                Kind::Phone,
-                "phone_national",
-                confidence,
-            ))
+    let named =
+        context.near(part.start, part.end, Meaning::PHONE) && !is_called_otherwise(context, part);
+    if let Some(dialled) = digits.strip_prefix(b"00")
+        && context.tables.phones.is_international(dialled)
+    {
+        if named || part.sizes.len() > 1 {
+            return finding(start, 85);
+        }
+        if dialled.len() >= 8 && !context.is_decoy(part.start) {
+            return finding(start, 58);
+        }
+    }
+    let sizes = part.sizes;
+    if let Some(is_valid) = nanp(digits) {
+        let formed = matches!(sizes, [3, 3, 4] | [1, 3, 3, 4] | [3, 7] | [1, 3, 7]);
+        let dashed = opens || part.separators.iter().any(|s| one_of(*s, b"-.)"));
+        return match (named, formed, is_valid) {
+            (true, ..) => finding(start, 90),
+            (false, true, true) if dashed && !context.is_decoy(part.start) => finding(start, 80),
+            (false, true, true) if !context.is_decoy(part.start) => finding(start, 60),
+            (false, true, false) if opens => finding(start, 65),
+            _ => national(context, part, start),
         };
-        let sizes = part.sizes;
-        let is_dated = matches!(
-            sizes,
-            [4, 2 | 1, 2] | [2 | 1, 2, 4] | [2, 1, 4] | [4, 2, 1] | [4, 4]
-        ) && digits.len() <= 8;
-        let is_decimal = part.separators == b"."
-            || one_of(self.byte_before(part.start), b"./=&?-")
-            || self.byte(part.end) == b'.' && self.byte(part.end + 1) == b'.';
-        // `21-18 21-16`: the score of a match, set by set.
-        let is_score = sizes.iter().all(|n| *n <= 2)
-            && part.separators.contains(&b'-')
-            && part.separators.contains(&b' ');
-        let is_doi = self
-            .part(self.ceiling(part.start.saturating_sub(4)), part.start)
-            .to_ascii_lowercase()
-            .ends_with("doi:")
-            || digits.starts_with(b"10")
-                && part.separators.contains(&b'/')
-                && part.separators.contains(&b'.');
-        if is_dated
-            || is_decimal
-            || is_score
-            || is_doi
-            || self.is_decoy(part.start)
-            || self.byte(part.end) == b'-'
-        {
-            return None;
-        }
-        if self
-            .countries_near(part.start, part.end)
-            .iter()
-            .any(|c| self.tables.phones.is_national(c, digits))
-        {
-            return finding(78);
-        }
-        if is_decimal_list(part) || part.is_inner {
-            return None;
-        }
-        let spaced = part.sizes.len() > 1 && part.separators.iter().all(|s| one_of(*s, b" -/.)("));
-        if digits.first() == Some(&b'0')
-            && spaced
-            && (10..=12).contains(&digits.len())
-            && digits.get(1) != Some(&b'0')
-            && self.tables.phones.is_national_anywhere(digits)
-        {
-            return finding(70);
-        }
-        let pairs = part.sizes;
-        let distinct = part.separators.contains(&b')')
-            || part
-                .separators
-                .windows(2)
-                .any(|w| matches!(w, [a, b] if a != b))
-            || pairs.len() > 3;
-        (spaced
-            && distinct
-            && (8..=11).contains(&digits.len())
-            && part.sizes.len() >= 3
-            && pairs.iter().all(|s| (2..=4).contains(s))
-            && self.tables.phones.is_national_anywhere(digits))
-        .then(|| finding(55))
-        .flatten()
     }
+    if named && digits.len() >= 6 && before_or_close(context, part, Meaning::PHONE) {
+        let plausible = digits.len() >= 7 || part.sizes.len() > 1;
+        return if plausible { finding(start, 82) } else { None };
+    }
+    national(context, part, start)
+}
 
-    /// The end of an extension, ` ext. 123`, behind a number.
-    fn phone_end(&self, end: usize) -> usize {
-        let rest = self.part(end, self.floor(end + 16));
-        for mark in [
-            " ext. ",
-            " ext.",
-            " ext ",
-            " x",
-            "x",
-            " extension ",
-            ", ext. ",
-            ", ext ",
-        ] {
-            if let Some(after) = rest.strip_prefix(mark) {
-                let digits = after.bytes().take_while(u8::is_ascii_digit).count();
-                if (1..=6).contains(&digits) {
-                    return end + mark.len() + digits;
-                }
+/// The nearest name before is that of another number, as `personal` is in `personal number`.
+fn is_called_otherwise(context: &Context<'_>, part: &Part<'_>) -> bool {
+    let name = |any: Meaning| {
+        context
+            .before(part.start, any, 48)
+            .map(|h| (h.end, h.end - h.start))
+    };
+    name(
+        Meaning::NATIONAL_ID
+            .union(Meaning::TAX_ID)
+            .union(Meaning::ID_NAME)
+            .union(Meaning::CARD),
+    ) > name(Meaning::PHONE)
+}
+
+fn before_or_close(context: &Context<'_>, part: &Part<'_>, any: Meaning) -> bool {
+    context.before(part.start, any, 48).is_some() || context.after(part.end, any, 10).is_some()
+}
+
+/// A number of the country that is named near; or one written as only phone numbers are.
+fn national(context: &Context<'_>, part: &Part<'_>, start: usize) -> Option<Finding> {
+    let digits = part.compact;
+    let finding = |confidence| {
+        Some(Finding::new(
+            start,
+            part.end,
+            Kind::Phone,
+            "phone_national",
+            confidence,
+        ))
+    };
+    let sizes = part.sizes;
+    let is_dated = matches!(
+        sizes,
+        [4, 2 | 1, 2] | [2 | 1, 2, 4] | [2, 1, 4] | [4, 2, 1] | [4, 4]
+    ) && digits.len() <= 8;
+    let is_decimal = part.separators == b"."
+        || one_of(context.byte_before(part.start), b"./=&?-")
+        || context.byte(part.end) == b'.' && context.byte(part.end + 1) == b'.';
+    // `21-18 21-16`: the score of a match, set by set.
+    let is_score = sizes.iter().all(|n| *n <= 2)
+        && part.separators.contains(&b'-')
+        && part.separators.contains(&b' ');
+    let is_doi = context
+        .part(context.ceiling(part.start.saturating_sub(4)), part.start)
+        .to_ascii_lowercase()
+        .ends_with("doi:")
+        || digits.starts_with(b"10")
+            && part.separators.contains(&b'/')
+            && part.separators.contains(&b'.');
+    if is_dated
+        || is_decimal
+        || is_score
+        || is_doi
+        || context.is_decoy(part.start)
+        || context.byte(part.end) == b'-'
+    {
+        return None;
+    }
+    if ids::countries_near(context, part.start, part.end)
+        .iter()
+        .any(|c| context.tables.phones.is_national(c, digits))
+    {
+        return finding(78);
+    }
+    if is_decimal_list(part) || part.is_inner {
+        return None;
+    }
+    let spaced = part.sizes.len() > 1 && part.separators.iter().all(|s| one_of(*s, b" -/.)("));
+    if digits.first() == Some(&b'0')
+        && spaced
+        && (10..=12).contains(&digits.len())
+        && digits.get(1) != Some(&b'0')
+        && context.tables.phones.is_national_anywhere(digits)
+    {
+        return finding(70);
+    }
+    let pairs = part.sizes;
+    let distinct = part.separators.contains(&b')')
+        || part
+            .separators
+            .windows(2)
+            .any(|w| matches!(w, [a, b] if a != b))
+        || pairs.len() > 3;
+    (spaced
+        && distinct
+        && (8..=11).contains(&digits.len())
+        && part.sizes.len() >= 3
+        && pairs.iter().all(|s| (2..=4).contains(s))
+        && context.tables.phones.is_national_anywhere(digits))
+    .then(|| finding(55))
+    .flatten()
+}
+
+/// The end of an extension, ` ext. 123`, behind a number.
+fn phone_end(context: &Context<'_>, end: usize) -> usize {
+    let rest = context.part(end, context.floor(end + 16));
+    for mark in [
+        " ext. ",
+        " ext.",
+        " ext ",
+        " x",
+        "x",
+        " extension ",
+        ", ext. ",
+        ", ext ",
+    ] {
+        if let Some(after) = rest.strip_prefix(mark) {
+            let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+            if (1..=6).contains(&digits) {
+                return end + mark.len() + digits;
             }
         }
-        end
     }
+    end
 }
 
 /// `1.5 - 2.5`: numbers, and none of a phone.

@@ -1,37 +1,42 @@
 //! Postcodes: behind their names, and by their shapes within an address.
 
-use super::{Scene, is_word_byte, one_of};
+use super::{
+    context::{Context, Findings},
+    is_word_byte, one_of,
+};
 use crate::{
     part::Part as _,
     redact::{Kind, scan::Hit},
 };
 
-impl Scene<'_> {
-    /// `ZIP: 62701`, `my postcode is SW1A 1AA`.
-    pub(super) fn postcode(&mut self, hit: Hit) {
-        let gap = self
-            .slice(hit.end, hit.end + 8)
-            .iter()
-            .take_while(|b| one_of(**b, b" :#=\"'."))
-            .count();
-        let mut at = hit.end + gap;
-        if self.slice(at, at + 3) == b"is " {
-            at += 3;
-        }
-        let is_code = |b: &&u8| b.is_ascii_uppercase() || b.is_ascii_digit() || one_of(**b, b" -");
-        let length = self.slice(at, at + 10).iter().take_while(is_code).count();
-        let mut code = self.part(at, at + length);
-        // The next word's first letter.
-        if is_word_byte(self.byte(at + length)) {
-            code = code.rsplit_once(' ').map_or(code, |(code, _)| code);
-        }
-        let code = code.trim_end();
-        let digits = code.bytes().filter(u8::is_ascii_digit).count();
-        let end = at + code.len();
-        if gap > 0 && (3..=9).contains(&digits) && code.len() <= 10 && !is_word_byte(self.byte(end))
-        {
-            self.add(at, end, Kind::Address, "postcode", 80);
-        }
+/// `ZIP: 62701`, `my postcode is SW1A 1AA`.
+pub(super) fn postcode(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
+    let gap = context
+        .slice(hit.end, hit.end + 8)
+        .iter()
+        .take_while(|b| one_of(**b, b" :#=\"'."))
+        .count();
+    let mut at = hit.end + gap;
+    if context.slice(at, at + 3) == b"is " {
+        at += 3;
+    }
+    let is_code = |b: &&u8| b.is_ascii_uppercase() || b.is_ascii_digit() || one_of(**b, b" -");
+    let length = context
+        .slice(at, at + 10)
+        .iter()
+        .take_while(is_code)
+        .count();
+    let mut code = context.part(at, at + length);
+    // The next word's first letter.
+    if is_word_byte(context.byte(at + length)) {
+        code = code.rsplit_once(' ').map_or(code, |(code, _)| code);
+    }
+    let code = code.trim_end();
+    let digits = code.bytes().filter(u8::is_ascii_digit).count();
+    let end = at + code.len();
+    if gap > 0 && (3..=9).contains(&digits) && code.len() <= 10 && !is_word_byte(context.byte(end))
+    {
+        findings.add(at, end, Kind::Address, "postcode", 80);
     }
 }
 

@@ -4,11 +4,70 @@ use std::collections::HashMap;
 
 use aho_corasick::AhoCorasick;
 
-use super::{credentials::HARMLESS, ids::Ids, phone_plans::Phones};
+use super::{id_table::Ids, phone_plans::Phones};
 use crate::redact::{
     secrets::Prefixes,
     vocabulary::{Meaning, Vocabulary},
 };
+
+/// What a name holds that is no secret's: it counts, points, or speaks of one.
+const HARMLESS: [&str; 55] = [
+    "pass_by",
+    "forgot",
+    "public",
+    "hash_algo",
+    "_file",
+    "_path",
+    "keyid",
+    "key_id",
+    "key-id",
+    "credentialsid",
+    "credentials_id",
+    "credentialid",
+    "credential_id",
+    "secretsid",
+    "secrets_id",
+    "field",
+    "label",
+    "title",
+    "length",
+    "_len",
+    "regex",
+    "policy",
+    "placeholder",
+    "_name",
+    "_type",
+    "_url",
+    ".url",
+    "endpoint",
+    "expire",
+    "ttl",
+    "_count",
+    "max_tokens",
+    "tokens_",
+    "_tokens",
+    "keyhash",
+    "key_hash",
+    "keysize",
+    "key_size",
+    "keyfile",
+    "tokenfile",
+    "keychars",
+    "key_chars",
+    "keystr",
+    "keyvault",
+    "key_vault",
+    "primarykey",
+    "primary_key",
+    "foreignkey",
+    "foreign_key",
+    "cache",
+    "bucket",
+    "sort_key",
+    "event",
+    "authsource",
+    "rounds",
+];
 
 /// The built-in tables.
 pub(crate) struct Tables {

@@ -293,3 +293,16 @@ pub(super) fn is_filler(value: &[u8]) -> bool {
     }
     same || signs * 4 > value.len() * 3
 }
+
+/// A UUID (RFC 9562) in its text form, or with text around it.
+pub(super) fn is_uuid(token: &[u8]) -> bool {
+    token.windows(36).any(|w| {
+        w.iter().enumerate().all(|(i, b)| {
+            if matches!(i, 8 | 13 | 18 | 23) {
+                *b == b'-'
+            } else {
+                b.is_ascii_hexdigit()
+            }
+        })
+    })
+}
