@@ -26,18 +26,19 @@ with tempfile.TemporaryDirectory() as folder:
     # Keys of providers, none of them good: nothing is sent to any.
     named = {name: "none" for name in ("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GROQ_API_KEY")}
     clean = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
-    server = subprocess.Popen([binaries / "anyrouter-server", "--bootstrap-file", "keys.json"], cwd=folder, env={**clean, **named}, stdout=open(f"{folder}/out", "w"), stderr=subprocess.STDOUT)
+    server = subprocess.Popen([binaries / "anyrouter-server"], cwd=folder, env={**clean, **named}, stdout=open(f"{folder}/out", "w"), stderr=subprocess.STDOUT)
     try:
         while "Try it" not in (started := pathlib.Path(f"{folder}/out").read_text()):
             time.sleep(0.05)
         time.sleep(0.3)
-        boot = json.loads(pathlib.Path(f"{folder}/keys.json").read_text())
-        keys = {"ANYROUTER_API_KEY": boot["inference_key"], "ANYROUTER_MANAGEMENT_KEY": boot["management_key"]}
+        inference, management = re.findall(r"(?:inference|management) key +(\S+)", started)
+        keys = {"ANYROUTER_API_KEY": inference, "ANYROUTER_MANAGEMENT_KEY": management}
+        base_url = re.search(r"listens at (\S+)", started)[1]
         console.print(Text("$ ", style="bold green") + Text("scripts/start", style="bold"))
         say(started.split("Try it")[0].replace(str(folder) + "/", ""))
         console.print()
         command('anyrouter chat -m demo/echo "Hello!"', "anyrouter", "chat", "-m", "demo/echo", "Hello!")
-        ask = urllib.request.Request(boot["base_url"] + "/logs", headers={"Authorization": "Bearer " + boot["inference_key"]})
+        ask = urllib.request.Request(base_url + "/logs", headers={"Authorization": "Bearer " + inference})
         generation = json.load(urllib.request.urlopen(ask))["data"][0]["id"]
         kept = "^(model |provider_name|outcome|latency|tokens|cost|key_hash|policy)"
         grep = lambda text: "\n".join(line for line in text.splitlines() if re.match(kept, line))
