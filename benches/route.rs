@@ -6,7 +6,7 @@ use std::{hint::black_box, sync::Arc};
 use anyrouter_core::{
     catalog::{Catalog, Document, Endpoint, Protocol},
     policy::{CompiledCatalog, CompiledLayers, Layer, evaluate},
-    route::{Health, Needs, Observation, Preferences, ProviderObject, Request, plan},
+    route::{Health, Needs, Observation, Preferences, ProviderObject, Routing, plan},
     time::Timestamp,
 };
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
@@ -50,7 +50,7 @@ fn route(c: &mut Criterion) {
             }
             let has_credential = |_: &Endpoint| true;
             let needs = Needs::default();
-            let request = Request {
+            let request = Routing {
                 preferences: &preferences,
                 needs: &needs,
                 health: &health,

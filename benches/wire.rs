@@ -11,7 +11,7 @@ use anyrouter_core::{
     wire::{
         adjust::Adjustments,
         answer::{Relay, plain},
-        chat::ChatRequest,
+        inbound::inbound,
         json::Scanner,
         messages::to_anthropic_messages,
         meta::ResponseMeta,
@@ -76,12 +76,12 @@ fn requests(c: &mut Criterion) {
         });
         group.bench_function(format!("read, {name}"), |b| {
             b.iter(|| {
-                ChatRequest::parse(black_box(body.clone()), 128)
+                inbound(Protocol::Chat, black_box(body.clone()), 128)
                     .unwrap()
                     .stream
             });
         });
-        let read = ChatRequest::parse(body.clone(), 128).unwrap();
+        let read = inbound(Protocol::Chat, body.clone(), 128).unwrap();
         group.bench_function(format!("rewrite, {name}"), |b| {
             b.iter(|| {
                 black_box(&read)

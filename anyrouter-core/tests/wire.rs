@@ -20,8 +20,8 @@ use anyrouter_core::{
     wire::{
         adjust::Adjustments,
         answer::{Relay, plain},
-        chat::ChatRequest,
         fault::AnswerFault,
+        inbound::inbound,
         messages::to_anthropic_messages,
         meta::ResponseMeta,
     },
@@ -302,7 +302,7 @@ proptest! {
         let catalog = Catalog::from_documents(&[Document::from_toml(toml).unwrap()]).unwrap();
         let body = json!({"model": "a/m", "stop": stop, "tool_choice": choice, "messages": [
             {"role": "user", "content": content}, {"role": "assistant", "tool_calls": [{"id": "t", "type": "function", "function": {"name": "f", "arguments": arguments.to_string()}}]}, {"role": "tool", "tool_call_id": "t", "content": "x"}]});
-        let request = ChatRequest::parse(Bytes::from(body.to_string()), 64).unwrap();
+        let request = inbound(Protocol::Chat, Bytes::from(body.to_string()), 64).unwrap();
         if let Ok(out) = to_anthropic_messages(&request, &catalog.endpoints()[0], None, &mut Adjustments::default()) {
             let out: Value = serde_json::from_slice(&out).unwrap();
             let roles: Vec<&str> = out["messages"].as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();

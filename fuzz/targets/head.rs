@@ -9,10 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyrouter_server::{
-    config::Sources,
-    run,
-};
+use anyrouter_server::{config::Sources, run};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use tempfile::TempDir;

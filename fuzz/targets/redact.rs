@@ -2,7 +2,7 @@
 //! taken out comes back, at a split that the first byte says.
 #![no_main]
 
-use anyrouter_core::redact::{PlaceholderKey, Placeholders, Redactor, Restorer, Container};
+use anyrouter_core::redact::{Container, PlaceholderKey, Placeholders, Redactor, Restorer};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

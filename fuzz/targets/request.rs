@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use anyrouter_core::{
     catalog::Catalog,
-    wire::{adjust::Adjustments, chat::ChatRequest},
+    catalog::Protocol,
+    wire::{adjust::Adjustments, inbound::inbound},
 };
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
@@ -36,7 +37,7 @@ const OURS: [&str; 16] = [
 
 fuzz_target!(|data: &[u8]| {
     let theirs: Option<Map<String, Value>> = serde_json::from_slice(data).ok();
-    let request = match ChatRequest::parse(Bytes::copy_from_slice(data), 100) {
+    let request = match inbound(Protocol::Chat, Bytes::copy_from_slice(data), 100) {
         Ok(request) => request,
         Err(fault) if fault.code == "invalid_json" => {
             // Ours refuses more: what is deeper than it may be, and numbers of any size are

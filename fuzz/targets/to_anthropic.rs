@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use anyrouter_core::{
     catalog::Catalog,
-    wire::{adjust::Adjustments, chat::ChatRequest, messages::to_anthropic_messages},
+    catalog::Protocol,
+    wire::{adjust::Adjustments, inbound::inbound, messages::to_anthropic_messages},
 };
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
@@ -16,7 +17,7 @@ static CATALOG: LazyLock<Catalog> = LazyLock::new(fuzz::anthropic_catalog);
 
 fuzz_target!(|data: &[u8]| {
     let is_json = serde_json::from_slice::<Value>(data).is_ok();
-    let Ok(request) = ChatRequest::parse(Bytes::copy_from_slice(data), 100) else {
+    let Ok(request) = inbound(Protocol::Chat, Bytes::copy_from_slice(data), 100) else {
         return;
     };
     let Ok(sent) = to_anthropic_messages(

@@ -16,13 +16,13 @@ use crate::{
     wire::{
         adjust::Adjustments,
         answer::{Relay, plain, reads_as_events},
-        chat::ChatRequest,
         error::{Failure, FailureClass},
         fault::{AnswerFault, RequestFault},
         meta::ResponseMeta,
         meter::{PlainAnswer, Progress},
         outbound::{Outbound, credential_header, outbound},
         provider_error::{Origin, retry_after},
+        request::Request,
     },
 };
 
@@ -70,7 +70,7 @@ pub(super) struct Attempt<'a> {
     pub(super) gateway: &'a Gateway,
     pub(super) instance: &'a Instance,
     pub(super) caller: &'a Caller,
-    pub(super) request: &'a ChatRequest,
+    pub(super) request: &'a Request,
     pub(super) user: Option<&'a str>,
     pub(super) eligible: Eligible<'a>,
     pub(super) started: Timestamp,

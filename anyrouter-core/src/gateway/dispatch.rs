@@ -22,10 +22,10 @@ use crate::{
     route::{self, Candidate},
     usage::Outcome,
     wire::{
-        chat::ChatRequest,
         error::{ApiError, Failure},
         meta::ResponseMeta,
         meter::PlainAnswer,
+        request::Request,
     },
 };
 
@@ -35,7 +35,7 @@ pub(super) struct Dispatch {
     pub(super) instance: Arc<Instance>,
     pub(super) caller: Arc<Caller>,
     pub(super) layers: Arc<CompiledLayers>,
-    pub(super) request: ChatRequest,
+    pub(super) request: Request,
     pub(super) targets: Targets,
     /// The name under which a provider of another protocol knows the end user.
     pub(super) user: Option<String>,

@@ -16,7 +16,7 @@ use crate::{
     policy::{Decision, Explanation},
     route::{self, Health},
     time::Timestamp,
-    wire::{chat::ChatRequest, error::ApiError},
+    wire::{error::ApiError, inbound::inbound},
 };
 
 /// What a request is explained against.
@@ -47,7 +47,7 @@ pub fn explain(
     let Situation {
         instance, caller, ..
     } = situation;
-    let request = ChatRequest::parse(body, situation.depth).map_err(invalid)?;
+    let request = inbound(protocol, body, situation.depth).map_err(invalid)?;
     let identifiers = Identifiers::new(
         instance.redaction.as_ref().map(|r| &r.key),
         caller.key.account.as_str(),
@@ -69,7 +69,7 @@ pub fn explain(
 pub(super) fn explanation(
     targets: &Targets,
     decisions: &[Decision<'_>],
-    routing: &route::Request<'_>,
+    routing: &route::Routing<'_>,
     instance: &Instance,
 ) -> Explanation {
     let catalog = instance.catalog.catalog();

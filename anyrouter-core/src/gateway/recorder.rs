@@ -21,10 +21,10 @@ use crate::{
     time::Timestamp,
     usage::{Attempt, Opening, Outcome, Record},
     wire::{
-        chat::ChatRequest,
         error::{ApiError, AttemptNote, Failure},
         meta::ResponseMeta,
         meter::Meter,
+        request::Request,
     },
 };
 
@@ -112,7 +112,7 @@ impl Recorder {
     }
 
     /// Notes what was asked for.
-    pub(super) fn asked(&mut self, request: &ChatRequest, identifiers: Identifiers<'_>) {
+    pub(super) fn asked(&mut self, request: &Request, identifiers: Identifiers<'_>) {
         let model = request
             .model
             .as_ref()

@@ -7,7 +7,7 @@ use super::{head::Head, respond::invalid, restoring::Restoration, signed, state:
 use crate::{
     account::{Caller, Instance},
     redact::{Placeholders, Step},
-    wire::{chat::ChatRequest, error::ApiError, structure::is_structure},
+    wire::{error::ApiError, inbound::inbound, request::Request, structure::is_structure},
 };
 
 /// A body of more bytes is heavy work.
@@ -15,7 +15,7 @@ const HEAVY: usize = 16 << 10;
 
 /// A request as the provider may see it.
 pub(super) struct Upstream {
-    pub(super) request: ChatRequest,
+    pub(super) request: Request,
     /// Somebody asked for redaction, and it was done.
     pub(super) is_redacted: bool,
     /// What its answer gets back, where it was redacted.
@@ -28,7 +28,7 @@ pub(super) async fn upstream(
     caller: &Caller,
     instance: &Instance,
     head: &Head,
-    request: ChatRequest,
+    request: Request,
 ) -> Result<Upstream, ApiError> {
     let asked =
         head.redact || request.redact || instance.redaction.as_ref().is_some_and(|r| r.upstream);
@@ -81,7 +81,12 @@ pub(super) async fn upstream(
     })?;
     let is_changed = opened.is_some() || !placeholders.counts().is_empty();
     let request = if is_changed {
-        ChatRequest::parse(redacted.into_inner().into(), gateway.limits.depth).map_err(invalid)?
+        inbound(
+            head.protocol,
+            redacted.into_inner().into(),
+            gateway.limits.depth,
+        )
+        .map_err(invalid)?
     } else {
         request
     };

@@ -29,7 +29,7 @@ use crate::{
     key::{KeyHash, Scope},
     ports::{Backend, StoreError, Tokens},
     usage::{Opening, Outcome},
-    wire::{chat::ChatRequest, error::ApiError, meter::PlainAnswer},
+    wire::{error::ApiError, inbound::inbound, meter::PlainAnswer, request::Request},
 };
 
 impl Gateway {
@@ -104,7 +104,7 @@ impl Gateway {
             }
         }
         let request = match body(caller.key.hash).await {
-            Ok(body) => ChatRequest::parse(body, self.limits.depth).map_err(invalid),
+            Ok(body) => inbound(head.protocol, body, self.limits.depth).map_err(invalid),
             Err(error) => Err(error),
         };
         let request = match request {
@@ -181,7 +181,7 @@ impl Gateway {
         recorder: &mut Recorder,
         key: &KeyHash,
         limit: u64,
-        request: &ChatRequest,
+        request: &Request,
     ) -> Result<(), (Outcome, ApiError)> {
         let lately = self.answers_lately(key);
         let wanted = request

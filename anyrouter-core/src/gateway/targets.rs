@@ -7,13 +7,13 @@ use crate::{
     catalog::{Catalog, Endpoint, ModelName, NamedProvider, Protocol, Variant},
     ids::RequestId,
     policy::{CompiledLayers, Decision, Layer, ProviderPattern, Restriction, evaluate},
-    route::{Health, Needs, Preferences, ProviderObject, Request, Sort},
+    route::{Health, Needs, Preferences, ProviderObject, Routing, Sort},
     time::Timestamp,
     wire::{
-        chat::ChatRequest,
         error::{ApiError, Availability},
         fault::RequestFault,
         outbound::carries,
+        request::Request,
     },
 };
 
@@ -83,12 +83,12 @@ impl Targets {
         has_credential: &'a (dyn Fn(&Endpoint) -> bool + Sync),
         now: Timestamp,
         id: RequestId,
-    ) -> Request<'a> {
+    ) -> Routing<'a> {
         let seed = id
             .as_bytes()
             .iter()
             .fold(0u64, |seed, b| seed.rotate_left(8) ^ u64::from(*b));
-        Request {
+        Routing {
             preferences: &self.preferences,
             needs: &self.needs,
             health,
@@ -102,7 +102,7 @@ impl Targets {
 
 /// Resolves the names and the wishes of a request.
 pub(super) fn resolve(
-    request: &ChatRequest,
+    request: &Request,
     instance: &Instance,
     pin: Option<&str>,
     identifiers: Identifiers<'_>,
@@ -161,7 +161,7 @@ pub(super) fn resolve(
     }
 }
 
-fn not_carried(request: &ChatRequest) -> Vec<(Protocol, String)> {
+fn not_carried(request: &Request) -> Vec<(Protocol, String)> {
     let of = |protocol| {
         let missing = request
             .parameters()

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{
-    HealthView, Request, Sort,
+    HealthView, Routing, Sort,
     rules::{carried, is_excluded, left_out, reasons},
     speed::{misses_latency, misses_throughput},
 };
@@ -33,7 +33,7 @@ pub struct Plan<'a> {
 }
 
 /// Orders what `decisions` (one a model, in order of preference) left.
-pub fn plan<'a>(decisions: &[Decision<'a>], request: &Request<'_>) -> Plan<'a> {
+pub fn plan<'a>(decisions: &[Decision<'a>], request: &Routing<'_>) -> Plan<'a> {
     let mut out = Plan::default();
     let mut ranked: Vec<Ranked<'a>> = Vec::new();
     for (place, decision) in decisions.iter().enumerate() {
@@ -58,7 +58,7 @@ pub fn plan<'a>(decisions: &[Decision<'a>], request: &Request<'_>) -> Plan<'a> {
 pub fn explain(
     model: &str,
     decisions: &[Decision<'_>],
-    request: &Request<'_>,
+    request: &Routing<'_>,
     catalog: &Catalog,
 ) -> Explanation {
     let plan = plan(decisions, request);
@@ -144,7 +144,7 @@ struct Ranked<'a> {
 }
 
 impl<'a> Ranked<'a> {
-    fn new(eligible: Eligible<'a>, request: &Request<'_>, model: usize) -> Self {
+    fn new(eligible: Eligible<'a>, request: &Routing<'_>, model: usize) -> Self {
         let e = eligible.endpoint();
         let order = request
             .preferences
@@ -185,7 +185,7 @@ fn uniform(seed: u64, n: usize) -> f64 {
 }
 
 /// Looks up how fast the candidates are, as far as it can decide anything.
-fn measure(ranked: &mut [Ranked<'_>], request: &Request<'_>) {
+fn measure(ranked: &mut [Ranked<'_>], request: &Routing<'_>) {
     let p = request.preferences;
     let by_speed = matches!(p.sort, Some(Sort::Latency | Sort::Throughput))
         || !p.max_latency.is_empty()
@@ -216,7 +216,7 @@ fn measure(ranked: &mut [Ranked<'_>], request: &Request<'_>) {
 
 /// Applies `preferred_*`: what misses a cut-off is excluded where every candidate is measured and
 /// one remains, and else goes to the end.
-fn prefer(ranked: &mut Vec<Ranked<'_>>, request: &Request<'_>, notes: &mut Vec<String>) {
+fn prefer(ranked: &mut Vec<Ranked<'_>>, request: &Routing<'_>, notes: &mut Vec<String>) {
     if request.preferences.max_latency.is_empty() && request.preferences.min_throughput.is_empty() {
         return;
     }
@@ -257,7 +257,7 @@ const UNMEASURED: u64 = 2_000_000;
 
 type Measure = (&'static str, fn(&Ranked<'_>, &Ranked<'_>) -> Ordering);
 
-fn rank(ranked: &mut [Ranked<'_>], request: &Request<'_>) {
+fn rank(ranked: &mut [Ranked<'_>], request: &Routing<'_>) {
     let measures = measures(request);
     ranked.sort_by(|a, b| {
         measures
@@ -269,7 +269,7 @@ fn rank(ranked: &mut [Ranked<'_>], request: &Request<'_>) {
 }
 
 /// What decides, the most important first.
-fn measures(request: &Request<'_>) -> Vec<Measure> {
+fn measures(request: &Routing<'_>) -> Vec<Measure> {
     fn known_first<T: PartialOrd>(a: Option<T>, b: Option<T>) -> Ordering {
         match (a, b) {
             (Some(a), Some(b)) => a.partial_cmp(&b).unwrap_or(Ordering::Equal),
@@ -319,7 +319,7 @@ fn measures(request: &Request<'_>) -> Vec<Measure> {
 
 /// Names for each candidate the measure that put it before the next; for the last, behind the one
 /// before.
-fn with_reasons<'a>(ranked: &[Ranked<'a>], request: &Request<'_>) -> Vec<Candidate<'a>> {
+fn with_reasons<'a>(ranked: &[Ranked<'a>], request: &Routing<'_>) -> Vec<Candidate<'a>> {
     let measures = measures(request);
     let alone = match request.preferences.sort {
         Some(Sort::Price) => "price",
@@ -424,13 +424,13 @@ mod tests {
             &self,
             object: Value,
             seed: u64,
-            answer: impl FnOnce(&[Decision<'_>], &Request<'_>) -> T,
+            answer: impl FnOnce(&[Decision<'_>], &Routing<'_>) -> T,
         ) -> T {
             let object: ProviderObject = serde_json::from_value(object).unwrap();
             let preferences = Preferences::from_object(object).unwrap();
             let layer = [(Layer::Request, preferences.restriction.clone())];
             let has_credential = |_: &Endpoint| true;
-            let request = Request {
+            let request = Routing {
                 preferences: &preferences,
                 needs: &Needs::default(),
                 health: &self.health,

@@ -23,7 +23,7 @@ pub struct Needs {
 
 /// What a plan is made from, beside the decision.
 #[derive(Clone, Copy)]
-pub struct Request<'a> {
+pub struct Routing<'a> {
     /// How the caller wants to be served.
     pub preferences: &'a Preferences,
     /// What the request asks of whoever serves it.
@@ -40,9 +40,9 @@ pub struct Request<'a> {
     pub seed: u64,
 }
 
-impl std::fmt::Debug for Request<'_> {
+impl std::fmt::Debug for Routing<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Request")
+        f.debug_struct("Routing")
             .field("preferences", self.preferences)
             .field("needs", self.needs)
             .finish_non_exhaustive()

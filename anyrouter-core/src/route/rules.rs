@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
-    Request,
+    Routing,
     speed::{misses_latency, misses_throughput},
 };
 use crate::{
@@ -15,12 +15,12 @@ use crate::{
 };
 
 /// Returns true if a rule of routing excludes `endpoint`.
-pub(super) fn is_excluded(endpoint: &Endpoint, request: &Request<'_>) -> bool {
+pub(super) fn is_excluded(endpoint: &Endpoint, request: &Routing<'_>) -> bool {
     hits(endpoint, request).next().is_some()
 }
 
 /// Each rule of routing that excludes `endpoint`, as sentences.
-pub(super) fn reasons(endpoint: &Endpoint, request: &Request<'_>) -> Vec<Reason> {
+pub(super) fn reasons(endpoint: &Endpoint, request: &Routing<'_>) -> Vec<Reason> {
     hits(endpoint, request)
         .map(|hit| hit.reason(endpoint))
         .collect()
@@ -37,7 +37,7 @@ enum Hit<'a> {
     Cooldown(Duration),
 }
 
-fn hits<'a>(endpoint: &'a Endpoint, request: &'a Request<'_>) -> impl Iterator<Item = Hit<'a>> {
+fn hits<'a>(endpoint: &'a Endpoint, request: &'a Routing<'_>) -> impl Iterator<Item = Hit<'a>> {
     let (needs, preferences) = (request.needs, request.preferences);
     let context = needs
         .min_context
@@ -185,7 +185,7 @@ fn reason(
 
 /// Why an endpoint that no single rule excludes is not tried: a preference that every candidate
 /// could be measured by, or fallbacks that are not allowed.
-pub(super) fn left_out(endpoint: &Endpoint, request: &Request<'_>) -> Vec<Reason> {
+pub(super) fn left_out(endpoint: &Endpoint, request: &Routing<'_>) -> Vec<Reason> {
     let view = request.health.view(&endpoint.id, request.now);
     let mut out = Vec::new();
     if misses_latency(&view, request.preferences) == Some(true) {
@@ -227,7 +227,7 @@ pub(super) fn left_out(endpoint: &Endpoint, request: &Request<'_>) -> Vec<Reason
 /// What was sent that not every endpoint carries, and whether this one is known to.
 pub(super) fn carried<'a>(
     endpoint: &'a Endpoint,
-    request: &'a Request<'_>,
+    request: &'a Routing<'_>,
 ) -> impl Iterator<Item = (&'a str, Option<bool>)> {
     let needs = request.needs;
     let protocol = endpoint.address(request.inbound).map(|a| a.protocol);

@@ -4,6 +4,7 @@
 mod answer;
 mod assemble;
 mod error;
+mod forward;
 mod history;
 mod request;
 mod shape;
@@ -12,15 +13,11 @@ mod structure;
 mod usage;
 mod write;
 
-pub use self::{
-    answer::plain,
-    error::error_chunk,
-    request::{ChatRequest, Reasoning},
-    stream::StreamRelay,
-};
+pub use self::{answer::plain, error::error_chunk, stream::StreamRelay};
 
 pub(super) use self::{
     assemble::of_chunks,
+    request::read,
     structure::is_structure,
     write::{push_chunk_start, push_stream_end, push_usage_of},
 };

@@ -7,6 +7,7 @@ mod blocks;
 mod cache_control;
 mod conversation;
 mod names;
+mod read;
 mod request;
 mod schema;
 mod source;
@@ -15,8 +16,8 @@ mod thinking;
 mod tools;
 mod usage;
 
-pub(super) use self::request::carries;
 pub use self::{answer::plain, request::to_anthropic_messages, stream::StreamTranslator};
+pub(super) use self::{read::read, request::carries};
 
 /// The version of the API that is spoken: the value of `anthropic-version`.
 pub(super) const VERSION: &str = "2023-06-01";

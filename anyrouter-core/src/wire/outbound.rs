@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::{adjust::Adjustments, chat, chat::ChatRequest, fault::RequestFault, messages};
+use super::{adjust::Adjustments, chat, fault::RequestFault, messages, request::Request};
 use crate::catalog::{Endpoint, Protocol};
 
 /// What a provider is sent, apart from its address and the credential.
@@ -23,7 +23,7 @@ pub struct Outbound {
 /// `adjusted`. `user` is the name under which the provider knows the end user.
 pub fn outbound(
     protocol: Protocol,
-    request: &ChatRequest,
+    request: &Request,
     endpoint: &Endpoint,
     base_url: &str,
     user: Option<&str>,
@@ -63,7 +63,7 @@ pub fn credential_header(protocol: Protocol, credential: &str) -> (HeaderName, S
 }
 
 /// Returns true if `protocol` can express a member of the request.
-pub fn carries(protocol: Protocol, request: &ChatRequest, member: &str) -> bool {
+pub fn carries(protocol: Protocol, request: &Request, member: &str) -> bool {
     match protocol {
         Protocol::Chat => true,
         Protocol::Messages => messages::carries(request, member),

@@ -20,9 +20,9 @@ use crate::{
     part::Part as _,
     wire::{
         adjust::Adjustments,
-        chat::ChatRequest,
         fault::{RequestFault, member_problem},
         json::{Object, RawJsonStr, objects, push_comma, push_member, push_raw, push_string},
+        request::Request,
     },
 };
 
@@ -91,7 +91,7 @@ const ROLES: &str = "system, developer, user, assistant or tool";
 
 impl<'a> Conversation<'a> {
     /// Reads the messages of a request.
-    pub(super) fn read(request: &'a ChatRequest) -> Result<Self, RequestFault> {
+    pub(super) fn read(request: &'a Request) -> Result<Self, RequestFault> {
         let text = request
             .raw("messages")
             .ok_or_else(|| RequestFault::missing("messages"))?;

@@ -16,9 +16,9 @@ use crate::{
     route::GATEWAY_MEMBERS,
     wire::{
         adjust::Adjustments,
-        chat::ChatRequest,
         fault::RequestFault,
         json::{push_member, push_string, push_value},
+        request::Request,
     },
 };
 
@@ -45,7 +45,7 @@ const TRANSLATED: [&str; 18] = [
 ];
 
 /// Returns true if a member of the request can be translated.
-pub(in crate::wire) fn carries(request: &ChatRequest, member: &str) -> bool {
+pub(in crate::wire) fn carries(request: &Request, member: &str) -> bool {
     match member {
         "n" => request.raw("n") == Some(b"1"),
         "store" => request.raw("store") == Some(b"false"),
@@ -60,7 +60,7 @@ pub(in crate::wire) fn carries(request: &ChatRequest, member: &str) -> bool {
 /// The body for an Anthropic upstream. What could not be translated, or was changed, is named in
 /// `adjusted`. `user` is the name under which the provider knows the end user.
 pub fn to_anthropic_messages(
-    request: &ChatRequest,
+    request: &Request,
     endpoint: &Endpoint,
     user: Option<&str>,
     adjusted: &mut Adjustments,
@@ -106,7 +106,7 @@ pub fn to_anthropic_messages(
 /// Appends temperature, `top_p` and `top_k`, as far as the model takes them.
 fn push_sampling(
     out: &mut Vec<u8>,
-    request: &ChatRequest,
+    request: &Request,
     dialect: &Dialect,
     thinking: Thinking,
     adjusted: &mut Adjustments,
@@ -162,7 +162,7 @@ fn push_sampling(
 /// Appends the stop sequences that say something: white space alone is refused.
 fn push_stop(
     out: &mut Vec<u8>,
-    request: &ChatRequest,
+    request: &Request,
     adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
     let wrong = || RequestFault::member("stop", "`stop` must be a string or a list of strings");
@@ -196,13 +196,14 @@ fn push_stop(
 mod tests {
     use super::*;
     use crate::catalog::{Catalog, Document};
+    use crate::wire::inbound::inbound;
 
     fn translate(text: &str, capabilities: &str) -> (Value, Vec<String>) {
         let toml = format!(
             "[[provider]]\nslug=\"a\"\nprotocol=\"anthropic_messages\"\nbase_url=\"http://x\"\n[[model]]\nid=\"a/m\"\n[[model.endpoint]]\nprovider=\"a\"\nupstream_model=\"up\"\nmax_output=8192\n{capabilities}"
         );
         let catalog = Catalog::from_documents(&[Document::from_toml(&toml).unwrap()]).unwrap();
-        let request = ChatRequest::parse(Bytes::copy_from_slice(text.as_bytes()), 64).unwrap();
+        let request = inbound(Protocol::Chat, Bytes::copy_from_slice(text.as_bytes()), 64).unwrap();
         let mut adjusted = Adjustments::default();
         let body =
             to_anthropic_messages(&request, &catalog.endpoints()[0], Some("u"), &mut adjusted)
@@ -247,7 +248,8 @@ mod tests {
             ("[]", "messages"),
             (r#"[{"role":"user","content":""}]"#, "messages"),
         ] {
-            let request = ChatRequest::parse(
+            let request = inbound(
+                Protocol::Chat,
                 Bytes::from(format!(r#"{{"model":"a/m","messages":{messages}}}"#)),
                 64,
             )
@@ -539,7 +541,8 @@ mod tests {
 
     #[test]
     fn text_goes_over_as_it_is_spelt() {
-        let request = ChatRequest::parse(
+        let request = inbound(
+            Protocol::Chat,
             Bytes::from_static(
                 br#"{"messages":[{"role":"user","content":"\u00e9\ud83d\ude00 \"q\""}]}"#,
             ),

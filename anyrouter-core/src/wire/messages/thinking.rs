@@ -8,9 +8,9 @@ use crate::{
     catalog::{Dialect, Endpoint, ForcedTool, Sampling, ThinkingForm},
     wire::{
         adjust::Adjustments,
-        chat::ChatRequest,
         fault::RequestFault,
         json::{push_member, push_value},
+        request::Request,
     },
 };
 
@@ -31,7 +31,7 @@ const LEAST_BUDGET: u64 = 1024;
 /// Decides whether and how the model thinks. Where the API would refuse it, thinking is left off,
 /// and the request goes on.
 pub(super) fn thinking(
-    request: &ChatRequest,
+    request: &Request,
     endpoint: &Endpoint,
     dialect: &Dialect,
     conversation: &Conversation<'_>,
@@ -128,7 +128,7 @@ pub(super) fn thinking(
 }
 
 /// The most tokens that the answer may have: what was asked for, within what the endpoint gives.
-fn asked(request: &ChatRequest, endpoint: &Endpoint) -> Option<u64> {
+fn asked(request: &Request, endpoint: &Endpoint) -> Option<u64> {
     let most = endpoint.max_output;
     request
         .max_tokens
@@ -138,7 +138,7 @@ fn asked(request: &ChatRequest, endpoint: &Endpoint) -> Option<u64> {
 
 /// `max_tokens` includes the thinking, and must be above its budget.
 pub(super) fn max_tokens(
-    request: &ChatRequest,
+    request: &Request,
     endpoint: &Endpoint,
     thinking: Thinking,
     adjusted: &mut Adjustments,
@@ -158,7 +158,7 @@ pub(super) fn max_tokens(
 /// Appends `thinking` and `output_config`.
 pub(super) fn push_thinking(
     out: &mut Vec<u8>,
-    request: &ChatRequest,
+    request: &Request,
     dialect: &Dialect,
     thinking: Thinking,
     adjusted: &mut Adjustments,
@@ -204,7 +204,7 @@ pub(super) fn push_thinking(
 /// An instruction for a format of the output that the endpoint takes only in words; it is named,
 /// since nothing enforces it.
 pub(super) fn instruction(
-    request: &ChatRequest,
+    request: &Request,
     dialect: &Dialect,
     adjusted: &mut Adjustments,
 ) -> Result<Option<String>, RequestFault> {

@@ -10,9 +10,9 @@ use crate::{
     catalog::{Dialect, ForcedTool},
     wire::{
         adjust::Adjustments,
-        chat::ChatRequest,
         fault::RequestFault,
         json::{push_comma, push_member, push_raw, push_string, push_value},
+        request::Request,
     },
 };
 
@@ -41,7 +41,7 @@ struct Function<'a> {
 /// Appends `tools` and `tool_choice`.
 pub(super) fn push_tools(
     out: &mut Vec<u8>,
-    request: &ChatRequest,
+    request: &Request,
     dialect: &Dialect,
     adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
@@ -104,7 +104,7 @@ struct Allowed {
     names: Vec<String>,
 }
 
-fn allowed_tools(request: &ChatRequest) -> Result<Option<Allowed>, RequestFault> {
+fn allowed_tools(request: &Request) -> Result<Option<Allowed>, RequestFault> {
     let choice: Option<Value> = request.get("tool_choice", "a string or an object")?;
     let Some(tools) = choice
         .as_ref()
@@ -155,7 +155,7 @@ fn push_schema(
 
 fn push_choice(
     out: &mut Vec<u8>,
-    request: &ChatRequest,
+    request: &Request,
     has_tools: bool,
     dialect: &Dialect,
     adjusted: &mut Adjustments,

@@ -1,0 +1,14 @@
+//! A client's body as a request, in whatever protocol it came.
+
+use bytes::Bytes;
+
+use super::{chat, fault::RequestFault, messages, request::Request};
+use crate::catalog::Protocol;
+
+/// Reads a body in `protocol` that may nest `depth` deep.
+pub fn inbound(protocol: Protocol, body: Bytes, depth: usize) -> Result<Request, RequestFault> {
+    match protocol {
+        Protocol::Chat => chat::read(body, depth),
+        Protocol::Messages => messages::read(body, depth),
+    }
+}
