@@ -1,5 +1,5 @@
-//! The whole path of a request in memory: everything but sockets and disk. Answers are ready as
-//! soon as they are asked for.
+//! Benchmark of the whole path of a request in memory, without sockets and disk. Responses are
+//! ready immediately.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
@@ -33,7 +33,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 use serde_json::json;
 
-/// A log that keeps nothing: what a log costs is its own affair.
+/// A usage log that keeps nothing, so that its cost is not measured.
 struct Forgetful;
 
 #[async_trait]
@@ -148,7 +148,7 @@ fn gateway(protocol: &str, kind: &'static str, answer: String) -> (Arc<Gateway>,
     )
 }
 
-/// Sends a request and reads the answer to its end.
+/// Sends a request and reads the response to its end.
 fn ask(gateway: &Arc<Gateway>, key: &str, body: &Bytes) -> usize {
     let mut cx = Context::from_waker(Waker::noop());
     let claim = Claim {

@@ -1,6 +1,6 @@
-//! What a decision costs: from a request's restriction (zero data retention, two providers ignored,
-//! one price cap) to the eligible set of a model, with account and key layers in place; beside a
-//! loop that looks at every endpoint's facts; and its explanation.
+//! Benchmark of a policy decision: from a request's restriction (zero data retention, two providers
+//! ignored, one price cap) to the eligible set of a model, with account and key layers. It is
+//! compared with a loop over the facts of every endpoint. The explanation is measured too.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{collections::BTreeSet, hint::black_box, sync::Arc};
@@ -15,7 +15,7 @@ use anyrouter_core::{
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use serde_json::json;
 
-/// One model at `count` providers, of which about half are left by the request.
+/// Creates a catalog of one model at `count` providers, of which the request admits about half.
 fn catalog(count: usize) -> Arc<CompiledCatalog> {
     let mut providers = Vec::new();
     let mut endpoints = Vec::new();
@@ -66,7 +66,7 @@ fn layers(catalog: Arc<CompiledCatalog>) -> CompiledLayers {
     )
 }
 
-/// The same by hand: every endpoint, every rule.
+/// Computes the same with a loop over every endpoint and every rule.
 fn by_loop(layers: &CompiledLayers, request: &Restriction) -> usize {
     let catalog = layers.catalog().catalog();
     let fits = |e: &&anyrouter_core::catalog::Endpoint| {

@@ -1,4 +1,4 @@
-//! What ordering costs: from an eligible set to what is tried, where some endpoints were measured.
+//! Benchmark of ordering: from an eligible set to the plan, with measured endpoints.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{hint::black_box, sync::Arc};

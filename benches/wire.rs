@@ -1,6 +1,6 @@
-//! What the wire costs: requests scanned, rewritten and translated; answers rewritten whole and
-//! chunk by chunk. Beside serde_json's own pass over the same text, which checks it and keeps
-//! nothing.
+//! Benchmark of the wire formats: requests scanned, rewritten and translated; responses rewritten
+//! whole and chunk by chunk. They are compared with a pass of serde_json over the same text that
+//! validates it and keeps nothing.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{hint::black_box, sync::Arc};
@@ -22,7 +22,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-/// A request of about so many bytes: prose, or code and JSON full of escapes.
+/// Creates a request of about this size: prose, or code and JSON with many escapes.
 fn request(bytes: usize, is_code: bool) -> Bytes {
     let line = if is_code {
         "if (x == \"y\") {\n\treturn \"a\\\\b\";\n}\n"
@@ -129,7 +129,7 @@ fn answers(c: &mut Criterion) {
     group.finish();
 }
 
-/// A thousand chunks, fed one by one: the time is that of one.
+/// Measures a thousand chunks, fed one by one; the throughput counts chunks.
 fn chunks(c: &mut Criterion) {
     const CHUNKS: u64 = 1000;
     let event = |value: &Value| format!("data: {value}\n\n").into_bytes();

@@ -1,5 +1,5 @@
-//! The policy engine alone: which endpoints of a model an account's requests may see, and why not
-//! the others.
+//! The policy engine alone: the endpoints of a model that may serve an account's requests, and the
+//! reasons against the others.
 //!
 //! `cargo run --example explain-a-route`
 
@@ -77,7 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             });
         }
     }
-    println!("\nWhat would admit one:");
+    println!("\nChanges that would admit one:");
     for relaxation in relaxations(&excluded) {
         let changes: Vec<String> = relaxation
             .changes

@@ -1,8 +1,8 @@
-//! The whole gateway inside a service of your own: an axum route, in-memory backends, and an
-//! upstream that answers by itself.
+//! The whole gateway inside your own service: an axum route, in-memory backends, and an upstream
+//! that answers by itself.
 //!
-//! `cargo run --example gateway-in-axum`, then the `curl` line that it prints. `--once` sends that
-//! request itself and ends.
+//! Run `cargo run --example gateway-in-axum`, then the `curl` command that it prints. `--once`
+//! sends that request itself and exits.
 
 use std::{
     error::Error,
@@ -72,7 +72,7 @@ impl Randomness for Chance {
     }
 }
 
-/// An upstream of your own. What it is called with, only the policy can make.
+/// A custom upstream. Only the policy can create the `Eligible` that it receives.
 struct Hello;
 
 struct Once(Option<Bytes>);

@@ -1,11 +1,12 @@
-//! Redacts a prompt with a custom rule, and restores an answer that comes in pieces: `cargo
-//! run --example redact-a-stream`.
+//! Redacts a prompt with a custom rule, and restores a response that arrives in pieces.
+//!
+//! `cargo run --example redact-a-stream`
 
 use anyrouter_core::redact::{Container, PlaceholderKey, Placeholders, Redactor, Restorer, Rules};
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // An account's own rules stand beside the built-in detectors.
+    // An account's own rules complement the built-in detectors.
     let rules = Rules::parse(&[json!({"label": "EMPLOYEE", "pattern": "EMP-[0-9]{6}"})])?;
     let redactor = Redactor::new(rules);
 
@@ -17,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sent = redactor.redact(prompt, &mut placeholders)?.into_inner();
     println!("sent:     {sent}");
 
-    // The model answers with what it saw, in pieces that fall anywhere.
+    // The model repeats what it saw, in pieces with arbitrary boundaries.
     let (mut restorer, mut shown) = (Restorer::new(Container::Text), String::new());
     for piece in sent.as_bytes().chunks(7) {
         restorer.push(&placeholders, std::str::from_utf8(piece)?, &mut shown);

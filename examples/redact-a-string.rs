@@ -1,4 +1,6 @@
-//! What is in a text, and the text without it: `cargo run --example redact-a-string`.
+//! Finds values in a text, and redacts and restores it.
+//!
+//! `cargo run --example redact-a-string`
 
 use anyrouter_core::redact::{PlaceholderKey, Placeholders, Redactor};
 

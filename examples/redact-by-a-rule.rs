@@ -1,5 +1,6 @@
-//! Custom rules beside the built-in detectors, each with what becomes of its values: `cargo
-//! run --example redact-by-a-rule`.
+//! Custom rules in addition to the built-in detectors, each with its own action.
+//!
+//! `cargo run --example redact-by-a-rule`
 
 use anyrouter_core::redact::{PlaceholderKey, Placeholders, Redactor, Rules};
 use serde_json::json;
@@ -25,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .as_str()
     );
 
-    // What must not leave at all is refused, and the error does not repeat it.
+    // A `block` rule refuses the text, and the error does not repeat it.
     let refused = redactor.redact(
         "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----",
         &mut placeholders,
@@ -38,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         )
     );
 
-    // A rule that is wrong says where, and what would be right.
+    // The error of an invalid rule names the place and the remedy.
     println!(
         "{}",
         Rules::parse(&[json!({"label": "ID", "pattern": "(["})])

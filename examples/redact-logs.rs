@@ -1,5 +1,7 @@
-//! A service whose logs hold no personal data: a formatter for `tracing` that redacts each line
-//! before it is written. `cargo run --example redact-logs`.
+//! A service whose logs contain no personal data: a formatter for `tracing` redacts each line
+//! before it is written.
+//!
+//! `cargo run --example redact-logs`
 
 use anyrouter_core::redact::{PlaceholderKey, Placeholders, Redactor};
 use tracing::{Event, Subscriber, info, warn};
@@ -11,9 +13,9 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Formats as `inner` does, and takes out what the detectors find. Under one key a person has the
-/// same placeholder in every line, so that what happened to somebody can be followed without
-/// knowing who it is.
+/// Formats like `inner`, and redacts the values that the detectors find. Under one key, a person
+/// has the same placeholder in every line, so that events can be related to each other without
+/// revealing the person.
 struct Redacting<F> {
     inner: F,
     redactor: Redactor,
@@ -40,7 +42,7 @@ where
             .redact(&line, &mut Placeholders::new(self.key.clone()))
         {
             Ok(left) => writer.write_str(left.as_str()),
-            // A rule refuses it: the line is not written.
+            // A rule blocks the line, so it is not written.
             Err(blocked) => writeln!(writer, "(a line was withheld: {blocked})"),
         }
     }

@@ -1,4 +1,4 @@
-//! What can be asked for.
+//! Command-line arguments of `anyrouter`.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use clap::{Args as Arguments, Parser, Subcommand};
     after_help = "Exit codes: 0 done; 1 the server refused or failed; 2 wrong use or configuration; 3 the server cannot be reached; 4 no endpoint may serve the request that was explained; 5 a redaction rule refuses the text."
 )]
 pub(crate) struct Args {
-    /// The gateway.
+    /// Base URL of the gateway.
     #[arg(
         long,
         global = true,
@@ -20,10 +20,10 @@ pub(crate) struct Args {
         default_value = "http://127.0.0.1:8787/api/v1"
     )]
     pub(crate) base_url: String,
-    /// The key.
+    /// API key.
     #[arg(long, global = true, env = "ANYROUTER_API_KEY", hide_env_values = true)]
     pub(crate) key: Option<String>,
-    /// The key for `keys` and `privacy`; left out: the key.
+    /// Key for `keys`, `privacy` and `logs`; defaults to the API key.
     #[arg(
         long,
         global = true,
@@ -31,11 +31,11 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     pub(crate) management_key: Option<String>,
-    /// Certificates (PEM) that are trusted beside the usual ones, for a gateway behind an authority
-    /// of your own.
+    /// PEM file of additional trusted certificates, for a gateway whose certificate a private CA
+    /// issued.
     #[arg(long, global = true, env = "ANYROUTER_CA_FILE", value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
-    /// JSON, for programs.
+    /// Print JSON, for programs.
     #[arg(long, global = true)]
     pub(crate) json: bool,
     #[command(subcommand)]
@@ -44,17 +44,17 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Ask a model; what comes on standard input is part of the question.
+    /// Ask a model; standard input is appended to the question.
     Chat(Chat),
     /// List models.
     Models {
         /// Part of a name.
         query: Option<String>,
-        /// Only what the account's privacy settings leave.
+        /// Show only models that the account's privacy settings admit.
         #[arg(long)]
         user: bool,
     },
-    /// Where requests go.
+    /// Explain where requests go.
     #[command(subcommand)]
     Route(RouteCommand),
     /// List (the default), create or revoke keys.
@@ -62,19 +62,18 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<KeysCommand>,
     },
-    /// Privacy settings: get (if nothing else is said), set.
+    /// Get (the default) or set privacy settings.
     Privacy {
         #[command(subcommand)]
         command: Option<PrivacyCommand>,
     },
-    /// The latest requests, with their ids.
+    /// List the latest requests, with their ids.
     Logs,
-    /// Find personal data and secrets in what comes on standard input, and take them out. No server
-    /// is asked.
+    /// Find personal data and secrets in standard input and remove them, without a server.
     Redact(Redact),
-    /// The usage record of a request.
+    /// Show the usage record of a request.
     Generation {
-        /// `gen-…` or `req_…`.
+        /// Id of the generation or request: `gen-…` or `req_…`.
         id: String,
     },
 }
@@ -87,46 +86,46 @@ pub(crate) enum Format {
 
 #[derive(Arguments)]
 pub(crate) struct Redact {
-    /// Show what was found, why, and what becomes of it, in place of the redacted text.
+    /// Show the findings, their rules and their actions instead of the redacted text.
     #[arg(long, conflicts_with_all = ["spans", "map"])]
     pub(crate) explain: bool,
-    /// Rules of your own, a JSON list as in `redaction_rules`.
+    /// File of additional rules: a JSON list, as in `redaction_rules`.
     #[arg(long, value_name = "FILE")]
     pub(crate) rules: Option<PathBuf>,
-    /// What the input is; left out: JSON if it is a JSON object or list, else text.
+    /// Input format; by default JSON if the input is a JSON object or list, and text otherwise.
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
-    /// The action for values without a rule of their own: placeholder (can be restored), mask (the
-    /// last four characters stay), hash (cannot be restored), drop, or block (nothing is written;
-    /// exit code 5).
+    /// Action for values without their own rule: placeholder (can be restored), mask (keeps the
+    /// last four characters), hash (cannot be restored), drop, or block (writes nothing; exit code
+    /// 5).
     #[arg(long, value_name = "ACTION", conflicts_with_all = ["spans", "score"])]
     pub(crate) action: Option<String>,
-    /// Write what the placeholders stand for to this new file, which its owner alone may read.
-    /// Placeholders are others at each run.
+    /// Write the values of the placeholders to this new file, readable only by its owner. Each run
+    /// creates different placeholders.
     #[arg(long, value_name = "MAP", conflicts_with_all = ["spans", "score"])]
     pub(crate) map: Option<PathBuf>,
-    /// Put back what the placeholders of this map stand for.
+    /// Replace the placeholders of this map with their values.
     #[arg(long, value_name = "MAP", conflicts_with_all = ["explain", "spans", "score", "map", "rules", "action"])]
     pub(crate) restore: Option<PathBuf>,
-    /// Write as the text comes, for text that does not end, as `tail -f` writes it: what is held
-    /// back goes out once nothing has come for 250 ms, and after 18 KiB in any case. A value is
-    /// taken out where it is found, and not where it stands again with nothing beside it.
+    /// Redact endless input, such as that of `tail -f`, as it arrives. Text that is held back is
+    /// written after 250 ms without input, and after 18 KiB in any case. A value is removed where
+    /// it is detected, but not where it recurs without context.
     #[arg(long, conflicts_with_all = ["explain", "spans", "score", "map", "restore", "format"])]
     pub(crate) follow: bool,
-    /// Score the detectors, and `--rules`, on a labelled corpus: lines as of --spans, with `spans`.
+    /// Score the detectors and `--rules` on a labelled corpus: lines as for --spans, with `spans`.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["explain", "spans"])]
     pub(crate) score: Option<PathBuf>,
-    /// Read JSON lines, `{"id", "text"}` or `{"id", "json"}`, and write where values are, as
-    /// `{"id", "spans"}`; places are bytes, of a `json` value as it is written in its line.
+    /// Read JSON lines, `{"id", "text"}` or `{"id", "json"}`, and write the findings as `{"id",
+    /// "spans"}`. Offsets are in bytes; for `json`, within the value as written in its line.
     #[arg(long)]
     pub(crate) spans: bool,
-    /// How --spans and --score read a line's `text`: by itself, or as the message of a chat
-    /// request, which is how the gateway sees it. Both find the same.
+    /// Interpretation of a line's `text` by --spans and --score: plain text, or the message of a
+    /// chat request, as the gateway reads it. Both give the same findings.
     #[arg(long = "as", value_enum, default_value_t = LineFormat::Text)]
     pub(crate) read_as: LineFormat,
 }
 
-/// How a line's text is read.
+/// Interpretation of a line's text.
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LineFormat {
     Text,
@@ -137,10 +136,10 @@ pub(crate) enum LineFormat {
 pub(crate) struct Chat {
     /// The question.
     pub(crate) prompt: Vec<String>,
-    /// The model; left out: anyrouter/auto, or the built-in demo/story where no provider has a key.
+    /// Model; defaults to anyrouter/auto, or to the built-in demo/story if no provider has a key.
     #[arg(short, long)]
     pub(crate) model: Option<String>,
-    /// What the model is told first.
+    /// System message.
     #[arg(short, long)]
     pub(crate) system: Option<String>,
     /// Wait for the whole answer.
@@ -156,22 +155,22 @@ pub(crate) enum RouteCommand {
 
 #[derive(Arguments)]
 pub(crate) struct Explain {
-    /// The model; the body's, where `--body` is given.
+    /// Model; omitted if `--body` is given.
     #[arg(required_unless_present = "body", conflicts_with = "body")]
     pub(crate) model: Option<String>,
-    /// Ask no server: read this configuration, and take its defaults for a new account.
+    /// Use this configuration file, and its defaults for a new account, instead of a server.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Zero data retention only.
+    /// Allow only endpoints with zero data retention.
     #[arg(long)]
     pub(crate) zdr: bool,
-    /// Not these providers.
+    /// Exclude these providers.
     #[arg(long, value_name = "PROVIDER")]
     pub(crate) ignore: Vec<String>,
-    /// Only these providers.
+    /// Allow only these providers.
     #[arg(long, value_name = "PROVIDER")]
     pub(crate) only: Vec<String>,
-    /// A whole request body, as JSON, in place of the model and the other options.
+    /// Complete request body as JSON, instead of the model and the other options.
     #[arg(long, value_name = "JSON", conflicts_with_all = ["zdr", "ignore", "only"])]
     pub(crate) body: Option<String>,
 }
@@ -180,29 +179,29 @@ pub(crate) struct Explain {
 pub(crate) enum KeysCommand {
     /// List the account's keys.
     List,
-    /// Make a key; it is shown once.
+    /// Create a key, which is shown once.
     Create {
-        /// What it is called.
+        /// Name of the key.
         name: String,
-        /// A management key in place of an inference key.
+        /// Create a management key instead of an inference key.
         #[arg(long)]
         management: bool,
-        /// Requests in any minute.
+        /// Maximum number of requests in any minute.
         #[arg(long)]
         requests_per_minute: Option<u32>,
-        /// Tokens in any minute.
+        /// Maximum number of tokens in any minute.
         #[arg(long)]
         tokens_per_minute: Option<u64>,
-        /// When it ends, as 2027-01-31T12:00:00Z.
+        /// Expiry time, such as 2027-01-31T12:00:00Z.
         #[arg(long)]
         expires_at: Option<String>,
     },
-    /// Revoke a key for good.
+    /// Revoke a key permanently.
     Revoke {
-        /// Its hash, a unique beginning of the hash, or a unique name.
+        /// Hash of the key, a unique prefix of the hash, or a unique name.
         #[arg(value_name = "KEY")]
         hash: String,
-        /// Also if it is the last one that may manage keys.
+        /// Revoke the key even if it is the last one that may manage keys.
         #[arg(long)]
         force: bool,
     },
@@ -212,9 +211,9 @@ pub(crate) enum KeysCommand {
 pub(crate) enum PrivacyCommand {
     /// Show the account's settings.
     Get,
-    /// Change settings, as `enforce_zdr=true block='["groq"]'`.
+    /// Change settings, such as `enforce_zdr=true block='["groq"]'`.
     Set {
-        /// name=value
+        /// Setting, as name=value.
         #[arg(required = true)]
         settings: Vec<String>,
     },

@@ -1,4 +1,4 @@
-//! `anyrouter chat`.
+//! The `anyrouter chat` command.
 
 use std::io::{IsTerminal as _, Read as _};
 
@@ -11,7 +11,7 @@ use crate::{
     table::{say, shown},
 };
 
-/// The longest event that is read, in bytes.
+/// Maximum length of an event, in bytes.
 const EVENT: usize = 4 << 20;
 
 pub(crate) async fn chat(client: &Client, args: Chat, as_json: bool) -> Result<(), Failure> {
@@ -71,7 +71,7 @@ pub(crate) async fn chat(client: &Client, args: Chat, as_json: bool) -> Result<(
     }
 }
 
-/// Whether any endpoint may serve a request.
+/// Returns true if any endpoint may serve the request.
 async fn has_model(client: &Client, body: &Value) -> Result<bool, Failure> {
     match client.post("/route/explain", body).await {
         Ok(explanation) => Ok(explanation["eligible"]
@@ -80,13 +80,13 @@ async fn has_model(client: &Client, body: &Value) -> Result<bool, Failure> {
         Err(Failure::Refused {
             status: 404, code, ..
         }) if code == "model_not_found" => Ok(false),
-        // What else is wrong the request itself will tell.
+        // The request itself reports any other problem.
         Err(Failure::Refused { .. }) => Ok(true),
         Err(e) => Err(e),
     }
 }
 
-/// The words of the command line, and what comes on standard input.
+/// Returns the words of the command line, followed by standard input.
 fn prompt(args: &Chat) -> Result<String, Failure> {
     let mut prompt = args.prompt.join(" ");
     let mut stdin = std::io::stdin();
@@ -105,7 +105,7 @@ fn prompt(args: &Chat) -> Result<String, Failure> {
     }
     if prompt.trim().is_empty() {
         return Err(Failure::Use(
-            "there is no question; give one, or pipe one in".to_owned(),
+            "no question was given; pass one as an argument or on standard input".to_owned(),
         ));
     }
     Ok(prompt)

@@ -1,24 +1,24 @@
-//! The gateway's API, as the command uses it.
+//! Client of the gateway's API.
 
 use std::path::Path;
 
 use reqwest::{Certificate, Method, RequestBuilder, Response};
 use serde_json::Value;
 
-/// Why a command did not do what it was asked.
+/// Error of a command.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// Wrong use, or a wrong configuration.
+    /// Invalid usage or configuration.
     #[error("{0}")]
     Use(String),
-    /// The server said no.
+    /// The server refused the request.
     #[error("{code} ({status}): {message}\n  request {request}")]
     Refused {
         status: u16,
         code: String,
         message: String,
         request: String,
-        /// The whole answer.
+        /// The response body.
         body: Box<Value>,
     },
     /// The explained request has no endpoint.
@@ -27,7 +27,7 @@ pub(crate) enum Failure {
     /// A redaction rule refuses the text.
     #[error("{0}")]
     Blocked(String),
-    /// The answer broke off, or is none.
+    /// The response is incomplete or invalid, or cannot be written.
     #[error("{0}")]
     Broken(String),
     /// The server's certificate is not trusted.
@@ -35,8 +35,10 @@ pub(crate) enum Failure {
         "the certificate of {0} is not trusted: {1}; give the CA's certificate with --ca FILE, or set ANYROUTER_CA_FILE"
     )]
     Untrusted(String, String),
-    /// There is no server.
-    #[error("{0} cannot be reached: {1}; is the server running? --base-url says where")]
+    /// The server cannot be reached.
+    #[error(
+        "{0} cannot be reached: {1}; is a server running at that address? set it with --base-url"
+    )]
     Unreachable(String, String),
 }
 
@@ -52,7 +54,7 @@ impl Failure {
     }
 }
 
-/// Why a server was not reached: a certificate that is not trusted is no server that is down.
+/// Converts a connection error, distinguishing an untrusted certificate from an unreachable server.
 fn unreachable(base_url: &str, error: &reqwest::Error) -> Failure {
     let mut reasons = vec![error.to_string()];
     let mut source = std::error::Error::source(error);
@@ -121,7 +123,7 @@ impl Client {
         }
     }
 
-    /// Sends, and turns an error of the server's into one of ours.
+    /// Sends a request and converts an error response to a `Failure`.
     async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let response = request
             .send()
@@ -142,7 +144,7 @@ impl Client {
             message.push_str(": set ANYROUTER_MANAGEMENT_KEY, or give --management-key");
         }
         if status == 404 && !self.base_url.ends_with("/v1") {
-            message.push_str("; does --base-url lack its /api/v1?");
+            message.push_str("; is /api/v1 missing from --base-url?");
         }
         let request = text(&body["anyrouter_metadata"]["requestId"]);
         Err(Failure::Refused {
@@ -180,7 +182,7 @@ impl Client {
         self.json(self.request(Method::DELETE, path)).await
     }
 
-    /// Sends a request whose answer is read as it comes.
+    /// Sends a request whose response is read as it arrives.
     pub(crate) async fn stream(&self, path: &str, body: &Value) -> Result<Response, Failure> {
         self.send(self.request(Method::POST, path).json(body)).await
     }

@@ -1,4 +1,4 @@
-//! A labelled corpus, line by line, and what is found in it.
+//! Lines of a labelled corpus, and the findings in them.
 
 use anyrouter_core::redact::{Finding, Redactor};
 use serde_json::{Value, json, value::RawValue};
@@ -11,7 +11,7 @@ pub(crate) struct Row<'a> {
     #[serde(default)]
     pub(crate) id: Value,
     text: Option<String>,
-    /// A document as it is written there, or one in a string.
+    /// A JSON document, embedded or as a string.
     #[serde(borrow)]
     json: Option<&'a RawValue>,
     #[serde(default)]
@@ -27,7 +27,7 @@ pub(crate) struct Span {
 }
 
 impl Row<'_> {
-    /// What is in its `text`, or in its `json`.
+    /// Returns the findings in `text` or `json`, or `None` if the line has neither.
     pub(crate) fn found(&self, redactor: &Redactor, read_as: LineFormat) -> Option<Vec<Finding>> {
         if let Some(text) = &self.text {
             return Some(if read_as == LineFormat::Chat {
@@ -44,7 +44,7 @@ impl Row<'_> {
     }
 }
 
-/// What is in a text that is the message of a chat request, by places in the text.
+/// Finds values in a text that is the message of a chat request. Offsets are in the text.
 fn find_in_chat(redactor: &Redactor, text: &str) -> Vec<Finding> {
     const HEAD: &str = r#"{"messages":[{"role":"user","content":""#;
     let body = format!("{}{}}}]}}", &HEAD[..HEAD.len() - 1], json!(text));

@@ -1,4 +1,4 @@
-//! `anyrouter route explain`, with a server or without.
+//! The `anyrouter route explain` command, with or without a server.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ use crate::{
     text,
 };
 
-/// The request that the options mean.
+/// Builds the request body from the options.
 pub(crate) fn body(args: &Explain) -> Result<Value, Failure> {
     if let Some(body) = &args.body {
         return serde_json::from_str(body)
@@ -39,7 +39,7 @@ pub(crate) fn body(args: &Explain) -> Result<Value, Failure> {
     Ok(json!({"model": args.model, "messages": [], "provider": provider}))
 }
 
-/// Explains over a configuration file, for a new account with its defaults.
+/// Explains a request from a configuration file, for a new account with its defaults.
 pub(crate) fn offline(file: &Path, args: &Explain) -> Result<Value, Failure> {
     let environment = std::env::vars_os()
         .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
@@ -74,7 +74,7 @@ pub(crate) fn offline(file: &Path, args: &Explain) -> Result<Value, Failure> {
     serde_json::to_value(explanation).map_err(|e| Failure::Use(e.to_string()))
 }
 
-/// The explanation as tables; its warnings go to standard error.
+/// Prints the explanation as tables, and its warnings to standard error.
 pub(crate) fn print(explanation: &Value) {
     for warning in explanation["warnings"].as_array().into_iter().flatten() {
         eprintln!("warning: {}\n", shown(&text(warning)));

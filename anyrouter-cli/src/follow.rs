@@ -1,4 +1,4 @@
-//! `anyrouter redact --follow`: text that does not end, as `tail -f` writes it.
+//! The `anyrouter redact --follow` command, for endless input such as that of `tail -f`.
 
 use std::{
     io::{Read, Write},
@@ -10,15 +10,15 @@ use anyrouter_core::redact::{PlaceholderKey, Placeholders, Redactor, StreamRedac
 
 use crate::client::Failure;
 
-/// Once nothing more has come for so long, what is held back goes out, up to the last line's end.
+/// Time without input after which held-back text is written, up to the end of the last line.
 const IDLE: Duration = Duration::from_millis(250);
-/// So much of one line is waited for, in bytes.
+/// Maximum length of an incomplete line that is held back, in bytes.
 const LINE: usize = 64 << 10;
-/// So many findings are remembered at most: a placeholder is made of its key and value, and is the
-/// same when it is made again.
+/// Maximum number of findings before the placeholders are discarded. A placeholder depends only on
+/// its key and value, so creating it again gives the same one.
 const REMEMBERED: u64 = 10_000;
 
-/// Redacts what `input` brings as it comes. What is no UTF-8 is written as U+FFFD.
+/// Redacts `input` as it arrives. Invalid UTF-8 becomes U+FFFD.
 pub(crate) fn follow(
     redactor: &Redactor,
     key: &PlaceholderKey,
@@ -26,7 +26,7 @@ pub(crate) fn follow(
     mut out: impl Write,
 ) -> Result<(), Failure> {
     let (sender, pieces) = mpsc::sync_channel(4);
-    // It ends with the input, or with the process.
+    // The thread ends with the input, or with the process.
     std::thread::spawn(move || {
         let mut input = input;
         let mut buffer = vec![0; LINE];
@@ -51,7 +51,7 @@ pub(crate) fn follow(
     redact(redactor, key, &pieces, &mut write)
 }
 
-/// Takes pieces until there are no more, or nobody reads what is written.
+/// Redacts pieces until the input ends or the output is closed.
 fn redact(
     redactor: &Redactor,
     key: &PlaceholderKey,
@@ -87,7 +87,8 @@ fn redact(
                 )
                 .and_then(|()| stream.finish(&mut placeholders, &mut left)),
         };
-        // What was sure before a rule refused the text was written, as a stream must.
+        // Text that was complete before a rule blocked the rest is already written, as in any
+        // stream.
         blocked.map_err(|e| Failure::Blocked(format!("nothing more was written: {e}")))?;
         if !left.is_empty() && !write(&left)?
             || matches!(piece, Err(RecvTimeoutError::Disconnected))
@@ -100,7 +101,7 @@ fn redact(
     }
 }
 
-/// How much of what has come is whole lines; of a very long one, whole characters.
+/// Returns the length of the complete lines, or of the whole characters of an overlong line.
 fn whole(bytes: &[u8]) -> usize {
     match bytes.iter().rposition(|b| *b == b'\n') {
         Some(end) => end + 1,

@@ -1,6 +1,6 @@
-//! `anyrouter redact` on input that is too large to be held: text goes through in pieces, and a
-//! document is cut between its members. A cut keeps what is around it: each part is read within the
-//! lists and objects that are open there, by their names.
+//! The `anyrouter redact` command for input that is too large for memory. Text is redacted in
+//! pieces, and a document is cut between its members. Each part of a document is read within the
+//! lists and objects that are open at the cut, with their names.
 
 use std::io::{Read, Write};
 
@@ -8,15 +8,15 @@ use anyrouter_core::redact::{PlaceholderKey, Placeholders, Redactor, StreamRedac
 
 use crate::client::Failure;
 
-/// A part has about so many bytes.
+/// Approximate size of a part, in bytes.
 const PART: usize = 1 << 20;
-/// A part that has no end yet is cut anyhow when it has so many.
+/// Size at which a part without a suitable end is cut anyway, in bytes.
 const MOST: usize = 16 << 20;
-/// What is read at once.
+/// Size of a read, in bytes.
 const READ: usize = 256 << 10;
 
-/// Redacts what `start` begins and `rest` goes on with. Each part's values are given to `taken`
-/// before they are wiped.
+/// Redacts `start` followed by `rest`. Passes the values of each part to `taken` before they are
+/// wiped.
 pub(crate) fn redact(
     redactor: &Redactor,
     key: &PlaceholderKey,
@@ -49,7 +49,7 @@ pub(crate) fn redact(
                 values = Placeholders::new(key.clone());
             }
         } else {
-            // A character may be cut.
+            // The last character may be incomplete.
             done = match std::str::from_utf8(&bytes) {
                 Ok(_) => bytes.len(),
                 Err(e) if e.error_len().is_none() && !ended => e.valid_up_to(),
@@ -86,24 +86,25 @@ fn blocked(error: &dyn std::fmt::Display) -> Failure {
 
 fn write(out: &mut impl Write, text: &str) -> Result<(), Failure> {
     match out.write_all(text.as_bytes()) {
-        // Nobody reads any more, as behind `head`.
+        // The reader has closed the pipe, as `head` does.
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
         written => written.map_err(|e| Failure::Use(format!("standard output: {e}"))),
     }
 }
 
-/// Cuts a document behind its values, and knows what is open where it cuts.
+/// Cuts a document after its values, and tracks the lists and objects that are open at the cut.
 #[derive(Default)]
 struct Cutter {
-    /// What is open: a list, or an object and the member that is being read.
+    /// The open lists and objects, each object with its current member.
     open: Vec<Open>,
-    /// What was open where the part began.
+    /// The value of `open` at the start of the part.
     before: Vec<Open>,
-    /// How far the part was read, and whether within a string.
+    /// Number of bytes of the part that were read.
     read: usize,
+    /// Start of the open string, if any.
     string: Option<usize>,
     is_escaped: bool,
-    /// The last string that ended.
+    /// Start and end of the last complete string.
     last: (usize, usize),
 }
 
@@ -114,7 +115,7 @@ enum Open {
 }
 
 impl Cutter {
-    /// The length of the next part, if it is whole.
+    /// Returns the length of the next part, if it is complete.
     fn part(&mut self, bytes: &[u8], ended: bool) -> Option<usize> {
         if self.read == 0 {
             self.before.clone_from(&self.open);
@@ -139,7 +140,7 @@ impl Cutter {
                         name.clone_into(member);
                     }
                 }
-                // Documents that follow each other are parts of their own.
+                // Each of several consecutive documents is a part.
                 (None, b'\n') if self.open.is_empty() => {
                     return Some(std::mem::take(&mut self.read));
                 }
@@ -149,7 +150,7 @@ impl Cutter {
                 }
                 _ => {}
             }
-            // A longer string, or what is no document, is cut as text is.
+            // An overlong string, or input that is not JSON, is cut at whitespace if possible.
             if at > MOST && byte.is_ascii() && (byte.is_ascii_whitespace() || at > 2 * MOST) {
                 return Some(std::mem::take(&mut self.read));
             }
@@ -160,14 +161,14 @@ impl Cutter {
         })
     }
 
-    /// A part without its values.
+    /// Redacts a part.
     fn redact(
         &self,
         redactor: &Redactor,
         part: &str,
         values: &mut Placeholders,
     ) -> Result<String, Failure> {
-        // What ends with a comma is closed without it.
+        // The document is closed without a trailing comma.
         let body = part.trim_end();
         let (body, comma) = body
             .strip_suffix(',')
@@ -190,7 +191,7 @@ impl Cutter {
                 .redact_json(&document, |_, _| false, values)
                 .map_err(|e| blocked(&e))?
                 .into_inner();
-            // Names that were taken out themselves are not repeated.
+            // If redaction changed a name in `head`, the second pass uses neutral names.
             if let Some(left) = left
                 .strip_prefix(&head)
                 .and_then(|left| left.strip_suffix(&tail))
@@ -198,7 +199,7 @@ impl Cutter {
                 return Ok(format!("{left}{comma}{blanks}"));
             }
         }
-        // What is no JSON is text.
+        // Input that is not JSON is redacted as text.
         Ok(redactor
             .redact(part, values)
             .map_err(|e| blocked(&e))?
@@ -210,7 +211,7 @@ impl Open {
     fn opening(&self, named: bool, is_last: bool) -> String {
         match self {
             Self::List => "[".to_owned(),
-            // Behind the comma the next member begins.
+            // The part begins with a member of the innermost object.
             Self::Object(_) if is_last => "{".to_owned(),
             Self::Object(name) => format!("{{\"{}\":", if named { name } else { "x" }),
         }

@@ -72,7 +72,7 @@ async fn run(args: Args) -> Result<(), Failure> {
             let query: Vec<(&str, String)> = query.into_iter().map(|q| ("q", q)).collect();
             let path = if user { "/models/user" } else { "/models" };
             let admitted = client.get(path, &query).await?;
-            // People see those that their policy leaves out too, unmarked.
+            // The table also lists models that the policy excludes, without a mark.
             let answer = if as_json || user {
                 admitted.clone()
             } else {
@@ -118,7 +118,7 @@ async fn run(args: Args) -> Result<(), Failure> {
                     eprintln!("\nno model matches");
                 } else {
                     eprintln!(
-                        "\n✓ can be used now; `anyrouter route explain MODEL` says what the others lack"
+                        "\n✓ can be used now; run `anyrouter route explain MODEL` to see why the others cannot"
                     );
                 }
             });
@@ -271,7 +271,7 @@ async fn keys(client: &Client, command: KeysCommand, as_json: bool) -> Result<()
     Ok(())
 }
 
-/// The hash of the one key that `named` means.
+/// Returns the hash of the only key that `named` identifies.
 async fn whole_hash(client: &Client, named: &str) -> Result<String, Failure> {
     let all = client.get("/keys", &[]).await?;
     let means =
@@ -285,16 +285,16 @@ async fn whole_hash(client: &Client, named: &str) -> Result<String, Failure> {
     match found.as_slice() {
         [key] => Ok(text(&key["hash"])),
         [] => Err(Failure::Use(format!(
-            "no key is called `{named}`, and none has a hash that begins so; see anyrouter keys list"
+            "no key has the name `{named}` or a hash that begins with it; see anyrouter keys list"
         ))),
         several => Err(Failure::Use(format!(
-            "`{named}` means {} keys; give more of the hash, see anyrouter keys list",
+            "`{named}` matches {} keys; give more of the hash, see anyrouter keys list",
             several.len()
         ))),
     }
 }
 
-/// A member of a usage record with its unit.
+/// Formats a member of a usage record with its unit.
 fn measured(name: &str, value: &Value) -> String {
     let unit = match name {
         "latency" | "time_to_first_byte" | "generation_time" => " ms",
@@ -305,7 +305,7 @@ fn measured(name: &str, value: &Value) -> String {
     format!("{}{unit}", text(value))
 }
 
-/// `name=value` pairs as an object; a value that is not JSON is a text.
+/// Converts `name=value` pairs to an object. A value that is not JSON becomes a string.
 fn assignments(settings: &[String]) -> Result<Value, Failure> {
     let mut object = serde_json::Map::new();
     for setting in settings {
@@ -334,7 +334,7 @@ fn rows(data: &Value, row: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
     data.as_array().into_iter().flatten().map(row).collect()
 }
 
-/// A value as a person reads it.
+/// Formats a value for people.
 fn text(value: &Value) -> String {
     match value {
         Value::Null => "–".to_owned(),

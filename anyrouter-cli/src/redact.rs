@@ -1,4 +1,5 @@
-//! `anyrouter redact`: personal data and secrets in standard input, without any server.
+//! The `anyrouter redact` command, which redacts personal data and secrets in standard input
+//! without a server.
 
 use std::{
     collections::BTreeMap,
@@ -29,8 +30,7 @@ pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
     }
     if args.map.is_some() && args.action.as_deref().is_some_and(|a| a != "placeholder") {
         return Err(Failure::Use(
-            "--map keeps what placeholders stand for, and with this --action there are none"
-                .to_owned(),
+            "--map saves the values of placeholders, and this --action creates none".to_owned(),
         ));
     }
     let key = PlaceholderKey::from_bytes(rand::random());
@@ -57,7 +57,7 @@ pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
             serde_json::from_str(&read(path)?).map_err(|e| {
                 wrong(
                     path,
-                    &format!("line {}: it is no map that --map wrote", e.line()),
+                    &format!("line {}: it is not a map written by --map", e.line()),
                 )
             })?;
         let placeholders = Placeholders::from_revealed(map);
@@ -106,10 +106,10 @@ pub(crate) fn redact(args: Redact, as_json: bool) -> Result<(), Failure> {
     print(&redacted)
 }
 
-/// More is not held as a whole.
+/// Size from which input is redacted part by part, in bytes.
 const WHOLE: u64 = 8 << 20;
 
-/// Redacts standard input, of which `start` was read, part by part.
+/// Redacts `start` and the rest of standard input, part by part.
 fn redact_large(
     args: &Redact,
     redactor: &Redactor,
@@ -140,14 +140,14 @@ fn redact_large(
         .map_or(Ok(()), |path| write_map(path, &json!(map).to_string()))
 }
 
-/// Whether the input is JSON: as `--format` says, or as it looks.
+/// Returns true if the input is JSON, according to `--format` or, without it, to its content.
 fn is_json(args: &Redact, text: &str) -> Result<bool, Failure> {
     let document = serde_json::from_str::<&RawValue>(text);
     match args.format {
         Some(Format::Text) => Ok(false),
         Some(Format::Json) => document
             .map(|_| true)
-            .map_err(|e| Failure::Use(format!("standard input is no JSON: {e}"))),
+            .map_err(|e| Failure::Use(format!("standard input is not JSON: {e}"))),
         None => Ok(document.is_ok_and(|d| d.get().starts_with(['{', '[']))),
     }
 }
@@ -190,16 +190,16 @@ fn wrong(path: &std::path::Path, problem: &dyn std::fmt::Display) -> Failure {
 
 fn print(text: &str) -> Result<(), Failure> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
-        // Nobody reads any more, as behind `head`.
+        // The reader has closed the pipe, as `head` does.
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|e| Failure::Use(format!("standard output: {e}"))),
     }
 }
 
-/// The map tells all that was taken out: it is its owner's alone.
+/// Writes the map of the redacted values, readable only by its owner.
 fn write_map(path: &std::path::Path, text: &str) -> Result<(), Failure> {
     use std::os::unix::fs::OpenOptionsExt;
-    // A file that is there already may be another text's map, or readable by others.
+    // An existing file may be the map of another text, or readable by others.
     let file = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -217,7 +217,7 @@ fn write_map(path: &std::path::Path, text: &str) -> Result<(), Failure> {
         .map_err(|e| wrong(path, &e))
 }
 
-/// A line of JSON for each line of JSON.
+/// Writes a JSON line of findings for each JSON line of standard input.
 fn spans(redactor: &Redactor, read_as: LineFormat) -> Result<(), Failure> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
@@ -239,7 +239,7 @@ fn spans(redactor: &Redactor, read_as: LineFormat) -> Result<(), Failure> {
         .map_err(|e| Failure::Use(format!("standard output: {e}")))
 }
 
-/// The text with what was found in colour, and why below it.
+/// Prints the text with its findings highlighted, followed by a table of the findings.
 fn explain(
     redactor: &Redactor,
     text: &str,

@@ -1,4 +1,4 @@
-//! `anyrouter redact --score`: precision, recall and F1 on a labelled corpus.
+//! The `anyrouter redact --score` command: precision, recall and F1 on a labelled corpus.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -12,7 +12,7 @@ use crate::{
     table::print_table,
 };
 
-/// Hits, misses and false alarms of a label.
+/// Hits, misses and false positives of a label.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
     hit: usize,
@@ -34,7 +34,7 @@ impl Count {
     }
 }
 
-/// Labels of one family are interchangeable.
+/// Returns the family of a label. Labels of one family are interchangeable.
 fn family(label: &str) -> &str {
     match label {
         "ADDRESS" => "LOCATION",
@@ -44,7 +44,7 @@ fn family(label: &str) -> &str {
     }
 }
 
-/// Scores the corpus in `path`: JSON lines as `--spans` reads them, with `spans` of their own.
+/// Scores the corpus in `path`: JSON lines as for `--spans`, with the expected `spans`.
 pub(crate) fn score(
     redactor: &Redactor,
     path: &Path,
@@ -93,7 +93,7 @@ pub(crate) fn score(
         return Ok(());
     }
     let rows = rows.map(|(l, c)| {
-        // Where nothing is to be found and nothing was, there is no share to speak of.
+        // The share is undefined if there are neither spans nor findings.
         let share = |n: f64| {
             if c.hit + c.missed + c.wrong == 0 {
                 "-".to_owned()
@@ -126,7 +126,8 @@ pub(crate) fn score(
     Ok(())
 }
 
-/// A hit has the same family of label, and overlaps by half or more of what both cover.
+/// Counts hits and errors. A hit is a finding of the same label family that overlaps the span by at
+/// least half of their union.
 fn compare(spans: &[Span], found: &[Finding], counts: &mut BTreeMap<String, Count>) {
     let mut taken = vec![false; found.len()];
     for span in spans {

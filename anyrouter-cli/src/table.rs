@@ -1,11 +1,11 @@
-//! What is printed.
+//! Output to the terminal.
 
 use std::{borrow::Cow, io::Write as _};
 
 use anyrouter_core::gateway::is_control;
 
-/// Text with what a terminal would obey, or not show, as escapes: a name or an answer must not
-/// write over the screen.
+/// Replaces control characters with escapes, so that a name or an answer cannot control the
+/// terminal.
 pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     let is_kept = |c: char| matches!(c, '\n' | '\t') || !is_control(c);
     if text.chars().all(is_kept) {
@@ -24,7 +24,7 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     )
 }
 
-/// Prints text. Where nobody reads any more, as behind `head`, that is the end.
+/// Prints text. Exits the process if the output is closed, as by `head`.
 pub(crate) fn say(text: &str) {
     if std::io::stdout().write_all(shown(text).as_bytes()).is_err() {
         std::process::exit(0);
@@ -34,7 +34,7 @@ pub(crate) fn say(text: &str) {
 /// Prints rows under headings, in columns as wide as they need to be.
 pub(crate) fn print_table(headings: &[&str], rows: Vec<Vec<String>>) {
     let mut all: Vec<Vec<String>> = vec![headings.iter().map(|h| (*h).to_owned()).collect()];
-    // A cell is a line.
+    // A cell occupies one line.
     let cell = |cell: String| shown(&cell).replace('\n', "⏎").replace('\t', " ");
     all.extend(
         rows.into_iter()

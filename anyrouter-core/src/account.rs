@@ -1,4 +1,4 @@
-//! Accounts and their keys, as a request sees them: one snapshot, with the policy compiled into it.
+//! Snapshots of an account and its key, with the compiled policy, as one request uses them.
 
 #[cfg(feature = "gateway")]
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,14 +21,14 @@ use crate::{
     time::Timestamp,
 };
 
-/// A key as storage has it (P07): its hash, never itself.
+/// A key as stored (P07): its hash, never the key itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct KeyRecord {
     /// SHA-256 of the key.
     pub hash: KeyHash,
-    /// Whose it is.
+    /// Account that owns the key.
     pub account: AccountId,
     /// Purpose of the key.
     pub kind: KeyKind,
@@ -40,28 +40,28 @@ pub struct KeyRecord {
     pub scopes: BTreeSet<Scope>,
     /// Time of creation.
     pub created_at: Timestamp,
-    /// It is switched off for now.
+    /// True if the key is temporarily disabled.
     pub disabled: bool,
-    /// It was revoked for good.
+    /// True if the key is permanently revoked.
     pub revoked: bool,
     /// Time of expiry.
     pub expires_at: Option<Timestamp>,
-    /// Requests in any minute.
+    /// Maximum number of requests in any minute.
     pub requests_per_minute: Option<u32>,
-    /// Tokens in any minute.
+    /// Maximum number of tokens in any minute.
     pub tokens_per_minute: Option<u64>,
-    /// Only these models, as privacy settings write them.
+    /// Models that the key may use, as patterns of the privacy settings; `None` allows all.
     pub allowed_models: Option<Vec<String>>,
     /// API routes that the key may use, such as `chat/completions`; `None` allows all.
     pub allowed_endpoints: Option<Vec<String>>,
-    /// Only from these addresses, in CIDR notation.
+    /// Client addresses that may use the key, in CIDR notation; `None` allows all.
     pub allowed_ips: Option<Vec<String>>,
-    /// Privacy settings of its own, which can only be stricter.
+    /// Privacy settings of the key, which can only restrict further.
     pub privacy: SettingsPatch,
 }
 
 impl KeyRecord {
-    /// The record of a new key, with the scopes of its kind and without limits.
+    /// Creates the record of a new key, with the default scopes of its kind and without limits.
     pub fn new(key: &ApiKey, account: AccountId, name: &str, created_at: Timestamp) -> Self {
         Self {
             hash: key.hash(),
@@ -103,9 +103,9 @@ impl Default for KeyRecord {
 /// Reason why a known key is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyFault {
-    /// It was revoked, or is switched off.
+    /// The key is revoked or disabled.
     Revoked,
-    /// It has expired.
+    /// The key has expired.
     Expired,
 }
 
@@ -130,32 +130,32 @@ impl KeyRecord {
     }
 }
 
-/// An account as storage has it.
+/// An account as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAccount {
     /// Its id.
     pub id: AccountId,
     /// Its privacy settings.
     pub settings: Settings,
-    /// Counts its changes: a change names the version that it was made from.
+    /// Number of changes; an update must name the version that it is based on.
     pub version: u64,
 }
 
-/// A key as storage has it, with what it was used for.
+/// A key as stored, with its last use and its cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredKey {
     /// The key.
     pub record: KeyRecord,
-    /// Counts its changes: a change names the version that it was made from.
+    /// Number of changes; an update must name the version that it is based on.
     pub version: u64,
     /// Time of the last use.
     pub last_used_at: Option<Timestamp>,
-    /// The cost of its requests.
+    /// Cost of the key's requests.
     pub spent: KeySpend,
 }
 
 impl StoredKey {
-    /// A key that was just made.
+    /// Creates the entry of a new key that has not been used.
     pub fn unused(record: KeyRecord) -> Self {
         Self {
             record,
@@ -166,10 +166,10 @@ impl StoredKey {
     }
 }
 
-/// The cost of a key's requests, in USD, over periods of UTC.
+/// Cost of a key's requests in USD, over periods in UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeySpend {
-    /// Since it was made.
+    /// Since the key was created.
     pub ever: Usd,
     /// Since midnight.
     pub today: Usd,
@@ -179,7 +179,7 @@ pub struct KeySpend {
     pub this_month: Usd,
 }
 
-/// The operator's part of every request: the catalog, and the layer above every account.
+/// The operator's configuration for all requests: the catalog and the instance layer.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Instance {
@@ -198,9 +198,9 @@ pub struct Instance {
 #[cfg(feature = "gateway")]
 #[derive(Clone, Debug)]
 pub struct Redaction {
-    /// Every request is redacted on its way to a provider.
+    /// True if every request is redacted before it is sent to a provider.
     pub upstream: bool,
-    /// Rules that hold for every account.
+    /// Rules that apply to every account.
     pub rules: Rules,
     /// The instance's secret, from which placeholders are derived. It must be random, and the same
     /// on all nodes and after a restart.
@@ -208,7 +208,7 @@ pub struct Redaction {
 }
 
 impl Instance {
-    /// An instance; `version` must be new.
+    /// Creates an instance without redaction; `version` must be new.
     pub fn new(catalog: Arc<CompiledCatalog>, restriction: Restriction, version: u64) -> Self {
         Self {
             catalog,
@@ -219,7 +219,7 @@ impl Instance {
         }
     }
 
-    /// With redaction.
+    /// Enables redaction.
     #[cfg(feature = "gateway")]
     pub fn with_redaction(mut self, redaction: Redaction) -> Self {
         self.redaction = Some(redaction);
@@ -234,17 +234,17 @@ pub struct Caller {
     pub key: KeyRecord,
     /// The account's privacy settings.
     pub settings: Settings,
-    /// The terms of credentials of the account's own.
+    /// Terms of the account's own credentials.
     own_terms: Vec<OwnTerms>,
     compiled: RwLock<Option<(u64, Arc<CompiledLayers>)>>,
     #[cfg(feature = "gateway")]
     redactor: RwLock<Option<(u64, Arc<Redactor>)>>,
-    /// The redactor is being compiled.
+    /// True while a request compiles the redactor.
     #[cfg(feature = "gateway")]
     compiling: AtomicBool,
 }
 
-/// The right to compile a caller's redactor, which one has at a time.
+/// Permit to compile a caller's redactor; only one exists at a time.
 #[cfg(feature = "gateway")]
 pub(crate) struct CompilePermit<'a>(&'a AtomicBool);
 
@@ -256,7 +256,7 @@ impl Drop for CompilePermit<'_> {
 }
 
 impl Caller {
-    /// A key and its account's settings.
+    /// Creates a caller from a key and its account's settings.
     pub fn new(key: KeyRecord, settings: Settings) -> Self {
         Self {
             key,
@@ -270,7 +270,7 @@ impl Caller {
         }
     }
 
-    /// With the terms that the account states of credentials of its own.
+    /// Sets the terms that the account states for its own credentials.
     pub fn with_own_terms(mut self, own_terms: Vec<OwnTerms>) -> Self {
         self.own_terms = own_terms;
         self
@@ -282,8 +282,8 @@ impl Caller {
         self.settings.redact_upstream || self.key.privacy.redact_upstream == Some(true)
     }
 
-    /// The redactor with the rules of instance, account and key, compiled once per version of the
-    /// instance: that can take milliseconds.
+    /// Returns the redactor with the rules of the instance, the account and the key. It is compiled
+    /// once per version of the instance, which can take milliseconds.
     #[cfg(feature = "gateway")]
     pub fn redactor(&self, instance: &Instance) -> Result<Arc<Redactor>, RuleFault> {
         if let Some(compiled) = self.compiled_redactor(instance) {
@@ -309,7 +309,7 @@ impl Caller {
         Ok(redactor)
     }
 
-    /// The same redactor, if it was compiled already.
+    /// Returns the redactor if it is already compiled.
     #[cfg(feature = "gateway")]
     pub fn compiled_redactor(&self, instance: &Instance) -> Option<Arc<Redactor>> {
         let known = self.redactor.read().unwrap_or_else(PoisonError::into_inner);
@@ -317,14 +317,14 @@ impl Caller {
         (*version == instance.version).then(|| redactor.clone())
     }
 
-    /// The right to compile the redactor; `None` while another has it.
+    /// Returns the permit to compile the redactor; `None` while another request holds it.
     #[cfg(feature = "gateway")]
     pub(crate) fn compiling(&self) -> Option<CompilePermit<'_>> {
         let was_compiling = self.compiling.swap(true, Ordering::Acquire);
         (!was_compiling).then_some(CompilePermit(&self.compiling))
     }
 
-    /// The layers instance, account and key, compiled once per version of the instance.
+    /// Returns the layers of instance, account and key, compiled once per version of the instance.
     pub fn layers(&self, instance: &Instance) -> Arc<CompiledLayers> {
         let known = self.compiled.read().unwrap_or_else(PoisonError::into_inner);
         if let Some((version, layers)) = &*known

@@ -1,9 +1,9 @@
-//! Providers with their data terms, models, and endpoints (a model at a provider): data, immutable
-//! once read, versioned.
+//! The catalog: providers with their data terms, models, and endpoints (a model at a provider). It
+//! is versioned data, immutable once read.
 //!
-//! A catalog is made from [`Document`]s, in TOML or JSON: the built-in one, then the operator's
-//! own, which changes it member by member. What no document states is unknown, and stays so:
-//! nothing here has a default that speaks well of a provider (P03).
+//! A catalog is built from [`Document`]s in TOML or JSON: the built-in one, then the operator's
+//! own, which overrides single members. A fact that no document states is unknown; no default
+//! favours a provider (P03).
 //!
 //! ```
 //! use anyrouter_core::catalog::{Catalog, Document};
@@ -68,8 +68,7 @@ use crate::ids::{EndpointId, ModelId, ProviderSlug};
 #[cfg(feature = "builtin")]
 pub use self::builtin::builtin;
 
-/// What a provider's credential is, as its terms see it: it decides which of them speak of the
-/// traffic.
+/// Tier of a provider's credential. It decides which of the provider's terms apply to the traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
@@ -77,46 +76,46 @@ pub enum Tier {
     Paid,
     /// The terms for free use.
     Free,
-    /// Not known which: both rules apply.
+    /// Unknown: the terms for paid and for free use both apply.
     Unknown,
 }
 
-/// Where a provider answers in one protocol.
+/// A provider's address for one protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Address {
     /// The protocol spoken there.
     pub protocol: Protocol,
-    /// The base, to which the protocol's path is appended; without a trailing slash.
+    /// Base URL without a trailing slash; the protocol's path is appended.
     pub base_url: Arc<str>,
-    /// It is spoken to in HTTP/2.
+    /// True if requests to it use HTTP/2.
     pub http2: bool,
 }
 
-/// Who runs endpoints.
+/// A company or server that runs endpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Provider {
-    /// The name in every rule and record.
+    /// Name used in rules and records.
     pub slug: ProviderSlug,
     /// The name shown to people.
     pub name: Arc<str>,
-    /// What the operator's credential is.
+    /// Tier of the operator's credential.
     pub tier: Tier,
-    /// What it does with data. An endpoint may replace single facts.
+    /// Data terms. An endpoint may override single facts.
     pub terms: Terms,
-    /// Where it answers, by protocol, in order of preference.
+    /// Addresses by protocol, in order of preference.
     pub addresses: Vec<Address>,
     /// The environment variables that usually hold its key; the first that is set counts, unless
     /// all are needed.
     pub env: Vec<String>,
-    /// All of `env` are needed together.
+    /// True if all variables in `env` are needed.
     pub env_all: bool,
-    /// It understands `stream_options.include_usage`.
+    /// True if it supports `stream_options.include_usage`.
     pub stream_usage: bool,
 }
 
-/// What can be asked for by name.
+/// A model that requests can name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Model {
@@ -126,17 +125,17 @@ pub struct Model {
     pub name: Arc<str>,
     /// Other names of it.
     pub aliases: Vec<String>,
-    /// When it was published, in seconds since 1970, where the catalog says.
+    /// Publication time in seconds since 1970, if known.
     pub created: Option<u64>,
-    /// What it is, where the catalog says.
+    /// Description of the model, if known.
     pub description: Option<String>,
-    /// What it is for, as `chat`.
+    /// Purpose of the model, such as `chat`.
     pub category: Arc<str>,
     /// Its endpoints, as a range of [`Catalog::endpoints`].
     pub endpoints: Range<usize>,
 }
 
-/// A model at a provider: what a request can be sent to, once the policy has made it eligible.
+/// A model at a provider. A request can be sent to it only if the policy makes it eligible.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Endpoint {
@@ -154,8 +153,8 @@ pub struct Endpoint {
     pub provider_name: Arc<str>,
     /// The provider's slug, with the variant where it is one, as `deepinfra/turbo`.
     pub tag: Arc<str>,
-    /// Every name that a pattern may use for its provider, as names are compared: slug and display
-    /// name, each with its base, and the variant.
+    /// Normalised names that a pattern may use for the provider: slug and display name, each with
+    /// its base, and the variant.
     #[serde(skip)]
     pub(crate) provider_names: BTreeSet<String>,
     /// Its model, as a place in [`Catalog::models`].
@@ -163,39 +162,39 @@ pub struct Endpoint {
     pub model_index: usize,
     /// The model's id.
     pub model: ModelId,
-    /// What the provider calls the model.
+    /// The provider's name for the model.
     pub upstream_model: Arc<str>,
-    /// Tokens that prompt and answer may have together, where known.
+    /// Maximum number of tokens of prompt and answer together, if known.
     pub context: Option<u64>,
-    /// Tokens that an answer may have, where known.
+    /// Maximum number of tokens of an answer, if known.
     pub max_output: Option<u64>,
-    /// What it costs, where known.
+    /// Prices, as far as known.
     pub prices: Prices,
-    /// Lower comes first.
+    /// Priority; endpoints with lower values come first.
     pub priority: u32,
-    /// What it can do, where known: `tools`, `vision`, `structured_output`, `reasoning`, ….
+    /// Capabilities, if known: `tools`, `vision`, `structured_output`, `reasoning`, ….
     pub capabilities: Option<Vec<String>>,
-    /// The request members that it takes, where stated.
+    /// Supported members of a request, if stated.
     pub parameters: Option<Vec<String>>,
-    /// How the weights are stored, as `fp8`, where known.
+    /// Quantization of the weights, such as `fp8`, if known.
     pub quantization: Option<String>,
-    /// The facts that hold for its traffic: the provider's, but where it states its own.
+    /// Data terms: the provider's, overridden by the endpoint's own.
     pub terms: Terms,
     /// The credential's tier.
     pub tier: Tier,
-    /// Where it answers, by protocol, in order of preference; never empty.
+    /// Addresses by protocol, in order of preference; never empty.
     pub addresses: Vec<Address>,
-    /// It understands `stream_options.include_usage`.
+    /// True if it supports `stream_options.include_usage`.
     pub stream_usage: bool,
-    /// Where price and limits come from, if the catalog says.
+    /// Source of the prices and limits, if stated.
     pub source: Option<Arc<str>>,
-    /// The dialects of the protocols in which it answers, as [`addresses`](Self::addresses).
+    /// Dialects of its protocols, in the order of [`addresses`](Self::addresses).
     #[serde(skip)]
     pub dialects: Vec<Arc<Dialect>>,
 }
 
 impl Endpoint {
-    /// The facts about what it takes in `protocol`.
+    /// Returns the dialect of the endpoint in `protocol`.
     pub fn dialect(&self, protocol: Protocol) -> Arc<Dialect> {
         let at = self.addresses.iter().position(|a| a.protocol == protocol);
         at.and_then(|at| self.dialects.get(at))
@@ -203,8 +202,8 @@ impl Endpoint {
             .unwrap_or_default()
     }
 
-    /// The address to which a request that came in as `inbound` goes: the one of the same protocol
-    /// if the provider has it, else the provider's first.
+    /// Returns the address for a request in the protocol `inbound`: the provider's address of the
+    /// same protocol if there is one, otherwise its first address.
     pub fn address(&self, inbound: Protocol) -> Option<&Address> {
         self.addresses
             .iter()
@@ -212,30 +211,30 @@ impl Endpoint {
             .or(self.addresses.first())
     }
 
-    /// Which of the terms speak of a request sent here.
+    /// Returns which of the terms apply to a request sent to this endpoint.
     pub fn traffic(&self) -> Traffic {
         Traffic::of(self.tier, &self.prices)
     }
 
-    /// Whether it is known to do `capability`; `None` where its capabilities are not known.
+    /// Returns true if it has `capability`; `None` if its capabilities are unknown.
     pub fn can(&self, capability: &str) -> Option<bool> {
         Some(self.capabilities.as_ref()?.iter().any(|c| c == capability))
     }
 }
 
-/// Names that stand for a list of models, as `anyrouter/auto`.
+/// A name that stands for a list of models, such as `anyrouter/auto`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct VirtualModel {
     /// The name.
     pub id: ModelId,
-    /// What it stands for, in order; empty: all models.
+    /// Models it stands for, in order; empty means all models.
     pub models: Vec<ModelId>,
-    /// Only endpoints that cost nothing.
+    /// True if only free endpoints are used.
     pub free: bool,
 }
 
-/// All that is known of providers and models, at one version.
+/// Providers, models and endpoints at one version.
 #[derive(Clone, Debug)]
 pub struct Catalog {
     version: Arc<str>,
@@ -245,17 +244,17 @@ pub struct Catalog {
     virtuals: Vec<VirtualModel>,
     faults: Arc<FaultTable>,
     names: HashMap<String, usize, foldhash::fast::FixedState>,
-    /// The same names, as spellings are compared.
+    /// The same names in normalised spelling.
     spellings: HashMap<String, usize, foldhash::fast::FixedState>,
 }
 
 impl Catalog {
-    /// Reads documents, each changing what the ones before it say.
+    /// Builds a catalog from documents; each overrides the ones before it.
     pub fn from_documents(documents: &[Document]) -> Result<Self, CatalogError> {
         resolve::resolve(documents)
     }
 
-    /// A fingerprint of everything in it: 16 hexadecimal digits of SHA-256.
+    /// Returns the fingerprint of the whole catalog: 16 hexadecimal digits of SHA-256.
     pub fn version(&self) -> &Arc<str> {
         &self.version
     }
@@ -275,7 +274,7 @@ impl Catalog {
         &self.models
     }
 
-    /// Every endpoint; those of one model stand together.
+    /// Returns all endpoints; those of one model are adjacent.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
     }

@@ -1,9 +1,9 @@
-//! The operator's configuration, as text: arguments over environment over file. The layers merge as
-//! TOML tables and are read once. An error names the file and the line, or the variable, and the
-//! key.
+//! The operator's configuration. Arguments override the environment, which overrides the file. The
+//! layers are merged as TOML tables and then parsed. An error names the key, and the file with the
+//! line or the environment variable.
 //!
-//! Nothing is read from the machine here but what the caller hands over, and secrets that the
-//! configuration keeps in files of their own, through a function.
+//! This module does no I/O: the caller passes in the sources, and a function that reads secrets
+//! from files of their own.
 
 mod environment;
 mod error;
@@ -50,12 +50,12 @@ pub use self::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Durability {
-    /// The kernel has it.
+    /// Handed to the kernel.
     #[default]
     ProcessCrash,
-    /// The disk has it.
+    /// Written to disk.
     PowerLoss,
-    /// Nothing.
+    /// None: the response does not wait.
     Async,
 }
 
@@ -63,14 +63,14 @@ pub enum Durability {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// For people.
+    /// Human-readable text.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Which log lines there are.
+/// Amount of logging.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogLevel {
@@ -81,7 +81,7 @@ pub enum LogLevel {
     Info,
 }
 
-/// The file: where it is, and what is in it.
+/// The configuration file.
 #[derive(Clone, Debug)]
 pub struct FileText {
     /// Path of the file.
@@ -95,18 +95,18 @@ pub struct FileText {
 pub struct Sources {
     /// The file, if there is one.
     pub file: Option<FileText>,
-    /// Settings of the command line, as the file would write them.
+    /// Settings of the command line, in the form of the file.
     pub arguments: Table,
     /// The environment.
     pub environment: BTreeMap<String, String>,
-    /// Bytes that bodies may hold together, where no source says so.
+    /// Default for the number of bytes that all bodies may hold together.
     pub memory: Option<usize>,
 }
 
-/// Reads a file that the configuration names.
+/// A function that reads a file named in the configuration.
 pub type ReadFile<'a> = dyn Fn(&Path) -> std::io::Result<String> + 'a;
 
-/// The settings that hold.
+/// The effective settings.
 #[derive(Clone)]
 pub struct Config {
     /// Address to listen on.
@@ -123,19 +123,19 @@ pub struct Config {
     pub privacy: SettingsPatch,
     /// Initial settings of a new account.
     pub account_defaults: Settings,
-    /// Redaction rules that hold for every account.
+    /// Redaction rules that apply to every account.
     pub redaction_rules: Rules,
-    /// Certificate and key.
+    /// Paths of the TLS certificate and key.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Limits of requests.
     pub limits: gateway::Limits,
-    /// Bytes of a request's body.
+    /// Maximum length of a request's body, in bytes.
     pub body_limit: usize,
-    /// Connections at once.
+    /// Maximum number of connections at once.
     pub connections: usize,
-    /// Requests at once.
+    /// Maximum number of requests at once.
     pub requests: usize,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<String>,
     /// Deadlines of requests.
     pub deadlines: gateway::Deadlines,
@@ -143,7 +143,7 @@ pub struct Config {
     pub connect_deadline: Duration,
     /// Deadline of a request's body.
     pub body_deadline: Duration,
-    /// Time that streams may go on after SIGTERM.
+    /// Time that streams may take to finish after SIGTERM.
     pub drain_deadline: Duration,
     /// Address of the metrics' own listener.
     pub metrics_listen: Option<SocketAddr>,
@@ -151,11 +151,11 @@ pub struct Config {
     pub metrics_token: Option<Arc<Secret<String>>>,
     /// Format of log lines.
     pub log_format: LogFormat,
-    /// Which log lines there are.
+    /// Amount of logging.
     pub log_level: LogLevel,
-    /// There is a file.
+    /// True if there is a configuration file.
     pub has_file: bool,
-    /// What deserves a look.
+    /// Warnings for the operator.
     pub warnings: Vec<String>,
 }
 
@@ -169,7 +169,7 @@ impl fmt::Debug for Config {
 }
 
 impl Config {
-    /// Reads all sources. Secrets in files of their own are read by `read`.
+    /// Builds the configuration from all sources. `read` reads secrets from files of their own.
     pub fn load(sources: &Sources, read: &ReadFile<'_>) -> Result<Self, ConfigError> {
         let of_file = sources.file.as_ref().map_or(Ok(Table::new()), table)?;
         let variables = &sources.environment;
@@ -182,8 +182,7 @@ impl Config {
         };
         let slugs = slugs(&known, &of_file);
         let mut of_environment = environment::table(variables, &slugs)?;
-        // Lists of entries are no settings that one layer has in place of another's: the
-        // environment's add to the file's.
+        // Lists of entries are not overridden: the environment's are added to the file's.
         let added = LISTS
             .iter()
             .filter_map(|list| Some(((*list).to_owned(), of_environment.remove(*list)?)));
@@ -213,7 +212,7 @@ impl Config {
         let catalog = Catalog::from_documents(&documents).map_err(|e| {
             let before = documents.split_last().map_or(&[][..], |(_, before)| before);
             match &e {
-                // Without the environment's entries there is nothing wrong.
+                // The file alone is valid, so the environment's entries are at fault.
                 CatalogError::Invalid { path, problem }
                     if Catalog::from_documents(before).is_ok() =>
                 {
@@ -379,7 +378,7 @@ impl Config {
         })
     }
 
-    /// What the configuration contributes to every request.
+    /// Returns the instance that the configuration describes.
     pub fn instance(&self, version: u64) -> Instance {
         Instance::new(
             Arc::new(CompiledCatalog::new(self.catalog.clone())),
@@ -388,7 +387,7 @@ impl Config {
         )
     }
 
-    /// How requests are redacted, with placeholders derived from this key.
+    /// Returns the settings for redaction, with placeholders derived from `key`.
     pub fn redaction(&self, key: PlaceholderKey) -> Redaction {
         Redaction {
             upstream: self.privacy.redact_upstream == Some(true),
@@ -398,7 +397,7 @@ impl Config {
     }
 }
 
-/// As many bytes, or as many as the machine's addresses reach.
+/// Converts a number of bytes, saturating at `usize::MAX`.
 fn bytes(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
@@ -412,7 +411,7 @@ pub fn is_range(range: &str) -> bool {
         .is_ok_and(|ip| gateway::ip_in(ip, range))
 }
 
-/// The slugs of providers that are built in or in the file.
+/// Returns the slugs of the built-in providers and those of the file.
 fn slugs(known: &Document, file: &Table) -> Vec<String> {
     let of_file = file.get("provider").and_then(toml::Value::as_array);
     let of_file = of_file.into_iter().flatten().filter_map(|p| p.get("slug"));
@@ -421,7 +420,7 @@ fn slugs(known: &Document, file: &Table) -> Vec<String> {
     built_in.chain(of_file).collect()
 }
 
-/// A provider of the file that no request could be sent to.
+/// Returns a provider of the file that has no usable address.
 fn without_address<'a>(entries: &'a [ProviderEntry], catalog: &Catalog) -> Option<&'a str> {
     let is_reachable = |slug: &str| {
         catalog
@@ -434,7 +433,7 @@ fn without_address<'a>(entries: &'a [ProviderEntry], catalog: &Catalog) -> Optio
         .find(|slug| !is_reachable(slug))
 }
 
-/// Providers of the file of which nothing is stated: the default policy leaves them out.
+/// Returns a warning for each provider of the file without terms: the default policy excludes it.
 fn without_terms(entries: &[ProviderEntry], catalog: &Catalog) -> Vec<String> {
     let unknown = |slug: &str| catalog.provider(slug).is_some_and(|p| p.terms.is_unknown());
     entries

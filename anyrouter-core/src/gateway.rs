@@ -1,7 +1,7 @@
 //! The path of one request, over the [ports](crate::ports).
 //!
-//! What an upstream is called with comes from [`policy::evaluate`](crate::policy::evaluate), and
-//! the last byte of a response waits for [`Committed`].
+//! Only [`policy::evaluate`](crate::policy::evaluate) admits endpoints, and the last byte of a
+//! response waits for [`Committed`].
 
 mod attempt;
 mod authenticate;

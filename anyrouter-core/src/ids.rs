@@ -1,4 +1,4 @@
-//! Names and ids as types, so that a provider's slug cannot stand where a model's id is meant.
+//! Types for names and ids, so that a provider's slug cannot be used as a model's id.
 
 use std::{fmt, sync::Arc};
 
@@ -15,7 +15,7 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// The text, as it was given.
+            /// Returns the text as given.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -48,29 +48,29 @@ macro_rules! name {
 }
 
 name!(
-    /// An account: `acc_` and 16 hexadecimal digits where AnyRouter made it.
+    /// Id of an account: `acc_` and 16 hexadecimal digits if AnyRouter created it.
     AccountId
 );
 name!(
-    /// A provider, as `anthropic` or `google-vertex/us-east5`.
+    /// Slug of a provider, such as `anthropic` or `google-vertex/us-east5`.
     ProviderSlug
 );
 name!(
-    /// A model, as `author/slug`.
+    /// Id of a model, as `author/slug`.
     ModelId
 );
 name!(
-    /// One model at one provider, as `good/lab-mixed`.
+    /// Id of an endpoint, a model at a provider, such as `good/lab-mixed`.
     EndpointId
 );
 
 /// The id of a request, of its usage record and of its generation: 48 bits of milliseconds since
-/// 1970, then 48 random bits, so that age is a range of ids.
+/// 1970, then 48 random bits. Ids sort by time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId([u8; 12]);
 
 impl RequestId {
-    /// An id made at `now` from six random bytes.
+    /// Creates an id from the time and six random bytes.
     pub fn new(now: Timestamp, random: [u8; 6]) -> Self {
         let mut id = [0; 12];
         let millis = now.millis().to_be_bytes();
@@ -80,27 +80,27 @@ impl RequestId {
         Self(id)
     }
 
-    /// The lowest id that a request made at `at` can have: the edge of a range.
+    /// Returns the lowest id of a request made at `at`, as the bound of a range.
     pub fn first_at(at: Timestamp) -> Self {
         Self::new(at, [0; 6])
     }
 
-    /// As bytes, in order of time.
+    /// Returns the bytes, which sort by time.
     pub fn as_bytes(&self) -> &[u8; 12] {
         &self.0
     }
 
-    /// From the bytes of [`as_bytes`](Self::as_bytes).
+    /// Creates an id from the bytes of [`as_bytes`](Self::as_bytes).
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         Some(Self(bytes.try_into().ok()?))
     }
 
-    /// The bare 24 hexadecimal digits.
+    /// Returns the 24 hexadecimal digits without a prefix.
     pub fn hex(&self) -> String {
         self.with_prefix("")
     }
 
-    /// The generation id that carries the same key: `gen-` and 24 hexadecimal digits.
+    /// Returns the generation id with the same digits: `gen-` and 24 hexadecimal digits.
     pub fn generation(&self) -> String {
         self.with_prefix("gen-")
     }
@@ -163,7 +163,7 @@ impl<'de> Deserialize<'de> for RequestId {
     }
 }
 
-/// Gives bytes as lower-case hexadecimal digits, one by one.
+/// Passes bytes to `to` as lower-case hexadecimal digits, one by one.
 pub(crate) fn push_hex(bytes: &[u8], mut to: impl FnMut(u8)) {
     for byte in bytes {
         for nibble in [byte >> 4, byte & 15] {

@@ -1,8 +1,8 @@
-//! Keys: what a caller holds, and the hash that is all that storage knows of it (P07).
+//! API keys of callers, and their hashes, the only form in which they are stored (P07).
 //!
 //! An inference key is `sk-ar-v1-` and a management key `ak_`, each followed by 64 hexadecimal
-//! digits (256 bits). Its hash is SHA-256 over the whole text: the key is random, so that a slow
-//! hash would protect nothing, and verification stays far below a microsecond.
+//! digits (256 bits). The hash is SHA-256 of the whole text: since keys are random, a slow hash
+//! would add no security, and verification stays far below a microsecond.
 //!
 //! ```
 //! use anyrouter_core::key::{ApiKey, KeyKind};
@@ -37,19 +37,19 @@ pub enum KeyKind {
     Management,
 }
 
-/// A key in the clear. It cannot be printed or serialized; [`reveal`](Self::reveal) is for the one
-/// time that it is shown.
+/// A key in the clear. It cannot be printed or serialized; [`reveal`](Self::reveal) is only for
+/// showing it once.
 #[derive(Clone)]
 pub struct ApiKey {
     text: Secret<String>,
     kind: KeyKind,
 }
 
-/// A key of more bytes than this is not one of ours.
+/// Maximum length of a key, in bytes.
 const LONGEST: usize = 256;
 
 impl ApiKey {
-    /// A new key from 256 random bits.
+    /// Creates a key from 256 random bits.
     pub fn from_random(kind: KeyKind, random: [u8; 32]) -> Self {
         let mut text = String::with_capacity(80);
         text.push_str(match kind {
@@ -63,7 +63,7 @@ impl ApiKey {
         }
     }
 
-    /// Takes what a caller sent, if it has the form of a key.
+    /// Parses a key that a caller sent; `None` if it does not have the form of a key.
     pub fn parse(text: &str) -> Option<Self> {
         let kind = match text {
             t if t.starts_with("sk-ar-") => KeyKind::Inference,
@@ -85,12 +85,12 @@ impl ApiKey {
         self.kind
     }
 
-    /// Returns the hash, which is all that storage may know.
+    /// Returns the hash, the only form that may be stored.
     pub fn hash(&self) -> KeyHash {
         KeyHash(Sha256::digest(self.text.expose().as_bytes()).into())
     }
 
-    /// The whole key, for the one time that it is shown.
+    /// Returns the whole key, only for showing it once.
     pub fn reveal(&self) -> &str {
         self.text.expose()
     }
@@ -118,17 +118,17 @@ impl fmt::Debug for ApiKey {
 pub struct KeyHash([u8; 32]);
 
 impl KeyHash {
-    /// As bytes.
+    /// Returns the bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// From the bytes of [`as_bytes`](Self::as_bytes).
+    /// Creates a hash from the bytes of [`as_bytes`](Self::as_bytes).
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         Some(Self(bytes.try_into().ok()?))
     }
 
-    /// From 64 hexadecimal digits.
+    /// Parses 64 hexadecimal digits.
     pub fn parse(hex: &str) -> Option<Self> {
         let mut hash = [0; 32];
         decode_hex(hex, &mut hash)?;
@@ -144,7 +144,7 @@ impl PartialEq for KeyHash {
 
 impl std::hash::Hash for KeyHash {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        // A SHA-256 is uniform: its first eight bytes are as good a table index as any.
+        // SHA-256 is uniform, so its first eight bytes suffice as the table's hash.
         state.write(self.0.part(..8));
     }
 }
@@ -173,7 +173,7 @@ impl<'de> Deserialize<'de> for KeyHash {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         Self::parse(&text)
-            .ok_or_else(|| serde::de::Error::custom("not a key's hash: 64 hexadecimal digits are"))
+            .ok_or_else(|| serde::de::Error::custom("not a key's hash; expected 64 hex digits"))
     }
 }
 
@@ -185,7 +185,7 @@ pub enum Scope {
     /// Send requests.
     #[serde(rename = "inference")]
     Inference,
-    /// Read who the account is.
+    /// Read the account's profile.
     #[serde(rename = "read:profile")]
     ReadProfile,
     /// List inference keys.
@@ -203,7 +203,7 @@ pub enum Scope {
     /// List the customer's own provider credentials.
     #[serde(rename = "read:byok")]
     ReadByok,
-    /// Write them.
+    /// Write the customer's own provider credentials.
     #[serde(rename = "write:byok")]
     WriteByok,
     /// List management keys.
@@ -249,7 +249,7 @@ impl Scope {
         Self::WriteAccount,
     ];
 
-    /// As a request or an error writes it.
+    /// Returns the name used in requests and errors.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Inference => "inference",
@@ -270,7 +270,7 @@ impl Scope {
         }
     }
 
-    /// The scopes that a new key of this kind has: `inference` alone, or all but it.
+    /// Returns the default scopes of a new key: only `inference`, or all other scopes.
     pub fn defaults(kind: KeyKind) -> BTreeSet<Self> {
         Self::ALL
             .into_iter()
@@ -279,8 +279,8 @@ impl Scope {
     }
 }
 
-/// Returns true if a text holds something in the form of a key: `sk-…`, `ak_…`, and the like with
-/// 16 characters or more behind them, wherever in a word it begins.
+/// Returns true if a text contains something in the form of a key: a prefix such as `sk-` or `ak_`,
+/// also within a word, followed by 16 characters or more.
 pub fn looks_like_a_key(text: &str) -> bool {
     const BEGINNINGS: [&str; 6] = ["sk-", "sk_", "ak_", "ak-", "pk_", "rk_"];
     let lower = text.to_ascii_lowercase();
@@ -290,8 +290,7 @@ pub fn looks_like_a_key(text: &str) -> bool {
             .bytes()
             .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
             .count();
-        // Words that a name joins by hyphens, as `desk-lamp-with-usb-c`, have no run as long as a
-        // secret's.
+        // Words joined by hyphens, such as `desk-lamp-with-usb-c`, have shorter runs than a secret.
         let runs = rest.part(..length).split(['-', '_']);
         length >= 16
             && runs

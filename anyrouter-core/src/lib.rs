@@ -1,15 +1,14 @@
-//! The LLM gateway that keeps its privacy policy because its types leave it no choice, as a
-//! library.
+//! An LLM gateway as a library. Its types enforce the privacy policy.
 //!
-//! Pure: no I/O, no clock, no randomness, no tasks; they come in through the small traits of
-//! [`ports`]. So the same code runs on tokio, on wasm32, in a simulator, and in another service.
+//! The crate has no I/O, clock, randomness or tasks of its own: the small traits in [`ports`]
+//! supply them. The same code runs on tokio, on wasm32, in a simulator, and in another service.
 //!
 //! - [`catalog`]: providers with their data terms, models, endpoints;
 //! - [`policy`]: which endpoints a request *may* see, and why not the others;
 //! - [`route`]: which of them *should* serve it;
-//! - [`wire`]: the protocols, in bytes;
-//! - [`usage`]: the record that each request ends in;
-//! - [`redact`]: personal data and secrets, found and taken out;
+//! - [`wire`]: reading, writing and translation of the protocols;
+//! - [`usage`]: the usage record of each request;
+//! - [`redact`]: detection and redaction of personal data and secrets;
 //! - [`gateway`]: the path of a request over all of them.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]

@@ -2,14 +2,13 @@
 //!
 //! Each layer (instance, organization, account, key, preset, request) contributes a
 //! [`Restriction`]. Restrictions form a meet-semilattice: [`Restriction::meet`] is commutative,
-//! associative and idempotent, and a layer that is added can only take endpoints away. What is
-//! unknown of a provider counts as the worst.
+//! associative and idempotent, and another layer can only remove endpoints. An unknown fact about a
+//! provider counts as the worst.
 //!
-//! A catalog and the layers compile into bit sets once per version of either; a request then costs
-//! a few words of AND. [`evaluate`] is the only function that makes an [`Eligible`], and an
-//! upstream can be called with nothing else. Its [`Decision`] also holds what is needed to
-//! [explain](Decision::reasons) every endpoint that is left out; the reasons are worked out when
-//! they are asked for.
+//! The catalog and the layers are compiled into bit sets once per version of either; a request then
+//! costs a few AND operations. [`evaluate`] is the only function that creates an [`Eligible`], and
+//! an upstream can be called with nothing else. Its [`Decision`] can also
+//! [explain](Decision::reasons) every excluded endpoint; the reasons are computed on demand.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -61,7 +60,7 @@ pub use self::{
 };
 use crate::catalog::{Endpoint, Provider};
 
-/// An endpoint that the policy lets this request be sent to. Only [`evaluate`] makes one.
+/// An endpoint that the policy admits for a request. Only [`evaluate`] creates one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Eligible<'a> {
     endpoint: &'a Endpoint,
@@ -81,13 +80,13 @@ impl<'a> Eligible<'a> {
         self.provider
     }
 
-    /// True if it is eligible with the operator's credential, whose terms the catalog has.
+    /// Returns true if it is eligible with the operator's credential, under the catalog's terms.
     pub fn with_operator_credential(self) -> bool {
         self.with_operator_credential
     }
 
-    /// True if it is eligible with the caller's own credential, judged by the [terms](OwnTerms)
-    /// that they stated for it, or by the catalog's if they stated none.
+    /// Returns true if it is eligible with the caller's own credential, under the [terms](OwnTerms)
+    /// that they stated for it, or under the catalog's if they stated none.
     pub fn with_own_credential(self) -> bool {
         self.with_own_credential
     }
@@ -100,16 +99,15 @@ pub struct Decision<'a> {
     request: &'a [(Layer, Restriction)],
     model: usize,
     bits: Words,
-    /// The same where the caller's own credentials are used, if these have terms of their own.
+    /// The eligible endpoints with the caller's own credentials, if these have their own terms.
     own: Option<Words>,
 }
 
 /// The bit set of one model's endpoints.
 type Words = SmallVec<[u64; 2]>;
 
-/// Decides which endpoints of `model` (a place in the catalog's models) a request may be sent to,
-/// under the compiled `layers` and those that came with the request. A model that the catalog does
-/// not have has none.
+/// Decides which endpoints of `model` (an index into the catalog's models) a request may be sent
+/// to, under the compiled `layers` and those of the request. An unknown model has no endpoints.
 pub fn evaluate<'a>(
     layers: &'a CompiledLayers,
     request: &'a [(Layer, Restriction)],
@@ -158,7 +156,7 @@ fn is_set(bits: &Words, nth: usize) -> bool {
 }
 
 impl<'a> Decision<'a> {
-    /// The endpoints that are left, in the catalog's order.
+    /// Returns the eligible endpoints, in the catalog's order.
     pub fn eligible(&self) -> impl Iterator<Item = Eligible<'a>> + use<'a, '_> {
         let endpoints = self.endpoints();
         let providers = self.layers.catalog().catalog().providers();
@@ -196,19 +194,19 @@ impl<'a> Decision<'a> {
         self.bits.iter().chain(own).all(|w| *w == 0)
     }
 
-    /// The model's endpoints, eligible or not.
+    /// Returns all endpoints of the model, eligible or not.
     pub fn endpoints(&self) -> &'a [Endpoint] {
         self.layers.catalog().endpoints_of(self.model)
     }
 
-    /// The model, as a place in the catalog's models.
+    /// Returns the model, as an index into the catalog's models.
     pub fn model(&self) -> usize {
         self.model
     }
 
-    /// Every rule of every layer that excludes the `nth` endpoint of the model; none where it is
-    /// eligible, with whosever credential. If the caller has one with terms of their own, they are
-    /// the rules that exclude it under those.
+    /// Returns every rule of every layer that excludes the `nth` endpoint of the model; none if it
+    /// is eligible with any credential. If the caller has a credential with its own terms, the
+    /// rules are those that exclude the endpoint under these terms.
     pub fn reasons(&self, nth: usize) -> Vec<Reason> {
         let Some(endpoint) = self.endpoints().get(nth) else {
             return Vec::new();
@@ -230,7 +228,7 @@ impl<'a> Decision<'a> {
         reasons
     }
 
-    /// Fingerprint of the compiled layers, without those of the request, as 16 hexadecimal digits.
+    /// Returns the fingerprint of the layers above the request: 16 hexadecimal digits.
     pub fn fingerprint(&self) -> &'a str {
         self.layers.fingerprint()
     }

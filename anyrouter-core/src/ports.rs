@@ -1,9 +1,9 @@
-//! The gateway's interfaces to the outside, as small traits, each with its contract. Backends
-//! implement them; the in-memory ones here are real, and are the first to pass the conformance
-//! suite (feature `conformance`).
+//! The gateway's ports: small traits for everything outside, each with its contract. Backends
+//! implement them. The in-memory backends here are complete and pass the conformance suite (feature
+//! `conformance`).
 //!
-//! Ports are `Send + Sync`, for a gateway that serves many requests at once. A port's future may be
-//! dropped at any await: nothing that was accepted may be lost by it.
+//! Ports are `Send + Sync`, since a gateway serves many requests at once. A port's future may be
+//! dropped at any await; this must not lose anything that was accepted.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -42,29 +42,29 @@ use crate::{
     wire::connection::ConnectionFault,
 };
 
-/// Time.
+/// A source of time.
 pub trait Clock: Send + Sync {
     /// Returns the current time. It should not go backwards within a process; the gateway tolerates
     /// it if it does.
     fn now(&self) -> Timestamp;
 
-    /// A timer that is done after `after`.
+    /// Creates a timer that fires after `after`.
     fn timer(&self, after: Duration) -> Pin<Box<dyn Timer>>;
 }
 
-/// A timer that can be set anew, so that a deadline which moves costs nothing until it is reached.
+/// A timer that can be reset, so that a moving deadline costs nothing until it is reached.
 pub trait Timer: Future<Output = ()> + Send {
-    /// Done after `after` from now, whatever it was set to.
+    /// Resets the timer to fire after `after` from now.
     fn reset(self: Pin<&mut Self>, after: Duration);
 }
 
-/// Randomness good enough for keys.
+/// A source of cryptographically secure randomness.
 pub trait Randomness: Send + Sync {
-    /// Fills `bytes`.
+    /// Fills `bytes` with random bytes.
     fn fill(&self, bytes: &mut [u8]);
 
-    /// 256 bits for a key. A source that may have none at the moment says so here, rather than give
-    /// bits that can be guessed.
+    /// Returns 256 bits for a key. A source without enough randomness at the moment must return an
+    /// error instead of bits that can be guessed.
     fn key_bits(&self) -> Result<[u8; 32], StoreError> {
         let mut bits = [0; 32];
         self.fill(&mut bits);
@@ -75,24 +75,24 @@ pub trait Randomness: Send + Sync {
 /// Lookup of keys and their accounts.
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// The key with this hash, with its account and their settings as of now: a change that was
-    /// acknowledged before this was called is in it (P04, P07, P11). `None` where there is no such
+    /// Returns the key with this hash, its account and their current settings, including every
+    /// change that was acknowledged before this call (P04, P07, P11). `None` if there is no such
     /// key.
     async fn find(&self, hash: &KeyHash) -> Result<Option<Arc<Caller>>, StoreError>;
 }
 
-/// Accounts, their settings and their keys. A change is a value, made from a version that was read:
-/// where another was faster it is [`StoreError::Conflict`], and nothing is changed. Once it is
-/// acknowledged, the [`Directory`] has it.
+/// Storage of accounts, their settings and their keys. An update names the version that it is based
+/// on; if that is not the current one, it fails with [`StoreError::Conflict`] and changes nothing.
+/// The [`Directory`] includes every acknowledged update.
 #[async_trait]
 pub trait Accounts: Directory {
-    /// The account that was made first, if there is one.
+    /// Returns the account that was created first, if there is one.
     async fn first_account(&self) -> Result<Option<StoredAccount>, StoreError>;
 
-    /// An account.
+    /// Returns an account.
     async fn account(&self, id: &AccountId) -> Result<Option<StoredAccount>, StoreError>;
 
-    /// Makes an account with its first keys, all or nothing. One that exists is a conflict.
+    /// Creates an account with its first keys, all or nothing. An existing one is a conflict.
     async fn create_account(
         &self,
         id: &AccountId,
@@ -101,7 +101,7 @@ pub trait Accounts: Directory {
         keys: Vec<KeyRecord>,
     ) -> Result<(), StoreError>;
 
-    /// Replaces an account's settings, and gives its new version.
+    /// Replaces an account's settings and returns its new version.
     async fn put_settings(
         &self,
         id: &AccountId,
@@ -109,62 +109,62 @@ pub trait Accounts: Directory {
         version: u64,
     ) -> Result<u64, StoreError>;
 
-    /// An account's keys, the oldest first, with what they were used for until `now`.
+    /// Returns an account's keys, the oldest first, with their use until `now`.
     async fn keys(&self, id: &AccountId, now: Timestamp) -> Result<Vec<StoredKey>, StoreError>;
 
-    /// The key with this hash, with what it was used for until `now`.
+    /// Returns the key with this hash, with its use until `now`.
     async fn key(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<StoredKey>, StoreError>;
 
-    /// Adds a key to an account. One that exists is a conflict.
+    /// Adds a key to an account. An existing key is a conflict.
     async fn add_key(&self, record: KeyRecord) -> Result<(), StoreError>;
 
-    /// Replaces a key's record, and gives its new version.
+    /// Replaces a key's record and returns its new version.
     async fn put_key(&self, record: KeyRecord, version: u64) -> Result<u64, StoreError>;
 }
 
 /// The log of usage records.
 ///
-/// `fill` is synchronous and does not wait: it is called from `Drop`. What it was given is never
-/// lost while the process lives: a record that cannot be written now stays in memory, in its slot,
-/// and is written when it can be. Every method may be called from any thread.
+/// `fill` is synchronous and does not wait, since `Drop` calls it. No record is lost while the
+/// process runs: a record that cannot be written now stays in memory, in its slot, and is written
+/// later. Every method may be called from any thread.
 #[async_trait]
 pub trait UsageLog: Send + Sync {
-    /// Takes a slot for a request, waiting while there are too many; an error where records cannot
-    /// be written now. What is known of the request may change until its slot is filled; the log
-    /// looks at it when it wants to.
+    /// Takes a slot for a request, and waits while too many are taken. Fails if records cannot be
+    /// written now. The log may read `open` at any time; its contents may change until the slot is
+    /// filled.
     async fn take(&self, open: &Arc<OpenRequest>) -> Result<(), StoreError>;
 
-    /// Writes the record of a taken slot, and gives the slot back.
+    /// Writes the record of a taken slot, and frees the slot.
     fn fill(&self, record: &Record) -> WriteState;
 
-    /// Ready when what was filled is as durable as the log is configured to make it.
+    /// Polls until the record is as durable as configured.
     fn poll_durable(
         &self,
         filled: &mut WriteState,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), StoreError>>;
 
-    /// The record with this id, if it is this account's.
+    /// Returns the record with this id, if it belongs to this account.
     async fn find(&self, account: &AccountId, id: RequestId) -> Result<Option<Record>, StoreError>;
 
-    /// An account's records, the newest first.
+    /// Returns an account's records, the newest first.
     async fn list(&self, account: &AccountId, query: &LogQuery) -> Result<Vec<Record>, StoreError>;
 }
 
-/// Which records to list.
+/// Filter for a list of records.
 #[derive(Clone, Debug, Default)]
 pub struct LogQuery {
-    /// At most so many.
+    /// Maximum number of records.
     pub limit: usize,
-    /// Only those older than this one.
+    /// Only records older than this one.
     pub before: Option<RequestId>,
-    /// Only of this model, as asked for or as answered.
+    /// Only records with this model, as requested or as used.
     pub model: Option<String>,
-    /// Only with this HTTP status.
+    /// Only records with this HTTP status.
     pub status: Option<u16>,
-    /// Only with this outcome.
+    /// Only records with this outcome.
     pub outcome: Option<Outcome>,
-    /// Only of this key.
+    /// Only records of this key.
     pub key: Option<KeyHash>,
 }
 
@@ -197,46 +197,46 @@ pub enum WriteState {
     Held,
 }
 
-/// Rate limits of keys. The counters may be kept by another process, and a call may fail:
-/// [`Limits::without_limiter`](crate::gateway::Limits::without_limiter) then decides whether the
-/// request is admitted.
+/// Rate limits of keys. Another process may hold the counters, so a call may fail:
+/// [`Limits::without_limiter`](crate::gateway::Limits::without_limiter) then decides if the request
+/// is admitted.
 #[async_trait]
 pub trait Limiter: Send + Sync {
-    /// Counts a request against `limit` per minute. On one node there is no overshoot in any 60
-    /// seconds.
+    /// Counts a request against `limit` per minute. On one node, no period of 60 seconds exceeds
+    /// the limit.
     async fn request(&self, key: &KeyHash, limit: u32) -> Result<Room, StoreError>;
 
-    /// Reserves `tokens` against `limit` per minute, where the window has room for them.
+    /// Reserves `tokens` against `limit` per minute, if the window has room for them.
     async fn tokens(&self, key: &KeyHash, limit: u64, tokens: u64) -> Result<Tokens, StoreError>;
 
-    /// Replaces a reservation by what was used. Synchronous: it is called from `Drop`. A limiter
-    /// that cannot be reached then counts the reservation.
+    /// Replaces a reservation with the actual use. It is synchronous, since `Drop` calls it. If the
+    /// limiter cannot be reached, the reservation counts.
     fn settle(&self, key: &KeyHash, reservation: Reservation, used: u64);
 }
 
-/// The answer to a request for tokens.
+/// Result of a reservation of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tokens {
-    /// They are reserved.
+    /// The tokens are reserved.
     Reserved(Reservation),
-    /// There is no room for them.
+    /// The window has no room for the tokens.
     Refused(Room),
 }
 
 /// Room that a window has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// The request is admitted.
+    /// True if the request is admitted.
     pub admitted: bool,
-    /// Per window.
+    /// Limit per window.
     pub limit: u64,
-    /// Left in this window.
+    /// Amount left in this window.
     pub remaining: u64,
-    /// Until there is room again; zero where there is.
+    /// Time until there is room again; zero if there is room now.
     pub reset: Duration,
 }
 
-/// Tokens taken before they are used.
+/// Tokens reserved before they are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reservation {
     /// Time of the reservation.
@@ -245,19 +245,19 @@ pub struct Reservation {
     pub tokens: u64,
 }
 
-/// Credentials for providers. Those of a caller's own come before the operator's.
+/// Credentials for providers. A caller's own credential takes precedence over the operator's.
 #[async_trait]
 pub trait Credentials: Send + Sync {
-    /// True if a caller's request can be sent to this provider: there is a credential, or it needs
-    /// none. Without a caller, only the operator's count. It is asked for every candidate, and
-    /// answers from memory.
+    /// Returns true if a caller's request can be sent to this provider: there is a credential, or
+    /// the provider needs none. Without a caller, only the operator's credentials count. This is
+    /// called for every endpoint and must answer from memory.
     fn has(&self, caller: Option<&Caller>, provider: &Provider) -> bool;
 
-    /// The credential for an endpoint that the policy made eligible, in the clear for as long as a
-    /// request is being forwarded; none where the provider needs none. It is the operator's only if
-    /// the endpoint is eligible [with theirs](Eligible::with_operator_credential), and the caller's
-    /// own only if it is [with that](Eligible::with_own_credential): the policy judged the one or
-    /// the other. [`StoreError::Absent`] where it needs one and there is none of these.
+    /// Returns the credential for an eligible endpoint, in the clear while a request is forwarded;
+    /// `None` if the provider needs none. The operator's is returned only if the endpoint is
+    /// eligible [with it](Eligible::with_operator_credential), and the caller's own only if the
+    /// endpoint is eligible [with that](Eligible::with_own_credential). Fails with
+    /// [`StoreError::Absent`] if a credential is needed and there is none of these.
     async fn open(
         &self,
         caller: &Caller,
@@ -267,7 +267,7 @@ pub trait Credentials: Send + Sync {
 
 /// Runs CPU-bound work of several milliseconds without delaying the other requests of the thread.
 pub trait Blocking: Send + Sync {
-    /// Runs `work`, and returns when it is done.
+    /// Runs `work` once and returns when it is done.
     fn run(&self, work: &mut dyn FnMut());
 }
 
@@ -275,9 +275,9 @@ pub trait Blocking: Send + Sync {
 pub struct UpstreamRequest {
     /// Address of the provider; [`path`](Self::path) is appended.
     pub address: Address,
-    /// The protocol's path, as `/chat/completions`.
+    /// Path of the protocol, such as `/chat/completions`.
     pub path: Cow<'static, str>,
-    /// Headers, the credential among them.
+    /// Headers, including the credential.
     pub headers: HeaderMap,
     /// The body, in pieces.
     pub body: Vec<Bytes>,
@@ -310,26 +310,25 @@ impl fmt::Debug for UpstreamResponse {
     }
 }
 
-/// A body that is polled: no task, no channel, no future for a chunk. Dropping it ends the
+/// A body that is polled, without a task, a channel or a future per chunk. Dropping it ends the
 /// transfer.
 pub trait UpstreamBody: Send {
-    /// The next bytes, all that are ready together; `None` at the end.
+    /// Polls for the next bytes and returns all that are ready; `None` at the end.
     fn poll_next(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, UpstreamError>>>;
 
-    /// The answer is complete: what is left of the body may be read in the background, so that its
-    /// connection can be used again.
+    /// Signals that the answer is complete: the rest of the body may be read in the background, so
+    /// that the connection can be reused.
     fn finish(self: Pin<Box<Self>>) {}
 }
 
-/// The way to providers. It follows no redirect, and opens no connection but to the address that it
-/// is given.
+/// The HTTP client for providers. It follows no redirects, and connects only to the given address.
 #[async_trait]
 pub trait Upstream: Send + Sync {
-    /// Sends a request to an endpoint that the policy made eligible, and gives the head of the
-    /// answer, whatever its status. Dropping the future ends the attempt.
+    /// Sends a request to an eligible endpoint and returns the head of the answer, with any status.
+    /// Dropping the future ends the attempt.
     async fn send(
         &self,
         to: Eligible<'_>,
@@ -337,11 +336,11 @@ pub trait Upstream: Send + Sync {
     ) -> Result<UpstreamResponse, UpstreamError>;
 }
 
-/// A provider that could not be reached, or broke off.
+/// Error of a connection to a provider.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpstreamError {
-    /// No connection.
+    /// The connection could not be made.
     #[error("no connection: {0}")]
     Connect(ConnectionFault),
     /// The connection broke.

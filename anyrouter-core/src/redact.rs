@@ -1,7 +1,7 @@
-//! Finds personal data and secrets in text and JSON, takes them out, and puts them back.
+//! Detection, redaction and restoration of personal data and secrets in text and JSON.
 //!
 //! ```
-//! use anyrouter_core::redact::{PlaceholderKey, Placeholders, Redactor, Restorer, Within};
+//! use anyrouter_core::redact::{Container, PlaceholderKey, Placeholders, Redactor, Restorer};
 //!
 //! # fn main() -> Result<(), anyrouter_core::redact::Blocked> {
 //! let redactor = Redactor::default();
@@ -17,8 +17,8 @@
 //! assert!(!redacted.contains("jane@example.com") && !redacted.contains("Smith"));
 //! assert_eq!(placeholders.counts()["EMAIL"], 1);
 //!
-//! // What a model answers, in pieces that fall as they may.
-//! let (mut restorer, mut answer) = (Restorer::new(Within::Text), String::new());
+//! // The answer of a model, in chunks of any size.
+//! let (mut restorer, mut answer) = (Restorer::new(Container::Text), String::new());
 //! for piece in redacted.as_bytes().chunks(5) {
 //!     restorer.push(&placeholders, std::str::from_utf8(piece).unwrap(), &mut answer);
 //! }
@@ -32,26 +32,26 @@
 //! |---|---|
 //! | see what is in a text or a document | [`Redactor::find`], [`Redactor::find_json`] |
 //! | take it out | [`Redactor::redact`], [`Redactor::redact_json`] (its `keep` names the leaves that stay, by their path) |
-//! | take it out of text that comes in pieces, as logs do | [`StreamRedactor`], which holds back up to 18 KiB |
+//! | take it out of text that comes in pieces, as logs do | [`StreamRedactor`], which holds back up to 18 KiB, or 64 KiB of text without white space |
 //! | put it back | [`Placeholders::restore`]; [`Placeholders::restore_json`], where numbers become numbers again; [`Placeholders::restore_answer`], for a chat protocol's answers, where only the arguments of calls have numbers |
-//! | put it back in a stream | [`Restorer`], which holds back less than 50 bytes |
-//! | add what only you know | [`Rules`], each with what becomes of its values ([`Action`]) |
+//! | put it back in a stream | [`Restorer`], which holds back at most 176 bytes |
+//! | add your own rules | [`Rules`], each with an [`Action`] for its values |
 //!
-//! The one error of redacting is [`Blocked`], and only a rule with [`Action::Block`] makes it.
-//! [`Rules::parse`] says which rule is wrong, and why. A [`Redactor`] is cheap to clone and can be
-//! shared between threads; the built-in [`Engine`] is built at its first use (some 20 ms) and there
-//! is one in a process. [`Placeholders`] are a request's or a text's own: they hold its values, and
-//! wipe them when they are dropped.
+//! Redacting has a single error, [`Blocked`], which only a rule with [`Action::Block`] causes.
+//! [`Rules::parse`] reports the invalid rule and the reason. A [`Redactor`] is cheap to clone and
+//! can be shared between threads. The built-in [`Engine`] is built on first use (about 20 ms), once
+//! per process. [`Placeholders`] belong to one request or text: they hold its values and wipe them
+//! on drop.
 //!
-//! How it works: one pass over the text ([`scan`]) marks where any detector may have something to
-//! say, and a detector looks only there. The text is read as a person would read it ([`view`]):
-//! escapes, entities, other scripts' digits, look-alikes. Of two findings that overlap the surer
-//! stays; of equally sure ones the longer; then the one that begins first. `redact(redact(x))` is
-//! `redact(x)`, and where all that is found becomes placeholders, `restore(redact(x))` is `x`, byte
-//! for byte in text, value for value in JSON. The lists and tables that it goes by are files in
-//! `redact/`, each with its sources. (In this project's terms it keeps P10, and the half of P01
-//! that concerns providers.)
-#![allow(rustdoc::private_intra_doc_links)] // the rooms of this house
+//! One pass over the text ([`scan`]) marks the places that may concern a detector, and a detector
+//! examines only those. Detectors read a normalized text ([`view`]), without escapes, entities,
+//! other scripts' digits and look-alikes. Of two overlapping findings, the one with the higher
+//! confidence wins, then the longer one, then the one that begins first. `redact(redact(x))` equals
+//! `redact(x)`. If every finding becomes a placeholder, `restore(redact(x))` equals `x`, byte for
+//! byte in text and value for value in JSON. The lists and tables are files in `redact/`, each with
+//! its sources. (In this project's terms the module keeps P10, and the half of P01 that concerns
+//! providers.)
+#![allow(rustdoc::private_intra_doc_links)] // the modules are private
 
 mod captions;
 mod cut;

@@ -1,10 +1,10 @@
-//! Which of the eligible endpoints *should* serve a request, and in what order they are tried (P21,
-//! P22).
+//! Routing: decides which of the eligible endpoints *should* serve a request, and in what order
+//! they are tried (P21, P22).
 //!
-//! The order is deterministic: what `provider.order` names, then what is healthy, then what is
-//! known to carry the request, then priority, then price; `sort` puts another measure in the place
-//! of the last two. Health comes from the outcomes of attempts, as usage records have them, and
-//! from nothing else.
+//! The order is deterministic: providers in `provider.order`, then healthy endpoints, then
+//! endpoints known to support the whole request, then priority, then price. With `sort`, another
+//! measure comes before the last two. Health depends only on the outcomes of attempts, as in usage
+//! records.
 
 mod health;
 mod plan;

@@ -1,21 +1,21 @@
-//! Values that must not be printed, stored or compared in variable time.
+//! Secret values, which must not be printed, stored or compared in variable time.
 
 use std::fmt;
 
 use zeroize::Zeroize;
 
-/// A value that is wiped when it is dropped, and that has neither `Display` nor `Serialize`; its
-/// `Debug` is `Secret(…)`.
+/// A value that is wiped on drop. It implements neither `Display` nor `Serialize`, and its `Debug`
+/// output is `Secret(…)`.
 #[derive(Clone)]
 pub struct Secret<T: Zeroize>(T);
 
 impl<T: Zeroize> Secret<T> {
-    /// Takes a value in.
+    /// Wraps a value.
     pub const fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// The value, for as long as it is borrowed. Each use of this is a place to review.
+    /// Returns a reference to the value. Every use of this method needs review.
     pub const fn expose(&self) -> &T {
         &self.0
     }

@@ -1,10 +1,10 @@
-//! Time as it is handed in: the core has no clock of its own.
+//! Timestamps. The core has no clock of its own.
 
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// Microseconds since 1970-01-01 UTC.
+/// A point in time, in microseconds since 1970-01-01 UTC.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -12,37 +12,37 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// From microseconds since 1970.
+    /// Creates a timestamp from microseconds since 1970.
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
 
-    /// From milliseconds since 1970.
+    /// Creates a timestamp from milliseconds since 1970.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1000))
     }
 
-    /// Microseconds since 1970.
+    /// Returns the microseconds since 1970.
     pub const fn micros(self) -> u64 {
         self.0
     }
 
-    /// Milliseconds since 1970.
+    /// Returns the milliseconds since 1970.
     pub const fn millis(self) -> u64 {
         self.0 / 1000
     }
 
-    /// Seconds since 1970.
+    /// Returns the seconds since 1970.
     pub const fn seconds(self) -> u64 {
         self.0 / 1_000_000
     }
 
-    /// What has passed since `earlier`; nothing where the clock stepped back.
+    /// Returns the time since `earlier`; zero if the clock stepped back.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
-    /// This time and `duration` later.
+    /// Returns the time `duration` later.
     pub fn after(self, duration: Duration) -> Self {
         Self(
             self.0
@@ -50,7 +50,7 @@ impl Timestamp {
         )
     }
 
-    /// Reads an RFC 3339 date and time.
+    /// Parses an RFC 3339 date and time.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let at =
             ::time::OffsetDateTime::parse(text, &::time::format_description::well_known::Rfc3339)
@@ -62,7 +62,7 @@ impl Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with milliseconds, as `2026-10-01T12:00:00.000Z`.
+    /// Formats the time as RFC 3339 in UTC with milliseconds, as `2026-10-01T12:00:00.000Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Ok(at) = ::time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000)
         else {

@@ -1,5 +1,4 @@
-//! The usage record (P02): what is kept of every accepted request, and the arithmetic of tokens and
-//! cost. Data only.
+//! The usage record of every accepted request (P02), and the arithmetic of tokens and cost.
 
 mod opening;
 mod record;

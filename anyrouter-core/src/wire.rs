@@ -1,10 +1,10 @@
-//! The protocols, in bytes: what a client sent is read once, borrowing; what the gateway need not
-//! understand goes through as it came; translation is a state machine from events to events, with
-//! no I/O in it.
+//! The wire protocols. A request is parsed once, with borrowed data; parts that the gateway does
+//! not need are forwarded unchanged; translation is a state machine from events to events, without
+//! I/O.
 //!
-//! Same protocol on both sides: a scan for top-level members, no tree. Sources: OpenAI's API
-//! reference (chat completions), Anthropic's API reference (messages), and the WHATWG HTML
-//! standard, section 9.2 (server-sent events).
+//! If both sides use the same protocol, a scan for top-level members suffices, without a tree.
+//! Sources: OpenAI's API reference (chat completions), Anthropic's API reference (messages), and
+//! the WHATWG HTML standard, section 9.2 (server-sent events).
 
 pub mod adjust;
 pub mod answer;

@@ -1,4 +1,4 @@
-//! The API beside inference, under `/api/v1` and `/v1`, and what operators look at.
+//! Routes of the API under `/api/v1` and `/v1`, and of the pages for operators.
 
 mod catalog;
 mod chat;
@@ -15,10 +15,10 @@ use http::Method;
 
 use crate::{auth::Public, respond::Error, routes::Routes};
 
-/// How often a change is tried again where another was faster.
+/// Maximum number of retries of a change that conflicts with another.
 const CHANGES: usize = 16;
 
-/// The routes under the API's prefix.
+/// Adds the routes under the API's prefix.
 pub(crate) fn routes(routes: Routes) -> Routes {
     let (get, post) = (|| Method::GET, || Method::POST);
     let (patch, delete) = (|| Method::PATCH, || Method::DELETE);
@@ -41,7 +41,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
             get(),
             "/models/count",
             "countModels",
-            "How many models there are.",
+            "The number of models.",
             models::count,
         )
         .on(
@@ -90,7 +90,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
             post(),
             "/route/explain",
             "explainRoute",
-            "How a chat completion would be routed, and why. Nothing is sent.",
+            "Explains how a chat completion would be routed, without sending it.",
             privacy::explain,
         )
         .on(
@@ -111,7 +111,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
             post(),
             "/privacy/preview",
             "previewRedaction",
-            "What redaction makes of a text under the account's rules. Nothing is stored or sent.",
+            "Redacts a text under the account's rules, without storing or sending it.",
             privacy::preview,
         )
         .on(
@@ -167,7 +167,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
             post(),
             "/keys",
             "createKey",
-            "Makes a key; it is shown this once.",
+            "Creates a key, which only this response shows.",
             keys::create,
         )
         .on(get(), "/keys/{hash}", "getKey", "One key.", keys::read)
@@ -189,26 +189,26 @@ pub(crate) fn routes(routes: Routes) -> Routes {
             post(),
             "/keys/{hash}/reveal",
             "revealKey",
-            "A 409: keys are stored as hashes, and cannot be shown.",
+            "Always 409: keys are stored as hashes and cannot be shown.",
             keys::reveal,
         )
         .on(
             post(),
             "/images/generations",
             "createImage",
-            "A 410: images are not made here.",
+            "Always 410: this server does not generate images.",
             no_images,
         )
         .on(
             get(),
             "/health",
             "getHealth",
-            "How the server fares, by component.",
+            "The server's health, by component.",
             status::health,
         )
 }
 
-/// What operators look at, outside the API's prefix.
+/// Adds the pages for operators, outside the API's prefix.
 pub(crate) fn status_routes(routes: Routes) -> Routes {
     routes
         .page(Method::GET, "/healthz", status::healthz)
@@ -216,12 +216,12 @@ pub(crate) fn status_routes(routes: Routes) -> Routes {
         .page(Method::GET, "/metrics", status::metrics)
 }
 
-/// Metrics alone, for the listener that they have of their own.
+/// Adds the metrics alone, for their own listener.
 pub(crate) fn metrics_routes(routes: Routes) -> Routes {
     routes.page(Method::GET, "/metrics", status::metrics_alone)
 }
 
 async fn no_images(_: Public) -> Result<Infallible, Error> {
-    let message = "images are not made here; the operator has not turned it on";
+    let message = "image generation is not enabled on this server";
     Err(ApiError::new(410, "endpoint_gone", message).into())
 }

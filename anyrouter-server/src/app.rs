@@ -1,5 +1,5 @@
-//! What every request needs, whatever the server runs on: the gateway, accounts, configuration. It
-//! knows backends by their ports alone.
+//! State that all requests share: the gateway, the accounts and the configuration. It uses backends
+//! only through their ports.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -10,26 +10,26 @@ use anyrouter_core::{
 };
 use async_trait::async_trait;
 
-/// How a server's backends fare, and what it counts.
+/// Health and counters of a server's backends.
 #[async_trait]
 pub trait Health: Send + Sync {
-    /// An error if the database cannot be read and written.
+    /// Returns an error if the database cannot be read and written.
     async fn database(&self) -> Result<(), StoreError>;
 
-    /// Why usage records cannot be written, if they cannot.
+    /// Returns the reason if usage records cannot be written.
     fn journal(&self) -> Option<StoreError>;
 
-    /// Why the database does not take usage records that were written, if it does not.
+    /// Returns the reason if the database does not accept usage records from the journal.
     fn import(&self) -> Option<StoreError>;
 
     /// Counts a request that was refused with this status before it was accepted.
     fn refused(&self, status: u16);
 
-    /// Metrics in the text format of OpenMetrics.
+    /// Returns the metrics in the text format of OpenMetrics.
     fn metrics(&self, budget: &MemoryBudget) -> String;
 }
 
-/// What every request needs.
+/// State that all requests share.
 pub struct App {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) accounts: Arc<dyn Accounts>,
@@ -44,7 +44,7 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    /// A gateway with its accounts and the configuration it was made from.
+    /// Creates the state from a gateway, its accounts and its configuration.
     pub fn new(
         gateway: Arc<Gateway>,
         accounts: Arc<dyn Accounts>,
@@ -59,7 +59,7 @@ impl App {
         }
     }
 
-    /// The configuration that holds.
+    /// Returns the current configuration.
     pub fn config(&self) -> Arc<Config> {
         self.config
             .read()

@@ -1,4 +1,4 @@
-//! Authority as a type: what a route requires of who asks. The type produces the check, the
+//! Authorization as a type. The type of a handler's first argument determines the check, the API
 //! description and the route table.
 
 use std::{marker::PhantomData, ops::Deref, sync::Arc};
@@ -13,9 +13,9 @@ use crate::{
     respond::Error,
 };
 
-/// The scopes of which a route requires one.
+/// A set of scopes of which a route requires one.
 pub(crate) trait Require: Send + Sync + 'static {
-    /// None: any good key will do.
+    /// The scopes; if empty, any valid key is sufficient.
     const ANY_OF: &'static [Scope];
 }
 
@@ -32,23 +32,23 @@ macro_rules! requirements {
 }
 
 requirements! {
-    /// Any good key.
+    /// Any valid key.
     AnyKey = [];
-    /// To send an inference request.
+    /// Permission to send an inference request.
     Inference = [Inference];
-    /// To read the account's privacy settings, or to try them.
+    /// Permission to read the account's privacy settings, or to preview redaction.
     ReadPrivacy = [Inference, ReadPrivacy];
-    /// To change them.
+    /// Permission to change the account's privacy settings.
     WritePrivacy = [WritePrivacy];
-    /// To read usage records: with `inference` alone, those of the key's own requests.
+    /// Permission to read usage records; with `inference` alone, those of the key's own requests.
     ReadUsage = [Inference, ReadAnalytics];
-    /// To read keys: each kind has its scope, which the handler checks key by key.
+    /// Permission to read keys. Each kind has its scope, which the handler checks for each key.
     ReadKeys = [ReadLlmKeys, ReadManagementKeys];
-    /// To make, change or revoke them.
+    /// Permission to create, change or revoke keys.
     WriteKeys = [WriteLlmKeys, WriteManagementKeys];
 }
 
-/// A caller whose key is good and has what `S` requires.
+/// A caller whose key is valid and meets the requirement `S`.
 pub(crate) struct Auth<S>(Arc<Caller>, PhantomData<fn() -> S>);
 
 impl<S> Deref for Auth<S> {
@@ -73,7 +73,7 @@ impl<S: Require> Auth<S> {
 }
 
 fn address(parts: &Parts) -> ClientIp {
-    // The listener puts it there; from nowhere, no address is allowed.
+    // The listener inserts the address; a missing one matches no allowed range.
     let nowhere = ClientIp(std::net::Ipv6Addr::UNSPECIFIED.into());
     parts.extensions.get().copied().unwrap_or(nowhere)
 }
@@ -86,7 +86,7 @@ impl<S: Require> FromRequestParts<Arc<App>> for Auth<S> {
     }
 }
 
-/// None where no key was sent; one that was sent must be good.
+/// Extracts `None` if no key was sent. A key that was sent must be valid.
 impl<S: Require> OptionalFromRequestParts<Arc<App>> for Auth<S> {
     type Rejection = Error;
 
@@ -103,7 +103,7 @@ impl<S: Require> OptionalFromRequestParts<Arc<App>> for Auth<S> {
     }
 }
 
-/// Anyone may ask.
+/// Permission for anyone, without a key.
 pub(crate) struct Public;
 
 impl<S: Send + Sync> FromRequestParts<S> for Public {
@@ -114,12 +114,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Public {
     }
 }
 
-/// What a handler's first argument may be.
+/// A type that may be a handler's first argument.
 pub(crate) trait Authority {
-    /// None: anyone may ask. Empty: any good key will do.
+    /// `None` admits anyone; an empty list admits any valid key.
     const ANY_OF: Option<&'static [Scope]>;
 
-    /// The same in words: `public`, `any key`, or scopes as `inference or read:privacy`.
+    /// Returns the requirement in words: `public`, `any key`, or scopes as `inference or
+    /// read:privacy`.
     fn words() -> String {
         match Self::ANY_OF {
             None => "public".to_owned(),

@@ -1,4 +1,4 @@
-//! Bodies of requests, read within their bounds.
+//! Request bodies, read within their limits.
 
 use std::{marker::PhantomData, sync::Arc};
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{app::App, intake::read_body, respond::Error};
 
-/// A JSON body, read as `T`; an error names the member.
+/// A JSON body, deserialized as `T`. An error names the member.
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBody<T> {
@@ -22,7 +22,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBody<T> {
     }
 }
 
-/// A body that the gateway reads itself; `T` describes it.
+/// An unparsed body, which the gateway reads itself. `T` describes it in the API's description.
 pub(crate) struct RawBody<T>(pub(crate) Bytes, pub(crate) PhantomData<fn() -> T>);
 
 impl<T> FromRequest<Arc<App>> for RawBody<T> {
@@ -51,8 +51,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     })?;
     serde_path_to_error::deserialize(&value).map_err(|e| {
         let (path, text) = (e.path().to_string(), e.inner().to_string());
-        // Of a member that is missing or not known, the path is the object that should have it or
-        // has it.
+        // For a missing or unknown member, the path is that of the enclosing object.
         let named = text
             .split('`')
             .nth(1)
@@ -71,7 +70,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
             400,
             "invalid_parameter",
             format!(
-                "the body has a member that is wrong: {place}{}",
+                "the body has an invalid member: {place}{}",
                 without_values(&text)
             ),
         );

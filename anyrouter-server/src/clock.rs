@@ -1,4 +1,4 @@
-//! Time and randomness as the system has them.
+//! System time and system randomness.
 
 use std::{
     pin::Pin,
@@ -13,17 +13,17 @@ use anyrouter_core::{
 };
 use rand::TryRngCore as _;
 
-/// The time of day, made monotonic: it runs on the monotonic clock from where the time of day stood
-/// at the start, and is set forward when the time of day is ahead, but never back.
+/// The time of day, made monotonic. It advances with the monotonic clock from the time of day at
+/// the start, and moves forward when the time of day is ahead, but never back.
 #[derive(Debug)]
 pub struct SystemClock {
     started: Instant,
-    /// What the time of day was at the start, in microseconds, and all that it was ahead since.
+    /// Time of day at the start plus all forward corrections, in microseconds.
     base: AtomicU64,
 }
 
 impl SystemClock {
-    /// A clock that starts now.
+    /// Creates a clock that starts now.
     pub fn new() -> Self {
         Self {
             started: Instant::now(),
@@ -31,7 +31,7 @@ impl SystemClock {
         }
     }
 
-    /// Follows the time of day where it has run ahead.
+    /// Moves the clock forward if the time of day is more than a second ahead.
     pub fn follow(&self) {
         let ahead = time_of_day().saturating_sub(self.now().micros());
         if ahead > 1_000_000 {
@@ -80,13 +80,13 @@ impl Timer for TokioTimer {
     }
 }
 
-/// The operating system's randomness, through a generator of each thread's own.
+/// Randomness of the operating system, through a generator in each thread.
 #[derive(Debug, Default)]
 pub struct SystemRandomness;
 
 impl Randomness for SystemRandomness {
     fn fill(&self, bytes: &mut [u8]) {
-        // `ThreadRng` cannot fail; where keys are made, the operating system is asked itself.
+        // `ThreadRng` cannot fail; `key_bits` uses the operating system directly.
         let _ = rand::rng().try_fill_bytes(bytes);
     }
 

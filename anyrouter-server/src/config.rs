@@ -13,10 +13,10 @@ use std::{
 use anyrouter_core::config::{Config, ConfigError, FileText};
 use toml::{Table, Value};
 
-/// Where settings come from: arguments over environment over file.
+/// Sources of settings: arguments override the environment, which overrides the file.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// The file, if there is one.
+    /// The configuration file, if any.
     pub file: Option<PathBuf>,
     /// `--listen`.
     pub listen: Option<SocketAddr>,
@@ -29,7 +29,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads them all.
+    /// Loads the configuration from all sources.
     pub fn load(&self) -> Result<Config, ConfigError> {
         let file = match &self.file {
             Some(path) => Some(FileText {
@@ -55,7 +55,7 @@ impl Sources {
         Ok(config)
     }
 
-    /// What the command line says, as the file would write it.
+    /// Returns the command-line settings in the form of the file.
     fn arguments(&self) -> Result<Table, ConfigError> {
         let mut all = Table::new();
         if let Some(listen) = self.listen {

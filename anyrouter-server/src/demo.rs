@@ -1,9 +1,9 @@
-//! The built-in upstream: it answers in this process, in OpenAI's protocol, and sends nothing
-//! anywhere.
+//! Built-in upstream that answers in this process, in OpenAI's protocol, and sends nothing.
 //!
-//! `demo/echo` says the last user message back; where it came with placeholders, it also shows them
-//! as it saw them, cut so that they are not restored. `demo/story` tells a short story; when it is
-//! given tools and the last message is not a tool's result, it calls the first of them.
+//! `demo/echo` repeats the last user message. If the message has placeholders, it also shows them
+//! as the provider saw them, truncated so that they are not restored. `demo/story` tells a short
+//! story. If it is given tools and the last message is not a tool's result, it calls the first
+//! tool.
 
 use std::{
     pin::Pin,
@@ -54,8 +54,7 @@ impl UpstreamBody for Whole {
     }
 }
 
-/// A stream whose events are made when they are asked for: who does not read holds the answer
-/// alone.
+/// A stream that creates its events on demand, so that a slow reader holds only the answer.
 struct Events {
     answer: Answer,
     step: Step,
@@ -63,10 +62,10 @@ struct Events {
 
 enum Step {
     Role,
-    /// The text from this byte on.
+    /// The text, from this byte offset.
     Text(usize),
     Call,
-    /// The arguments from this byte on.
+    /// The arguments, from this byte offset.
     Arguments(usize),
     Finish,
     Usage,
@@ -244,7 +243,7 @@ impl Answer {
     }
 }
 
-/// The text, and below it what of it a provider saw in place of values.
+/// Returns the text, followed by the truncated placeholders in it.
 fn echo(text: String) -> String {
     let is_id = |id: &str| {
         id.len() == 12

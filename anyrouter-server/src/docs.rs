@@ -1,5 +1,5 @@
-//! The documentation, as it stands in the repository's `docs` folder: `/docs/index.json` lists the
-//! pages, `/docs/<page>.md` is one.
+//! Embedded documentation from the repository's `docs` folder. `/docs/index.json` lists the pages,
+//! and `/docs/<page>.md` returns one.
 
 use axum::{
     extract::Path,
@@ -15,46 +15,46 @@ use crate::{
     routes::Routes,
 };
 
-/// Each page's name, what it is about, and its text.
+/// Name, description and text of each page.
 const PAGES: [(&str, &str, &str); 7] = [
     (
         "clients",
-        "Which clients were tried, and how",
+        "Tested clients and their configuration",
         include_str!("../../docs/clients.md"),
     ),
     (
         "configuration",
-        "Every setting, and what is kept",
+        "Settings and stored data",
         include_str!("../../docs/configuration.md"),
     ),
     (
         "errors",
-        "Every error, what it means and what to do",
+        "Errors, their meanings and remedies",
         include_str!("../../docs/errors.md"),
     ),
     (
         "measurements",
-        "What it costs, and how to measure it",
+        "Performance, and how to measure it",
         include_str!("../../docs/measurements.md"),
     ),
     (
         "operating",
-        "How to size a machine, watch it and look after it",
+        "Sizing, monitoring and maintenance",
         include_str!("../../docs/operating.md"),
     ),
     (
         "redaction",
-        "What is taken out of requests, and how it comes back",
+        "Redaction of requests and restoration in responses",
         include_str!("../../docs/redaction.md"),
     ),
     (
         "providers",
-        "What the built-in catalog knows of providers, and where from",
+        "Providers in the built-in catalog, with sources",
         include_str!("../../docs/providers.md"),
     ),
 ];
 
-/// The routes of the documentation.
+/// Adds the routes of the documentation.
 pub(crate) fn routes(routes: Routes) -> Routes {
     routes
         .page(Method::GET, "/", home)
@@ -73,10 +73,10 @@ async fn index(_: Public) -> Result<Json<Value>, Error> {
     Ok(Json(json!({"pages": pages})))
 }
 
-/// A page for people who look at the address with a browser: what this is, and where to go. It has
-/// no script and asks nobody else.
+/// Serves a home page for browsers, with an introduction and links. It has no script and loads
+/// nothing from other servers.
 async fn home(_: Public, headers: HeaderMap) -> Result<Response, Error> {
-    // Only what reads like an address comes back, so that nobody's words do.
+    // Only a plain host name is echoed, so that a request cannot inject text.
     let is_plain = |host: &&str| {
         !host.is_empty()
             && host
@@ -102,7 +102,7 @@ async fn home(_: Public, headers: HeaderMap) -> Result<Response, Error> {
          <pre>curl http://{host}/api/v1/chat/completions \\\n  -H \"Authorization: Bearer $ANYROUTER_API_KEY\" \\\n  -H \"Content-Type: application/json\" \\\n  \
          -d '{{\"model\": \"demo/story\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}}'</pre>\n\
          <h2>Read on</h2>\n<ul>\n{pages}<li><a href=\"/api/v1/models\">The models, as JSON</a></li>\n\
-         <li><a href=\"/api/v1/openapi.json\">The API, as OpenAPI 3.1</a></li>\n<li><a href=\"/readyz\">Whether the server is ready</a></li>\n\
+         <li><a href=\"/api/v1/openapi.json\">The API, as OpenAPI 3.1</a></li>\n<li><a href=\"/readyz\">The server's readiness</a></li>\n\
          </ul>\n</main>\n</body>\n</html>\n"
     );
     let mut response = html.into_response();
@@ -125,7 +125,7 @@ padding:2rem 2.5rem;background:#fff;border:1px solid #e2e5ea;border-radius:8px}h
 border-radius:6px;font-size:13px}a{color:#1a56c4}@media (prefers-color-scheme:dark){body{color:#dfe3ea;background:#14171c}main{background:#1c2027;\
 border-color:#2c323c}pre{background:#14171c}a{color:#84adff}}";
 
-/// The pages, for people.
+/// Serves the list of pages as Markdown.
 async fn front(_: Public) -> Result<Response, Error> {
     let mut out = String::from(
         "# AnyRouter\n\nOne endpoint in front of every LLM provider, with a privacy policy enforced by its types and tests.\n\n",
@@ -137,7 +137,7 @@ async fn front(_: Public) -> Result<Response, Error> {
     Ok(text(out))
 }
 
-/// All pages in one, for programs that read (llmstxt.org).
+/// Serves all pages as one text, for programs (llmstxt.org).
 async fn all(_: Public) -> Result<Response, Error> {
     Ok(text(PAGES.map(|(.., page)| page).join("\n\n")))
 }
@@ -151,7 +151,7 @@ fn text(markdown: impl IntoResponse) -> Response {
     response
 }
 
-/// A page, with `.md` or without.
+/// Serves a page, named with or without `.md`.
 async fn page(_: Public, Path(name): Path<String>) -> Result<Response, Error> {
     let wanted = name.strip_suffix(".md").unwrap_or(&name);
     let page = PAGES.iter().find(|(name, ..)| *name == wanted);

@@ -1,5 +1,5 @@
-//! What is read of a request before anybody answers it: the client's address, its key, its body
-//! within bounds; and what browsers ask first (CORS).
+//! Parsing of a request before its handler: the client's address, the key, the body within its
+//! limits, and CORS.
 
 use std::{
     future::poll_fn,
@@ -26,7 +26,7 @@ use http_body_util::BodyExt as _;
 
 use crate::app::App;
 
-/// The protocol of an inference route, and the route under the API's prefix.
+/// Returns the protocol of an inference path, and its route under the API's prefix.
 pub(crate) fn inference_route(path: &str) -> Option<(Protocol, &'static str)> {
     let route = path
         .strip_prefix("/api")
@@ -38,7 +38,7 @@ pub(crate) fn inference_route(path: &str) -> Option<(Protocol, &'static str)> {
     }
 }
 
-/// Takes several slashes in a row for one.
+/// Replaces consecutive slashes in the path by one.
 pub(crate) fn one_slash(uri: &mut Uri) {
     if memchr::memmem::find(uri.path().as_bytes(), b"//").is_none() {
         return;
@@ -60,8 +60,8 @@ pub(crate) fn one_slash(uri: &mut Uri) {
     *uri = Uri::from_parts(parts).unwrap_or_default();
 }
 
-/// Returns true if a request of HTTP/1 names its host once (RFC 9112, 3.2). One of HTTP/1.0 need
-/// not.
+/// Returns true if an HTTP/1 request names its host exactly once (RFC 9112, 3.2). HTTP/1.0 may omit
+/// it.
 pub(crate) fn one_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let first = hosts.next();
@@ -76,15 +76,15 @@ pub(crate) fn one_host<B>(request: &Request<B>) -> bool {
     }
 }
 
-/// The address of the connection's other end.
+/// Address of the connection's peer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
-/// Where a request came from.
+/// Address of the client, which differs from the peer's behind a trusted proxy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClientIp(pub(crate) IpAddr);
 
-/// What a request says of its sender; `route` is empty for a management route.
+/// Returns the claim of a request; `route` is empty for a management route.
 pub(crate) fn claim(headers: &HeaderMap, ip: IpAddr, route: &'static str) -> Claim {
     Claim {
         key: key(headers),
@@ -93,7 +93,7 @@ pub(crate) fn claim(headers: &HeaderMap, ip: IpAddr, route: &'static str) -> Cla
     }
 }
 
-/// What the gateway reads of the head of an inference request.
+/// Reads the head of an inference request.
 pub(crate) fn head(
     headers: &HeaderMap,
     ip: IpAddr,
@@ -104,13 +104,13 @@ pub(crate) fn head(
     head.pin = pin(headers);
     head.session_id = session_id(headers);
     head.app = text(headers, "x-anyrouter-app");
-    // Any other word asks for it as well: what is asked for wrongly is not dropped.
+    // Any value enables redaction, so that a malformed value does not disable it.
     head.redact = headers.contains_key("x-anyrouter-redact");
     head.trace_id = text(headers, "x-anyrouter-trace-id");
     head
 }
 
-/// The client's own name of the session.
+/// Returns the client's name for the session.
 pub(crate) fn session_id(headers: &HeaderMap) -> Option<String> {
     text(headers, "x-session-id")
 }
@@ -122,8 +122,8 @@ pub(crate) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
         .map(ToOwned::to_owned)
 }
 
-/// The provider that is pinned. A name that cannot be read, or several, pin what no provider is
-/// called: a restriction is not dropped.
+/// Returns the pinned provider. An unreadable name, or several, become a name that no provider has,
+/// so that the restriction is not dropped.
 pub(crate) fn pin(headers: &HeaderMap) -> Option<String> {
     let names: Vec<_> = headers
         .get_all("x-anyrouter-provider")
@@ -152,8 +152,8 @@ pub(crate) fn key(headers: &HeaderMap) -> Option<Secret<String>> {
     Some(Secret::new(sent.to_owned()))
 }
 
-/// The peer's address; behind a proxy that is trusted, the last one in `X-Forwarded-For` that is
-/// not.
+/// Returns the peer's address or, behind a trusted proxy, the last untrusted address in
+/// `X-Forwarded-For`.
 pub(crate) fn client_ip(peer: IpAddr, headers: &HeaderMap, app: &App) -> IpAddr {
     let config = app.config();
     let trusted = |ip: IpAddr| config.trusted_proxies.iter().any(|range| ip_in(ip, range));
@@ -166,8 +166,7 @@ pub(crate) fn client_ip(peer: IpAddr, headers: &HeaderMap, app: &App) -> IpAddr 
         .flat_map(|v| v.to_str().unwrap_or("unreadable").split(','));
     let hops: Vec<&str> = forwarded.map(str::trim).collect();
     for hop in hops.into_iter().rev() {
-        // What stands before an address that cannot be read was not written by a proxy that is
-        // trusted.
+        // Entries before an unreadable address were not written by a trusted proxy.
         let Some(ip) = address_of(hop) else { break };
         if !trusted(ip) {
             return ip;
@@ -176,7 +175,7 @@ pub(crate) fn client_ip(peer: IpAddr, headers: &HeaderMap, app: &App) -> IpAddr 
     peer
 }
 
-/// The address of a hop, which may bear a port.
+/// Parses the address of a hop, with or without a port.
 pub(crate) fn address_of(hop: &str) -> Option<IpAddr> {
     let bare = || {
         hop.trim_start_matches('[')
@@ -187,12 +186,12 @@ pub(crate) fn address_of(hop: &str) -> Option<IpAddr> {
     bare().or_else(|| hop.parse::<SocketAddr>().ok().map(|a| a.ip()))
 }
 
-/// Memory that a body takes for each byte of it: as it came, as it is read and as it leaves.
+/// Memory per byte of a body, which is held as received, as parsed and as sent.
 const WEIGHT: usize = 3;
-/// The first step of a body whose length is not known, in bytes.
+/// Initial reservation for a body of unknown length, in bytes.
 const STEP: usize = 64 << 10;
 
-/// Reads the body of a caller whose key is good, within its bounds, once there is memory for it.
+/// Reads the body of an authenticated caller within its limits, once memory is available.
 pub(crate) async fn read_body<B>(app: &App, headers: &HeaderMap, body: B) -> Result<Bytes, ApiError>
 where
     B: http_body::Body<Data = Bytes>,
@@ -204,7 +203,7 @@ where
     read_body_of(app, key, headers, body).await
 }
 
-/// The same, for the key of this hash.
+/// Reads a body like `read_body`, for the key with this hash.
 pub(crate) async fn read_body_of<B>(
     app: &App,
     key: Option<KeyHash>,
@@ -232,7 +231,7 @@ where
         return Err(ApiError::new(
             415,
             "unsupported_encoding",
-            "the body is compressed; send it as it is",
+            "the body is compressed; send it uncompressed",
         ));
     }
     let length = headers
@@ -257,7 +256,7 @@ where
                 .ok_or_else(no_memory)
         };
     let room = length.unwrap_or(STEP).min(limit);
-    // A promise of many bytes takes no room: that goes to who begins to send them.
+    // A large declared length reserves no memory before the client begins to send.
     let mut held = if room <= STEP {
         take(room, &None).await?
     } else {
@@ -304,19 +303,19 @@ where
             return Err(ApiError::new(
                 408,
                 "request_timeout",
-                "the body did not come in time; send it without pauses",
+                "the body did not arrive in time; send it without pauses",
             ));
         }
     }
-    // The bytes count as long as anybody has a part of them.
+    // The bytes count against the budget while any part of them is in use.
     Ok(match held {
         Some(held) => held.keep(read),
         None => read.into(),
     })
 }
 
-/// What `work` gives, or none if it takes longer than `limit`. Work that is ready at once sets no
-/// timer.
+/// Returns the output of `work`, or `None` if it takes longer than `limit`. Work that is ready
+/// immediately sets no timer.
 async fn within<T>(clock: &dyn Clock, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let (mut work, mut timer) = (pin!(work), None);
     poll_fn(|cx| {
@@ -329,8 +328,8 @@ async fn within<T>(clock: &dyn Clock, limit: Duration, work: impl Future<Output 
     .await
 }
 
-/// Lets pages of any origin read the answer and our headers: there are no cookies here, only keys
-/// that a page must hold itself.
+/// Lets pages of any origin read the response and the exposed headers. The API uses no cookies,
+/// only keys, which a page must hold itself.
 pub(crate) fn share(headers: &mut HeaderMap) {
     const EXPOSED: &str = "X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Tier, X-RateLimit-Window, \
         RateLimit-Limit, RateLimit-Policy, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Upstream-RateLimit-Remaining, \
@@ -345,7 +344,7 @@ pub(crate) fn share(headers: &mut HeaderMap) {
     );
 }
 
-/// Answers a browser's question whether it may ask.
+/// Responds to a CORS preflight request.
 pub(crate) fn preflight() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

@@ -1,14 +1,15 @@
-//! The usage journal: an append-only file of checksummed records, written by the request's own task
-//! with one `write` before the last byte leaves (P02). A background thread imports it in bulk into
-//! the database, idempotent by record id, and drops what is imported.
+//! The usage journal: an append-only file of checksummed records. The task of a request writes its
+//! record with one `write` before the last byte of the response leaves (P02). A background thread
+//! imports the records in bulk into the database, idempotently by record id, and drops imported
+//! ones.
 //!
-//! - `process_crash` (default): what `write` took, the kernel has; kill -9 cannot take it back.
-//! - `power_loss`: the commit also waits for an `fdatasync`, grouped over all that wait.
-//! - `async`: the commit waits for nothing; records are written by the background thread.
+//! - `process_crash` (default): the kernel holds what `write` accepted, so it survives kill -9.
+//! - `power_loss`: the commit also waits for an `fdatasync`, which concurrent commits share.
+//! - `async`: the commit waits for nothing; the background thread writes the records.
 //!
-//! Requests that take longer than 10 ms get an *open entry*; what is left open at the start becomes
-//! a record with the outcome `interrupted`. A crash loses without trace only requests younger than
-//! that, and no client saw one of them end.
+//! A request that takes longer than 10 ms gets an *open entry*. At the next start, a request that
+//! was left open becomes a record with the outcome `interrupted`. A crash loses without trace only
+//! younger requests, none of which had ended for its client.
 
 mod disk;
 #[cfg(test)]
@@ -29,14 +30,14 @@ pub use self::{
     log::{JournalLog, OpenError},
 };
 
-/// How the log is run.
+/// Options of the usage log.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Durability that a usage record must reach before its response may end.
     pub durability: Durability,
-    /// Requests that may be open at once; more wait.
+    /// Maximum number of open requests; further requests wait.
     pub slots: usize,
-    /// A segment of more bytes is left for a new one.
+    /// Size of a segment above which a new one begins, in bytes.
     pub segment: u64,
 }
 

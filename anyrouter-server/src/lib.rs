@@ -1,8 +1,8 @@
-//! The AnyRouter gateway as a server: listener, storage, API. `anyrouter-core` decides; this crate
-//! connects it to the outside.
+//! The AnyRouter gateway as a server: listener, storage and API. `anyrouter-core` makes the
+//! decisions; this crate connects it to the network and the disk.
 //!
-//! Without the feature `native`, which is on by default, what is left is [`Service`]: every route
-//! over the core's ports, for whoever brings a listener and backends. It builds for wasm32.
+//! Without the default feature `native`, the crate has only [`Service`]: every route over the
+//! core's ports, for an embedder that provides a listener and backends. It builds for wasm32.
 #![recursion_limit = "256"] // the usage record is one `json!` of sixty members
 
 mod api;

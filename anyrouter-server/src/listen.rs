@@ -1,4 +1,4 @@
-//! The listener: HTTP/1.1 and HTTP/2, with TLS where there is a certificate.
+//! The listener: HTTP/1.1 and HTTP/2, with TLS if there is a certificate.
 
 mod patient;
 mod quiet;
@@ -40,20 +40,22 @@ use crate::{
     tls::Tls,
 };
 
-/// How long a request's head may take.
+/// Maximum time to receive a request's head.
 const HEAD: Duration = Duration::from_secs(30);
-/// The most that a request's head may have, in bytes.
+/// Maximum size of a request's head, in bytes.
 const HEAD_BYTES: usize = 64 << 10;
-/// How often is looked for the rest of HTTP/2's preface, and the time between.
+/// Maximum number of reads while the HTTP/2 preface is incomplete.
 const PREFACE_LOOKS: usize = 100;
+/// Interval between reads while the HTTP/2 preface is incomplete.
 const PREFACE_PAUSE: Duration = Duration::from_millis(5);
-/// How much of a body that nobody reads is passed over, in bytes, and for how long.
+/// Maximum size of an unread body that is discarded, in bytes.
 const DISCARDED: u64 = 1 << 20;
+/// Maximum time to discard an unread body.
 const DISCARD: Duration = Duration::from_millis(100);
-/// How long a TLS handshake may take.
+/// Maximum duration of a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Serves until `stop` is done, then lets what is under way finish until the drain deadline.
+/// Serves until `stop` completes, then lets open requests finish until the drain deadline.
 pub(crate) async fn serve(
     service: Service,
     listener: TcpListener,
@@ -88,7 +90,7 @@ pub(crate) async fn serve(
             () = &mut stop => break,
         };
         let (Ok((stream, peer)), Ok(permit)) = accepted else {
-            // Out of descriptors, most likely: the connections that end make room.
+            // Most likely, no file descriptors are left until other connections end.
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
@@ -105,8 +107,8 @@ pub(crate) async fn serve(
             (builders.clone(), graceful.watcher(), stopping.subscribe());
         tokio::spawn(QuietTask::new(async move {
             let _permit = permit;
-            // A connection that fails concerns its client alone. What few connections need is in
-            // boxes, so that the others are small.
+            // A failed connection concerns its client alone. Futures that few connections need are
+            // boxed, so that the task of the others is small.
             if let Some(tls) = tls {
                 let Ok(Ok(stream)) =
                     tokio::time::timeout(HANDSHAKE, Box::pin(tls.accept(stream))).await
@@ -132,7 +134,7 @@ pub(crate) async fn serve(
             let is_http2 = Box::pin(async {
                 tokio::select! {
                     begun = tokio::time::timeout(HEAD, begins_http2(&stream)) => begun.ok()?.ok(),
-                    // Who has said nothing yet is not waited for.
+                    // A client that has sent nothing yet is not waited for.
                     _ = stopping.changed() => None,
                 }
             });
@@ -164,8 +166,8 @@ pub(crate) async fn serve(
     let _ = tokio::time::timeout(app.config().drain_deadline, graceful.shutdown()).await;
 }
 
-/// Whether a client begins with HTTP/2's preface (RFC 9113, 3.4). It is looked at, and stays to be
-/// read.
+/// Returns true if the client sends the HTTP/2 preface (RFC 9113, 3.4). Peeks at the bytes without
+/// consuming them.
 async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let mut first = [0; PREFACE.len()];
@@ -175,8 +177,7 @@ async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
         if seen == 0 || begun == PREFACE || !PREFACE.starts_with(begun) {
             return Ok(begun == PREFACE);
         }
-        // A part of it is here, and will be seen again at once until there is more; or for ever,
-        // where no more comes.
+        // `peek` returns an incomplete preface immediately and repeatedly, even if no more arrives.
         tokio::time::sleep(PREFACE_PAUSE).await;
     }
     Ok(false)
@@ -200,7 +201,7 @@ async fn answer(
     Ok(response)
 }
 
-/// A body that is lent to whoever answers: what they leave of it is seen to afterwards.
+/// A body that is lent to the service; the listener handles the part that stays unread.
 #[derive(Clone)]
 struct LentBody(Arc<Mutex<Incoming>>);
 
@@ -209,9 +210,9 @@ impl LentBody {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns true if it was read to its end, or could be now: where little is left, and comes
-    /// soon, it is passed over, so that the connection can be used again. Where not, the client
-    /// must be told, or its next request goes into nothing.
+    /// Returns true if the connection can be used again: the body was read to its end, or little is
+    /// left, arrives soon and is discarded. Otherwise the response must announce that the
+    /// connection closes, or the client's next request is lost.
     async fn spent(mut self, rest: Rest) -> bool {
         if rest == Rest::OfNoMatter || self.body().is_end_stream() {
             return true;
@@ -233,15 +234,15 @@ impl LentBody {
     }
 }
 
-/// What becomes of a body's rest.
+/// Handling of the unread part of a body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
-    /// It may be passed over.
+    /// The unread part may be discarded.
     PassedOver,
-    /// The client waits to be asked for it (`Expect: 100-continue`), and is not asked for what
-    /// nobody wants.
+    /// The client waits for `100 Continue` (`Expect: 100-continue`), which is not sent for a body
+    /// that is not needed.
     Withheld,
-    /// Each request is a stream of its own.
+    /// The unread part does not matter, because each request has its own stream.
     OfNoMatter,
 }
 

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use anyrouter_server::{check_tls, config::Sources, run};
 use clap::Parser;
 
-/// The system's own holds on to what a burst of streams needed, and its threads wait for each
-/// other.
+/// The global allocator. The system's retains memory after a burst of streams, and its threads
+/// block each other.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -15,8 +15,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[derive(Parser)]
 #[command(version, about)]
 struct Args {
-    /// The configuration, `anyrouter.toml`; without one, providers are found by their keys in the
-    /// environment.
+    /// Configuration file, `anyrouter.toml`; without one, provider keys in the environment select
+    /// the providers.
     #[arg(long, env = "ANYROUTER_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Address to listen on [default: 127.0.0.1:8787].
@@ -29,18 +29,18 @@ struct Args {
     /// Format of log lines.
     #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
     log_format: Option<String>,
-    /// Write the first account's keys here, in place of printing them.
+    /// Write the first account's keys to this file instead of printing them.
     #[arg(long, env = "ANYROUTER_BOOTSTRAP_FILE", value_name = "FILE")]
     bootstrap_file: Option<PathBuf>,
-    /// Make another inference and management key for the first account, print them and exit: for
-    /// when they are lost.
+    /// Create another inference key and management key for the first account, print them and exit.
+    /// Use it if the keys are lost.
     #[arg(long)]
     new_keys: bool,
     /// With --new-keys: revoke every other key of that account.
     #[arg(long, requires = "new_keys")]
     revoke_old: bool,
-    /// Count the hourly totals of usage again from the usage records, correct those that are wrong,
-    /// and exit: with 0 where all were right, else with 1. The server must not be running.
+    /// Recount the hourly totals from the usage records, correct wrong ones and exit: with 0 if all
+    /// were right, otherwise with 1. The server must not be running.
     #[arg(long)]
     recount_totals: bool,
     /// Check the configuration and exit.
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
             config.catalog.models().len(),
         );
         println!(
-            "the configuration is good: {providers} providers, {models} models, catalog {}",
+            "the configuration is valid: {providers} providers, {models} models, catalog {}",
             config.catalog.version()
         );
         return ExitCode::SUCCESS;

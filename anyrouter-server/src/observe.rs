@@ -36,10 +36,10 @@ pub(crate) struct Observer {
     level: LogLevel,
     lines: Arc<Lines>,
     metrics: Metrics,
-    /// Where events go. It is this server's own: what its libraries tell `tracing` is not for its
-    /// log, since nobody knows what they repeat.
+    /// Destination of events. It is private to this server, because events of its libraries could
+    /// repeat data that must not be in the log.
     dispatch: Dispatch,
-    /// When something was last said, and how often it came since.
+    /// Time of the last line about each subject, and the number of events since then.
     told: Mutex<HashMap<String, (Instant, u64)>>,
 }
 
@@ -57,7 +57,7 @@ impl Observer {
         })
     }
 
-    /// A request that was accepted has ended.
+    /// Records the end of an accepted request.
     pub(crate) fn record(&self, record: &Record) {
         self.metrics.record(record);
         if self.level > LogLevel::Warn || record.outcome != Outcome::Ok {
@@ -65,18 +65,18 @@ impl Observer {
         }
     }
 
-    /// A request was refused before it was accepted.
+    /// Counts a request that was refused before it was accepted.
     pub(crate) fn refused(&self, status: u16) {
         self.metrics.refused(status);
     }
 
-    /// How many requests were refused with this status before they were accepted.
+    /// Returns the number of requests refused with this status before they were accepted.
     pub(crate) fn refused_so_far(&self, status: u16) -> u64 {
         self.metrics.refused_so_far(status)
     }
 
-    /// Something happened that the operator should know. It is counted; it is written once a minute
-    /// for each kind and subject, with how often it came meanwhile.
+    /// Counts an event for the operator, and logs it at most once a minute for each kind and
+    /// subject, with the number of events left out.
     pub(crate) fn emit(&self, event: &Event<'_>) {
         let is_written = match event.subject() {
             None => Some(0),
@@ -97,7 +97,7 @@ impl Observer {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How often `what` came since it was last written, if it is to be written now.
+    /// Returns the number of events left out since the last line, if `what` must be logged now.
     fn left_out(&self, what: String) -> Option<u64> {
         let mut told = self.told();
         let now = Instant::now();
@@ -153,12 +153,12 @@ impl Observer {
         }
     }
 
-    /// Writes the lines that still wait, before the process ends.
+    /// Writes the queued lines, before the process ends.
     pub(crate) fn flush(&self) {
         self.lines.flush();
     }
 
-    /// Metrics in the text format of OpenMetrics, which Prometheus reads.
+    /// Returns the metrics in the text format of OpenMetrics, which Prometheus reads.
     pub(crate) fn metrics(&self, gauges: Gauges) -> String {
         self.metrics.text(gauges, self.lines.dropped())
     }

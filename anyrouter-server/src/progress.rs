@@ -1,4 +1,4 @@
-//! How far long work is, for whoever waits for it.
+//! Progress reports of long operations.
 
 use std::io::IsTerminal as _;
 
@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::storage::Progress;
 
-/// Says how far a migration of the database is: as a bar to a person, and in lines to a log.
+/// Reports the progress of a database migration: as a bar on a terminal, and as lines in a log.
 pub(crate) fn migration() -> impl FnMut(Progress) {
     let bar = ProgressBar::hidden();
     let mut said = 0;

@@ -70,7 +70,7 @@ fn json(status: StatusCode, value: &impl Serialize) -> Response {
     response
 }
 
-/// An error on its way to the router's middleware, which knows the request's id.
+/// An error for the router's middleware, which adds the request id.
 #[derive(Clone)]
 pub(crate) struct Error(pub(crate) ApiError);
 
@@ -118,14 +118,14 @@ pub(crate) fn render(error: &ApiError, id: &str) -> Response {
     response
 }
 
-/// There is nothing at the address.
+/// Returns the error for an unknown address.
 pub(crate) fn not_found() -> Error {
-    let message = "there is nothing at this address; /api/v1/models is a place to begin";
+    let message = "there is nothing at this address; start with /api/v1/models";
     ApiError::new(404, "not_found", message).into()
 }
 
-/// The address takes another method.
+/// Returns the error for a method that the address does not support.
 pub(crate) fn wrong_method() -> Error {
-    let message = "this address takes another method";
+    let message = "this address does not support this method";
     ApiError::new(405, "method_not_allowed", message).into()
 }

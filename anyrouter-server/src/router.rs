@@ -1,4 +1,4 @@
-//! The router: every route of the server but inference, which bypasses it.
+//! The router of all routes except inference, which bypasses it.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::{
     routes::{Routes, Shared},
 };
 
-/// Every route, with the description of those that are described.
+/// Creates the router of every route.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let api = finished(under_prefix(), &app).layer(middleware::map_response(shared));
     Router::new()
@@ -32,7 +32,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// The API's routes and its description.
+/// Returns the API's routes and the route of its description.
 fn under_prefix() -> Routes {
     let mut routes = api::routes(Routes::new());
     let description = routes.description();
@@ -46,12 +46,12 @@ fn at_root() -> Routes {
     docs::routes(api::status_routes(Routes::new()))
 }
 
-/// Metrics alone, for the listener that they have of their own.
+/// Creates a router of the metrics alone, for their own listener.
 pub(crate) fn metrics_router(app: Arc<App>) -> Router {
     api::metrics_routes(Routes::new()).router().with_state(app)
 }
 
-/// Routes with what is said where there is none, and with the middleware of all.
+/// Converts routes to a router with the common fallbacks and middleware.
 fn finished(routes: Routes, app: &Arc<App>) -> Router<Arc<App>> {
     routes
         .router()
@@ -60,7 +60,7 @@ fn finished(routes: Routes, app: &Arc<App>) -> Router<Arc<App>> {
         .layer(middleware::from_fn_with_state(app.clone(), named))
 }
 
-/// Pages of any origin may use the API, and nothing else.
+/// Lets pages of any origin use the API, and no other route.
 async fn shared(mut response: Response) -> Response {
     share(response.headers_mut());
     response
@@ -75,7 +75,7 @@ fn openapi(description: Bytes) -> Response {
     response
 }
 
-/// Gives each answer its request id, and answers what browsers ask first.
+/// Adds the request id to each response, renders errors, and answers CORS preflight requests.
 async fn named(State(app): Shared, request: Request, next: Next) -> Response {
     let id = app.gateway.request_id();
     let mut response = if request.method() == Method::OPTIONS {
@@ -98,7 +98,7 @@ async fn named(State(app): Shared, request: Request, next: Next) -> Response {
         let error = ApiError::new(
             400,
             "invalid_parameter",
-            "the address has a parameter of the wrong type, or one twice; the documentation names them",
+            "the address has a parameter of the wrong type or a duplicate one; see the documentation",
         );
         response = render(&error, &id.to_string());
     }

@@ -1,5 +1,5 @@
-//! Registration of routes, and their description (OpenAPI 3.1). Both are made from the handlers'
-//! types: what a handler requires, takes and responds with cannot differ from what is described.
+//! Registration of routes, and their description (OpenAPI 3.1). Both derive from the handlers'
+//! types, so the description always matches what a handler requires, accepts and returns.
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
@@ -30,7 +30,7 @@ use crate::{
 /// The state that handlers take.
 pub(crate) type Shared = State<Arc<App>>;
 
-/// What a handler's argument adds to a description.
+/// Contribution of a handler's argument to a description.
 pub(crate) trait Argument {
     fn describe(_: &mut Operation) {}
 }
@@ -61,7 +61,7 @@ impl<T: JsonSchema> Argument for RawBody<T> {
     }
 }
 
-/// What a handler's response adds to a description.
+/// Contribution of a handler's response to a description.
 pub(crate) trait Responds {
     fn describe(_: &mut Operation) {}
 }
@@ -94,8 +94,8 @@ impl<T: JsonSchema> Responds for respond::State<T> {
     }
 }
 
-/// A handler whose first argument says who may ask: [`Auth`] or [`Public`]. Another one does not
-/// compile as a route.
+/// A handler whose first argument, [`Auth`] or [`Public`], declares who may call it. Any other
+/// handler does not compile as a route.
 pub(crate) trait Described<A> {
     type Authority: Authority;
     fn describe(operation: &mut Operation);
@@ -128,7 +128,7 @@ described!(A1, A2, A3);
 described!(A1, A2, A3, A4);
 described!(A1, A2, A3, A4, A5);
 
-/// One method of one path.
+/// A method of a path.
 pub(crate) struct Operation {
     id: &'static str,
     about: &'static str,
@@ -147,8 +147,8 @@ fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
 
 const JSON: &str = "application/json";
 
-/// Values of path parameters that every server has, by the path's first part and the parameter's
-/// name.
+/// Values of path parameters that exist on every server, by the first part of the path and the name
+/// of the parameter.
 const EXAMPLES: [((&str, &str), &str); 3] = [
     (("models", "author"), "demo"),
     (("models", "slug"), "echo"),
@@ -168,7 +168,7 @@ impl Operation {
         self.responds_as::<T>(status, JSON);
     }
 
-    /// Several kinds of content of one status are added one by one.
+    /// Adds a kind of content to the responses with this status.
     pub(crate) fn responds_as<T: JsonSchema>(&mut self, status: u16, content: &'static str) {
         self.responses.push((status, content, schema::<T>));
     }
@@ -205,7 +205,7 @@ impl Operation {
         let key = json!({"key": []});
         let (security, scopes) = match self.any_of {
             None => (json!([{}, key]), String::new()),
-            Some([]) => (json!([key]), " Any good key will do.".to_owned()),
+            Some([]) => (json!([key]), " Any valid key is sufficient.".to_owned()),
             Some(_) => (json!([key]), format!(" Scope: {}.", self.words)),
         };
         let mut out = json!({"operationId": self.id, "summary": self.about, "description": format!("{}{scopes}", self.about),
@@ -218,7 +218,7 @@ impl Operation {
     }
 }
 
-/// Each member of an object as a parameter. The object's own schema is of no use to anyone.
+/// Converts each member of an object to a query parameter. Removes the unused schema of the object.
 fn query_parameters(make: Make, generator: &mut SchemaGenerator) -> Vec<Value> {
     let mut schema = make(generator);
     if let Some(name) = schema["$ref"].as_str().and_then(|r| r.rsplit('/').next()) {
@@ -232,7 +232,7 @@ fn query_parameters(make: Make, generator: &mut SchemaGenerator) -> Vec<Value> {
         .into_iter()
         .map(|(name, mut member)| {
             let about = member.as_object_mut().and_then(|m| m.remove("description"));
-            // Left out is the only way to say nothing.
+            // A query parameter is omitted instead of null.
             if let Some(types) = member["type"].as_array() {
                 member["type"] = types.iter().find(|t| *t != "null").cloned().unwrap_or_default();
             }
@@ -241,7 +241,7 @@ fn query_parameters(make: Make, generator: &mut SchemaGenerator) -> Vec<Value> {
         .collect()
 }
 
-/// Routes, with what each requires and its description.
+/// Routes, with their requirements and descriptions.
 pub(crate) struct Routes {
     router: Router<Arc<App>>,
     #[cfg(test)]
@@ -250,7 +250,8 @@ pub(crate) struct Routes {
     schemas: Schemas,
 }
 
-/// What is read may leave members out that are always written.
+/// Schemas of types that are read and of types that are written. Members that are always written
+/// may be optional when they are read.
 struct Schemas {
     read: SchemaGenerator,
     written: SchemaGenerator,
@@ -283,8 +284,8 @@ impl Routes {
         }
     }
 
-    /// Adds a method of a path of the API, given without the API's prefix. What it requires, takes
-    /// and responds with are the handler's types.
+    /// Adds a method of an API path, given without the API's prefix. The handler's types determine
+    /// what it requires, accepts and returns.
     pub(crate) fn on<H, A, T>(
         self,
         method: Method,
@@ -317,8 +318,7 @@ impl Routes {
         routes
     }
 
-    /// Adds a method of a path that is not described: one for people, or for programs that watch
-    /// the server.
+    /// Adds a method of a path without a description, for people or for monitoring.
     #[allow(clippy::disallowed_methods)] // the one place where routes are registered
     pub(crate) fn page<H, A, T>(mut self, method: Method, path: &str, handler: H) -> Self
     where
@@ -339,12 +339,12 @@ impl Routes {
         &self.table
     }
 
-    /// The router.
+    /// Returns the router.
     pub(crate) fn router(&self) -> Router<Arc<App>> {
         self.router.clone()
     }
 
-    /// The description of those that are described, as JSON.
+    /// Returns the description of the described routes, as JSON.
     pub(crate) fn description(&mut self) -> Bytes {
         let mut schemas = self.schemas.read.take_definitions(true);
         schemas.extend(self.schemas.written.take_definitions(true));
@@ -363,7 +363,7 @@ impl Routes {
     }
 }
 
-/// What is answered in place of what was asked for.
+/// The body of an error response.
 #[derive(JsonSchema)]
 #[allow(dead_code)] // `ApiError` writes it; here it is described
 struct ErrorAnswer {
@@ -374,13 +374,13 @@ struct ErrorAnswer {
 #[derive(JsonSchema)]
 #[allow(dead_code)]
 struct ErrorObject {
-    /// Stable: programs may go by it.
+    /// Stable code, on which programs may rely.
     code: String,
-    /// What went wrong, where, and what would be right.
+    /// Description of the error, its place and its remedy.
     message: String,
     #[schemars(rename = "type")]
     kind: String,
-    /// The member of the request, where it was one.
+    /// The member of the request that caused the error, if any.
     param: Option<String>,
     error_type: String,
     http_status: u16,

@@ -1,4 +1,4 @@
-//! Running a server: the data folder, the listener, signals, and the end.
+//! Running a server: the data folder, the listener, signals and shutdown.
 
 use std::{
     fs::File,
@@ -32,12 +32,12 @@ use crate::{
     tls::Tls,
 };
 
-/// The time between two lines about storage that still cannot be used.
+/// Interval between log lines while storage cannot be used.
 const STORAGE_AGAIN: Duration = Duration::from_secs(60);
-/// "File size limit exceeded" (POSIX; its number is the same on Linux and the BSDs).
+/// Signal "file size limit exceeded" (POSIX; it has the same number on Linux and the BSDs).
 const SIGXFSZ: i32 = 25;
 
-/// Runs a server until it is told to stop (SIGTERM, SIGINT). SIGHUP reads the configuration again.
+/// Runs a server until SIGTERM or SIGINT. SIGHUP reloads the configuration.
 pub async fn run(
     config: Config,
     sources: Sources,
@@ -89,13 +89,13 @@ pub async fn run(
         },
     )
     .await?;
-    // Whoever reads that it listens may send requests and signals.
+    // A reader of the startup message may send requests and signals immediately.
     let _ = engine.await;
     let failed = |e: std::io::Error| StartError::Storage(format!("signals: {e}"));
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    // A file that may not grow further is an error of a write, and not the end of the process.
+    // With a handler, exceeding the limit fails the write instead of ending the process.
     let _file_size = signal(SignalKind::from_raw(SIGXFSZ)).map_err(failed)?;
     let mut text = format!(
         "AnyRouter {} listens at {base_url}\n\n",
@@ -129,7 +129,7 @@ pub async fn run(
             tokio::select! {
                 _ = hangup.recv() => {
                     let (server, sources, tls) = (for_signals.clone(), sources.clone(), tls_for_signals.clone());
-                    // It reads files and compiles rules.
+                    // Reloading reads files and compiles rules.
                     let _ = tokio::task::spawn_blocking(move || reload(&server, &sources, tls.as_ref())).await;
                 }
                 _ = terminate.recv() => break,
@@ -159,7 +159,7 @@ pub async fn run(
     Ok(())
 }
 
-/// Reads the configuration and the certificate again.
+/// Reloads the configuration and the certificate.
 fn reload(server: &Server, sources: &Sources, tls: Option<&Tls>) {
     let (Some(config), Some(tls)) = (server.reload(sources), tls) else {
         return;
@@ -171,8 +171,9 @@ fn reload(server: &Server, sources: &Sources, tls: Option<&Tls>) {
     }
 }
 
-/// Makes another inference and management key for the first account, and gives them as text; where
-/// `revoke_old` says so, every other key of the account is revoked. The server must not be running.
+/// Creates another inference key and management key for the first account, and returns them as
+/// text. If `revoke_old` is true, revokes every other key of the account. The server must not be
+/// running.
 pub async fn new_keys(config: &Config, revoke_old: bool) -> Result<String, StartError> {
     let none = || no_account(config);
     let _lock = lock_existing(config)?;
@@ -199,8 +200,8 @@ pub async fn new_keys(config: &Config, revoke_old: bool) -> Result<String, Start
     Ok(format!("{}{said}", keys.text()))
 }
 
-/// Counts the totals of usage again, of every hour that has its records. Gives what is to be said,
-/// and whether all were right.
+/// Recounts the usage totals of every hour that has its records. Returns a report, and true if all
+/// totals were right.
 pub fn recount_totals(config: &Config) -> Result<(String, bool), StartError> {
     let _lock = lock_existing(config)?;
     let found = Database::recount_totals(&config.data_dir, &mut progress::migration())?;
@@ -209,12 +210,12 @@ pub fn recount_totals(config: &Config) -> Result<(String, bool), StartError> {
         totals,
         corrected,
     } = found;
-    let counted = format!("{totals} totals of {hours} hours were counted again from their records");
+    let counted = format!("{totals} totals of {hours} hours were recounted from their records");
     Ok(if corrected == 0 {
-        (format!("{counted}: all are as they were."), true)
+        (format!("{counted}: all were right."), true)
     } else {
         (
-            format!("{counted}: {corrected} were wrong, and are right now."),
+            format!("{counted}: {corrected} were wrong and have been corrected."),
             false,
         )
     })
@@ -223,12 +224,12 @@ pub fn recount_totals(config: &Config) -> Result<(String, bool), StartError> {
 fn no_account(config: &Config) -> StartError {
     let folder = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
     StartError::Storage(format!(
-        "there is no account in {}; say with --data-dir which folder the server uses, or start it there first",
+        "there is no account in {}; give the server's folder with --data-dir, or start the server there first",
         folder.display()
     ))
 }
 
-/// The lock of a data folder that exists: nothing is made in one that is the wrong one.
+/// Locks an existing data folder. Creates nothing, because the folder may be the wrong one.
 fn lock_existing(config: &Config) -> Result<File, StartError> {
     if !config.data_dir.is_dir() {
         return Err(no_account(config));
@@ -242,11 +243,12 @@ fn lock_existing(config: &Config) -> Result<File, StartError> {
     })
 }
 
-/// One server on a data folder: a second would import the first one's journal under its feet.
+/// Locks the data folder for one server. A second one would import the journal while the first
+/// writes it.
 fn lock_data_dir(config: &Config) -> Result<File, StartError> {
     let folder = &config.data_dir;
     let fail = |e: std::io::Error| StartError::Storage(format!("{}: {e}", folder.display()));
-    // Its owner's alone: records hold addresses.
+    // Only its owner has access, because records contain addresses.
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -260,11 +262,11 @@ fn lock_data_dir(config: &Config) -> Result<File, StartError> {
     Ok(file)
 }
 
-/// Tells of storage that cannot be used: at once, every minute while it lasts, and when it is
-/// over.
+/// Reports storage that cannot be used: immediately, every minute while it lasts, and when it works
+/// again.
 async fn watch_storage(server: &Server) {
     let mut ticks = tokio::time::interval(Duration::from_millis(500));
-    // How many requests were refused before it began, and when it was last told.
+    // Number of requests refused before the failure, and time of the last report.
     let mut trouble: Option<(u64, Instant)> = None;
     loop {
         ticks.tick().await;

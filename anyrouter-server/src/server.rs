@@ -1,5 +1,5 @@
-//! The server on a machine of its own: its backends, opened and put behind the ports, and its
-//! configuration, read again while it runs.
+//! The native server: it opens its backends, connects them to the ports, and reloads its
+//! configuration.
 
 use std::{
     io::Write as _,
@@ -36,10 +36,10 @@ use crate::{
     upstream::HttpUpstream,
 };
 
-/// A server that cannot start.
+/// Error of starting a server.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The configuration is wrong.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The data folder, the database or the journal cannot be used.
@@ -48,12 +48,12 @@ pub enum StartError {
     /// Another server uses the data folder.
     #[error("{}: another server uses this data folder; give this one its own with --data-dir", .0.display())]
     InUse(PathBuf),
-    /// The address cannot be listened at.
+    /// The server cannot listen on the address.
     #[error("{address}: {source}; another program may be listening there")]
     Listen {
         /// The address.
         address: std::net::SocketAddr,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// Certificate or key cannot be used.
@@ -64,7 +64,7 @@ pub enum StartError {
     Bootstrap {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
 }
@@ -75,7 +75,7 @@ impl From<StoreError> for StartError {
     }
 }
 
-/// A server's parts.
+/// The parts of a running server.
 pub(crate) struct Server {
     pub(crate) app: Arc<App>,
     pub(crate) log: Arc<JournalLog>,
@@ -132,7 +132,7 @@ impl Blocking for OffTheWorker {
     }
 }
 
-/// How database, journal and metrics fare.
+/// Health of the database and the journal, and the metrics.
 struct Parts {
     database: Database,
     log: Arc<JournalLog>,
@@ -227,7 +227,7 @@ impl Server {
         })
     }
 
-    /// Reads the configuration again, and returns it. A bad one changes nothing, and says why.
+    /// Reloads and returns the configuration. An invalid one changes nothing, and is reported.
     pub(crate) fn reload(&self, sources: &Sources) -> Option<Arc<Config>> {
         match sources.load() {
             Ok(config) => {
@@ -235,7 +235,7 @@ impl Server {
                     self.observer.emit(&Event::ConfigWarning { warning });
                 }
                 self.end_cooldown(&config);
-                // The keys first: those of before still serve whoever began before.
+                // The keys come first: the previous ones still serve requests that began earlier.
                 let keys = config.keys.clone().in_place_of(&self.keys.now());
                 *self.keys.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
                 let instance = config.instance(self.versions.fetch_add(1, Ordering::Relaxed));
@@ -256,8 +256,8 @@ impl Server {
         }
     }
 
-    /// Ends the cooldown of endpoints whose address or key is another one now: what failed may have
-    /// been repaired.
+    /// Ends the cooldown of endpoints whose address or key has changed, because the cause of the
+    /// failure may be fixed.
     fn end_cooldown(&self, config: &Config) {
         let (before, keys) = (self.app.config(), self.keys.now());
         for endpoint in config.catalog.endpoints() {
@@ -276,8 +276,9 @@ impl Server {
     }
 }
 
-/// The instance's secret from which placeholders are derived: made at the first start, and kept, so
-/// that a conversation's placeholders stay the same. It opens nothing by itself.
+/// Returns the instance's secret from which placeholders are derived. It is created at the first
+/// start and kept, so that a conversation's placeholders stay the same. It grants no access by
+/// itself.
 fn placeholder_key(folder: &std::path::Path) -> Result<PlaceholderKey, StartError> {
     let path = folder.join("placeholder.key");
     let fail = |e: std::io::Error| StartError::Storage(format!("{}: {e}", path.display()));
@@ -285,7 +286,7 @@ fn placeholder_key(folder: &std::path::Path) -> Result<PlaceholderKey, StartErro
         Ok(bytes) => {
             let bytes: [u8; 32] = bytes.try_into().map_err(|_| {
                 StartError::Storage(format!(
-                    "{}: it is no key of 32 bytes; restore it, or remove it to have a new one made",
+                    "{}: it is not a key of 32 bytes; restore it, or remove it to create a new one",
                     path.display()
                 ))
             })?;

@@ -1,4 +1,4 @@
-//! What becomes of a request, whatever listens for it: inference goes straight to the gateway,
+//! Handling of a request, independent of the listener: inference goes directly to the gateway, and
 //! everything else to the router.
 
 use std::{net::IpAddr, sync::Arc};
@@ -25,7 +25,7 @@ use crate::{
 /// A response of the gateway, or of the router.
 pub type Answer = Response<Either<ResponseBody, Body>>;
 
-/// All routes of a server, inference among them.
+/// All routes of a server, including inference.
 #[derive(Clone, Debug)]
 pub struct Service {
     pub(crate) app: Arc<App>,
@@ -33,7 +33,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// The routes over this state.
+    /// Creates the routes over this state.
     pub fn new(app: Arc<App>) -> Self {
         Self {
             router: router(app.clone()),
@@ -41,7 +41,7 @@ impl Service {
         }
     }
 
-    /// `/metrics` alone, for a listener that metrics have of their own.
+    /// Returns a router of `/metrics` alone, for its own listener.
     pub fn metrics(&self) -> Router {
         metrics_router(self.app.clone())
     }
@@ -66,8 +66,7 @@ impl Service {
         {
             let (parts, body) = request.into_parts();
             let head = head(&parts.headers, ip, protocol, route);
-            // In a box, since a connection keeps room for what is awaited here as long as it is
-            // open.
+            // Boxed, because a connection reserves memory for this future as long as it is open.
             let response = Box::pin(app.gateway.serve(head, |key| {
                 read_body_of(app, Some(key), &parts.headers, body)
             }))

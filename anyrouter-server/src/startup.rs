@@ -1,5 +1,5 @@
-//! The first run: an account and its keys, shown once; and the table of providers, with what the
-//! default policy makes of them.
+//! The first start: an account with its keys, which are shown once, and the table of providers with
+//! the models that the default policy admits.
 
 use std::{
     collections::BTreeMap, fmt::Write as _, fs::OpenOptions, io::Write as _,
@@ -19,18 +19,18 @@ use anyrouter_core::{
 };
 use serde_json::json;
 
-/// The keys of the first account, for the one time that they are shown.
+/// The keys of the first account, which are shown once.
 #[derive(Debug)]
 pub struct Bootstrap {
     /// The account.
     pub account: AccountId,
-    /// Its first inference key.
+    /// The first inference key of the account.
     pub inference: ApiKey,
-    /// Its first management key.
+    /// The first management key of the account.
     pub management: ApiKey,
 }
 
-/// A new key of each kind, with its record.
+/// Creates a key of each kind, with its record.
 fn pair(
     randomness: &dyn Randomness,
     account: &AccountId,
@@ -49,8 +49,8 @@ fn pair(
     Ok((keys, records))
 }
 
-/// Makes the first account where there is none. `keep` is given its keys first: an account whose
-/// keys nobody has would lock its owner out.
+/// Creates the first account if there is none. Passes its keys to `keep` first, because an account
+/// whose keys are lost would lock its owner out.
 pub(crate) async fn bootstrap<E: From<StoreError>>(
     accounts: &dyn Accounts,
     config: &Config,
@@ -77,7 +77,7 @@ pub(crate) async fn bootstrap<E: From<StoreError>>(
     Ok(Some(bootstrap))
 }
 
-/// Makes another key of each kind for the first account; none where there is no account.
+/// Creates another key of each kind for the first account, or returns `None` without an account.
 pub(crate) async fn new_keys(
     accounts: &dyn Accounts,
     now: Timestamp,
@@ -114,10 +114,10 @@ impl Bootstrap {
         std::fs::rename(&partial, path)
     }
 
-    /// What is printed where no file was asked for.
+    /// Returns the text that is printed if no file is given.
     pub(crate) fn text(&self) -> String {
         format!(
-            "The keys of the first account {}, shown this once:\n\n  inference key   {}\n  management key  {}\n",
+            "The keys of the first account {}, shown only once:\n\n  inference key   {}\n  management key  {}\n",
             self.account,
             self.inference.reveal(),
             self.management.reveal()
@@ -125,7 +125,7 @@ impl Bootstrap {
     }
 }
 
-/// The table of providers, and a ready `curl` line for a model of each that can be used.
+/// Returns the table of providers, and a `curl` command for a model of each that can be used.
 pub(crate) fn providers(config: &Config, base_url: &str, key: Option<&ApiKey>) -> String {
     let catalog = Arc::new(CompiledCatalog::new(config.catalog.clone()));
     let layers = CompiledLayers::new(
@@ -159,7 +159,7 @@ pub(crate) fn providers(config: &Config, base_url: &str, key: Option<&ApiKey>) -
             } else {
                 let reasons = decision.reasons(nth);
                 let text: Vec<String> = reasons.iter().map(|r| r.fact.clone()).collect();
-                // What nobody stated is better stated than allowed whatever it is.
+                // Stating an unknown term is safer than allowing it regardless of its value.
                 let unstated = reasons
                     .iter()
                     .all(|r| r.fact.ends_with(" = unknown") && r.rule != Rule::Price);
@@ -195,7 +195,7 @@ struct Row {
     models: usize,
     admitted: usize,
     example: Option<String>,
-    /// Reasons and the line that would change it, with how many models they hold for.
+    /// Reasons and the line that would change them, with the number of models that they concern.
     rest: BTreeMap<(String, String), usize>,
 }
 
@@ -211,8 +211,8 @@ impl Row {
     }
 }
 
-/// The line that makes these changes: environment variables, lines of the file, or a command for
-/// the account's.
+/// Returns the line that makes these changes: environment variables, lines of the file, or a
+/// command for account settings.
 fn line(changes: &[Change], has_file: bool) -> String {
     let (account, operator): (Vec<_>, Vec<_>) =
         changes.iter().partition(|c| c.layer != Layer::Instance);
@@ -270,7 +270,7 @@ fn table(rows: &BTreeMap<usize, Row>, base_url: &str, key: Option<&ApiKey>) -> S
         .max(8);
     let _ = writeln!(
         out,
-        "  {:<width$}  admitted  the rest, and what would change it",
+        "  {:<width$}  admitted  reasons against the others, and how to change that",
         "provider"
     );
     for row in rows.values() {

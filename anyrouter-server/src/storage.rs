@@ -1,6 +1,6 @@
-//! SQLite: accounts, keys, settings and imported usage records. One thread owns the connection that
-//! changes accounts and looks callers up; the journal's thread has one of its own for bulk imports,
-//! and what is only read has others, so that no reader can hold up a request.
+//! SQLite storage of accounts, keys, settings and imported usage records. One thread owns the
+//! connection that changes accounts and looks up callers. The journal's thread has its own
+//! connection for bulk imports, and queries have others, so that no reader delays a request.
 
 mod accounts;
 mod columns;
@@ -20,12 +20,12 @@ use tokio::sync::{mpsc, oneshot};
 use self::readers::Readers;
 pub use self::{columns::Progress, totals::Recount, usage::UsageTable};
 
-/// A whole number as SQLite has it; one that is too large is its largest.
+/// Converts a number to SQLite's integer type; a larger one becomes its maximum.
 fn number(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// An error within the storage, from which each `?` can be taken; to the outside it is a
+/// An error within the storage, into which `?` converts its sources. Callers outside receive a
 /// [`StoreError`].
 enum Failure {
     Sqlite(rusqlite::Error),
@@ -46,7 +46,7 @@ impl From<StoreError> for Failure {
 
 impl From<serde_json::Error> for Failure {
     fn from(e: serde_json::Error) -> Self {
-        // Where it is malformed, and nothing of what stands there.
+        // Contains the position of the error, but none of the content.
         Self::Store(StoreError::Corrupt(format!(
             "a row's JSON ({:?} error at byte {})",
             e.classify(),
@@ -90,19 +90,18 @@ impl From<Failure> for StoreError {
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
-/// Callers that were looked up, kept until their key or account changes. Only the database's thread
-/// writes to it, in the order in which it changes rows, so that what was changed is never served
-/// again.
+/// Cache of callers, kept until their key or account changes. Only the database's thread writes to
+/// it, in the order of its changes to rows, so that an outdated caller is never served.
 type Callers = Arc<Cache<KeyHash, Arc<Caller>>>;
 
-/// How many callers are kept: some 2 KB each, for those that call.
+/// Maximum number of cached callers, each of about 2 KB.
 const CALLERS: usize = 1 << 17;
-/// Its file.
+/// Name of the database file.
 const FILE: &str = "anyrouter.db";
-/// How many jobs may wait.
+/// Maximum number of waiting jobs.
 const QUEUE: usize = 1024;
 
-/// The database, as a handle that can be cloned.
+/// A cloneable handle to the database.
 #[derive(Clone)]
 pub struct Database {
     jobs: mpsc::Sender<Job>,
@@ -117,8 +116,8 @@ impl std::fmt::Debug for Database {
 }
 
 impl Database {
-    /// Opens or makes the database in `folder`, and starts its thread. Gives the usage table's own
-    /// connection beside it. `progress` is told how far a migration is that takes long.
+    /// Opens or creates the database in `folder`, and starts its thread. Also returns the usage
+    /// table, which has its own connection. Reports long migrations to `progress`.
     pub fn open(
         folder: &Path,
         progress: &mut dyn FnMut(Progress),
@@ -126,7 +125,7 @@ impl Database {
         Ok(Self::open_at(folder, progress)?)
     }
 
-    /// Counts the totals of usage again from the records, of every hour that has them.
+    /// Recounts the usage totals from the records, for every hour that has them.
     pub fn recount_totals(
         folder: &Path,
         progress: &mut dyn FnMut(Progress),
@@ -180,7 +179,7 @@ impl Database {
         Ok(take.await.map_err(|_| ended())??)
     }
 
-    /// Runs `job`, which changes nothing, on a connection of its own.
+    /// Runs `job`, which changes nothing, on a separate connection.
     async fn read<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
@@ -188,7 +187,7 @@ impl Database {
         self.readers.run(job).await
     }
 
-    /// Whether the database takes a row and gives it back. The row does not stay.
+    /// Checks that the database accepts a row and returns it. The row is rolled back.
     pub async fn check(&self) -> Result<(), StoreError> {
         self.run(|c| {
             let transaction = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -200,7 +199,7 @@ impl Database {
             if back == "a probe" {
                 Ok(())
             } else {
-                let what = "what is written is not what is read back";
+                let what = "a row was not read back as written";
                 Err(StoreError::Corrupt(what.to_owned()).into())
             }
         })

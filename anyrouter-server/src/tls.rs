@@ -11,12 +11,12 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::server::StartError;
 
-/// The listener's TLS, as of the last configuration.
+/// TLS configuration of the listener, which a reload replaces.
 #[derive(Clone)]
 pub(crate) struct Tls(Arc<RwLock<TlsAcceptor>>);
 
 impl Tls {
-    /// The certificate and the key of a configuration; none where it has none.
+    /// Reads the certificate and the key of a configuration. Returns `None` if it has none.
     pub(crate) fn open(config: &Config) -> Result<Option<Self>, StartError> {
         let Some((cert, key)) = &config.tls else {
             return Ok(None);
@@ -24,7 +24,7 @@ impl Tls {
         Ok(Some(Self(Arc::new(RwLock::new(acceptor(cert, key)?)))))
     }
 
-    /// Reads certificate and key again: connections that begin from now on get the new one.
+    /// Reloads the certificate and the key, for connections that begin from now on.
     pub(crate) fn reload(&self, config: &Config) -> Result<(), StartError> {
         if let Some((cert, key)) = &config.tls {
             let new = acceptor(cert, key)?;
@@ -33,7 +33,7 @@ impl Tls {
         Ok(())
     }
 
-    /// What accepts the next connection.
+    /// Returns the acceptor for the next connection.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         self.0
             .read()
@@ -42,7 +42,7 @@ impl Tls {
     }
 }
 
-/// Whether certificate and key can be used, for `--check`.
+/// Checks that the certificate and the key can be used, for `--check`.
 pub fn check_tls(config: &Config) -> Result<(), StartError> {
     Tls::open(config).map(drop)
 }

@@ -1,9 +1,9 @@
-//! The way to providers: HTTP/1.1 over kept connections, or HTTP/2 where a provider is configured
-//! so; TLS 1.2 or higher, no redirects (P30).
+//! HTTP client for providers: HTTP/1.1 over persistent connections, or HTTP/2 for providers that
+//! are configured for it; TLS 1.2 or higher, and no redirects (P30).
 //!
-//! Of HTTP/1.1, the task that serves the client polls the upstream connection itself: there is no
-//! task per connection and no hand-over per chunk. A connection rests in the pool unpolled, and is
-//! looked at before it is used again.
+//! With HTTP/1.1, the task that serves the client polls the upstream connection itself: there is no
+//! task per connection and no hand-over per chunk. An idle connection in the pool is not driven,
+//! and is checked before it is used again.
 
 mod connect;
 mod pool;
@@ -36,15 +36,16 @@ use self::{
 };
 use crate::demo;
 
-/// What is handed on at once, in bytes, where more is ready.
+/// Size from which gathered data is passed on even if more is ready, in bytes.
 const GATHER: usize = 32 << 10;
-/// How many addresses are kept in mind; beyond, they are taken apart anew.
+/// Maximum number of cached addresses; at the maximum, the cache is cleared.
 const TARGETS: usize = 4096;
-/// How much of an answer's rest, and for how long, is read to use its connection again.
+/// Maximum size of the rest of a response that is read to reuse its connection, in bytes.
 const REST: usize = 64 << 10;
+/// Maximum time to read the rest of a response.
 const REST_TIME: Duration = Duration::from_secs(1);
 
-/// The client.
+/// The HTTP client for providers.
 pub struct HttpUpstream {
     pool: Arc<Pool>,
     shared: SharedConnections,
@@ -60,7 +61,7 @@ impl std::fmt::Debug for HttpUpstream {
 }
 
 impl HttpUpstream {
-    /// A client that gives a connection this long to be made.
+    /// Creates a client with this maximum time to establish a connection.
     pub fn new(connect_deadline: Duration) -> Result<Self, rustls::Error> {
         let (pool, shared) = (
             Arc::new(Pool::new(connect_deadline)?),
@@ -118,8 +119,8 @@ impl Upstream for HttpUpstream {
         };
         let response = match connection.send(http).await {
             Ok(response) => response,
-            // The connection was closed before it took the request: it is sent once more, on a new
-            // one.
+            // The connection closed before any of the request was sent, so it is sent once more, on
+            // a new connection.
             Err((_, Some(unsent))) => {
                 connection = self.pool.connect(&origin).await?;
                 connection.send(unsent).await.map_err(|(e, _)| broken(&e))?
@@ -149,7 +150,7 @@ fn broken(error: &hyper::Error) -> UpstreamError {
 }
 
 impl HttpUpstream {
-    /// Where a request goes. Addresses are few, and are taken apart once.
+    /// Returns the origin and the path of a request. Addresses are few, so they are parsed once.
     fn target(&self, request: &UpstreamRequest) -> Result<(Arc<Origin>, Uri), UpstreamError> {
         let address = (request.address.base_url.clone(), request.path.clone());
         if let Some(known) = self
@@ -197,28 +198,28 @@ impl Body for Pieces {
     }
 }
 
-/// A body with the connection that it comes over.
+/// A response body with its connection.
 struct PooledBody {
     connection: Option<Connection>,
     body: Incoming,
     origin: Arc<Origin>,
     pool: Arc<Pool>,
     ended: bool,
-    /// How it broke off, to be told after what came before.
+    /// The error that ended the body, to be returned after the data before it.
     broken: Option<UpstreamError>,
-    /// Held as long as a shared connection is used.
+    /// Held while a shared connection is in use.
     _shared: Option<Token>,
 }
 
 impl PooledBody {
-    /// What the body has now, without asking the connection for more.
+    /// Returns the data that the body has now, without driving the connection.
     fn frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
         loop {
             match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) if data.is_empty() => {}
                     Ok(data) => return Poll::Ready(Some(Ok(data))),
-                    // Trailers say nothing to us.
+                    // Trailers are ignored.
                     Err(_) => {}
                 },
                 Poll::Ready(Some(Err(e))) => return Poll::Ready(Some(Err(broken(&e)))),
@@ -239,7 +240,7 @@ impl PooledBody {
         }
     }
 
-    /// Puts the connection back once its answer was read to the end.
+    /// Returns the connection to the pool once its response was read to the end.
     fn put_back(&mut self, cx: &mut Context<'_>) {
         if let Some(mut connection) = self.connection.take()
             && connection.poll(cx).is_pending()
@@ -248,7 +249,7 @@ impl PooledBody {
         }
     }
 
-    /// What has come, up to a bound.
+    /// Returns the data that has arrived, up to a limit.
     fn gather(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
         if let Some(e) = self.broken.take() {
             self.ended = true;
@@ -282,7 +283,7 @@ impl PooledBody {
                 Poll::Ready(Some(Err(e))) if first.is_none() && gathered.is_none() => {
                     return Poll::Ready(Some(Err(e)));
                 }
-                // After what came before it.
+                // Returned after the data before it.
                 Poll::Ready(Some(Err(e))) => {
                     self.broken = Some(e);
                     break;

@@ -1,4 +1,4 @@
-//! The client: so many connections, each with one request after the other.
+//! The load client: a number of connections, each with one request at a time.
 
 use std::{
     fs::File,
@@ -21,26 +21,26 @@ pub(crate) struct Options {
     url: Uri,
     #[arg(long, default_value = "none")]
     key: String,
-    /// Models, asked for by turns.
+    /// Models, requested in turn.
     #[arg(long, value_delimiter = ',', required = true)]
     models: Vec<String>,
     #[arg(long, default_value_t = 16)]
     connections: usize,
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
-    /// Bytes of the prompt.
+    /// Size of the prompt, in bytes.
     #[arg(long, default_value_t = 1000)]
     prompt: usize,
-    /// Of a hundred requests, how many are streams.
+    /// Percentage of requests that are streams.
     #[arg(long, default_value_t = 0)]
     streams: usize,
-    /// Of a hundred requests, how many are given up before their answer is read.
+    /// Percentage of requests that are aborted before their response is read.
     #[arg(long, default_value_t = 0)]
     aborts: usize,
-    /// The most requests a second, of each connection.
+    /// Maximum number of requests per second on each connection.
     #[arg(long)]
     rate: Option<f64>,
-    /// Where to write the id of each request that was answered.
+    /// File for the ids of the requests that were answered.
     #[arg(long)]
     ids: Option<std::path::PathBuf>,
 }
@@ -98,7 +98,7 @@ async fn connection(nth: usize, options: Arc<Options>, seen: Arc<Mutex<Seen>>, u
         options.url.port_u16().unwrap_or(80),
     );
     let mut open: Option<http1::SendRequest<Full<Bytes>>> = None;
-    // Each connection begins elsewhere, so that they are never all at the same.
+    // Each connection starts with a different number, so that they never all send the same request.
     let mut n = nth * 37;
     let bodies: Vec<[Bytes; 2]> = options
         .models

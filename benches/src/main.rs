@@ -1,6 +1,5 @@
-//! The parts that the server is measured with: a provider that answers at once (or slowly, or
-//! wrongly), a pass-through proxy to compare with, and a client. `compare.py`, `measure.py` and
-//! `soak.py` put them together.
+//! Parts for measuring the server: a provider that answers immediately (or slowly, or wrongly), a
+//! pass-through proxy for comparison, and a client. `run.py` combines them.
 
 mod client;
 mod provider;
@@ -11,11 +10,11 @@ use clap::Parser;
 /// A provider, a pass-through proxy and a client, to measure a gateway with.
 #[derive(Parser)]
 enum Part {
-    /// Plays the provider, in OpenAI's and Anthropic's protocol.
+    /// Simulate a provider, in OpenAI's and Anthropic's protocol.
     Provider(provider::Options),
-    /// Passes everything through: hyper in, hyper's pooled client out, nothing read.
+    /// Pass everything through: hyper in, hyper's pooled client out, nothing read.
     Proxy(proxy::Options),
-    /// Sends requests over kept connections, and prints what came of them as JSON.
+    /// Send requests over persistent connections, and print the results as JSON.
     Client(client::Options),
 }
 

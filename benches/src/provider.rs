@@ -1,6 +1,7 @@
-//! The provider. The model's name says what it does: `quick` answers at once, as a stream in 50
-//! chunks that are ready; `slow` streams 50 chunks 10 ms apart; `idle` one a second; of each twenty
-//! requests for `flaky`, seven go wrong, each in its own way.
+//! The simulated provider. The name of the model selects its behaviour: `quick` answers
+//! immediately, as a stream with 50 chunks that are ready; `slow` streams 50 chunks 10 ms apart;
+//! `idle` streams one chunk a second; `flaky` fails for seven of every twenty requests, each in its
+//! own way.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -28,7 +29,7 @@ pub(crate) struct Options {
 
 const CHUNKS: usize = 50;
 
-/// What ends a body.
+/// Error that ends a body early.
 #[derive(Debug)]
 struct Broken;
 

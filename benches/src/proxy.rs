@@ -1,5 +1,4 @@
-//! A pass-through proxy: what anything in between costs at the least, as such things are usually
-//! written.
+//! A pass-through proxy, written in the usual way. It shows the minimum cost of any intermediary.
 
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use tokio::net::TcpListener;
 pub(crate) struct Options {
     #[arg(long)]
     listen: String,
-    /// Where everything goes, as HOST:PORT.
+    /// Destination of all requests, as HOST:PORT.
     #[arg(long)]
     to: String,
 }

@@ -1,5 +1,4 @@
-//! The catalog that ships with the crate: data files beside the source, each fact with its source
-//! and date.
+//! The built-in catalog: data files in the crate, with a source and a date for each fact.
 
 use super::{CatalogError, Document};
 

@@ -1,7 +1,7 @@
-//! Facts about what an endpoint takes, beyond what its protocol says: data in
-//! `catalog/dialects.toml`, each row with its source.
+//! Dialects: facts about what an endpoint accepts and returns beyond its protocol. The data is in
+//! `catalog/dialects.toml`, where each row has its source.
 //!
-//! A fact that nobody states is unknown and changes nothing: a request is written as it came.
+//! A fact that is not stated is unknown and leaves the request unchanged.
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
@@ -9,64 +9,64 @@ use serde::{Deserialize, Serialize};
 
 use super::Protocol;
 
-/// The dialect of an endpoint. Each fact is unknown where it is none.
+/// The dialect of an endpoint. `None` means that a fact is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Dialect {
-    /// It knows the role `developer`; where not, such messages have the role `system`.
+    /// True if it supports the role `developer`; otherwise such messages get the role `system`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub developer_role: Option<bool>,
     /// The name of the output limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<OutputLimit>,
-    /// The member of an assistant message in which reasoning goes back.
+    /// Member of an assistant message that returns reasoning to the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_back: Option<ReasoningBack>,
-    /// The ids of tool calls that it takes; others are sent under another one.
+    /// Accepted form of tool call ids; other ids are replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_ids: Option<ToolIdForm>,
-    /// The efforts that it takes, of `none minimal low medium high xhigh max`; another one is sent
-    /// as the nearest.
+    /// Accepted efforts, of `none minimal low medium high xhigh max`; others are replaced by the
+    /// nearest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub efforts: Option<Vec<String>>,
-    /// How much of `temperature`, `top_p` and `top_k` it takes.
+    /// Accepted members of `temperature`, `top_p` and `top_k`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sampling: Option<Sampling>,
-    /// Whether it reasons without being asked.
+    /// Reasoning of the model if the request does not ask for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasons: Option<Reasons>,
-    /// Members of the request that it refuses while it reasons.
+    /// Members of the request that are rejected while reasoning is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refuses_while_reasoning: Option<Vec<String>>,
-    /// Members of the request that it refuses.
+    /// Members of the request that are rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refuses: Option<Vec<String>>,
-    /// Members beyond the protocol that it takes: OpenRouter's own, which others refuse.
+    /// Accepted members beyond the protocol: OpenRouter's own, which other providers reject.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub takes: Option<Vec<String>>,
     /// Other names of members of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub renames: Option<BTreeMap<String, String>>,
-    /// Whether a tool call can be forced.
+    /// Support for forcing a tool call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forced_tool: Option<ForcedTool>,
-    /// Its word for `tool_choice: "required"`.
+    /// Provider's value for `tool_choice: "required"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub required_tool: Option<String>,
-    /// It goes on with a last message of the assistant's.
+    /// True if it continues a final assistant message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefill: Option<bool>,
-    /// It takes system messages between the others.
+    /// True if system messages may stand between other messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_anywhere: Option<bool>,
-    /// The form in which thinking is asked for.
+    /// Form in which a request asks for thinking.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking: Option<ThinkingForm>,
-    /// It shows its thinking without being asked to.
+    /// True if it returns its thinking by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking_shown: Option<bool>,
-    /// It takes a JSON schema for its output.
+    /// True if it accepts a JSON schema for its output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json_schema: Option<bool>,
 }
@@ -80,17 +80,17 @@ pub enum OutputLimit {
     MaxCompletionTokens,
 }
 
-/// The member of an assistant message in which reasoning goes back.
+/// Member of an assistant message that returns reasoning to the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasoningBack {
-    /// It takes none back.
+    /// No member: it accepts no reasoning.
     None,
     /// `reasoning`.
     Reasoning,
     /// `reasoning_content`.
     ReasoningContent,
-    /// `reasoning` and `reasoning_details`, as OpenRouter has them.
+    /// `reasoning` and `reasoning_details`, as in OpenRouter's API.
     ReasoningDetails,
     /// `<think>…</think>` before the content.
     ThinkTags,
@@ -108,7 +108,7 @@ pub enum ToolIdForm {
 }
 
 impl ToolIdForm {
-    /// The longest id, in bytes.
+    /// Returns the maximum length of an id, in bytes.
     pub fn longest(self) -> usize {
         match self {
             Self::NineAlphanumerics => 9,
@@ -127,7 +127,7 @@ impl ToolIdForm {
     }
 }
 
-/// How much of the sampling members is taken.
+/// Accepted sampling members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sampling {
@@ -139,7 +139,7 @@ pub enum Sampling {
     None,
 }
 
-/// When a model reasons.
+/// Reasoning of a model if the request does not ask for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)] // each is its own name
@@ -150,19 +150,19 @@ pub enum Reasons {
     Never,
 }
 
-/// Whether a tool call can be forced.
+/// Support for forcing a tool call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ForcedTool {
     /// Always.
     Yes,
-    /// Only while it does not think.
+    /// Only while thinking is off.
     WithoutThinking,
     /// Never.
     No,
 }
 
-/// The form in which thinking is asked for.
+/// Form in which a request asks for thinking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ThinkingForm {
@@ -179,7 +179,7 @@ macro_rules! overlaid {
 }
 
 impl Dialect {
-    /// This, with the facts that `over` states in place of its own.
+    /// Returns this dialect with the facts of `over` in place of its own.
     pub fn overlaid(&self, over: &Self) -> Self {
         overlaid!(
             self,
@@ -205,7 +205,7 @@ impl Dialect {
         )
     }
 
-    /// The built-in facts of a provider's model in a protocol.
+    /// Returns the built-in dialect of a provider's model in a protocol.
     pub fn builtin(provider: &str, protocol: Protocol, upstream_model: &str) -> Self {
         let model = upstream_model.to_ascii_lowercase().replace('.', "-");
         let mut it = Self::default();
@@ -218,14 +218,14 @@ impl Dialect {
         it
     }
 
-    /// Returns true if it takes a member that is OpenRouter's own.
+    /// Returns true if it accepts `member`, one of OpenRouter's own.
     pub fn takes(&self, member: &str) -> bool {
         self.takes
             .as_ref()
             .is_some_and(|t| t.iter().any(|m| m == member))
     }
 
-    /// Returns true if it is known to refuse a member of a request that asks for this effort.
+    /// Returns true if it is known to reject `member` in a request with this effort.
     pub fn refuses(&self, member: &str, effort: Option<&str>) -> bool {
         let is_in = |list: &Option<Vec<String>>| {
             list.as_ref().is_some_and(|l| l.iter().any(|m| m == member))
@@ -239,8 +239,8 @@ impl Dialect {
         is_in(&self.refuses) || (reasons && is_in(&self.refuses_while_reasoning))
     }
 
-    /// The effort that is sent for `asked`: the nearest that it takes, the higher one of two; none
-    /// where it takes no effort like it.
+    /// Returns the effort to send for `asked`: the nearest accepted one, or the higher of two at
+    /// the same distance; `None` if there is none.
     pub fn effort<'a>(&'a self, asked: &'a str) -> Option<&'a str> {
         const LEVELS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
         let Some(taken) = &self.efforts else {
@@ -267,7 +267,7 @@ struct Row {
     facts: Dialect,
 }
 
-/// The endpoints that a row holds for.
+/// The endpoints that a row applies to.
 #[derive(Debug, Deserialize)]
 struct Place {
     protocol: Protocol,
@@ -293,7 +293,7 @@ impl Row {
     }
 }
 
-/// Returns true if `name` has `part` at the beginning of a word, and no digit goes on with it.
+/// Returns true if `name` has `part` at the beginning of a word, with no digit after it.
 fn has_part(name: &str, part: &str) -> bool {
     name.match_indices(part).any(|(at, _)| {
         let before = name.get(..at).and_then(|b| b.bytes().next_back());
@@ -310,7 +310,7 @@ fn rows() -> &'static [Row] {
         dialect: Vec<toml::Table>,
     }
     static ROWS: OnceLock<Vec<Row>> = OnceLock::new();
-    // A test reads the file; a row that cannot be read would leave its facts unknown.
+    // A test checks the file; the facts of an invalid row would be unknown.
     ROWS.get_or_init(|| {
         let file = toml::from_str::<File>(include_str!("../../catalog/dialects.toml"))
             .map(|f| f.dialect)
@@ -319,7 +319,7 @@ fn rows() -> &'static [Row] {
     })
 }
 
-/// A row: its place, and the other members as its facts.
+/// Parses a row: the members of its place, and all others as facts.
 fn row(mut table: toml::Table) -> Option<Row> {
     let mut place = toml::Table::new();
     for name in ["protocol", "providers", "models", "source"] {

@@ -1,5 +1,4 @@
-//! A catalog as it is written: the members of `[[provider]]` and `[[model]]` in TOML, or the same
-//! in JSON.
+//! Catalog documents: the members of `[[provider]]` and `[[model]]` in TOML, or the same in JSON.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -7,8 +6,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Dialect, Fact, FaultRow, ProtocolName, Terms, Tier, Usd, Zdr, price::PriceError};
 
-/// One document. Every member may be left out; what is left out is unknown, or stays as an earlier
-/// document has it.
+/// One document. Every member is optional; a missing member is unknown, or keeps the value of an
+/// earlier document.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -22,15 +21,15 @@ pub struct Document {
     /// Names that stand for lists of models.
     #[serde(default, rename = "virtual")]
     pub virtuals: Vec<VirtualEntry>,
-    /// The meaning of providers' errors; these rows come before the built-in ones.
+    /// Classes of providers' errors; these rows come before the built-in ones.
     #[serde(default)]
     pub fault: Vec<FaultRow>,
-    /// The pages that facts were read on, by a short name, so that a page is written once.
+    /// Pages that state facts, by a short name.
     #[serde(default)]
     pub sources: BTreeMap<String, SourceEntry>,
 }
 
-/// A page and the day on which it was read.
+/// A page and the day on which it was checked.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceEntry {
@@ -40,102 +39,102 @@ pub struct SourceEntry {
     pub checked: Option<String>,
 }
 
-/// A provider as it is written.
+/// A provider in a document.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ProviderEntry {
-    /// The name in every rule and record.
+    /// Name used in rules and records.
     pub slug: String,
-    /// The name shown to people; left out: the slug.
+    /// Display name; default: the slug.
     pub name: Option<String>,
     /// The protocol at `base_url`.
     pub protocol: Option<ProtocolName>,
-    /// The protocols that it speaks, in order of preference, where they are several.
+    /// Protocols of the provider in order of preference, if there are several.
     pub protocols: Option<Vec<ProtocolName>>,
-    /// The address to which the protocol's path is appended.
+    /// Base URL; the protocol's path is appended.
     pub base_url: Option<String>,
-    /// The address of each protocol, where they differ.
+    /// Base URL of each protocol, if they differ.
     pub base_urls: Option<BTreeMap<ProtocolName, String>>,
-    /// Where the operator keeps the key. The core does not read it.
+    /// Location of the operator's key. The core does not read it.
     pub api_key: Option<KeySource>,
     /// The environment variables that usually hold the key.
     pub env: Option<Vec<String>>,
-    /// All of `env` are needed together.
+    /// True if all variables in `env` are needed.
     pub env_all: Option<bool>,
-    /// What the operator's credential is.
+    /// Tier of the operator's credential.
     pub tier: Option<Tier>,
-    /// There is a free tier (`yes`, `no`, `opt_in`, `by_model`, `not_found`): `yes` leaves a tier
-    /// that is not stated unknown.
+    /// Existence of a free tier (`yes`, `no`, `opt_in`, `by_model`, `not_found`). With `yes`, an
+    /// unstated `tier` is unknown.
     pub free_tier: Option<String>,
-    /// It understands `stream_options.include_usage`; left out: it does.
+    /// True if it supports `stream_options.include_usage`; default: true.
     pub stream_usage: Option<bool>,
-    /// Its requests share one HTTP/2 connection; left out: each has an HTTP/1.1 connection of its
-    /// own, which is kept.
+    /// True if requests share one HTTP/2 connection; default: each uses a persistent HTTP/1.1
+    /// connection of its own.
     pub http2: Option<bool>,
     /// Its data terms.
     #[serde(default)]
     pub terms: TermsEntry,
-    /// Facts about what its endpoints take; each replaces the built-in one.
+    /// Dialect of its endpoints; each fact replaces the built-in one.
     #[serde(default)]
     pub dialect: Dialect,
 }
 
 impl ProviderEntry {
-    /// The address of one protocol, where this entry gives one.
+    /// Returns the base URL for one protocol, if this entry has one.
     pub(super) fn base_url_of(&self, protocol: ProtocolName) -> Option<&str> {
         let own = self.base_urls.as_ref().and_then(|u| u.get(&protocol));
         own.or(self.base_url.as_ref()).map(String::as_str)
     }
 }
 
-/// Where a key is kept.
+/// Location of a key.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum KeySource {
-    /// In this environment variable.
+    /// An environment variable.
     Env(String),
-    /// In this file, less white space at its ends.
+    /// A file; surrounding white space is ignored.
     File(PathBuf),
 }
 
-/// Data terms as they are written.
+/// Data terms in a document.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TermsEntry {
-    /// It may train on paid traffic.
+    /// True if the provider may train on paid traffic.
     pub trains_on_paid: Option<bool>,
-    /// It may train on free traffic.
+    /// True if the provider may train on free traffic.
     pub trains_on_free: Option<bool>,
-    /// It may publish free traffic.
+    /// True if the provider may publish free traffic.
     pub publishes_free: Option<bool>,
-    /// Days for which it keeps what is sent.
+    /// Days for which the provider keeps requests and answers.
     pub retention_days: Option<u32>,
     /// `true`, `false`, or `default`, `on_request`, `no`.
     #[serde(default, deserialize_with = "zdr")]
     pub zdr: Option<Zdr>,
-    /// Where it processes.
+    /// Regions in which the provider processes data.
     pub regions: Option<Vec<String>>,
-    /// In place of the facts: the operator's statement that the data stays with them.
+    /// Replaces the facts: the operator states that the data stays on their own machines.
     pub self_hosted: Option<bool>,
-    /// The page that says so.
+    /// Page that states the facts.
     pub source: Option<String>,
-    /// The day on which it was read.
+    /// Day on which the page was checked.
     pub checked: Option<String>,
-    /// The page of single facts, as names in the document's `sources`.
+    /// Pages of single facts, as names in the document's `sources`.
     #[serde(default)]
     pub sources: BTreeMap<String, String>,
 }
 
 impl TermsEntry {
-    /// Nothing is stated.
+    /// Returns true if nothing is stated.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The facts, each with its source, and what follows from them.
+    /// Returns the facts, each with its source, and those that follow from them.
     pub(super) fn facts(&self, pages: &BTreeMap<String, SourceEntry>) -> Terms {
         fn fact<T>(
             of: &TermsEntry,
@@ -209,52 +208,52 @@ fn zdr<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Zdr>, D::Err
     )
 }
 
-/// A model as it is written.
+/// A model in a document.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ModelEntry {
     /// `author/slug`.
     pub id: String,
-    /// The name shown to people; left out: the id's slug.
+    /// Display name; default: the id's slug.
     pub name: Option<String>,
     /// Other names of it.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// When it was published, in seconds since 1970.
+    /// Publication time in seconds since 1970.
     pub created: Option<u64>,
-    /// What it is.
+    /// Description of the model.
     pub description: Option<String>,
-    /// What it is for; left out: `chat`.
+    /// Purpose of the model; default: `chat`.
     pub category: Option<String>,
-    /// Where it is served.
+    /// Endpoints of the model.
     #[serde(default)]
     pub endpoint: Vec<EndpointEntry>,
 }
 
-/// An endpoint as it is written.
+/// An endpoint in a document.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct EndpointEntry {
     /// The provider's slug; `slug/variant` for a variant, as `deepinfra/turbo`.
     pub provider: String,
-    /// What the provider calls the model; left out: the id's slug.
+    /// The provider's name for the model; default: the id's slug.
     pub upstream_model: Option<String>,
-    /// Tokens that prompt and answer may have together.
+    /// Maximum number of tokens of prompt and answer together.
     pub context: Option<u64>,
-    /// Tokens that an answer may have.
+    /// Maximum number of tokens of an answer.
     pub max_output: Option<u64>,
-    /// What it costs.
+    /// Prices.
     #[serde(default)]
     pub price: PriceEntry,
-    /// Lower comes first; left out: 100.
+    /// Priority; endpoints with lower values come first; default: 100.
     pub priority: Option<u32>,
-    /// What it can do.
+    /// Capabilities.
     pub capabilities: Option<Vec<String>>,
-    /// The request members that it takes.
+    /// Supported members of a request.
     pub parameters: Option<Vec<String>>,
-    /// How the weights are stored.
+    /// Quantization of the weights.
     pub quantization: Option<String>,
     /// Facts of its own, in place of the provider's.
     #[serde(default)]
@@ -263,14 +262,14 @@ pub struct EndpointEntry {
     pub protocol: Option<ProtocolName>,
     /// An address of its own.
     pub base_url: Option<String>,
-    /// Facts about what it takes; each replaces the provider's.
+    /// Dialect; each fact replaces the provider's.
     #[serde(default)]
     pub dialect: Dialect,
-    /// Where price and limits come from.
+    /// Source of the prices and limits.
     pub source: Option<String>,
 }
 
-/// Prices as they are written, in USD: per million tokens, per request, per image.
+/// Prices in a document, in USD: per million tokens, per request, per image.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -283,7 +282,7 @@ pub struct PriceEntry {
     pub cache_read: Option<Price>,
     /// A million tokens written to the provider's cache.
     pub cache_write: Option<Price>,
-    /// A million tokens written to the provider's cache for an hour; left out: as `cache_write`.
+    /// A million tokens written to the provider's cache for an hour; default: `cache_write`.
     pub cache_write_1h: Option<Price>,
     /// A request.
     pub request: Option<Price>,
@@ -293,17 +292,17 @@ pub struct PriceEntry {
     pub audio: Option<Price>,
 }
 
-/// A price as it is written: `"0.15"` or `0.15`.
+/// A price in a document: `"0.15"` or `0.15`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Price(pub(super) String);
 
 impl Price {
-    /// Per million tokens, as the price of one.
+    /// Reads a price per million tokens as the price of one token.
     pub fn per_token(&self) -> Result<Usd, PriceError> {
         Usd::per_token(&self.0)
     }
 
-    /// As an amount.
+    /// Reads an amount.
     pub fn amount(&self) -> Result<Usd, PriceError> {
         Usd::parse(&self.0)
     }
@@ -326,22 +325,22 @@ impl<'de> Deserialize<'de> for Price {
     }
 }
 
-/// A name that stands for a list of models, as it is written.
+/// A virtual model in a document: a name that stands for a list of models.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct VirtualEntry {
     /// The name, as `anyrouter/auto`.
     pub id: String,
-    /// What it stands for, in order; empty: all models.
+    /// Models it stands for, in order; empty means all models.
     #[serde(default)]
     pub models: Vec<String>,
-    /// Only endpoints that cost nothing.
+    /// True if only free endpoints are used.
     #[serde(default)]
     pub free: bool,
 }
 
-/// A document that cannot be a catalog.
+/// Error of a document that is not a valid catalog.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CatalogError {
@@ -351,12 +350,12 @@ pub enum CatalogError {
     /// It is not JSON, or a member is unknown or of the wrong type.
     #[error("{0}")]
     Json(#[from] serde_json::Error),
-    /// It reads, but does not hold together.
+    /// It is well-formed, but inconsistent.
     #[error("{problem}: {path}")]
     Invalid {
-        /// Where, as `model[0].endpoint[1].provider`.
+        /// Path of the member, such as `model[0].endpoint[1].provider`.
         path: String,
-        /// What is wrong, and what would be right.
+        /// Fault and its correction.
         problem: String,
     },
 }

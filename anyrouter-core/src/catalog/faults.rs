@@ -1,9 +1,9 @@
-//! The meaning of providers' errors, as a table: data in `catalog/faults.toml`, each row with its
-//! source.
+//! Classification of providers' errors by a table. The data is in `catalog/faults.toml`, where each
+//! row has its source.
 //!
-//! An error is classified by its code, its type and its wording, and by its status only where these
-//! say nothing: providers report a bad key as 400, a rate limit as 413 and a moderation refusal as
-//! 403. A document's own rows come before the built-in ones.
+//! An error is classified by its code, its type and its wording, and by its status only if none of
+//! these matches: providers report a bad key as 400, a rate limit as 413 and a moderation refusal
+//! as 403. A document's own rows come before the built-in ones.
 //!
 //! ```
 //! use anyrouter_core::catalog::{FailureClass, FaultFacts, FaultTable, Protocol};
@@ -20,17 +20,17 @@ use serde::{Deserialize, Serialize};
 use super::Protocol;
 use crate::part::Part as _;
 
-/// The kind of failure that an attempt ended in.
+/// Class of an attempt's failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureClass {
-    /// No connection, or it broke.
+    /// The connection failed or broke.
     #[serde(rename = "connection_failed")]
     Connection,
-    /// Nothing came in time.
+    /// The provider did not answer in time.
     Timeout,
-    /// The whole took longer than a request may.
+    /// The request exceeded its overall deadline.
     Deadline,
     /// The provider limits the rate of requests or tokens, or has no capacity left.
     RateLimited,
@@ -41,13 +41,13 @@ pub enum FailureClass {
     Server,
     /// The provider is overloaded.
     Overloaded,
-    /// The operator's credential is not good there.
+    /// The provider rejects the credential, or there is none.
     Credential,
-    /// The provider does not serve the place that the gateway calls from.
+    /// The provider does not serve the gateway's location.
     Location,
     /// The provider does not have the model.
     ModelMissing,
-    /// What came is not a response of the protocol.
+    /// The answer is not a response of the protocol.
     BadAnswer,
     /// The provider's moderation refused the request.
     Moderated,
@@ -56,7 +56,7 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
-    /// The name that records, metrics and errors use.
+    /// Returns the name used in records, metrics and errors.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Connection => "connection_failed",
@@ -75,38 +75,38 @@ impl FailureClass {
         }
     }
 
-    /// Returns true if the failure is the endpoint's: another endpoint of the model is tried, and
-    /// this one can cool down. A request that was rejected or moderated would be so elsewhere.
+    /// Returns true if the endpoint caused the failure: another endpoint of the model is tried, and
+    /// this one can cool down. A request that was rejected or moderated would fail elsewhere too.
     pub fn is_the_endpoints(self) -> bool {
         !matches!(self, Self::Rejected | Self::Moderated | Self::Deadline)
     }
 }
 
-/// A row as it is written.
+/// A row of the table, as in a document.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FaultRow {
     /// The class of an error that matches.
     pub class: FailureClass,
-    /// Only this provider's errors; left out: every provider's.
+    /// Provider whose errors match; default: every provider.
     pub provider: Option<String>,
-    /// Only errors in this protocol; left out: every protocol's.
+    /// Protocol whose errors match; default: every protocol.
     pub protocol: Option<Protocol>,
-    /// Only these statuses; left out: every status. 200 is an error inside a 200 response that
-    /// names no status.
+    /// Statuses that match; default: every status. 200 stands for an error without a status of its
+    /// own inside a 200 response.
     pub status: Option<Vec<u16>>,
     /// Codes, types, statuses and reasons, in lower case.
     #[serde(default)]
     pub words: Vec<String>,
-    /// Beginnings of messages, in lower case; `*` at the beginning stands for one word, as a
-    /// model's name.
+    /// Beginnings of messages, in lower case; a leading `*` stands for one word, such as a model's
+    /// name.
     #[serde(default)]
     pub begins: Vec<String>,
     /// Parts of messages, in lower case.
     #[serde(default)]
     pub contains: Vec<String>,
-    /// The page or recording that shows it.
+    /// Page or recording that shows the error.
     pub source: Option<String>,
 }
 
@@ -115,14 +115,14 @@ pub struct FaultRow {
 pub struct FaultFacts<'a> {
     /// The HTTP status, or the one that the error names.
     pub status: u16,
-    /// Code, type, status and reasons, as the provider spells them.
+    /// Code, type, status and reasons, in the provider's spelling.
     pub words: &'a [&'a str],
-    /// Messages. They can repeat the prompt, and are compared with the table only.
+    /// Messages. They can repeat the prompt and are only compared with the table.
     pub messages: &'a [&'a str],
 }
 
 impl FaultFacts<'_> {
-    /// An error of which only the status is known.
+    /// Creates the facts of an error of which only the status is known.
     pub fn of(status: u16) -> Self {
         Self {
             status,
@@ -140,13 +140,13 @@ impl std::fmt::Debug for FaultFacts<'_> {
     }
 }
 
-/// The table: rows in order, the first that matches decides.
+/// The table of errors; the first matching row decides.
 #[derive(Clone, Debug, Default)]
 pub struct FaultTable {
     own: Vec<FaultRow>,
 }
 
-/// The longest part of a message that is compared, in bytes.
+/// Maximum length of the part of a message that is compared, in bytes.
 const COMPARED: usize = 4096;
 
 impl FaultTable {
@@ -216,7 +216,7 @@ impl FaultRow {
     }
 }
 
-/// Returns true if a message begins so; `*` at the beginning stands for one word.
+/// Returns true if a message begins with `pattern`; a leading `*` stands for one word.
 fn begins(message: &str, pattern: &str) -> bool {
     match pattern.strip_prefix("* ") {
         Some(rest) => message
@@ -232,7 +232,7 @@ fn builtin_rows() -> &'static [FaultRow] {
         fault: Vec<FaultRow>,
     }
     static ROWS: OnceLock<Vec<FaultRow>> = OnceLock::new();
-    // A test reads the file; one that cannot be read would leave classification to the status.
+    // A test checks the file; with an invalid file, only the status would decide.
     ROWS.get_or_init(|| {
         toml::from_str::<File>(include_str!("../../catalog/faults.toml"))
             .map(|f| f.fault)

@@ -1,8 +1,8 @@
-//! Names as callers write them: `provider/model`, bare names, variants, suffixes, presets.
+//! Model and provider names in requests: `provider/model`, bare names, variants, suffixes, presets.
 
 use super::Catalog;
 
-/// A variant that a name may end in.
+/// A variant at the end of a model's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Variant {
@@ -14,22 +14,22 @@ pub enum Variant {
     Nitro,
 }
 
-/// A model's name, taken apart.
+/// The parsed parts of a model's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModelName<'a> {
-    /// The name without what follows it.
+    /// The name without its suffixes.
     pub base: &'a str,
     /// `:free`, `:floor` or `:nitro`.
     pub variant: Option<Variant>,
-    /// The floor on context of a `[1m]`-style suffix, in tokens.
+    /// Minimum context length from a `[1m]`-style suffix, in tokens.
     pub min_context: Option<u64>,
     /// The preset of `@preset/slug` or `model@preset/slug`.
     pub preset: Option<&'a str>,
 }
 
 impl<'a> ModelName<'a> {
-    /// Takes `name` apart. A name that the catalog has as it stands is not taken apart.
+    /// Parses `name`. A name that is in the catalog as a whole is not split.
     pub fn parse(name: &'a str, catalog: &Catalog) -> Self {
         let name = name.trim();
         let mut it = Self {
@@ -65,13 +65,13 @@ impl<'a> ModelName<'a> {
 }
 
 impl Catalog {
-    /// The models that a virtual name stands for, as places in [`models`](Self::models). A name
-    /// without a list stands for all: `anyrouter/latest` for the newest first, any other in the
-    /// catalog's order.
+    /// Returns the models that a virtual name stands for, as indices into [`models`](Self::models).
+    /// A name without a list stands for all models: `anyrouter/latest` in order of publication, the
+    /// newest first; any other in the catalog's order.
     ///
-    /// Those of its list come first, then all others: a model that an operator added is asked as
-    /// well. What plays a provider in the process itself is not among them: an echo must not pass
-    /// for an answer.
+    /// The models of its list come first, then all others, so that models which the operator added
+    /// are included. Models that only the in-process demo serves are not added: its echo must not
+    /// pass for an answer.
     pub fn expand(&self, virtual_model: &super::VirtualModel) -> Vec<usize> {
         let mut out: Vec<usize> = virtual_model
             .models
@@ -97,7 +97,7 @@ impl Catalog {
         out
     }
 
-    /// Up to three ids that a misspelt `name` may mean, the nearest first.
+    /// Returns up to three ids that a misspelt `name` may mean, the nearest first.
     pub fn near(&self, name: &str) -> Vec<&str> {
         let wanted = normalise(name);
         let bare = wanted.rsplit('/').next().unwrap_or_default();
@@ -118,19 +118,19 @@ impl Catalog {
     }
 }
 
-/// What a name in a provider list means.
+/// Result of looking up a name of a provider list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NamedProvider<'a> {
-    /// A provider of the catalog.
+    /// A provider in the catalog.
     Known,
-    /// None, and it reads like a misspelling of this one.
+    /// Not in the catalog; probably a misspelling of this provider.
     Near(&'a str),
-    /// None.
+    /// Not in the catalog.
     Unknown,
 }
 
 impl Catalog {
-    /// Looks a name of a provider list up.
+    /// Looks up a name of a provider list.
     pub fn named_provider(&self, name: &str) -> NamedProvider<'_> {
         let wanted = normalise(name);
         let wanted = wanted.trim_matches('/');
@@ -150,7 +150,7 @@ impl Catalog {
             [p.slug.as_str(), &p.name]
                 .map(|name| (edit_distance(wanted, &normalise(name)), p.slug.as_str()))
         });
-        // A short name has many neighbours.
+        // Short names are similar to many others, so less difference is allowed.
         match near
             .min()
             .filter(|(distance, _)| *distance <= 2 && *distance < length.div_ceil(2))
@@ -161,7 +161,7 @@ impl Catalog {
     }
 }
 
-/// A provider's name as it is compared: letters and digits in lower case, and `/`.
+/// Normalises a provider's name: letters and digits in lower case, and `/`.
 pub fn normalise(name: &str) -> String {
     name.chars()
         .filter(|c| c.is_alphanumeric() || *c == '/')
@@ -178,8 +178,8 @@ fn tokens(suffix: &str) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(unit)
 }
 
-/// A name as spellings of it are compared: in lower case, its points as hyphens, without
-/// OpenRouter's `~`.
+/// Normalises the spelling of a model's name: lower case, hyphens for points, without OpenRouter's
+/// `~`.
 pub(super) fn spelling(name: &str) -> String {
     name.trim()
         .trim_start_matches('~')
@@ -187,7 +187,7 @@ pub(super) fn spelling(name: &str) -> String {
         .replace('.', "-")
 }
 
-/// A name without the date that it ends in: `-20250929`, `-2025-09-29`.
+/// Removes the date at the end of a name: `-20250929`, `-2025-09-29`.
 fn undated(name: &str) -> Option<&str> {
     let is_year = |text: &str| text.len() == 4 && text.starts_with("20");
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
@@ -204,17 +204,17 @@ fn undated(name: &str) -> Option<&str> {
     is_date.then_some(rest)
 }
 
-/// The version of `name` in the family `stem`: the numbers behind it; none where something else
-/// stands there.
+/// Returns the version of `name` in the family `stem`: the numbers after the stem; `None` if
+/// anything else follows it.
 fn version(name: &str, stem: &str) -> Option<Vec<u64>> {
     let rest = name.strip_prefix(stem)?.strip_prefix('-')?;
     rest.split('-').map(|part| part.parse().ok()).collect()
 }
 
 impl Catalog {
-    /// The model of this id, alias or bare name, as a place in [`models`](Self::models). Other
-    /// spellings of it find it too: OpenRouter's (`claude-sonnet-4.6` for `claude-sonnet-4-6`),
-    /// dated names, and `…-latest`, which is the newest of its family.
+    /// Returns the model with this id, alias or bare name, as an index into
+    /// [`models`](Self::models). Other spellings match too: OpenRouter's (`claude-sonnet-4.6` for
+    /// `claude-sonnet-4-6`), dated names, and `…-latest` for the newest of a family.
     pub fn find(&self, name: &str) -> Option<usize> {
         let known = |name: &str| self.spellings.get(name).copied();
         let name = name.trim();
@@ -229,12 +229,12 @@ impl Catalog {
         })
     }
 
-    /// The model of a family with the highest version.
+    /// Returns the model with the highest version of a family.
     fn newest(&self, stem: &str) -> Option<usize> {
         let of_family = |(name, model): (&String, &usize)| {
             Some((version(name, stem)?, std::cmp::Reverse(*model)))
         };
-        // A date is a version only where there is no other.
+        // A date counts as a version only if no name has another version.
         let is_date = |v: &[u64]| v.iter().any(|n| *n >= 1_000_000);
         let all: Vec<_> = self.spellings.iter().filter_map(of_family).collect();
         let best = all
@@ -246,8 +246,7 @@ impl Catalog {
     }
 }
 
-/// The number of insertions, deletions, replacements and swaps of neighbours (optimal string
-/// alignment), of names cut at 80 characters.
+/// Returns the edit distance (optimal string alignment) of two names, cut at 80 characters.
 fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) =
         (a.chars().take(80).collect(), b.chars().take(80).collect());

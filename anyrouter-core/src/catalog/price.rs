@@ -1,5 +1,5 @@
-//! Money in whole numbers: 10⁻¹² USD, so that a price with six decimals per million tokens is
-//! exact.
+//! Amounts of money and prices as whole numbers of 10⁻¹² USD, so that a price with six decimals per
+//! million tokens is exact.
 
 use std::fmt;
 
@@ -12,63 +12,63 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Usd(u64);
 
-/// 10⁻¹² USD in one.
+/// Number of units of 10⁻¹² USD in one USD.
 const PICO: u64 = 1_000_000_000_000;
 
 impl Usd {
-    /// Nothing.
+    /// No money.
     pub const ZERO: Self = Self(0);
 
-    /// From 10⁻¹² USD.
+    /// Creates an amount from a number of 10⁻¹² USD.
     pub const fn from_pico(pico: u64) -> Self {
         Self(pico)
     }
 
-    /// In 10⁻¹² USD.
+    /// Returns the amount in 10⁻¹² USD.
     pub const fn pico(self) -> u64 {
         self.0
     }
 
-    /// Reads a price per million tokens, as `0.15`, into the price of one.
+    /// Parses a price per million tokens, such as `0.15`, into the price of one token.
     pub fn per_token(per_million: &str) -> Result<Self, PriceError> {
         parse(per_million, 6).map(Self)
     }
 
-    /// Reads an amount in USD, as `0.01`.
+    /// Parses an amount in USD, such as `0.01`.
     pub fn parse(amount: &str) -> Result<Self, PriceError> {
         parse(amount, 12).map(Self)
     }
 
-    /// This price as USD per million tokens, as `0.15`.
+    /// Formats this price in USD per million tokens, such as `0.15`.
     pub fn per_million(self) -> String {
         decimal(self.0, 6)
     }
 
-    /// This price `count` times; the largest amount where it would be larger.
+    /// Returns `count` times this price, saturating at the largest amount.
     pub const fn times(self, count: u64) -> Self {
         Self(self.0.saturating_mul(count))
     }
 
-    /// The sum; the largest amount where it would be larger.
+    /// Returns the sum, saturating at the largest amount.
     pub const fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
 
-    /// As a number, for statistics and JSON members that are numbers.
+    /// Returns the amount in USD as a float, for statistics and JSON numbers.
     pub fn as_f64(self) -> f64 {
         self.0 as f64 / PICO as f64
     }
 }
 
 impl fmt::Display for Usd {
-    /// In USD, exact, without an exponent: `0.0000105`.
+    /// Formats the exact amount in USD, without an exponent: `0.0000105`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&decimal(self.0, 12))
     }
 }
 
-/// What an endpoint costs. Each price is unknown where it is not stated; a cache price that is not
-/// stated is the prompt's.
+/// Prices of an endpoint. A price that is not stated is unknown; a cache price defaults to the
+/// price of the prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Prices {
@@ -80,7 +80,7 @@ pub struct Prices {
     pub cache_read: Option<Usd>,
     /// A token of prompt written to the provider's cache.
     pub cache_write: Option<Usd>,
-    /// A token of prompt written to the provider's cache for an hour; left out: as `cache_write`.
+    /// A token of prompt written to the provider's cache for an hour; default: `cache_write`.
     pub cache_write_1h: Option<Usd>,
     /// A request.
     pub request: Option<Usd>,
@@ -91,12 +91,12 @@ pub struct Prices {
 }
 
 impl Prices {
-    /// Prompt and answer are known to cost nothing.
+    /// Returns true if prompt and answer are known to be free.
     pub fn is_free(&self) -> bool {
         self.prompt == Some(Usd::ZERO) && self.completion == Some(Usd::ZERO)
     }
 
-    /// Prompt, answer or request is known to cost something.
+    /// Returns true if prompt, answer or request is known to have a price above zero.
     pub fn is_charged(&self) -> bool {
         [self.prompt, self.completion, self.request]
             .into_iter()
@@ -105,7 +105,7 @@ impl Prices {
     }
 }
 
-/// A price that could not be read. It does not repeat what was written: a request's error must not.
+/// Error of an invalid price. It does not repeat the input, as an error of a request must not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a price must be a decimal number with at most {decimals} decimals, for example \"0.15\"")]
 pub struct PriceError {

@@ -1,11 +1,11 @@
-//! The wire protocols: those that are spoken, and those that a catalog may name.
+//! The wire protocols: those that AnyRouter supports, and those that a catalog may name.
 
 use serde::{Deserialize, Serialize};
 
-/// A wire protocol that AnyRouter speaks.
+/// A wire protocol that AnyRouter supports.
 ///
-/// Every `match` over it is exhaustive, so that a protocol that is added does not compile until it
-/// is handled everywhere.
+/// Every `match` over it is exhaustive, so that a new protocol does not compile until all code
+/// handles it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Protocol {
@@ -18,10 +18,10 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// All of them.
+    /// All protocols.
     pub const ALL: [Self; 2] = [Self::Chat, Self::Messages];
 
-    /// Its name, as catalogs and records have it.
+    /// Returns the name used in catalogs and records.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Chat => "openai_chat",
@@ -50,7 +50,7 @@ pub enum ProtocolName {
 }
 
 impl ProtocolName {
-    /// The protocol, if AnyRouter speaks it.
+    /// Returns the protocol if AnyRouter supports it.
     pub const fn spoken(self) -> Option<Protocol> {
         match self {
             Self::OpenaiChat => Some(Protocol::Chat),
@@ -68,7 +68,7 @@ impl<'de> Deserialize<'de> for ProtocolName {
             "openai_responses" => Self::OpenaiResponses,
             "anthropic_messages" => Self::AnthropicMessages,
             "gemini" => Self::Gemini,
-            // The error lists only the protocols that are spoken: the others help nobody.
+            // The error lists only the supported protocols.
             other => {
                 return Err(serde::de::Error::unknown_variant(
                     other,

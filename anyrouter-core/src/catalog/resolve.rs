@@ -1,5 +1,5 @@
-//! From documents to a catalog: a later document changes an earlier one member by member, terms
-//! fact by fact.
+//! Merges documents into a catalog: a later document overrides single members and single facts of
+//! the terms of an earlier one.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -16,7 +16,7 @@ use super::{
 use crate::ids::{ModelId, ProviderSlug, push_hex};
 use crate::part::Part as _;
 
-/// What a document that says nothing else gives an endpoint.
+/// Default priority of an endpoint.
 const DEFAULT_PRIORITY: u32 = 100;
 
 pub(super) fn resolve(documents: &[Document]) -> Result<Catalog, CatalogError> {
@@ -32,7 +32,7 @@ struct CatalogBuilder {
     providers: Vec<ProviderPart>,
     models: Vec<ModelPart>,
     virtuals: Vec<VirtualModel>,
-    /// The last document's come first.
+    /// Rows of error classes, those of the last document first.
     faults: Vec<FaultRow>,
 }
 
@@ -66,7 +66,7 @@ impl CatalogBuilder {
             {
                 return Err(invalid(
                     format!("{path}.slug"),
-                    format!("provider `{}` stands twice; write it once", entry.slug),
+                    format!("provider `{}` is defined twice; remove one", entry.slug),
                 ));
             }
             self.add_provider(entry, entry.terms.facts(&document.sources), path)?;
@@ -76,7 +76,7 @@ impl CatalogBuilder {
             if document.model.iter().take(i).any(|m| m.id == entry.id) {
                 return Err(invalid(
                     format!("{path}.id"),
-                    format!("model `{}` stands twice; write it once", entry.id),
+                    format!("model `{}` is defined twice; remove one", entry.id),
                 ));
             }
             self.add_model(entry, document, &path)?;
@@ -107,7 +107,7 @@ impl CatalogBuilder {
         if slug.is_empty() || !slug.chars().all(legal) {
             return Err(invalid(
                 format!("{path}.slug"),
-                format!("`{slug}` is not a slug; lower-case letters, digits and - are"),
+                format!("`{slug}` is not a slug; use lower-case letters, digits and -"),
             ));
         }
         let Some(at) = self.providers.iter().position(|p| p.entry.slug == *slug) else {
@@ -124,8 +124,7 @@ impl CatalogBuilder {
         let moves = entry.base_url.is_some() || entry.base_urls.is_some();
         if moves {
             known.entry.base_urls = None;
-            // What was known of the provider speaks of the old address, and so does what its
-            // endpoints state.
+            // The known terms of the provider and of its endpoints refer to the old address.
             known.terms = Terms::default();
             for endpoint in self
                 .models
@@ -181,7 +180,7 @@ impl CatalogBuilder {
         {
             return Err(invalid(
                 format!("{path}.id"),
-                format!("`{}` is not a model id; `author/slug` is", entry.id),
+                format!("`{}` is not a model id; write `author/slug`", entry.id),
             ));
         }
         let mut fresh = Vec::new();
@@ -308,7 +307,7 @@ impl CatalogBuilder {
             {
                 return Err(invalid(
                     format!("{}.id", part.path),
-                    format!("`{}` is the name of another model too", part.entry.id),
+                    format!("`{}` is also the name of another model", part.entry.id),
                 ));
             }
         }
@@ -316,12 +315,12 @@ impl CatalogBuilder {
             for (i, alias) in part.entry.aliases.iter().enumerate() {
                 if *names.entry(alias.clone()).or_insert(index) != index {
                     let problem =
-                        format!("`{alias}` is the name of another model too; choose another alias");
+                        format!("`{alias}` is also the name of another model; rename the alias");
                     return Err(invalid(format!("{}.aliases[{i}]", part.path), problem));
                 }
             }
         }
-        // Bare names come last, and the first model that has one keeps it.
+        // Bare names have the lowest precedence; the first model with a bare name keeps it.
         for (index, model) in models.iter().enumerate() {
             if let Some((_, slug)) = model.id.as_str().split_once('/') {
                 names.entry(slug.to_owned()).or_insert(index);
@@ -333,7 +332,7 @@ impl CatalogBuilder {
                 .or_insert(endpoint.model_index);
         }
         let version = version(&providers, &models, &endpoints, &self.virtuals)?;
-        // Of two names that are spelt alike, the first model's counts.
+        // If two names have the same normalised spelling, the first model's wins.
         let mut ordered: Vec<(&String, &usize)> = names.iter().collect();
         ordered.sort_by_key(|(name, model)| (**model, *name));
         let mut spellings = HashMap::default();
@@ -552,7 +551,7 @@ fn invalid(path: String, problem: String) -> CatalogError {
     CatalogError::Invalid { path, problem }
 }
 
-/// Every name that a pattern may use for a provider.
+/// Returns the normalised names that a pattern may use for a provider.
 fn provider_names(slug: &str, tag: &str, name: &str) -> BTreeSet<String> {
     let base = |s: &str| s.split('/').next().unwrap_or_default().to_owned();
     let (slug, tag, name) = (normalise(slug), normalise(tag), normalise(name));

@@ -1,5 +1,5 @@
-//! What a provider does with data: facts, each with its source, each unknown where nobody stated it
-//! (P03, P05).
+//! Data terms of a provider: facts, each with its source, and each unknown unless stated (P03,
+//! P05).
 
 use std::{fmt, sync::Arc};
 
@@ -7,30 +7,29 @@ use serde::{Deserialize, Serialize};
 
 use super::{Prices, Tier};
 
-/// A statement and where it was read.
+/// A stated fact and its source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Fact<T> {
-    /// What is stated.
+    /// Value of the fact.
     pub value: T,
-    /// The statement as an explanation shows it, where it is not the member itself: `self_hosted =
-    /// true`.
+    /// Statement that an explanation shows, if it is not the fact itself: `self_hosted = true`.
     pub because: Option<Arc<str>>,
-    /// The address of the page that says so.
+    /// Address of the page that states the fact.
     pub source: Option<Arc<str>>,
-    /// The day on which it was read, `YYYY-MM-DD`.
+    /// Day on which the page was checked, as `YYYY-MM-DD`.
     pub checked: Option<Arc<str>>,
 }
 
-/// Whether a provider keeps nothing.
+/// Availability of zero data retention at a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Zdr {
-    /// It does, without being asked; or the operator states that it was agreed.
+    /// In force by default, or agreed according to the operator.
     Default,
-    /// It does for those who arrange it; this operator has not said so.
+    /// Available by agreement, which the operator has not stated.
     OnRequest,
-    /// It does not.
+    /// Not available.
     No,
 }
 
@@ -44,30 +43,30 @@ impl fmt::Display for Zdr {
     }
 }
 
-/// The facts. `None` is unknown, and unknown counts as the worst.
+/// Data terms. `None` is unknown, and unknown counts as the worst.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Terms {
-    /// It may train on what is sent on paid terms.
+    /// True if the provider may train on paid traffic.
     pub trains_on_paid: Option<Fact<bool>>,
-    /// It may train on what is sent on free terms.
+    /// True if the provider may train on free traffic.
     pub trains_on_free: Option<Fact<bool>>,
-    /// It may publish what is sent on free terms.
+    /// True if the provider may publish free traffic.
     pub publishes_free: Option<Fact<bool>>,
-    /// Days for which it keeps what is sent.
+    /// Days for which the provider keeps requests and answers.
     pub retention_days: Option<Fact<u32>>,
     /// Zero data retention.
     pub zdr: Option<Fact<Zdr>>,
-    /// Where it processes, as lower-case codes; `global` first is no place.
+    /// Regions of processing, as lower-case codes; a leading `global` names no region.
     pub regions: Option<Fact<Vec<String>>>,
 }
 
-/// What marks a retention of 0 days that follows from zero data retention.
+/// Prefix that marks a retention of 0 days as derived from zero data retention.
 const BY_ZDR: &str = "zdr";
 
 impl Terms {
-    /// These facts, with those that `own` states in their place. Retention that followed from a
-    /// statement of zero data retention goes with that statement.
+    /// Returns these facts overridden by those of `own`. A retention derived from zero data
+    /// retention is dropped if that statement is overridden.
     pub(super) fn overlaid(&self, own: &Self) -> Self {
         let derived = |f: &Fact<u32>| f.because.as_deref().is_some_and(|b| b.starts_with(BY_ZDR));
         let kept = self
@@ -93,8 +92,8 @@ impl Terms {
         }
     }
 
-    /// With what follows from the statements of one set of terms: zero data retention is 0 days,
-    /// unless the same terms state another.
+    /// Adds the derived facts: zero data retention is a retention of 0 days, unless the same terms
+    /// state another.
     pub(super) fn completed(mut self) -> Self {
         if self.retention_days.is_none()
             && let Some(zdr) = self.zdr.as_ref().filter(|z| z.value == Zdr::Default)
@@ -113,26 +112,26 @@ impl Terms {
         self
     }
 
-    /// Nothing is stated.
+    /// Returns true if nothing is stated.
     pub fn is_unknown(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Which of a provider's terms speak of a request.
+/// Terms of a provider that apply to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traffic {
-    /// Surely paid.
+    /// Known to be paid.
     Paid,
-    /// Surely free.
+    /// Known to be free.
     Free,
-    /// Either: both rules apply.
+    /// Unknown: the terms for paid and for free traffic both apply.
     Either,
 }
 
 impl Traffic {
-    /// Paid where the credential's tier is paid and the price is above 0; free where the tier is
-    /// free; else either.
+    /// Returns `Paid` if the credential's tier is paid and a price is above 0, `Free` if the tier
+    /// is free, and otherwise `Either`.
     pub fn of(tier: Tier, prices: &Prices) -> Self {
         match tier {
             Tier::Paid if prices.is_charged() => Self::Paid,

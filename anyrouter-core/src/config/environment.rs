@@ -1,5 +1,5 @@
-//! Settings from the environment: `ANYROUTER_…`, the section and the key in capitals; for a
-//! provider `ANYROUTER_PROVIDER_GOOGLE_TIER`, the slug in capitals with `-` as `_`.
+//! Settings from environment variables: `ANYROUTER_`, the section and the key in capitals. For a
+//! provider, the slug follows in capitals, with `_` for `-`: `ANYROUTER_PROVIDER_GOOGLE_TIER`.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ const SECTIONS: [&str; 10] = [
     "log",
     "redact",
 ];
-/// Variables that other programs, or the command line, read.
+/// Variables that the command line or other programs read.
 const OTHERS: [&str; 7] = [
     "ANYROUTER_CONFIG",
     "ANYROUTER_BOOTSTRAP_FILE",
@@ -30,7 +30,7 @@ const OTHERS: [&str; 7] = [
     "ANYROUTER_MANAGEMENT_KEY",
     "ANYROUTER_METRICS_TOKEN",
 ];
-/// Settings that are text, whatever they look like.
+/// Settings that are always strings.
 const TEXT: [&str; 13] = [
     "listen",
     "data_dir",
@@ -47,10 +47,10 @@ const TEXT: [&str; 13] = [
     "checked",
 ];
 
-/// What Kubernetes sets beside a service of this name.
+/// Prefixes of variables that Kubernetes sets if a service is named `anyrouter`.
 const KUBERNETES: [&str; 2] = ["ANYROUTER_PORT", "ANYROUTER_SERVICE_"];
 
-/// The variable that is wrong by itself, if one is. Its value is not repeated.
+/// Returns an error for the first variable that is invalid on its own, without its value.
 pub(super) fn fault(
     environment: &BTreeMap<String, String>,
     slugs: &[String],
@@ -62,7 +62,7 @@ pub(super) fn fault(
     })
 }
 
-/// One setting of a section, if its variable is set.
+/// Returns the value of a setting of a section, if its variable is set.
 pub(super) fn setting(
     environment: &BTreeMap<String, String>,
     section: &str,
@@ -72,7 +72,7 @@ pub(super) fn setting(
     environment.get(&variable).map(|value| parse(key, value))
 }
 
-/// The variables as the file would write them.
+/// Returns the settings of all variables, in the form of the file.
 pub(super) fn table(
     environment: &BTreeMap<String, String>,
     slugs: &[String],
@@ -89,7 +89,7 @@ pub(super) fn table(
         let lower = name.to_ascii_lowercase();
         if let Some(rest) = name.strip_prefix("PROVIDER_") {
             let (slug, member) = provider_member(rest, slugs)
-                .ok_or_else(|| wrong(variable, "names no provider that is known"))?;
+                .ok_or_else(|| wrong(variable, "names an unknown provider"))?;
             let table = providers
                 .entry(slug.clone())
                 .or_insert_with(|| Table::from_iter([("slug".to_owned(), Value::String(slug))]));
@@ -150,7 +150,7 @@ fn wrong(variable: &str, problem: &str) -> ConfigError {
     }
 }
 
-/// The slug and the member of `GOOGLE_VERTEX_TIER`; the longest slug that fits.
+/// Splits a name such as `GOOGLE_VERTEX_TIER` into slug and member; the longest slug wins.
 fn provider_member(rest: &str, slugs: &[String]) -> Option<(String, String)> {
     let capitals = |slug: &str| {
         slug.to_ascii_uppercase()
@@ -163,7 +163,7 @@ fn provider_member(rest: &str, slugs: &[String]) -> Option<(String, String)> {
         .map(|(slug, member)| (slug.clone(), member.to_ascii_lowercase()))
 }
 
-/// Settings that are lists of texts: they can be written with commas.
+/// Settings that are lists of strings, which can be separated by commas.
 const LISTS: [&str; 6] = [
     "block",
     "allow",
@@ -173,7 +173,7 @@ const LISTS: [&str; 6] = [
     "trusted_proxies",
 ];
 
-/// A number, a truth, a list or a text.
+/// Parses a value as a number, a boolean, a list or a string.
 fn parse(key: &str, value: &str) -> Value {
     let text = || Value::String(value.to_owned());
     if TEXT.contains(&key) {

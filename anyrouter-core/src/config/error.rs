@@ -1,11 +1,11 @@
-//! What is wrong with a configuration, and where.
+//! Errors of a configuration, with their places.
 
 use std::{fmt, path::PathBuf};
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file cannot be read.
+    /// The file is not readable.
     #[error("{path}: {source}")]
     Unreadable {
         /// The file.
@@ -13,12 +13,12 @@ pub enum ConfigError {
         /// Cause.
         source: std::io::Error,
     },
-    /// It reads, but something in it is wrong.
+    /// A setting is invalid.
     #[error("{place}: {problem}")]
     Invalid {
         /// The file and the line, or the environment variable.
         place: String,
-        /// The fault, and what would be right.
+        /// Fault and its correction.
         problem: String,
     },
 }
@@ -48,7 +48,7 @@ pub fn without_values(message: &str) -> String {
     message.to_owned()
 }
 
-/// What serde expects, in words for people.
+/// Translates the type that serde expects into plain words.
 fn kind(expected: &str) -> String {
     let bare = expected.trim_start_matches("a ").trim_start_matches("an ");
     match bare {

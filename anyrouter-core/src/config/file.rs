@@ -1,4 +1,4 @@
-//! The members of the configuration file, each of which may be left out.
+//! The members of the configuration file, all of which are optional.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
@@ -14,10 +14,10 @@ use crate::{
     policy::SettingsPatch,
 };
 
-/// The members of the file that are lists of entries, or belong to these.
+/// Members of the file that are lists of catalog entries, or belong to them.
 pub(super) const LISTS: [&str; 5] = ["provider", "model", "virtual", "fault", "sources"];
 
-/// The file's members, all of which may be left out.
+/// The members of the file.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
@@ -111,7 +111,7 @@ pub(super) struct Log {
 }
 
 impl File {
-    /// Its part of the catalog.
+    /// Returns the file's part of the catalog.
     pub(super) fn document(&self) -> Document {
         let mut document = Document::default();
         (document.provider, document.model) = (self.provider.clone(), self.model.clone());
@@ -121,12 +121,12 @@ impl File {
     }
 }
 
-/// The file as a table.
+/// Parses the file as a table.
 pub(super) fn table(file: &FileText) -> Result<Table, ConfigError> {
     toml::from_str(&file.text).map_err(|e| in_file(file, &e))
 }
 
-/// Reads the file alone, for the place of what is wrong in it.
+/// Parses the file without the other layers, so that an error has its place in the file.
 pub(super) fn parse(file: &FileText) -> Result<File, ConfigError> {
     toml::from_str(&file.text).map_err(|e| in_file(file, &e))
 }

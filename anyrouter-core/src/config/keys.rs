@@ -1,5 +1,4 @@
-//! The operator's keys for providers: named by the configuration, or found in the usual environment
-//! variables.
+//! The operator's keys for providers, from the configuration or the usual environment variables.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -22,14 +21,12 @@ type Keys = HashMap<String, (Vec<Address>, Secret<String>), foldhash::fast::Fixe
 /// Keys by provider.
 #[derive(Clone, Default)]
 pub struct ProviderKeys {
-    /// Each with the addresses that it was configured for: after a reload, a new key does not go to
-    /// an old address.
+    /// Keys with the addresses that they were configured for: after a reload, a new key is never
+    /// sent to an old address.
     keys: Keys,
-    /// What a reload put others in place of, with their addresses: for requests that began before
-    /// it.
+    /// Keys that a reload replaced, with their addresses, for requests that began before it.
     replaced: Keys,
-    /// Providers for which no key is named anywhere: they need none, as the demo or a model on this
-    /// machine.
+    /// Providers that need no key, such as the demo or a local model: none is configured for them.
     keyless: HashSet<String>,
 }
 
@@ -40,7 +37,7 @@ impl fmt::Debug for ProviderKeys {
 }
 
 impl ProviderKeys {
-    /// Reads the keys, and says which of those that the configuration names are not there.
+    /// Reads the keys, and adds a warning for each configured key that is missing.
     pub(super) fn read(
         catalog: &Catalog,
         documents: &[Document],
@@ -106,7 +103,7 @@ impl ProviderKeys {
     }
 }
 
-/// Reads a secret of the operator's own.
+/// Reads one of the operator's secrets.
 pub(super) fn read_source(
     source: &KeySource,
     environment: &BTreeMap<String, String>,
@@ -126,7 +123,7 @@ pub(super) fn read_source(
 }
 
 impl ProviderKeys {
-    /// Returns true if a provider has the same key here as there.
+    /// Returns true if both have the same key for a provider.
     pub fn agrees(&self, other: &Self, provider: &Provider) -> bool {
         let key = |keys: &Self| {
             keys.keys
@@ -136,8 +133,8 @@ impl ProviderKeys {
         key(self) == key(other)
     }
 
-    /// With the keys of before for those that have another one now, at another address. One that
-    /// has none now has none.
+    /// Keeps the earlier keys of providers whose addresses changed, for requests that still use
+    /// them. A provider without a key now keeps none.
     pub fn in_place_of(mut self, before: &Self) -> Self {
         let moved = before.keys.iter().filter(|(slug, (addresses, _))| {
             self.keys

@@ -1,11 +1,11 @@
-//! The layers of the configuration: each is a TOML table, and the upper one's settings stand in
-//! place of the lower one's, key by key.
+//! The layers of the configuration. Each is a TOML table, and an upper layer overrides single keys
+//! of a lower one.
 
 use toml::Table;
 
 use super::{ConfigError, FileText, locate};
 
-/// The layers, to say where a setting comes from.
+/// The layers, used to find the source of a setting.
 pub(super) struct Layers<'a> {
     pub(super) file: Option<&'a FileText>,
     pub(super) environment: &'a Table,
@@ -13,7 +13,7 @@ pub(super) struct Layers<'a> {
 }
 
 impl Layers<'_> {
-    /// A setting that is wrong: the place is that of the layer which has it.
+    /// Returns the error for an invalid setting, with its place in the uppermost layer.
     pub(super) fn invalid(&self, key: &str, problem: &str) -> ConfigError {
         let plain = key.split('[').next().unwrap_or(key);
         let place = if has(self.arguments, plain) {
@@ -21,7 +21,7 @@ impl Layers<'_> {
         } else if has(self.environment, plain) {
             let variable = plain.replace('.', "_").to_ascii_uppercase();
             let value = self.environment.get(plain);
-            // A section has no variable of its own.
+            // The variables of a section begin with its name.
             let rest = if value.is_some_and(toml::Value::is_table) {
                 "_…"
             } else {
@@ -52,12 +52,12 @@ pub(super) fn has(table: &Table, key: &str) -> bool {
     }
 }
 
-/// Puts the settings of `over` in place of those of `base`.
+/// Overrides the settings of `base` with those of `over`.
 pub(super) fn merge(base: &mut Table, over: Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
             (Some(toml::Value::Table(base)), toml::Value::Table(over)) => merge(base, over),
-            // What is no section where one belongs stays, to be refused.
+            // A value that should be a section is kept, so that parsing rejects it.
             (Some(_), toml::Value::Table(_)) => {}
             (_, value) => {
                 base.insert(key, value);

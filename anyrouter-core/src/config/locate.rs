@@ -1,15 +1,15 @@
-//! Where in a file a key stands.
+//! Lookup of the line of a key in a file.
 
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-/// The line of a byte, from 1.
+/// Returns the line of a byte, counted from 1.
 pub(super) fn line(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|b| *b == b'\n').count() + 1
 }
 
-/// The key of the line that a byte is on, if the line has one.
+/// Returns the key on the line of a byte, or an empty string.
 pub(super) fn key_at(text: &str, at: usize) -> String {
     let line = text.lines().nth(line(text, at) - 1).unwrap_or_default();
     line.split_once('=')
@@ -17,8 +17,8 @@ pub(super) fn key_at(text: &str, at: usize) -> String {
         .unwrap_or_default()
 }
 
-/// The file, and the line of a key such as `model[0].endpoint[1].provider`, or of the nearest that
-/// is there.
+/// Returns the file and the line of a key such as `model[0].endpoint[1].provider`, or of the
+/// nearest key that exists.
 pub(super) fn place(path: &Path, text: &str, key: &str) -> String {
     let line = find(text, key).map_or(1, |at| line(text, at));
     format!("{}, line {line}", path.display())

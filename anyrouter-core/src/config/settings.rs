@@ -1,12 +1,12 @@
-//! Privacy settings that do nothing yet, or that name providers which are not here.
+//! Checks for privacy settings without effect and for unknown providers.
 
 use crate::{
     catalog::{Catalog, NamedProvider},
     policy::{Settings, SettingsPatch},
 };
 
-/// The names in a patch's provider lists that no provider here has: the list, the place in it, the
-/// name, and the provider that it reads like.
+/// Returns the unknown names in a patch's provider lists: the list, the index in it, the name, and
+/// the provider with the most similar name.
 pub fn unknown_providers<'a>(
     patch: &SettingsPatch,
     catalog: &'a Catalog,
@@ -30,7 +30,7 @@ pub fn unknown_providers<'a>(
     .collect()
 }
 
-/// Says that there is no such provider.
+/// Returns the message for an unknown provider.
 pub fn unknown_provider(list: &str, name: &str, near: Option<&str>) -> String {
     let hint = near.map_or_else(
         || "GET /api/v1/providers lists them".to_owned(),
@@ -39,7 +39,7 @@ pub fn unknown_provider(list: &str, name: &str, near: Option<&str>) -> String {
     format!("`{list}` names `{name}`, and there is no such provider; {hint}")
 }
 
-/// A setting that differs from its default and that nothing reads yet, and why.
+/// Returns a setting that differs from its default but has no effect yet, and the reason.
 pub fn without_effect(patch: &SettingsPatch) -> Option<(&'static str, &'static str)> {
     let defaults = Settings::default();
     let bodies = "this server does not store bodies";

@@ -26,9 +26,9 @@ use crate::{
     },
 };
 
-/// The most that is read of an error response, in bytes.
+/// Maximum number of bytes read of an error response.
 const ERROR_BODY: usize = 64 << 10;
-/// The most that is held of a stream before the client is given something, in bytes.
+/// Maximum number of bytes of a stream held before the first content for the client.
 const HELD: usize = 64 << 10;
 
 pub(super) enum Success {
@@ -46,9 +46,9 @@ pub(super) enum Success {
 }
 
 pub(super) enum Fault {
-    /// The request cannot be sent to any endpoint.
+    /// The request is invalid for every endpoint.
     Request(RequestFault),
-    /// There is no memory for the answer.
+    /// The memory budget has no room for the answer.
     NoMemory,
     Endpoint(Failure),
 }
@@ -87,7 +87,7 @@ impl Attempt<'_> {
         let mut names = self.names(recorder, address.protocol);
         let left = self.deadline.since(self.started);
         let first_byte = within(gateway, gateway.deadlines.first_byte.min(left), async {
-            // It went away since the plan was made, or cannot be read now.
+            // The credential was removed since the plan was made, or cannot be read now.
             let credential = gateway.ports.credentials.open(self.caller, self.eligible);
             let credential = credential.await.map_err(|error| {
                 if !matches!(error, StoreError::Absent(_)) {
@@ -203,7 +203,7 @@ impl Attempt<'_> {
         } else {
             "application/json"
         };
-        // Host and length come to them. Some providers compress errors unless told not to.
+        // The upstream adds host and length. By default, some providers compress errors.
         for (name, value) in [
             (header::CONTENT_TYPE, "application/json"),
             (header::ACCEPT_ENCODING, "identity"),
@@ -223,8 +223,8 @@ impl Attempt<'_> {
         })
     }
 
-    /// Reads until the client is given something, or more is held than may be: before that, another
-    /// endpoint can still be tried.
+    /// Reads until there is content for the client, or the limit on held bytes is exceeded. Until
+    /// then, another endpoint can still be tried.
     async fn first_event(
         &self,
         protocol: Protocol,
@@ -241,8 +241,8 @@ impl Attempt<'_> {
         let is_called_stream = kind.to_ascii_lowercase().starts_with("text/event-stream");
         let (mut upstream, mut begun) = (response.body, Vec::new());
         let mut is_stream = false;
-        // Some providers give no content type, or another one, and errors in JSON as events: what a
-        // body reads as is what it is.
+        // Some providers send no content type or a wrong one, or errors in JSON as events, so the
+        // body itself decides.
         while !is_stream {
             match reads_as_events(&begun) {
                 Some(true) => is_stream = true,
@@ -260,8 +260,8 @@ impl Attempt<'_> {
             }
         }
         if !is_stream {
-            // A stream was asked for: JSON here is an error in a 200 or a whole answer, and
-            // anything else is not for the client.
+            // The client asked for a stream. A JSON body is an error in a 200 response or a whole
+            // answer; anything else is a fault.
             let limit = self.gateway.limits.answer;
             let failed = |fault| Fault::Endpoint(Failure::of_answer(fault, status));
             let collected = collect(self.gateway, key, begun, upstream, limit).await?;
@@ -342,9 +342,9 @@ async fn read_error(
     failure
 }
 
-/// The whole of a body, after what was `read` of it; `None` where it has more than `limit` bytes. A
-/// body that is idle for too long is a fault. It counts in the memory of `key`, where one is given,
-/// until what is given beside it is dropped.
+/// Reads the rest of a body and returns all of it, beginning with `read`; `None` if it exceeds
+/// `limit` bytes. A body that is idle for too long is a fault. With a `key`, the body counts in its
+/// memory until the returned [`HeldMemory`] is dropped.
 async fn collect(
     gateway: &Gateway,
     key: Option<KeyHash>,
@@ -385,11 +385,10 @@ async fn collect(
     }
 }
 
-/// An answer of fewer bytes is not counted.
+/// Answers of fewer bytes do not count in the memory budget.
 const SMALL: usize = 64 << 10;
 
-/// What `future` gives, if it does so in time. The timer is made only when there is something to
-/// wait for.
+/// Awaits `future` with a timeout. The timer is created only if the future is not ready at once.
 async fn within<T>(
     gateway: &Gateway,
     after: Duration,

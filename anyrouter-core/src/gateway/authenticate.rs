@@ -1,4 +1,4 @@
-//! Who calls, and whether they may.
+//! Authentication of callers.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -11,17 +11,17 @@ use crate::{
     wire::error::ApiError,
 };
 
-/// A caller whose key is good.
+/// A caller with a valid key.
 #[derive(Clone, Debug)]
 pub struct Authenticated(Arc<Caller>);
 
 impl Authenticated {
-    /// The caller, if the key has `scope`.
+    /// Returns the caller if the key has `scope`.
     pub fn with_scope(self, scope: Scope) -> Result<Arc<Caller>, ApiError> {
         self.with_any(&[scope])
     }
 
-    /// The caller, if the key has one of `scopes`.
+    /// Returns the caller if the key has one of `scopes`.
     pub fn with_any(self, scopes: &[Scope]) -> Result<Arc<Caller>, ApiError> {
         if scopes.iter().any(|s| self.0.key.scopes.contains(s)) {
             return Ok(self.0);
@@ -34,13 +34,13 @@ impl Authenticated {
         Err(ApiError::new(403, "insufficient_scope", message))
     }
 
-    /// The caller, whatever the key may do.
+    /// Returns the caller without checking scopes.
     pub fn caller(self) -> Arc<Caller> {
         self.0
     }
 }
 
-/// Finds who calls. A key that is not good is a 401, and none of it is repeated.
+/// Finds the caller of a request. An invalid key is a 401; the error repeats no part of it.
 pub async fn authenticate(
     ports: &Ports,
     claim: &Claim,
@@ -120,8 +120,8 @@ pub async fn authenticate(
     Ok(Authenticated(caller))
 }
 
-/// Returns true if `ip` is `range`, an address or a block in CIDR notation. A range that cannot be
-/// read holds nothing.
+/// Returns true if `ip` is in `range`, an address or a block in CIDR notation. An invalid range
+/// contains no address.
 pub fn ip_in(ip: IpAddr, range: &str) -> bool {
     let (base, length) = range
         .split_once('/')

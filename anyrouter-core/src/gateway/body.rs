@@ -8,12 +8,12 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// Bytes that come as they are polled.
+/// A source of bytes that is polled.
 pub(super) trait Source: Send {
-    /// The next bytes; `None` at the end.
+    /// Polls for the next bytes; `None` at the end.
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
 
-    /// Returns true if the end was reached.
+    /// Returns true if the source is at its end.
     fn is_end(&self) -> bool;
 }
 

@@ -1,5 +1,5 @@
-//! The attempts of a request, one endpoint after the other: bounded in number and in time, never
-//! outside the eligible set, and none after the client has seen an event or a byte of a plain
+//! The attempts of a request, one endpoint after the other. They are bounded in number and time and
+//! stay within the eligible set; none is made once the client has an event or a byte of a plain
 //! answer.
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// A request that is ready to be tried.
+/// A request with everything that its attempts need.
 pub(super) struct Dispatch {
     pub(super) gateway: Arc<Gateway>,
     pub(super) instance: Arc<Instance>,
@@ -37,25 +37,25 @@ pub(super) struct Dispatch {
     pub(super) layers: Arc<CompiledLayers>,
     pub(super) request: Request,
     pub(super) targets: Targets,
-    /// The name under which a provider of another protocol knows the end user.
+    /// Pseudonym of the end user for providers of another protocol.
     pub(super) user: Option<String>,
-    /// What the answer of a redacted request gets back.
+    /// Restoration of the values in the answer to a redacted request.
     pub(super) way_back: Option<Box<Restoration>>,
     pub(super) recorder: Box<Recorder>,
 }
 
-/// What came of the attempts. The record is not written yet.
+/// Outcome of the attempts. The usage record is not written yet.
 pub(super) enum DispatchOutcome {
     /// A whole answer.
     Plain(Box<Recorder>, Box<ResponseMeta>, PlainAnswer),
-    /// A stream whose first event is here.
+    /// A stream whose first event has arrived.
     Stream(Box<StreamStart>),
     /// An error.
     Failed(Box<Recorder>, Outcome, ApiError),
 }
 
 impl Dispatch {
-    /// Tries endpoint by endpoint, until one answers or none is left.
+    /// Tries one endpoint after the other until one answers or none is left.
     pub(super) async fn attempt(self: Box<Self>) -> DispatchOutcome {
         let Self {
             gateway,

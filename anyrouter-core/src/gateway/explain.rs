@@ -1,5 +1,5 @@
-//! Explanations of how a request would be routed: one function for the API, the errors and the
-//! command line. It is pure: nothing is sent.
+//! Explanations of how a request would be routed. One pure function serves the API, the errors and
+//! the command line.
 
 use bytes::Bytes;
 
@@ -19,25 +19,25 @@ use crate::{
     wire::{error::ApiError, inbound::inbound},
 };
 
-/// What a request is explained against.
+/// State that an explanation is based on.
 #[allow(missing_debug_implementations)] // it borrows a function
 pub struct Situation<'a> {
-    /// The operator's part.
+    /// The operator's configuration.
     pub instance: &'a Instance,
-    /// Who asks.
+    /// Caller of the request.
     pub caller: &'a Caller,
-    /// How endpoints have fared.
+    /// Health of the endpoints.
     pub health: &'a Health,
-    /// Whether there is a credential for an endpoint.
+    /// Returns true if there is a credential for an endpoint.
     pub has_credential: &'a (dyn Fn(&Endpoint) -> bool + Sync),
-    /// Depth that a request's JSON may have.
+    /// Maximum depth of a request's JSON.
     pub depth: usize,
-    /// Now.
+    /// Current time.
     pub now: Timestamp,
 }
 
 /// Explains how a request with this body, in `protocol`, would be routed. `pin` is the provider of
-/// `X-AnyRouter-Provider`. An error is the one that the request would get.
+/// `X-AnyRouter-Provider`. The error is the one that the request itself would get.
 pub fn explain(
     protocol: Protocol,
     body: Bytes,
@@ -65,7 +65,7 @@ pub fn explain(
     Ok(explanation(&targets, &decisions, &routing, instance))
 }
 
-/// Explains what the policy and the routing made of `targets`.
+/// Explains the decisions of policy and routing about `targets`.
 pub(super) fn explanation(
     targets: &Targets,
     decisions: &[Decision<'_>],

@@ -1,26 +1,26 @@
-//! What the HTTP head of a request says.
+//! The parts of a request's HTTP head that the gateway reads.
 
 use std::{borrow::Cow, net::IpAddr};
 
 use crate::{catalog::Protocol, secret::Secret};
 
-/// What a request says of its sender.
+/// A request's unverified statements about its sender.
 #[derive(Clone, Debug, Default)]
 pub struct Claim {
-    /// The key, as it was sent.
+    /// The key as sent.
     pub key: Option<Secret<String>>,
-    /// The address that it came from.
+    /// Address of the client.
     pub ip: Option<IpAddr>,
-    /// The route under the API's prefix, as `chat/completions`; empty for a management route.
+    /// The route below the API's prefix, such as `chat/completions`; empty for a management route.
     pub path: Cow<'static, str>,
 }
 
-/// What the HTTP head of a request says.
+/// The parts of a request's HTTP head that the gateway reads.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// Who sends it.
+    /// Statements about the sender.
     pub claim: Claim,
-    /// The protocol of its body.
+    /// Protocol of the body.
     pub protocol: Protocol,
     /// `X-AnyRouter-Provider`.
     pub pin: Option<String>,
@@ -35,7 +35,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// A head that says nothing but this.
+    /// Creates a head without any optional header.
     pub const fn new(claim: Claim, protocol: Protocol) -> Self {
         Self {
             claim,

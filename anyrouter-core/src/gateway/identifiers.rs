@@ -1,6 +1,6 @@
-//! Strings that a client sends and that are stored or shown: names of models, ids, names that a
-//! person gives. Each kind is checked by its own grammar, here and nowhere else, so that a prompt
-//! or a key in their place is neither stored nor repeated (P01, P07).
+//! Checks of client strings that are stored or shown: names of models, ids, given names. Each kind
+//! has its own grammar, defined only here, so that a prompt or a key in their place is neither
+//! stored nor repeated (P01, P07).
 
 use std::borrow::Cow;
 
@@ -10,15 +10,15 @@ use crate::{
     wire::error::ApiError,
 };
 
-/// The longest name of a model that is kept, in bytes.
+/// Maximum length of a model's name that is kept as it is, in bytes.
 const MODEL: usize = 128;
-/// The longest id that is kept, in bytes.
+/// Maximum length of an id that is kept as it is, in bytes.
 const ID: usize = 256;
-/// The longest name that a person may give, in characters.
+/// Maximum length of a given name, in characters.
 const GIVEN: usize = 100;
 
-/// The checks for one account: what is not kept becomes a hash under the account's key, or nothing
-/// where the instance has no key.
+/// The checks for one account. A string that fails becomes a hash under the account's key, or is
+/// dropped if the instance has no key.
 #[derive(Clone, Copy, Debug)]
 pub struct Identifiers<'a> {
     instance: Option<&'a PlaceholderKey>,
@@ -26,13 +26,13 @@ pub struct Identifiers<'a> {
 }
 
 impl<'a> Identifiers<'a> {
-    /// Checks for an account, with its key below the instance's.
+    /// Creates the checks for an account, whose key is derived from the instance's.
     pub fn new(instance: Option<&'a PlaceholderKey>, account: &'a str) -> Self {
         Self { instance, account }
     }
 
-    /// A model's name as it is stored and shown: as it is, less white space at its ends, if it fits
-    /// a catalog's grammar and is no key; else its length and a hash.
+    /// Returns a model's name as stored and shown: trimmed, if it has the form of a model's name
+    /// and is not a key; otherwise its length and a hash.
     pub fn model<'n>(&self, name: &'n str) -> Cow<'n, str> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:@/~+[]-".contains(&b);
         let bare = name.trim();
@@ -47,8 +47,8 @@ impl<'a> Identifiers<'a> {
         }
     }
 
-    /// An id of a session, a trace or an app: as it is if it reads like one and holds nothing of a
-    /// person's; else a hash.
+    /// Returns the id of a session, a trace or an app: unchanged if it has the form of an id and
+    /// holds no personal data, otherwise a hash.
     pub fn id<'n>(&self, id: &'n str) -> Option<Cow<'n, str>> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:@/-".contains(&b);
         let fits = !id.is_empty() && id.len() <= ID && id.bytes().all(legal);
@@ -58,20 +58,20 @@ impl<'a> Identifiers<'a> {
         self.hashed("id", id).map(Into::into)
     }
 
-    /// The client's name of its end user: always a hash.
+    /// Returns the client's name for its end user, always as a hash.
     pub fn user(&self, user: &str) -> Option<String> {
         self.hashed("user", user)
     }
 
     fn hashed(&self, kind: &str, text: &str) -> Option<String> {
-        // The account's key is made only where it is needed: most requests need none.
+        // The account's key is derived only on demand: most requests need none.
         self.instance
             .map(|key| key.derive(self.account, None).hash(kind, text))
     }
 }
 
-/// A name that a person gives, to a key or a preset: as given, if it is no key and holds nothing
-/// that a terminal would obey. `param` is the member that holds it.
+/// Checks a name that a person gives to a key or a preset: it must not be a key or contain control
+/// characters. `param` is the member that holds the name.
 pub fn check_given_name(param: &str, name: &str) -> Result<(), ApiError> {
     let problem = if name.trim().is_empty() || name.chars().count() > GIVEN {
         format!("`{param}` must have from 1 to {GIVEN} characters")
@@ -87,17 +87,17 @@ pub fn check_given_name(param: &str, name: &str) -> Result<(), ApiError> {
     Err(error)
 }
 
-/// Returns true if a terminal or a page could obey a character instead of showing it: control
-/// characters, and those that change the direction of text or are not seen.
+/// Returns true if a terminal or a page could interpret a character instead of showing it: control
+/// characters, invisible ones, and those that change the direction of text.
 pub fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Returns true if a text is or holds a key or another secret.
+/// Returns true if a text contains a key or another secret.
 fn holds_secret(text: &str) -> bool {
-    // Every request asks this of its model: a name without an address, many digits or a long run of
-    // letters and digits is no secret.
+    // This runs for the model of every request. A name without an at sign, many digits or a long
+    // run of letters and digits is not a secret.
     if is_plainly_harmless(text.as_bytes()) {
         return false;
     }

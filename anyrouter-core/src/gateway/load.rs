@@ -1,8 +1,9 @@
-//! How much one key may take at once: memory for bodies, and requests under way.
+//! Limits on concurrent load: memory for bodies, and requests under way.
 //!
-//! All bodies that are held share a budget. Who does not fit waits; room goes to the key that holds
-//! the least, then to who came first, and no key may hold more than half, so that one key cannot
-//! keep another out. Time is the caller's: it drops the future.
+//! All bodies in memory share a budget. A body that does not fit waits. Free memory goes first to
+//! the key that holds the least, then to the request that came first. No key may hold more than
+//! half of the budget, so that one key cannot exclude another. There is no timeout here: the caller
+//! drops the future.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -27,7 +28,7 @@ pub struct MemoryBudget {
 struct State {
     used: usize,
     by_key: HashMap<KeyHash, usize, foldhash::fast::RandomState>,
-    /// In the order in which they came.
+    /// Waiting requests in order of arrival.
     waiting: Vec<Waiting>,
     next: u64,
 }
@@ -49,7 +50,7 @@ impl State {
 
     fn fits(&self, limit: usize, key: &KeyHash, bytes: usize, already: usize) -> bool {
         let own = self.of(key);
-        // What is larger than a key's share is the only one of its key.
+        // A body larger than a key's share is admitted only if the key holds no other.
         let within_share = own <= already || own.saturating_add(bytes) <= limit / 2;
         let within_all = self.used <= already || self.used.saturating_add(bytes) <= limit;
         within_share && within_all
@@ -71,7 +72,7 @@ impl State {
         }
     }
 
-    /// Lets those in who fit now.
+    /// Admits the waiting requests that fit now.
     fn admit(&mut self, limit: usize) {
         loop {
             let of_key = |w: &Waiting| self.of(&w.key);
@@ -97,7 +98,7 @@ impl State {
 }
 
 impl MemoryBudget {
-    /// A budget of `limit` bytes.
+    /// Creates a budget of `limit` bytes.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             limit,
@@ -105,17 +106,17 @@ impl MemoryBudget {
         })
     }
 
-    /// The bytes that may be held.
+    /// Returns the size of the budget, in bytes.
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// The bytes that are held.
+    /// Returns the number of bytes in use.
     pub fn used(&self) -> usize {
         self.state().used
     }
 
-    /// The number of takers that wait.
+    /// Returns the number of waiting requests.
     pub fn waiting(&self) -> usize {
         self.state().waiting.iter().filter(|w| !w.admitted).count()
     }
@@ -124,12 +125,12 @@ impl MemoryBudget {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes `bytes` for a key, once there is room. Dropping the future takes nothing.
+    /// Takes `bytes` for a key once there is room. If the future is dropped, nothing is taken.
     pub fn take(self: &Arc<Self>, key: KeyHash, bytes: usize) -> MemoryWait {
         self.take_more(key, 0, bytes)
     }
 
-    /// Takes `bytes` more for what holds so many `already`.
+    /// Takes `bytes` more for a body that holds `already` bytes.
     pub fn take_more(self: &Arc<Self>, key: KeyHash, already: usize, bytes: usize) -> MemoryWait {
         MemoryWait {
             budget: self.clone(),
@@ -165,7 +166,7 @@ impl Future for MemoryWait {
         let mut state = budget.state();
         match self.ticket {
             None => {
-                // Nobody who waits is overtaken by who asks for less, but by other keys.
+                // A request does not overtake a waiting one of the same key.
                 let waits = state.waiting.iter().any(|w| w.key == key && !w.admitted);
                 if !waits && state.fits(limit, &key, bytes, already) {
                     state.take(key, bytes);
@@ -218,7 +219,7 @@ impl Drop for MemoryWait {
     }
 }
 
-/// Bytes of a budget that are held; they go back when this is dropped.
+/// Memory taken from a budget; it is returned on drop.
 #[derive(Debug)]
 pub struct HeldMemory {
     budget: Arc<MemoryBudget>,
@@ -227,19 +228,19 @@ pub struct HeldMemory {
 }
 
 impl HeldMemory {
-    /// The bytes.
+    /// Returns the number of bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes over what `other` holds.
+    /// Takes over the memory of `other`.
     pub fn join(&mut self, mut other: Self) {
         if other.key == self.key && Arc::ptr_eq(&other.budget, &self.budget) {
             self.bytes = self.bytes.saturating_add(std::mem::take(&mut other.bytes));
         }
     }
 
-    /// Gives back what is held beyond `bytes`.
+    /// Returns the memory beyond `bytes` to the budget.
     pub fn shrink_to(&mut self, bytes: usize) {
         let Some(more) = self.bytes.checked_sub(bytes).filter(|more| *more > 0) else {
             return;
@@ -252,7 +253,7 @@ impl HeldMemory {
 }
 
 impl HeldMemory {
-    /// Bytes that are held as long as anybody has them.
+    /// Converts `bytes` into [`Bytes`] that hold this memory until the last reference is dropped.
     pub fn keep(self, bytes: impl AsRef<[u8]> + Send + 'static) -> Bytes {
         struct Kept<T>(T, #[allow(dead_code)] HeldMemory); // held, not read
         impl<T: AsRef<[u8]>> AsRef<[u8]> for Kept<T> {
@@ -270,7 +271,7 @@ impl Drop for HeldMemory {
     }
 }
 
-/// Counts what is under way, by name, up to a limit for each.
+/// Counts concurrent requests by name, up to a limit for each.
 #[derive(Debug)]
 pub(super) struct Concurrency<T: Eq + Hash + Clone> {
     limit: usize,
@@ -285,7 +286,7 @@ impl<T: Eq + Hash + Clone> Concurrency<T> {
         })
     }
 
-    /// One more of this name; none where it has as many as it may.
+    /// Counts one more of this name; `None` if the name is at its limit.
     pub(super) fn enter(self: &Arc<Self>, name: &T) -> Option<ConcurrencySlot<T>> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(name.clone()).or_default();
@@ -300,7 +301,7 @@ impl<T: Eq + Hash + Clone> Concurrency<T> {
     }
 }
 
-/// One that is under way, until this is dropped.
+/// A counted request; it is under way until this is dropped.
 #[derive(Debug)]
 pub(super) struct ConcurrencySlot<T: Eq + Hash + Clone> {
     all: Arc<Concurrency<T>>,

@@ -1,4 +1,4 @@
-//! The one record of a request, from its slot to its commit.
+//! The usage record of a request, from its slot to its commit.
 
 use std::{borrow::Cow, sync::Arc, task::Poll};
 
@@ -30,11 +30,11 @@ use crate::{
 
 const OVERHEAD: HeaderName = HeaderName::from_static("x-anyrouter-overhead-ms");
 
-/// What the status of a request is whose client went away before it had one.
+/// Status of a request whose client disconnected before the response had a status.
 const CLIENT_CLOSED: u16 = 499;
 
-/// Keeps the record of a request, and sees to it that there is one: dropped before it was finished,
-/// it says `cancelled`.
+/// Builds the record of a request and guarantees that it is written. If it is dropped before it is
+/// finished, the outcome is `cancelled`.
 pub(super) struct Recorder {
     gateway: Arc<Gateway>,
     slot: Slot,
@@ -44,24 +44,24 @@ pub(super) struct Recorder {
     /// The request counts as under way until this is dropped.
     pub(super) under_way: Option<(ConcurrencySlot<KeyHash>, ConcurrencySlot<AccountId>)>,
     pub(super) trace_id: Option<String>,
-    /// What the provider sees was looked through, as somebody asked for.
+    /// True if redaction was requested and the request was redacted.
     pub(super) is_redacted: bool,
-    /// What the prompt counts as, in tokens.
+    /// Estimated number of tokens of the prompt.
     prompt_estimate: u64,
-    /// When the last attempt began.
+    /// Start of the last attempt.
     tried_at: Timestamp,
-    /// It was at its model's only endpoint.
+    /// True if the last attempt was at the only endpoint of its model.
     is_only: bool,
-    /// When the first byte of the answer came.
+    /// Arrival of the first byte of the answer.
     first_byte: Option<Timestamp>,
-    /// Microseconds that were spent waiting for upstreams.
+    /// Time spent waiting for upstreams, in microseconds.
     pub(super) waited: u64,
-    /// The failures, for the error that tells of them.
+    /// The failed attempts, for the error that lists them.
     failures: Vec<AttemptNote>,
 }
 
 impl Recorder {
-    /// Takes a slot.
+    /// Takes a slot and opens the record.
     pub(super) async fn open(
         gateway: Arc<Gateway>,
         opening: Opening,
@@ -111,7 +111,7 @@ impl Recorder {
         self.record.app = id.and_then(|id| identifiers.id(id)).map(Cow::into_owned);
     }
 
-    /// Notes what was asked for.
+    /// Notes the requested model, the session and the estimated length of the prompt.
     pub(super) fn asked(&mut self, request: &Request, identifiers: Identifiers<'_>) {
         let model = request
             .model
@@ -125,7 +125,7 @@ impl Recorder {
         self.slot.note(|o| o.model_requested = model);
     }
 
-    /// Notes that an endpoint is being asked.
+    /// Notes the start of an attempt at an endpoint.
     pub(super) fn trying(&mut self, endpoint: &Endpoint, is_only: bool, now: Timestamp) {
         let address = endpoint.address(self.record.inbound);
         self.record.outbound = address.map(|a| a.protocol);
@@ -138,7 +138,7 @@ impl Recorder {
         self.slot.note(|o| o.endpoint = Some(endpoint.id.clone()));
     }
 
-    /// Notes that an endpoint failed, and lets routing learn from it.
+    /// Notes that an endpoint failed, and updates its health.
     pub(super) fn failed(&mut self, endpoint: &Endpoint, failure: &Failure, since: Timestamp) {
         let is_only = self.is_only;
         let now = self.now();
@@ -173,7 +173,7 @@ impl Recorder {
         self.gateway.observe(&endpoint.id, seen, since, now);
     }
 
-    /// Tells the operator of a failure that is not the request's.
+    /// Emits an event for a failure that the request did not cause.
     fn tell_failure(&self, endpoint: &EndpointId, failure: &Failure) {
         if failure.class.is_the_endpoints()
             && let Some(provider) = self.record.provider.clone()
@@ -212,7 +212,7 @@ impl Recorder {
         );
     }
 
-    /// The answer broke off after it had begun: the attempt was no success after all.
+    /// Notes that the answer broke off after it had begun, so that the attempt counts as failed.
     pub(super) fn broke_off(&mut self, endpoint: &EndpointId, failure: &Failure) {
         if let Some(attempt) = self.record.attempts.last_mut() {
             attempt.outcome = failure.outcome().into();
@@ -238,7 +238,7 @@ impl Recorder {
         }
     }
 
-    /// The failures so far, the last of them final.
+    /// Returns the failed attempts so far, the last one marked as final.
     pub(super) fn attempts(&self) -> Vec<AttemptNote> {
         let mut notes = self.failures.clone();
         if let Some(last) = notes.last_mut() {
@@ -247,7 +247,7 @@ impl Recorder {
         notes
     }
 
-    /// Notes what an answer used and why it ended.
+    /// Notes the usage and the finish reason of an answer.
     pub(super) fn metered(&mut self, names: &ResponseMeta, meter: &Meter) {
         let (tokens, estimated) = names.tokens(meter);
         self.record.tokens = tokens;
@@ -260,7 +260,7 @@ impl Recorder {
         self.record.upstream_id.clone_from(&meter.upstream_id);
     }
 
-    /// Writes the record. What is noted after this is not in it.
+    /// Writes the record. Later notes are not included.
     pub(super) fn finish(&mut self, outcome: Outcome, status: u16, error_code: Option<&str>) {
         if self.slot.is_filled() {
             return;
@@ -272,7 +272,7 @@ impl Recorder {
         record.error_code = error_code.map(ToOwned::to_owned);
         record.latency = micros(now, record.created_at);
         if record.attempts.is_empty() && record.endpoint.is_none() {
-            // Nothing was sent anywhere: nothing was used, and that is no estimate.
+            // Nothing was sent, so the usage is exactly zero and not an estimate.
             record.estimated = false;
             record.cost = Some(Usd::ZERO);
         } else if record.estimated && record.tokens.prompt == 0 && outcome != Outcome::Ok {
@@ -304,7 +304,7 @@ impl Recorder {
         self.slot.fill(record);
     }
 
-    /// The headers that every response to an accepted request has.
+    /// Returns the headers of every response to an accepted request.
     pub(super) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(16);
         insert_request_id(&mut headers, self.id());
@@ -374,7 +374,7 @@ impl Recorder {
         std::future::poll_fn(|cx| self.poll_committed(cx)).await
     }
 
-    /// Ends the request with an error, once its record is committed.
+    /// Ends the request with an error once its record is committed.
     pub(super) async fn refuse(
         mut self: Box<Self>,
         outcome: Outcome,
@@ -387,7 +387,7 @@ impl Recorder {
         }
     }
 
-    /// The response for an error.
+    /// Returns the response for an error.
     pub(super) fn error_response(&self, error: &ApiError) -> Response<ResponseBody> {
         let mut response = error_response(self.id(), error);
         response.headers_mut().extend(self.headers());
@@ -398,7 +398,7 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         if !self.slot.is_filled() {
-            // An attempt that was under way showed nothing of its endpoint.
+            // An interrupted attempt is no observation of its endpoint's health.
             if let (Some(endpoint), None) = (&self.record.endpoint, self.first_byte) {
                 self.gateway
                     .observe(endpoint, Observation::Nothing, self.tried_at, self.now());

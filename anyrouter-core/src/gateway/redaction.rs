@@ -1,7 +1,7 @@
-//! Redaction on the way to the provider: a request's values leave as placeholders.
+//! Redaction of requests on the way to the provider: placeholders replace the values found.
 //!
-//! It is asked for by the instance, the account, the key or the request; each can only ask for
-//! more. What fails, fails closed: a request that should be redacted and cannot be is not sent.
+//! The instance, the account, the key or the request turns it on; none of them can turn it off for
+//! another. It fails closed: a request that cannot be redacted as required is not sent.
 
 use super::{head::Head, respond::invalid, restoring::Restoration, signed, state::Gateway};
 use crate::{
@@ -10,19 +10,19 @@ use crate::{
     wire::{error::ApiError, inbound::inbound, request::Request, structure::is_structure},
 };
 
-/// A body of more bytes is heavy work.
+/// Bodies of more bytes are redacted through [`Blocking`](crate::ports::Blocking).
 const HEAVY: usize = 16 << 10;
 
 /// A request as the provider may see it.
 pub(super) struct Upstream {
     pub(super) request: Request,
-    /// Somebody asked for redaction, and it was done.
+    /// True if redaction was requested and done.
     pub(super) is_redacted: bool,
-    /// What its answer gets back, where it was redacted.
+    /// Restoration of the values in the answer, if the request was redacted.
     pub(super) way_back: Option<Box<Restoration>>,
 }
 
-/// The request as the provider may see it; as it is, where nobody asked for redaction.
+/// Returns the request as the provider may see it: redacted if requested, else unchanged.
 pub(super) async fn upstream(
     gateway: &Gateway,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! No endpoint is left: which of the contract's codes that is, and what would help.
+//! Errors for requests without an eligible endpoint: the error code, and advice on what to change.
 
 use super::targets::Targets;
 use crate::{
@@ -7,14 +7,14 @@ use crate::{
     wire::error::{ApiError, Availability, Constraint},
 };
 
-/// The error for an explanation that left nothing.
+/// Returns the error for a request that has no endpoint left.
 pub(super) fn refusal(
     targets: &Targets,
     explanation: Explanation,
     catalog: &Catalog,
     cooldown_seconds: u64,
 ) -> ApiError {
-    // What is nearest to being admitted says best why it is not.
+    // The endpoint that is nearest to being admitted explains the refusal best.
     let nearest = explanation
         .excluded
         .iter()
@@ -128,7 +128,7 @@ fn is_only(excluded: &Excluded, rule: Rule) -> bool {
     !excluded.reasons.is_empty() && excluded.reasons.iter().all(|r| r.rule == rule)
 }
 
-/// Rules of the request that are about the work, and not about the data.
+/// Returns true if the rule concerns price, capabilities or routing, not data protection.
 fn is_constraint(reason: &Reason) -> bool {
     match reason.rule {
         Rule::Price
@@ -197,8 +197,8 @@ fn layer(layer: Layer) -> &'static str {
     }
 }
 
-/// The rules that excluded, each with the layer that set it and how often: `training_paid (account)
-/// × 2; `.
+/// Formats the rules that excluded endpoints, each with its layer and count:
+/// `training_paid (account) × 2; `.
 fn rules(explanation: &Explanation) -> String {
     let mut counts: std::collections::BTreeMap<(&str, &str), usize> =
         std::collections::BTreeMap::new();
@@ -230,7 +230,7 @@ fn no_credential(explanation: &Explanation, catalog: &Catalog) -> String {
     }
 }
 
-/// Seconds until the first of these endpoints comes out of its cooldown; at least one.
+/// Returns the seconds until the first cooldown of these endpoints ends, at least 1.
 pub(super) fn cooldown_seconds<'a>(
     endpoints: impl Iterator<Item = &'a Endpoint>,
     health: &crate::route::Health,

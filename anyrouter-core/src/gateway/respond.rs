@@ -1,4 +1,4 @@
-//! Heads of responses, and the errors of the gateway itself.
+//! Response headers, and the gateway's own errors.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
@@ -9,7 +9,7 @@ use crate::{
     wire::{error::ApiError, fault::RequestFault},
 };
 
-/// A response with this head and body.
+/// Creates a response with this head and body.
 pub(super) fn response(
     status: u16,
     headers: HeaderMap,
@@ -38,7 +38,7 @@ pub(super) fn insert_event_stream(headers: &mut HeaderMap) {
         HeaderValue::from_static("text/event-stream; charset=utf-8"),
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // A proxy such as nginx hands each event on at once.
+    // Makes a proxy such as nginx forward each event at once.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
 }
 
@@ -46,7 +46,7 @@ pub(super) fn insert_number(headers: &mut HeaderMap, name: &'static str, value: 
     headers.insert(HeaderName::from_static(name), HeaderValue::from(value));
 }
 
-/// An error in OpenAI's shape.
+/// Returns the response for an error, in OpenAI's shape.
 pub(super) fn error_response(id: RequestId, error: &ApiError) -> Response<ResponseBody> {
     let mut headers = HeaderMap::with_capacity(8);
     insert_request_id(&mut headers, id);
@@ -61,7 +61,7 @@ pub(super) fn error_response(id: RequestId, error: &ApiError) -> Response<Respon
     response(error.status, headers, ResponseBody::whole(body))
 }
 
-/// An extension of responses to requests that were refused before they were accepted: these have no
+/// Extension of responses to requests that were refused before acceptance and so have no usage
 /// record.
 #[derive(Clone, Copy, Debug)]
 pub struct NotAccepted;
@@ -81,13 +81,13 @@ pub(super) fn storage_unavailable() -> ApiError {
     let mut error = ApiError::new(
         503,
         "storage_unavailable",
-        "usage records cannot be written now, so nothing was sent; /readyz says why; try again later",
+        "usage records cannot be written now, so nothing was sent; see /readyz; try again later",
     );
     error.retry_after = Some(1);
     error
 }
 
-/// The error for a request whose key has limits, while they cannot be counted.
+/// Returns the error for a request whose key has limits while the limiter fails.
 pub(super) fn limiter_unavailable() -> ApiError {
     let mut error = ApiError::new(
         503,
@@ -98,7 +98,7 @@ pub(super) fn limiter_unavailable() -> ApiError {
     error
 }
 
-/// The error for a request whose body does not fit into memory in time.
+/// Returns the error for a request whose body gets no memory in time.
 pub fn no_memory() -> ApiError {
     let message =
         "the server has no memory for this body now; send it again after Retry-After, or send less";

@@ -1,5 +1,5 @@
-//! Restoration on the way to the client: the placeholders of a response become values again, in
-//! whatever pieces they come.
+//! Restoration of responses on the way to the client: values replace the placeholders, also where a
+//! stream splits a placeholder.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,9 @@ use crate::{
     wire::sse::{Event, Splitter},
 };
 
-/// What a redacted request's answer gets back.
+/// Data for restoring the answer to a redacted request.
 pub(super) struct Restoration {
-    /// What was taken out.
+    /// Placeholders and the values that they replaced.
     placeholders: Placeholders,
     /// The account's key, which seals what a provider signed.
     key: PlaceholderKey,
@@ -25,13 +25,13 @@ impl Restoration {
         Self { placeholders, key }
     }
 
-    /// How many values were taken out, by label.
+    /// Returns the number of redacted values by label.
     pub(super) const fn counts(&self) -> &BTreeMap<String, u64> {
         self.placeholders.counts()
     }
 }
 
-/// A whole answer with its values.
+/// Restores the values in a whole answer.
 pub(super) fn restore_whole(way_back: &Restoration, body: &Bytes) -> Bytes {
     let Ok(text) = std::str::from_utf8(body) else {
         return body.clone();
@@ -50,7 +50,7 @@ pub(super) fn restore_whole(way_back: &Restoration, body: &Bytes) -> Bytes {
     restored.map_or_else(|| body.clone(), Bytes::from)
 }
 
-/// Where in a choice a text flows.
+/// Place of a streamed text within a choice.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Field {
     /// A member of the delta.
@@ -59,9 +59,9 @@ enum Field {
     Part,
     /// The texts of a thinking part in such a list.
     Thinking,
-    /// What is said in a sound.
+    /// The transcript of audio.
     Transcript,
-    /// The arguments of the older form of a call.
+    /// The arguments of a `function_call`, the older form of a tool call.
     Call,
     /// The arguments of a tool call, by its index.
     Arguments(u64),
@@ -74,21 +74,21 @@ enum Field {
 /// Members of a delta that are text.
 const TEXTS: [&str; 4] = ["content", "reasoning", "reasoning_content", "refusal"];
 
-/// A stream on its way to the client: events in the client's protocol in, the same with their
-/// values out. It holds back at most what a placeholder may take, for each text that flows.
+/// Restores a stream on its way to the client: it takes events in the client's protocol and returns
+/// them with their values. For each text it holds back at most the length of a placeholder.
 pub(super) struct Restoring {
     way_back: Box<Restoration>,
     flowing: BTreeMap<(u64, Field), Restorer>,
     /// Texts that the provider signs, by choice and index.
     signed: BTreeMap<(u64, u64), Signed>,
-    /// The last chunk that had choices, to make others like it.
+    /// The last chunk that had choices, used as a template for further chunks.
     like: Option<Map<String, Value>>,
     events: Splitter,
 }
 
 impl Restoring {
     pub(super) fn new(way_back: Box<Restoration>) -> Self {
-        // The relay that is before it bounds its events.
+        // The relay already limits the length of events.
         let events = Splitter::new(usize::MAX);
         Self {
             way_back,
@@ -99,10 +99,10 @@ impl Restoring {
         }
     }
 
-    /// Takes events, whole or in part, and appends to `out` those that are whole.
+    /// Takes bytes of events and appends the complete events to `out`.
     pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         let mut events = std::mem::replace(&mut self.events, Splitter::new(usize::MAX));
-        // No event is too long.
+        // This cannot fail: the limit is `usize::MAX`.
         let _ = events.feed(bytes, |event| {
             self.event(&event, out);
             true
@@ -110,7 +110,7 @@ impl Restoring {
         self.events = events;
     }
 
-    /// The answer has ended: what was held back goes out before its end.
+    /// Appends the text that was held back, at the end of the answer.
     pub(super) fn finish(mut self, out: &mut Vec<u8>) {
         self.flush_all(out);
         out.append(&mut self.events.into_rest());
@@ -152,7 +152,7 @@ impl Restoring {
                 self.restore(index, delta);
                 if finished {
                     self.flush(index, &mut held);
-                    // What is held of a text that this chunk goes on with belongs to it.
+                    // Held text comes before the text of the same member in this chunk.
                     held.retain(|name, rest| match (delta.get_mut(name), rest) {
                         (Some(Value::String(begun)), Value::String(rest)) => {
                             begun.push_str(rest);
@@ -181,7 +181,7 @@ impl Restoring {
         for (index, held) in before {
             self.push_chunk(index, held, out);
         }
-        // Its other lines, as `event` and comments, stay with it.
+        // Other lines of the event, such as `event` and comments, are kept.
         for line in event.raw.split(|b| matches!(b, b'\n' | b'\r')) {
             if !line.is_empty() && line != b"data" && !line.starts_with(b"data:") {
                 out.extend_from_slice(line);
@@ -191,7 +191,7 @@ impl Restoring {
         push_event(&Value::Object(chunk), out);
     }
 
-    /// Restores what a delta brings.
+    /// Restores the texts of a delta.
     fn restore(&mut self, choice: u64, delta: &mut Map<String, Value>) {
         for name in TEXTS {
             if let Some(Value::String(text)) = delta.get_mut(name) {
@@ -240,7 +240,7 @@ impl Restoring {
             .into_iter()
             .flatten();
         for (position, call) in (0..).zip(calls) {
-            // Some providers leave the index out: the place in the list stands for it.
+            // Some providers omit the index; the position in the list replaces it.
             let index = call
                 .get("index")
                 .and_then(Value::as_u64)
@@ -289,7 +289,7 @@ impl Restoring {
 
     fn piece(&mut self, choice: u64, field: Field, text: &mut String, within: Container) {
         let mut restored = String::with_capacity(text.len());
-        // An answer that is a document (`response_format`) stays one.
+        // An answer that is a JSON document (`response_format`) must remain valid JSON.
         let is_document = field == Field::Text("content")
             && ["{\"", "{ ", "{\n", "[{", "[\""]
                 .iter()
@@ -304,7 +304,7 @@ impl Restoring {
         *text = restored;
     }
 
-    /// Puts what is held back of a choice into a delta.
+    /// Moves the held-back text of a choice into a delta.
     fn flush(&mut self, choice: u64, delta: &mut Map<String, Value>) {
         for ((_, field), restorer) in self.flowing.iter_mut().filter(|((c, _), _)| *c == choice) {
             let mut text = String::new();

@@ -1,7 +1,7 @@
 //! The path of a request, step by step: authenticate, take a slot, read, redact, evaluate, plan,
 //! attempt, respond, record.
 //!
-//! No step goes back to an earlier one, but for the next attempt.
+//! No step returns to an earlier one, except for the next attempt.
 
 use std::{borrow::Cow, future::poll_fn, sync::Arc, task::Poll};
 
@@ -33,8 +33,8 @@ use crate::{
 };
 
 impl Gateway {
-    /// Serves an inference request. `body` reads the body for the key of this hash once the request
-    /// is accepted; an error of its own is answered as it is.
+    /// Serves an inference request. Once the request is accepted, `body` reads its body, with the
+    /// hash of the key as argument; an error of `body` is returned to the client unchanged.
     pub async fn serve<B>(
         self: &Arc<Self>,
         head: Head,
@@ -174,8 +174,8 @@ impl Gateway {
         .await
     }
 
-    /// Takes room for the prompt and the most that the answer may have; where the request does not
-    /// say, what the key's answers took lately.
+    /// Reserves tokens for the prompt and the maximum length of the answer, or the recent average
+    /// of the key's answers if the request sets no maximum.
     async fn reserve(
         &self,
         recorder: &mut Recorder,
@@ -208,8 +208,8 @@ impl Gateway {
         }
     }
 
-    /// Admits or refuses a request whose limits cannot be counted, as the setting says. The record
-    /// says which.
+    /// Admits or refuses a request while the limiter fails, as configured. The record notes if it
+    /// was admitted.
     fn without_limiter(&self, recorder: &mut Recorder, error: StoreError) -> Result<(), ApiError> {
         self.failed(Backend::Limiter, error);
         match self.limits.without_limiter {
@@ -223,8 +223,8 @@ impl Gateway {
 }
 
 impl Dispatch {
-    /// Tries, and answers. A stream whose upstream is slow is answered before its first event, and
-    /// tried on within its body.
+    /// Makes the attempts and returns the response. If the upstream of a stream is slow, the
+    /// response begins before its first event, and the attempts continue within its body.
     async fn answer(self: Box<Self>) -> Response<ResponseBody> {
         let (gateway, stream) = (self.gateway.clone(), self.request.stream);
         let client = ClientStream {
@@ -266,7 +266,7 @@ impl Dispatch {
     }
 }
 
-/// A whole answer, against the proof that its record is durable.
+/// Returns the response for a whole answer; requires the proof that its record is durable.
 fn plain_response(
     recorder: &Recorder,
     answer: PlainAnswer,

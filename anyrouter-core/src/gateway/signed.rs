@@ -1,7 +1,8 @@
-//! Reasoning that a provider signed. It must come back to the provider byte for byte, so redaction
-//! leaves it alone both ways: the client sees its placeholders, and beside the provider's proof a
-//! seal, a keyed hash of both, that tells on the way back that this gateway relayed exactly this.
-//! Whoever signs a text himself gets it redacted, and its proof dropped.
+//! Reasoning that a provider signed. The provider must get it back byte for byte, so redaction
+//! changes it in neither direction: the client sees its placeholders. Next to the provider's
+//! signature stands a seal, a keyed hash of text and signature, which proves in a later request
+//! that this gateway relayed the text unchanged. Without a valid seal, the text is redacted and the
+//! signature removed.
 
 use std::collections::BTreeSet;
 
@@ -13,10 +14,10 @@ use crate::redact::{PlaceholderKey, SealedText, Step};
 const LISTS: [&str; 3] = ["reasoning_details", "content", "thinking_blocks"];
 /// Members of such an entry that are its text.
 const TEXTS: [&str; 3] = ["text", "thinking", "summary"];
-/// What a seal begins with.
+/// Prefix of a seal.
 const SEAL: &str = "relayed_";
 
-/// Returns true if an entry of an answer is signed, or will be once it is whole.
+/// Returns true if an entry of an answer is signed, or will be when it is complete.
 pub(super) fn is_signed(entry: &Map<String, Value>) -> bool {
     proof(entry).is_some()
         || entry
@@ -38,10 +39,10 @@ fn texts(entry: &Map<String, Value>) -> impl Iterator<Item = &str> {
         .filter_map(|name| entry.get(*name).and_then(Value::as_str))
 }
 
-/// A signed text that comes in pieces.
+/// A signed text that arrives in pieces.
 pub(super) struct Signed {
     sealed: SealedText,
-    /// The client saw it otherwise than the provider wrote it: it is no longer what was signed.
+    /// True if the client's text differs from the provider's, so that the signature is not valid.
     is_altered: bool,
 }
 
@@ -53,7 +54,7 @@ impl Signed {
         }
     }
 
-    /// Takes in an entry's text as the provider wrote it.
+    /// Adds an entry's text as the provider wrote it.
     pub(super) fn push(&mut self, entry: &Map<String, Value>) {
         for text in texts(entry) {
             self.sealed.push(text);
@@ -64,8 +65,8 @@ impl Signed {
         self.is_altered = true;
     }
 
-    /// Puts the seal beside the proof, if the entry has it. It stands in `id`, which clients keep,
-    /// behind the provider's own.
+    /// Adds the seal if the entry has the signature. The seal is appended to the provider's `id`, a
+    /// member that clients keep.
     pub(super) fn seal(&self, entry: &mut Map<String, Value>) {
         let Some(proof) = proof(entry).filter(|_| !self.is_altered) else {
             return;
@@ -76,7 +77,7 @@ impl Signed {
     }
 }
 
-/// Leaves the signed texts of a whole answer as the provider wrote them, and seals them.
+/// Puts the signed texts of a whole answer back as the provider wrote them, and seals them.
 pub(super) fn keep_signed(key: &PlaceholderKey, written: &Value, restored: &mut Value) {
     let count = written
         .get("choices")
@@ -107,12 +108,12 @@ pub(super) fn keep_signed(key: &PlaceholderKey, written: &Value, restored: &mut 
     }
 }
 
-/// The texts of a request that this gateway relayed with their proofs.
+/// The texts of a request that this gateway relayed with their signatures.
 #[derive(Default)]
 pub(super) struct RelayedTexts(BTreeSet<(usize, &'static str, usize)>);
 
 impl RelayedTexts {
-    /// Returns true if a leaf is such a text.
+    /// Returns true if the leaf at `path` is such a text.
     pub(super) fn has(&self, path: &[Step<'_>]) -> bool {
         let [
             Step::Member("messages"),
@@ -128,8 +129,8 @@ impl RelayedTexts {
     }
 }
 
-/// Tells the signed texts of a request that were relayed from all others, which lose their proofs.
-/// The seals are taken off. Returns nothing where there is no proof: the body stays as it is.
+/// Finds the signed texts of a request that this gateway relayed. It removes the seals, and the
+/// signatures of all other texts. Returns `None` if there is no signature: the body is unchanged.
 pub(super) fn open(key: &PlaceholderKey, body: &str) -> Option<(String, RelayedTexts)> {
     memchr::memmem::find(body.as_bytes(), b"\"signature\"")?;
     let mut document: Value = serde_json::from_str(body).ok()?;
@@ -142,7 +143,7 @@ pub(super) fn open(key: &PlaceholderKey, body: &str) -> Option<(String, RelayedT
                 continue;
             };
             let mut done = 0;
-            // A stream gave a text in pieces, which bear one index.
+            // The pieces of a streamed text have the same index.
             for length in entries
                 .chunk_by(are_pieces)
                 .map(<[Value]>::len)
@@ -169,7 +170,7 @@ fn are_pieces(a: &Value, b: &Value) -> bool {
     a.get("type") == b.get("type") && index(a).is_some() && index(a) == index(b)
 }
 
-/// Whether the pieces of a text were relayed with their proof; nothing, where they have none.
+/// Returns true if the pieces of a text were relayed with their signature; `None` without one.
 fn open_pieces(key: &PlaceholderKey, pieces: &mut [Value]) -> Option<bool> {
     let objects = || pieces.iter().filter_map(Value::as_object);
     let proof = objects().find_map(proof)?;
@@ -184,7 +185,7 @@ fn open_pieces(key: &PlaceholderKey, pieces: &mut [Value]) -> Option<bool> {
         let seal = id.rsplit_once(SEAL)?.1;
         Some(sealed.clone().is(proof, seal))
     };
-    // A proof without a text vouches for what was left out.
+    // A signature without a text covers reasoning that the provider omitted.
     let is_relayed = is_empty || objects().filter_map(is_seal).any(|is| is);
     for entry in pieces.iter_mut().filter_map(Value::as_object_mut) {
         if let Some((id, _)) = entry

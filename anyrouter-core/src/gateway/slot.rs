@@ -1,8 +1,8 @@
-//! The place in the usage log that a request takes before it does anything else (P02).
+//! Slots of the usage log; a request takes one before it does anything else (P02).
 //!
 //! A request takes a [`Slot`] when it is accepted and fills it once. Filling is synchronous, so
-//! that a response that is dropped leaves its record from `Drop`; a filled slot, once durable as
-//! configured, gives [`Committed`], and nothing else releases the last byte of a response.
+//! that `Drop` can write the record of a response that is dropped. A filled slot returns
+//! [`Committed`] once it is durable as configured; only this releases the last byte of a response.
 
 use std::{
     sync::Arc,
@@ -14,13 +14,13 @@ use crate::{
     usage::{Opening, Record},
 };
 
-/// That a request's record is durable, as configured. It releases the last byte of the response;
-/// only [`Slot`] makes one.
+/// Proof that a request's record is durable as configured. It releases the last byte of the
+/// response; only [`Slot`] creates it.
 #[derive(Debug)]
 #[must_use = "the last byte waits for it"]
 pub struct Committed(());
 
-/// A place in the usage log: taken when a request is accepted, filled exactly once.
+/// A slot of the usage log, taken when a request is accepted and filled exactly once.
 pub struct Slot {
     log: Arc<dyn UsageLog>,
     open: Arc<OpenRequest>,
@@ -28,8 +28,8 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Takes a place. Here, and only here, a request may wait for the log, or be told that there is
-    /// no storage.
+    /// Takes a slot. Only here can a request wait for the log, or fail because records cannot be
+    /// written.
     pub async fn take(log: Arc<dyn UsageLog>, opening: Opening) -> Result<Self, StoreError> {
         let open = Arc::new(OpenRequest::new(opening));
         log.take(&open).await?;
@@ -40,25 +40,25 @@ impl Slot {
         })
     }
 
-    /// Adds to what would be left of the request if the process ended now.
+    /// Changes the open entry, which remains if the process ends before the record.
     pub fn note(&mut self, change: impl FnOnce(&mut Opening)) {
         self.open.note(change);
     }
 
-    /// Fills the place. A second record is not taken: one request, one record.
+    /// Fills the slot. A second record is ignored: one request has one record.
     pub fn fill(&mut self, record: &Record) {
         if self.filled.is_none() {
             self.filled = Some(self.log.fill(record));
         }
     }
 
-    /// Returns true if it was filled.
+    /// Returns true if the slot is filled.
     pub fn is_filled(&self) -> bool {
         self.filled.is_some()
     }
 
-    /// Ready once the record is durable, or cannot be written now (it then stays in the log's
-    /// memory, and is written when it can be).
+    /// Polls until the record is durable. An error means that it cannot be written now: it stays in
+    /// the log's memory and is written later.
     pub fn poll_committed(&mut self, cx: &mut Context<'_>) -> Poll<Result<Committed, StoreError>> {
         match &mut self.filled {
             Some(filled) => self
@@ -83,7 +83,7 @@ impl std::fmt::Debug for Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        // A slot that nobody filled is a fault in the caller; even so it leaves its record.
+        // Dropping an unfilled slot is a bug in the caller; even so, a record is written.
         if self.filled.is_none() {
             let _ = self.log.fill(&Record::opened(self.open.opening()));
         }

@@ -1,4 +1,4 @@
-//! What a gateway is made of: its ports, its limits, and what its requests share.
+//! The gateway: its ports, its limits, and the state that its requests share.
 
 use std::{
     collections::HashMap,
@@ -26,21 +26,21 @@ use crate::{
 /// Limits of requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Depth of a request's JSON.
+    /// Maximum depth of a request's JSON.
     pub depth: usize,
-    /// Bytes of a plain answer.
+    /// Maximum length of a plain answer, in bytes.
     pub answer: usize,
-    /// Bytes of one event of a stream.
+    /// Maximum length of one event of a stream, in bytes.
     pub event: usize,
-    /// Attempts for a request.
+    /// Maximum number of attempts for a request.
     pub attempts: usize,
-    /// Bytes that all bodies may hold together.
+    /// Maximum memory of all bodies together, in bytes.
     pub memory: usize,
-    /// Requests of one key that are under way at once.
+    /// Maximum number of concurrent requests of one key.
     pub requests_per_key: usize,
-    /// Requests of one account that are under way at once.
+    /// Maximum number of concurrent requests of one account.
     pub requests_per_account: usize,
-    /// Admit or refuse requests while the limiter fails.
+    /// Admission of requests whose keys have limits, while the limiter fails.
     pub without_limiter: WithoutLimiter,
 }
 
@@ -48,10 +48,10 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WithoutLimiter {
-    /// It is refused: no key takes more than its limits.
+    /// Refuse the request: no key exceeds its limits.
     #[default]
     Refuse,
-    /// It is admitted: limits do not hold meanwhile.
+    /// Admit the request: limits are not enforced meanwhile.
     Admit,
 }
 
@@ -75,13 +75,13 @@ impl Default for Limits {
 pub struct Deadlines {
     /// From the beginning of an attempt to its first event, or to a plain answer's head.
     pub first_byte: Duration,
-    /// Without a byte, once it began.
+    /// Maximum silence after the first byte.
     pub idle: Duration,
     /// The whole request, its stream included.
     pub whole: Duration,
-    /// Without a byte before a comment is sent to the client, and between comments.
+    /// Silence after which a comment is sent to the client, and interval between comments.
     pub comment: Duration,
-    /// For room in memory for a body.
+    /// Wait for memory for a body.
     pub memory: Duration,
 }
 
@@ -98,7 +98,7 @@ impl Default for Deadlines {
     }
 }
 
-/// Interval at which a request checks whether another has compiled its rules.
+/// Interval at which a request checks if another request has compiled its rules.
 const COMPILING: Duration = Duration::from_millis(2);
 
 /// The ports of a gateway.
@@ -122,7 +122,7 @@ impl std::fmt::Debug for Ports {
     }
 }
 
-/// A gateway. It is shared by all requests.
+/// A gateway, shared by all requests.
 #[derive(Debug)]
 pub struct Gateway {
     pub(super) ports: Ports,
@@ -138,7 +138,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway over these ports.
+    /// Creates a gateway on these ports.
     pub fn new(ports: Ports, instance: Instance, limits: Limits, deadlines: Deadlines) -> Self {
         Self {
             ports,
@@ -166,7 +166,7 @@ impl Gateway {
             .clone()
     }
 
-    /// Replaces it: requests that begin from now on see the new one.
+    /// Replaces the instance for requests that begin from now on.
     pub fn set_instance(&self, instance: Instance) {
         *self
             .instance
@@ -184,14 +184,14 @@ impl Gateway {
         &self.budget
     }
 
-    /// A new request id.
+    /// Returns a new request id.
     pub fn request_id(&self) -> RequestId {
         let mut random = [0; 6];
         self.ports.randomness.fill(&mut random);
         RequestId::new(self.ports.clock.now(), random)
     }
 
-    /// True if there is a credential for an endpoint's provider: the operator's, or `caller`'s own.
+    /// Returns true if the operator or `caller` has a credential for an endpoint's provider.
     pub fn has_credential(
         &self,
         instance: &Instance,
@@ -206,7 +206,7 @@ impl Gateway {
             .is_some_and(|p| self.ports.credentials.has(caller, p))
     }
 
-    /// Learns from an attempt, and tells the operator of a cooldown that opens or closes.
+    /// Updates an endpoint's health, and emits an event if its cooldown opens or closes.
     pub(super) fn observe(
         &self,
         endpoint: &EndpointId,
@@ -223,7 +223,7 @@ impl Gateway {
         }
     }
 
-    /// Ends the cooldown of `endpoint`: what failed may have been repaired.
+    /// Ends the cooldown of `endpoint`, since the cause of its failures may be gone.
     pub fn end_cooldown(&self, endpoint: &EndpointId) {
         if self.health.end_cooldown(endpoint) {
             let endpoint = endpoint.clone();
@@ -231,15 +231,15 @@ impl Gateway {
         }
     }
 
-    /// Tells the operator of a backend that failed.
+    /// Emits an event for a backend that failed.
     pub(super) fn failed(&self, backend: Backend, error: StoreError) {
         self.ports
             .events
             .emit(Event::BackendFailed { backend, error });
     }
 
-    /// A caller's redactor. Its rules are compiled once, through [`Blocking`]; requests that come
-    /// meanwhile wait without a thread.
+    /// Returns a caller's redactor. Its rules are compiled once, through [`Blocking`]; concurrent
+    /// requests wait without blocking a thread.
     pub async fn redactor(
         &self,
         caller: &Caller,
@@ -253,7 +253,7 @@ impl Gateway {
                 let mut compiled = None;
                 let work = &mut || compiled = Some(caller.redactor(instance));
                 self.ports.blocking.run(work);
-                // A backend that did not run it leaves it to this thread.
+                // If the backend did not run the work, this thread does.
                 return compiled.unwrap_or_else(|| caller.redactor(instance));
             }
             self.ports.clock.timer(COMPILING).await;
@@ -266,7 +266,7 @@ impl Gateway {
         answers.get(key).copied().unwrap_or(0)
     }
 
-    /// Remembers what an answer took, as a moving average.
+    /// Adds the completion tokens of an answer to the moving average.
     pub(super) fn remember_answer(&self, key: &KeyHash, completion: u64) {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         if answers.len() >= 100_000 {

@@ -1,5 +1,5 @@
-//! A stream on its way to the client: it polls the upstream itself, gathers what is ready before it
-//! hands it on, and waits with its end until the record is durable.
+//! The body of a streamed response. It polls the upstream, gathers the bytes that are ready into
+//! frames, and withholds its end until the record is durable.
 
 use std::{
     pin::Pin,
@@ -33,22 +33,22 @@ use crate::{
     },
 };
 
-/// What one frame holds at most, in bytes, but for the last event that went into it.
+/// Length after which a frame is sent, in bytes; the last event may exceed it.
 const GATHER: usize = 32 << 10;
 
-/// A stream whose first event is here.
+/// A stream whose first event has arrived.
 pub(super) struct StreamStart {
     pub(super) recorder: Box<Recorder>,
     pub(super) endpoint: EndpointId,
     pub(super) relay: Relay,
-    /// Where the rest comes from; none where the answer came whole.
+    /// Source of the rest; `None` if the answer arrived whole.
     pub(super) upstream: Option<Pin<Box<dyn UpstreamBody>>>,
-    /// What the client gets of the first bytes.
+    /// Bytes for the client from what was read so far.
     pub(super) out: Vec<u8>,
-    /// The memory that an answer takes that came whole.
+    /// Memory of the answer, if it arrived whole.
     pub(super) held: Option<HeldMemory>,
     pub(super) done: bool,
-    /// It broke off right behind them.
+    /// Fault directly after these bytes.
     pub(super) fault: Option<AnswerFault>,
     pub(super) headers: HeaderMap,
     pub(super) deadline: Timestamp,
@@ -68,7 +68,7 @@ impl StreamStart {
     }
 }
 
-/// A stream that flows.
+/// A stream under way.
 pub(super) struct ResponseStream {
     gateway: Arc<Gateway>,
     recorder: Box<Recorder>,
@@ -76,12 +76,12 @@ pub(super) struct ResponseStream {
     relay: Relay,
     upstream: Option<Pin<Box<dyn UpstreamBody>>>,
     out: Vec<u8>,
-    /// The memory that `out` takes, where the answer came whole.
+    /// Memory of `out`, if the answer arrived whole.
     held: Option<HeldMemory>,
-    /// What the answer of a redacted request gets back.
+    /// Restoration of the values in the answer to a redacted request.
     restoring: Option<Restoring>,
     phase: Phase,
-    /// When the last byte came. The timer is moved only when it is done.
+    /// Arrival of the last byte. The timer is reset only when it fires.
     last_byte: Timestamp,
     idle: Option<Pin<Box<dyn Timer>>>,
     deadline: Timestamp,
@@ -89,7 +89,7 @@ pub(super) struct ResponseStream {
 
 enum Phase {
     Flowing,
-    /// The record is written; these bytes wait until it is durable.
+    /// The record is filled in; these bytes wait until it is durable.
     Committing(Bytes),
     Ended,
 }
@@ -146,7 +146,7 @@ impl ResponseStream {
         }
     }
 
-    /// The last bytes go out against the proof that the record is durable.
+    /// Sends the last bytes; requires the proof that the record is durable.
     fn release(&mut self, _proof: Committed) {
         if let Phase::Committing(last) = std::mem::replace(&mut self.phase, Phase::Ended) {
             self.out.extend_from_slice(&last);
@@ -202,14 +202,14 @@ impl ResponseStream {
         ended
     }
 
-    /// What was held back to be restored goes out.
+    /// Appends the text that restoration held back.
     fn release_held(&mut self) {
         if let Some(restoring) = self.restoring.take() {
             restoring.finish(&mut self.out);
         }
     }
 
-    /// Ready when the upstream was silent for too long, or the whole took too long.
+    /// Polls for the end of the idle deadline or of the overall deadline.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let now = self.recorder.now();
@@ -231,7 +231,7 @@ impl ResponseStream {
         }
     }
 
-    /// The answer is whole: its record is written, and its end waits for it.
+    /// Completes the answer: fills in the record, on which the end of the stream waits.
     fn complete(&mut self) {
         if let Some(upstream) = self.upstream.take() {
             upstream.finish();
@@ -243,8 +243,8 @@ impl ResponseStream {
         self.phase = Phase::Committing(self.relay.last());
     }
 
-    /// The answer is not what it should be. Behind the finish reason nothing is missed, unless an
-    /// error says otherwise.
+    /// Handles a fault in the answer. After the finish reason nothing is missing, so only an error
+    /// fails the request.
     fn fault(&mut self, fault: AnswerFault) {
         let is_missed = !self.relay.is_finished() || matches!(fault, AnswerFault::Error(_));
         if is_missed {
@@ -254,7 +254,7 @@ impl ResponseStream {
         }
     }
 
-    /// The answer broke off: the client is told so in the stream, after the record is written.
+    /// Fails the answer: fills in the record, and then ends the stream with an error event.
     fn fail(&mut self, failure: &Failure) {
         self.upstream = None;
         self.release_held();
@@ -295,8 +295,7 @@ impl Source for ResponseStream {
                                 self.complete();
                                 continue;
                             }
-                            // Silence is the endpoint's; that the whole took too long may be
-                            // anybody's.
+                            // Silence counts against the endpoint; the overall deadline does not.
                             let is_over = self.recorder.now() >= self.deadline;
                             self.fail(&Failure::new(if is_over {
                                 FailureClass::Deadline
@@ -311,7 +310,7 @@ impl Source for ResponseStream {
                 Phase::Committing(_) => match self.recorder.poll_committed(cx) {
                     Poll::Ready(Ok(committed)) => self.release(committed),
                     Poll::Ready(Err(_)) => {
-                        // The record stays in its slot; the client is told, and sees no end.
+                        // The record stays in its slot; the client gets an error, and no end.
                         self.out
                             .extend_from_slice(&self.error_chunk(&storage_unavailable()));
                         self.phase = Phase::Ended;
@@ -334,8 +333,7 @@ impl Source for ResponseStream {
 
 impl Drop for ResponseStream {
     fn drop(&mut self) {
-        // The client went away: what passed is metered; the recorder writes the record as it is
-        // dropped.
+        // The client disconnected: note the usage so far; the recorder writes the record on drop.
         if matches!(self.phase, Phase::Flowing) {
             self.recorder
                 .metered(self.relay.names(), self.relay.meter());

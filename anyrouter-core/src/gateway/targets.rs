@@ -1,5 +1,5 @@
-//! What a request asks for: its models, each with the restriction that came with its name, and how
-//! it wants to be served.
+//! Targets of a request: its models, each with the restriction from its name, and its routing
+//! preferences.
 
 use super::{identifiers::Identifiers, respond::invalid};
 use crate::{
@@ -17,29 +17,28 @@ use crate::{
     },
 };
 
-const NO_PRESETS: &str =
-    "this server has no presets; name a model, and send what the preset would have said";
+const NO_PRESETS: &str = "this server has no presets; name a model and send its parameters";
 
-/// What a request asks for.
+/// Targets of a request.
 #[derive(Debug)]
 pub(super) struct Targets {
-    /// The model as it was asked for, as it may be shown.
+    /// The requested model, in a form that may be shown.
     pub(super) asked: String,
-    /// The models in order, as places in the catalog's models, with the request's layer.
+    /// The models in order, as indices into the catalog's models, each with the request's layer.
     pub(super) models: Vec<(usize, [(Layer, Restriction); 1])>,
     pub(super) preferences: Preferences,
     pub(super) needs: Needs,
-    /// Names that no provider here has.
+    /// Names in provider lists that match no provider.
     pub(super) unknown: Vec<UnknownProvider>,
 }
 
-/// A name of a request's provider list that no provider here has.
+/// A name in a request's provider list that matches no provider.
 #[derive(Debug)]
 pub(super) struct UnknownProvider {
     param: &'static str,
-    /// As it may be shown.
+    /// The name, in a form that may be shown.
     name: String,
-    /// The provider that it reads like.
+    /// The provider with the most similar name.
     near: Option<String>,
 }
 
@@ -57,8 +56,8 @@ impl UnknownProvider {
 }
 
 impl Targets {
-    /// The error for a list that restricts and that is most likely misspelt: it would not restrict
-    /// as is meant.
+    /// Returns an error if a restricting list has a name that is probably misspelt, since the list
+    /// would not have the intended effect.
     pub(super) fn misspelt(&self) -> Option<ApiError> {
         let restricts = |u: &&UnknownProvider| u.near.is_some() && u.param != "provider.order";
         let unknown = self.unknown.iter().find(restricts)?;
@@ -68,7 +67,7 @@ impl Targets {
         )))
     }
 
-    /// What the policy says of each model.
+    /// Returns the policy's decision for each model.
     pub(super) fn decisions<'a>(&'a self, layers: &'a CompiledLayers) -> Vec<Decision<'a>> {
         self.models
             .iter()
@@ -100,7 +99,7 @@ impl Targets {
     }
 }
 
-/// Resolves the names and the wishes of a request.
+/// Resolves the model names and the routing preferences of a request.
 pub(super) fn resolve(
     request: &Request,
     instance: &Instance,
@@ -129,7 +128,7 @@ pub(super) fn resolve(
     let Some(first) = names.first() else {
         return Err(invalid(RequestFault::member(
             "model",
-            "`model` is missing; GET /api/v1/models lists what there is",
+            "`model` is missing; GET /api/v1/models lists the models",
         )));
     };
     if request.raw("messages").is_none() {
@@ -203,7 +202,7 @@ fn unknown_providers(
 }
 
 impl Targets {
-    /// Adds what one name stands for; nothing where no model bears it.
+    /// Adds the models that a name stands for; nothing if no model has this name.
     fn add(&mut self, name: &str, catalog: &Catalog) -> Result<(), ApiError> {
         let parsed = ModelName::parse(name, catalog);
         if parsed.preset.is_some() {
@@ -253,7 +252,7 @@ fn not_found(names: &[&str], catalog: &Catalog, identifiers: Identifiers<'_>) ->
     let asked = names.first().copied().unwrap_or_default();
     let near = catalog.near(asked);
     let hint = if near.is_empty() {
-        "GET /api/v1/models lists what there is".to_owned()
+        "GET /api/v1/models lists the models".to_owned()
     } else {
         format!("did you mean {}?", near.join(", "))
     };

@@ -1,5 +1,5 @@
-//! A stream whose upstream is slow: the head was sent, comments keep the connection alive, and the
-//! attempts go on within the body.
+//! The response body of a stream whose upstream is slow. The head is already sent, comments keep
+//! the connection alive, and the attempts continue within the body.
 
 use std::{
     pin::Pin,
@@ -39,12 +39,12 @@ pub(super) struct Waiting {
     gateway: Arc<Gateway>,
     phase: Phase,
     timer: Pin<Box<dyn Timer>>,
-    /// A comment is due at once: the timer has run out once already.
+    /// True if a comment is due at once, since the timer has already fired.
     due: bool,
     client: ClientStream,
 }
 
-/// What the client knows of its stream.
+/// Data of the stream that the client already has.
 pub(super) struct ClientStream {
     pub(super) id: RequestId,
     pub(super) model: String,
@@ -60,7 +60,7 @@ impl ClientStream {
 enum Phase {
     Attempting(Attempts),
     Streaming(Box<ResponseStream>),
-    /// The record is written; these bytes wait until it is durable.
+    /// The record is filled in; these bytes wait until it is durable.
     Committing(Box<Recorder>, Bytes),
     Ended,
 }
@@ -92,7 +92,7 @@ impl Waiting {
                 let stream = ResponseStream::new(self.gateway.clone(), *start);
                 return Phase::Streaming(Box::new(stream));
             }
-            // A stream was asked for, and a stream is what succeeds.
+            // The client asked for a stream, so an attempt cannot succeed with a plain answer.
             DispatchOutcome::Plain(recorder, ..) => {
                 let error = Failure::new(FailureClass::BadAnswer).to_api_error("");
                 (recorder, Outcome::UpstreamError, error)
@@ -110,7 +110,7 @@ impl Waiting {
         }
         self.due = false;
         self.timer.as_mut().reset(self.gateway.deadlines.comment);
-        // The timer must know this task.
+        // Registers this task with the timer.
         let _ = self.timer.as_mut().poll(cx);
         Poll::Ready(Some(Bytes::from_static(COMMENT)))
     }

@@ -1,5 +1,5 @@
-//! A catalog and the layers, as bit sets: one bit an endpoint, the endpoints of a model beginning
-//! at a word of their own.
+//! The catalog and the layers compiled into bit sets, with one bit for each endpoint. The bits of
+//! each model begin at a new word.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,11 +17,11 @@ use crate::{
     part::Part as _,
 };
 
-/// Facts of a catalog in the form that the rules need, computed once per version of it.
+/// The facts of a catalog as bit sets for the rules, computed once per version of the catalog.
 #[derive(Debug)]
 pub struct CompiledCatalog {
     catalog: Arc<Catalog>,
-    /// The word at which each model's bits begin, and the number of all words at the end.
+    /// Index of the first word of each model, and the total number of words at the end.
     first_word: Vec<usize>,
     all: Vec<u64>,
     training_paid: Vec<u64>,
@@ -30,7 +30,7 @@ pub struct CompiledCatalog {
     not_zdr: Vec<u64>,
     charges_per_request: Vec<u64>,
     providers: HashMap<String, Vec<u64>, foldhash::fast::FixedState>,
-    /// For each model: by prompt, completion, request, image and audio.
+    /// Order by the prices of prompt, completion, request, image and audio, for each model.
     prices: Vec<[ByPrice; 5]>,
 }
 
@@ -133,7 +133,7 @@ impl CompiledCatalog {
         )
     }
 
-    /// The words of one model in a bit set.
+    /// Returns the words of one model in a bit set.
     fn of<'a>(&self, model: usize, bits: &'a [u64]) -> &'a [u64] {
         let (Some(from), Some(to)) = (self.first_word.get(model), self.first_word.get(model + 1))
         else {
@@ -149,7 +149,7 @@ impl CompiledCatalog {
             .unwrap_or_default()
     }
 
-    /// Takes from `bits`, the set of one model's endpoints, what `restriction` forbids.
+    /// Removes the endpoints that `restriction` forbids from `bits`, the set of one model.
     pub(super) fn restrict(&self, model: usize, restriction: &Restriction, bits: &mut [u64]) {
         let r = restriction;
         for (applies, violators) in [
@@ -224,7 +224,7 @@ impl CompiledCatalog {
             }
         }
         if caps.free_only {
-            // What is not known to charge for the request itself may be free.
+            // An endpoint with no known price for the request itself may be free.
             remove(bits, self.of(model, &self.charges_per_request));
         }
     }
@@ -258,7 +258,7 @@ impl CompiledLayers {
         Self::with_own_terms(catalog, layers, &[])
     }
 
-    /// The same for a caller who has credentials of their own, with terms of their own.
+    /// Compiles `layers` for a caller whose own credentials have the terms `own`.
     pub fn with_own_terms(
         catalog: Arc<CompiledCatalog>,
         layers: Vec<(Layer, Restriction)>,
@@ -294,24 +294,24 @@ impl CompiledLayers {
         }
     }
 
-    /// The catalog that they were compiled against.
+    /// Returns the catalog that the layers were compiled against.
     pub fn catalog(&self) -> &CompiledCatalog {
         &self.catalog
     }
 
-    /// The layers as they were given.
+    /// Returns the layers as given.
     pub fn layers(&self) -> &[(Layer, Restriction)] {
         &self.layers
     }
 
-    /// Returns the fingerprint of the layers, whatever the catalog: 16 hexadecimal digits of
+    /// Returns the fingerprint of the layers, independent of the catalog: 16 hexadecimal digits of
     /// SHA-256.
     pub fn fingerprint(&self) -> &Arc<str> {
         &self.fingerprint
     }
 
-    /// The `nth` endpoint of a model as it is where the caller's own credential is used, if they
-    /// have one.
+    /// Returns the `nth` endpoint of a model under the terms of the caller's own credential, if
+    /// they stated any.
     pub(super) fn own(&self, model: usize, nth: usize) -> Option<&OwnEndpoint> {
         if self.own.is_empty() {
             return None;
@@ -319,7 +319,7 @@ impl CompiledLayers {
         self.own.get(&(model, nth))
     }
 
-    /// True if the caller has credentials with terms of their own.
+    /// Returns true if the caller has credentials with their own terms.
     pub(super) fn has_own(&self) -> bool {
         !self.own.is_empty()
     }

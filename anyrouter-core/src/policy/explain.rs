@@ -1,6 +1,6 @@
-//! Why an endpoint is excluded, and the smallest changes that would admit it. Here the rules stand
-//! one by one, as sentences about one endpoint; the bit sets are made from the same sentences, and
-//! a test holds both against a third, naive reading.
+//! Explanations of excluded endpoints, and the smallest changes that would admit them. This module
+//! states each rule as a predicate on one endpoint. The bit sets are built from the same
+//! predicates, and a test compares both with a naive third implementation.
 
 use std::collections::BTreeSet;
 
@@ -27,9 +27,9 @@ pub enum Rule {
     Publication,
     /// No zero data retention.
     Zdr,
-    /// Kept for longer than is allowed, or nobody knows how long.
+    /// Retention longer than allowed, or unknown.
     Retention,
-    /// Processed elsewhere, or nobody knows where.
+    /// Processing outside the allowed regions, or in unknown ones.
     Region,
     /// The provider is blocked.
     ProviderBlocked,
@@ -39,28 +39,28 @@ pub enum Rule {
     ModelBlocked,
     /// The model is not among those allowed.
     ModelNotAllowed,
-    /// A price above its cap, or not known.
+    /// A price that is unknown or above its cap.
     Price,
-    /// Too small a context, or too small an answer.
+    /// Context or maximum output too small.
     Context,
-    /// A parameter that it does not support.
+    /// An unsupported parameter.
     Parameters,
-    /// Another quantization.
+    /// A quantization that is not requested.
     Quantization,
-    /// Too slow to answer.
+    /// Latency to the first byte too high.
     Latency,
-    /// Too slow while answering.
+    /// Throughput too low.
     Throughput,
     /// Another provider is pinned.
     Pinned,
-    /// It failed lately.
+    /// The endpoint is in a cooldown after failures.
     Cooldown,
-    /// There is no key for it.
+    /// No credential for the provider.
     NoCredential,
 }
 
 impl Rule {
-    /// As an explanation writes it.
+    /// Returns the name used in explanations.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TrainingPaid => "training_paid",
@@ -93,7 +93,7 @@ impl Rule {
     }
 }
 
-/// One rule of one layer that excludes an endpoint, and the fact that it rests on.
+/// One rule of one layer that excludes an endpoint, and the fact that it is based on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Reason {
@@ -101,21 +101,21 @@ pub struct Reason {
     pub rule: Rule,
     /// Layer that set it.
     pub layer: Layer,
-    /// The fact, as `trains_on_paid = true` or `zdr = unknown`.
+    /// The fact, such as `trains_on_paid = true` or `zdr = unknown`.
     pub fact: String,
     /// The page that states the fact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// The day on which it was read.
+    /// Day on which the page was checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked: Option<String>,
-    /// What would lift it where that is no setting of the API's, as `set OPENAI_API_KEY`.
+    /// Remedy outside the settings of the API, such as `set OPENAI_API_KEY`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
-    /// The change that lifts it; none for what no setting lifts.
+    /// The change of a setting that removes the reason, if there is one.
     #[serde(skip)]
     pub change: Option<Change>,
-    /// It would not hold if the credential's tier were stated so.
+    /// Tier of the credential that, if stated, would remove the reason.
     #[serde(skip)]
     pub lifted_by_tier: Option<Tier>,
 }
@@ -124,22 +124,22 @@ pub struct Reason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Change {
-    /// Whose setting.
+    /// Layer of the setting.
     pub layer: Layer,
-    /// Its name there.
+    /// Name of the setting in that layer.
     pub set: String,
-    /// Its new value.
+    /// New value.
     pub to: Value,
 }
 
-/// Party that must agree to a change, the farthest from the caller last.
+/// Party that must agree to a change, ordered by distance from the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Consent {
-    /// Whoever writes the request.
+    /// The author of the request.
     Caller,
-    /// Whoever manages the key.
+    /// The manager of the key.
     Key,
     /// The account.
     Account,
@@ -161,7 +161,7 @@ pub struct Relaxation {
     pub consent: Consent,
 }
 
-/// An endpoint that a request may be sent to, and its place.
+/// An eligible endpoint and its position in the plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Position {
@@ -171,13 +171,13 @@ pub struct Position {
     pub provider: ProviderSlug,
     /// Its model.
     pub model: ModelId,
-    /// From 1.
+    /// Position, counted from 1.
     pub position: usize,
-    /// Criterion that decided the place: `priority`, `price`, `order`, ….
+    /// Criterion that decided the position: `priority`, `price`, `order`, ….
     pub because: &'static str,
 }
 
-/// An endpoint that it may not be sent to, and why.
+/// An excluded endpoint and the reasons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Excluded {
@@ -191,11 +191,11 @@ pub struct Excluded {
     pub reasons: Vec<Reason>,
 }
 
-/// A decision, explained.
+/// Explanation of a decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Explanation {
-    /// The model that was asked for.
+    /// The requested model.
     pub model: String,
     /// The fingerprint of the layers.
     pub policy: String,
@@ -205,14 +205,14 @@ pub struct Explanation {
     pub eligible: Vec<Position>,
     /// Excluded endpoints.
     pub excluded: Vec<Excluded>,
-    /// The smallest changes that would admit some of it.
+    /// The smallest changes that would admit excluded endpoints.
     pub relax: Vec<Relaxation>,
-    /// Names that no provider here has.
+    /// Warnings, such as names that match no provider.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
-/// Paid terms may speak of this traffic, and may permit training.
+/// Returns true if paid terms may apply to this traffic and may permit training.
 pub(super) fn trains_on_paid(endpoint: &Endpoint, traffic: Traffic) -> bool {
     traffic != Traffic::Free
         && endpoint
@@ -222,7 +222,7 @@ pub(super) fn trains_on_paid(endpoint: &Endpoint, traffic: Traffic) -> bool {
             .is_none_or(|f| f.value)
 }
 
-/// Free terms may speak of this traffic, and may permit training.
+/// Returns true if free terms may apply to this traffic and may permit training.
 pub(super) fn trains_on_free(endpoint: &Endpoint, traffic: Traffic) -> bool {
     traffic != Traffic::Paid
         && endpoint
@@ -232,8 +232,8 @@ pub(super) fn trains_on_free(endpoint: &Endpoint, traffic: Traffic) -> bool {
             .is_none_or(|f| f.value)
 }
 
-/// This traffic is not surely paid, and may be published. Where that is not known, a provider that
-/// is known not to train on free traffic counts as not publishing it.
+/// Returns true if this traffic may be free and may be published. If publication is unknown, a
+/// provider that is known not to train on free traffic counts as not publishing it.
 pub(super) fn publishes(endpoint: &Endpoint, traffic: Traffic) -> bool {
     let unknown = || {
         endpoint
@@ -250,7 +250,7 @@ pub(super) fn publishes(endpoint: &Endpoint, traffic: Traffic) -> bool {
             .map_or_else(unknown, |f| f.value)
 }
 
-/// Kept for more than `days`, or nobody knows how long.
+/// Returns true if retention is unknown or longer than `days`.
 pub(super) fn keeps_longer(endpoint: &Endpoint, days: u32) -> bool {
     endpoint
         .terms
@@ -259,7 +259,7 @@ pub(super) fn keeps_longer(endpoint: &Endpoint, days: u32) -> bool {
         .is_none_or(|f| f.value > days)
 }
 
-/// Some region is not in the list, or nobody knows them.
+/// Returns true if the regions are unknown or one of them is not in `regions`.
 pub(super) fn outside_regions(endpoint: &Endpoint, regions: &BTreeSet<String>) -> bool {
     match &endpoint.terms.regions {
         Some(Fact { value, .. }) if value.first().is_some_and(|r| r != "global") => {
@@ -269,7 +269,7 @@ pub(super) fn outside_regions(endpoint: &Endpoint, regions: &BTreeSet<String>) -
     }
 }
 
-/// Each rule of this layer that excludes this endpoint.
+/// Returns each rule of this layer that excludes this endpoint.
 pub(super) fn violations(
     endpoint: &Endpoint,
     model: Option<&Model>,
@@ -512,9 +512,9 @@ fn page<T>(fact: &Option<Fact<T>>) -> (Option<String>, Option<String>) {
         .map_or((None, None), |f| (text(&f.source), text(&f.checked)))
 }
 
-/// For each excluded endpoint that changes can admit, those changes: the fewest first, then the
-/// layer closest to the caller, then by endpoint; a stated tier comes before any that allows
-/// training or publication.
+/// Returns the changes for each excluded endpoint that changes can admit, ordered by the number of
+/// changes, by the distance of the layer from the caller, and by endpoint. Stating a tier comes
+/// before allowing training or publication.
 pub fn relaxations(excluded: &[Excluded]) -> Vec<Relaxation> {
     let mut found: Vec<(Relaxation, Kind)> = excluded.iter().filter_map(relaxation).collect();
     found.sort_by(|(a, _), (b, _)| {
@@ -546,8 +546,8 @@ enum Kind {
 }
 
 fn relaxation(excluded: &Excluded) -> Option<(Relaxation, Kind)> {
-    // A tier would do where some reason about training falls with it; of the two, the one that
-    // leaves fewer.
+    // A tier is a remedy if stating it removes a reason. If both do, choose the one that leaves
+    // fewer reasons.
     let left_by = |tier: Tier| {
         excluded
             .reasons

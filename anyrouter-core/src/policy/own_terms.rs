@@ -1,4 +1,4 @@
-//! The terms of a caller's own credential: a contract that the catalog does not know.
+//! The terms of a caller's own credential, from a contract that the catalog does not cover.
 
 use std::collections::HashMap;
 
@@ -10,33 +10,32 @@ use crate::{
     ids::ProviderSlug,
 };
 
-/// A caller's statement about their own credential for a provider. The account's layer and those
-/// below it judge by it, where that credential is used; the instance and the organization judge by
-/// the catalog, since it is not for an account to say what they accept.
+/// A caller's statement about their own credential for a provider. If that credential is used, the
+/// layers of the account, the key, the preset and the request apply these terms. The instance and
+/// the organization apply the catalog's, since an account cannot decide for them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OwnTerms {
     /// The provider.
     pub provider: ProviderSlug,
     /// The tier of the credential.
     pub tier: Tier,
-    /// The facts of the contract. What it does not state counts as unknown.
+    /// The facts of the contract. A fact that it does not state is unknown.
     pub terms: Terms,
 }
 
-/// An endpoint as the layers judge it where the caller's own credential is used.
+/// An endpoint with the caller's own credential.
 #[derive(Debug)]
 pub(super) struct OwnEndpoint {
-    /// With the caller's terms in place of the catalog's.
+    /// The endpoint with the caller's terms in place of the catalog's.
     pub(super) endpoint: Endpoint,
-    /// The layers above the request allow it.
+    /// True if the layers above the request admit it.
     pub(super) is_allowed: bool,
 }
 
-/// Endpoints for which the caller has stated terms, by index of the model and of the endpoint in
-/// it.
+/// Endpoints for which the caller stated terms, by the indices of model and endpoint.
 pub(super) type OwnEndpoints = HashMap<(usize, usize), OwnEndpoint, foldhash::fast::FixedState>;
 
-/// The endpoint by which `layer` judges: the catalog's, or the caller's.
+/// Returns the endpoint with the terms that `layer` applies: the catalog's or the caller's.
 pub(super) fn as_judged<'a>(
     layer: Layer,
     catalogs: &'a Endpoint,
@@ -50,7 +49,7 @@ pub(super) fn as_judged<'a>(
         .map_or(catalogs, |own| &own.endpoint)
 }
 
-/// The endpoints that `own` is about, judged by the layers above the request.
+/// Returns the endpoints that `own` covers, with the decision of the layers above the request.
 pub(super) fn judge(
     catalog: &Catalog,
     layers: &[(Layer, Restriction)],

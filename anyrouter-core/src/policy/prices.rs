@@ -1,25 +1,25 @@
-//! Price caps as bit sets: the endpoints of each model in the order of each price, so that a cap is
-//! a search and an AND.
+//! Price caps as bit sets. The endpoints of each model are sorted by each price, so that a cap
+//! costs a search and an AND.
 
 use crate::catalog::{Endpoint, Prices, Usd};
 use crate::part::Part as _;
 
-/// Every so many places in the order stands the set of all endpoints before it; the rest is set one
-/// by one.
+/// Interval between stored sets in the sorted order. Endpoints after the last stored set are added
+/// one by one.
 const STRIDE: usize = 8;
 
-/// The endpoints of one model, in the order of one price.
+/// The endpoints of one model, sorted by one price.
 #[derive(Debug, Default)]
 pub(super) struct ByPrice {
-    /// The prices that are known, the lowest first, each with its endpoint's place in the model.
+    /// Known prices in ascending order, each with the index of its endpoint in the model.
     known: Vec<(Usd, usize)>,
-    /// The sets before places 0, [`STRIDE`], 2 × [`STRIDE`] and so on, each as many words as the
-    /// model has.
+    /// Sets of the endpoints before positions 0, [`STRIDE`], 2 × [`STRIDE`] and so on, each with as
+    /// many words as the model.
     before: Vec<u64>,
 }
 
 impl ByPrice {
-    /// Of `endpoints`, by the price that `of` picks.
+    /// Sorts `endpoints` by the price that `of` returns.
     pub(super) fn new(endpoints: &[Endpoint], of: fn(&Prices) -> Option<Usd>) -> Self {
         let mut known: Vec<(Usd, usize)> = endpoints
             .iter()
@@ -39,7 +39,7 @@ impl ByPrice {
         Self { known, before }
     }
 
-    /// Takes from `bits` what costs more than `cap`, or what nobody knows the price of.
+    /// Removes endpoints from `bits` whose price is unknown or above `cap`.
     pub(super) fn keep_at_most(&self, cap: Usd, bits: &mut [u64]) {
         let within = self.known.partition_point(|(price, _)| *price <= cap);
         let mark = if within == self.known.len() {

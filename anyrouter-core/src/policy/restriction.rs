@@ -1,4 +1,4 @@
-//! What a layer takes away, and how two layers combine.
+//! Restrictions of layers, and their combination.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::catalog::{Endpoint, Model, Usd, normalise};
 
-/// Origin of a rule, the closest to the caller first.
+/// Origin of a rule, ordered from the caller outward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -23,13 +23,13 @@ pub enum Layer {
     Organization,
     /// The operator.
     Instance,
-    /// The endpoint's own limits, which no setting lifts.
+    /// The endpoint's own limits, which no setting can change.
     Endpoint,
 }
 
-/// Provider names are compared by their letters and digits, so that `Z.AI` is `z-ai`; a name
-/// without `/` also means every regional and tier variant, a name with one means that variant
-/// alone.
+/// A provider's name in a rule. Names are compared by letters and digits only, so that `Z.AI`
+/// matches `z-ai`. A name without `/` matches all variants of the provider; a name with `/` matches
+/// only that variant.
 #[derive(Clone, Debug)]
 pub struct ProviderPattern {
     written: String,
@@ -37,7 +37,7 @@ pub struct ProviderPattern {
 }
 
 impl ProviderPattern {
-    /// From a slug or a display name, however it is spelt.
+    /// Creates a pattern from a slug or a display name in any spelling.
     pub fn new(written: &str) -> Self {
         Self {
             written: written.to_owned(),
@@ -45,17 +45,17 @@ impl ProviderPattern {
         }
     }
 
-    /// As it was written.
+    /// Returns the name as written.
     pub fn as_str(&self) -> &str {
         &self.written
     }
 
-    /// As it is compared.
+    /// Returns the normalised name.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// Returns true if it means this endpoint's provider.
+    /// Returns true if it matches the endpoint's provider.
     pub fn matches(&self, endpoint: &Endpoint) -> bool {
         endpoint.provider_names.contains(&self.key)
     }
@@ -87,24 +87,24 @@ impl Serialize for ProviderPattern {
     }
 }
 
-/// A model's id, alias or bare name, however its letters are written and whatever variant follows;
-/// or the beginning of an id and a star, as `acme/*`.
+/// A model's id, alias or bare name, in any letter case and with any variant; or the beginning of
+/// an id and a star, such as `acme/*`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct ModelPattern(String);
 
 impl ModelPattern {
-    /// From an id, an alias, a bare name, or a beginning of an id followed by `*`.
+    /// Creates a pattern from an id, an alias, a bare name, or a prefix of an id followed by `*`.
     pub fn new(written: &str) -> Self {
         Self(written.trim().to_ascii_lowercase())
     }
 
-    /// As it is compared.
+    /// Returns the normalised pattern.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Returns true if it means this model.
+    /// Returns true if it matches this model.
     pub fn matches(&self, model: &Model) -> bool {
         let id = model.id.as_str().to_ascii_lowercase();
         if let Some(start) = self.0.strip_suffix('*') {
@@ -117,12 +117,12 @@ impl ModelPattern {
                     .is_some_and(|(_, slug)| name.eq_ignore_ascii_case(slug))
                 || model.aliases.iter().any(|a| a.eq_ignore_ascii_case(name))
         };
-        // `lab/model:free` is `lab/model`, whatever the variant.
+        // Any variant matches: `lab/model:free` counts as `lab/model`.
         is(&self.0) || self.0.rsplit_once(':').is_some_and(|(base, _)| is(base))
     }
 }
 
-/// The most that each price may be. A price that is not known is above every cap.
+/// Maximum prices. An unknown price is above every cap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PriceCaps {
     /// A token of prompt.
@@ -135,7 +135,7 @@ pub struct PriceCaps {
     pub image: Option<Usd>,
     /// A token of audio.
     pub audio: Option<Usd>,
-    /// Prompt and answer cost nothing (a model's `:free` variant).
+    /// True if prompt and answer must be free (a model's `:free` variant).
     pub free_only: bool,
 }
 
@@ -152,7 +152,7 @@ impl PriceCaps {
         }
     }
 
-    /// The first price of the endpoint that is above its cap, or not known, with the cap's name.
+    /// Returns the name of the first cap that the endpoint exceeds, and the price if known.
     pub(super) fn exceeded_by(&self, endpoint: &Endpoint) -> Option<(&'static str, Option<Usd>)> {
         let p = &endpoint.prices;
         let zero = self.free_only.then_some(Usd::ZERO);
@@ -187,34 +187,34 @@ impl PriceCaps {
 /// Restrictions of one layer. The default forbids nothing: it is the top of the lattice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Restriction {
-    /// Nothing that may be trained on under paid terms.
+    /// Forbids endpoints that may train on paid traffic.
     pub forbid_training_paid: bool,
-    /// Nothing that may be trained on under free terms.
+    /// Forbids endpoints that may train on free traffic.
     pub forbid_training_free: bool,
-    /// Nothing that may be published.
+    /// Forbids endpoints that may publish traffic.
     pub forbid_publication: bool,
-    /// Zero data retention only.
+    /// Requires zero data retention.
     pub enforce_zdr: bool,
-    /// Nothing that is kept for more days than this.
+    /// Maximum retention, in days.
     pub max_retention_days: Option<u32>,
-    /// Only where every region of the endpoint is one of these.
+    /// Allowed regions; every region of an endpoint must be one of these.
     pub regions: Option<BTreeSet<String>>,
-    /// None of these providers.
+    /// Blocked providers.
     pub block: BTreeSet<ProviderPattern>,
-    /// Only providers that each of these lists has. Lists are kept apart, since a provider and its
-    /// variant have no exact intersection as a list of names.
+    /// Lists of allowed providers; a provider must be in each of them. The lists are not merged,
+    /// since the intersection of a provider and its variant cannot be written as a list of names.
     pub allow: BTreeSet<BTreeSet<ProviderPattern>>,
-    /// None of these models.
+    /// Blocked models.
     pub block_models: BTreeSet<ModelPattern>,
-    /// Only models that each of these lists has.
+    /// Lists of allowed models; a model must be in each of them.
     pub allow_models: BTreeSet<BTreeSet<ModelPattern>>,
-    /// The most that it may cost.
+    /// Maximum prices.
     pub max_price: PriceCaps,
 }
 
 impl Restriction {
-    /// Returns the restrictions of both: commutative, associative, idempotent, and never wider than
-    /// either.
+    /// Returns the restriction that combines both. The operation is commutative, associative and
+    /// idempotent, and its result is never wider than either.
     pub fn meet(&self, other: &Self) -> Self {
         Self {
             forbid_training_paid: self.forbid_training_paid || other.forbid_training_paid,

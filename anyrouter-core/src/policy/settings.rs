@@ -1,5 +1,5 @@
-//! Privacy settings as an account, a key or the operator writes them, and the restriction that they
-//! mean.
+//! Privacy settings of an account, a key or the operator, and the restrictions that follow from
+//! them.
 
 use std::collections::BTreeSet;
 
@@ -7,40 +7,40 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{ModelPattern, ProviderPattern, Restriction};
 
-/// An account's privacy settings, complete. The defaults are the published policy's.
+/// The complete privacy settings of an account. The defaults are those of the published policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Providers may be used whose terms permit training on paid traffic (P03).
+    /// Allows providers whose terms permit training on paid traffic (P03).
     pub allow_training_paid: bool,
-    /// Providers may be used whose terms permit training on free traffic (P03).
+    /// Allows providers whose terms permit training on free traffic (P03).
     pub allow_training_free: bool,
-    /// Providers may be used that may publish free traffic.
+    /// Allows providers that may publish free traffic.
     pub allow_publication: bool,
-    /// Only providers with zero data retention (P05).
+    /// Requires zero data retention (P05).
     pub enforce_zdr: bool,
-    /// Only providers that keep what is sent for at most so many days.
+    /// Maximum retention at the provider, in days.
     pub max_retention_days: Option<u32>,
-    /// Only endpoints all of whose regions are among these.
+    /// Allowed regions; every region of an endpoint must be one of these.
     pub regions: Option<Vec<String>>,
-    /// Providers never to be used (P04).
+    /// Blocked providers (P04).
     pub block: Vec<String>,
-    /// Providers that alone may be used.
+    /// Allowed providers; `None` allows all.
     pub allow: Option<Vec<String>>,
-    /// Models never to be used.
+    /// Blocked models.
     pub block_models: Vec<String>,
-    /// Models that alone may be used.
+    /// Allowed models; `None` allows all.
     pub allow_models: Option<Vec<String>>,
-    /// Bodies are stored (P01, P09).
+    /// True if bodies are stored (P01, P09).
     pub log_bodies: bool,
     /// Days for which a stored body is kept.
     pub body_retention_days: u32,
-    /// Stored bodies are redacted first (P10).
+    /// True if bodies are redacted before they are stored (P10).
     pub redact_stored: bool,
-    /// Bodies are redacted before they leave for the provider.
+    /// True if requests are redacted before they are sent to a provider.
     pub redact_upstream: bool,
-    /// Redaction rules of the account's own.
+    /// The account's own redaction rules.
     pub redaction_rules: Vec<serde_json::Value>,
     /// Days for which usage records are kept (P12).
     pub metadata_retention_days: u32,
@@ -75,7 +75,7 @@ impl Settings {
         SettingsPatch::from(self.clone()).restriction()
     }
 
-    /// With the members that `patch` names changed.
+    /// Returns these settings with the members of `patch` changed.
     pub fn patched(mut self, patch: SettingsPatch) -> Self {
         fn set<T>(to: &mut T, from: Option<T>) {
             if let Some(value) = from {
@@ -105,8 +105,8 @@ impl Settings {
     }
 }
 
-/// Privacy settings of which any may be left out: a change to an account's, or a layer that
-/// restricts only what it names. A member that may be null keeps null apart from what is left out.
+/// Partial privacy settings: a change to an account's settings, or a layer that sets only some of
+/// them. For a nullable member, null differs from a missing member.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -169,7 +169,7 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 }
 
 impl SettingsPatch {
-    /// These settings, with the members that `over` names in their place.
+    /// Returns these settings overridden by the members of `over`.
     pub fn overlaid(self, over: Self) -> Self {
         Self {
             allow_training_paid: over.allow_training_paid.or(self.allow_training_paid),

@@ -1,5 +1,5 @@
-//! What every backend must do, as suites that any backend can run (feature `conformance`). They
-//! panic with what went wrong, and need no runtime of their own: await them on yours.
+//! Conformance suites that every backend must pass (feature `conformance`). They panic with a
+//! description of the fault, and run on any async runtime.
 //!
 //! ```
 //! # use std::{pin::pin, sync::Arc, task::{Context, Poll, Waker}};
@@ -68,7 +68,7 @@ fn record(opening: &Opening, model: &str, status: u16) -> Record {
     record
 }
 
-/// The contract of [`UsageLog`], on a log that holds nothing of the accounts `acc_a` and `acc_b`.
+/// Tests the contract of [`UsageLog`]. The log must have no records of `acc_a` and `acc_b`.
 #[allow(clippy::missing_panics_doc)] // it is what a suite does
 pub async fn usage_log(log: Arc<dyn UsageLog>) {
     let (a, b) = (AccountId::from("acc_a"), AccountId::from("acc_b"));
@@ -197,8 +197,8 @@ pub async fn usage_log(log: Arc<dyn UsageLog>) {
     );
 }
 
-/// The contract of [`Accounts`] and of its [`Directory`](super::Directory), on a store that holds
-/// nothing.
+/// Tests the contract of [`Accounts`] and of its [`Directory`](super::Directory). The store must be
+/// empty.
 #[allow(clippy::missing_panics_doc)] // it is what a suite does
 pub async fn accounts(store: &dyn Accounts) {
     let (a, b) = (AccountId::from("acc_a"), AccountId::from("acc_b"));
@@ -312,7 +312,7 @@ pub async fn accounts(store: &dyn Accounts) {
     assert!(matches!(nothing, Err(StoreError::Absent(_))));
 }
 
-/// The contract of [`Limiter`], which must go by `clock`.
+/// Tests the contract of [`Limiter`], which must use `clock`.
 #[allow(clippy::missing_panics_doc)]
 pub async fn limiter(limiter: &dyn Limiter, clock: &ManualClock) {
     let request = |key: KeyHash, limit| async move {
@@ -373,9 +373,10 @@ pub async fn limiter(limiter: &dyn Limiter, clock: &ManualClock) {
     );
 }
 
-/// The contract of [`Credentials`] of an operator that have `credential` for the provider of
-/// `with`, and none for that of `without`, which needs one. `only_own` is at the provider of
-/// `with`, and eligible with a credential of the caller's own alone, which they do not have.
+/// Tests the contract of [`Credentials`]. The operator must have `credential` for the provider of
+/// `with`, and none for the provider of `without`, which needs one. `only_own` is an endpoint at
+/// the provider of `with` that is eligible only with the caller's own credential, which the caller
+/// does not have.
 #[allow(clippy::missing_panics_doc)]
 pub async fn credentials(
     credentials: &dyn Credentials,
@@ -408,7 +409,7 @@ pub async fn credentials(
     );
 }
 
-/// The contract of [`Blocking`].
+/// Tests the contract of [`Blocking`].
 #[allow(clippy::missing_panics_doc)]
 pub fn blocking(blocking: &dyn Blocking) {
     let mut runs = 0;

@@ -1,4 +1,4 @@
-//! What a gateway tells its operator: causes, as data.
+//! Events for the operator of a gateway, as data.
 
 use std::time::Duration;
 
@@ -9,18 +9,19 @@ use crate::{
     wire::connection::ConnectionFault,
 };
 
-/// Receives events that an operator may have to act on. It is called on the path of a request and
-/// must not block.
+/// A receiver of events that an operator may have to act on. It is called while a request is served
+/// and must not block.
 pub trait Events: Send + Sync {
-    /// Something happened.
+    /// Receives an event.
     fn emit(&self, event: Event);
 }
 
-/// A condition that an operator may have to act on. It holds ids, configured names, failure classes
-/// and statuses, and no client or provider text, key, account or client address (P01).
+/// A condition that an operator may have to act on. It contains ids, configured names, failure
+/// classes and statuses, but no text of clients or providers, keys, accounts or client addresses
+/// (P01).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// An attempt at an endpoint failed, for a reason that is not in the request.
+    /// An attempt at an endpoint failed, and the request was not the cause.
     UpstreamFailed {
         /// The request.
         request: RequestId,
@@ -32,22 +33,22 @@ pub enum Event {
         class: FailureClass,
         /// The provider's status, if it answered.
         status: Option<u16>,
-        /// Fault of the connection, if that was the cause.
+        /// Fault of the connection, if it was the cause.
         connection: Option<ConnectionFault>,
     },
-    /// An endpoint failed, and is not asked for a while.
+    /// A cooldown of an endpoint opened.
     CooldownOpened {
         /// The endpoint.
         endpoint: EndpointId,
-        /// From now on.
+        /// Duration from now on.
         lasts: Duration,
     },
-    /// A cooldown ended: the endpoint answered, or its address or credential was changed.
+    /// A cooldown ended: the endpoint answered, or its address or credential changed.
     CooldownClosed {
         /// The endpoint.
         endpoint: EndpointId,
     },
-    /// A backend failed, and a request with it.
+    /// A backend failed while a request needed it.
     BackendFailed {
         /// The backend, by its port.
         backend: Backend,
@@ -70,7 +71,7 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// Its name, as logs have it.
+    /// Returns the name used in logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Directory => "directory",

@@ -1,4 +1,4 @@
-//! Backends in memory: for tests, for simulation, and for services that need no more.
+//! In-memory backends, for tests, simulations, and services that need no persistence.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -29,7 +29,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Time that stands still until it is moved: for tests and simulation. Clones share it.
+/// A clock that moves only on demand, for tests and simulations. Clones share the time.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<Mutex<ManualTime>>);
 
@@ -40,7 +40,7 @@ struct ManualTime {
 }
 
 impl ManualClock {
-    /// A clock that stands at `now`.
+    /// Creates a clock at `now`.
     pub fn new(now: Timestamp) -> Self {
         Self(Arc::new(Mutex::new(ManualTime {
             now,
@@ -48,7 +48,7 @@ impl ManualClock {
         })))
     }
 
-    /// Moves time on, and wakes whoever waits for what is reached.
+    /// Advances the time and wakes the timers that fire.
     pub fn advance(&self, by: Duration) {
         let mut time = lock(&self.0);
         time.now = time.now.after(by);
@@ -107,10 +107,10 @@ pub struct MemoryDirectory(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// The account that was made first.
+    /// The account that was created first.
     first: Option<AccountId>,
     accounts: HashMap<AccountId, StoredAccount>,
-    /// Each with its version.
+    /// Keys with their versions.
     keys: HashMap<KeyHash, (KeyRecord, u64)>,
     callers: HashMap<KeyHash, Arc<Caller>>,
 }
@@ -133,7 +133,7 @@ impl Kept {
         self.refresh_key(&hash);
     }
 
-    /// Makes the caller of a key anew.
+    /// Rebuilds the caller of a key.
     fn refresh_key(&mut self, hash: &KeyHash) {
         if let Some((key, _)) = self.keys.get(hash) {
             let account = self.accounts.get(&key.account);
@@ -143,7 +143,7 @@ impl Kept {
         }
     }
 
-    /// Makes the callers of an account anew.
+    /// Rebuilds the callers of an account.
     fn refresh_account(&mut self, id: &AccountId) {
         let of_account = self.keys.values().filter(|(key, _)| key.account == *id);
         let hashes: Vec<KeyHash> = of_account.map(|(key, _)| key.hash).collect();
@@ -154,7 +154,7 @@ impl Kept {
 }
 
 impl MemoryDirectory {
-    /// Adds a key, or replaces it, whatever its version.
+    /// Adds or replaces a key without checking its version.
     pub fn put_key(&self, key: KeyRecord) {
         let mut kept = lock(&self.0);
         let version = kept
@@ -164,8 +164,8 @@ impl MemoryDirectory {
         kept.add_key(key, version);
     }
 
-    /// Replaces an account's settings, whatever their version, and makes the account where there is
-    /// none.
+    /// Replaces an account's settings without checking the version, and creates the account if it
+    /// does not exist.
     pub fn put_settings(&self, id: &AccountId, settings: Settings) {
         let mut kept = lock(&self.0);
         match kept.accounts.get_mut(id) {
@@ -302,12 +302,12 @@ pub struct MemoryLog {
 }
 
 impl MemoryLog {
-    /// Every record, the oldest first.
+    /// Returns all records, the oldest first.
     pub fn all(&self) -> Vec<Record> {
         lock(&self.records).values().cloned().collect()
     }
 
-    /// The requests whose slots are taken.
+    /// Returns the open entries of the slots that are taken.
     pub fn open(&self) -> Vec<Opening> {
         lock(&self.open).values().map(|o| o.opening()).collect()
     }
@@ -355,8 +355,8 @@ impl UsageLog for MemoryLog {
     }
 }
 
-/// Windows of 60 seconds in steps of one, in memory. A second counts whole as long as any of it is
-/// within the window, so that no 60 seconds see more than the limit.
+/// An in-memory limiter with sliding windows of 60 seconds in steps of one second. A second counts
+/// in full while any part of it is within the window, so that no 60 seconds exceed the limit.
 pub struct MemoryLimiter {
     clock: Arc<dyn Clock>,
     windows: Mutex<HashMap<KeyHash, Windows>>,
@@ -390,7 +390,7 @@ impl Window {
         *at = at.saturating_add(amount);
     }
 
-    /// Until `wanted` fits below `limit`.
+    /// Returns the time until `wanted` fits within `limit`.
     fn reset(&self, now: Timestamp, limit: u64, wanted: u64) -> Duration {
         let mut used = self
             .seconds
@@ -409,10 +409,10 @@ impl Window {
     }
 }
 
-/// More keys than this are not kept in mind without looking which of them are idle.
+/// Number of keys above which idle ones are removed.
 const KEYS: usize = 10_000;
 
-/// Forgets the windows that have run empty, once there are many.
+/// Removes empty windows once there are many keys.
 fn forget_idle(windows: &mut HashMap<KeyHash, Windows>, now: Timestamp) {
     if windows.len() > KEYS && windows.len().is_power_of_two() {
         windows.retain(|_, w| w.requests.used(now) > 0 || w.tokens.used(now) > 0);
@@ -420,7 +420,7 @@ fn forget_idle(windows: &mut HashMap<KeyHash, Windows>, now: Timestamp) {
 }
 
 impl MemoryLimiter {
-    /// Windows by this clock.
+    /// Creates a limiter on this clock.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
@@ -493,7 +493,7 @@ pub struct MemoryCredentials {
 }
 
 impl MemoryCredentials {
-    /// With a credential for `provider`.
+    /// Adds a credential for `provider`.
     pub fn with(mut self, provider: &str, credential: Secret<String>) -> Self {
         self.by_provider.insert(provider.to_owned(), credential);
         self
@@ -535,7 +535,7 @@ fn needs_none(provider: &Provider) -> bool {
     addresses.all(|a| a.base_url.starts_with("demo:"))
 }
 
-/// Work that runs where it is asked for: for programs in which nothing else waits.
+/// A [`Blocking`] that runs work on the calling thread, for programs without concurrent requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Inline;
 
@@ -545,7 +545,7 @@ impl Blocking for Inline {
     }
 }
 
-/// Events that are kept to be looked at: for tests. Clones share them.
+/// A receiver that keeps events for tests. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryEvents(Arc<Mutex<Vec<Event>>>);
 
@@ -562,7 +562,7 @@ impl Events for MemoryEvents {
     }
 }
 
-/// Tells nobody: for services that look at records alone.
+/// A receiver that ignores events, for services that only use records.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoEvents;
 

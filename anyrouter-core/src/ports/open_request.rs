@@ -1,20 +1,19 @@
-//! A request under way, as its slot and the log share it.
+//! The state of a request under way that its slot and the log share.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{ids::RequestId, usage::Opening};
 
-/// A request under way: its slot writes to it, and the log reads it when it wants to know what
-/// would be left of the request.
+/// A request under way. Its slot updates the open entry, and the log reads it at any time.
 #[derive(Debug)]
 pub struct OpenRequest {
     id: RequestId,
-    /// Known facts, and the number of changes.
+    /// Open entry and number of changes.
     known: Mutex<(Opening, u32)>,
 }
 
 impl OpenRequest {
-    /// A request that was just accepted.
+    /// Creates the state of a newly accepted request.
     pub fn new(opening: Opening) -> Self {
         Self {
             id: opening.id,
@@ -27,7 +26,7 @@ impl OpenRequest {
         self.id
     }
 
-    /// Returns the facts known now.
+    /// Returns the current open entry.
     pub fn opening(&self) -> Opening {
         self.known().0.clone()
     }
@@ -37,7 +36,7 @@ impl OpenRequest {
         self.known().1
     }
 
-    /// Changes what is known.
+    /// Changes the open entry.
     pub fn note(&self, change: impl FnOnce(&mut Opening)) {
         let mut known = self.known();
         change(&mut known.0);

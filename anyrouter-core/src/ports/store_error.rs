@@ -1,13 +1,13 @@
-//! Why a store could not do what it was asked.
+//! Errors of stores.
 
-/// Reason why an operation of a store failed. The text is for operators: it says what failed and
-/// why, and names no key, no account and nothing that was stored.
+/// Reason for the failure of an operation of a store. The text is for operators: it describes the
+/// failure and its cause, and contains no key, account or stored data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// Another holds it, or it did not answer in time. The same call may succeed later.
+    /// The store is locked or did not answer in time. The same call may succeed later.
     #[error("busy: {0}")]
     Busy(String),
-    /// There is no room.
+    /// The store is full.
     #[error("full: {0}")]
     Full(String),
     /// The stored data cannot be read.
@@ -16,16 +16,16 @@ pub enum StoreError {
     /// The object of the operation does not exist.
     #[error("absent: {0}")]
     Absent(String),
-    /// It was changed by another since it was read.
+    /// The object was changed by another caller since it was read.
     #[error("changed by another: {0}")]
     Conflict(String),
-    /// It cannot be reached, or fails in another way.
+    /// The store cannot be reached, or fails in another way.
     #[error("unavailable: {0}")]
     Unavailable(String),
 }
 
 impl StoreError {
-    /// The kind's name, as logs and metrics have it.
+    /// Returns the name of the kind, used in logs and metrics.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Busy(_) => "busy",
@@ -37,7 +37,7 @@ impl StoreError {
         }
     }
 
-    /// The same, with what was being done before it.
+    /// Prefixes the text with the operation that failed.
     #[must_use]
     pub fn during(self, what: &str) -> Self {
         let with = |why: String| format!("{what}: {why}");

@@ -1,13 +1,14 @@
-//! What a value in JSON is called where its own member does not say it: the name beside it, as in
-//! `{"name": "DB_PASSWORD", "value": "…"}`, the list that it stands in, as in `"phone_numbers":
-//! [{"value": "…"}]`, or the head of its column, as in `{"columns": […], "rows": [[…]]}`.
+//! Captions of JSON values: names for values whose own member does not describe them. A caption is
+//! the name beside the value, as in `{"name": "DB_PASSWORD", "value": "…"}`, the list that contains
+//! it, as in `"phone_numbers": [{"value": "…"}]`, or the heading of its column, as in
+//! `{"columns": […], "rows": [[…]]}`.
 
 use std::{collections::HashMap, hash::BuildHasher};
 
 use super::json::{LeafKind, Step, unescape, walk};
 use crate::part::Part as _;
 
-/// Members that name what stands beside them; the first that is there counts.
+/// Members that name a value beside them, in order of precedence.
 const NAMES: [&str; 12] = [
     "name",
     "key",
@@ -22,7 +23,7 @@ const NAMES: [&str; 12] = [
     "system",
     "type",
 ];
-/// Members that hold what is named.
+/// Members that hold the named value.
 const VALUES: [&str; 8] = [
     "value",
     "parametervalue",
@@ -33,7 +34,7 @@ const VALUES: [&str; 8] = [
     "text",
     "answer",
 ];
-/// Members that name columns, and those that hold rows.
+/// Members that hold column names, and members that hold rows.
 const COLUMNS: [&str; 7] = [
     "columns",
     "fields",
@@ -45,15 +46,15 @@ const COLUMNS: [&str; 7] = [
 ];
 const ROWS: [&str; 6] = ["rows", "values", "data", "records", "body", "results"];
 
-/// The names of leaves by where they begin.
+/// Captions by the byte offset of their leaf.
 pub(crate) type Captions = HashMap<usize, String, foldhash::fast::FixedState>;
 
-/// A value whose name is looked for.
+/// A value that may have a caption.
 struct Value {
     start: usize,
-    /// Where its name may stand.
+    /// The place of its caption.
     place: Place,
-    /// The list that it stands in.
+    /// The name of the list that contains it.
     list: Option<String>,
 }
 
@@ -61,11 +62,11 @@ struct Value {
 enum Place {
     /// In this object.
     Beside(u64),
-    /// At the head of a column of this object, or of this list's first row.
+    /// In the heading of a column of this object, or in the first row of this list.
     Column(u64, usize),
 }
 
-/// The captions of a document.
+/// Returns the captions of a document.
 pub(crate) fn captions(json: &str) -> Captions {
     let mut captions = Captions::default();
     if !may_hold(json) {
@@ -148,7 +149,7 @@ pub(crate) fn captions(json: &str) -> Captions {
                             None
                         }
                     });
-                    // A text is often a text: only a list of named things is one of values.
+                    // Only a string or a value in an item takes a list's name; `text` never does.
                     let list = list.filter(|_| {
                         matches!(object.last(), Some(Step::Item(_)))
                             || leaf.kind == LeafKind::String
@@ -175,7 +176,7 @@ pub(crate) fn captions(json: &str) -> Captions {
     captions
 }
 
-/// Returns true if there may be any: this is asked of every document.
+/// Returns true if a document may have captions. It runs on every document.
 fn may_hold(json: &str) -> bool {
     let has = |sign: &str| memchr::memmem::find(json.as_bytes(), sign.as_bytes()).is_some();
     has("alue\"")
@@ -191,12 +192,12 @@ fn is_one(step: Step<'_>, names: &[&str]) -> bool {
     matches!(step, Step::Member(name) if names.iter().any(|n| name.eq_ignore_ascii_case(n)))
 }
 
-/// A path as a number.
+/// Returns a hash of a path.
 fn id(path: &[Step<'_>]) -> u64 {
     foldhash::fast::FixedState::default().hash_one(path)
 }
 
-/// What a URI that names something ends with, as `us-ssn`; other names as they are.
+/// Returns the last part of a URI, as `us-ssn`, and other names unchanged.
 fn last_part(name: &str) -> &str {
     if name.contains("://") || name.starts_with("urn:") {
         name.rsplit(['/', ':', '#']).next().unwrap_or(name)

@@ -1,19 +1,19 @@
-//! Cuts: places in text, and what stands there instead.
+//! Cuts: ranges of a text and their replacements.
 
 use super::Finding;
 use crate::part::Part as _;
 
-/// A place in text, and what stands there instead.
+/// A range of a text and its replacement.
 #[derive(Debug)]
 pub(super) struct Cut {
     pub(super) start: usize,
     pub(super) end: usize,
     pub(super) by: String,
-    /// Nothing stands there: in JSON the member goes with its value.
+    /// True if nothing replaces the range: in JSON, the member is removed with its value.
     pub(super) drops: bool,
 }
 
-/// A part of text with its cuts, which are in order.
+/// Returns a part of a text with its cuts applied, which are in order.
 pub(super) fn splice(text: &str, part: std::ops::Range<usize>, cuts: &[Cut]) -> String {
     let mut out = String::with_capacity(part.len());
     let mut done = part.start;
@@ -26,8 +26,7 @@ pub(super) fn splice(text: &str, part: std::ops::Range<usize>, cuts: &[Cut]) -> 
     out
 }
 
-/// Returns true if a finding overlaps one of these, which are in order and do not overlap each
-/// other.
+/// Returns true if a finding overlaps one of `cuts`, which are in order and disjoint.
 pub(super) fn overlaps_any(cuts: &[Cut], finding: &Finding) -> bool {
     cuts.get(cuts.partition_point(|c| c.end <= finding.start))
         .is_some_and(|c| c.start < finding.end)

@@ -1,4 +1,4 @@
-//! Detectors: each looks at the hits that concern it, and at the text close around them.
+//! Detectors: each examines the hits that concern it and the text around them.
 #![allow(clippy::naive_bytecount)] // runs of a few bytes
 #![allow(clippy::match_same_arms)] // an arm for each form, as its source has it
 
@@ -123,14 +123,14 @@ fn word(
     postal::place(context, findings, hit, meaning);
 }
 
-/// Whether a byte is among a few; for sets so small a search is slower than a look at each.
+/// Returns true if a byte is in a small set, by comparing all; a search would be slower.
 #[inline]
 #[allow(clippy::needless_bitwise_bool)] // a loop without branches is unrolled
 pub(crate) fn one_of<const N: usize>(byte: u8, set: &[u8; N]) -> bool {
     set.iter().fold(false, |is, other| is | (*other == byte))
 }
 
-/// A set of bytes that is asked often.
+/// A set of bytes with constant-time lookup.
 pub(crate) struct ByteSet([bool; 256]);
 
 impl ByteSet {

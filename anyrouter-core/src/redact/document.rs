@@ -1,4 +1,4 @@
-//! Takes values out of JSON: out of its strings, numbers and names, and out of JSON within strings.
+//! Redaction of JSON: of its strings, numbers and names, and of JSON within strings.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -16,31 +16,31 @@ use super::{
 };
 use crate::part::Part as _;
 
-/// Members whose values are words of a protocol or a schema.
+/// Members whose values are keywords of a protocol or a schema.
 const WORDS: [&str; 5] = ["type", "role", "format", "required", "enum"];
-/// How far behind it may a value begin that the part before names, as `password: '`.
+/// Maximum distance between a part that introduces a value, as `password: '`, and the value.
 const GAP: usize = 4;
-/// How far from where two message parts meet a value may be that is split over them, in bytes.
+/// Maximum length of text searched on each side of a seam between message parts, in bytes.
 const REACH: usize = 1024;
 
-/// A leaf of a document with what is taken out of it.
+/// A leaf of a document with its cuts.
 struct LeafPlan {
     range: Range<usize>,
     kind: LeafKind,
-    /// What it is called, where something is taken out.
+    /// Its name, if it has cuts.
     name: String,
-    /// Where its member begins; `None` in a list.
+    /// The start of its member; `None` in a list.
     member: Option<usize>,
     cuts: Vec<Cut>,
-    /// It is a name, or a word of a protocol or a schema: only what the detectors find in it
-    /// counts.
+    /// True for a name, and for a keyword of a protocol or a schema: only values that the detectors
+    /// find in it count.
     is_word: bool,
-    /// What is written in the string in a form of its own.
+    /// The nested text that the string contains.
     nested: Option<NestedText>,
 }
 
 impl LeafPlan {
-    /// Nothing is taken out of it, nor out of what is written in it.
+    /// Returns true if nothing is removed from it or from its nested text.
     fn is_whole(&self) -> bool {
         self.cuts.is_empty()
             && match &self.nested {
@@ -51,11 +51,11 @@ impl LeafPlan {
     }
 }
 
-/// What a string holds.
+/// Text in a string with a format of its own.
 enum NestedText {
-    /// A document and its leaves.
+    /// A document with its leaves.
     Json { json: String, leaves: Vec<LeafPlan> },
-    /// Text in base64 behind the head of a `data:` URL.
+    /// Base64 text after the head of a `data:` URL.
     Encoded {
         head: String,
         text: String,
@@ -63,16 +63,16 @@ enum NestedText {
     },
 }
 
-/// Text of a message part, as it is spelt, and the number of its leaf.
+/// The text of a message part, with its escapes, and the index of its leaf.
 struct Part<'a> {
     leaf: usize,
     content: &'a str,
 }
 
 impl Redactor {
-    /// Takes values out of a JSON document: out of its strings, numbers and names, and out of JSON
-    /// within strings. Leaves for which `keep` says so, by path and content, stay as they are; the
-    /// path of a member's name ends with the name. What is no JSON is text.
+    /// Redacts a JSON document: its strings, numbers and names, and JSON within strings. Leaves
+    /// that `keep` accepts, by path and content, remain unchanged; the path of a member's name ends
+    /// with the name. Input that is not JSON is redacted as text.
     pub fn redact_json(
         &self,
         json: &str,
@@ -91,7 +91,7 @@ impl Redactor {
             }
             let count = placeholders.len();
             let left = self.write(json, &leaves, placeholders)?;
-            // What was found only in what was left has placeholders now, which may have been typed.
+            // Values found only in the result now have placeholders, which a client may have typed.
             if placeholders.len() == count
                 || !self.add_repeats(json, &mut leaves, placeholders, None)?
             {
@@ -111,9 +111,9 @@ impl Redactor {
         Ok(Redacted(left))
     }
 
-    /// The leaves with what is taken out of them, and whether what is left must be looked through
-    /// as a whole: a name was changed, which is context to its value, or a value that was split.
-    /// Nothing, where it is no JSON.
+    /// Returns the leaves with their cuts, and true if the result must be searched as a whole:
+    /// because a name changed, which is context for its value, or because a value was split.
+    /// Returns `None` if the text is not JSON.
     fn plan(
         &self,
         json: &str,
@@ -125,7 +125,7 @@ impl Redactor {
         let mut hits = Vec::with_capacity(64);
         let mut blocked = None;
         let mut again = false;
-        // Text that goes on in the next part of a message is looked at together with it.
+        // Text that continues in the next part of a message is searched together with it.
         let mut parts: Vec<Part<'_>> = Vec::new();
         let captions = captions(json);
         let walked = walk(json, |leaf: Leaf<'_>| {
@@ -157,7 +157,7 @@ impl Redactor {
                 is_word: is_name || WORDS.contains(&leaf.name),
                 nested: None,
             };
-            // A path that leads here says what becomes of all of it.
+            // A rule's path to this leaf applies to all of its content.
             let may_nest = leaf.kind == LeafKind::String
                 && self.rules.find_path(leaf.path, content.len()).is_none();
             let inner = if may_nest {
@@ -195,7 +195,7 @@ impl Redactor {
         }
     }
 
-    /// What a string holds in a form of its own, if it does.
+    /// Returns the nested text of a string with its cuts, if there is any.
     fn plan_nested(
         &self,
         content: &str,
@@ -226,7 +226,7 @@ impl Redactor {
         Ok(Some(NestedText::Json { json, leaves }))
     }
 
-    /// What is taken out of a leaf, by places in its content as it is spelt.
+    /// Returns the cuts of a leaf, by their places in its content with escapes.
     fn cut_leaf(
         &self,
         leaf: &Leaf<'_>,
@@ -268,8 +268,8 @@ impl Redactor {
         Ok(cut)
     }
 
-    /// A value that is split over the texts of message parts is found where they meet, and each
-    /// part of it is taken out. Whether there was one.
+    /// Finds values that are split over the texts of message parts, and cuts each piece. Returns
+    /// true if there was one.
     fn join_parts(
         &self,
         parts: &[Part<'_>],
@@ -279,8 +279,8 @@ impl Redactor {
         let texts: Vec<Cow<'_, str>> = parts.iter().map(|p| unescape(p.content)).collect();
         let mut is_any = false;
         for seam in 1..texts.len() {
-            // The end of one part and as much of those that follow, each with where it begins in
-            // the joined text.
+            // The end of one part and as much of the following parts, each with its offset in the
+            // joined text.
             let Some(before) = texts.get(seam - 1) else {
                 continue;
             };
@@ -343,8 +343,8 @@ impl Redactor {
         Ok(is_any)
     }
 
-    /// Adds values that stand elsewhere again, and what was typed like a placeholder; whether any
-    /// was typed, which may bring more.
+    /// Adds cuts for repeated values and for typed placeholders. Returns true if a placeholder was
+    /// typed, since it may lead to more.
     fn add_repeats(
         &self,
         json: &str,
@@ -395,7 +395,7 @@ impl Redactor {
         Ok(is_new)
     }
 
-    /// The document with what is left of its leaves.
+    /// Writes the document with its leaves redacted.
     fn write(
         &self,
         json: &str,
@@ -405,7 +405,7 @@ impl Redactor {
         let mut out = String::with_capacity(json.len());
         let mut hits = Vec::with_capacity(64);
         let mut done = 0;
-        // A name that was rewritten, and how far it was then: its member may be dropped.
+        // The last rewritten name and the positions before it, as its member may be dropped.
         let mut name: Option<(usize, usize, usize)> = None;
         for leaf in leaves {
             let range = leaf.range.clone();
@@ -469,8 +469,8 @@ impl Redactor {
         Ok(out)
     }
 
-    /// Looks through what is left of a leaf until nothing is found: what stood beside a value may
-    /// read otherwise without it.
+    /// Searches the rest of a leaf until nothing is found, since text beside a removed value may
+    /// have another meaning.
     fn settle(
         &self,
         kind: LeafKind,
@@ -499,7 +499,7 @@ impl Redactor {
     }
 }
 
-/// A member with one of the commas beside it.
+/// Returns the range of a member with one of the commas beside it.
 fn member_range(json: &str, start: usize, end: usize, done: usize) -> (usize, usize) {
     let bytes = json.as_bytes();
     let before = json.part(..start).trim_end().len();

@@ -1,4 +1,4 @@
-//! The engine: built once, it finds values in text.
+//! The engine, which finds values in text and is built once.
 
 use std::{borrow::Cow, sync::OnceLock};
 
@@ -18,8 +18,7 @@ use super::{
 };
 use crate::part::Part as _;
 
-/// Finds personal data and secrets. It holds the built-in detectors, and is shared by all who use
-/// it.
+/// Finds personal data and secrets with the built-in detectors. All callers share one engine.
 pub struct Engine {
     tables: Tables,
 }
@@ -30,43 +29,42 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// What is less sure than this, in percent, is not reported.
+/// Minimum confidence of a reported finding, in percent.
 pub const CONFIDENT: u8 = 50;
 
 impl Engine {
-    /// The engine with the built-in detectors. It is built at the first call, and there is one in a
-    /// process.
+    /// Returns the engine with the built-in detectors. The first call builds it, once per process.
     pub fn builtin() -> &'static Self {
         static ENGINE: OnceLock<Engine> = OnceLock::new();
         ENGINE.get_or_init(Self::new)
     }
 
-    /// Builds it.
+    /// Builds an engine.
     pub fn new() -> Self {
         Self {
             tables: Tables::builtin(),
         }
     }
 
-    /// What is in `text`, in its order; offsets are bytes of `text`. No two overlap.
+    /// Returns the findings in `text`, in order and without overlaps, with offsets in bytes.
     pub fn find(&self, text: &str) -> Vec<Finding> {
         self.find_by(text, &Rules::default())
     }
 
-    /// The same, with rules beside the built-in detectors.
+    /// Like [`Self::find`], with rules in addition to the built-in detectors.
     pub(crate) fn find_by(&self, text: &str, rules: &Rules) -> Vec<Finding> {
         let mut hits: Vec<Hit> = Vec::new();
         self.find_with(text, rules, &mut hits)
     }
 
-    /// What is in a JSON document: in its strings as they read, in its numbers and names, and in
-    /// JSON within strings. Offsets are bytes of `json` as it is spelt. What is no JSON is read as
-    /// text.
+    /// Returns the findings in a JSON document: in its unescaped strings, its numbers and names,
+    /// and JSON within strings. Offsets are bytes of `json` with its escapes. Input that is not
+    /// JSON is searched as text.
     pub fn find_json(&self, json: &str) -> Vec<Finding> {
         self.find_json_by(json, &Rules::default())
     }
 
-    /// The same, with rules beside the built-in detectors.
+    /// Like [`Self::find_json`], with rules in addition to the built-in detectors.
     pub(crate) fn find_json_by(&self, json: &str, rules: &Rules) -> Vec<Finding> {
         self.find_nested(json, rules, 0)
     }
@@ -112,7 +110,7 @@ impl Engine {
         found
     }
 
-    /// What is in one leaf as text; offsets are bytes of its content as it is spelt.
+    /// Returns the findings in a leaf; offsets are bytes of its content with escapes.
     pub(crate) fn find_leaf(
         &self,
         leaf: &Leaf<'_>,
@@ -132,7 +130,7 @@ impl Engine {
         found
     }
 
-    /// The same for a leaf as it reads.
+    /// Like [`Self::find_leaf`], for the unescaped content.
     fn find_reading(
         &self,
         leaf: &Leaf<'_>,
@@ -149,7 +147,7 @@ impl Engine {
         if leaf.kind == LeafKind::String && is_opaque(content) {
             return Vec::new();
         }
-        // Short numbers tell nothing but what their name says.
+        // A short number has a meaning only by its name.
         let is_card_code = || {
             self.tables
                 .vocabulary
@@ -168,7 +166,7 @@ impl Engine {
         {
             return self.find_with(content, rules, hits);
         }
-        // The name is what stands before the value.
+        // The name becomes the context before the value.
         let name = called(leaf.name);
         let prefix = name.len() + 2;
         let text = format!("{name}: {content}");
@@ -222,8 +220,8 @@ impl Engine {
         found
     }
 
-    /// The whole content of a member that is called a password or a secret: where a text would end
-    /// it, a string does not.
+    /// Returns the whole content of a member named for a password or a secret. In a text, some of
+    /// its characters would end the value.
     fn find_secret_member(
         &self,
         name: &str,
@@ -238,7 +236,7 @@ impl Engine {
         }) {
             return None;
         }
-        // Each escape and quote as signs that end nothing.
+        // Replaces escapes and quotes with signs that do not end a value.
         let mut plain = String::with_capacity(content.len());
         let mut chars = content.chars();
         while let Some(c) = chars.next() {
@@ -267,7 +265,7 @@ impl Engine {
         })
     }
 
-    /// What is in text, and in the documents that are part of it.
+    /// Returns the findings in a text and in the JSON documents within it.
     fn find_with(&self, text: &str, rules: &Rules, hits: &mut Vec<Hit>) -> Vec<Finding> {
         let mut found = self.find_in_text(text, rules, hits);
         let before = found.len();
@@ -279,15 +277,15 @@ impl Engine {
         }
     }
 
-    /// What is in JSON that is part of a text, as its leaves say.
+    /// Adds the findings in JSON documents within a text, leaf by leaf.
     fn find_in_documents(&self, text: &str, rules: &Rules, found: &mut Vec<Finding>) {
         let bytes = text.as_bytes();
         let mut at = 0;
-        // A bound on what is read in vain, as behind brackets that nothing closes.
+        // Limits the bytes read in vain, as after brackets that are never closed.
         let mut left = 2 * text.len();
         while let Some(next) = memchr::memchr2(b'{', b'[', bytes.part(at..)) {
             at += next;
-            // What begins a document and not a block of code.
+            // The beginning of a document, not of a block of code.
             let begins = bytes
                 .part(at + 1..)
                 .iter()
@@ -340,7 +338,7 @@ impl Engine {
             for finding in &mut found {
                 (finding.start, finding.end) = view.source(finding.start, finding.end);
             }
-            // What reads otherwise in the view may be a placeholder in the source: `%ADDRESS_…`.
+            // Text that differs in the view may be a placeholder in the source: `%ADDRESS_…`.
             let spans = placeholder_spans(text, rules.labels());
             found.retain(|f| {
                 !spans
@@ -353,7 +351,7 @@ impl Engine {
 }
 
 impl Engine {
-    /// The parts of full names where they stand alone, as `Underhill` behind `Grace Underhill`.
+    /// Finds parts of full names that stand alone, as `Underhill` after `Grace Underhill`.
     fn find_names_alone(text: &str, found: &mut Vec<Finding>) {
         let is_sure = |f: &Finding| f.confidence >= if f.rule == "introduced" { 78 } else { 60 };
         let is_person = |f: &&Finding| f.label == Kind::Person.into() && is_sure(f);
@@ -380,7 +378,7 @@ impl Engine {
                 || text
                     .get(hit.end() + 1..)
                     .is_none_or(|t| !t.starts_with(char::is_alphanumeric));
-            // They are in order, and do not overlap.
+            // The findings are in order and do not overlap.
             let next = found.get(found.partition_point(|f| f.end <= hit.start()));
             let is_free = next.is_none_or(|f| f.start >= hit.end());
             if is_free && !joins(before) && !joins(after.filter(|c| *c != '.')) && ends {
@@ -397,7 +395,7 @@ impl Engine {
         scan::put_in_order(found, |f| (f.start, f.end));
     }
 
-    /// What is in the cells of tables by their columns' names.
+    /// Finds values in the cells of tables, by the names of their columns.
     fn find_in_tables(&self, text: &str, found: &mut Vec<Finding>) {
         if !table::may_hold(text) {
             return;
@@ -451,11 +449,11 @@ impl Default for Engine {
     }
 }
 
-/// So many names are looked for alone in a text.
+/// Maximum number of parts of names that are searched for in a text.
 const NAMES: usize = 1000;
 
-/// The parts of a full name that tell who is meant where they stand alone: words of four letters
-/// and more with a capital.
+/// Returns the parts of a full name that identify a person when they stand alone: capitalized words
+/// of four or more letters.
 pub(crate) fn name_parts(name: &str) -> impl Iterator<Item = &str> {
     let is_full = name.trim().contains([' ', ',']);
     let words = name
@@ -480,8 +478,8 @@ pub(crate) fn name_parts(name: &str) -> impl Iterator<Item = &str> {
         .filter(move |w| !is_a_word(w))
 }
 
-/// What members of well-known documents are called elsewhere: vCard (RFC 6350) and jCard, FHIR,
-/// SCIM (RFC 7643).
+/// Descriptive names for members of well-known documents: vCard (RFC 6350) and jCard, FHIR, SCIM
+/// (RFC 7643).
 const CALLED: [(&str, &str); 12] = [
     ("beneficiary", "beneficiary name"),
     ("cardholder", "cardholder name"),
@@ -497,7 +495,7 @@ const CALLED: [(&str, &str); 12] = [
     ("sn", "last name"),
 ];
 
-/// Members that hold text of any kind: their names say nothing of it.
+/// Members that hold text of any kind, which their names do not describe.
 const TEXTS: [&str; 9] = [
     "content",
     "text",
@@ -532,7 +530,7 @@ fn called(name: &str) -> &str {
         .map_or(name, |(_, called)| called)
 }
 
-/// Returns true if a string is a picture, a sound or other base64 that is not read.
+/// Returns true if a string is a picture, a sound or other base64 that is not searched.
 fn is_opaque(content: &str) -> bool {
     let bytes = content.as_bytes();
     if bytes.starts_with(b"data:") {
@@ -543,8 +541,8 @@ fn is_opaque(content: &str) -> bool {
     bytes.len() > 16 * 1024 && is_base64(bytes)
 }
 
-/// Base64 by itself (RFC 4648, 4): the standard alphabet, whole groups of four, and no run of
-/// digits that could be a number.
+/// Returns true for plain base64 (RFC 4648, 4): the standard alphabet, whole groups of four, and no
+/// run of digits that could be a number.
 fn is_base64(bytes: &[u8]) -> bool {
     let body = bytes
         .strip_suffix(b"==")
@@ -558,8 +556,8 @@ fn is_base64(bytes: &[u8]) -> bool {
         })
 }
 
-/// What a redactor wrote is never found again, nor anything together with it. `spans` are its
-/// placeholders, in order.
+/// Returns true unless a finding overlaps a placeholder, as a redactor's output is never found
+/// again. An e-mail address loses a placeholder before it. `spans` are in order.
 fn is_beside_placeholders(text: &str, finding: &mut Finding, spans: &[(usize, usize)]) -> bool {
     let first = spans.partition_point(|(_, end)| *end <= finding.start);
     for (from, to) in spans
@@ -567,7 +565,7 @@ fn is_beside_placeholders(text: &str, finding: &mut Finding, spans: &[(usize, us
         .iter()
         .take_while(|(start, _)| *start < finding.end)
     {
-        // What reads like one may stand right before an address.
+        // Text directly before an address may have the form of a placeholder.
         if finding.label == Kind::Email.into() && *from <= finding.start && *to < finding.end {
             let rest = text.part(*to..finding.end);
             finding.start = to + rest.len() - rest.trim_start_matches(['-', '_', '.', '+']).len();
@@ -584,7 +582,7 @@ fn is_beside_placeholders(text: &str, finding: &mut Finding, spans: &[(usize, us
     true
 }
 
-/// Moves findings in a string to where they are in its content, which spells it with escapes.
+/// Moves findings in an unescaped string to their places in its content with escapes.
 pub(crate) fn place_in_escaped(found: &mut [Finding], content: &str) {
     let bytes = content.as_bytes();
     let mut ends = found
@@ -593,7 +591,7 @@ pub(crate) fn place_in_escaped(found: &mut [Finding], content: &str) {
         .peekable();
     let (mut at, mut reads) = (0, 0);
     loop {
-        // Up to the next escape the string reads as it is spelt.
+        // Up to the next escape, both texts are equal.
         let plain = memchr::memchr(b'\\', bytes.part(at..)).unwrap_or(bytes.len() - at);
         while let Some(end) = ends.next_if(|e| **e <= reads + plain) {
             *end = at + end.saturating_sub(reads);
@@ -610,9 +608,9 @@ pub(crate) fn place_in_escaped(found: &mut [Finding], content: &str) {
     }
 }
 
-/// Of those that overlap, one stays. A finding whose action is to block stays, as the strictest
-/// says what becomes of a request. Between two built-in ones see [`Finding::beats`]. A custom
-/// rule's takes nothing out of the cover of another: the longer one stays, and covers both.
+/// Resolves overlaps, so that one finding of several remains. A finding that blocks remains, since
+/// the strictest action decides on the request. Between built-in findings, [`Finding::beats`]
+/// decides. If a custom rule is involved, the longer finding remains, and covers both.
 pub(crate) fn resolve(mut found: Vec<Finding>, rules: &Rules) -> Vec<Finding> {
     found.retain(|f| f.confidence >= CONFIDENT);
     scan::put_in_order(&mut found, |f| (f.start, f.end));

@@ -1,5 +1,5 @@
-//! A walk over JSON text: every string, number and member name, where it stands, and what it is
-//! called. Nothing is copied, and what is not JSON (RFC 8259) is said to be none.
+//! A walk over JSON text that visits every string, number and member name with its place and its
+//! name. It copies nothing, and rejects text that is not JSON (RFC 8259).
 
 use crate::part::Part as _;
 
@@ -9,10 +9,10 @@ use std::{borrow::Cow, ops::Range};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotJson;
 
-/// What a leaf is.
+/// The kind of a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LeafKind {
-    /// A string's content, escapes and all, without its quotes.
+    /// A string's content with its escapes, without its quotes.
     String,
     /// A number.
     Number,
@@ -26,12 +26,12 @@ pub(crate) struct Leaf<'a> {
     pub(crate) kind: LeafKind,
     /// Its bytes in the text.
     pub(crate) range: Range<usize>,
-    /// The member whose value it is, or in whose list it stands.
+    /// The member whose value it is, or whose list contains it.
     pub(crate) name: &'a str,
     /// The names and list positions above it and its own.
     pub(crate) path: &'a [Step<'a>],
-    /// The member that it is the value of, from its name to its value's end: what is dropped with
-    /// it. Empty in a list.
+    /// The start of its member's name, for dropping the member with its value. Not meaningful in a
+    /// list.
     pub(crate) member: usize,
 }
 
@@ -44,10 +44,10 @@ pub enum Step<'a> {
     Item(usize),
 }
 
-/// How deep JSON may nest.
+/// Maximum nesting depth of JSON.
 const DEPTH: usize = 128;
 
-/// Gives each leaf of `text` to `each`.
+/// Calls `each` for every leaf of `text`.
 pub(crate) fn walk(text: &str, mut each: impl FnMut(Leaf<'_>)) -> Result<(), NotJson> {
     let mut walker = Walker {
         text,
@@ -65,7 +65,7 @@ pub(crate) fn walk(text: &str, mut each: impl FnMut(Leaf<'_>)) -> Result<(), Not
     }
 }
 
-/// How far the document goes that `text` begins with; where it is none, how far it was read.
+/// Returns the length of the document that begins `text`, or the length read if it is none.
 pub(crate) fn first_document(text: &str) -> Result<usize, usize> {
     let mut walker = Walker {
         text,
@@ -77,7 +77,7 @@ pub(crate) fn first_document(text: &str) -> Result<usize, usize> {
     walked.map(|()| walker.at).map_err(|NotJson| walker.at)
 }
 
-/// Returns true if text may be JSON of its own, by how it begins and ends.
+/// Returns true if a text begins and ends like a JSON object or list.
 pub(crate) fn looks_like_json(text: &str) -> bool {
     let text = text.trim_ascii();
     matches!(
@@ -86,15 +86,14 @@ pub(crate) fn looks_like_json(text: &str) -> bool {
     )
 }
 
-/// How many documents may be within one another, each in a string of the other. What is deeper is
-/// read as text.
+/// Maximum number of documents nested in one another as strings. Deeper ones are read as text.
 pub(crate) const NESTED: usize = 16;
-/// How many of them may be spelt in any way. Deeper ones must have their quotes and backslashes
-/// behind backslashes, which doubles them with each document: what is written back takes no more
-/// than what came.
+/// Maximum number of these with escapes of any form. Deeper ones must escape quotes and backslashes
+/// with backslashes, which doubles them with each document, so that the output is no longer than
+/// the input.
 const SPELT_ANYHOW: usize = 4;
 
-/// The document that a JSON string holds, where it is one. `depth` others are around it.
+/// Returns the document in a JSON string, if there is one. `depth` others enclose it.
 pub(crate) fn nested(content: &str, depth: usize) -> Option<String> {
     let may = content.starts_with(['{', '[', ' ', '\\'])
         && content.ends_with(['}', ']', ' ', 'n', 'd', 'D']);
@@ -110,7 +109,7 @@ pub(crate) fn nested(content: &str, depth: usize) -> Option<String> {
     (looks_like_json(&inner) && walk(&inner, |_| {}).is_ok()).then(|| inner.into_owned())
 }
 
-/// The string that a JSON string's content spells.
+/// Returns the unescaped content of a JSON string.
 pub(crate) fn unescape(content: &str) -> Cow<'_, str> {
     let Some(first) = memchr::memchr(b'\\', content.as_bytes()) else {
         return Cow::Borrowed(content);
@@ -132,8 +131,8 @@ pub(crate) fn unescape(content: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The escape whose backslash stands at `at`: its length, and what it spells. Half of a surrogate
-/// pair reads as U+FFFD, and so does a backslash that begins no escape.
+/// Returns the length and the character of the escape whose backslash stands at `at`. Half of a
+/// surrogate pair becomes U+FFFD, and so does a backslash that begins no escape.
 pub(crate) fn escape_at(content: &[u8], at: usize) -> (usize, char) {
     let unit = |at: usize| {
         let digits = content.get(at..at + 6)?.strip_prefix(b"\\u")?;
@@ -160,7 +159,7 @@ pub(crate) fn escape_at(content: &[u8], at: usize) -> (usize, char) {
     }
 }
 
-/// A string's content in JSON, without its quotes.
+/// Returns the content of a JSON string for a text, without the quotes.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
         return Cow::Borrowed(text);
@@ -305,7 +304,7 @@ impl<'a> Walker<'a> {
         self.eat(b']')
     }
 
-    /// A string: the range of its content.
+    /// Reads a string, and returns the range of its content.
     fn string(&mut self) -> Result<Range<usize>, NotJson> {
         self.eat(b'"')?;
         let start = self.at;

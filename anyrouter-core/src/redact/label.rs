@@ -1,10 +1,10 @@
-//! What is found: labels, and findings.
+//! Labels of values, and findings.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// What a value is. The names are stable.
+/// The kind of a value. The names are stable.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Label {
@@ -23,10 +23,10 @@ macro_rules! kinds {
         pub enum Kind { $(#[doc = $what] $kind),+ }
 
         impl Kind {
-            /// All of them, each with what it means.
+            /// All built-in labels, each with its description.
             pub const ALL: &[(Self, &'static str)] = &[$((Self::$kind, $what)),+];
 
-            /// Its name, as `EMAIL`.
+            /// Returns its name, as `EMAIL`.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$kind => $name),+ }
             }
@@ -63,7 +63,7 @@ kinds! {
 }
 
 impl Label {
-    /// Its name, as `EMAIL`.
+    /// Returns its name, as `EMAIL`.
     pub fn name(&self) -> &str {
         match self {
             Self::Known(kind) => kind.name(),
@@ -71,7 +71,7 @@ impl Label {
         }
     }
 
-    /// The label with this name: a built-in one, or a custom one.
+    /// Returns the label with this name: a built-in one, or a custom one.
     pub fn from_name(name: &str) -> Self {
         match Kind::ALL.iter().find(|(kind, _)| kind.name() == name) {
             Some((kind, _)) => Self::Known(*kind),
@@ -92,22 +92,22 @@ impl Serialize for Label {
     }
 }
 
-/// A value that was found: where it is, and why it counts as one. It does not hold the value.
+/// A found value: its place, and the reason for the finding. It does not hold the value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Its first byte.
+    /// Offset of its first byte.
     pub start: usize,
-    /// The byte behind its last.
+    /// Offset after its last byte.
     pub end: usize,
-    /// What it is.
+    /// The kind of the value.
     pub label: Label,
     /// The detector or format that found it, as `pesel` or `github_token`.
     pub rule: Cow<'static, str>,
-    /// How sure that is, in percent; it is written as a share of 1.
+    /// Confidence in percent, serialized as a fraction of 1.
     #[serde(serialize_with = "as_share")]
     pub confidence: u8,
-    /// The country whose number it is, by ISO 3166 code.
+    /// The country that issues the number, by ISO 3166 code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub country: Option<Cow<'static, str>>,
 }
@@ -118,7 +118,7 @@ fn as_share<S: serde::Serializer>(percent: &u8, serializer: S) -> Result<S::Ok, 
 }
 
 impl Finding {
-    /// A finding by a built-in detector.
+    /// Creates a finding of a built-in detector.
     pub(crate) fn new(
         start: usize,
         end: usize,
@@ -141,8 +141,8 @@ impl Finding {
         self.rule.starts_with("custom:")
     }
 
-    /// Returns true if this one stays where both overlap: the surer one, of equally sure ones the
-    /// longer, then the one that begins first.
+    /// Returns true if this finding takes precedence over an overlapping one: by confidence, then
+    /// by length, then by the earlier start.
     pub(crate) fn beats(&self, other: &Self) -> bool {
         let rank = |f: &Self| (f.confidence, f.end - f.start, usize::MAX - f.start);
         rank(self) > rank(other)

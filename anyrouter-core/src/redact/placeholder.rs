@@ -1,11 +1,11 @@
-//! Placeholders: what stands in a value's place, and the values that they stand for.
+//! Placeholders, which replace values in text, and the values that they stand for.
 //!
-//! A placeholder is a label and twelve characters, as `EMAIL_7qk2m9x4hd3v`: a word that models
-//! carry through text, code and JSON as it is. The characters are an HMAC (RFC 2104, SHA-256) of
-//! label and value, under a key that only the instance can derive for this account and session. So
-//! the same value has the same placeholder in every request of a conversation, which keeps a
-//! provider's prompt cache working, and nobody else can tell what it stands for, or make one. The
-//! values live as long as their request, and are wiped.
+//! A placeholder is a label and twelve characters, as `EMAIL_7qk2m9x4hd3v`: a word that models copy
+//! unchanged through text, code and JSON. The characters are an HMAC (RFC 2104, SHA-256) of label
+//! and value, under a key that only the instance can derive for this account and session. The same
+//! value therefore has the same placeholder in every request of a conversation, which keeps a
+//! provider's prompt cache effective, and nobody else can read or create one. The values live as
+//! long as their request, and are then wiped.
 
 use std::{
     borrow::{Borrow, Cow},
@@ -37,16 +37,16 @@ use crate::part::Part as _;
 #[derive(Clone)]
 pub(crate) struct Value {
     pub(crate) text: Zeroizing<String>,
-    /// How it stood in JSON that is part of a text.
+    /// Its form in JSON that is part of a text.
     stood: Escaping,
-    /// It stood in a URL's query as it is.
+    /// True if it had this form in a URL's query.
     is_in_query: bool,
-    /// It was a number in JSON.
+    /// True if it was a number in JSON.
     pub(crate) is_number: bool,
 }
 
 impl Value {
-    /// What it reads as.
+    /// Returns the unescaped value.
     pub(crate) fn reading(&self) -> &str {
         if let Escaping::Escaped(reading) = &self.stood {
             reading
@@ -55,7 +55,7 @@ impl Value {
         }
     }
 
-    /// As it is spelt in a URL's query.
+    /// Returns its form in a URL's query.
     pub(crate) fn in_query(&self) -> Cow<'_, str> {
         if self.is_in_query {
             Cow::Borrowed(&self.text)
@@ -64,7 +64,7 @@ impl Value {
         }
     }
 
-    /// As it is spelt in a string of JSON that is part of a text: as it stood there, if it did.
+    /// Returns its form in a string of JSON within a text: the original one, if it stood there.
     pub(crate) fn in_string(&self) -> Cow<'_, str> {
         if self.stood == Escaping::Elsewhere {
             escape(&self.text)
@@ -74,12 +74,12 @@ impl Value {
     }
 }
 
-/// Returns true if the place where a value stands says how it is spelt.
+/// Returns true if the form of a value depends on its place.
 fn is_spelt_by_place(value: &str) -> bool {
     needs_escapes(value) || urls::needs_encoding(value)
 }
 
-/// What is known of a place from the text before it.
+/// The state at a place, derived from the text before it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Passed {
     strings: Strings,
@@ -96,7 +96,7 @@ impl Passed {
         self.strings.pass_value();
     }
 
-    /// Notes how a value stands here.
+    /// Records the form of a value at this place.
     fn note(&self, known: &mut Value) {
         known.is_in_query |= self.urls.is_in_query();
         if needs_escapes(&known.text)
@@ -108,7 +108,7 @@ impl Passed {
     }
 }
 
-/// A value as a key, wiped when it is dropped.
+/// A value as a map key, wiped on drop.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct WipedString(String);
 
@@ -124,41 +124,40 @@ impl Drop for WipedString {
     }
 }
 
-/// A value that is kept on purpose, as in a file that restores a text later.
+/// A value that is stored on purpose, as in a file for restoring a text later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlainValue {
     /// The value.
     pub value: String,
-    /// What it reads as, where it stood with its escapes in JSON that is part of a text.
+    /// The unescaped value, if it stood with escapes in JSON within a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reading: Option<String>,
-    /// It stood there without the escapes that JSON has for it.
+    /// True if it stood in such JSON without the escapes that JSON requires.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_bare: bool,
-    /// It stood in a URL's query as it is, and is not encoded there.
+    /// True if it had this form in a URL's query, where it is not encoded again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_in_query: bool,
-    /// It was a number in JSON, and becomes one again.
+    /// True if it was a number in JSON, and becomes one again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_number: bool,
 }
 
-/// The placeholders of one request, and the values that they stand for. They are wiped when it is
-/// dropped.
+/// The placeholders of one request, and the values that they stand for, which are wiped on drop.
 pub struct Placeholders {
     key: PlaceholderKey,
-    /// The key's HMAC before the first byte.
+    /// The HMAC with the key and no input yet.
     keyed: Option<Hmac<Sha256>>,
-    /// By label and identifier, as `EMAIL_7qk2m9x4hd3v`.
+    /// The values by placeholder, as `EMAIL_7qk2m9x4hd3v`.
     values: HashMap<String, Value>,
-    /// The labels that are in use, the longest first.
+    /// The labels in use, longest first.
     labels: Vec<String>,
     counts: BTreeMap<String, u64>,
-    /// What was found, to be looked for wherever else it stands.
+    /// The found values, which are also searched for elsewhere.
     found: BTreeMap<WipedString, Found>,
 }
 
-/// What a value was found as.
+/// The label and the rule of a found value.
 #[derive(Clone)]
 struct Found {
     label: Label,
@@ -176,7 +175,7 @@ impl std::fmt::Debug for Placeholders {
 }
 
 impl Placeholders {
-    /// None yet, under this key.
+    /// Creates an empty set of placeholders under this key.
     pub fn new(key: PlaceholderKey) -> Self {
         Self {
             keyed: key.keyed(),
@@ -193,23 +192,22 @@ impl Placeholders {
         self.values.is_empty()
     }
 
-    /// How many values there are to restore.
+    /// Returns the number of values to restore.
     pub(crate) fn len(&self) -> usize {
         self.values.len()
     }
 
-    /// Returns true if nothing was found and nothing is to be restored: there is nothing to look
-    /// for elsewhere.
+    /// Returns true if there are neither values to restore nor found values to search for.
     pub(crate) fn is_idle(&self) -> bool {
         self.values.is_empty() && self.found.is_empty()
     }
 
-    /// How many values were taken out, by label. Nothing in it tells what they were.
+    /// Returns the number of values removed, by label. It does not reveal the values.
     pub const fn counts(&self) -> &BTreeMap<String, u64> {
         &self.counts
     }
 
-    /// What the placeholders stand for, for who asks to keep it: it is no longer wiped.
+    /// Returns the values of the placeholders for storage. These copies are not wiped.
     pub fn reveal(&self) -> BTreeMap<String, PlainValue> {
         let revealed = |value: &Value| PlainValue {
             value: value.text.to_string(),
@@ -228,7 +226,7 @@ impl Placeholders {
             .collect()
     }
 
-    /// What was revealed, to be restored elsewhere. Names that are no placeholders are passed over.
+    /// Creates placeholders from revealed values. Names that are not placeholders are skipped.
     pub fn from_revealed(revealed: BTreeMap<String, PlainValue>) -> Self {
         let mut it = Self::new(PlaceholderKey::from_bytes([0; 32]));
         for (
@@ -278,7 +276,7 @@ impl Placeholders {
         &self.key
     }
 
-    /// Notes a value that was found.
+    /// Records a found value.
     pub(crate) fn note(&mut self, finding: &Finding, value: &str) {
         match self.counts.get_mut(finding.label.name()) {
             Some(count) => *count += 1,
@@ -292,7 +290,7 @@ impl Placeholders {
             };
             self.found.insert(WipedString(value.to_owned()), found);
         }
-        // A full name's parts stand alone elsewhere.
+        // The parts of a full name may stand alone elsewhere.
         let parts = (finding.label == Kind::Person.into()).then(|| name_parts(value));
         for part in parts.into_iter().flatten() {
             let found = || Found {
@@ -306,7 +304,7 @@ impl Placeholders {
         }
     }
 
-    /// The placeholder of a value.
+    /// Returns the placeholder of a value.
     pub(crate) fn of(&mut self, label: &str, value: &str, is_number: bool) -> String {
         let known = self
             .found
@@ -340,8 +338,8 @@ impl Placeholders {
         placeholder
     }
 
-    /// Notes how the values of these cuts, which are in order, stand in JSON that is part of a
-    /// text. `spelt` is the text as it is spelt, of which `reading` tells how a part reads.
+    /// Records the forms that the values of `cuts`, which are in order, have in JSON within a text.
+    /// `spelt` is the text with its escapes; `reading` unescapes a part of it.
     pub(super) fn note_places<'t>(
         &mut self,
         cuts: &[Cut],
@@ -355,7 +353,7 @@ impl Placeholders {
         self.note_places_from(&mut Passed::default(), cuts, spelt, 0..spelt.len(), reading);
     }
 
-    /// The same for the placeholders of a text that nothing more is taken out of.
+    /// Like [`Self::note_places`], for the placeholders in a text without further cuts.
     pub(super) fn note_places_in(&mut self, left: &str) {
         if !self.values.values().any(|v| is_spelt_by_place(&v.text)) {
             return;
@@ -372,7 +370,7 @@ impl Placeholders {
         }
     }
 
-    /// The same for a part of a text that goes on, of which `place` knows what came before.
+    /// Like [`Self::note_places`], for a part of a text, with `place` as the state before it.
     pub(super) fn note_places_from<'t>(
         &mut self,
         place: &mut Passed,
@@ -394,7 +392,7 @@ impl Placeholders {
         place.pass(&reading(part(done, range.end)));
     }
 
-    /// The placeholder at the beginning of `text`, as models spell it, and its value.
+    /// Returns the placeholder at the beginning of `text`, in a model's spelling, and its value.
     pub(crate) fn at(&self, text: &str) -> Option<(Whole, &Value)> {
         self.labels.iter().find_map(|label| {
             let Match::Whole(whole) = spelt(text, label) else {
@@ -408,7 +406,7 @@ impl Placeholders {
         })
     }
 
-    /// The values, to be looked for wherever else they stand.
+    /// Returns the found values, for a search for repetitions.
     pub(crate) fn known(&self) -> Option<KnownValues> {
         if self.found.is_empty() || self.found.len() > MOST_KNOWN {
             return None;
@@ -434,7 +432,7 @@ impl Placeholders {
         })
     }
 
-    /// Whether this value was found.
+    /// Returns a finding for a value that was found before.
     pub(crate) fn found(&self, value: &str) -> Option<Finding> {
         let Found { label, rule, .. } = self.found.get(value)?.clone();
         Some(Finding {
@@ -447,7 +445,7 @@ impl Placeholders {
         })
     }
 
-    /// Where in `text` placeholders stand that would be restored.
+    /// Returns the spans of the placeholders in `text` that would be restored.
     pub(crate) fn spans(&self, text: &str) -> Vec<(usize, usize)> {
         let mut spans: Vec<(usize, usize)> = Vec::new();
         if !self.may_be_in(text) {
@@ -475,8 +473,8 @@ impl Placeholders {
         spans
     }
 
-    /// Returns true if one may stand in `text`: the first word of a label does, in any case, an
-    /// escape that may spell one, or what is not seen.
+    /// Returns true if `text` may contain a placeholder: it has the first word of a label, in any
+    /// case, a `\u` escape, or a byte of an invisible character.
     pub(crate) fn may_be_in(&self, text: &str) -> bool {
         let bytes = text.as_bytes();
         let stands = |label: &String| {
@@ -497,7 +495,7 @@ impl Placeholders {
                     || memchr::memmem::find(bytes, b"\\u").is_some())
     }
 
-    /// Returns true if `text` may be the beginning of a placeholder that goes on behind it.
+    /// Returns true if `text` may be the beginning of a placeholder that continues after it.
     pub(crate) fn may_begin(&self, text: &str) -> bool {
         self.labels
             .iter()
@@ -511,24 +509,24 @@ pub(crate) struct KnownValues {
     found: Vec<(Label, Cow<'static, str>)>,
 }
 
-/// How they are looked for: one after the other, or all at once, which takes longer to prepare.
+/// The search method: one value after the other, or all at once, which takes longer to prepare.
 enum Search {
     Few(Vec<Finder<'static>>),
     Many(AhoCorasick),
 }
 
-/// So many are few.
+/// Maximum number of values that are searched for one after the other.
 const FEW: usize = 12;
-/// Of more values than these, none is looked for elsewhere: each is found where the detectors find
-/// it.
+/// Maximum number of values that are searched for elsewhere. Beyond it, only the detectors find
+/// each value.
 const MOST_KNOWN: usize = 10_000;
-/// A longer one is not either.
+/// Maximum length of a value that is searched for elsewhere, in bytes.
 const LONGEST_KNOWN: usize = 256;
-/// A shorter value may be a word by itself elsewhere.
+/// Minimum length of such a value; a shorter one may be an ordinary word elsewhere.
 const SHORTEST: usize = 5;
 
 impl KnownValues {
-    /// Where a value stands by itself in `text`.
+    /// Returns the places in `text` where a value stands by itself.
     pub(crate) fn find(&self, text: &str) -> Vec<Finding> {
         let alone = |start: usize, end: usize| {
             let joins = |a: Option<char>, b: Option<char>| {

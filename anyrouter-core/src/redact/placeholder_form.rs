@@ -5,19 +5,19 @@ use super::Kind;
 /// Characters of an identifier: digits and small letters without `i`, `l`, `o`, `u` (Crockford's
 /// Base32).
 pub(super) const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-/// Returns true if a byte is one of them, or its capital.
+/// Returns true if a byte is in [`ALPHABET`], or is the capital of one that is.
 pub(crate) fn is_id(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() && !matches!(byte | 0x20, b'i' | b'l' | b'o' | b'u')
 }
 
-/// How many of them, five bits each.
+/// Number of characters in an identifier, each of five bits.
 pub(crate) const ID: usize = 12;
-/// The label of text that a client typed and that reads like one of the request's placeholders.
+/// Label of text that a client typed and that has the form of one of the request's placeholders.
 pub(crate) const TYPED: &str = "TYPED";
-/// The longest label, in bytes.
+/// Maximum length of a label, in bytes.
 pub(crate) const LONGEST_LABEL: usize = 32;
 
-/// Where text has the form of a placeholder with one of the labels that there are. It is never
+/// Returns the spans of text with the form of a placeholder with a known label. They are never
 /// taken for a value.
 pub(crate) fn placeholder_spans<'a>(
     text: &str,

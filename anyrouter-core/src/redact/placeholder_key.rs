@@ -1,4 +1,4 @@
-//! Keyed hashes (RFC 2104, SHA-256): the characters of placeholders, and seals.
+//! Keyed hashes (RFC 2104, SHA-256) for the characters of placeholders and for seals.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::placeholder_form::{ALPHABET, ID};
 
-/// The key of an account's, or a session's, placeholders.
+/// The key for the placeholders of an account or a session.
 #[derive(Clone)]
 pub struct PlaceholderKey(Zeroizing<[u8; 32]>);
 
@@ -17,12 +17,12 @@ impl std::fmt::Debug for PlaceholderKey {
 }
 
 impl PlaceholderKey {
-    /// A key of these bytes, which must be random.
+    /// Creates a key from these bytes, which must be random.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// The key below this one for an account, and for a session of it where there is one.
+    /// Derives the key of an account, or of a session of the account.
     pub fn derive(&self, account: &str, session: Option<&str>) -> Self {
         let below = |key: &Self, kind: &str, name: &str| {
             Self(Zeroizing::new(key.mac(&[kind.as_bytes(), name.as_bytes()])))
@@ -34,8 +34,8 @@ impl PlaceholderKey {
         }
     }
 
-    /// The beginning of a seal: a keyed hash of a text, which may come in pieces, and of what
-    /// vouches for it.
+    /// Begins a seal: a keyed hash of a text, which may come in pieces, and of the proof that
+    /// belongs to it.
     pub(crate) fn seal(&self) -> SealedText {
         SealedText(self.keyed().map(|mut keyed| {
             keyed.update(b"seal");
@@ -43,18 +43,18 @@ impl PlaceholderKey {
         }))
     }
 
-    /// A MAC over parts, each behind its length, so that no two lists of parts are the same bytes.
+    /// Returns a MAC over parts, each after its length, which makes lists of parts unambiguous.
     fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         self.keyed().map_or([0; 32], |keyed| mac(keyed, parts))
     }
 
-    /// HMAC under this key; a key may have any length.
+    /// Returns the HMAC under this key; a key may have any length.
     pub(super) fn keyed(&self) -> Option<Hmac<Sha256>> {
         Mac::new_from_slice(&*self.0).ok()
     }
 
-    /// A keyed hash that takes a value's place for good: stable under this key, and restored by
-    /// nobody.
+    /// Returns a keyed hash that replaces a value permanently: it is stable under this key, and
+    /// cannot be restored.
     pub(crate) fn hash(&self, label: &str, value: &str) -> String {
         self.keyed()
             .map(|keyed| placeholder(keyed, "hash", label, value))
@@ -62,24 +62,24 @@ impl PlaceholderKey {
     }
 }
 
-/// A text that is being sealed.
+/// A text being sealed.
 #[derive(Clone)]
 pub(crate) struct SealedText(Option<Hmac<Sha256>>);
 
 impl SealedText {
-    /// The next piece of the text.
+    /// Appends the next piece of the text.
     pub(crate) fn push(&mut self, text: &str) {
         if let Some(keyed) = &mut self.0 {
             keyed.update(text.as_bytes());
         }
     }
 
-    /// The seal of the text with its proof: 128 bits in hexadecimal; empty without a key.
+    /// Returns the seal of the text and its proof: 128 bits in hexadecimal, or empty without a key.
     pub(crate) fn finish(self, proof: &str) -> String {
         let Some(mut keyed) = self.0 else {
             return String::new();
         };
-        // No text has this byte.
+        // No text contains this byte.
         keyed.update(&[0xff]);
         keyed.update(proof.as_bytes());
         keyed
@@ -110,7 +110,7 @@ fn mac(mut keyed: Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 32] {
     keyed.finalize().into_bytes().into()
 }
 
-/// A label and an identifier.
+/// Returns a label with an identifier.
 pub(super) fn placeholder(keyed: Hmac<Sha256>, kind: &str, label: &str, value: &str) -> String {
     let mac = mac(
         keyed,

@@ -1,4 +1,4 @@
-//! Takes values out of text. (For JSON, see `document`.)
+//! Redaction of text. (For JSON, see `document`.)
 
 use super::{
     Action, Engine, Finding, Label, Placeholders, Rules,
@@ -8,28 +8,27 @@ use super::{
 };
 use crate::part::Part as _;
 
-/// Something out of which personal data and secrets were taken. Only a [`Redactor`] makes one
-/// (P10).
+/// Content from which personal data and secrets were removed. Only a [`Redactor`] creates it (P10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redacted<T>(pub(super) T);
 
 impl<T> Redacted<T> {
-    /// What is left.
+    /// Returns the redacted content.
     pub fn into_inner(self) -> T {
         self.0
     }
 }
 
 impl<T: AsRef<str>> Redacted<T> {
-    /// What is left.
+    /// Returns the redacted content.
     pub fn as_str(&self) -> &str {
         self.0.as_ref()
     }
 }
 
-/// A rule says that what holds such a value is refused.
+/// The error for a value that a rule blocks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a value of kind {label} is refused (rule {rule}); take it out")]
+#[error("a value of kind {label} is refused (rule {rule}); remove it")]
 pub struct Blocked {
     /// The value's label.
     pub label: String,
@@ -37,19 +36,19 @@ pub struct Blocked {
     pub rule: String,
 }
 
-/// Finds values with the built-in detectors and an account's rules, and does with them what the
-/// rules say.
+/// Finds values with the built-in detectors and an account's rules, and applies the actions of the
+/// rules.
 #[derive(Clone, Debug)]
 pub struct Redactor {
     pub(super) engine: &'static Engine,
     pub(super) rules: Rules,
 }
 
-/// How often what is left is looked through, at most.
+/// Maximum number of searches of the redacted text.
 pub(super) const ROUNDS: usize = 4;
 
 impl Redactor {
-    /// A redactor with these rules beside the built-in detectors.
+    /// Creates a redactor with rules in addition to the built-in detectors.
     pub fn new(rules: Rules) -> Self {
         Self {
             engine: Engine::builtin(),
@@ -57,22 +56,22 @@ impl Redactor {
         }
     }
 
-    /// What is in text: see [`Engine::find`].
+    /// Returns the findings in a text; see [`Engine::find`].
     pub fn find(&self, text: &str) -> Vec<Finding> {
         self.engine.find_by(text, &self.rules)
     }
 
-    /// What is in a JSON document: see [`Engine::find_json`].
+    /// Returns the findings in a JSON document; see [`Engine::find_json`].
     pub fn find_json(&self, json: &str) -> Vec<Finding> {
         self.engine.find_json_by(json, &self.rules)
     }
 
-    /// What becomes of a value that was found.
+    /// Returns the action for a finding.
     pub fn action(&self, finding: &Finding) -> Action {
         self.rules.action(finding)
     }
 
-    /// Takes values out of text. What they were is in `placeholders` as long as those live.
+    /// Redacts a text. `placeholders` holds the removed values.
     pub fn redact(
         &self,
         text: &str,
@@ -91,21 +90,21 @@ impl Redactor {
                 cuts.push(self.cut(&finding, value, false, placeholders)?);
             }
             cuts.sort_by_key(|c| c.start);
-            // What was typed has placeholders now, which may have been typed as well.
+            // Typed text now has placeholders, which may have been typed as well.
             if is_typed {
                 continue;
             }
             let count = placeholders.len();
             let left = self.take_out(text, &cuts, placeholders)?;
-            // So may those of what was found only in what was left.
+            // So may the placeholders of values found only in the redacted text.
             if placeholders.len() == count || repeats(text, &cuts, placeholders, None).is_empty() {
                 return Ok(Redacted(left));
             }
         }
     }
 
-    /// Text without what is cut, looked through until nothing is found: what stood beside a value
-    /// may read otherwise without it.
+    /// Applies the cuts, and searches the result until nothing is found, since text beside a
+    /// removed value may have another meaning.
     pub(super) fn take_out(
         &self,
         text: &str,
@@ -124,7 +123,7 @@ impl Redactor {
         Ok(left)
     }
 
-    /// What stands in the place of each of these findings, which are counted and remembered.
+    /// Returns the cuts for these findings, and counts and records them.
     pub(super) fn cut_all(
         &self,
         text: &str,
@@ -139,7 +138,7 @@ impl Redactor {
         found.iter().map(cut).collect()
     }
 
-    /// What stands in a value's place.
+    /// Returns the cut for a finding.
     pub(super) fn cut(
         &self,
         finding: &Finding,
@@ -176,8 +175,8 @@ impl Default for Redactor {
     }
 }
 
-/// What else must be taken out of text, beside `cuts`: values that stand there again, and text that
-/// would be restored though no redactor wrote it.
+/// Returns further findings outside `cuts`: repeated values, and text that would be restored
+/// although no redactor wrote it.
 pub(super) fn repeats(
     text: &str,
     cuts: &[Cut],
@@ -207,7 +206,7 @@ pub(super) fn repeats(
     more
 }
 
-/// The last four characters, where there are at least eight; asterisks for the others.
+/// Keeps the last four of at least eight characters; asterisks replace the others.
 fn mask(value: &str) -> String {
     let count = value.chars().count();
     let shown = if count >= 8 { 4 } else { 0 };

@@ -1,11 +1,11 @@
-//! The way back: placeholders in answers become the values that they stand for, in whole text, in
-//! JSON, and in streams at whatever split.
+//! Restoration: placeholders in answers become the values that they stand for, in whole text, in
+//! JSON, and in streams that are split at any point.
 //!
-//! A placeholder is known again in the spellings that models have for it (see `spelling`). One that
-//! is cut, or whose label a model translated, is left as it is: what stays hidden by mistake does
-//! no harm. One that the client typed itself is restored only where it is one of this request's. A
-//! value comes back as its place asks: escaped in a string of JSON, percent-encoded in a URL's
-//! query.
+//! A placeholder is recognized in the spellings that models use (see `spelling`). A truncated one,
+//! or one whose label a model translated, remains unchanged: a value that stays hidden does no
+//! harm. A placeholder that the client typed is restored only if it belongs to this request. A
+//! value gets the form that its place requires: escaped in a string of JSON, percent-encoded in a
+//! URL's query.
 
 use std::borrow::Cow;
 
@@ -18,25 +18,25 @@ use super::{
 };
 use crate::part::Part as _;
 
-/// What the text that is restored is part of.
+/// The format of the text to restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Container {
     /// Plain text.
     Text,
-    /// JSON's own text, as a tool call's arguments: values are escaped, and numbers lose the quotes
-    /// that their placeholders had.
+    /// JSON text, as the arguments of a tool call: values are escaped, and numbers lose the quotes
+    /// of their placeholders.
     Json,
 }
 
-/// Restores a stream of text, piece by piece. It holds back what may be the beginning of a
-/// placeholder, until a piece decides: at most 176 bytes, the longest spelling of the longest one.
+/// Restores a stream of text piece by piece. It holds back a possible beginning of a placeholder
+/// until a later piece decides: at most 176 bytes, the length of the longest spelling.
 #[derive(Debug)]
 pub struct Restorer {
     held: String,
     place: Place,
 }
 
-/// Where in a text that is restored: what it is part of, and what came before.
+/// A place in a text to restore: its format, and the state from the text before it.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     kind: PlaceKind,
@@ -45,11 +45,11 @@ struct Place {
 
 #[derive(Clone, Copy, Debug)]
 enum PlaceKind {
-    /// In text, which may have JSON in it.
+    /// In text, which may contain JSON.
     Text(Strings),
-    /// The same, where the text is a string of a document and spells nothing of its own.
+    /// In a string of a nested document that consists of one placeholder.
     Member(Strings),
-    /// In a document's own text.
+    /// In JSON text.
     Json(Quotes),
 }
 
@@ -75,7 +75,7 @@ impl Place {
         }
     }
 
-    /// A value as it is spelt here.
+    /// Returns a value in the form that this place requires.
     fn spell<'a>(&self, value: &'a Value) -> Cow<'a, str> {
         let is_in_query = self.urls.is_in_query();
         match self.kind {
@@ -97,11 +97,11 @@ impl Place {
     }
 }
 
-/// How deep in documents within strings a place is, by the backslashes before the quote that opened
-/// its string: none, one, three, seven.
+/// The nesting depth of documents within strings, from the number of backslashes before the quote
+/// that opened the string: none, one, three, seven.
 #[derive(Clone, Copy, Debug, Default)]
 struct Quotes {
-    /// Backslashes right before, and what stands before them.
+    /// The number of backslashes directly before; `before` is the byte before them.
     run: usize,
     before: u8,
     opened: usize,
@@ -113,7 +113,7 @@ impl Quotes {
             match byte {
                 b'\\' => self.run += 1,
                 b'"' => {
-                    // A quote within a sentence opens no string of a document.
+                    // A quote within a sentence does not open a string of a document.
                     if self.run == 0 || matches!(self.before, b':' | b'{' | b'[' | b',' | b' ') {
                         self.opened = self.run;
                     }
@@ -124,14 +124,14 @@ impl Quotes {
         }
     }
 
-    /// How many documents there are around the one whose string this is.
+    /// Returns the number of documents around the one that contains the string.
     fn depth(self) -> u32 {
         (self.opened + 1).ilog2().min(NESTED as u32)
     }
 }
 
 impl Restorer {
-    /// A restorer at the beginning of a text.
+    /// Creates a restorer at the beginning of a text.
     pub fn new(within: Container) -> Self {
         let place = match within {
             Container::Text => PlaceKind::Text(Strings::default()),
@@ -143,7 +143,7 @@ impl Restorer {
         }
     }
 
-    /// Takes the next piece, and appends to `out` what is sure.
+    /// Takes the next piece, and appends the restored text that is certain to `out`.
     pub fn push(&mut self, placeholders: &Placeholders, piece: &str, out: &mut String) {
         let joined;
         let text = if self.held.is_empty() {
@@ -157,13 +157,13 @@ impl Restorer {
         self.held = held;
     }
 
-    /// The text has ended: appends what was held back.
+    /// Ends the text, and appends the held text to `out`.
     pub fn finish(&mut self, placeholders: &Placeholders, out: &mut String) {
         let text = std::mem::take(&mut self.held);
         restore_up_to(placeholders, &text, &mut self.place, true, out);
     }
 
-    /// What is held back.
+    /// Returns the held text.
     pub fn held(&self) -> &str {
         &self.held
     }
@@ -181,14 +181,14 @@ impl Placeholders {
         out
     }
 
-    /// Restores a JSON document: its strings as text, JSON within strings as JSON. What is no JSON
-    /// is restored as text.
+    /// Restores a JSON document: its strings as text, JSON within strings as JSON. Input that is
+    /// not JSON is restored as text.
     pub fn restore_json(&self, json: &str) -> String {
         self.restore_document(json, true, 0)
     }
 
-    /// The same for an answer in a provider's protocol, whose texts are texts: a number comes back
-    /// as one only in JSON within a string.
+    /// Like [`Self::restore_json`], for an answer in a provider's protocol: a number is restored as
+    /// a number only in JSON within a string.
     pub fn restore_answer(&self, json: &str) -> String {
         self.restore_document(json, false, 0)
     }
@@ -226,7 +226,7 @@ impl Placeholders {
                     escape(&restored).into_owned()
                 }
                 _ => {
-                    // A member that is a value as a whole has it as it reads.
+                    // A member that consists of one value has it unescaped.
                     let is_whole = self
                         .at(&text)
                         .is_some_and(|(whole, _)| whole.length == text.len());
@@ -254,7 +254,7 @@ impl Placeholders {
     }
 }
 
-/// Restores `text` as far as it is sure: all of it, where it has ended. Returns how far that is.
+/// Restores `text` as far as it is certain, or all of it at the end. Returns the length restored.
 fn restore_up_to(
     placeholders: &Placeholders,
     text: &str,
@@ -275,7 +275,7 @@ fn restore_up_to(
             at += 1;
             continue;
         };
-        // Before a number's placeholder in JSON stands a quote that goes with it.
+        // In JSON, a quote before the placeholder of a number belongs to it.
         let quoted = is_json && rest.starts_with('"');
         let body = if quoted { rest.part(1..) } else { rest };
         if let Some((whole, value)) = placeholders.at(body) {
@@ -299,7 +299,7 @@ fn restore_up_to(
                 let passed = text.part(copied..at);
                 place.pass(passed);
                 out.push_str(passed);
-                // Markdown's marks go around the value.
+                // Markdown marks go around the value.
                 let marks = |(start, end)| body.part(start..end);
                 out.push_str(marks(whole.opening));
                 out.push_str(&place.spell(value));

@@ -1,9 +1,9 @@
-//! Rules of an account's own: regular expressions, word lists and JSON paths, each with a label, an
-//! action and a confidence.
+//! Custom rules of an account: regular expressions, word lists and JSON paths, each with a label,
+//! an action and a confidence.
 //!
-//! Patterns run in linear time (the `regex` crate) and within a bound of size, so that no rule can
-//! stall the engine. A rule that is wrong is refused with its position in the list and the reason;
-//! nothing of it is guessed.
+//! Patterns run in linear time (the `regex` crate) and have a maximum size, so that no rule can
+//! stall the engine. An invalid rule is rejected with its position in the list and the reason; no
+//! part of it is guessed.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -19,35 +19,35 @@ use super::{
 };
 use crate::part::Part as _;
 
-/// What becomes of a value.
+/// The action for a found value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Action {
-    /// A placeholder stands in its place, which can be restored.
+    /// Replaces it with a placeholder, which can be restored.
     #[default]
     Placeholder,
-    /// Its last four characters stay, and asterisks for the others.
+    /// Keeps its last four characters; asterisks replace the others.
     Mask,
-    /// A keyed hash: stable within an account, useless outside.
+    /// Replaces it with a keyed hash: stable within an account, useless outside.
     Hash,
-    /// It is taken out: in JSON with the member that it is the value of.
+    /// Removes it: in JSON, with the member whose value it is.
     Drop,
-    /// The request is refused.
+    /// Refuses the request.
     Block,
 }
 
-/// A rule that is wrong.
+/// An invalid rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("rule {position} {problem}")]
 pub struct RuleFault {
-    /// Its place in the list, from 0.
+    /// Its index in the list.
     pub position: usize,
-    /// What is wrong, and what would be right.
+    /// Description of the problem and of a correction.
     pub problem: String,
 }
 
-/// Rules, compiled.
+/// Compiled rules.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     rules: Vec<Arc<Rule>>,
@@ -68,7 +68,7 @@ enum Matcher {
     Pattern(Regex),
     Words(AhoCorasick),
     Path(Vec<Segment>),
-    /// All that the built-in detectors find under the label.
+    /// All findings of the built-in detectors with the label.
     Builtin,
 }
 
@@ -80,7 +80,7 @@ enum Segment {
     Any,
 }
 
-/// A rule as it is written.
+/// A rule as it is deserialized.
 #[derive(Deserialize)]
 #[serde(
     deny_unknown_fields,
@@ -96,18 +96,18 @@ struct RuleEntry {
     confidence: Option<f64>,
 }
 
-/// At most so many rules.
+/// Maximum number of rules.
 const RULES: usize = 100;
-/// The longest pattern, in bytes.
+/// Maximum length of a pattern, in bytes.
 const PATTERN: usize = 1000;
-/// What a compiled pattern may take, in bytes.
+/// Maximum size of a compiled pattern, in bytes.
 const COMPILED: usize = 1 << 20;
-/// At most so many words, and bytes of them.
+/// Maximum number of words, and of their bytes.
 const WORDS: (usize, usize) = (10_000, 1 << 18);
 
 impl Rules {
     /// Reads rules, each as `{"label", "pattern" | "words" | "path", "action", "confidence"}`. A
-    /// rule with a built-in label and no matcher says what becomes of that label's values.
+    /// rule with a built-in label and no matcher sets the action for that label's values.
     pub fn parse(list: &[serde_json::Value]) -> Result<Self, RuleFault> {
         if list.len() > RULES {
             return Err(RuleFault {
@@ -127,7 +127,7 @@ impl Rules {
         .told_apart())
     }
 
-    /// Gives rules for one label names of their own, as each has its own action.
+    /// Gives rules with the same label distinct names, since each has its own action.
     fn told_apart(mut self) -> Self {
         let names: Vec<Arc<str>> = self.rules.iter().map(|r| Arc::clone(&r.name)).collect();
         for (position, rule) in self.rules.iter_mut().enumerate() {
@@ -140,13 +140,13 @@ impl Rules {
         self
     }
 
-    /// With this action for all that no rule says otherwise of.
+    /// Sets the action for values that no rule covers.
     pub fn with_default(mut self, action: Action) -> Self {
         self.default = action;
         self
     }
 
-    /// These rules and others: all of them hold.
+    /// Combines these rules with others; all of them apply.
     pub fn and(mut self, others: &Self) -> Self {
         for other in &others.rules {
             let is_taken = !matches!(other.matcher, Matcher::Builtin)
@@ -164,12 +164,12 @@ impl Rules {
         self
     }
 
-    /// Returns true if any of them refuses what holds a value.
+    /// Returns true if any rule refuses requests.
     pub(crate) fn may_block(&self) -> bool {
         self.default == Action::Block || self.rules.iter().any(|r| r.action == Action::Block)
     }
 
-    /// What the custom rules find in text.
+    /// Adds the findings of the custom rules in a text.
     pub(crate) fn find(&self, text: &str, found: &mut Vec<Finding>) {
         let mut flat = None;
         for rule in &self.rules {
@@ -198,7 +198,7 @@ impl Rules {
         }
     }
 
-    /// The finding that a JSON path makes of a leaf of this length.
+    /// Returns the finding of a JSON path for a leaf of this length.
     pub(crate) fn find_path(&self, path: &[Step<'_>], length: usize) -> Option<Finding> {
         self.rules.iter().find_map(|rule| match &rule.matcher {
             Matcher::Path(segments) if length > 0 && leads(segments, path) => {
@@ -208,7 +208,7 @@ impl Rules {
         })
     }
 
-    /// The custom labels.
+    /// Returns the custom labels.
     pub(crate) fn labels(&self) -> impl Iterator<Item = &str> + Clone {
         self.rules
             .iter()
@@ -216,14 +216,14 @@ impl Rules {
             .map(|r| r.label.name())
     }
 
-    /// Returns true if there are rules beside the built-in ones.
+    /// Returns true if there are rules that find values themselves.
     pub(crate) fn has_own(&self) -> bool {
         self.rules
             .iter()
             .any(|r| !matches!(r.matcher, Matcher::Builtin))
     }
 
-    /// What becomes of a finding: the strictest of what the rules for its label say.
+    /// Returns the action for a finding: the strictest one of the rules for its label.
     pub(crate) fn action(&self, finding: &Finding) -> Action {
         let said = self
             .rules
@@ -255,7 +255,7 @@ impl Rule {
         }
         if label == TYPED {
             return Err(format!(
-                "has the label {TYPED}, which is the engine's own; write another"
+                "has the label {TYPED}, which is reserved; use another"
             ));
         }
         let confidence = written.confidence.unwrap_or(1.0);
@@ -268,13 +268,15 @@ impl Rule {
             (None, Some(words), None) => Matcher::Words(word_list(&words)?),
             (None, None, Some(path)) => Matcher::Path(path_of(&path)?),
             (None, None, None) if matches!(label, Label::Known(_)) => Matcher::Builtin,
-            (None, None, None) => return Err(
-                "has no `pattern`, `words` or `path`, and its label is none of the built-in ones"
-                    .to_owned(),
-            ),
+            (None, None, None) => {
+                return Err(
+                    "has no `pattern`, `words` or `path`, and its label is not a built-in one"
+                        .to_owned(),
+                );
+            }
             _ => {
                 return Err(
-                    "has more than one of `pattern`, `words` and `path`; write one rule for each"
+                    "has more than one of `pattern`, `words` and `path`; use one rule for each"
                         .to_owned(),
                 );
             }
@@ -301,7 +303,7 @@ impl Rule {
     }
 }
 
-/// serde's message without the value that it repeats.
+/// Returns serde's message without the value that it repeats.
 fn without_value(message: &str) -> String {
     match message.split_once(", expected ") {
         Some((_, expected)) if !message.starts_with("unknown field") => format!(
@@ -314,7 +316,7 @@ fn without_value(message: &str) -> String {
 fn compile(pattern: &str) -> Result<Regex, String> {
     if pattern.is_empty() || pattern.len() > PATTERN {
         return Err(format!(
-            "has a pattern of {} bytes; write 1 to {PATTERN}",
+            "has a pattern of {} bytes; 1 to {PATTERN} are allowed",
             pattern.len()
         ));
     }
@@ -324,13 +326,25 @@ fn compile(pattern: &str) -> Result<Regex, String> {
         .build();
     let regex = regex.map_err(|e| match e {
         regex::Error::CompiledTooBig(limit) => {
-            format!("has a pattern that is too large when compiled (over {limit} bytes); write smaller repeats")
+            format!(
+                "has a pattern that is too large when compiled (over {limit} bytes); \
+                 use smaller repetitions"
+            )
         }
         e => {
             let text = e.to_string();
-            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            let column =
-                text.lines().find_map(|l| l.find('^')).map_or_else(String::new, |c| format!(" at character {}", c.saturating_sub(4) + 1));
+            let reason = text
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ")
+                .to_owned();
+            let column = text
+                .lines()
+                .find_map(|l| l.find('^'))
+                .map_or_else(String::new, |c| {
+                    format!(" at character {}", c.saturating_sub(4) + 1)
+                });
             format!("has a pattern that is none{column}: {reason}")
         }
     })?;
@@ -361,11 +375,11 @@ fn word_list(words: &[String]) -> Result<AhoCorasick, String> {
     list.map_err(|e| format!("has words that cannot be searched for: {e}"))
 }
 
-/// Text in which each run of white space is one space: words of a list may be written over the end
-/// of a line.
+/// Text in which one space replaces each run of white space, since words of a list may be split
+/// over two lines.
 struct FlatText<'a> {
     text: Cow<'a, str>,
-    /// Behind each run that was changed, where that is here and in the text as it was.
+    /// The ends of the changed runs, each in this text and in the original.
     moved: Vec<(usize, usize)>,
 }
 
@@ -403,7 +417,7 @@ impl<'a> FlatText<'a> {
         }
     }
 
-    /// Where a place in it is in the text as it was.
+    /// Returns the place in the original text.
     fn place(&self, at: usize) -> usize {
         let behind = self.moved.partition_point(|(here, _)| *here <= at);
         let (here, there) = behind
@@ -415,8 +429,7 @@ impl<'a> FlatText<'a> {
     }
 }
 
-/// A word stands by itself where letters and digits do not go on; in scripts without spaces
-/// anywhere.
+/// Returns true if no letters or digits adjoin a word; in scripts without spaces, always.
 fn is_whole(text: &str, start: usize, end: usize) -> bool {
     let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() && !is_unspaced_script(c));
     let goes_on = |at: usize| {
@@ -426,7 +439,7 @@ fn is_whole(text: &str, start: usize, end: usize) -> bool {
     !goes_on(start) && !goes_on(end)
 }
 
-/// `$.customer.emails[*]`, `messages[0].content`.
+/// Parses a path: `$.customer.emails[*]`, `messages[0].content`.
 fn path_of(path: &str) -> Result<Vec<Segment>, String> {
     let wrong = |what: &str, at: usize| {
         format!(

@@ -1,9 +1,9 @@
-//! The one pass that finds where any detector may have something to say: words of the vocabulary,
-//! runs of digits, `@`, beginnings of secrets.
+//! A single pass that finds the places where detectors begin: words of the vocabulary, runs of
+//! digits, `@`, beginnings of secrets.
 //!
-//! It goes by blocks of 64 bytes, of which a few comparisons make sets of letters, capitals and
+//! It reads blocks of 64 bytes, from which a few comparisons derive sets of letters, capitals and
 //! digits (the technique of Langdale and Lemire, *Parsing gigabytes of JSON per second*, VLDB
-//! Journal 2019, for another grammar). What no set shows costs nothing.
+//! Journal 2019, for another grammar). Bytes in none of the sets cost nothing.
 
 use wide::u8x16;
 
@@ -31,12 +31,12 @@ pub(crate) enum TokenKind {
     At,
     /// A colon between what may be the groups of an address.
     Colon,
-    /// What may be the beginning of a secret: the number of its formats' group.
+    /// A possible beginning of a secret, with the number of its formats' group.
     Prefix(u16),
 }
 
 impl Hit {
-    /// What the word means; nothing, where it is no word.
+    /// Returns the meaning of the word, or an empty one if the hit is not a word.
     pub(crate) fn meaning(&self) -> Meaning {
         match self.what {
             TokenKind::Word(meaning) => meaning,
@@ -45,12 +45,12 @@ impl Hit {
     }
 }
 
-/// The bytes of a block.
+/// Length of a block, in bytes.
 const LEN: usize = 64;
-/// A longer word is no word.
+/// Maximum length of a word, in bytes.
 const LONGEST: usize = 48;
 
-/// The hits in `text`, by where they start.
+/// Collects the hits in `text`, ordered by their starts.
 pub(crate) fn scan(text: &str, vocabulary: &Vocabulary, prefixes: &Prefixes, hits: &mut Vec<Hit>) {
     hits.clear();
     let bytes = text.as_bytes();
@@ -67,7 +67,7 @@ pub(crate) fn scan(text: &str, vocabulary: &Vocabulary, prefixes: &Prefixes, hit
     let mut at = 0;
     while at < bytes.len() {
         if scan.skip >= at + LEN {
-            // Within base64, of which nothing is read.
+            // Within base64 that is not read.
             at += LEN;
             (before_letter, before_digit, before_small) = (0, 0, 0);
             continue;
@@ -141,9 +141,9 @@ pub(crate) fn scan(text: &str, vocabulary: &Vocabulary, prefixes: &Prefixes, hit
     put_in_order(hits, |h| h.start);
 }
 
-/// Sorts what is nearly in order; what is equal stays as it stands.
+/// Sorts items that are nearly in order; the sort is stable.
 pub(crate) fn put_in_order<T, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {
-    /// How far an item may have to go, before the usual way is the shorter one.
+    /// Maximum distance that an item moves before an ordinary sort is faster.
     const NEAR: usize = 16;
     for i in 1..items.len() {
         let Some(mut at) = items.get(i).map(&key).and_then(|own| {
@@ -170,18 +170,18 @@ struct Scan<'a> {
     vocabulary: &'a Vocabulary,
     prefixes: &'a Prefixes,
     hits: &'a mut Vec<Hit>,
-    /// Where the word begins that has not ended.
+    /// Start of the word that has not ended.
     word: Option<usize>,
-    /// Nothing is read before this.
+    /// Position before which nothing is read.
     skip: usize,
     is_unspaced: bool,
 }
 
 impl Scan<'_> {
-    /// A word ends before `end`: it may have a meaning, and a secret may begin with it.
+    /// Ends a word before `end`: it may have a meaning, and a secret may begin with it.
     fn leave_word(&mut self, end: usize) {
         let Some(start) = self.word else { return };
-        // A short word before a space is no secret.
+        // A short word before a space is not a secret.
         if end - start >= Prefixes::SHORTEST || !matches!(self.bytes.get(end), Some(b' ' | b'\n')) {
             self.prefix(start);
         }
@@ -263,7 +263,7 @@ impl Scan<'_> {
         }
     }
 
-    /// The words in Latin letters that touch others, as in `HKID係`.
+    /// Finds words in Latin letters that adjoin other scripts, as in `HKID係`.
     #[cold]
     fn latin_words(&mut self, start: usize, end: usize) {
         let mut at = start;
@@ -281,7 +281,7 @@ impl Scan<'_> {
         }
     }
 
-    /// A colon between hexadecimal digits, or two of them, may be in an IPv6 or a hardware address.
+    /// Adds a hit for a colon that may be in an IPv6 or a hardware address.
     fn colon(&mut self, at: usize) {
         let near = |i: Option<usize>| {
             i.and_then(|i| self.bytes.get(i))
@@ -298,7 +298,7 @@ impl Scan<'_> {
     }
 }
 
-/// Sets of a block's bytes, the first one in the lowest bit.
+/// Sets of a block's bytes, with the first byte in the lowest bit.
 struct Sets {
     /// Letters, and all bytes outside ASCII.
     letters: u64,
@@ -306,7 +306,7 @@ struct Sets {
     digits: u64,
     ats: u64,
     colons: u64,
-    /// There are characters of three bytes or more.
+    /// True if there are characters of three or more bytes.
     wide: bool,
 }
 

@@ -1,9 +1,9 @@
-//! Secrets that have a form: keys and tokens that begin with, or hold, what their issuer puts
-//! there.
+//! Secrets with a known format: keys and tokens that begin with, or contain, text that their issuer
+//! puts there.
 //!
-//! The forms are data (`redact/secrets.tsv`, `redact/secrets-inside.tsv`), each with the page that
-//! it is from, and with who confirms it. A form's literal beginning finds it; its pattern, which
-//! runs in linear time and only there, decides.
+//! The formats are data (`redact/secrets.tsv`, `redact/secrets-inside.tsv`), each with the page
+//! that it is from and the party that confirms it. A format's literal prefix finds candidates; its
+//! pattern, which runs in linear time and only there, decides.
 
 use crate::part::Part as _;
 
@@ -13,7 +13,7 @@ use aho_corasick::AhoCorasick;
 use base64::{Engine as _, engine::GeneralPurpose};
 use regex::bytes::{Regex, RegexBuilder};
 
-/// A form of secrets.
+/// A format of secrets.
 #[derive(Debug)]
 pub(crate) struct Format {
     pub(crate) rule: &'static str,
@@ -22,11 +22,11 @@ pub(crate) struct Format {
     regex: OnceLock<Option<Regex>>,
 }
 
-/// The longest secret that is looked at, in bytes.
+/// Maximum length of a secret that is examined, in bytes.
 pub(crate) const LONGEST: usize = 8192;
 
 impl Format {
-    /// The end of what has this form at the beginning of `text`.
+    /// Returns the end of the match of this format at the beginning of `text`.
     fn matches(&self, text: &[u8]) -> Option<usize> {
         let regex = self.regex.get_or_init(|| {
             RegexBuilder::new(&format!("^(?:{})", self.pattern))
@@ -46,25 +46,25 @@ impl Format {
     }
 }
 
-/// Where secrets may begin.
+/// The formats of secrets, indexed by their prefixes.
 #[derive(Debug)]
 pub(crate) struct Prefixes {
     formats: Vec<Format>,
-    /// By the first three bytes: the formats that begin so.
+    /// The formats of each group, which share their first three bytes.
     groups: Vec<Vec<u16>>,
     by_bytes: std::collections::HashMap<[u8; 3], u16, foldhash::fast::FixedState>,
-    /// The first four bytes that formats have; where one has but three, with any fourth.
+    /// A filter of the first four bytes of formats; a format of three bytes admits any fourth.
     filter: Box<[u64]>,
     inside: Vec<Format>,
     literals: Option<AhoCorasick>,
 }
 
-/// The group of `data:`, which is no secret.
+/// The group of `data:`, which is not a secret.
 const DATA_URL: u16 = u16::MAX;
 const FILTER: usize = 1 << 16;
 
 impl Prefixes {
-    /// No secret is shorter, in bytes; and none holds a space or a line's end.
+    /// Minimum length of a secret, in bytes. No secret contains a space or a line break.
     pub(crate) const SHORTEST: usize = 13;
 
     pub(crate) fn builtin() -> Self {
@@ -154,7 +154,7 @@ impl Prefixes {
         }
     }
 
-    /// The group of formats one of which may begin at `at`.
+    /// Returns the group of formats of which one may begin at `at`.
     pub(crate) fn at(&self, text: &[u8], at: usize) -> Option<u16> {
         let four = *text.get(at..)?.first_chunk::<4>()?;
         let hash = hash(four);
@@ -187,7 +187,7 @@ impl Prefixes {
             .filter_map(|i| self.formats.get(usize::from(*i)))
     }
 
-    /// The end of a picture or a sound that begins at `at` as a `data:` URL.
+    /// Returns the end of a `data:` URL with a picture or a sound that begins at `at`.
     pub(crate) fn skips(text: &[u8], at: usize, group: u16) -> Option<usize> {
         if group != DATA_URL {
             return None;
@@ -201,7 +201,7 @@ impl Prefixes {
         group == DATA_URL
     }
 
-    /// The format of `group` that begins at `at`, and its end: of several the longest.
+    /// Returns the format of `group` that begins at `at`, and its end; the longest match wins.
     pub(crate) fn matches(&self, text: &[u8], at: usize, group: u16) -> Option<(usize, &Format)> {
         let rest = text.get(at..)?;
         self.group_formats(group)
@@ -210,7 +210,7 @@ impl Prefixes {
             .max_by_key(|(end, f)| (*end, f.literal.len()))
     }
 
-    /// The format that `token` has as a whole, by what it holds inside.
+    /// Returns the format of a whole `token`, found by a literal inside it.
     pub(crate) fn holds(&self, token: &[u8]) -> Option<&Format> {
         self.literals
             .as_ref()?
@@ -226,7 +226,7 @@ fn hash(four: [u8; 4]) -> usize {
     (u32::from_le_bytes(four).wrapping_mul(0x9e37_79b1) >> 16) as usize % FILTER
 }
 
-/// The bytes that every match of a pattern begins with.
+/// Returns the bytes with which every match of a pattern begins.
 fn literal_start(pattern: &str) -> Vec<u8> {
     let mut literal = Vec::new();
     let mut bytes = pattern.bytes();
@@ -244,7 +244,7 @@ fn literal_start(pattern: &str) -> Vec<u8> {
     literal
 }
 
-/// Where the base64 of a `data:` URL (RFC 2397) begins, and whether it is text.
+/// Returns the start of the base64 of a `data:` URL (RFC 2397), and true if it is text.
 pub(crate) fn data_url(text: &[u8]) -> Option<(usize, bool)> {
     let head = text.get(..text.len().min(128))?;
     let marker = memchr::memmem::find(head, b";base64,")?;
@@ -277,8 +277,8 @@ pub(crate) fn data_url(text: &[u8]) -> Option<(usize, bool)> {
     Some((marker + 8, is_text))
 }
 
-/// What a string holds that is a `data:` URL of text in base64: the length of what stands before
-/// it, and the text.
+/// Decodes a `data:` URL of text in base64: returns the length of the part before the base64, and
+/// the text.
 pub(crate) fn encoded_text(content: &str) -> Option<(usize, String)> {
     let is_url = content
         .get(..5)
@@ -293,19 +293,19 @@ pub(crate) fn encoded_text(content: &str) -> Option<(usize, String)> {
     Some((start, String::from_utf8(bytes).ok()?))
 }
 
-/// Text as base64.
+/// Encodes text as base64.
 pub(crate) fn encode(text: &str) -> String {
     BASE64.encode(text)
 }
 
-/// Base64 (RFC 4648, 4) that is read with or without padding.
+/// Base64 (RFC 4648, 4) that is decoded with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     base64::engine::GeneralPurposeConfig::new()
         .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
 );
 
-/// How many bytes of base64 (RFC 4648, both alphabets) `text` begins with.
+/// Returns the length of the base64 (RFC 4648, both alphabets) at the beginning of `text`.
 pub(crate) fn base64_length(text: &[u8]) -> usize {
     use wide::u8x16;
     let mut at = 0;
@@ -321,7 +321,7 @@ pub(crate) fn base64_length(text: &[u8]) -> usize {
                 moved.min(u8x16::splat(count - 1)).simd_eq(moved)
             };
             let equal = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
-            // `/` is right below the digits.
+            // `/` directly precedes the digits in ASCII.
             all & (within(bytes | u8x16::splat(0x20), b'a', 26)
                 | within(bytes, b'/', 11)
                 | equal(b'+')

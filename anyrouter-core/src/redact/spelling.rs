@@ -1,14 +1,14 @@
-//! The spellings in which models give placeholders back: in capitals or small letters, with other
-//! signs or none for a `_`, with Markdown's marks around a part, with characters that are not seen,
-//! or broken over two lines.
+//! Spellings of placeholders in the output of models: in capitals or lowercase, with other signs or
+//! none for a `_`, with Markdown marks around a part, with invisible characters, or broken over two
+//! lines.
 
 use super::placeholder_form::{ID, LONGEST_LABEL, is_id};
 use crate::part::Part as _;
 
-/// The longest spelling in bytes: what a stream holds back at most.
+/// Maximum length of a spelling in bytes, which is also the most that a stream holds back.
 pub(crate) const LONGEST: usize = 4 * (LONGEST_LABEL + ID);
 
-/// What stands for a `_`, beside `_` itself behind any backslashes: blanks, hyphens and dashes
+/// Replacements for a `_`, besides `_` itself after any backslashes: spaces, hyphens and dashes
 /// (U+00A0, U+2010 to U+2014, U+202F, U+2212), and the escapes of URLs, HTML and JSON.
 const JOINTS: [&str; 16] = [
     "_",
@@ -28,43 +28,43 @@ const JOINTS: [&str; 16] = [
     "&lowbar;",
     "&UnderBar;",
 ];
-/// What stands for it behind backslashes.
+/// Forms of a `_` after backslashes.
 const ESCAPED: [&str; 2] = ["_", "u005f"];
-/// What is not seen: the soft hyphen, U+200B to U+200D, the word joiner, the byte order mark.
+/// Invisible characters: soft hyphen, U+200B to U+200D, word joiner, byte order mark.
 const UNSEEN: [&str; 6] = [
     "\u{ad}", "\u{200b}", "\u{200c}", "\u{200d}", "\u{2060}", "\u{feff}",
 ];
-/// Backslashes that may stand before a `_`: one in Markdown, doubled with each document in a
+/// Maximum number of backslashes before a `_`: one in Markdown, doubled with each document in a
 /// string.
 const ESCAPES: usize = 8;
-/// Marks that Markdown has around a part.
+/// Maximum number of Markdown marks around a part.
 const MARKS: usize = 3;
 
-/// What begins like a placeholder.
+/// The result of matching a text against a placeholder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Match {
-    /// One.
+    /// A placeholder.
     Whole(Whole),
-    /// All that there is may be the beginning of one.
+    /// The whole text may be the beginning of a placeholder.
     Beginning,
     /// Something else.
     Other,
 }
 
-/// A placeholder as it is spelt.
+/// A placeholder in its spelling.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Whole {
-    /// How many bytes it takes.
+    /// Its length in bytes.
     pub(crate) length: usize,
-    /// Its identifier in small letters.
+    /// Its identifier in lowercase.
     pub(crate) id: [u8; ID],
-    /// Where the marks stand that close around its label, and those that open around its
-    /// identifier.
+    /// The range of the marks that close after its label; `opening` is the range of those that open
+    /// before its identifier.
     pub(crate) closing: (usize, usize),
     pub(crate) opening: (usize, usize),
 }
 
-/// How `text` begins: as a placeholder with this label, or as a part of one.
+/// Matches the beginning of `text` against a placeholder with this label.
 pub(crate) fn spelt(text: &str, label: &str) -> Match {
     let mut reader = Reader {
         text: text.as_bytes(),
@@ -84,7 +84,7 @@ struct Reader<'a> {
     at: usize,
 }
 
-/// Why there is no placeholder: the text is over, or it goes on otherwise.
+/// The reason for a mismatch: true if the text ends, false if it differs.
 type IsOver = bool;
 
 impl Reader<'_> {
@@ -134,8 +134,8 @@ impl Reader<'_> {
         self.text.get(self.at).copied().ok_or(true)
     }
 
-    /// Takes one of these in any case, if one stands here; where the text is over within one, it is
-    /// over.
+    /// Consumes one of these signs in any case, if one stands here. Fails if the text ends within
+    /// one.
     fn one_of(&mut self, signs: &[&str]) -> Result<bool, IsOver> {
         let rest = self.rest();
         let same = |a: &[u8], b: &[u8]| a.iter().zip(b).all(|(a, b)| a.eq_ignore_ascii_case(b));
@@ -155,7 +155,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// One line break, and the indentation of the next line.
+    /// Consumes a line break, if there is one, and the indentation of the next line.
     fn line_break(&mut self) -> Result<(), IsOver> {
         let rest = self.rest();
         let end = match rest {
@@ -188,7 +188,7 @@ impl Reader<'_> {
         Ok(marks)
     }
 
-    /// What stands for a `_`; it may be nothing.
+    /// Consumes the replacement of a `_`, which may be empty.
     fn joint(&mut self) -> Result<(), IsOver> {
         self.unseen()?;
         self.line_break()?;

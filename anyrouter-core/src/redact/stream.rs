@@ -4,34 +4,34 @@ use std::borrow::Cow;
 
 use super::{Blocked, Placeholders, Redactor, cut::splice, placeholder::Passed};
 
-/// What a stream holds back before it decides, in bytes: the longest value, and what is read behind
-/// one.
+/// Minimum length of text that a stream holds back before it decides, in bytes: the longest value,
+/// and the text examined after one.
 pub const HOLD: usize = 9 * 1024;
-/// What it holds at most, where no white space stands in so much text.
+/// Maximum length of held text that contains no white space, in bytes.
 const MOST: usize = 64 * 1024;
-/// What it keeps of what it wrote, to know what stands before a value.
+/// Length of written text that is kept as the context of later values, in bytes.
 const CONTEXT: usize = 1024;
 
-/// Redacts text piece by piece. Pieces of any size give what the whole would give by the findings
-/// of [`Redactor::find`]: a value that is split over pieces is found. (That a value stands again
-/// elsewhere, where nothing says what it is, it cannot know.) It holds back at least [`HOLD`]
-/// bytes, up to twice as many before it writes, and at most 64 KiB, until more comes or
-/// [`finish`](Self::finish) is called; it has no clock, so whoever wants a bound in time calls
-/// `finish` when that is over. After an error nothing more of the text is written.
+/// Redacts text piece by piece. For the findings of [`Redactor::find`], pieces of any size have the
+/// same result as the whole text, even if a value is split over pieces. (It cannot find repetitions
+/// of a value that have no context of their own.) It holds back at least [`HOLD`] bytes, up to
+/// twice as many before it writes, and at most 64 KiB, until more text comes or
+/// [`finish`](Self::finish) is called. It has no clock: to limit the delay, call `finish` after a
+/// timeout. After an error it writes no more of the text.
 #[derive(Debug)]
 pub struct StreamRedactor<'a> {
     redactor: &'a Redactor,
     buffer: String,
-    /// The buffer was written up to here.
+    /// The end of the written part of the buffer.
     written: usize,
-    /// What is known of what was written.
+    /// The state at the end of the written text.
     place: Passed,
-    /// So long it was when no place to cut it was found.
+    /// The length of the buffer when a place to cut was last sought in vain.
     tried: usize,
 }
 
 impl<'a> StreamRedactor<'a> {
-    /// At the beginning of a text.
+    /// Creates a redactor at the beginning of a text.
     pub fn new(redactor: &'a Redactor) -> Self {
         Self {
             redactor,
@@ -42,7 +42,7 @@ impl<'a> StreamRedactor<'a> {
         }
     }
 
-    /// Takes the next piece, and appends to `out` what is sure.
+    /// Takes the next piece, and appends the redacted text that is certain to `out`.
     pub fn push(
         &mut self,
         piece: &str,
@@ -50,7 +50,7 @@ impl<'a> StreamRedactor<'a> {
         out: &mut String,
     ) -> Result<(), Blocked> {
         self.buffer.push_str(piece);
-        // Where there was no place to cut, it is looked for again only once there is as much more.
+        // After a vain search for a place to cut, the next search waits for as much text again.
         if self.buffer.len() - self.written > 2 * HOLD && self.buffer.len() >= self.tried + HOLD {
             self.write(false, placeholders, out)
         } else {
@@ -58,7 +58,7 @@ impl<'a> StreamRedactor<'a> {
         }
     }
 
-    /// The text has ended: appends the rest. What is pushed afterwards is another text.
+    /// Ends the text, and appends the rest to `out`. Later pieces belong to another text.
     pub fn finish(
         &mut self,
         placeholders: &mut Placeholders,

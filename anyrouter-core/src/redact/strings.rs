@@ -1,13 +1,13 @@
-//! Whether a place in text is within a string of JSON that is part of the text, as in a fenced
-//! block or behind `the answer is {`.
+//! Detection of places within a string of JSON that is part of a text, as in a fenced block or
+//! after `the answer is {`.
 
-/// Goes over text from its beginning, and knows of each place whether a string of JSON is open
-/// there: one whose quote stands behind `":`, `",` or `[`, and has not been closed on its line.
+/// Reads text from its beginning, and tracks whether a string of JSON is open: one whose quote
+/// stands after `":`, `",` or `[`, and has not been closed on its line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Strings {
-    /// The last two bytes that are no white space.
+    /// The last two bytes that are not white space.
     last: [u8; 2],
-    /// What stood before the quote that is open.
+    /// The two bytes before the open quote.
     open: Option<[u8; 2]>,
     is_escaped: bool,
 }
@@ -34,7 +34,7 @@ impl Strings {
         }
     }
 
-    /// Passes a value, or its placeholder, whatever is in it.
+    /// Passes a value, or its placeholder, regardless of its content.
     pub(super) fn pass_value(&mut self) {
         self.pass("__");
     }
@@ -44,20 +44,20 @@ impl Strings {
     }
 }
 
-/// How a value stood in a string of JSON that was part of a text.
+/// The form of a value in a string of JSON that is part of a text.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) enum Escaping {
     /// In no such string.
     #[default]
     Elsewhere,
-    /// With escapes, and this is what it reads as.
+    /// With escapes; the field holds the unescaped value.
     Escaped(zeroize::Zeroizing<String>),
-    /// With characters that JSON would escape.
+    /// With characters that JSON requires to be escaped.
     Bare,
 }
 
 impl Escaping {
-    /// How `value` stands where `strings` is.
+    /// Returns the form of `value` at the place of `strings`.
     pub(super) fn of(value: &str, strings: Strings) -> Self {
         if !strings.is_within() {
             return Self::Elsewhere;
@@ -70,7 +70,7 @@ impl Escaping {
     }
 }
 
-/// Returns true if JSON spells a value otherwise.
+/// Returns true if JSON escapes characters of a value.
 pub(super) fn needs_escapes(value: &str) -> bool {
     value.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\')
 }

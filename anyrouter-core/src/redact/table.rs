@@ -1,16 +1,16 @@
-//! Tables in text: what a column is called is context for its cells, as a member's name is in JSON.
+//! Tables in text, where a column's name is context for its cells, as a member's name is in JSON.
 //!
-//! Lines that one sign parts into as many cells as the line above them has: comma, semicolon, tab,
-//! `|` as in Markdown; and the rows of `INSERT INTO … (…) VALUES (…)`. The first line must be made
-//! of short words.
+//! A table is a sequence of lines that a sign splits into the same number of cells: comma,
+//! semicolon, tab, or `|` as in Markdown. The rows of `INSERT INTO … (…) VALUES (…)` are one as
+//! well. The first line must consist of short words.
 
 use crate::part::Part as _;
 
 use std::ops::Range;
 
-/// The longest header of a column, and the longest cell, in bytes.
+/// Maximum length of a column's header, and of a cell, in bytes.
 const LONGEST: (usize, usize) = (40, 200);
-/// At most so many columns, and inserted rows.
+/// Maximum number of columns, and of inserted rows.
 const COLUMNS: usize = 40;
 const ROWS: usize = 1000;
 
@@ -18,12 +18,12 @@ const ROWS: usize = 1000;
 struct Header {
     sign: u8,
     count: usize,
-    /// Those whose names mean something, by their places.
+    /// The columns whose names have a meaning, by their index.
     named: Vec<(usize, Range<usize>)>,
 }
 
-/// Gives each cell of the tables in `text` with its column's header, for the columns whose names
-/// mean something.
+/// Calls `each` for the cells of the tables in `text`, with their column's header, for the columns
+/// whose names have a meaning.
 pub(crate) fn cells(
     text: &str,
     mut means: impl FnMut(&str) -> bool,
@@ -76,15 +76,15 @@ pub(crate) fn cells(
     }
 }
 
-/// Returns true if a line is soon seen to have so many cells.
+/// Returns true if a quick test shows that a line has this number of cells.
 fn is_row(text: &str, line: Range<usize>, sign: u8, count: usize) -> bool {
     let bytes = text.as_bytes().get(line).unwrap_or_default();
     sign != b'|' && !bytes.contains(&b'"') && memchr::memchr_iter(sign, bytes).count() + 1 == count
 }
 
-/// The columns of a line, if it may be a table's first.
+/// Returns the columns of a line that may be the header of a table.
 fn header_of(text: &str, line: Range<usize>) -> Option<(u8, Vec<Range<usize>>)> {
-    // Its first cell is short and a name, so that most lines are passed over soon.
+    // The first cell must be a short name, which rules out most lines early.
     let head = text
         .as_bytes()
         .get(line.start..line.end.min(line.start + LONGEST.0 + 2))?;
@@ -117,7 +117,7 @@ fn header_of(text: &str, line: Range<usize>) -> Option<(u8, Vec<Range<usize>>)> 
         .then_some((sign, columns))
 }
 
-/// The cells of a line without the blanks and quotes around them.
+/// Returns the cells of a line without the spaces and quotes around them.
 fn split(text: &str, line: Range<usize>, sign: u8) -> Vec<Range<usize>> {
     let whole = text.get(line.clone()).unwrap_or_default();
     let (lead, inner) = if sign == b'|' {
@@ -159,7 +159,7 @@ fn split(text: &str, line: Range<usize>, sign: u8) -> Vec<Range<usize>> {
     }
 }
 
-/// How long a cell is that stands in quotes (RFC 4180, 2.5 to 2.7) and so may hold the sign.
+/// Returns the length of a quoted cell (RFC 4180, 2.5 to 2.7), which may contain the sign.
 fn quoted_length(rest: &str, sign: u8) -> Option<usize> {
     let bytes = rest.as_bytes();
     let mut at = bytes
@@ -185,13 +185,13 @@ fn quoted_length(rest: &str, sign: u8) -> Option<usize> {
     }
 }
 
-/// The values of `(a, b) VALUES ('x', 'y'), (…)`.
+/// Calls `each` for the values of `(a, b) VALUES ('x', 'y'), (…)`.
 fn inserted(
     text: &str,
     means: &mut impl FnMut(&str) -> bool,
     each: &mut impl FnMut(&str, Range<usize>),
 ) {
-    /// The longest list of names, and the longest row, in bytes.
+    /// Maximum length of the list of names, and of a row, in bytes.
     const LIST: usize = 2048;
     let floor = |at: usize| {
         (at..text.len())
@@ -239,13 +239,12 @@ fn inserted(
     }
 }
 
-/// Returns true if text may hold a table: two lines in a row that hold one of its signs, or rows
-/// that are inserted.
+/// Returns true if a text may hold a table: it has several lines, or a `V` as in `VALUES`.
 pub(crate) fn may_hold(text: &str) -> bool {
     memchr::memchr2(b'\n', b'V', text.as_bytes()).is_some()
 }
 
-/// Returns true if a cell is short enough to be looked at by itself.
+/// Returns true if a cell is short enough to be searched by itself.
 pub(crate) fn is_short(cell: &Range<usize>) -> bool {
     (1..=LONGEST.1).contains(&cell.len())
 }

@@ -1,8 +1,8 @@
-//! Whether a place in text is in a URL's query (RFC 3986, 3.4), where values stand percent-encoded.
+//! Detection of places within a URL's query (RFC 3986, 3.4), where values are percent-encoded.
 
 use std::borrow::Cow;
 
-/// Goes over text from its beginning.
+/// Reads text from its beginning, and tracks whether a query is open.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Urls {
     /// The last three bytes.
@@ -42,13 +42,13 @@ impl Urls {
         }
     }
 
-    /// Behind `?`, in what has a scheme or a name for the value.
+    /// Returns true after a `?`, if there is a scheme before it or a name for the value.
     pub(super) const fn is_in_query(self) -> bool {
         self.is_query && (self.has_scheme || self.has_name)
     }
 }
 
-/// Returns true if a value stands otherwise in a query, unless it is encoded already.
+/// Returns true if a query requires encoding for a value that is not yet encoded.
 pub(super) fn needs_encoding(value: &str) -> bool {
     let mut rest = value.as_bytes();
     let mut is_plain = true;
@@ -68,7 +68,7 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
-/// A value as it stands in a query.
+/// Returns a value in the form that a query requires.
 pub(super) fn encode(value: &str) -> Cow<'_, str> {
     if !needs_encoding(value) {
         return Cow::Borrowed(value);

@@ -1,8 +1,8 @@
-//! Text as a reader sees it, with the way back to the bytes that it came from.
+//! Text as a reader sees it, with a mapping to the bytes that it came from.
 //!
-//! A value hides from patterns when it is spelt otherwise: `john&#64;example.com`, `\u0034111…`,
-//! full-width or Arabic-Indic digits, Cyrillic look-alikes, zero-width characters between digits. A
-//! view has all of these as plain characters. Text that has none of them is its own view, and is
+//! Patterns miss a value with an unusual spelling: `john&#64;example.com`, `\u0034111…`, full-width
+//! or Arabic-Indic digits, Cyrillic look-alikes, zero-width characters between digits. A view
+//! replaces all of these with plain characters. Text that has none of them is its own view, and is
 //! not copied.
 
 use std::borrow::Cow;
@@ -14,24 +14,24 @@ use crate::part::Part as _;
 #[derive(Debug)]
 pub(crate) struct View<'a> {
     text: Cow<'a, str>,
-    /// In order of both; empty where the text is its own view.
+    /// In order of both texts; empty if the text is its own view.
     respelt: Vec<Respelling>,
 }
 
-/// A character of the view that is spelt otherwise in the source, or one of the source that the
-/// view leaves out. Between these both are equal byte for byte.
+/// A character of the view with another spelling in the source, or one of the source that the view
+/// omits. Between two of them, both texts are equal byte for byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Respelling {
-    /// Where it ends in the view, and where it does in the source.
+    /// Its end in the view; `source` is its end in the source.
     view: usize,
     source: usize,
-    /// How long it is in the view, and in the source.
+    /// Its length in the view; `source_length` is its length in the source.
     view_length: usize,
     source_length: usize,
 }
 
 impl<'a> View<'a> {
-    /// The view of `source`.
+    /// Creates the view of `source`.
     pub(crate) fn of(source: &'a str) -> Self {
         let mut writer = Writer {
             source,
@@ -48,7 +48,7 @@ impl<'a> View<'a> {
             if memchr::memchr_iter(b'=', bytes)
                 .any(|at| is_soft_break(bytes, at) || is_quoted_at(bytes, at))
             {
-                // Rare: once more, byte by byte.
+                // Rare: reads it again, byte by byte.
                 return Self::slowly(source);
             }
         } else {
@@ -90,17 +90,17 @@ impl<'a> View<'a> {
         writer.into_view()
     }
 
-    /// The text.
+    /// Returns the text of the view.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Returns true if it is the source as it is.
+    /// Returns true if the view equals the source.
     pub(crate) fn is_plain(&self) -> bool {
         self.respelt.is_empty()
     }
 
-    /// Where a range of the view came from.
+    /// Returns the range of the source for a range of the view.
     pub(crate) fn source(&self, start: usize, end: usize) -> (usize, usize) {
         if self.respelt.is_empty() || start >= end {
             return (start, end);
@@ -129,20 +129,20 @@ struct Writer<'a> {
     source: &'a str,
     out: String,
     respelt: Vec<Respelling>,
-    /// The source is in `out` up to here.
+    /// Length of the source that `out` covers.
     copied: usize,
 }
 
 impl<'a> Writer<'a> {
-    /// An escape that may begin at `at`, unless it lies before `from`: where the text goes on.
+    /// Replaces an escape at `at`, unless that is before `from`, and returns the next place.
     fn ascii(&mut self, at: usize, from: usize) -> usize {
         if at < from {
             return from;
         }
         let rest = self.source.as_bytes().part(at..);
         match escape(rest) {
-            // Within a string an escaped quote ends nothing, unless it is one of a document that is
-            // written in it.
+            // An escaped quote within a string does not end a value, unless it belongs to a nested
+            // document.
             Some((length, '"')) if !self.is_structural(at, length) => {
                 self.replace(at, length, Some('~'));
                 at + length
@@ -164,7 +164,7 @@ impl<'a> Writer<'a> {
             || after.is_none_or(|b| matches!(b, b':' | b',' | b'}' | b']' | b')' | b'\\' | b'"'))
     }
 
-    /// A character outside ASCII at `at`: where the next one is.
+    /// Replaces a character outside ASCII at `at`, if necessary, and returns the next place.
     fn other(&mut self, at: usize) -> usize {
         let Some(character) = self.source.get(at..).and_then(|t| t.chars().next()) else {
             return at + 1;
@@ -240,7 +240,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// How many bytes `text` begins with that stand for themselves.
+/// Returns the number of bytes at the beginning of `text` that stand for themselves.
 fn plain_length(text: &[u8]) -> usize {
     use wide::u8x16;
     let is_plain = |b: &u8| b.is_ascii() && !matches!(b, b'\\' | b'&' | b'%' | b'=');
@@ -260,7 +260,7 @@ fn plain_length(text: &[u8]) -> usize {
     at + text.part(at..).iter().take_while(|b| is_plain(b)).count()
 }
 
-/// A line that quoted-printable text (RFC 2045, 6.7) goes on over.
+/// Returns true for a soft line break of quoted-printable text (RFC 2045, 6.7).
 fn is_soft_break(bytes: &[u8], at: usize) -> bool {
     let Some([b'\n', after @ ..] | [b'\r', b'\n', after @ ..]) = bytes.get(at + 1..) else {
         return false;
@@ -273,7 +273,7 @@ fn is_soft_break(bytes: &[u8], at: usize) -> bool {
         && !is_padding(bytes, at)
 }
 
-/// Returns true if the sign at `at` ends base64 (RFC 4648, 4), which comes in groups of four.
+/// Returns true if the sign at `at` ends base64 (RFC 4648, 4), which has groups of four.
 fn is_padding(bytes: &[u8], at: usize) -> bool {
     let head = bytes.part(at.saturating_sub(256)..at);
     let run = head
@@ -288,7 +288,7 @@ fn is_padding(bytes: &[u8], at: usize) -> bool {
         && encoded.iter().any(u8::is_ascii_uppercase)
 }
 
-/// An `@` in quoted-printable text.
+/// Returns true for an encoded `@` in quoted-printable text.
 fn is_quoted_at(bytes: &[u8], at: usize) -> bool {
     let joins = |i: Option<usize>| {
         i.and_then(|i| bytes.get(i))
@@ -299,7 +299,7 @@ fn is_quoted_at(bytes: &[u8], at: usize) -> bool {
         && bytes.get(at + 3).is_some_and(u8::is_ascii_lowercase)
 }
 
-/// An escape at the beginning of `rest`: its length, and the character that it stands for.
+/// Returns the length of the escape at the beginning of `rest`, and its character.
 fn escape(rest: &[u8]) -> Option<(usize, char)> {
     match rest {
         [b'\\', b'u', digits @ ..] => {
@@ -320,7 +320,7 @@ fn escape(rest: &[u8]) -> Option<(usize, char)> {
             let character = char::from_u32(hexadecimal(digits.get(..2)?)?)?;
             (' '..='~').contains(&character).then_some((4, character))
         }
-        // What was escaped more than once.
+        // Characters that were escaped more than once.
         [b'\\', b'\\', ..] => {
             let run = rest.iter().take(16).take_while(|b| **b == b'\\').count();
             match rest.get(run)? {
@@ -351,7 +351,7 @@ fn escape(rest: &[u8]) -> Option<(usize, char)> {
     }
 }
 
-/// Named character references (HTML, 13.5) that stand where values are spelt.
+/// Named character references (HTML, 13.5) that occur in values.
 const ENTITIES: [(&str, char); 73] = [
     ("amp;", '&'),
     ("commat;", '@'),
@@ -428,8 +428,8 @@ const ENTITIES: [(&str, char); 73] = [
     ("oelig;", 'œ'),
 ];
 
-/// A character that is percent-encoded (RFC 3986, 2.1) in UTF-8. What would end a value stands as a
-/// sign that does not.
+/// Decodes a percent-encoded character (RFC 3986, 2.1) in UTF-8. A `~` replaces a character that
+/// would end a value.
 fn percent(rest: &[u8]) -> Option<(usize, char)> {
     let mut bytes = [0; 4];
     let mut length = 0;
@@ -471,7 +471,7 @@ fn hexadecimal(digits: &[u8]) -> Option<u32> {
         .try_fold(0, |n, d| Some(n << 4 | char::from(*d).to_digit(16)?))
 }
 
-/// A number and a semicolon: their length, and the character.
+/// Decodes a number before a semicolon: returns the length of both, and the character.
 fn numeric(rest: &[u8], base: u32) -> Option<(usize, char)> {
     let length = rest
         .iter()
@@ -486,17 +486,17 @@ fn numeric(rest: &[u8], base: u32) -> Option<(usize, char)> {
     Some((length + 1, plain(character).unwrap_or(character)))
 }
 
-/// Characters that take no room (Unicode, 23.2; Default_Ignorable_Code_Point).
+/// Returns true for invisible characters (Unicode, 23.2; Default_Ignorable_Code_Point).
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fe00}'..='\u{fe0f}' | '\u{180e}' | '\u{34f}' | '\u{1160}')
 }
 
-/// The ASCII character that another form of it means.
+/// Returns the ASCII character of which `c` is another form.
 fn plain(c: char) -> Option<char> {
     match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0),
-        // Signs that stand at a word without a space, as inverted question marks and long dashes,
-        // are no part of it.
+        // Signs that adjoin a word without a space, as inverted question marks and long dashes, are
+        // not part of it.
         '\u{a0}'
         | '\u{2000}'..='\u{200a}'
         | '\u{202f}'
@@ -516,9 +516,9 @@ fn plain(c: char) -> Option<char> {
     }
 }
 
-/// A decimal digit of another script (Unicode, General_Category Nd).
+/// Returns the ASCII form of another script's decimal digit (Unicode, General_Category Nd).
 fn digit(c: char) -> Option<char> {
-    /// The zeros of their scripts.
+    /// The zeros of the scripts.
     const ZEROS: [u32; 38] = [
         0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6,
         0xe50, 0xed0, 0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90,
@@ -536,7 +536,7 @@ fn digit(c: char) -> Option<char> {
     char::from_digit(code - zero, 10)
 }
 
-/// The Latin letter that a Cyrillic or Greek one looks like (Unicode Technical Standard 39,
+/// Returns the Latin letter that a Cyrillic or Greek one resembles (Unicode Technical Standard 39,
 /// confusables).
 fn look_alike(c: char) -> Option<char> {
     Some(match c {

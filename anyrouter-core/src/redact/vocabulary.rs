@@ -1,8 +1,8 @@
-//! The words that say what stands near them: names, places, and phrases such as `date of birth`,
-//! each with what it means.
+//! The vocabulary: words that identify values near them, as names, places, and phrases such as
+//! `date of birth`, each with its meaning.
 //!
-//! A text is mostly words that mean nothing here. So each word is looked up in a set of bits first,
-//! by a hash of its first and last eight bytes, and only what may be known is compared.
+//! Most words of a text have no meaning here. Each word is therefore looked up in a bit set first,
+//! by a hash of it, and only possible matches are compared.
 
 use crate::part::Part as _;
 
@@ -13,7 +13,7 @@ use std::{
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-/// What a word or phrase means: a set.
+/// The meanings of a word or phrase, as a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Meaning(pub(crate) u64);
 
@@ -22,7 +22,7 @@ macro_rules! meanings {
         impl Meaning {
             $(pub(crate) const $name: Self = Self(1 << $bit);)+
 
-            /// The meaning that the data files call `name`.
+            /// Returns the meaning with this name in the data files.
             fn named(name: &str) -> Option<Self> {
                 match name { $($text => Some(Self::$name),)+ _ => None }
             }
@@ -33,7 +33,7 @@ macro_rules! meanings {
 meanings! {
     GIVEN "given" 0,
     FAMILY "family" 1,
-    // It is an ordinary word as well.
+    // An ordinary word as well.
     AMBIGUOUS "ambiguous" 2,
     PLACE_NAME "place_name" 3,
     HONORIFIC "honorific" 4,
@@ -64,35 +64,35 @@ meanings! {
     CARD "card" 29,
     GREETING "greeting" 30,
     KEY_BLOCK "key_block" 31,
-    // It speaks against: order, invoice, version, tracking.
+    // Evidence against a value: order, invoice, version, tracking.
     DECOY "decoy" 32,
     SURNAME_CHARACTER "surname_character" 33,
     REGION_END "region_end" 34,
     AUTHORIZATION "authorization" 35,
-    // A letter ends with it, and with a name.
+    // The closing of a letter, which a name follows.
     CLOSING "closing" 36,
     // A program that takes a password as an argument.
     COMMAND "command" 37,
     // The name of one country's number: see `Ids::named`.
     ID_NAME "id_name" 38,
-    // It has a capital in titles and at the beginning of sentences, and is no name.
+    // Capitalized in titles and at the beginning of sentences, but not a name.
     STOP "stop" 39,
-    // What it stands with is no person.
+    // A name beside it is not that of a person.
     ORGANISATION "organisation" 40,
     // An at sign in brackets.
     SPELLED_AT "spelled_at" 41,
     POSTCODE "postcode" 42,
     CUSTOMER_ID "customer_id" 43,
     CARD_CODE "card_code" 44,
-    // What a name follows: whoever speaks of himself, after a greeting or without; kin; what a
-    // person does; a field; whom somebody asks.
+    // Cues before a name: introductions of oneself, alone or after a greeting; kin; roles; fields;
+    // people that somebody asks.
     SELF "self" 45,
     GREETED "greeted" 46,
     KIN "kin" 47,
     ROLE "role" 48,
     FIELD "field" 49,
     BY "by" 50,
-    // What follows a name.
+    // Cues after a name.
     BEHIND "behind" 51,
 }
 
@@ -114,25 +114,25 @@ impl Meaning {
         self.0 & any.0 != 0
     }
 
-    /// Both together.
+    /// Returns the union of both.
     pub(crate) fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 }
 
-/// A word with a meaning, or the longest word of phrases with one. There are tens of thousands, so
-/// it is small.
+/// A word with a meaning, or the longest word of phrases with one. It is small, since there are
+/// tens of thousands.
 #[derive(Debug, Default)]
 struct Entry {
-    /// Its place in [`Vocabulary::words`].
+    /// Its offset in [`Vocabulary::words`].
     start: u32,
     length: u16,
-    /// Its phrases' place in [`Vocabulary::phrases`]; 0 where it has none.
+    /// The index of its phrases in [`Vocabulary::phrases`]; 0 if it has none.
     phrases: u16,
     meaning: Meaning,
 }
 
-/// Words in a row; the entry's word is one of them.
+/// Words in a row, of which the entry's word is one.
 #[derive(Debug)]
 struct Phrase {
     before: Vec<Box<str>>,
@@ -140,35 +140,34 @@ struct Phrase {
     meaning: Meaning,
 }
 
-/// The bits of the filter.
+/// Number of bits in a filter.
 const FILTER: usize = 1 << 18;
 
-/// Words, phrases, and what they mean.
+/// Words and phrases with their meanings.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
-    /// The words that may be known.
+    /// A filter of the words that may be known.
     filter: Box<[u64]>,
-    /// Those that are more than names and places, which begin with a capital.
+    /// A filter of those that are more than names and places, which begin with a capital.
     small: Box<[u64]>,
-    /// By the word's hash, which is as good as the word: no two here have the same.
+    /// The entries by the hash of their word, which is unique among them.
     entries: HashMap<u64, Entry, BuildHasherDefault<Hashed>>,
-    /// All words in a row, with each byte's bit for small letters set.
+    /// All words in a row, with the lowercase bit set in each byte.
     words: Vec<u8>,
     /// The phrases of each word that has any; the first list is empty.
     phrases: Vec<Vec<Phrase>>,
-    /// Phrases of scripts that put no spaces between words.
+    /// Phrases of scripts without spaces between words.
     unspaced: Option<AhoCorasick>,
     unspaced_meanings: Vec<Meaning>,
 }
 
 impl Vocabulary {
-    /// Reads the data files: `meaning <tab> phrase` in each line.
+    /// Reads the data files, with `meaning <tab> phrase` in each line.
     pub(crate) fn new(tables: &[&str], lists: &[(&str, Meaning)]) -> Self {
         let mut it = Self {
             filter: vec![0; FILTER / 64].into(),
             small: vec![0; FILTER / 64].into(),
-            // About as many as there are lines, so that the table does not grow by copies of
-            // itself.
+            // About as many as there are lines, so that the table does not grow by copying itself.
             entries: HashMap::with_capacity_and_hasher(
                 tables
                     .iter()
@@ -208,7 +207,7 @@ impl Vocabulary {
             } else {
                 it.insert(phrase, meaning);
                 if !phrase.is_ascii() {
-                    // Only the letters of ASCII are looked up in either case.
+                    // The lookup ignores case only for ASCII letters.
                     it.insert(&phrase.to_uppercase(), meaning);
                     let mut chars = phrase.chars();
                     let first = chars.next().into_iter().flat_map(char::to_uppercase);
@@ -245,7 +244,7 @@ impl Vocabulary {
         }
         let entry = self.entries.entry(hash).or_default();
         if entry.length == 0 {
-            // A word that is too long for its place here is no word.
+            // A word whose offset or length does not fit is omitted.
             let (Ok(start), Ok(length)) = (self.words.len().try_into(), key.len().try_into())
             else {
                 return;
@@ -275,7 +274,7 @@ impl Vocabulary {
         }
     }
 
-    /// What the word at `start..end` of `text` means, and where its phrase begins and ends.
+    /// Returns the meaning of the word at `start..end` of `text`, and the range of its phrase.
     #[allow(clippy::inline_always)] // one call for each word of a text: a fifth of a scan
     #[inline(always)]
     pub(crate) fn find(
@@ -291,7 +290,7 @@ impl Vocabulary {
         } else {
             &self.filter
         };
-        // Most words mean nothing, and go no further.
+        // Most words have no meaning, and stop here.
         if admits(filter, hash) {
             self.look_up(text, start, end, hash)
         } else {
@@ -339,14 +338,14 @@ impl Vocabulary {
         (best.2 != Meaning::default()).then_some(best)
     }
 
-    /// What a word means in any writing, as a name in small letters.
+    /// Returns the meaning of a word in any case, as that of a name in lowercase.
     pub(crate) fn meaning_of(&self, word: &str) -> Meaning {
         let bytes = word.as_bytes();
         self.look_up(bytes, 0, bytes.len(), hash_at(bytes, 0, bytes.len()))
             .map_or(Meaning::default(), |(_, _, meaning)| meaning)
     }
 
-    /// The phrases in text without spaces between words.
+    /// Calls `each` for the phrases in text without spaces between words.
     pub(crate) fn unspaced(&self, text: &str, mut each: impl FnMut(usize, usize, Meaning)) {
         for found in self.unspaced.iter().flat_map(|a| a.find_iter(text)) {
             each(
@@ -362,7 +361,7 @@ impl Vocabulary {
 }
 
 impl Phrase {
-    /// Where the phrase stands whose longest word is at `start..end`.
+    /// Returns the range of the phrase whose longest word is at `start..end`.
     fn spans(&self, text: &[u8], start: usize, end: usize) -> Option<(usize, usize)> {
         let (mut from, mut to) = (start, end);
         for word in self.before.iter().rev() {
@@ -423,7 +422,7 @@ fn is_gap(byte: u8) -> bool {
     )
 }
 
-/// A capital letter begins a word of its own after a small one.
+/// Returns true if a capital letter begins a word after a lowercase letter.
 pub(crate) fn is_camel(text: &[u8], at: usize) -> bool {
     text.get(at).is_some_and(u8::is_ascii_uppercase)
         && at
@@ -442,8 +441,8 @@ fn words(phrase: &str) -> impl Iterator<Item = &str> {
         .filter(|w| !w.is_empty())
 }
 
-/// A word or phrase as it is looked up: small letters, one space where signs or a capital part its
-/// words.
+/// Returns the lookup form of a word or phrase: in lowercase, with one space where signs or a
+/// capital separate its words.
 pub(crate) fn plain_phrase(phrase: &str) -> String {
     let mut plain = String::with_capacity(phrase.len());
     let mut last = ' ';
@@ -466,7 +465,7 @@ pub(crate) fn plain_phrase(phrase: &str) -> String {
     plain
 }
 
-/// Han, kana, Hangul, Thai, Lao, Khmer, Burmese: no spaces stand between words.
+/// Returns true for Han, kana, Hangul, Thai, Lao, Khmer and Burmese, which use no spaces.
 fn is_unspaced(phrase: &str) -> bool {
     phrase.chars().any(
         |c| matches!(u32::from(c), 0xe00..=0xeff | 0x1000..=0x109f | 0x1780..=0x17ff | 0x3040..=0x30ff | 0x3400..=0x9fff | 0xac00..=0xd7af),
@@ -491,7 +490,7 @@ fn admits(filter: &[u64], hash: u64) -> bool {
         .is_some_and(|bits| bits >> (bit % 64) & 1 == 1)
 }
 
-/// A hash of what is hashed already, its upper half also in the lower.
+/// A hasher for hashes, which also mixes the upper half into the lower.
 #[derive(Debug, Default)]
 struct Hashed(u64);
 
@@ -509,8 +508,8 @@ impl Hasher for Hashed {
     }
 }
 
-/// A hash of the word's first eight bytes, the next and the last, and its length, the case of ASCII
-/// letters left out.
+/// Returns a hash of the word's first eight bytes, the next and the last eight, and its length,
+/// regardless of the case of ASCII letters.
 #[allow(clippy::inline_always)] // as above
 #[inline(always)]
 fn hash_at(text: &[u8], start: usize, end: usize) -> u64 {
@@ -535,7 +534,7 @@ fn hash_at(text: &[u8], start: usize, end: usize) -> u64 {
     } else {
         0
     };
-    // The two overlap, so that one of them is mixed first: what is in both must not cancel out.
+    // The two overlap, so one of them is mixed first: bytes in both must not cancel out.
     let rest = (last ^ middle.wrapping_mul(0x2545_f491_4f6c_dd1d))
         .wrapping_mul(0xff51_afd7_ed55_8ccd)
         .rotate_left(31);

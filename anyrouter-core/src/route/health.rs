@@ -1,14 +1,14 @@
-//! How endpoints have fared lately: a cooldown that opens on failures of theirs, with half-open
-//! probes and backoff, and what was measured of their speed.
+//! Health of endpoints: cooldowns after failures, with half-open probes and backoff, and
+//! measurements of speed.
 //!
-//! A failure opens a cooldown of 1 s, and of a model's only endpoint the third in a row does; each
-//! further one in a row doubles it, up to 60 s; a provider's `Retry-After` lengthens it, up to 300
-//! s. Requests that were under way together and fail together are one failure. When it is over, one
-//! request at a time is let through; its success closes the cooldown, its failure opens the next.
-//! Measurements are kept for five minutes. An endpoint whose first byte takes four times as long as
-//! the quickest candidate's, and more than a second, goes behind the others for as long as it was
-//! measured so within the last minute, and is tried again after. A candidate that was not measured
-//! within the minute is taken for one of two seconds.
+//! A failure opens a cooldown of 1 s; for the only endpoint of a model, the third failure in a row
+//! does. Each further failure in a row doubles it, up to 60 s; a provider's `Retry-After` lengthens
+//! it, up to 300 s. Failures of concurrent requests count as one. After the cooldown, one request
+//! at a time is sent as a probe: success closes the cooldown, failure opens the next. Measurements
+//! are kept for five minutes. An endpoint is slow if its median time to the first byte within the
+//! last minute is more than a second and more than four times that of the quickest candidate; slow
+//! endpoints come after the others. A candidate without a measurement in the last minute counts as
+//! one of two seconds.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,52 +20,52 @@ use smallvec::SmallVec;
 
 use crate::{ids::EndpointId, time::Timestamp};
 
-/// The first cooldown.
+/// Duration of the first cooldown.
 const FIRST: Duration = Duration::from_secs(1);
-/// The longest that failures alone open.
+/// Maximum cooldown without a `Retry-After`.
 const LONGEST: Duration = Duration::from_secs(60);
-/// The longest that a provider can ask for.
+/// Maximum cooldown that a provider can ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(300);
-/// Failures in a row of a model's only endpoint that open no cooldown.
+/// Number of failures in a row of a model's only endpoint before a cooldown opens.
 const BEARABLE: u32 = 2;
-/// A probe that has not ended after this does not keep another from being made.
+/// Time after which an unfinished probe no longer prevents another one.
 const PROBE: Duration = Duration::from_secs(30);
-/// How long measurements count, and how many are kept.
+/// Maximum age and number of measurements.
 const WINDOW: Duration = Duration::from_secs(300);
 const KEPT: usize = 100;
-/// How long slowness counts.
+/// Maximum age of the measurements that decide if an endpoint is slow.
 const SLOW_WINDOW: Duration = Duration::from_secs(60);
 
-/// What an attempt showed of its endpoint.
+/// Result of an attempt, as an observation of the endpoint's health.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Observation {
-    /// It began to answer, so many microseconds after it was asked.
+    /// The endpoint began to answer.
     Answered {
         /// Microseconds to the first byte.
         first_byte: u64,
     },
-    /// It failed in a way that is the endpoint's own.
+    /// The endpoint failed, and the request was not the cause.
     Failed {
-        /// How long the provider asks to be left alone.
+        /// Wait that the provider asks for.
         retry_after: Option<Duration>,
-        /// The model has no other endpoint: a cooldown would keep everybody waiting, and opens only
-        /// after three failures in a row.
+        /// True if the model has no other endpoint: a cooldown then opens only after three failures
+        /// in a row, since it would block all requests for the model.
         is_only: bool,
     },
-    /// It showed nothing: the request was at fault, or the client went away.
+    /// No observation: the request was at fault, or the client disconnected.
     Nothing,
 }
 
-/// What an observation did to an endpoint's cooldown.
+/// Change of an endpoint's cooldown after an observation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CooldownChange {
-    /// It opened, and lasts so long from now.
+    /// A cooldown opened; it lasts this long from now.
     Opened(Duration),
-    /// It closed: the endpoint answers again.
+    /// The cooldown closed: the endpoint answers again.
     Closed,
 }
 
-/// The health of every endpoint, by id, so that it outlives a change of the catalog.
+/// The health of all endpoints. It is stored by id and so survives a change of the catalog.
 #[derive(Debug, Default)]
 pub struct Health {
     endpoints: Mutex<HashMap<EndpointId, State, foldhash::fast::FixedState>>,
@@ -73,7 +73,7 @@ pub struct Health {
 
 #[derive(Debug, Default)]
 struct State {
-    /// In a row.
+    /// Number of failures in a row.
     failures: u32,
     failed_at: Option<Timestamp>,
     cooldown_until: Option<Timestamp>,
@@ -82,21 +82,21 @@ struct State {
     throughputs: VecDeque<(Timestamp, f64)>,
 }
 
-/// What is known of one endpoint at one moment.
+/// The health of one endpoint at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HealthView {
-    /// It is not asked for so long.
+    /// Remaining time during which the endpoint is not tried.
     pub cooldown: Option<Duration>,
-    /// The median of microseconds to the first byte, of the last minute.
+    /// Median time to the first byte within the last minute, in microseconds.
     pub recent_first_byte: Option<u64>,
-    /// Microseconds to the first byte, of five minutes, in order.
+    /// Times to the first byte within five minutes, sorted, in microseconds.
     pub first_bytes: Vec<u64>,
-    /// Tokens a second, of five minutes, in order.
+    /// Throughputs within five minutes, sorted, in tokens per second.
     pub throughputs: Vec<f64>,
 }
 
 impl Health {
-    /// What is known of `endpoint` at `now`.
+    /// Returns the health of `endpoint` at `now`.
     pub fn view(&self, endpoint: &EndpointId, now: Timestamp) -> HealthView {
         let states = self
             .endpoints
@@ -108,7 +108,7 @@ impl Health {
             .unwrap_or_default()
     }
 
-    /// How long `endpoint` is not asked from `now` on; none where it may be asked.
+    /// Returns the time from `now` during which `endpoint` is not tried; `None` if it may be tried.
     pub fn cooldown(&self, endpoint: &EndpointId, now: Timestamp) -> Option<Duration> {
         self.endpoints
             .lock()
@@ -117,7 +117,7 @@ impl Health {
             .cooldown(now)
     }
 
-    /// The median of microseconds to the first byte, of the last minute.
+    /// Returns the median time to the first byte within the last minute, in microseconds.
     pub fn recent_first_byte(&self, endpoint: &EndpointId, now: Timestamp) -> Option<u64> {
         self.endpoints
             .lock()
@@ -126,8 +126,7 @@ impl Health {
             .recent_first_byte(now)
     }
 
-    /// Returns true if an attempt may be made at `now`. Where the endpoint has just come out of its
-    /// cooldown, this is the one probe.
+    /// Returns true if an attempt may be made at `now`. After a cooldown, the attempt is a probe.
     pub fn begin(&self, endpoint: &EndpointId, now: Timestamp) -> bool {
         let mut states = self
             .endpoints
@@ -145,10 +144,10 @@ impl Health {
         true
     }
 
-    /// Learns from an attempt that was made at `started`, and ended, or began to answer, at `now`.
-    /// One that was not made after the last failure says nothing of how the endpoint has fared
-    /// since: its success closes no cooldown, and its failure is that same failure. A failed probe
-    /// lengthens the cooldown that is open.
+    /// Records the result of an attempt that began at `started` and, at `now`, ended or began to
+    /// answer. An attempt that began before the last failure does not show the state after it: its
+    /// success closes no cooldown, and its failure is not counted again. A failed probe lengthens
+    /// the open cooldown.
     pub fn observe(
         &self,
         endpoint: &EndpointId,
@@ -196,8 +195,8 @@ impl Health {
         }
     }
 
-    /// Forgets that `endpoint` failed: its address or its credential is another one. True if a
-    /// cooldown was open.
+    /// Clears the failures of `endpoint` after a change of its address or credential. Returns true
+    /// if a cooldown was open.
     pub fn end_cooldown(&self, endpoint: &EndpointId) -> bool {
         let mut states = self
             .endpoints
@@ -210,7 +209,7 @@ impl Health {
         state.cooldown_until.take().is_some()
     }
 
-    /// Learns how fast an answer came: tokens a second.
+    /// Records the throughput of an answer, in tokens per second.
     pub fn observe_throughput(
         &self,
         endpoint: &EndpointId,
@@ -241,7 +240,7 @@ fn keep<T>(samples: &mut VecDeque<(Timestamp, T)>, now: Timestamp, value: T) {
 }
 
 impl State {
-    /// How long it still is not asked: its cooldown, or until another's probe has ended.
+    /// Returns the time during which the endpoint is not tried, because of its cooldown or a probe.
     fn cooldown(&self, now: Timestamp) -> Option<Duration> {
         let cooling = self
             .cooldown_until
@@ -291,14 +290,14 @@ impl State {
 }
 
 impl HealthView {
-    /// The latency in microseconds that `percentile` of the requests did not exceed.
+    /// Returns the time to the first byte at `percentile`, in microseconds.
     pub fn first_byte(&self, percentile: u8) -> Option<u64> {
         self.first_bytes
             .get(rank(self.first_bytes.len(), percentile))
             .copied()
     }
 
-    /// The tokens a second that `percentile` of the requests reached.
+    /// Returns the throughput that `percentile` of the requests reached, in tokens per second.
     pub fn throughput(&self, percentile: u8) -> Option<f64> {
         let from_top = rank(self.throughputs.len(), percentile);
         self.throughputs.iter().rev().nth(from_top).copied()

@@ -1,4 +1,4 @@
-//! From what is eligible to what is tried, in order; and the explanation of both.
+//! Planning: orders the eligible endpoints into candidates, and explains the result.
 
 use std::cmp::Ordering;
 
@@ -17,22 +17,22 @@ use crate::{
 /// An endpoint to try.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
-    /// What the policy made eligible.
+    /// The eligible endpoint.
     pub eligible: Eligible<'a>,
-    /// What decided its place.
+    /// Criterion that decided the position.
     pub because: &'static str,
 }
 
-/// What to try, in order.
+/// The endpoints to try, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Plan<'a> {
     /// The candidates.
     pub candidates: Vec<Candidate<'a>>,
-    /// What the caller should know of how they were chosen.
+    /// Notes for the caller about the choice of candidates.
     pub notes: Vec<String>,
 }
 
-/// Orders what `decisions` (one a model, in order of preference) left.
+/// Orders the eligible endpoints of `decisions` (one per model, in order of preference).
 pub fn plan<'a>(decisions: &[Decision<'a>], request: &Routing<'_>) -> Plan<'a> {
     let mut out = Plan::default();
     let mut ranked: Vec<Ranked<'a>> = Vec::new();
@@ -54,7 +54,7 @@ pub fn plan<'a>(decisions: &[Decision<'a>], request: &Routing<'_>) -> Plan<'a> {
     out
 }
 
-/// Explains `decisions`, made over `catalog`, for a request that asked for `model`.
+/// Explains `decisions` about `catalog` for a request for `model`.
 pub fn explain(
     model: &str,
     decisions: &[Decision<'_>],
@@ -121,7 +121,7 @@ pub fn explain(
     }
 }
 
-/// The environment variables that a provider's key is read from.
+/// Returns the environment variables that hold a provider's key.
 fn key_variable(provider: &Provider) -> Option<String> {
     let needed = if provider.env_all {
         provider.env.join(" and ")
@@ -176,7 +176,7 @@ impl<'a> Ranked<'a> {
     }
 }
 
-/// A number in (0, 1] that `seed` and `n` decide (SplitMix64).
+/// Returns a pseudorandom number in (0, 1] from `seed` and `n` (SplitMix64).
 fn uniform(seed: u64, n: usize) -> f64 {
     let mut z = seed.wrapping_add((n as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -184,7 +184,7 @@ fn uniform(seed: u64, n: usize) -> f64 {
     ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64 + f64::EPSILON
 }
 
-/// Looks up how fast the candidates are, as far as it can decide anything.
+/// Looks up the measured speed of the candidates, if it can affect their order.
 fn measure(ranked: &mut [Ranked<'_>], request: &Routing<'_>) {
     let p = request.preferences;
     let by_speed = matches!(p.sort, Some(Sort::Latency | Sort::Throughput))
@@ -214,8 +214,8 @@ fn measure(ranked: &mut [Ranked<'_>], request: &Routing<'_>) {
     }
 }
 
-/// Applies `preferred_*`: what misses a cut-off is excluded where every candidate is measured and
-/// one remains, and else goes to the end.
+/// Applies `preferred_*`. Candidates that miss a cut-off are excluded if every candidate is
+/// measured and one remains; otherwise they go to the end.
 fn prefer(ranked: &mut Vec<Ranked<'_>>, request: &Routing<'_>, notes: &mut Vec<String>) {
     if request.preferences.max_latency.is_empty() && request.preferences.min_throughput.is_empty() {
         return;
@@ -249,10 +249,10 @@ fn prefer(ranked: &mut Vec<Ranked<'_>>, request: &Routing<'_>, notes: &mut Vec<S
     }
 }
 
-/// An endpoint whose first byte comes sooner is not slow, whatever the others do; in microseconds.
+/// Time to the first byte up to which an endpoint is never slow, in microseconds.
 const SLOW: u64 = 1_000_000;
-/// What an endpoint that was not measured lately is taken for, so that a slow one is compared with
-/// those that it keeps from being asked.
+/// Assumed time to the first byte of endpoints without a recent measurement, in microseconds, so
+/// that a slow endpoint is also compared with those that are not tried because of it.
 const UNMEASURED: u64 = 2_000_000;
 
 type Measure = (&'static str, fn(&Ranked<'_>, &Ranked<'_>) -> Ordering);
@@ -268,7 +268,7 @@ fn rank(ranked: &mut [Ranked<'_>], request: &Routing<'_>) {
     });
 }
 
-/// What decides, the most important first.
+/// Returns the criteria of the order, the most important first.
 fn measures(request: &Routing<'_>) -> Vec<Measure> {
     fn known_first<T: PartialOrd>(a: Option<T>, b: Option<T>) -> Ordering {
         match (a, b) {
@@ -317,8 +317,8 @@ fn measures(request: &Routing<'_>) -> Vec<Measure> {
     out
 }
 
-/// Names for each candidate the measure that put it before the next; for the last, behind the one
-/// before.
+/// Adds to each candidate the criterion that put it before the next one, or for the last, after the
+/// previous one.
 fn with_reasons<'a>(ranked: &[Ranked<'a>], request: &Routing<'_>) -> Vec<Candidate<'a>> {
     let measures = measures(request);
     let alone = match request.preferences.sort {

@@ -1,5 +1,5 @@
-//! The `provider` object of a request: what restricts becomes the policy's request layer, the rest
-//! orders.
+//! The `provider` object of a request: restrictions for the policy's request layer, and preferences
+//! for the order.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use crate::{
     policy::{PriceCaps, ProviderPattern, Restriction},
 };
 
-/// The `provider` object as it is sent. A member that is not known is refused: a misspelt wish for
-/// privacy must not be ignored.
+/// The `provider` object as sent. An unknown member is an error, since a misspelt privacy setting
+/// must not be ignored.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)] // the contract has them, member by member
@@ -61,7 +61,7 @@ pub struct SortBy {
     pub partition: Option<Partition>,
 }
 
-/// Whether each model's endpoints are sorted by themselves.
+/// Set of endpoints that are sorted together: those of one model, or all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
@@ -70,20 +70,20 @@ pub enum Partition {
     None,
 }
 
-/// What to order by in place of priority and price.
+/// Measure that orders endpoints before priority and price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Sort {
     /// The cheapest first.
     Price,
-    /// The first byte soonest.
+    /// The shortest time to the first byte first.
     Latency,
-    /// The most tokens a second.
+    /// The highest throughput first.
     Throughput,
-    /// Well-formed tool calls first; as by default, as long as that is not measured.
+    /// The most reliable tool calls first; not measured yet, so the same as the default order.
     Exacto,
-    /// At random, weighted by the inverse square of the price.
+    /// Random order, weighted by the inverse square of the price.
     Balanced,
 }
 
@@ -99,7 +99,7 @@ pub struct MaxPrice {
     pub audio: Option<Price>,
 }
 
-/// A number, which is the median's, or one for each of some percentiles.
+/// A cut-off for the median, or cut-offs by percentile.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(untagged, expecting = "a number or {p50, p75, p90, p99}")]
 #[allow(missing_docs)]
@@ -120,7 +120,7 @@ pub struct Thresholds {
 }
 
 impl Thresholds {
-    /// Each cut-off with its percentile.
+    /// Returns each percentile with its cut-off.
     pub fn each(&self) -> impl Iterator<Item = (u8, f64)> {
         [
             (50, self.p50),
@@ -132,7 +132,7 @@ impl Thresholds {
         .filter_map(|(p, t)| Some((p, t?)))
     }
 
-    /// Returns true if there is none.
+    /// Returns true if there is no cut-off.
     pub fn is_empty(&self) -> bool {
         self.each().next().is_none()
     }
@@ -150,29 +150,29 @@ impl From<ThresholdEntry> for Thresholds {
     }
 }
 
-/// How a caller wants to be served.
+/// Routing preferences of a caller.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Preferences {
-    /// What the request forbids: the policy's request layer.
+    /// Restriction of the request: the policy's request layer.
     pub restriction: Restriction,
     /// Providers to try first, in this order.
     pub order: Vec<ProviderPattern>,
-    /// What to order by.
+    /// Measure to sort by.
     pub sort: Option<Sort>,
-    /// Endpoints of all models are ordered together.
+    /// True if the endpoints of all models are ordered together.
     pub across_models: bool,
-    /// Others may be tried after the first, or after those in `order`.
+    /// True if other endpoints may be tried after the first, or after those in `order`.
     pub allow_fallbacks: bool,
-    /// Only endpoints known to carry everything that was sent.
+    /// True if only endpoints known to support all members of the request are used.
     pub require_parameters: bool,
-    /// Only these quantizations.
+    /// Allowed quantizations.
     pub quantizations: Option<Vec<String>>,
-    /// Milliseconds to the first byte.
+    /// Cut-offs for the time to the first byte, in milliseconds.
     pub max_latency: Thresholds,
-    /// Tokens a second.
+    /// Cut-offs for throughput, in tokens per second.
     pub min_throughput: Thresholds,
-    /// One provider and no other, as a header asks.
+    /// The one provider that a header names.
     pub pin: Option<ProviderPattern>,
 }
 
@@ -194,7 +194,7 @@ impl Default for Preferences {
 }
 
 impl Preferences {
-    /// What a `provider` object means; an error names the member and what is wrong with it.
+    /// Converts a `provider` object; an error holds the member and the fault.
     pub fn from_object(object: ProviderObject) -> Result<Self, (&'static str, String)> {
         let list = |names: &[String]| {
             names

@@ -1,4 +1,4 @@
-//! What a plan is made from.
+//! Input of a plan.
 
 use super::{health::Health, preferences::Preferences};
 use crate::{
@@ -6,37 +6,37 @@ use crate::{
     time::Timestamp,
 };
 
-/// What a request asks of whoever serves it.
+/// Requirements of a request on an endpoint.
 #[derive(Clone, Debug, Default)]
 pub struct Needs {
-    /// A floor on context length, and the member that set it.
+    /// Minimum context length, and the member that sets it.
     pub min_context: Option<(u64, &'static str)>,
-    /// The most tokens that the answer may have.
+    /// Maximum number of tokens of the answer.
     pub max_tokens: Option<u64>,
-    /// The members that were sent.
+    /// Members of the request.
     pub parameters: Vec<String>,
-    /// The messages have images.
+    /// True if the messages have images.
     pub images: bool,
-    /// The members that a protocol cannot express.
+    /// Members that a protocol cannot express.
     pub not_carried: Vec<(Protocol, String)>,
 }
 
-/// What a plan is made from, beside the decision.
+/// Input of a plan in addition to the decisions.
 #[derive(Clone, Copy)]
 pub struct Routing<'a> {
-    /// How the caller wants to be served.
+    /// Routing preferences of the caller.
     pub preferences: &'a Preferences,
-    /// What the request asks of whoever serves it.
+    /// Requirements on an endpoint.
     pub needs: &'a Needs,
-    /// How endpoints have fared.
+    /// Health of the endpoints.
     pub health: &'a Health,
-    /// Whether there is a credential for an endpoint.
+    /// Returns true if there is a credential for an endpoint.
     pub has_credential: &'a (dyn Fn(&Endpoint) -> bool + Sync),
-    /// The protocol that the request came in.
+    /// Protocol of the client.
     pub inbound: Protocol,
-    /// Now.
+    /// Current time.
     pub now: Timestamp,
-    /// Decides what is left to chance (`sort: "balanced"`).
+    /// Seed for random choices (`sort: "balanced"`).
     pub seed: u64,
 }
 

@@ -1,5 +1,5 @@
-//! Routing's own rules: what excludes an endpoint that the policy admits. Each rule stands once, as
-//! a [`Hit`] that costs nothing; a sentence is made of it only for who asks why.
+//! Rules of routing that exclude endpoints which the policy admits. Each rule is written once, as a
+//! cheap [`Hit`]; a [`Reason`] is created from it only for an explanation.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(super) fn is_excluded(endpoint: &Endpoint, request: &Routing<'_>) -> bool {
     hits(endpoint, request).next().is_some()
 }
 
-/// Each rule of routing that excludes `endpoint`, as sentences.
+/// Returns a reason for each rule of routing that excludes `endpoint`.
 pub(super) fn reasons(endpoint: &Endpoint, request: &Routing<'_>) -> Vec<Reason> {
     hits(endpoint, request)
         .map(|hit| hit.reason(endpoint))
@@ -43,7 +43,7 @@ fn hits<'a>(endpoint: &'a Endpoint, request: &'a Routing<'_>) -> impl Iterator<I
         .min_context
         .filter(|(floor, _)| endpoint.context.is_none_or(|c| c < *floor))
         .map(|(_, member)| Hit::Context(member));
-    // Elsewhere it is lowered to what the endpoint gives.
+    // Otherwise the limit is lowered to the endpoint's maximum.
     let max_output = endpoint.max_output.filter(|most| {
         preferences.require_parameters && needs.max_tokens.is_some_and(|asked| asked > *most)
     });
@@ -183,8 +183,8 @@ fn reason(
     }
 }
 
-/// Why an endpoint that no single rule excludes is not tried: a preference that every candidate
-/// could be measured by, or fallbacks that are not allowed.
+/// Returns the reasons why an endpoint is not tried although no single rule excludes it: it misses
+/// a preferred latency or throughput, or fallbacks are not allowed.
 pub(super) fn left_out(endpoint: &Endpoint, request: &Routing<'_>) -> Vec<Reason> {
     let view = request.health.view(&endpoint.id, request.now);
     let mut out = Vec::new();
@@ -224,7 +224,7 @@ pub(super) fn left_out(endpoint: &Endpoint, request: &Routing<'_>) -> Vec<Reason
     out
 }
 
-/// What was sent that not every endpoint carries, and whether this one is known to.
+/// Returns the members of the request, each with the endpoint's support for it, if known.
 pub(super) fn carried<'a>(
     endpoint: &'a Endpoint,
     request: &'a Routing<'_>,
@@ -260,7 +260,7 @@ pub(super) fn carried<'a>(
     parameters.chain(images)
 }
 
-/// Members that every endpoint carries, or that never leave the gateway.
+/// Returns true for members that every endpoint supports or that are never sent to a provider.
 fn is_always_carried(parameter: &str) -> bool {
     const PROTOCOL: [&str; 8] = [
         "model",
@@ -275,8 +275,8 @@ fn is_always_carried(parameter: &str) -> bool {
     PROTOCOL.contains(&parameter) || GATEWAY_MEMBERS.contains(&parameter)
 }
 
-/// Members of a request that are the gateway's own, and never leave it. (`reasoning` is the
-/// gateway's as well, but asks the endpoint for something.)
+/// Members of a request that are only for the gateway and are never sent to a provider.
+/// (`reasoning` is the gateway's as well, but affects the provider's request.)
 pub(crate) const GATEWAY_MEMBERS: [&str; 9] = [
     "provider",
     "models",

@@ -1,10 +1,9 @@
-//! `preferred_max_latency` and `preferred_min_throughput`: whether an endpoint that was measured
-//! misses them.
+//! Checks of measured endpoints against `preferred_max_latency` and `preferred_min_throughput`.
 
 use super::{HealthView, Preferences};
 
-/// Whether the endpoint is known to answer later than is preferred, at any of the percentiles;
-/// `None` where it is not measured.
+/// Returns true if the endpoint exceeds the preferred latency at any percentile; `None` if it is
+/// not measured.
 pub(super) fn misses_latency(view: &HealthView, preferences: &Preferences) -> Option<bool> {
     any(preferences
         .max_latency
@@ -12,8 +11,8 @@ pub(super) fn misses_latency(view: &HealthView, preferences: &Preferences) -> Op
         .map(|(p, cut)| Some(view.first_byte(p)? as f64 / 1000.0 > cut)))
 }
 
-/// Whether the endpoint is known to give fewer tokens a second than is preferred, at any of the
-/// percentiles; `None` where it is not measured.
+/// Returns true if the endpoint is below the preferred throughput at any percentile; `None` if it
+/// is not measured.
 pub(super) fn misses_throughput(view: &HealthView, preferences: &Preferences) -> Option<bool> {
     any(preferences
         .min_throughput

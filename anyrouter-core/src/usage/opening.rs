@@ -1,4 +1,4 @@
-//! What is known of a request while it is under way.
+//! The open entry of a request under way.
 
 use std::net::IpAddr;
 
@@ -11,30 +11,30 @@ use crate::{
     time::Timestamp,
 };
 
-/// What is known of a request when it is accepted, and what is left of it if the process ends
-/// before its record.
+/// The open entry of an accepted request. It remains if the process ends before the usage record is
+/// written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
     /// The request's id.
     pub id: RequestId,
-    /// Whose it is.
+    /// Account of the key.
     pub account: AccountId,
-    /// The key that was used.
+    /// Hash of the key.
     pub key_hash: KeyHash,
     /// Time of acceptance.
     pub at: Timestamp,
     /// Address of the client.
     pub ip: Option<IpAddr>,
-    /// The protocol that it came in. (Entries of before there was a choice are chat.)
+    /// Protocol of the client. (Older entries without it are chat.)
     #[serde(default = "chat")]
     pub inbound: Protocol,
-    /// The model that was asked for, once the body was read.
+    /// Requested model, once the body is read.
     pub model_requested: Option<String>,
-    /// The endpoint that was asked last, once there was one.
+    /// Endpoint of the last attempt, once there is one.
     pub endpoint: Option<EndpointId>,
 }
 
-/// The protocol of records that were written before there was a choice.
+/// Returns the protocol of older records, which do not state it.
 pub(super) const fn chat() -> Protocol {
     Protocol::Chat
 }

@@ -1,4 +1,4 @@
-//! What is kept of a request: metadata, and nothing that was said.
+//! The usage record of a request: metadata only, without any content.
 
 use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, sync::Arc};
 
@@ -17,26 +17,26 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It was answered.
+    /// The request was answered.
     Ok,
     /// Every attempt failed, or the answer broke off.
     UpstreamError,
-    /// The policy or its own limits left no endpoint.
+    /// No endpoint was left by the policy, routing or the request's own constraints.
     Refused,
-    /// Its key had no room.
+    /// A rate limit of the key was reached.
     RateLimited,
-    /// It could not be understood.
+    /// The request was invalid.
     Invalid,
-    /// The client went away.
+    /// The client disconnected.
     Cancelled,
-    /// The process ended first.
+    /// The process ended before the request.
     Interrupted,
-    /// Its record could not be written in time.
+    /// The record could not be written in time.
     StorageError,
 }
 
 impl Outcome {
-    /// All of them.
+    /// All outcomes.
     pub const ALL: [Self; 8] = [
         Self::Ok,
         Self::UpstreamError,
@@ -48,7 +48,7 @@ impl Outcome {
         Self::StorageError,
     ];
 
-    /// Its name, as records, metrics and the API have it.
+    /// Returns the name used in records, metrics and the API.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -68,16 +68,16 @@ impl Outcome {
     }
 }
 
-/// One try at one endpoint.
+/// One attempt at one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// The endpoint's id.
     pub endpoint: EndpointId,
     /// `ok`, or the class of failure.
     pub outcome: Cow<'static, str>,
-    /// The status that the provider answered with, if it did.
+    /// Status of the provider's response, if there was one.
     pub http_status: Option<u16>,
-    /// Microseconds from the beginning of the attempt to its first good byte, or to its failure.
+    /// Microseconds from the start of the attempt to the first valid byte or to the failure.
     pub latency: u64,
 }
 
@@ -87,31 +87,31 @@ pub struct Attempt {
 pub struct Record {
     /// The request's id, which is also the generation's.
     pub id: RequestId,
-    /// Whose it is.
+    /// Account of the key.
     pub account: AccountId,
-    /// The key that was used.
+    /// Hash of the key.
     pub key_hash: KeyHash,
     /// Time of acceptance.
     pub created_at: Timestamp,
     /// Address of the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip: Option<IpAddr>,
-    /// The protocol that the request came in.
+    /// Protocol of the client.
     #[serde(default = "super::opening::chat")]
     pub inbound: Protocol,
-    /// The protocol in which the provider was asked last.
+    /// Protocol of the last attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outbound: Option<Protocol>,
-    /// The app that sent it, as it names itself; a hash where that does not read like an id.
+    /// The app's own name for itself; a hash if it does not have the form of an id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
-    /// The model as it was asked for; a hash where that is not the name of one.
+    /// The requested model; a hash if it does not have the form of a model's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_requested: Option<String>,
-    /// The model that answered, or was asked last.
+    /// Model that answered or was tried last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelId>,
-    /// The endpoint that answered, or was asked last.
+    /// Endpoint that answered or was tried last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<EndpointId>,
     /// Its provider's slug.
@@ -123,13 +123,13 @@ pub struct Record {
     /// The provider's id of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_id: Option<String>,
-    /// It was a stream.
+    /// True if the request asked for a stream.
     pub streamed: bool,
     /// Outcome of the request.
     pub outcome: Outcome,
-    /// The status that the client was answered with.
+    /// Status of the response to the client.
     pub http_status: u16,
-    /// The stable code of the error, where it was one.
+    /// Stable code of the error, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
     /// Finish reason, in OpenAI's terms.
@@ -140,37 +140,37 @@ pub struct Record {
     pub native_finish_reason: Option<String>,
     /// Token usage.
     pub tokens: Tokens,
-    /// The provider did not say what it used; `tokens` is estimated.
+    /// True if the provider reported no usage and `tokens` is an estimate.
     pub estimated: bool,
-    /// The limiter failed, and the request was admitted without it.
+    /// True if the request was admitted without rate limits because the limiter failed.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unlimited: bool,
     /// Cost; `None` if a price is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Usd>,
-    /// From acceptance to the end.
+    /// Time from acceptance to the end.
     pub latency: u64,
-    /// From acceptance to the first byte of the answer.
+    /// Time from acceptance to the first byte of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_to_first_byte: Option<u64>,
-    /// From the first byte of the answer to its end.
+    /// Time from the first byte of the answer to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation_time: Option<u64>,
-    /// Every try, in order.
+    /// All attempts, in order.
     pub attempts: Vec<Attempt>,
-    /// The fingerprint of the policy that held.
+    /// Fingerprint of the policy in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<Arc<str>>,
-    /// The version of the catalog that held.
+    /// Version of the catalog in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalog: Option<Arc<str>>,
     /// Number of values redacted before the request left, by label (P10).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub redacted: BTreeMap<String, u64>,
-    /// The truncated cache key; none as long as there is no cache.
+    /// The truncated cache key; `None` as long as there is no cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_key: Option<String>,
-    /// The client's own name of the session; a hash where it does not read like an id.
+    /// The client's id of the session; a hash if it does not have the form of an id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
 }
@@ -181,7 +181,7 @@ pub(super) fn is_false(flag: &bool) -> bool {
 }
 
 impl Record {
-    /// The record of a request of which nothing is known but that it was accepted.
+    /// Creates the record of a request of which only the open entry is known.
     pub fn opened(opening: super::Opening) -> Self {
         Self {
             id: opening.id,

@@ -1,5 +1,4 @@
-//! A record as stores keep it: what they filter, sort and add up by as columns, and the rest as
-//! JSON that only who reads the record looks into.
+//! The stored form of a record: columns for filters, sorting and sums, and the rest as JSON.
 
 use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, sync::Arc};
 
@@ -13,8 +12,8 @@ use crate::{
     time::Timestamp,
 };
 
-/// The columns of a record, each in the type that a store has for it. Times are in microseconds,
-/// money in 10⁻¹² USD; [`outcome`](Self::outcome) and the protocols are their names.
+/// The columns of a record, in types that stores support. Times are in microseconds, money is in
+/// 10⁻¹² USD; [`outcome`](Self::outcome) and the protocols are stored by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)] // as the record has them
 pub struct Row<'a> {
@@ -87,13 +86,13 @@ fn holds_nothing(counts: &BTreeMap<String, u64>) -> bool {
     counts.is_empty()
 }
 
-/// A row that no record can be made of.
+/// Error of a row that is not a valid record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a stored usage record cannot be read: its {0} is damaged, or of a later version")]
 pub struct RowFault(&'static str);
 
 impl Record {
-    /// Its columns.
+    /// Returns the columns of the record.
     pub fn row(&self) -> Row<'_> {
         Row {
             id: *self.id.as_bytes(),
@@ -121,7 +120,7 @@ impl Record {
         }
     }
 
-    /// Writes what is no column to `out`, as JSON.
+    /// Writes the members without a column to `out`, as JSON.
     pub fn write_rest(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
         fn text(text: Option<&str>) -> Option<Cow<'_, str>> {
             text.map(Cow::Borrowed)
@@ -149,7 +148,7 @@ impl Record {
 }
 
 impl Row<'_> {
-    /// The record of these columns and the rest.
+    /// Builds the record from these columns and `rest`.
     pub fn record(&self, rest: &str) -> Result<Record, RowFault> {
         let rest: Rest<'_> = serde_json::from_str(rest).map_err(|_| RowFault("JSON"))?;
         let protocol = |name| Protocol::parse(name).ok_or(RowFault("protocol"));

@@ -1,4 +1,4 @@
-//! Tokens and what they cost, in whole numbers.
+//! Token usage and its cost, in whole numbers.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,31 +7,31 @@ use crate::catalog::{Prices, Usd};
 /// Token usage of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokens {
-    /// Of prompt, with those read from and written to the provider's cache.
+    /// Tokens of the prompt, including those read from and written to the provider's cache.
     pub prompt: u64,
-    /// Of answer, with reasoning.
+    /// Tokens of the answer, including reasoning.
     pub completion: u64,
-    /// Of prompt read from the provider's cache.
+    /// Tokens of the prompt read from the provider's cache.
     pub cached: u64,
-    /// Of prompt written to the provider's cache.
+    /// Tokens of the prompt written to the provider's cache.
     pub cache_write: u64,
-    /// Of those written to the provider's cache, the ones that it keeps for an hour.
+    /// Tokens written to the provider's cache for an hour, a part of `cache_write`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cache_write_1h: u64,
-    /// Of answer spent on reasoning.
+    /// Tokens of the answer spent on reasoning.
     pub reasoning: u64,
 }
 
 impl Tokens {
-    /// Prompt and answer.
+    /// Returns the tokens of prompt and answer.
     pub fn total(&self) -> u64 {
         self.prompt.saturating_add(self.completion)
     }
 
-    /// A provider that reports more than this of anything is not believed.
+    /// Number of tokens above which a provider's report is implausible.
     const ABSURD: u64 = 1 << 32;
 
-    /// Returns true if the numbers can be true.
+    /// Returns true if the numbers are plausible.
     pub fn is_plausible(&self) -> bool {
         let parts = self
             .cached

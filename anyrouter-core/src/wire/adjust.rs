@@ -1,30 +1,30 @@
-//! Changes made to a request on its way to a provider: what the client is told of them, and what
-//! undoes them in the answer.
+//! Changes to a request on its way to a provider: notes for the client, and data to undo the
+//! changes in the answer.
 
 use crate::key::looks_like_a_key;
 
 /// The adjustments of one attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Adjustments {
-    /// Members that were left out, as `messages[2].content[0]`.
+    /// Omitted members, such as `messages[2].content[0]`.
     pub omitted: Vec<String>,
-    /// What else the caller should know.
+    /// Further notes for the caller.
     pub notes: Vec<String>,
-    /// Names of tools that the provider does not take: as it sees them, and as the client does.
+    /// Replaced names of tools that the provider does not accept: the provider's, and the client's.
     pub tool_names: Vec<(String, String)>,
-    /// Features of the protocol that the request uses, and that a header must switch on.
+    /// Features of the protocol that the request uses and a header must enable.
     pub betas: Vec<&'static str>,
-    /// The client does not want to see reasoning.
+    /// True if reasoning is hidden from the client.
     pub hides_reasoning: bool,
-    /// Marks for the prompt cache that are still to be left out, since there are too many.
+    /// Number of prompt cache marks that are still to be omitted, since there are too many.
     pub cache_marks_over: usize,
 }
 
-/// The most names that are listed; one more says that there are others.
+/// Maximum number of listed names; one more entry stands for the others.
 const LISTED: usize = 64;
 
 impl Adjustments {
-    /// Names a member that is left out; once, however often.
+    /// Lists an omitted member, without duplicates.
     pub fn omit(&mut self, member: impl Into<String>) {
         let member = member.into();
         if self.omitted.contains(&member) || self.omitted.len() > LISTED {
@@ -39,7 +39,7 @@ impl Adjustments {
         );
     }
 
-    /// Adds a note; once, however often.
+    /// Adds a note, without duplicates.
     pub fn note(&mut self, note: impl Into<String>) {
         let note = note.into();
         if !self.notes.contains(&note) && self.notes.len() < LISTED {
@@ -47,7 +47,7 @@ impl Adjustments {
         }
     }
 
-    /// The client's name of a tool that the provider calls `name`.
+    /// Returns the client's name for the provider's tool `name`.
     pub fn tool_name<'a>(&'a self, name: &'a str) -> &'a str {
         self.tool_names
             .iter()

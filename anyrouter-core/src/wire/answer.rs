@@ -1,5 +1,4 @@
-//! What every answer carries, whatever protocol it came in: its names, its meter, and the members
-//! that AnyRouter adds.
+//! Answers in any protocol: relaying streams, converting plain answers, and metering both.
 
 use bytes::Bytes;
 
@@ -13,7 +12,7 @@ use super::{
 };
 use crate::{catalog::Protocol, ids::RequestId};
 
-/// A stream on its way through: bytes in, bytes out.
+/// A relay that converts the bytes of a provider's stream into bytes for the client.
 #[derive(Debug)]
 pub enum Relay {
     /// OpenAI chat on both sides.
@@ -23,7 +22,7 @@ pub enum Relay {
 }
 
 impl Relay {
-    /// A relay for an answer in `protocol`. Events of more than `limit` bytes are faults.
+    /// Creates a relay for an answer in `protocol`. Events of more than `limit` bytes are faults.
     pub fn new(protocol: Protocol, names: Box<ResponseMeta>, limit: usize) -> Self {
         match protocol {
             Protocol::Messages => Self::Messages(messages::StreamTranslator::new(names, limit)),
@@ -31,8 +30,8 @@ impl Relay {
         }
     }
 
-    /// A relay that has relayed a whole answer in `protocol`: some providers answer so where a
-    /// stream was asked for.
+    /// Creates a relay that has relayed a whole answer in `protocol`. Some providers send one
+    /// although the request asked for a stream.
     pub fn of_whole(
         protocol: Protocol,
         names: Box<ResponseMeta>,
@@ -43,8 +42,8 @@ impl Relay {
         chat::StreamRelay::of_whole(names, &answer, out).map(Self::Chat)
     }
 
-    /// Takes bytes from the upstream and appends to `out` what goes to the client. What was
-    /// appended before a fault is good.
+    /// Takes bytes from the upstream and appends the client's bytes to `out`. Bytes that were
+    /// appended before a fault are valid.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Progress, AnswerFault> {
         match self {
             Self::Chat(relay) => relay.feed(bytes, out),
@@ -52,13 +51,13 @@ impl Relay {
         }
     }
 
-    /// The upstream's body ended before the answer said that it was complete: a fault, unless it
-    /// was complete all the same. An event that lacks only its blank line counts.
+    /// Handles the end of the upstream's body without an end event. This is a fault unless the
+    /// answer is complete. A last event that lacks only its blank line counts.
     pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), AnswerFault> {
         let before = out.len();
         match self.feed(b"\n\n", out) {
             Ok(progress) if progress.done => return Ok(()),
-            // Half an event is no event.
+            // An incomplete event is ignored.
             Err(AnswerFault::NotTheProtocol(_)) => out.truncate(before),
             Err(fault) => return Err(fault),
             Ok(_) => {}
@@ -70,8 +69,8 @@ impl Relay {
         }
     }
 
-    /// Returns true if the answer gave its finish or stop reason: it is complete, though its last
-    /// event may be missing or broken.
+    /// Returns true if the answer has its finish or stop reason. Its content is then complete,
+    /// though the last event may be missing or broken.
     pub fn is_finished(&self) -> bool {
         match self {
             Self::Chat(relay) => relay.is_finished(),
@@ -79,8 +78,8 @@ impl Relay {
         }
     }
 
-    /// Returns true if the client was given something: from then on the endpoint is committed to,
-    /// however the bytes came.
+    /// Returns true if there is content for the client: from then on, the request is committed to
+    /// the endpoint.
     pub fn has_given(&self) -> bool {
         match self {
             Self::Chat(relay) => relay.has_given(),
@@ -88,7 +87,7 @@ impl Relay {
         }
     }
 
-    /// What passed so far.
+    /// Returns the meter of the answer so far.
     pub fn meter(&self) -> &Meter {
         match self {
             Self::Chat(relay) => relay.meter(),
@@ -96,7 +95,7 @@ impl Relay {
         }
     }
 
-    /// The names that it writes.
+    /// Returns the names that it writes.
     pub fn names(&self) -> &ResponseMeta {
         match self {
             Self::Chat(relay) => relay.names(),
@@ -104,7 +103,7 @@ impl Relay {
         }
     }
 
-    /// The end of the stream: usage, metadata, `[DONE]`. It is given to the client only against
+    /// Returns the end of the stream: usage, metadata, `[DONE]`. The client gets it only against
     /// [`Committed`].
     ///
     /// [`Committed`]: crate::gateway::Committed
@@ -120,13 +119,13 @@ impl Relay {
     }
 }
 
-/// The event that ends a client's stream with `error`.
+/// Returns the event that ends a client's stream with `error`.
 pub fn error_event(error: &ApiError, id: RequestId, model: &str, created: u64) -> Vec<u8> {
     chat::error_chunk(error, id, model, created)
 }
 
-/// Turns a whole answer in `protocol` into the client's. Some providers stream though no stream was
-/// asked for: the events are put together.
+/// Converts a whole answer in `protocol` into the client's protocol. Some providers stream although
+/// no stream was requested: the events are then assembled.
 pub fn plain(
     protocol: Protocol,
     names: &ResponseMeta,
@@ -164,7 +163,7 @@ fn of_events(
     Ok(answer)
 }
 
-/// Whether a body reads as server-sent events; none where there is too little of it to tell.
+/// Returns true if a body consists of server-sent events; `None` if it is too short to decide.
 pub fn reads_as_events(body: &[u8]) -> Option<bool> {
     const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
     let text = body
@@ -183,5 +182,5 @@ pub fn reads_as_events(body: &[u8]) -> Option<bool> {
     }
 }
 
-/// The most white space before a body that is read to tell events from JSON, in bytes.
+/// Maximum white space before a body that is read to distinguish events from JSON, in bytes.
 const UNDECIDED: usize = 64 << 10;

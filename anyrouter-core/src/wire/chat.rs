@@ -1,5 +1,5 @@
-//! OpenAI chat completions, in and out. Source: OpenAI API reference, *Chat*; the members beyond it
-//! are OpenRouter's.
+//! The OpenAI chat completions protocol, for requests and answers. Source: OpenAI API reference,
+//! *Chat*; further members are OpenRouter's.
 
 mod answer;
 mod assemble;
@@ -22,5 +22,5 @@ pub(super) use self::{
     write::{push_chunk_start, push_stream_end, push_usage_of},
 };
 
-/// What is appended to a provider's base address.
+/// Path to append to a provider's base URL.
 pub(super) const PATH: &str = "/chat/completions";

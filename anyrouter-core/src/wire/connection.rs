@@ -1,52 +1,52 @@
-//! Why a connection to a provider failed, without a word of what was sent over it.
+//! Faults of connections to providers, without any of the data sent over them.
 
-/// Why a connection to a provider was not made, or broke.
+/// Reason why a connection to a provider failed or broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectionFault {
-    /// The address of the provider in the configuration is none.
+    /// The configured address of the provider is not a valid URL.
     #[error("its `base_url` is not a valid URL")]
     Address,
-    /// The name has no address, or the resolver does not answer.
+    /// The host name has no address, or the resolver does not answer.
     #[error("its host name cannot be resolved")]
     Dns,
-    /// Nobody listens there.
+    /// No server listens at the address.
     #[error("the connection was refused")]
     Refused,
-    /// There is no way to it.
+    /// There is no route to the address.
     #[error("there is no route to it")]
     Unreachable,
-    /// No connection in time.
+    /// The connection was not made in time.
     #[error("no connection was made in time")]
     Timeout,
-    /// The certificate was not issued by anybody who is trusted here.
+    /// The issuer of the certificate is not trusted.
     #[error("its certificate is of an unknown issuer")]
     CertificateIssuer,
-    /// The certificate is expired, or not valid yet.
-    #[error("its certificate is not valid today")]
+    /// The certificate is expired or not yet valid.
+    #[error("its certificate is expired or not yet valid")]
     CertificateDate,
     /// The certificate is for another name.
     #[error("its certificate is for another name")]
     CertificateName,
-    /// The certificate is not good for another reason.
+    /// The certificate is invalid for another reason.
     #[error("its certificate is invalid")]
     Certificate,
-    /// It does not speak TLS as it must.
-    #[error("it speaks no TLS that can be used")]
+    /// The server does not support a usable version of TLS.
+    #[error("it does not support a usable version of TLS")]
     Tls,
     /// The other side closed or reset the connection.
     #[error("it closed the connection")]
     Closed,
-    /// It does not speak HTTP as it must.
-    #[error("what it sent is not HTTP")]
+    /// The server's response is not valid HTTP.
+    #[error("its response is not valid HTTP")]
     Http,
-    /// Something else.
+    /// Another fault.
     #[error("the connection failed")]
     Other,
 }
 
 impl ConnectionFault {
-    /// Its name, as logs have it.
+    /// Returns the name used in logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Address => "address",

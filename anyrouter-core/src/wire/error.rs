@@ -1,7 +1,7 @@
-//! Errors, as clients see them and as upstreams send them.
+//! Errors for clients, and failures of upstreams.
 //!
-//! An upstream's message can echo a prompt: what is passed on is its status, code and type, and
-//! never its text (P01).
+//! An upstream's message can repeat a prompt: only its status, code and type are passed on, never
+//! its text (P01).
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub use crate::catalog::FailureClass;
 use super::{connection::ConnectionFault, fault::AnswerFault, provider_error::ProviderError};
 use crate::{key::looks_like_a_key, policy::Explanation};
 
-/// What kind of error it is: the `type` of the OpenAI shape.
+/// Kind of an error: the `type` in OpenAI's shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -33,7 +33,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The kind of a status.
+    /// Returns the kind for a status.
     pub fn of(status: u16) -> Self {
         match status {
             401 => Self::AuthenticationError,
@@ -50,7 +50,7 @@ impl ErrorKind {
         }
     }
 
-    /// OpenRouter's word for it: the `error_type`.
+    /// Returns OpenRouter's name for it, the `error_type`.
     fn error_type(self, status: u16) -> &'static str {
         match self {
             Self::InvalidRequestError | Self::Gone => "invalid_request",
@@ -69,22 +69,22 @@ impl ErrorKind {
     }
 }
 
-/// Why no endpoint is left.
+/// Details of an error for a request that has no endpoint left.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Availability {
     /// The stable code.
     pub code: &'static str,
-    /// The same request may succeed later.
+    /// True if the same request may succeed later.
     pub retryable: bool,
-    /// What was asked for.
+    /// Requested models.
     pub requested_models: Vec<String>,
-    /// The providers that have it.
+    /// Providers of these models.
     pub affected_providers: Vec<String>,
-    /// What excluded them.
+    /// Rules that excluded their endpoints.
     pub excluded_by: Vec<&'static str>,
-    /// Where to read on.
+    /// Address of the documentation.
     pub docs_url: &'static str,
-    /// The member that left nothing, where it was one.
+    /// Member of the request that left no endpoint, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub constraint: Option<Constraint>,
 }
@@ -94,26 +94,26 @@ pub struct Availability {
 pub struct Constraint {
     /// The member.
     pub field: String,
-    /// What it asked for.
+    /// Fact that excluded the endpoint.
     pub detail: String,
 }
 
-/// One attempt, as an error tells of it.
+/// One failed attempt, as listed in an error.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptNote {
     /// The endpoint.
     pub backend: String,
-    /// The status that the provider answered with, if it did.
+    /// Status of the provider's response, if there was one.
     pub status: Option<u16>,
     /// The class of failure, or the provider's code.
     pub error_code: String,
-    /// It was the last.
+    /// True for the last attempt.
     pub is_final: bool,
 }
 
-/// An error as a client sees it. It has no place for a body or a secret. Boxed, since results carry
-/// it everywhere.
+/// An error for a client. It has no member for a body or a secret. It is boxed to keep results
+/// small.
 #[derive(Clone, Debug)]
 pub struct ApiError(Box<ErrorParts>);
 
@@ -131,7 +131,7 @@ impl std::ops::DerefMut for ApiError {
     }
 }
 
-/// What an error says.
+/// The parts of an error.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ErrorParts {
@@ -139,24 +139,24 @@ pub struct ErrorParts {
     pub status: u16,
     /// The stable code.
     pub code: String,
-    /// What went wrong, where, and what would be right.
+    /// Message with the fault, its place and its correction.
     pub message: String,
-    /// The request's member, where it was one.
+    /// Member of the request that caused it, if there is one.
     pub param: Option<String>,
-    /// What else there is to know.
+    /// Further details.
     pub metadata: Map<String, Value>,
-    /// Why no endpoint is left, if that is what it is.
+    /// Details, if no endpoint is left.
     pub availability: Option<Box<Availability>>,
-    /// Every endpoint, every rule.
+    /// Explanation with every endpoint and every rule.
     pub explanation: Option<Box<Explanation>>,
-    /// The attempts that were made.
+    /// Failed attempts.
     pub attempts: Vec<AttemptNote>,
-    /// Seconds after which to try again.
+    /// Seconds to wait before the next try.
     pub retry_after: Option<u64>,
 }
 
 impl ApiError {
-    /// An error with a code and a message.
+    /// Creates an error with a code and a message.
     pub fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self(Box::new(ErrorParts {
             status,
@@ -171,7 +171,7 @@ impl ApiError {
         }))
     }
 
-    /// The body in OpenAI's shape, a superset.
+    /// Returns the body in a superset of OpenAI's shape.
     pub fn to_openai(&self, request_id: &str) -> Value {
         let mut error = self.error_object();
         if let Some(availability) = &self.availability {
@@ -206,8 +206,8 @@ impl ApiError {
     }
 }
 
-/// Takes whatever reads like a key out of an error, which may repeat what the client sent in a
-/// key's wrong place.
+/// Removes everything that looks like a key from an error, which may repeat a member in which the
+/// client sent a key by mistake.
 pub(super) fn hide_keys(value: &mut Value) {
     match value {
         Value::String(text) if looks_like_a_key(text) => {
@@ -241,14 +241,14 @@ pub struct Failure {
     pub param: Option<String>,
     /// The wait that the provider asks for.
     pub retry_after: Option<Duration>,
-    /// The bound that the answer went over, in bytes.
+    /// Limit that the answer exceeded, in bytes.
     pub limit: Option<usize>,
-    /// What became of the connection, if that was it.
+    /// Fault of the connection, if it was the cause.
     pub connection: Option<ConnectionFault>,
 }
 
 impl Failure {
-    /// A failure of which nothing but its class is known.
+    /// Creates a failure of which only the class is known.
     pub fn new(class: FailureClass) -> Self {
         Self {
             class,
@@ -262,7 +262,7 @@ impl Failure {
         }
     }
 
-    /// A connection that was not made, or broke.
+    /// Creates the failure for a connection that was not made or broke.
     pub fn of_connection(fault: ConnectionFault) -> Self {
         let class = match fault {
             ConnectionFault::Timeout => FailureClass::Timeout,
@@ -274,7 +274,7 @@ impl Failure {
         }
     }
 
-    /// An answer with this status that is none.
+    /// Creates the failure for a faulty answer with this status.
     pub fn of_answer(fault: AnswerFault, status: u16) -> Self {
         match fault {
             AnswerFault::Error(error) => {
@@ -293,7 +293,7 @@ impl Failure {
         }
     }
 
-    /// An error that a provider sent with this status.
+    /// Creates the failure for an error that a provider sent with this status.
     pub fn of_error(status: u16, error: ProviderError) -> Self {
         let ProviderError {
             class,
@@ -315,19 +315,19 @@ impl Failure {
         }
     }
 
-    /// Returns true if the endpoint did not do what it should: it can cool down. Where nothing was
-    /// sent, for want of a credential, it did nothing at all.
+    /// Returns true if the endpoint caused the failure and can cool down. A missing credential does
+    /// not count, since nothing was sent.
     pub fn is_the_endpoints(&self) -> bool {
         let was_not_asked = self.class == FailureClass::Credential && self.status.is_none();
         self.class.is_the_endpoints() && !was_not_asked
     }
 
-    /// As a record writes it.
+    /// Returns the outcome in the form of a record.
     pub fn outcome(&self) -> &'static str {
         self.class.as_str()
     }
 
-    /// The error that a client sees when this was the last attempt.
+    /// Returns the error for the client if this was the last attempt.
     pub fn to_api_error(&self, endpoint: &str) -> ApiError {
         let (status, code, message) = match self.class {
             FailureClass::Connection => {
@@ -392,9 +392,9 @@ impl Failure {
         error
     }
 
-    /// A refusal of the request, with the provider's code where it has one.
+    /// Returns the error for a refused request, with the provider's code if there is one.
     fn refusal(&self, status: u16, code: &str, message: String, endpoint: &str) -> ApiError {
-        // A number says no more than the status.
+        // A numeric code adds nothing to the status.
         let theirs = self
             .code
             .as_deref()
@@ -421,7 +421,7 @@ impl Failure {
     }
 }
 
-/// A wait in seconds, rounded up.
+/// Returns a wait in seconds, rounded up.
 pub(crate) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -1,21 +1,21 @@
-//! Faults: a request that cannot be understood, and a response that is none.
+//! Faults of invalid requests and of invalid answers.
 
 use super::provider_error::ProviderError;
 
-/// A request that cannot be understood.
+/// Fault of an invalid request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub struct RequestFault {
     /// `invalid_json` or `invalid_parameter`.
     pub code: &'static str,
-    /// The member, as `provider.sort`, where it is one.
+    /// Member with the fault, such as `provider.sort`, if there is one.
     pub param: Option<String>,
-    /// What is wrong, where, and what would be right; without what was sent.
+    /// The fault, its place and its correction, without any of the request's values.
     pub problem: String,
 }
 
 impl RequestFault {
-    /// The body is not JSON, or not an object.
+    /// Creates the fault of a body that is not JSON, or not an object.
     pub fn json(problem: impl Into<String>) -> Self {
         Self {
             code: "invalid_json",
@@ -24,7 +24,7 @@ impl RequestFault {
         }
     }
 
-    /// A member is wrong.
+    /// Creates the fault of an invalid member.
     pub fn member(param: impl Into<String>, problem: impl Into<String>) -> Self {
         Self {
             code: "invalid_parameter",
@@ -33,14 +33,14 @@ impl RequestFault {
         }
     }
 
-    /// A member is missing.
+    /// Creates the fault of a missing member.
     pub fn missing(name: &str) -> Self {
         Self::member(name, format!("`{name}` is missing"))
     }
 }
 
-/// What serde found wrong, without the values that it repeats: the names of members are told, what
-/// stood in them is not.
+/// Returns the problem that serde found, with the names of members but without their values, which
+/// serde's message can repeat.
 pub(super) fn member_problem(name: &str, expected: &str, error: &serde_json::Error) -> String {
     let text = error.to_string();
     let known = text
@@ -66,23 +66,23 @@ pub(super) fn member_problem(name: &str, expected: &str, error: &serde_json::Err
     }
 }
 
-/// What an upstream sent that is no answer.
+/// Fault of an invalid answer from an upstream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnswerFault {
-    /// It is not the protocol.
+    /// The answer does not follow the protocol.
     #[error("the answer is not {0}")]
     NotTheProtocol(&'static str),
-    /// It is an error, in a 200 or in the middle of a stream.
+    /// The answer is an error, in a 200 response or within a stream.
     #[error("the provider answered with an error")]
     Error(ProviderError),
-    /// It ended before it was complete.
+    /// The answer ended before it was complete.
     #[error("the answer broke off")]
     Truncated,
-    /// It is larger than what is held.
+    /// The answer exceeds the limit.
     #[error("the answer is longer than {limit} bytes")]
     TooLong {
-        /// The bound, in bytes.
+        /// Limit in bytes.
         limit: usize,
     },
 }

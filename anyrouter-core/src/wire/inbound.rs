@@ -1,4 +1,4 @@
-//! A client's body as a request, in whatever protocol it came.
+//! Parsing of a client's body as a request, in any protocol.
 
 use bytes::Bytes;
 

@@ -1,6 +1,6 @@
-//! A scanner over JSON text that checks all of it and copies none (RFC 8259): where the members of
-//! an object begin and end, and how much text there is in them. Depth is bounded; the text must be
-//! UTF-8 (checked by who calls).
+//! A scanner for JSON text (RFC 8259) that validates without copying. It finds the ranges of an
+//! object's members and the amount of text in them. Depth is limited; the caller must check that
+//! the text is UTF-8.
 
 mod block;
 mod member;

@@ -19,10 +19,10 @@ mod usage;
 pub use self::{answer::plain, request::to_anthropic_messages, stream::StreamTranslator};
 pub(super) use self::{read::read, request::carries};
 
-/// The version of the API that is spoken: the value of `anthropic-version`.
+/// Version of the API: the value of `anthropic-version`.
 pub(super) const VERSION: &str = "2023-06-01";
 
-/// What is appended to a provider's base address.
+/// Returns the path to append to a provider's base URL.
 pub(super) fn path(base_url: &str) -> &'static str {
     if base_url.ends_with("/v1") {
         "/messages"

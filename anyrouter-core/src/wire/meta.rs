@@ -1,5 +1,5 @@
-//! The members that AnyRouter writes into every response, whatever protocol it came in: its names,
-//! its cost, and `anyrouter_metadata`.
+//! The members that AnyRouter adds to every response in any protocol: names, cost, and
+//! `anyrouter_metadata`.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     usage::{Tokens, cost},
 };
 
-/// The names that an answer bears, and what its tokens cost.
+/// The names in an answer, and the prices of its tokens.
 #[derive(Clone, Debug)]
 pub struct ResponseMeta {
     /// The request's id, which is also the generation's: the `id` of the answer and of every chunk.
@@ -28,26 +28,26 @@ pub struct ResponseMeta {
     pub provider_slug: ProviderSlug,
     /// The endpoint's id.
     pub endpoint: EndpointId,
-    /// Seconds since 1970, where the upstream does not say.
+    /// Creation time in seconds since 1970, used if the upstream states none.
     pub created: u64,
-    /// Milliseconds from the beginning of the attempt to the upstream's head.
+    /// Milliseconds from the start of the attempt to the head of the upstream's response.
     pub latency_ms: u64,
-    /// What the endpoint costs.
+    /// Prices of the endpoint.
     pub prices: Prices,
-    /// The client asked for the usage chunk, and takes empty `choices`.
+    /// True if the client asked for the usage chunk, which has empty `choices`.
     pub include_usage: bool,
-    /// What the prompt counts as where the upstream does not say, in tokens.
+    /// Estimated tokens of the prompt, used if the upstream reports none.
     pub prompt_estimate: u64,
-    /// What was changed on the request's way to the provider.
+    /// Changes to the request on its way to the provider.
     pub adjusted: Adjustments,
     /// The protocol that the provider speaks.
     pub protocol: Protocol,
-    /// The table that its errors are classified by.
+    /// Table that classifies the provider's errors.
     pub faults: Arc<FaultTable>,
 }
 
 impl ResponseMeta {
-    /// Who answers, for reading its errors.
+    /// Returns the origin of the answer, for reading its errors.
     pub fn origin(&self) -> Origin<'_> {
         Origin {
             table: &self.faults,
@@ -56,7 +56,7 @@ impl ResponseMeta {
         }
     }
 
-    /// What `meter` saw, or an estimate; and whether it is one.
+    /// Returns the usage from `meter` and false, or an estimate and true.
     pub fn tokens(&self, meter: &Meter) -> (Tokens, bool) {
         match meter.tokens {
             Some(tokens) => (tokens, false),
@@ -71,7 +71,7 @@ impl ResponseMeta {
         }
     }
 
-    /// What `tokens` cost; none where a price is not known.
+    /// Returns the cost of `tokens`; `None` if a price is unknown.
     pub fn cost(&self, tokens: &Tokens) -> Option<Usd> {
         cost(&self.prices, tokens)
     }
@@ -83,8 +83,8 @@ impl ResponseMeta {
         }
     }
 
-    /// Appends the `anyrouter_metadata` of a plain answer; `omitted` is what its translation left
-    /// out.
+    /// Appends the `anyrouter_metadata` of a plain answer; `omitted` lists what its translation
+    /// left out.
     pub(super) fn push_metadata(&self, out: &mut Vec<u8>, omitted: &[String]) {
         self.push_metadata_start(out);
         self.push_metadata_tail(out, omitted);

@@ -1,31 +1,31 @@
-//! Tokens and the finish reason of a response, and how far it has come.
+//! Metering of a response: tokens, finish reason and progress.
 
 use bytes::Bytes;
 
 use crate::usage::Tokens;
 
-/// What passed: counted, not kept.
+/// The meter of a response: counts of its contents, which are not kept.
 #[derive(Clone, Debug, Default)]
 pub struct Meter {
-    /// What the upstream reported, if it did and the numbers can be true.
+    /// Usage that the upstream reported, if it is plausible.
     pub tokens: Option<Tokens>,
-    /// Bytes of text that were answered.
+    /// Bytes of text in the answer.
     pub text: u64,
-    /// Why it ended, in OpenAI's words.
+    /// Finish reason, in OpenAI's terms.
     pub finish_reason: Option<String>,
-    /// Why it ended, in the provider's words.
+    /// Finish reason, in the provider's terms.
     pub native_finish_reason: Option<String>,
     /// The provider's id of the answer.
     pub upstream_id: Option<String>,
 }
 
-/// What became of some bytes.
+/// Progress of an answer after some bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// The client was given something: content, a call, reasoning, or the end. From here on the
-    /// endpoint is committed to.
+    /// True if there is something for the client: content, a call, reasoning, or the end. From here
+    /// on, the request is committed to the endpoint.
     pub answered: bool,
-    /// The answer is complete.
+    /// True if the answer is complete.
     pub done: bool,
 }
 
@@ -34,6 +34,6 @@ pub struct Progress {
 pub struct PlainAnswer {
     /// The body.
     pub body: Bytes,
-    /// What it says of itself.
+    /// Meter of the answer.
     pub meter: Meter,
 }

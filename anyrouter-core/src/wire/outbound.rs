@@ -1,4 +1,4 @@
-//! A request as a provider's protocol takes it: path, headers and body.
+//! Requests in a provider's protocol: path, headers and body.
 
 use std::borrow::Cow;
 
@@ -8,19 +8,19 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use super::{adjust::Adjustments, chat, fault::RequestFault, messages, request::Request};
 use crate::catalog::{Endpoint, Protocol};
 
-/// What a provider is sent, apart from its address and the credential.
+/// A request to a provider, without its address and credential.
 #[derive(Debug)]
 pub struct Outbound {
-    /// The path behind the provider's base address, as `/chat/completions`.
+    /// Path to append to the provider's base URL, such as `/chat/completions`.
     pub path: Cow<'static, str>,
-    /// The headers that the protocol asks for, as `anthropic-version`.
+    /// Headers that the protocol requires, such as `anthropic-version`.
     pub headers: HeaderMap,
     /// The body, in pieces.
     pub body: Vec<Bytes>,
 }
 
-/// Writes a request for `endpoint` in `protocol`. What was changed or left out is named in
-/// `adjusted`. `user` is the name under which the provider knows the end user.
+/// Writes a request for `endpoint` in `protocol`. Changes and omissions are noted in `adjusted`.
+/// `user` is the pseudonym of the end user for the provider.
 pub fn outbound(
     protocol: Protocol,
     request: &Request,
@@ -54,7 +54,7 @@ pub fn outbound(
     })
 }
 
-/// The header that carries a credential, and its value.
+/// Returns the header for a credential, and its value.
 pub fn credential_header(protocol: Protocol, credential: &str) -> (HeaderName, String) {
     match protocol {
         Protocol::Chat => (header::AUTHORIZATION, format!("Bearer {credential}")),

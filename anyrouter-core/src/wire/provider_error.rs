@@ -1,10 +1,11 @@
-//! Providers' errors, as they are read: from a response with an error status, from a 200 response,
-//! and from an event of a stream.
+//! Reading of providers' errors from a response with an error status, from a 200 response, and from
+//! an event of a stream.
 //!
 //! Providers write errors in many shapes: `{"error": {…}}`, `{"error": "text"}`, a list of one,
 //! `{"object": "error", …}`, `{"detail": "text"}`, FastAPI's `{"detail": [{"loc": […], …}]}`, and
-//! plain text. Code, type and parameter are passed on if they read like tokens; a message is
-//! compared with the catalog's table and then dropped, because it can repeat the prompt (P01).
+//! plain text. Code, type and parameter are passed on if they have the form of identifiers; a
+//! message is compared with the catalog's table and then dropped, because it can repeat the prompt
+//! (P01).
 
 use std::time::Duration;
 
@@ -16,24 +17,24 @@ use crate::{
     time::Timestamp,
 };
 
-/// The most that a provider's wait may be, in seconds.
+/// Maximum wait that a provider can ask for, in seconds.
 const LONGEST_WAIT: f64 = 86_400.0;
 
-/// An error as a provider sent it, less its message.
+/// An error from a provider, without its message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProviderError {
     /// The class.
     pub class: FailureClass,
-    /// The status that the error itself names, as `code: 429` does.
+    /// Status in the error itself, such as `code: 429`.
     pub status: Option<u16>,
-    /// The provider's code, if it reads like one.
+    /// The provider's code, if it has the form of one.
     pub code: Option<String>,
-    /// The provider's type, if it reads like one.
+    /// The provider's type, if it has the form of one.
     pub kind: Option<String>,
-    /// The member of the request that it names, if it reads like one.
+    /// Member of the request that the error names, if it has the form of one.
     pub param: Option<String>,
-    /// The wait that it asks for.
+    /// Wait that the provider asks for.
     pub retry_after: Option<Duration>,
 }
 
@@ -50,7 +51,7 @@ impl Default for ProviderError {
     }
 }
 
-/// Who sent an error, and the table that it is classified by.
+/// The sender of an error, and the table that classifies it.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
     /// The catalog's table.
@@ -76,12 +77,12 @@ impl Origin<'_> {
         }
     }
 
-    /// Reads an error inside a 200 response or a stream, where `data` is known to be one.
+    /// Reads `data` as an error inside a 200 response or a stream.
     pub fn read_data(&self, data: &[u8]) -> ProviderError {
         self.read_body(200, data)
     }
 
-    /// Reads an error inside a 200 response or a stream; none where `value` is something else.
+    /// Reads an error inside a 200 response or a stream; `None` if `value` is something else.
     pub fn find(&self, value: &Value) -> Option<ProviderError> {
         is_error(value).then(|| self.read(200, value))
     }
@@ -93,7 +94,7 @@ impl Origin<'_> {
     fn classified(&self, status: u16, parts: ErrorParts) -> ProviderError {
         let words: Vec<&str> = parts.words.iter().map(String::as_str).collect();
         let messages: Vec<&str> = parts.messages.iter().map(String::as_str).collect();
-        // In a 200, the status that the error names is the better one.
+        // In a 200 response, the status in the error takes precedence.
         let judged = if status == 200 {
             parts.status.unwrap_or(status)
         } else {
@@ -116,7 +117,7 @@ impl Origin<'_> {
     }
 }
 
-/// Returns true if an object is an error and not a response, whatever stands beside it.
+/// Returns true if an object is an error and not a response, regardless of other members.
 pub fn is_error(value: &Value) -> bool {
     let is = |name: &str, word: &str| value.get(name).and_then(Value::as_str) == Some(word);
     let says_something = |e: &Value| {
@@ -129,7 +130,7 @@ pub fn is_error(value: &Value) -> bool {
         || (value.get("detail").is_some_and(|d| !d.is_null()) && value.get("choices").is_none())
 }
 
-/// What an error says, before it is classified.
+/// The parts of an error before classification.
 #[derive(Default)]
 struct ErrorParts {
     status: Option<u16>,
@@ -157,7 +158,7 @@ impl ErrorParts {
         it
     }
 
-    /// The members of an error object.
+    /// Reads the members of an error object.
     fn object(&mut self, error: &Value) {
         let text = |name: &str| error.get(name).and_then(Value::as_str);
         let number = |name: &str| error.get(name).and_then(number_of);
@@ -166,7 +167,7 @@ impl ErrorParts {
             .get("type")
             .and_then(token_in)
             .or_else(|| error.get("status").and_then(token_in));
-        // An event of a stream says `type: "error"` of itself.
+        // `type: "error"` is the type of the event and not of the error.
         self.kind = self.kind.take().filter(|k| k != "error");
         self.param = text("param").and_then(param_of);
         self.status = ["status_code", "http_status", "code", "status"]
@@ -212,7 +213,7 @@ impl ErrorParts {
         }
     }
 
-    /// OpenRouter's `metadata`: the provider's own words, and the reasons of a moderation.
+    /// Reads OpenRouter's `metadata`: the provider's own error, and the reasons of a moderation.
     fn metadata(&mut self, metadata: &Value) {
         if metadata.get("reasons").is_some_and(Value::is_array) {
             self.words.push("reasons".to_owned());
@@ -240,7 +241,7 @@ impl ErrorParts {
         }
     }
 
-    /// FastAPI's `detail`: a message, or a list of problems with their places.
+    /// Reads FastAPI's `detail`: a message, or a list of problems with their places.
     fn detail(&mut self, detail: Option<&Value>) {
         match detail {
             Some(Value::String(message)) => self.messages.push(message.clone()),
@@ -272,14 +273,14 @@ impl ErrorParts {
     }
 }
 
-/// A provider's code, type or reason, if it looks like one: it is passed on, and must not carry a
-/// prompt.
+/// Returns a provider's code, type or reason if it has the form of one. It is passed on, so it must
+/// not contain a prompt.
 pub(super) fn token_of(text: &str) -> Option<String> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':' | b'/');
     (!text.is_empty() && text.len() <= 64 && text.bytes().all(legal)).then(|| text.to_owned())
 }
 
-/// A string or a number that reads like a code.
+/// Returns a string or a number that has the form of a code.
 fn token_in(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => token_of(text),
@@ -288,7 +289,7 @@ fn token_in(value: &Value) -> Option<String> {
     }
 }
 
-/// A status as a number, or as a string of digits.
+/// Reads a status from a number or a string of digits.
 fn number_of(value: &Value) -> Option<u16> {
     value
         .as_u64()
@@ -296,15 +297,15 @@ fn number_of(value: &Value) -> Option<u16> {
         .or_else(|| value.as_str()?.parse().ok())
 }
 
-/// A member's name or path, if it reads like one: `messages[0].content`, `body.tools.0`.
+/// Returns a member's path if it has the form of one: `messages[0].content`, `body.tools.0`.
 fn param_of(text: &str) -> Option<String> {
     let legal =
         |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'[' | b']' | b'/');
     (!text.is_empty() && text.len() <= 128 && text.bytes().all(legal)).then(|| text.to_owned())
 }
 
-/// The wait that a response's headers ask for: `Retry-After` in seconds or as a date (RFC 9110,
-/// 10.2.3), `retry-after-ms`, and where a limit is used up the providers' reset headers.
+/// Returns the wait that a response's headers ask for: `Retry-After` in seconds or as a date (RFC
+/// 9110, 10.2.3), `retry-after-ms`, or the providers' reset headers if a limit is exhausted.
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = |name: &str| {
         headers
@@ -319,10 +320,10 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     in_ms.or(asked).or_else(|| reset(headers, now))
 }
 
-/// The longest reset of the limits that are used up.
+/// Returns the longest time until the reset of an exhausted limit.
 fn reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    // Each pair is what remains of a limit, and when it is full again (OpenAI and those like it,
-    // Anthropic, OpenRouter).
+    // Pairs of headers: the remainder of a limit, and the time of its reset (OpenAI and compatible
+    // providers, Anthropic, OpenRouter).
     const LIMITS: [(&str, &str); 8] = [
         (
             "x-ratelimit-remaining-requests",
@@ -364,7 +365,7 @@ fn reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         .max()
 }
 
-/// A reset as a duration (`6m0s`, `20ms`, `12`), as a date (RFC 3339 or HTTP), or as seconds or
+/// Parses a reset: a duration (`6m0s`, `20ms`, `12`), a date (RFC 3339 or HTTP), or seconds or
 /// milliseconds since 1970.
 fn moment_of(text: &str, now: Timestamp) -> Option<Duration> {
     const A_YEAR: f64 = 31_536_000.0;
@@ -378,8 +379,8 @@ fn moment_of(text: &str, now: Timestamp) -> Option<Duration> {
     seconds_of(text).or_else(|| until_date(text, now))
 }
 
-/// `12`, `1.5`, `48s`, `20ms`, `6m0s`, `1h2m3s`: a number of seconds, or Go's and protobuf's
-/// durations.
+/// Parses a number of seconds or a duration as in Go and protobuf: `12`, `1.5`, `48s`, `20ms`,
+/// `6m0s`, `1h2m3s`.
 fn seconds_of(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<f64>() {
         return wait(seconds);
@@ -414,8 +415,8 @@ fn until_date(text: &str, now: Timestamp) -> Option<Duration> {
     wait((date.unix_timestamp_nanos() as f64 / 1e6 - now.millis() as f64) / 1000.0)
 }
 
-/// A wait within bounds; none for what is not a number or below zero. One that has passed is no
-/// wait.
+/// Limits a wait to the maximum. A wait in the past is zero; `None` if it is not a number or far in
+/// the past.
 fn wait(seconds: f64) -> Option<Duration> {
     (seconds > -LONGEST_WAIT).then(|| Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_WAIT)))
 }

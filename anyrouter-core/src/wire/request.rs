@@ -1,5 +1,5 @@
-//! A request, read once: its members as ranges of the body, and the values that the gateway needs,
-//! whatever protocol it came in.
+//! Parsed requests in any protocol: the members as ranges of the body, and the values that the
+//! gateway needs.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::catalog::{Endpoint, Protocol};
 
-/// The members that are read in every protocol; each may stand once.
+/// Members that are read in every protocol; each may occur only once.
 const READ: [&str; 16] = [
     "redact_upstream",
     "model",
@@ -36,59 +36,59 @@ const READ: [&str; 16] = [
 pub(super) struct Members {
     /// Members that the model reads: their text counts as the prompt.
     pub(super) prompt: &'static [&'static str],
-    /// Members of this protocol alone that are read; each may stand once.
+    /// Members that are read only in this protocol; each may occur only once.
     pub(super) read: &'static [&'static str],
 }
 
-/// What is asked of the model's thinking.
+/// Requested reasoning of the model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reasoning {
     /// `none`, `minimal`, `low`, `medium`, `high`, `xhigh`, `max`.
     pub effort: Option<String>,
-    /// Tokens that it may take.
+    /// Maximum number of tokens for reasoning.
     pub max_tokens: Option<u64>,
-    /// It need not be shown.
+    /// True if reasoning is hidden from the client.
     pub exclude: bool,
 }
 
-/// A request.
+/// A parsed request.
 #[derive(Clone, Debug)]
 pub struct Request {
     protocol: Protocol,
     body: Bytes,
     members: SmallVec<[Member; 16]>,
-    /// The model that was asked for.
+    /// Requested model.
     pub model: Option<String>,
-    /// Models to fall back to.
+    /// Fallback models.
     pub models: Vec<String>,
-    /// The answer is a stream.
+    /// True if the client asks for a stream.
     pub stream: bool,
-    /// The client takes a usage chunk with empty `choices`.
+    /// True if the client accepts a usage chunk with empty `choices`.
     pub include_usage: bool,
-    /// The most tokens that the answer may have.
+    /// Maximum number of tokens of the answer.
     pub max_tokens: Option<u64>,
-    /// A floor on context length, in tokens.
+    /// Minimum context length, in tokens.
     pub min_context: Option<u64>,
     /// An alias of `provider.require_parameters`.
     pub require_params: bool,
-    /// What is asked of the model's thinking.
+    /// Requested reasoning of the model.
     pub reasoning: Reasoning,
     /// The preset's name.
     pub preset: Option<String>,
-    /// The client's name of the session.
+    /// The client's id of the session.
     pub session_id: Option<String>,
-    /// The client's name of the trace.
+    /// The client's id of the trace.
     pub trace_id: Option<String>,
-    /// The client's name of its end user.
+    /// The client's name for its end user.
     pub user: Option<String>,
-    /// It asks for redaction on the way to the provider.
+    /// True if it asks for redaction on the way to the provider.
     pub redact: bool,
-    /// How much text and how many files its prompt has.
+    /// Amount of text and number of files of the prompt.
     pub volume: Volume,
 }
 
 impl Request {
-    /// Reads what every protocol says alike, from a body that may nest `depth` deep.
+    /// Reads the members that all protocols share, from a body that may nest `depth` levels deep.
     pub(super) fn scan(
         protocol: Protocol,
         of_protocol: &Members,
@@ -141,28 +141,28 @@ impl Request {
         Ok(it)
     }
 
-    /// The protocol that it came in.
+    /// Returns the protocol of the client.
     pub const fn protocol(&self) -> Protocol {
         self.protocol
     }
 
-    /// The body that it was read from.
+    /// Returns the body of the request.
     pub(crate) fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// The members, in the order in which they stand.
+    /// Returns the members in order.
     pub(super) fn members(&self) -> &[Member] {
         &self.members
     }
 
-    /// The text of a member's value, as it was sent; a member that is `null` counts as absent.
+    /// Returns the text of a member's value as sent; a member that is `null` counts as absent.
     pub fn raw(&self, name: &str) -> Option<&[u8]> {
         let member = self.members.iter().find(|m| m.is(&self.body, name))?;
         Some(member.value(&self.body)).filter(|v| *v != b"null")
     }
 
-    /// Reads a member as `T`. The error names the member, and never repeats what was sent.
+    /// Reads a member as `T`. The error names the member and never repeats its value.
     pub fn get<'a, T: Deserialize<'a>>(
         &'a self,
         name: &str,
@@ -171,7 +171,7 @@ impl Request {
         let Some(raw) = self.raw(name) else {
             return Ok(None);
         };
-        // The body was checked: this cannot fail, and saves checking each string in it.
+        // The body is valid UTF-8, so this cannot fail; it avoids a check of each string.
         let text = utf8(raw).unwrap_or_default();
         serde_json::from_str(text)
             .map(Some)
@@ -183,8 +183,8 @@ impl Request {
         Ok(self.get::<Whole>(name, expected)?.map(|n| n.0))
     }
 
-    /// The most tokens that the answer may have at `endpoint`: what was asked for, lowered to what
-    /// the endpoint can do.
+    /// Returns the maximum number of tokens of the answer: the request's, lowered to the maximum of
+    /// `endpoint`.
     pub(crate) fn output_limit(
         &self,
         endpoint: &Endpoint,

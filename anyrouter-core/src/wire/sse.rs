@@ -1,42 +1,42 @@
-//! Server-sent events (WHATWG HTML, section 9.2) from any split of the bytes: CR, LF and CRLF,
-//! comments, data of several lines. An event keeps its raw bytes, so that what need not change can
-//! go on as it came. What is held of an unfinished event is bounded.
+//! A parser for server-sent events (WHATWG HTML, section 9.2) that accepts bytes in any pieces,
+//! with CR, LF and CRLF, comments, and data of several lines. An event keeps its raw bytes, so that
+//! it can be forwarded unchanged. The length of an unfinished event is limited.
 
 use std::borrow::Cow;
 
-/// One event, or a run of comments: everything up to and with the blank line that ends it.
+/// One event or a run of comments, including the blank line that ends it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// The bytes as they came.
+    /// Raw bytes of the event.
     pub raw: &'a [u8],
-    /// The data, its lines joined by LF; `None` where there is none, as in a comment.
+    /// Data with its lines joined by LF; `None` if there is none, as in a comment.
     pub data: Option<Cow<'a, [u8]>>,
     /// The value of its last `event` line, if it has one.
     pub name: Option<&'a [u8]>,
 }
 
-/// An event longer than what may be held.
+/// Error of an event that exceeds the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event has more than {limit} bytes")]
 pub struct EventTooLong {
-    /// The bound, in bytes.
+    /// Limit in bytes.
     pub limit: usize,
 }
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Cuts bytes into events.
+/// A splitter of bytes into events.
 #[derive(Debug)]
 pub struct Splitter {
     held: Vec<u8>,
-    /// How far `held` was searched for its end.
+    /// Number of bytes of `held` already searched for the end of the event.
     searched: usize,
     limit: usize,
     started: bool,
 }
 
 impl Splitter {
-    /// Holds at most `limit` bytes of an unfinished event.
+    /// Creates a splitter that holds at most `limit` bytes of an unfinished event.
     pub fn new(limit: usize) -> Self {
         Self {
             held: Vec::new(),
@@ -46,7 +46,7 @@ impl Splitter {
         }
     }
 
-    /// Takes bytes and gives every event that they finish to `each`, which says whether to go on.
+    /// Takes bytes and calls `each` for every event that they complete; it returns false to stop.
     pub fn feed(
         &mut self,
         bytes: &[u8],
@@ -62,7 +62,7 @@ impl Splitter {
         };
         let mut rest = whole;
         if !self.started && !rest.is_empty() {
-            // A byte order mark may stand first, and may come in pieces.
+            // The stream may begin with a byte order mark, also in pieces.
             if rest.len() < BOM.len() && BOM.starts_with(rest) {
                 let begun = rest.to_vec();
                 self.held = begun;
@@ -100,19 +100,19 @@ impl Splitter {
         Ok(())
     }
 
-    /// What was begun and never finished.
+    /// Returns the bytes of the unfinished event.
     pub fn into_rest(self) -> Vec<u8> {
         self.held
     }
 
-    /// Returns true if an event was begun and not finished.
+    /// Returns true if there is an unfinished event.
     pub fn is_within(&self) -> bool {
         self.held.iter().any(|b| !matches!(b, b'\r' | b'\n'))
     }
 }
 
-/// The end of the first event: past two line ends in a row. A CR that ends the bytes ends a line at
-/// once; the LF that may follow it begins the next event, where an empty line means nothing.
+/// Returns the end of the first event, after two line ends in a row. A final CR ends a line at
+/// once; a following LF then begins the next event, where an empty line has no meaning.
 fn end_of_event(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
@@ -136,7 +136,7 @@ fn past_line_end(bytes: &[u8], at: usize) -> usize {
 }
 
 fn name_of(raw: &[u8]) -> Option<&[u8]> {
-    // Most streams have no such line, and few have the letters.
+    // Most streams have no `event` line, so a search for the letters is enough.
     memchr::memmem::find(raw, b"event")?;
     let lines = raw.split(|b| matches!(b, b'\n' | b'\r'));
     lines

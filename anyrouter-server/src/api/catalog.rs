@@ -1,4 +1,4 @@
-//! Providers with their terms, and endpoints.
+//! API of the providers with their terms, and of the endpoints.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -24,7 +24,7 @@ pub(super) struct ProviderRow {
     slug: ProviderSlug,
     name: Arc<str>,
     tier: &'static str,
-    /// This server has a key for it, or needs none.
+    /// True if this server has a key for it, or it needs none.
     has_key: bool,
     terms: TermsRow,
     datacenters: Option<Vec<String>>,
@@ -34,7 +34,7 @@ pub(super) struct ProviderRow {
     headquarters: (),
 }
 
-/// What a provider says it does with what it is sent.
+/// A provider's terms for the data that it receives.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct TermsRow {
     trains_on_paid: FactRow<bool>,
@@ -45,8 +45,8 @@ pub(super) struct TermsRow {
     regions: FactRow<Vec<String>>,
 }
 
-/// A statement, with the page that makes it and the day on which it was read. One that nobody makes
-/// counts as the worst.
+/// A statement, with its source page and the date on which it was checked. A missing statement
+/// counts as the worst case.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct FactRow<T> {
     value: Option<T>,
@@ -163,7 +163,7 @@ pub(super) struct EndpointRow {
     quantization: String,
     capabilities: Option<Vec<String>>,
     supported_parameters: Vec<String>,
-    /// 0; -2 while it is cooling down.
+    /// 0, or -2 during a cooldown.
     status: i32,
     zdr: bool,
     terms: TermsRow,
@@ -230,7 +230,7 @@ impl EndpointRow {
     }
 }
 
-/// Prices in USD, as decimal numbers. What is not known is left out.
+/// Prices in USD, as decimal numbers. Unknown prices are omitted.
 pub(super) type PriceTable = BTreeMap<&'static str, String>;
 
 /// Prices in USD per million tokens.
@@ -258,7 +258,7 @@ fn table(prices: &Prices, token: impl Fn(Usd) -> String) -> PriceTable {
         .collect()
 }
 
-/// The members that an endpoint is known to take.
+/// Returns the request members that an endpoint is known to accept.
 pub(super) fn parameters(e: &Endpoint) -> Vec<String> {
     if let Some(listed) = &e.parameters {
         return listed.clone();

@@ -1,4 +1,4 @@
-//! Chat completions, as the API's description has them: the gateway reads and writes them itself.
+//! Chat completions in the API's description; the gateway reads and writes them itself.
 
 use std::convert::Infallible;
 
@@ -12,7 +12,8 @@ use crate::{
     routes::{Operation, Responds},
 };
 
-/// An inference request goes to the gateway before it comes to the router, and to the same check.
+/// Describes the operation. The gateway handles inference requests before the router, with the same
+/// check.
 pub(super) async fn complete(
     _: Auth<Inference>,
     _: RawBody<ChatBody>,
@@ -20,7 +21,7 @@ pub(super) async fn complete(
     Err(wrong_method())
 }
 
-/// What the gateway responds with.
+/// The gateway's response to a chat completion.
 pub(super) struct ChatResponse(Infallible);
 
 impl axum::response::IntoResponse for ChatResponse {
@@ -36,11 +37,11 @@ impl Responds for ChatResponse {
     }
 }
 
-/// What a chat completion takes: OpenAI's request, with our members beside.
+/// The body of a chat completion: OpenAI's request with additional members.
 #[derive(JsonSchema)]
 #[allow(dead_code)] // `ChatRequest` reads it, without building it
 pub(super) struct ChatBody {
-    /// A model's id, as `anthropic/claude-sonnet-4.5`, an alias, or a virtual name, as
+    /// A model's id, such as `anthropic/claude-sonnet-4.5`, an alias, or a virtual name, such as
     /// `anyrouter/auto`.
     #[schemars(extend("examples" = ["demo/echo"]))]
     model: String,
@@ -66,7 +67,7 @@ enum Role {
     Assistant,
 }
 
-/// A chat completion, with the provider that made it and what it cost.
+/// A chat completion, with its provider and its cost.
 #[derive(JsonSchema)]
 #[allow(dead_code)]
 pub(super) struct ChatCompletion {

@@ -1,4 +1,4 @@
-//! Keys: made, shown once, listed by hash, changed, revoked (P07).
+//! API of the keys: create, show once, list by hash, change and revoke (P07).
 
 use std::{collections::BTreeSet, convert::Infallible};
 
@@ -28,7 +28,7 @@ use crate::{
     routes::Shared,
 };
 
-/// The calling key describes itself.
+/// Returns the calling key.
 pub(super) async fn own(caller: Auth<AnyKey>, State(app): Shared) -> Result<Data<OwnKey>, Error> {
     let row = app
         .accounts
@@ -57,15 +57,15 @@ pub(super) async fn own(caller: Auth<AnyKey>, State(app): Shared) -> Result<Data
     Ok(Data { data: own })
 }
 
-/// A key as the API shows it: never itself. Money is in USD; what this server does not keep is
-/// null.
+/// A key as the API shows it, without the key itself. Amounts are in USD; values that this server
+/// does not keep are null.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Key {
-    /// SHA-256 of the key, in hexadecimal: its name in this API.
+    /// SHA-256 of the key in hexadecimal, which identifies it in this API.
     #[schemars(with = "String")]
     hash: KeyHash,
     name: String,
-    /// Its beginning and end.
+    /// First and last characters of the key.
     label: String,
     #[serde(rename = "type")]
     kind: KeyKind,
@@ -76,7 +76,7 @@ pub(super) struct Key {
     disabled: bool,
     revoked: bool,
     can_reveal: bool,
-    /// What was spent with it.
+    /// Amount spent with the key.
     usage: f64,
     limit: (),
     limit_remaining: (),
@@ -120,7 +120,7 @@ impl Key {
     }
 }
 
-/// The calling key, with what concerns its account.
+/// The calling key, with data of its account.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct OwnKey {
     #[serde(flatten)]
@@ -129,11 +129,11 @@ pub(super) struct OwnKey {
     is_free_tier: bool,
     is_management_key: bool,
     is_provisioning_key: bool,
-    /// What was spent with it since midnight (UTC).
+    /// Amount spent with the key since midnight (UTC).
     usage_daily: f64,
-    /// What was spent with it since Monday.
+    /// Amount spent with the key since Monday.
     usage_weekly: f64,
-    /// What was spent with it since the first of the month.
+    /// Amount spent with the key since the first of the month.
     usage_monthly: f64,
     byok_usage: u32,
     include_byok_in_limit: bool,
@@ -148,7 +148,7 @@ struct RateLimit {
     note: &'static str,
 }
 
-/// A key that was just made: the only time that it is shown.
+/// A newly created key, which only this response shows.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct NewKey {
     /// The key itself.
@@ -156,7 +156,7 @@ pub(super) struct NewKey {
     data: Key,
 }
 
-/// That a key was revoked.
+/// Confirmation that a key was revoked.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Revoked {
     deleted: bool,
@@ -172,7 +172,7 @@ fn missing() -> ApiError {
     )
 }
 
-/// The scope that keys of a kind are read or written with.
+/// Returns the scope that is required to read or write keys of a kind.
 fn scope(kind: KeyKind, write: bool) -> Scope {
     match (kind, write) {
         (KeyKind::Inference, false) => Scope::ReadLlmKeys,
@@ -209,7 +209,7 @@ pub(super) async fn list(
     })
 }
 
-/// The account's key of this hash, if the caller may read or write it.
+/// Returns the account's key with this hash, if the caller may read or write it.
 async fn find(app: &App, caller: &Caller, hash: &str, write: bool) -> Result<StoredKey, Error> {
     let hash = KeyHash::parse(hash).ok_or_else(missing)?;
     let row = app
@@ -232,7 +232,7 @@ pub(super) async fn read(
     })
 }
 
-/// What may be set of a key. Null takes a limit away.
+/// Settings of a key. Null removes a limit.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "KeyOptions", extend("examples" = [{"name": "a program", "requests_per_minute": 60}]))]
@@ -243,7 +243,7 @@ pub(super) struct Options {
     #[serde(rename = "type")]
     kind: Option<KeyKind>,
     disabled: Option<bool>,
-    // Twice is once.
+    // Duplicates are removed.
     #[schemars(with = "Option<Vec<Scope>>")]
     scopes: Option<BTreeSet<Scope>>,
     #[serde(default, deserialize_with = "present")]
@@ -301,8 +301,7 @@ impl Options {
         {
             return wrong(
                 "limit",
-                "this server has no budgets yet, and does not take a limit that it would not keep"
-                    .to_owned(),
+                "this server does not support budgets yet and cannot enforce a limit".to_owned(),
             );
         }
         if let Some(Some(text)) = &self.expires_at
@@ -329,7 +328,7 @@ impl Options {
                 "a limit of 0 would refuse everything; set `disabled` to true instead".to_owned(),
             );
         }
-        // A key may hand on what it has; an inference key may be made by whoever may make keys.
+        // A key may grant its own scopes, and `inference` to an inference key.
         let may_grant = |s: &Scope| {
             caller.key.scopes.contains(s) || (*s == Scope::Inference && kind == KeyKind::Inference)
         };
@@ -338,7 +337,7 @@ impl Options {
                 403,
                 "insufficient_scope",
                 format!(
-                    "the calling key lacks {}, and cannot hand it on",
+                    "the calling key lacks {} and cannot grant it",
                     scope.as_str()
                 ),
             ));
@@ -373,16 +372,16 @@ impl Options {
     }
 }
 
-/// `?force=true`: though it be the last.
+/// The query `?force=true`, which permits removing the last management key.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Force {
-    /// Do it though no management key would be left.
+    /// Proceed even if no management key would remain.
     #[serde(default)]
     force: bool,
 }
 
-/// Changes a key: again, from what it is now, where another change was faster.
+/// Changes a key, and retries on the current version after a conflict.
 async fn change_key(
     app: &App,
     mut row: StoredKey,
@@ -411,7 +410,7 @@ async fn change_key(
     }
 }
 
-/// Refuses to take an account's last management key away: without one nobody can make another.
+/// Refuses to remove an account's last management key, without which no key can be created.
 async fn keep_one_management_key(app: &App, row: &StoredKey, force: bool) -> Result<(), Error> {
     if force || row.record.kind != KeyKind::Management {
         return Ok(());
@@ -440,7 +439,7 @@ pub(super) async fn create(
         let mut error = ApiError::new(
             400,
             "invalid_parameter",
-            "`name` is missing; a key needs one to be told from others",
+            "`name` is missing; a key needs a name",
         );
         error.param = Some("name".to_owned());
         return Err(error.into());
@@ -462,13 +461,13 @@ pub(super) async fn create(
         let mut error = ApiError::new(
             400,
             "invalid_parameter",
-            "`expires_at` is in the past; the key would never be good",
+            "`expires_at` is in the past; the key would never be valid",
         );
         error.param = Some("expires_at".to_owned());
         return Err(error.into());
     }
     if inherits {
-        // Where no scopes are named, a management key gets those that its maker has.
+        // Without explicit scopes, a management key has only scopes that its creator has.
         record.scopes.retain(|s| caller.key.scopes.contains(s));
     }
     app.accounts.add_key(record.clone()).await?;

@@ -1,4 +1,4 @@
-//! What there is to ask for.
+//! API of the models.
 
 use std::sync::Arc;
 
@@ -25,31 +25,31 @@ use crate::{
     routes::Shared,
 };
 
-/// What a list may be narrowed to.
+/// Filter of a list of models.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(super) struct ModelFilter {
     /// Endpoints of this provider.
     provider: Option<String>,
-    /// Models of this category, as `chat`.
+    /// Models of this category, such as `chat`.
     category: Option<String>,
-    /// Endpoints that can do this, as `tools` or `vision`.
+    /// Endpoints with this capability, such as `tools` or `vision`.
     capability: Option<String>,
-    /// Endpoints with a context of so many tokens.
+    /// Minimum context of an endpoint, in tokens.
     min_context: Option<u64>,
-    /// `0`: whatever the caller's policy says.
+    /// `0` ignores the caller's policy.
     privacy: Option<String>,
-    /// `1`: endpoints with zero data retention alone.
+    /// `1` keeps only endpoints with zero data retention.
     zdr: Option<String>,
-    /// `price`, `context` or `name`.
+    /// Sort order, such as `price`, `context` or `name`.
     sort: Option<String>,
-    /// Words of the id or the name.
+    /// Text that the id or the name contains.
     q: Option<String>,
-    /// At most so many.
+    /// Maximum number of models.
     limit: Option<usize>,
 }
 
 impl ModelFilter {
-    /// A word that nobody knows would narrow nothing, and look as if all had passed.
+    /// Rejects an unknown value of `zdr`, so that a misspelling does not look like a filter.
     fn check(&self) -> Result<(), ApiError> {
         if self
             .zdr
@@ -64,7 +64,7 @@ impl ModelFilter {
     }
 }
 
-/// A model with those of its endpoints that are shown.
+/// A model with its visible endpoints.
 struct Row<'a> {
     model: &'a Model,
     endpoints: Vec<&'a Endpoint>,
@@ -88,7 +88,7 @@ fn is_on(value: Option<&String>) -> bool {
     value.is_some_and(|v| !matches!(v.as_str(), "" | "0" | "false"))
 }
 
-/// The models, narrowed; under `layers` where the caller's policy is to be applied.
+/// Returns the filtered models, under the caller's policy if `layers` is given.
 fn rows<'a>(
     app: &App,
     instance: &'a Instance,
@@ -168,22 +168,22 @@ fn cheapest(row: &Row<'_>) -> Option<u64> {
         .min()
 }
 
-/// A model, with what its endpoints can do together and what the first of them costs.
+/// A model, with the combined capabilities of its endpoints and the prices of the first.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct ModelRow {
     id: ModelId,
     canonical_slug: ModelId,
     object: &'static str,
-    /// One of its providers has a key here.
+    /// True if one of its providers has a key here.
     available: bool,
     name: Arc<str>,
     display_name: Arc<str>,
     provider: Option<ProviderSlug>,
-    /// Its endpoints' tags.
+    /// Tags of its endpoints.
     providers: Vec<String>,
     owned_by: String,
     category: String,
-    /// Seconds since 1970; 0 where that is not known.
+    /// Seconds since 1970, or 0 if unknown.
     created: u64,
     description: String,
     context_length: Option<u64>,
@@ -220,7 +220,7 @@ struct Links {
     details: String,
 }
 
-/// A list of models as OpenAI and OpenRouter write it.
+/// A list of models in the format of OpenAI and OpenRouter.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct ModelList {
     object: &'static str,
@@ -228,7 +228,7 @@ pub(super) struct ModelList {
     total_count: usize,
 }
 
-/// A list of models: as Anthropic writes it for who sends `anthropic-version` or `x-api-key`.
+/// A list of models, in Anthropic's format if `anthropic-version` or `x-api-key` is sent.
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum ModelListing {
@@ -253,7 +253,7 @@ struct AnthropicModel {
     created_at: String,
 }
 
-/// How many there are.
+/// Number of models.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct ModelCount {
     data: Count,
@@ -370,7 +370,7 @@ impl AnthropicList {
     }
 }
 
-/// The layers of whoever calls, where there is a key and `privacy=0` was not asked for.
+/// Returns the caller's layers, or `None` without a key or with `privacy=0`.
 fn layers(
     app: &App,
     caller: Option<&Auth<AnyKey>>,
@@ -400,7 +400,7 @@ pub(super) async fn list(
     }))
 }
 
-/// The models that the caller's policy leaves.
+/// Lists the models that the caller's policy admits.
 pub(super) async fn user(
     caller: Auth<AnyKey>,
     State(app): Shared,
@@ -429,7 +429,7 @@ pub(super) async fn count(
     }))
 }
 
-/// The model of this name, or an error that names those near it.
+/// Returns the model of this name, or an error that suggests similar names.
 fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Model, ApiError> {
     if let Some(model) = catalog.find(name).and_then(|i| catalog.models().get(i)) {
         return Ok(model);
@@ -447,7 +447,7 @@ fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Model, ApiError> {
     ))
 }
 
-/// One model, by its id with the `/` escaped, by an alias or by its bare name.
+/// Returns one model, by its id with `/` escaped, an alias, or its bare name.
 pub(super) async fn one(
     _: Public,
     State(app): Shared,
@@ -462,7 +462,7 @@ pub(super) async fn one(
     ))))
 }
 
-/// One model, by its id as it is.
+/// Returns one model, by its unescaped id.
 pub(super) async fn one_of(
     public: Public,
     app: Shared,

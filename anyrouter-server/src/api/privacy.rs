@@ -1,4 +1,4 @@
-//! Privacy settings, and the explanation of what they do.
+//! API of the privacy settings, the redaction preview and the route explanation.
 
 use anyrouter_core::{
     catalog::{Catalog, Protocol},
@@ -34,7 +34,7 @@ pub(super) async fn read(
     Ok(Json(account.settings))
 }
 
-/// Changes the members that are named. The change holds from the next request on.
+/// Changes the named settings, with effect from the next request.
 pub(super) async fn change(
     caller: Auth<WritePrivacy>,
     State(app): Shared,
@@ -46,7 +46,7 @@ pub(super) async fn change(
     Ok(Json(ChangedSettings { settings, warnings }))
 }
 
-/// Changes an account's settings: again, from what they are now, where another change was faster.
+/// Changes an account's settings, and retries on the current version after a conflict.
 async fn change_settings(
     app: &App,
     id: &AccountId,
@@ -68,18 +68,18 @@ async fn change_settings(
     }
 }
 
-/// The settings that hold now.
+/// The settings after a change.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct ChangedSettings {
     #[serde(flatten)]
     settings: Settings,
-    /// Names in provider lists that no provider here has.
+    /// Names in provider lists that match no provider.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
 
-/// Names in provider lists that no provider here has: they are kept, since one may come, but may
-/// well be misspelt.
+/// Returns warnings for names in provider lists that match no provider. Such a name is kept,
+/// because the provider may be added later, but it may be misspelt.
 fn nobodys_names(patch: &SettingsPatch, catalog: &Catalog) -> Vec<String> {
     unknown_providers(patch, catalog)
         .into_iter()
@@ -87,14 +87,14 @@ fn nobodys_names(patch: &SettingsPatch, catalog: &Catalog) -> Vec<String> {
         .collect()
 }
 
-/// Refuses what could not be kept.
+/// Refuses settings that cannot be enforced.
 pub(super) fn check(patch: &SettingsPatch, blocking: &dyn Blocking) -> Result<(), ApiError> {
     let wrong = |param: &str, message: &str| {
         let mut error = ApiError::new(400, "invalid_parameter", message);
         error.param = Some(param.to_owned());
         Err(error)
     };
-    // A setting that does nothing would be a promise that is not kept.
+    // A setting without effect would be a false promise.
     if let Some((setting, why)) = without_effect(patch) {
         return wrong(
             setting,
@@ -154,20 +154,19 @@ pub(super) struct Preview {
     json: Option<serde_json::Value>,
 }
 
-/// What redaction makes of it.
+/// Result of a redaction.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct PreviewResult {
-    /// What a provider would see: a text, or a document.
+    /// Text or document as a provider would see it.
     redacted: serde_json::Value,
-    /// Where values are; offsets are bytes of the text, or of the document written without spaces.
+    /// Findings; offsets are bytes of the text, or of the document written without spaces.
     #[schemars(with = "Vec<std::collections::BTreeMap<String, serde_json::Value>>")]
     spans: Vec<Finding>,
-    /// How many, by label.
+    /// Number of values, by label.
     counts: std::collections::BTreeMap<String, u64>,
 }
 
-/// Shows what redaction makes of a text under the calling account's rules. Nothing is stored or
-/// sent.
+/// Redacts a text under the calling account's rules, without storing or sending it.
 pub(super) async fn preview(
     caller: Auth<ReadPrivacy>,
     State(app): Shared,
@@ -240,7 +239,7 @@ pub(super) async fn preview(
     }))
 }
 
-/// Explains how a request would be routed. Nothing is sent.
+/// Explains how a request would be routed, without sending it.
 pub(super) async fn explain(
     caller: Auth<AnyKey>,
     State(app): Shared,

@@ -1,4 +1,4 @@
-//! Is it alive, is it ready, how does it fare.
+//! Liveness, readiness, health and metrics of the server.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -22,12 +22,12 @@ use crate::{
     routes::Shared,
 };
 
-/// The process answers.
+/// Reports that the process is alive.
 pub(super) async fn healthz(_: Public) -> Result<Response, Error> {
     Ok("ok\n".into_response())
 }
 
-/// Storage can be read and written, and there is a provider.
+/// Reports whether storage can be read and written, and a provider can be used.
 pub(super) async fn readyz(_: Public, app: Shared) -> Result<respond::State<Readiness>, Error> {
     let trouble = trouble(&app).await;
     let ready = trouble.is_empty();
@@ -37,7 +37,7 @@ pub(super) async fn readyz(_: Public, app: Shared) -> Result<respond::State<Read
     })
 }
 
-/// Whether the server is ready, and why not.
+/// Readiness of the server, and the reasons if it is not ready.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Readiness {
     ready: bool,
@@ -55,7 +55,7 @@ async fn trouble(app: &App) -> Vec<String> {
             .map(|t| format!("the usage journal cannot be written: {t}")),
     );
     out.extend(app.health.import().map(|t| {
-        format!("the database does not take usage records, and the journal keeps them: {t}")
+        format!("the database does not accept usage records; the journal keeps them: {t}")
     }));
     let config = app.config();
     let keys = app.gateway.ports().credentials.clone();
@@ -73,7 +73,7 @@ async fn trouble(app: &App) -> Vec<String> {
     out
 }
 
-/// How the server fares, by component.
+/// Health of the server, by component.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct HealthAnswer {
     /// `ok` or `degraded`.
@@ -101,7 +101,7 @@ impl Component {
     }
 }
 
-/// The same by component.
+/// Reports the health of each component.
 pub(super) async fn health(
     _: Public,
     State(app): Shared,
@@ -142,9 +142,9 @@ pub(super) async fn health(
 /// The media type of the text format of OpenMetrics 1.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Metrics for Prometheus. On the main listener they are for who bears the operator's token;
-/// without a token, for programs on this machine alone, and nowhere if they have a listener of
-/// their own.
+/// Metrics for Prometheus. The main listener serves them to clients with the operator's token.
+/// Without a token, it serves them only to programs on this machine, and not at all if metrics have
+/// their own listener.
 pub(super) async fn metrics(
     _: Public,
     State(app): Shared,
@@ -163,7 +163,7 @@ pub(super) async fn metrics(
     }
 }
 
-/// The same, on the listener that metrics have of their own.
+/// Metrics for Prometheus, on their own listener.
 pub(super) async fn metrics_alone(
     _: Public,
     State(app): Shared,
@@ -190,10 +190,10 @@ fn bears(headers: &HeaderMap, token: &Secret<String>) -> bool {
     sent.is_some_and(|sent| sent.ct_eq(token.expose().as_bytes()).into())
 }
 
-/// Returns true if a request comes from a program on this machine that asked for this machine: no
-/// proxy stands between, and no page of another name that resolves to it.
+/// Returns true if a request comes directly from a program on this machine: not through a proxy,
+/// and not from a web page whose host name resolves to this machine.
 fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
-    // Any header of a proxy, whatever it tells.
+    // Any proxy header, regardless of its value.
     let is_of_proxy = |name: &str| {
         const FORWARDED: [&str; 7] = [
             "forwarded",

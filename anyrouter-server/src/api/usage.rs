@@ -1,4 +1,4 @@
-//! Usage records, as the API shows them.
+//! API of the usage records.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -23,7 +23,7 @@ use crate::{
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct ById {
-    /// The id of a generation or a request, as `gen-…` or `req_…`.
+    /// Id of a generation or a request, such as `gen-…` or `req_…`.
     id: Option<String>,
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn generation_by_id(
         ApiError::new(
             404,
             "not_found",
-            "there is no such record, or it is not yours to see",
+            "there is no such record, or this key may not read it",
         )
     };
     let id = RequestId::parse(&id).ok_or_else(missing)?;
@@ -67,21 +67,21 @@ pub(super) async fn generation_by_id(
     })
 }
 
-/// A key with `inference` alone sees the records of its own requests.
+/// Returns true if the caller may read a record. With `inference` alone, a key reads its own.
 fn may_see(caller: &Caller, record: &Record) -> bool {
     caller.key.scopes.contains(&Scope::ReadAnalytics) || record.key_hash == caller.key.hash
 }
 
-/// Which records.
+/// Filter of usage records.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(super) struct Filter {
-    /// At most so many; 50 where it is left out, and never more than 1,000.
+    /// Maximum number of records: 50 by default, and never more than 1,000.
     limit: Option<usize>,
-    /// Of this model.
+    /// Model of the records.
     model: Option<String>,
-    /// With this outcome, as `upstream_error`, or HTTP status.
+    /// Outcome, such as `upstream_error`, or HTTP status.
     status: Option<String>,
-    /// Older than this request, as `req_…`.
+    /// Id of a request, as `req_…`; only older records are returned.
     before: Option<String>,
 }
 
@@ -131,8 +131,8 @@ fn query(filter: &Filter, caller: &Caller) -> Result<LogQuery, ApiError> {
     Ok(query)
 }
 
-/// A usage record with OpenRouter's names and ours. Times are in milliseconds, money in USD. What
-/// is not kept is null.
+/// A usage record with OpenRouter's member names and additional ones. Times are in milliseconds,
+/// amounts in USD. Values that are not kept are null.
 #[derive(Serialize, JsonSchema)]
 #[allow(clippy::struct_field_names)] // OpenRouter's names
 pub(super) struct Generation {
@@ -141,7 +141,7 @@ pub(super) struct Generation {
     #[schemars(with = "String")]
     request_id: RequestId,
     created_at: String,
-    /// The model that answered, or was asked last.
+    /// The model that answered, or the last one tried.
     model: Option<ModelId>,
     model_requested: Option<String>,
     provider_name: Option<Arc<str>>,
@@ -151,19 +151,19 @@ pub(super) struct Generation {
     api_type: &'static str,
     streamed: bool,
     cancelled: bool,
-    /// What became of it.
+    /// Outcome of the request.
     outcome: &'static str,
     http_status: u16,
     error_code: Option<String>,
     finish_reason: Option<String>,
     native_finish_reason: Option<String>,
-    /// From acceptance to the end.
+    /// Time from acceptance to the end.
     latency: f64,
-    /// From acceptance to the first byte of the answer.
+    /// Time from acceptance to the first byte of the response.
     time_to_first_byte: Option<f64>,
-    /// From the first byte of the answer to its end.
+    /// Time from the first byte of the response to its end.
     generation_time: Option<f64>,
-    /// Tokens of answer a second, once it had begun.
+    /// Completion tokens per second, from the first byte on.
     generation_speed: Option<f64>,
     tokens_prompt: u64,
     tokens_completion: u64,
@@ -172,12 +172,12 @@ pub(super) struct Generation {
     native_tokens_cached: u64,
     native_tokens_reasoning: u64,
     native_tokens_cache_write: u64,
-    /// The provider did not say what it used.
+    /// True if the provider did not report its usage.
     estimated: bool,
     total_cost: Option<f64>,
     usage: Option<f64>,
     upstream_inference_cost: Option<f64>,
-    /// Exactly, as a decimal number.
+    /// Exact cost, as a decimal number.
     cost: Option<String>,
     is_byok: bool,
     #[schemars(with = "String")]
@@ -188,7 +188,7 @@ pub(super) struct Generation {
     policy: Option<Arc<str>>,
     catalog: Option<Arc<str>>,
     cache_key: Option<String>,
-    /// How many values were taken out before the request left, by label.
+    /// Number of values redacted before the request was sent, by label.
     redacted: std::collections::BTreeMap<String, u64>,
     session_id: Option<String>,
     app_id: Option<String>,
@@ -207,7 +207,7 @@ pub(super) struct Generation {
     num_search_results: (),
 }
 
-/// One try at one endpoint.
+/// An attempt at one endpoint.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Attempt {
     endpoint: EndpointId,
@@ -227,7 +227,7 @@ impl Attempt {
     }
 }
 
-/// The same in OpenRouter's words.
+/// An attempt under OpenRouter's names.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct ProviderResponse {
     endpoint_id: EndpointId,
@@ -325,7 +325,7 @@ impl Generation {
     }
 }
 
-/// Tokens of answer a second, once it had begun.
+/// Returns the completion tokens per second, from the first byte on.
 fn speed(r: &Record) -> Option<f64> {
     let seconds = r.generation_time.filter(|t| *t > 0)? as f64 / 1e6;
     Some(r.tokens.completion as f64 / seconds)

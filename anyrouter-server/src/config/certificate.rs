@@ -1,15 +1,15 @@
-//! Whether the listener's certificate is good today.
+//! Validity dates of the listener's certificate.
 
 use std::path::Path;
 
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
-/// The days before its end from which on a certificate deserves a look.
+/// Days before expiry from which the server warns.
 const SOON: i64 = 14;
 
-/// What is wrong with the certificate's dates, if anything is. One that cannot be read is the
-/// listener's to refuse.
+/// Returns a warning if the certificate is not valid now or expires soon. The listener itself
+/// rejects a certificate that cannot be read.
 pub(super) fn warning(path: &Path) -> Option<String> {
     let first = CertificateDer::pem_file_iter(path).ok()?.next()?.ok()?;
     let (_, certificate) = X509Certificate::from_der(&first).ok()?;

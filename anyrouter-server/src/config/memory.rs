@@ -1,19 +1,18 @@
-//! The memory that bodies may have where the operator does not say: a quarter of what the machine,
-//! or the container, has.
+//! Default memory limit of bodies: a quarter of the memory of the machine or container.
 
 use std::fs;
 
-/// Where nothing can be read of the machine.
+/// Assumed memory of a machine whose memory cannot be read, in bytes.
 const UNKNOWN: u64 = 4 << 30;
-/// The least and the most that bodies get, in bytes.
+/// Minimum and maximum of the limit, in bytes.
 const LEAST: u64 = 64 << 20;
 const MOST: u64 = 64 << 30;
 
-/// The share, in bytes.
+/// Returns the default limit, in bytes.
 pub(super) fn share() -> usize {
     let read = |path: &str| fs::read_to_string(path).ok();
-    // The limits of control groups, version 2 and 1; a number that is no limit is larger than any
-    // machine.
+    // Limits of control groups, versions 2 and 1. The value for no limit exceeds any machine's
+    // memory.
     let container = read("/sys/fs/cgroup/memory.max")
         .or_else(|| read("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
     let container = container.and_then(|text| text.trim().parse::<u64>().ok());

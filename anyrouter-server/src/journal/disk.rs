@@ -1,4 +1,4 @@
-//! What the journal asks of a disk. Tests put one in its place that fails on command.
+//! Disk operations of the journal. Tests substitute a disk that fails on command.
 
 use std::{
     fmt,
@@ -8,21 +8,21 @@ use std::{
     sync::Arc,
 };
 
-/// A disk, as far as the journal uses one. Every call may fail.
+/// Disk operations that the journal uses. Every call may fail.
 pub(super) trait Disk: fmt::Debug + Send + Sync {
-    /// Makes a folder and those above it. One that exists is fine.
+    /// Creates a folder and its parents. An existing folder is not an error.
     fn create_folder(&self, folder: &Path) -> io::Result<()>;
 
-    /// The regular files in a folder, in any order.
+    /// Returns the regular files in a folder, in any order.
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
 
-    /// Makes a file, to append to and to read. One that exists is an error.
+    /// Creates a file for appending and reading. An existing file is an error.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
 
-    /// Opens a file to read.
+    /// Opens a file for reading.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
 
-    /// Removes a file's name; who has it open may read on.
+    /// Removes a file's name. The file stays readable where it is open.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Makes the names in a folder survive a power loss.
@@ -31,17 +31,17 @@ pub(super) trait Disk: fmt::Debug + Send + Sync {
 
 /// An open file.
 pub(super) trait DiskFile: fmt::Debug + Send + Sync {
-    /// Writes at the end, whoever else does so at the time. Gives how much was taken.
+    /// Appends at the end, even if others append concurrently. Returns the number of bytes written.
     fn append(&self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Makes what was written survive a power loss. After an error nothing is known of what was
-    /// written since the last success, whatever a later call says: the kernel may have dropped it.
+    /// Makes written data survive a power loss. After an error, data written since the last success
+    /// may be lost even if a later call succeeds, because the kernel may have dropped it.
     fn sync(&self) -> io::Result<()>;
 
-    /// Its length in bytes.
+    /// Returns the length in bytes.
     fn length(&self) -> io::Result<u64>;
 
-    /// Fills `bytes` with what stands at `offset`.
+    /// Fills `bytes` with the data at `offset`.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
 }
 

@@ -1,5 +1,5 @@
-//! The files: segments that are appended to, read where the database does not have them yet, and
-//! dropped whole.
+//! Files of the journal: segments that are appended to, read until they are imported, and then
+//! dropped as a whole.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use super::{
     frame::Frame,
 };
 
-/// The journal cannot be read or written.
+/// Error of reading or writing the journal.
 #[derive(Debug, thiserror::Error)]
 #[error("the usage journal at {path}: {source}")]
 pub struct JournalError {
@@ -20,25 +20,25 @@ pub struct JournalError {
     source: io::Error,
 }
 
-/// A place in the journal: everything before it.
+/// A position in the journal, which stands for everything before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position {
     segment: u64,
     offset: u64,
 }
 
-/// A segment from some place on. It stays readable when its file is dropped.
+/// A segment from some position on. It stays readable after its file is dropped.
 #[derive(Clone, Debug)]
 pub(super) struct Stretch {
     segment: u64,
     file: Arc<dyn DiskFile>,
     from: u64,
-    /// What stands behind this does not count; the file's end where there is no such place.
+    /// End of the valid data, or `None` for the end of the file.
     until: Option<u64>,
 }
 
 impl Stretch {
-    /// Its bytes as of now: in the segment that is written, the last frame may not be whole yet.
+    /// Returns the current data. In the segment being written, the last frame may be incomplete.
     pub(super) fn read(&self) -> io::Result<Vec<u8>> {
         let length = self.end()?.saturating_sub(self.from);
         let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
@@ -46,7 +46,7 @@ impl Stretch {
         Ok(bytes)
     }
 
-    /// The position behind so many of its bytes.
+    /// Returns the position after this many bytes.
     pub(super) fn behind(&self, bytes: usize) -> Position {
         Position {
             segment: self.segment,
@@ -54,7 +54,7 @@ impl Stretch {
         }
     }
 
-    /// The part of it before a position.
+    /// Returns the part before a position.
     pub(super) fn before(mut self, position: Position) -> Self {
         if self.segment > position.segment {
             self.until = Some(self.from);
@@ -65,7 +65,7 @@ impl Stretch {
         self
     }
 
-    /// Where it ends as of now.
+    /// Returns the current end.
     pub(super) fn end_position(&self) -> io::Result<Position> {
         Ok(Position {
             segment: self.segment,
@@ -73,7 +73,7 @@ impl Stretch {
         })
     }
 
-    /// Makes what was written to it survive a power loss.
+    /// Makes the data written to it survive a power loss.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync()
     }
@@ -84,16 +84,16 @@ impl Stretch {
     }
 }
 
-/// The segments of a journal, and the one that is written.
+/// Segments of a journal, including the one being written.
 #[derive(Debug)]
 pub(super) struct Journal {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
-    /// Segments that are not written any more, the oldest first.
+    /// Closed segments, oldest first.
     older: Vec<Stretch>,
-    /// The segment that is written; to one with an end, nothing is.
+    /// The segment being written. If it has an end, nothing is appended to it.
     current: Stretch,
-    /// The number of the next segment. A file that could not be made whole keeps its number.
+    /// Number of the next segment. A file that was not created completely keeps its number.
     next: u64,
 }
 
@@ -129,9 +129,9 @@ impl Journal {
         })
     }
 
-    /// Appends a frame with one `write`, which the kernel puts at the end of the file as a whole,
-    /// whoever else appends at the time. One that is cut short, as on a full disk, leaves a damaged
-    /// stretch, which readers pass over.
+    /// Appends a frame with one `write`, which the kernel places at the end of the file as a whole,
+    /// even if others append concurrently. A truncated write, as on a full disk, leaves a damaged
+    /// range, which readers skip.
     pub(super) fn append(&self, frame: &Frame) -> io::Result<()> {
         if self.current.until.is_some() {
             return Err(io::Error::other("no new segment could be begun"));
@@ -140,13 +140,13 @@ impl Journal {
         if written < frame.bytes().len() {
             return Err(io::Error::new(
                 io::ErrorKind::WriteZero,
-                "the disk took a part of a record",
+                "the disk accepted only part of a record",
             ));
         }
         Ok(())
     }
 
-    /// Everything from a position on, a stretch for each segment.
+    /// Returns everything after a position, with a stretch for each segment.
     pub(super) fn since(&self, position: Position) -> Vec<Stretch> {
         let all = self
             .older
@@ -164,14 +164,14 @@ impl Journal {
         .collect()
     }
 
-    /// Returns true if there is something behind a position, as far as that can be told.
+    /// Returns true if there is, or may be, data after a position.
     pub(super) fn reaches_beyond(&self, position: Position) -> bool {
         self.since(position)
             .iter()
             .any(|s| s.end().map_or(true, |end| end > s.from))
     }
 
-    /// Where the current segment begins.
+    /// Returns the start of the current segment.
     pub(super) fn current_start(&self) -> Position {
         Position {
             segment: self.current.segment,
@@ -179,12 +179,12 @@ impl Journal {
         }
     }
 
-    /// The segment that is written.
+    /// Returns the segment being written.
     pub(super) fn current(&self) -> &Stretch {
         &self.current
     }
 
-    /// Bytes of the current segment.
+    /// Returns the length of the current segment, in bytes.
     pub(super) fn current_length(&self) -> u64 {
         self.current.end().unwrap_or(0)
     }
@@ -198,8 +198,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Has the current segment end at `end`: what stands behind it does not count, and nothing is
-    /// appended to it any more.
+    /// Ends the current segment at `end`. Data after it is ignored, and nothing more is appended.
     pub(super) fn abandon(&mut self, end: Position) {
         self.current = self.current.clone().before(end);
     }
@@ -223,7 +222,7 @@ fn path(folder: &Path, segment: u64) -> PathBuf {
 fn create(disk: &dyn Disk, folder: &Path, segment: u64) -> io::Result<Stretch> {
     let path = path(folder, segment);
     let file = disk.create(&path)?;
-    // The name must outlive a power loss as the bytes do.
+    // The name must survive a power loss, like the data.
     disk.sync_folder(folder).inspect_err(|_| {
         let _ = disk.remove(&path);
     })?;
@@ -238,7 +237,7 @@ fn create(disk: &dyn Disk, folder: &Path, segment: u64) -> io::Result<Stretch> {
 fn segments(disk: &dyn Disk, folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for path in disk.list(folder)? {
-        // What else lies in the folder is not ours to read.
+        // Other files in the folder are ignored.
         let digits = path
             .file_name()
             .and_then(|name| name.to_str()?.strip_prefix("journal-"))

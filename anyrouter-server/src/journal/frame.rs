@@ -1,38 +1,37 @@
-//! What the journal's files hold: frames of length, CRC-32 and payload. A payload is its kind and
-//! its id; then for a request that is open JSON, and for a record the length of its row, the row in
-//! postcard's encoding and the rest as JSON, so that bringing a record into the database parses no
-//! JSON.
+//! Format of the journal's files: frames of length, CRC-32 and payload. A payload begins with its
+//! kind and its id. JSON follows for an open request; for a record, the length of its row, the row
+//! in postcard's encoding and the rest as JSON follow, so that importing a record parses no JSON.
 
 use anyrouter_core::{
     ids::RequestId,
     usage::{Opening, Record, Row, RowFault},
 };
 
-/// Length and checksum, before each payload.
+/// Size of the length and the checksum before each payload, in bytes.
 const HEADER: usize = 8;
-/// No payload is larger; a length above this is damage.
+/// Maximum length of a payload, in bytes; a larger length is damage.
 const LARGEST: usize = 1 << 20;
 
-/// More than most records have.
+/// Size of the padding, which is larger than most records, in bytes.
 const PADDING: usize = 4096;
 
 const OPEN: u8 = b'o';
-/// A row's encoding has no names: a change of [`Row`] needs another letter here.
+/// Kind of a record. A row's encoding has no names: a change of [`Row`] needs another letter here.
 const RECORD: u8 = b'R';
-/// A record as versions before 0.2 wrote it.
+/// Kind of a record that versions before 0.2 wrote.
 const OLD_RECORD: u8 = b'r';
 
-/// A whole frame, ready to be written.
+/// A complete frame, ready to be written.
 #[derive(Debug)]
 pub(super) struct Frame(Vec<u8>);
 
 impl Frame {
-    /// That a request is open.
+    /// Creates the frame of an open request.
     pub(super) fn open(opening: &Opening) -> serde_json::Result<Self> {
         Self::new(OPEN, opening.id, |out| serde_json::to_writer(out, opening))
     }
 
-    /// That a request has ended.
+    /// Creates the frame of a request that has ended.
     pub(super) fn record(record: &Record) -> serde_json::Result<Self> {
         Self::new(RECORD, record.id, |out| {
             let start = out.len();
@@ -47,8 +46,8 @@ impl Frame {
         })
     }
 
-    /// What says nothing: it shows whether a disk that was full takes a record again. Readers pass
-    /// it over.
+    /// Creates a frame without content, which tests whether a full disk accepts records again.
+    /// Readers skip it.
     pub(super) fn padding() -> serde_json::Result<Self> {
         let id =
             RequestId::from_bytes(&[0; 12]).ok_or_else(|| serde::de::Error::custom("no id"))?;
@@ -77,58 +76,58 @@ impl Frame {
         Ok(Self(out))
     }
 
-    /// The bytes.
+    /// Returns the bytes of the frame.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// An entry, as it stands in a frame.
+/// An entry, decoded from a frame.
 #[derive(Debug)]
 pub(super) enum Entry<'a> {
-    /// A request is open.
+    /// An open request.
     Open(OpenEntry<'a>),
-    /// A request has ended.
+    /// A request that has ended.
     Record(RecordEntry<'a>),
-    /// A request has ended, as versions before 0.2 wrote it.
+    /// A request that has ended, as versions before 0.2 wrote it.
     OldRecord(&'a str),
 }
 
-/// That a request is open.
+/// Entry of an open request.
 #[derive(Debug)]
 pub(super) struct OpenEntry<'a> {
-    /// Its id.
+    /// Id of the request.
     pub id: RequestId,
     json: &'a [u8],
 }
 
 impl OpenEntry<'_> {
-    /// What was known of it.
+    /// Decodes the data of the open request.
     pub(super) fn opening(&self) -> serde_json::Result<Opening> {
         serde_json::from_slice(self.json)
     }
 }
 
-/// That a request has ended.
+/// Entry of a request that has ended.
 #[derive(Debug)]
 pub struct RecordEntry<'a> {
-    /// Its id.
+    /// Id of the request.
     pub id: RequestId,
-    /// Its columns.
+    /// Columns of the record.
     pub row: Row<'a>,
-    /// What is no column, as JSON.
+    /// Members of the record without a column, as JSON.
     pub rest: &'a str,
 }
 
 impl RecordEntry<'_> {
-    /// The record.
+    /// Decodes the record.
     pub fn record(&self) -> Result<Record, RowFault> {
         self.row.record(self.rest)
     }
 }
 
-/// Goes through the whole frames of `bytes`. A damaged stretch is passed over: a frame behind it
-/// counts again where length, checksum and payload all agree.
+/// Iterates over the complete frames of `bytes`. Skips damaged ranges: after one, a frame counts
+/// only if its length, checksum and payload agree.
 pub(super) fn entries(bytes: &[u8]) -> Entries<'_> {
     Entries {
         bytes,
@@ -137,7 +136,7 @@ pub(super) fn entries(bytes: &[u8]) -> Entries<'_> {
     }
 }
 
-/// The entries of a stretch.
+/// Iterator over the entries of a stretch.
 #[derive(Debug)]
 pub(super) struct Entries<'a> {
     bytes: &'a [u8],
@@ -146,8 +145,8 @@ pub(super) struct Entries<'a> {
 }
 
 impl Entries<'_> {
-    /// How many bytes the frames that were gone through so far end at: what follows may be a frame
-    /// that is still being written.
+    /// Returns the end of the frames read so far. The data after it may be a frame that is still
+    /// being written.
     pub(super) fn whole(&self) -> usize {
         self.whole
     }
@@ -165,7 +164,8 @@ impl<'a> Iterator for Entries<'a> {
             let damaged = self.at > self.whole;
             let entry = entry(payload);
             if entry.is_none() && damaged {
-                // Where the beginning of a frame is a guess, only an entry that reads counts.
+                // In a damaged range, the start of a frame is a guess, so only a readable entry
+                // counts.
                 self.at += 1;
                 continue;
             }
@@ -179,7 +179,7 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
-/// The first frame's payload, and the length of the frame.
+/// Returns the payload of the first frame, and the length of the frame.
 fn frame(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let (length, rest) = bytes.split_first_chunk()?;
     let (checksum, rest) = rest.split_first_chunk()?;
@@ -187,7 +187,7 @@ fn frame(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let payload = rest
         .get(..length)
         .filter(|_| (1..=LARGEST).contains(&length))?;
-    // Looked at first: a checksum at each byte of a damaged stretch would take long.
+    // Checked first, because a checksum at each byte of a damaged range would be slow.
     if !matches!(payload.first(), Some(&(OPEN | RECORD | OLD_RECORD))) {
         return None;
     }
@@ -195,7 +195,7 @@ fn frame(bytes: &[u8]) -> Option<(&[u8], usize)> {
         .then_some((payload, HEADER + length))
 }
 
-/// What a payload says; none where it is of a later version.
+/// Decodes a payload. Returns `None` if a later version wrote it.
 fn entry(payload: &[u8]) -> Option<Entry<'_>> {
     let (kind, rest) = payload.split_first()?;
     let (id, rest) = rest.split_first_chunk::<12>()?;
@@ -212,7 +212,7 @@ fn entry(payload: &[u8]) -> Option<Entry<'_>> {
             }))
         }
         OLD_RECORD => {
-            // The key, the time and the cost stand before the account.
+            // The key, the time and the cost precede the account.
             let (account, rest) = rest.get(32 + 8 + 8..)?.split_first_chunk()?;
             let json = rest.get(usize::from(u16::from_le_bytes(*account))..)?;
             Some(Entry::OldRecord(std::str::from_utf8(json).ok()?))

@@ -1,4 +1,4 @@
-//! What the journal asks of a database: to take its records, and to give them back.
+//! Interface of the journal to a database, which accepts its records and returns them.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use async_trait::async_trait;
 
 use super::frame::RecordEntry;
 
-/// What takes records out of the journal: a table of a database.
+/// A database table that accepts records from the journal.
 pub trait Import: Send {
-    /// Adds records, all or none. One whose id is there already stays as it is, so that a record
-    /// counts once however often it is imported.
+    /// Adds records, all or none. A record whose id exists already stays unchanged, so that
+    /// importing a record repeatedly counts it once.
     fn import(&mut self, records: &[RecordEntry<'_>]) -> Result<(), StoreError>;
 
-    /// How long to wait for a database that another holds.
+    /// Sets the maximum wait for a database that another process has locked.
     fn set_patience(&mut self, patience: Duration);
 }
 
-/// What gives back the records that were imported.
+/// Reader of imported records.
 #[async_trait]
 pub trait RecordReader: Send + Sync {
-    /// The record with this id, if it is this account's.
+    /// Returns the record with this id, if it belongs to this account.
     async fn find(&self, account: &AccountId, id: RequestId) -> Result<Option<Record>, StoreError>;
 
-    /// An account's records, the newest first.
+    /// Returns an account's records, newest first.
     async fn list(&self, account: &AccountId, query: &LogQuery) -> Result<Vec<Record>, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! The journal as the gateway's usage log: slots, records, and what is durable.
+//! The gateway's usage log over the journal, with its slots, records and durability.
 
 use std::{
     path::Path,
@@ -25,7 +25,7 @@ use super::{
     worker,
 };
 
-/// Usage records: a journal before a database.
+/// A usage log with a journal in front of a database.
 pub struct JournalLog {
     shared: Arc<Shared>,
     reader: Box<dyn RecordReader>,
@@ -40,8 +40,8 @@ impl std::fmt::Debug for JournalLog {
 }
 
 impl JournalLog {
-    /// Opens the journal in `folder`: what it holds is imported first, and what was left open
-    /// becomes a record with the outcome `interrupted`. `observer` sees every record as it is
+    /// Opens the journal in `folder` and imports its records. A request that was left open becomes
+    /// a record with the outcome `interrupted`. `observer` is called for every record when it is
     /// written.
     pub fn open(
         folder: &Path,
@@ -55,7 +55,7 @@ impl JournalLog {
         Self::open_on(disk, folder, reader, table, options, now, observer)
     }
 
-    /// As [`open`](Self::open), on another disk.
+    /// Opens the journal like [`open`](Self::open), on another disk.
     pub(super) fn open_on(
         disk: Arc<dyn Disk>,
         folder: &Path,
@@ -82,17 +82,17 @@ impl JournalLog {
         })
     }
 
-    /// Why records cannot be written now, if they cannot.
+    /// Returns the reason if records cannot be written now.
     pub fn trouble(&self) -> Option<StoreError> {
         lock(&self.shared.broken).clone()
     }
 
-    /// Why the database does not take records, if it does not. The journal keeps them.
+    /// Returns the reason if the database does not accept records. The journal keeps them.
     pub fn import_trouble(&self) -> Option<StoreError> {
         lock(&self.shared.import_trouble).clone()
     }
 
-    /// The requests that have no record yet.
+    /// Returns the number of requests that have no record yet.
     pub fn open_slots(&self) -> usize {
         let open = lock(&self.shared.open);
         open.values().filter(|taken| !taken.is_filled).count()
@@ -124,7 +124,7 @@ impl JournalLog {
             let _ = thread.join();
         }
         if self.shared.durability == Durability::PowerLoss {
-            // What the disk does not take even now, the import thread takes to the database.
+            // The import thread moves records that the disk still does not accept to the database.
             let _ = self.shared.sync();
         }
         *lock(&self.shared.closing) = true;
@@ -135,13 +135,13 @@ impl JournalLog {
     }
 }
 
-/// The log cannot be opened.
+/// Error of opening the log.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The journal cannot.
+    /// The journal cannot be opened.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// What it holds cannot be imported.
+    /// The records in the journal cannot be imported.
     #[error(transparent)]
     Storage(#[from] StoreError),
 }
@@ -180,7 +180,7 @@ impl UsageLog for JournalLog {
         match lock(&shared.open).get_mut(&record.id) {
             Some(taken) if !taken.is_filled => {
                 taken.is_filled = true;
-                // Its record says more than an entry would.
+                // The record makes an open entry unnecessary.
                 taken.entered = Some(taken.open.changes());
             }
             _ => return WriteState::Durable,
@@ -226,7 +226,7 @@ impl UsageLog for JournalLog {
                 match disk.state(*mark) {
                     OnDisk::Yes => Poll::Ready(Ok(())),
                     OnDisk::Lost => Poll::Ready(Err(StoreError::Unavailable(
-                        "the disk did not take the record".to_owned(),
+                        "the disk did not store the record".to_owned(),
                     ))),
                     OnDisk::Unknown => {
                         disk.wait(cx.waker());
@@ -238,8 +238,8 @@ impl UsageLog for JournalLog {
     }
 
     async fn find(&self, account: &AccountId, id: RequestId) -> Result<Option<Record>, StoreError> {
-        // First what is not imported, then the database: a record that moves between the two is
-        // seen in one of them.
+        // Reads the records that are not imported before the database, so that a record that moves
+        // between the two is not missed.
         let (shared, of) = (self.shared.clone(), account.clone());
         let waiting = blocking(move || {
             let (mut held, mut found) = (None, None);
@@ -291,7 +291,7 @@ impl UsageLog for JournalLog {
     }
 }
 
-/// Reads files where that holds up no async worker.
+/// Reads files without blocking an async worker.
 async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, StoreError> {

@@ -1,5 +1,5 @@
-//! What the requests and the journal's threads share: the open segment, the slots that are taken,
-//! the records that wait, and what the disk has.
+//! State that the requests and the journal's threads share: the current segment, the taken slots,
+//! the held records and the state of the disk.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -26,84 +26,84 @@ use super::{
     frame::{Entry, Frame, RecordEntry, entries},
 };
 
-/// How many stretches of lost records are told apart. Of more, the oldest two are taken as one.
+/// Maximum number of separate ranges of lost records; beyond it, the oldest two are merged.
 const LOST: usize = 1024;
 
 pub(super) struct Shared {
     pub(super) durability: Durability,
     pub(super) segment: u64,
-    /// Appended to by many at once; held alone to begin or to drop a segment. Taken after `syncing`
-    /// and before every other lock.
+    /// Locked for reading to append, and for writing to begin or to drop a segment. Locked after
+    /// `syncing` and before every other lock.
     journal: RwLock<Journal>,
-    /// Held for one sync: of an error that the kernel reports only once, all must hear.
+    /// Locked during a sync, because the kernel reports an error to only one of several syncs.
     syncing: Mutex<()>,
     pub(super) disk: Mutex<DiskState>,
     pub(super) sync_wanted: Condvar,
-    /// The slots that are taken, the oldest first.
+    /// Taken slots, oldest first.
     pub(super) open: Mutex<BTreeMap<RequestId, OpenSlot>>,
-    /// Records that could not be written yet, or (`async`) were not. Each still has its slot, so
-    /// that there are no more of them than slots.
+    /// Records that could not be written yet or, with `async`, have not been. Each keeps its slot,
+    /// which limits their number.
     pub(super) held: Mutex<VecDeque<Record>>,
-    /// Why records cannot be written now.
+    /// Reason that records cannot be written now.
     pub(super) broken: Mutex<Option<StoreError>>,
     pub(super) is_broken: AtomicBool,
     pub(super) stopping: AtomicBool,
-    /// The worker sleeps, and wants to be told when there is something to do.
+    /// True while the worker sleeps and must be woken when there is work.
     pub(super) idle: Mutex<bool>,
     pub(super) is_idle: AtomicBool,
     pub(super) work: Condvar,
-    /// The beginning of a segment that what is open is being written to anew.
+    /// Start of the segment to which the open entries are being rewritten.
     pub(super) carrying: Mutex<Option<Position>>,
-    /// No open entry before this is needed: each request that is still open has one behind it.
+    /// Position before which no open entry is needed: each open request has one after it.
     pub(super) carried: Mutex<Position>,
-    /// How much of the journal the database has.
+    /// End of the imported part of the journal.
     pub(super) imported: Mutex<Position>,
-    /// Why the database does not take records, if it does not.
+    /// Reason that the database does not accept records, if any.
     pub(super) import_trouble: Mutex<Option<StoreError>>,
-    /// Everything is in the journal that will be: import it, and end.
+    /// True once the journal is complete: the import thread imports it and ends.
     pub(super) closing: Mutex<bool>,
     pub(super) import_now: Condvar,
     pub(super) permits: Semaphore,
 }
 
-/// A slot that is taken.
+/// A taken slot.
 pub(super) struct OpenSlot {
     pub(super) open: Arc<OpenRequest>,
     pub(super) since: Instant,
-    /// How often the request had changed when the journal's entry of it was written; none where
-    /// there is no entry.
+    /// Number of changes to the request when its open entry was written, or `None` if there is no
+    /// entry.
     pub(super) entered: Option<u32>,
-    /// It has its record, which is not as durable yet as it must be.
+    /// True if the request has its record, which is not durable yet.
     pub(super) is_filled: bool,
 }
 
-/// What was written and what the disk has, counted in records (`power_loss`).
+/// Written and synced records, identified by consecutive numbers (`power_loss`).
 #[derive(Default)]
 pub(super) struct DiskState {
     written: u64,
     synced: u64,
-    /// What the disk has for certain.
+    /// End of the data that is certainly on disk.
     on_disk: Position,
-    /// Records that a failed sync was to cover: they are lost, whatever a later one says.
+    /// Records covered by a failed sync, which are lost even if a later sync succeeds.
     lost: VecDeque<RangeInclusive<u64>>,
-    /// The records behind `synced`, in order: to be written again where the disk loses them.
+    /// Records after `synced`, in order, to be written again if the disk loses them.
     unsynced: VecDeque<(u64, RequestId, Frame)>,
     waiting: Vec<Waker>,
 }
 
-/// What became of a record that was written.
+/// State of a written record on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OnDisk {
-    /// It is there.
+    /// The record is on disk.
     Yes,
-    /// The disk did not take it.
+    /// The disk did not store the record.
     Lost,
-    /// That is not known yet.
+    /// The state is not known yet.
     Unknown,
 }
 
 impl DiskState {
-    /// What became of a record.
+    /// Returns the state of a record.
     pub(super) fn state(&self, mark: u64) -> OnDisk {
         if self.lost.iter().any(|range| range.contains(&mark)) {
             OnDisk::Lost
@@ -114,19 +114,19 @@ impl DiskState {
         }
     }
 
-    /// Has `waker` woken when more is known.
+    /// Wakes `waker` when a state changes.
     pub(super) fn wait(&mut self, waker: &Waker) {
         if !self.waiting.iter().any(|w| w.will_wake(waker)) {
             self.waiting.push(waker.clone());
         }
     }
 
-    /// Returns true if there is something to bring to disk.
+    /// Returns true if there are records to sync.
     pub(super) fn is_behind(&self) -> bool {
         self.synced < self.written
     }
 
-    /// Everything behind `synced` is lost.
+    /// Marks all records after `synced` as lost.
     fn lose(&mut self) {
         let (first, last) = (self.synced + 1, self.written);
         if first > last {
@@ -156,7 +156,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    /// Around a journal that has nothing in it that the database has not.
+    /// Creates the state of a journal whose records are all imported.
     pub(super) fn new(journal: Journal, options: Options) -> Self {
         let start = journal.current_start();
         Self {
@@ -187,12 +187,12 @@ impl Shared {
         }
     }
 
-    /// The journal, to append and to read.
+    /// Locks the journal for appending and reading.
     pub(super) fn journal(&self) -> RwLockReadGuard<'_, Journal> {
         self.journal.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The journal, to begin or to drop a segment.
+    /// Locks the journal exclusively, to begin or to drop a segment.
     pub(super) fn journal_alone(&self) -> RwLockWriteGuard<'_, Journal> {
         self.journal.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -201,15 +201,15 @@ impl Shared {
         self.durability == Durability::PowerLoss
     }
 
-    /// Gives a slot back, once its record is as durable as it must be: until then its open entry
-    /// must not be dropped with its segment.
+    /// Releases a slot once its record is durable. Until then, the open entry must not be dropped
+    /// with its segment.
     pub(super) fn give_back(&self, id: RequestId) {
         if lock(&self.open).remove(&id).is_some() {
             self.permits.add_permits(1);
         }
     }
 
-    /// Writes that a request is open, or padding.
+    /// Appends an open entry or padding.
     pub(super) fn append(&self, frame: serde_json::Result<Frame>) -> io::Result<()> {
         let written = frame
             .map_err(io::Error::from)
@@ -217,8 +217,7 @@ impl Shared {
         written.inspect_err(|e| self.set_broken(e))
     }
 
-    /// Writes a record, and gives its mark; its slot is given back once it is as durable as it must
-    /// be.
+    /// Appends a record and returns its mark. Its slot is released once the record is durable.
     pub(super) fn append_record(&self, record: &Record) -> io::Result<u64> {
         let frame = Frame::record(record).map_err(io::Error::from)?;
         let journal = self.journal();
@@ -228,7 +227,7 @@ impl Shared {
             self.give_back(record.id);
             return Ok(0);
         }
-        // Counted before the journal is let go: who holds it alone has everything counted.
+        // Counted before the journal is unlocked, so that an exclusive lock sees a complete count.
         let mut disk = lock(&self.disk);
         disk.written += 1;
         let mark = disk.written;
@@ -242,13 +241,12 @@ impl Shared {
         self.is_broken.store(true, Ordering::SeqCst);
     }
 
-    /// Brings everything that was written to disk. Where the disk does not take it, the segment is
-    /// abandoned.
+    /// Syncs all written data to disk. If that fails, abandons the segment.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.sync_alone(&lock(&self.syncing))
     }
 
-    /// Records can be written again, once what was written last is on disk.
+    /// Permits records to be written again, once the last writes are on disk.
     pub(super) fn mend(&self) -> io::Result<()> {
         let one = lock(&self.syncing);
         if self.syncs() {
@@ -264,7 +262,7 @@ impl Shared {
             let journal = self.journal();
             (journal.current().clone(), lock(&self.disk).written)
         };
-        // What stands in an older segment was brought to disk when that was left, or is lost.
+        // The records of an older segment were synced when it was closed, or are lost.
         let synced = segment
             .end_position()
             .and_then(|end| segment.sync().map(|()| end));
@@ -280,9 +278,10 @@ impl Shared {
         }
     }
 
-    /// Begins a new segment, and has what is still open written to it. Older ones are dropped once
-    /// that is done and the database has them: until then they say all that they said, so that a
-    /// crash between any two steps loses nothing and doubles nothing.
+    /// Begins a new segment and has the open entries rewritten to it. Older segments are dropped
+    /// once that is done and the database has them. Until then they stay complete, so that a crash
+    /// between two steps neither loses nor duplicates a record. Returns true if there is a new
+    /// segment.
     pub(super) fn rotate(&self) -> bool {
         let _one = lock(&self.syncing);
         let mut journal = self.journal_alone();
@@ -310,7 +309,7 @@ impl Shared {
         true
     }
 
-    /// The disk has the records up to `goal`, which end at `end`.
+    /// Marks the records up to `goal`, which end at `end`, as on disk.
     fn synced(&self, goal: u64, end: Position) {
         let done: Vec<RequestId> = {
             let mut disk = lock(&self.disk);
@@ -325,10 +324,10 @@ impl Shared {
         }
     }
 
-    /// A sync failed: the kernel may have dropped what it was to bring to disk, and that a later
-    /// one succeeds proves nothing. So what was written since the last one is lost, and is written
-    /// again to a new segment, as records of requests that were not answered. Gives whether there
-    /// is a new segment.
+    /// Abandons the segment after a failed sync. The kernel may have dropped the data, and the
+    /// success of a later sync would prove nothing. The records since the last sync are therefore
+    /// lost, and are written again to a new segment, as records of requests that were not answered.
+    /// Returns true if there is a new segment.
     fn abandon(&self, journal: &mut Journal, why: &io::Error) -> bool {
         self.set_broken(why);
         let mut disk = lock(&self.disk);
@@ -349,8 +348,8 @@ impl Shared {
         self.begin_segment(journal)
     }
 
-    /// The part of the journal that the database may have: what the disk may still lose must not be
-    /// there with another outcome.
+    /// Returns the part of the journal that may be imported. A record that the disk may still lose
+    /// must not be imported, because it would be written again with another outcome.
     pub(super) fn importable(&self) -> Vec<Stretch> {
         let journal = self.journal();
         let stretches = journal.since(*lock(&self.imported));
@@ -361,9 +360,9 @@ impl Shared {
         stretches.into_iter().map(|s| s.before(end)).collect()
     }
 
-    /// Gives `each` the records that the database does not have yet: those in memory, and the
-    /// journal's entries. A record moves from memory to the journal to the database: read in that
-    /// order, it is seen in one of them. Reads files, so it is not for an async worker.
+    /// Passes the records that are not imported yet to the callbacks: those in memory to `held`,
+    /// and the journal's entries to `each`. A record moves from memory to the journal to the
+    /// database, so this order misses none. Reads files, so it must not run on an async worker.
     pub(super) fn not_imported(
         &self,
         mut held: impl FnMut(&Record),
@@ -389,8 +388,8 @@ fn corrupt(fault: RowFault) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, fault)
 }
 
-/// What becomes of a record that cannot be written now. What would have been an answer ends for its
-/// client in an error, and says so.
+/// Returns the record to keep for one that cannot be written now. A successful outcome becomes a
+/// storage error, which is also what the client receives.
 pub(super) fn not_committed(record: &Record) -> Record {
     let mut record = record.clone();
     if record.outcome == Outcome::Ok {

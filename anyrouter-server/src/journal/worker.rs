@@ -1,6 +1,5 @@
-//! The threads behind the log: one writes open entries, retries what could not be written and
-//! leaves segments that have grown; one imports; one, where a commit waits for the disk, brings the
-//! journal there.
+//! Threads of the usage log. One writes open entries, retries failed writes and begins new
+//! segments; one imports records; and with `power_loss`, one syncs the journal to disk.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -24,26 +23,26 @@ use super::{
     shared::{OpenSlot, Shared, lock},
 };
 
-/// A request that is open for longer gets an open entry.
+/// Age from which an open request gets an open entry.
 const OPEN_ENTRY: Duration = Duration::from_millis(10);
-/// How often the worker looks while there is something to do.
+/// Interval between the worker's checks while there is work.
 const TICK: Duration = Duration::from_millis(5);
-/// How long it goes on looking when there is nothing more to do: to wake it costs a request more
-/// than a look does.
+/// Time for which the worker continues its checks without work, because waking it costs a request
+/// more than a check does.
 const LINGER: Duration = Duration::from_millis(100);
-/// The time between two attempts to write while the journal cannot be written.
+/// Interval between attempts to write while the journal cannot be written.
 const BROKEN: Duration = Duration::from_millis(100);
-/// That time doubles so often where the disk takes writes and then loses them: each attempt begins
-/// a segment.
+/// Maximum number of times that this interval doubles while the disk accepts writes and then loses
+/// them, because each attempt begins a segment.
 const BACKOFF: u32 = 6;
-/// How long records wait to be imported together.
+/// Interval between imports.
 const IMPORT: Duration = Duration::from_millis(200);
 
-/// Brings into the database what an earlier process left in the journal: its records, and for each
-/// request that was left open one that says `interrupted`. Then drops it.
+/// Imports what an earlier process left in the journal: its records and, for each request that was
+/// left open, a record with the outcome `interrupted`. Then drops its segments.
 ///
-/// The newest segment goes first, since the first record of a request is the one that counts: what
-/// a disk lost was written again to a later segment, and may still stand in the earlier one.
+/// Imports the newest segment first, because the first record of a request counts: a record that a
+/// disk lost was written again to a later segment, and may still be in the earlier one.
 pub(super) fn recover(
     journal: &mut Journal,
     table: &mut impl Import,
@@ -127,11 +126,11 @@ pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
 
 struct Worker {
     shared: Arc<Shared>,
-    /// A segment was left because it could not be written, and nothing was written since.
+    /// True if a segment was left because a write failed, and nothing was written since.
     has_left: bool,
-    /// How often in a row the disk did not take what it was to.
+    /// Number of consecutive failures to sync.
     failures: u32,
-    /// When there was last nothing to do, and then something.
+    /// Time at which work last arrived after a period without any.
     woken: Instant,
 }
 
@@ -152,7 +151,7 @@ impl Worker {
         }
     }
 
-    /// Sleeps for a tick; until it is woken where there is nothing to do.
+    /// Sleeps for a tick or, if there is no work, until it is woken.
     fn rest(&mut self) {
         let shared = self.shared.clone();
         let nothing = self.woken.elapsed() >= LINGER
@@ -162,7 +161,7 @@ impl Worker {
         let mut idle = lock(&shared.idle);
         *idle = nothing;
         shared.is_idle.store(nothing, Ordering::SeqCst);
-        // A slot that was taken between the look and the flag is seen here.
+        // Detects a slot that was taken after the first check and before the flag was set.
         if nothing && lock(&shared.open).is_empty() {
             while *idle && !shared.stopping.load(Ordering::SeqCst) {
                 idle = shared
@@ -185,8 +184,8 @@ impl Worker {
         drop(shared.work.wait_timeout(idle, pause));
     }
 
-    /// Writes what could not be written before, or (`async`) was left to this thread. Gives whether
-    /// nothing is left.
+    /// Writes the held records: those that failed before and, with `async`, all. Returns true if no
+    /// failed record is left.
     fn write_held(&mut self) -> bool {
         let shared = self.shared.clone();
         loop {
@@ -199,7 +198,7 @@ impl Worker {
             lock(&shared.held).pop_front();
         }
         if shared.is_broken.load(Ordering::SeqCst) {
-            // Writable again? A probe says so: an open entry of a request, or padding.
+            // An open entry of a request, or padding, tests whether the journal is writable again.
             let probe = lock(&shared.open).values().next().map(|t| t.open.opening());
             let works = self.append_somewhere(|| {
                 shared.append(match &probe {
@@ -218,9 +217,8 @@ impl Worker {
         lock(&shared.held).is_empty() || shared.durability == Durability::Async
     }
 
-    /// Appends; to a new segment where this one does not take it, since the error may be this
-    /// file's alone. That is tried once: on a full disk it does not help, and each new segment
-    /// would be one more file.
+    /// Appends, and on an error once more to a new segment, because the error may concern this file
+    /// alone. Further attempts would not help on a full disk, and each would create a file.
     fn append_somewhere(&mut self, append: impl Fn() -> std::io::Result<()>) -> bool {
         let mut written = append().is_ok();
         if !written && !self.has_left {
@@ -232,7 +230,7 @@ impl Worker {
     }
 
     fn write_open_entries(&mut self) {
-        // Looked at first: a segment that is begun from now on is for the next time.
+        // Read first, so that a segment that begins from now on waits for the next call.
         let carrying = *lock(&self.shared.carrying);
         let due: Vec<(Arc<OpenRequest>, u32)> = {
             let open = lock(&self.shared.open);
@@ -262,13 +260,13 @@ impl Worker {
     }
 }
 
-/// Brings what is new into the database. A thread of its own: a database that is locked or slow
-/// must not keep open entries waiting.
+/// Starts the thread that imports new records. It is separate, because a locked or slow database
+/// must not delay open entries.
 pub(super) fn start_import(
     shared: Arc<Shared>,
     mut table: impl Import + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
-    // It tries again soon by itself.
+    // The thread soon retries by itself.
     table.set_patience(Duration::from_millis(50));
     let run = move || {
         loop {
@@ -290,8 +288,8 @@ pub(super) fn start_import(
         .spawn(run)
 }
 
-/// Imports what is new, and drops what is not needed any more. Where the database does not take it,
-/// the journal keeps it.
+/// Imports new records, and drops segments that are not needed any more. The journal keeps records
+/// that the database does not accept.
 fn import(shared: &Shared, table: &mut impl Import) -> Result<(), StoreError> {
     let imported = *lock(&shared.imported);
     if !shared.journal().reaches_beyond(imported) {
@@ -306,12 +304,12 @@ fn import(shared: &Shared, table: &mut impl Import) -> Result<(), StoreError> {
         *lock(&shared.imported) = stretch.behind(found.whole());
     }
     let unneeded = (*lock(&shared.carried)).min(*lock(&shared.imported));
-    // What cannot be dropped now is dropped later.
+    // A segment that cannot be dropped now is dropped later.
     let _ = shared.journal_alone().drop_before(unneeded);
     Ok(())
 }
 
-/// What the journal could not take to the end, the database may.
+/// Imports the records that the journal did not accept before the end.
 fn give_up_held(shared: &Shared, table: &mut impl Import) {
     let held: Vec<Record> = lock(&shared.held).drain(..).collect();
     let mut bytes = Vec::new();
@@ -320,14 +318,14 @@ fn give_up_held(shared: &Shared, table: &mut impl Import) {
     }
     if table.import(&records(entries(&bytes))).is_err() {
         eprintln!(
-            "anyrouter-server: {} usage records could not be written: neither journal nor database takes them",
+            "anyrouter-server: {} usage records could not be written: neither the journal nor the database accepts them",
             held.len()
         );
     }
 }
 
-/// Brings the journal to disk for all who wait together. While records cannot be written, that is
-/// left to the thread that tries to.
+/// Starts the thread that syncs the journal for all waiting commits together. While records cannot
+/// be written, the worker thread syncs instead.
 pub(super) fn start_sync(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
     let run = move || {
         loop {
@@ -347,7 +345,7 @@ pub(super) fn start_sync(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>>
                         .0;
                 }
             }
-            // What comes of it, those who wait are told.
+            // The waiting commits receive the result.
             let _ = shared.sync();
         }
     };

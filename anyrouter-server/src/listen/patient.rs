@@ -1,5 +1,5 @@
-//! A connection whose client must read: one that takes nothing for too long is closed, so that what
-//! waits for it is not held for ever.
+//! A connection with a write timeout: it is closed if the client accepts nothing for too long, so
+//! that pending data is not held for ever.
 
 use std::{
     io,
@@ -13,11 +13,11 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// A connection, timed while it cannot be written to.
+/// A connection with a timeout for stalled writes.
 pub(crate) struct PatientConnection<T> {
     inner: T,
     patience: Duration,
-    /// Since when nothing could be written.
+    /// Timer that runs while nothing can be written.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
@@ -30,7 +30,7 @@ impl<T> PatientConnection<T> {
         }
     }
 
-    /// What became of a write; an error where it has waited too long.
+    /// Returns the result of a write, or an error if writing has stalled for too long.
     fn timed<R>(
         &mut self,
         cx: &mut Context<'_>,

@@ -1,8 +1,8 @@
-//! A waker that keeps quiet while its own task polls.
+//! A waker that does not reschedule its task while the task is polling.
 //!
-//! The halves of a hyper connection hand things over and wake each other. Here one task polls them
-//! all: to be woken while it does would cost it another round through the scheduler, and often
-//! another thread one out of its sleep.
+//! The halves of a hyper connection exchange data and wake each other. Here one task polls them
+//! all, so a wake-up during a poll would cost another round through the scheduler, and would often
+//! wake another thread.
 
 use std::{
     pin::Pin,
@@ -17,11 +17,11 @@ const RESTING: u8 = 0;
 const POLLING: u8 = 1;
 const WOKEN: u8 = 2;
 
-/// How often is polled at once. What wakes itself for longer, as does whoever has used up the
-/// scheduler's patience, waits its turn.
+/// Maximum number of consecutive polls. A future that still wakes itself, or that has used up the
+/// scheduler's budget, is rescheduled.
 const ROUNDS: usize = 4;
 
-/// The waker of what one task polls.
+/// Waker of the futures that one task polls.
 struct Quiet {
     state: Arc<State>,
     waker: Waker,
@@ -44,7 +44,7 @@ impl Quiet {
         }
     }
 
-    /// Polls; again, as long as that woke itself.
+    /// Polls, and polls again if the future woke itself.
     fn poll<T>(
         &self,
         cx: &Context<'_>,
@@ -54,7 +54,7 @@ impl Quiet {
         for _ in 0..ROUNDS {
             self.state.now.store(POLLING, Ordering::SeqCst);
             let polled = poll(&mut Context::from_waker(&self.waker));
-            // Who has something in hand polls again.
+            // A future that woke itself can make progress, and is polled again.
             if self.state.now.swap(RESTING, Ordering::SeqCst) != WOKEN || polled.is_ready() {
                 return polled;
             }
@@ -64,7 +64,7 @@ impl Quiet {
     }
 }
 
-/// A future that is polled so.
+/// A future that is polled with a quiet waker.
 pub(crate) struct QuietTask<F> {
     quiet: Quiet,
     future: Pin<Box<F>>,

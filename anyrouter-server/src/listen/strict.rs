@@ -1,8 +1,8 @@
-//! An HTTP/1 connection that is stricter than its parser: a line of a request's head must end in
-//! CRLF (RFC 9112, 2.2), and a body has one length, not two (6.1). What the parser refuses by
-//! itself, in a response without a body, gets the API's error and a request id.
+//! An HTTP/1 connection with stricter checks than its parser: every line of a request's head must
+//! end in CRLF (RFC 9112, 2.2), and a body must not have two lengths (6.1). The parser's own
+//! refusals, which have no body, are replaced by the API's error with a request id.
 //!
-//! A good request costs one look at its head, and a response one comparison of its first bytes.
+//! A valid request costs one scan of its head, and a response one comparison of its first bytes.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::app::App;
 
-/// Makes the responses to what the parser refuses.
+/// Creates the responses that replace the parser's refusals.
 pub(crate) struct Refusals {
     app: Arc<App>,
 }
@@ -27,12 +27,12 @@ impl Refusals {
         Self { app }
     }
 
-    /// The whole response in place of the parser's own, with this status.
+    /// Returns the complete response with this status, which replaces the parser's own.
     fn refusal(&self, status: u16) -> Vec<u8> {
         let (code, message) = match status {
             414 => (
                 "address_too_long",
-                "the address is too long; put what it says into the body",
+                "the address is too long; move its content to the body",
             ),
             431 => (
                 "header_too_large",
@@ -40,7 +40,7 @@ impl Refusals {
             ),
             _ => (
                 "invalid_http",
-                "the request is not HTTP as RFC 9112 has it; look at its first lines",
+                "the request is not valid HTTP (RFC 9112); check its first lines",
             ),
         };
         self.app.health.refused(status);
@@ -61,36 +61,36 @@ impl Refusals {
     }
 }
 
-/// What the next bytes of a connection are (RFC 9112, 2.1 and 7.1).
+/// Kind of the next bytes of a connection (RFC 9112, 2.1 and 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// A request's head.
+    /// The head of a request.
     Head,
-    /// So many bytes of its body.
+    /// This many bytes of its body.
     Body(u64),
-    /// The line with a chunk's size.
+    /// The line with the size of a chunk.
     Size,
-    /// So many bytes of a chunk, with the line end behind it.
+    /// This many bytes of a chunk, including the line end after it.
     Chunk(u64),
-    /// The lines behind the last chunk.
+    /// The lines after the last chunk.
     Trailer,
 }
 
-/// A connection, looked at.
+/// A connection whose requests are checked.
 pub(crate) struct StrictConnection<T> {
     inner: T,
     refusals: Arc<Refusals>,
     next: Next,
-    /// The beginning of a line that is not complete, and how long it is so far.
+    /// Beginning of the incomplete line; `length` is its length so far.
     line: SmallVec<[u8; 64]>,
     length: usize,
     last: u8,
-    /// The head has a line that is complete.
+    /// True if the head has a complete line.
     has_line: bool,
-    /// What it says of the body.
+    /// The content length that the head declares.
     body: Option<u64>,
     is_chunked: bool,
-    /// What is written in place of the parser's own response, and how much of it was.
+    /// The response that replaces the parser's own, and the number of its bytes already written.
     refusal: Option<(Vec<u8>, usize)>,
 }
 
@@ -110,8 +110,8 @@ impl<T> StrictConnection<T> {
         }
     }
 
-    /// Looks at bytes that were read. A line end that must not be one becomes a byte that no head
-    /// may have: the parser refuses it.
+    /// Checks bytes that were read. Replaces an invalid line end with a byte that no head may
+    /// contain, so that the parser refuses it.
     fn look(&mut self, bytes: &mut [u8]) {
         let mut at = 0;
         while at < bytes.len() {
@@ -131,7 +131,7 @@ impl<T> StrictConnection<T> {
             let end = memchr::memchr(b'\n', part);
             let part = part.get(..end.unwrap_or(rest)).unwrap_or_default();
             if let (0, Some(end), [line @ .., b'\r']) = (self.length, end, part) {
-                // Most lines come whole.
+                // Most lines arrive whole.
                 at += end;
                 if !self.end_line(line, line.len()) {
                     return refuse(bytes, at);
@@ -167,11 +167,11 @@ impl<T> StrictConnection<T> {
         }
     }
 
-    /// A line is complete: its beginning, and how many bytes it has before its end. False where it
-    /// ends a head that gives its body two lengths.
+    /// Handles a complete line, given its beginning and its length without the line end. Returns
+    /// false if it ends a head that declares two body lengths.
     fn end_line(&mut self, text: &[u8], length: usize) -> bool {
         match self.next {
-            // An empty line ends the head; those before its first line are passed over.
+            // An empty line ends the head; empty lines before its first line are skipped.
             Next::Head if length == 0 && self.has_line => {
                 let (body, is_chunked) = (
                     std::mem::take(&mut self.body),
@@ -218,7 +218,7 @@ impl<T> StrictConnection<T> {
         true
     }
 
-    /// The parser's own response, which has no body and none of our headers: its status.
+    /// Returns the status of the parser's own response, which has no body and none of our headers.
     fn refused(bytes: &[u8]) -> Option<u16> {
         let rest = bytes.strip_prefix(b"HTTP/1.1 4")?;
         let status = match rest.get(..2)? {
@@ -232,14 +232,14 @@ impl<T> StrictConnection<T> {
     }
 }
 
-/// Puts a byte that no head may have at `at`.
+/// Writes a byte that no head may contain at `at`.
 fn refuse(bytes: &mut [u8], at: usize) {
     if let Some(byte) = bytes.get_mut(at) {
         *byte = 0;
     }
 }
 
-/// The value of a line of a head, if its name is this.
+/// Returns the value of a head's line, if it has this name.
 fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let (head, value) = line.split_at_checked(name.len())?;
     head.eq_ignore_ascii_case(name).then_some(value)
@@ -261,8 +261,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for StrictConnection<T> {
 }
 
 impl<T: AsyncWrite + Unpin> StrictConnection<T> {
-    /// Writes what stands in place of the parser's response, and then says that all of it was
-    /// written.
+    /// Writes the response that replaces the parser's, and then reports `length` bytes as written.
     fn poll_refusal(&mut self, cx: &mut Context<'_>, length: usize) -> Poll<io::Result<usize>> {
         while let Some((bytes, written)) = &mut self.refusal {
             let rest = bytes.get(*written..).unwrap_or_default();

@@ -1,5 +1,4 @@
-//! Events: what happened that an operator should know, as data; and the lines that are made of
-//! them, by way of `tracing`.
+//! Events for operators, as data, and the log lines that are made of them through `tracing`.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -17,31 +16,31 @@ use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt as _, regis
 
 use super::lines::Lines;
 
-/// Something that happened. Fields come from the configuration, the system and the libraries:
-/// nothing in them is of a client or a provider.
+/// An event for operators. Its fields come from the configuration, the system and the libraries,
+/// and contain no data of a client or a provider.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event<'a> {
-    /// What the gateway tells.
+    /// An event of the gateway.
     Gateway(&'a ports::Event),
     /// Records cannot be written, and requests are refused.
     JournalFailed { error: &'a StoreError, refused: u64 },
-    /// The database does not take records. They wait in the journal.
+    /// The database does not accept records, which stay in the journal.
     ImportFailed { error: &'a StoreError, refused: u64 },
-    /// Both work again.
+    /// The journal and the database work again.
     StorageRecovered { refused: u64 },
-    /// The configuration was read again.
+    /// The configuration was reloaded.
     ConfigReloaded { catalog: &'a str },
-    /// The configuration was not read again, and the one before it stays.
+    /// The configuration was not reloaded, and the previous one stays in use.
     ConfigRejected { error: &'a ConfigError },
-    /// The configuration has something that is hardly meant so.
+    /// The configuration has a setting that is probably a mistake.
     ConfigWarning { warning: &'a str },
-    /// The certificate was not read again, and the one before it stays.
+    /// The certificate was not reloaded, and the previous one stays in use.
     CertificateRejected { reason: &'a str },
-    /// The server takes no more requests.
+    /// The server accepts no more requests.
     Stopping,
 }
 
-/// Every kind of event, as logs and metrics have it.
+/// Names of all kinds of events, as in logs and metrics.
 pub(super) const KINDS: [&str; 12] = [
     "upstream_failed",
     "cooldown_opened",
@@ -58,7 +57,7 @@ pub(super) const KINDS: [&str; 12] = [
 ];
 
 impl Event<'_> {
-    /// The kind's name, as logs and metrics have it.
+    /// Returns the name of the kind, as in logs and metrics.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Gateway(ports::Event::UpstreamFailed { .. }) => "upstream_failed",
@@ -76,7 +75,8 @@ impl Event<'_> {
         }
     }
 
-    /// Of events with the same name and subject, one a minute is written. None where each is.
+    /// Returns the subject, or `None` if every event is logged. One event a minute is logged per
+    /// subject.
     pub(super) fn subject(&self) -> Option<String> {
         match self {
             Self::Gateway(ports::Event::UpstreamFailed {
@@ -111,8 +111,8 @@ impl Event<'_> {
         }
     }
 
-    /// The kind of event that this one reverses: the next of those about the same is written, so
-    /// that the last line about a thing is how it stands.
+    /// Returns the kind of event that this one reverses. The next event of that kind about the same
+    /// subject is logged, so that the last line about a subject shows its current state.
     pub(super) fn reverses(&self) -> Option<&'static str> {
         match self {
             Self::Gateway(ports::Event::CooldownOpened { .. }) => Some("cooldown_closed"),
@@ -121,9 +121,9 @@ impl Event<'_> {
         }
     }
 
-    /// Hands the event to `tracing`, with how many like it were left out before.
+    /// Passes the event to `tracing`, with the number of similar events left out before it.
     pub(super) fn trace(&self, left_out: u64) {
-        /// An event of this level, with its name, its fields and its sentence.
+        /// Emits an event of this level, with its name, its fields and its message.
         macro_rules! trace {
             ($level:ident $(, $field:ident = $value:expr)*) => {
                 tracing::event!(target: TARGET, Level::$level, event = self.name(), left_out $(, $field = $value)*, "{self}")
@@ -178,7 +178,7 @@ impl Event<'_> {
     }
 }
 
-/// What happened, and what to do.
+/// Describes the event and what to do.
 impl fmt::Display for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -283,7 +283,7 @@ fn upstream_failed(
         (FailureClass::RateLimited, None) => {
             write!(
                 f,
-                "endpoint `{endpoint}` has no room for more requests{with}"
+                "endpoint `{endpoint}` accepts no more requests at present{with}"
             )
         }
         (FailureClass::BadAnswer, None) => write!(
@@ -294,10 +294,10 @@ fn upstream_failed(
     }
 }
 
-/// Of events of this server, and of nothing else.
+/// Target of this server's events, which excludes those of libraries.
 const TARGET: &str = "anyrouter";
 
-/// Where events go: to `lines`, in this format.
+/// Creates the dispatcher that writes events to `lines` in this format.
 pub(super) fn dispatch(format: LogFormat, lines: Arc<Lines>) -> Dispatch {
     Dispatch::new(Registry::default().with(LinesLayer { format, lines }))
 }
@@ -344,7 +344,7 @@ impl<S: tracing::Subscriber> Layer<S> for LinesLayer {
     }
 }
 
-/// Now, as log lines write it.
+/// Returns the current time in the format of log lines.
 fn now() -> String {
     use std::time::{SystemTime, UNIX_EPOCH};
     let since = SystemTime::now()

@@ -11,7 +11,7 @@ use std::{
 
 /// Bytes of unwritten log lines above which further lines are counted and dropped.
 const WAITING: usize = 4 << 20;
-/// How long a line may wait for others.
+/// Maximum time that a line waits for others.
 const GATHER: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Default)]
@@ -42,8 +42,8 @@ impl Lines {
                             .unwrap_or_else(PoisonError::into_inner);
                     }
                     drop(waiting);
-                    // What comes within the next moment is written together: a line must not cost a
-                    // request a wake-up and a `write`.
+                    // Lines that arrive within the next moment are written together, so that a line
+                    // does not cost a request a wake-up and a `write`.
                     std::thread::sleep(GATHER);
                     theirs.flush();
                 }
@@ -51,7 +51,7 @@ impl Lines {
         Ok(lines)
     }
 
-    /// Hands on a line with its end.
+    /// Queues a line, including its line end.
     pub(super) fn push(&self, line: &str) {
         let mut waiting = lock(&self.waiting);
         if waiting.len() > WAITING {
@@ -66,7 +66,7 @@ impl Lines {
         }
     }
 
-    /// Writes the lines that wait.
+    /// Writes the queued lines.
     pub(super) fn flush(&self) {
         let _in_order = lock(&self.writing);
         let batch = std::mem::take(&mut *lock(&self.waiting));
@@ -82,7 +82,7 @@ impl Lines {
         String::from_utf8(std::mem::take(&mut *lock(&self.waiting))).unwrap_or_default()
     }
 
-    /// How many were dropped so far.
+    /// Returns the number of lines dropped so far.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }

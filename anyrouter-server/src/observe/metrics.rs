@@ -13,7 +13,7 @@ use prometheus_client::{
 /// Upper edges of the latency buckets, in seconds.
 const BUCKETS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0];
 
-/// How a request ended, and the provider that it reached last; none where it reached none.
+/// Outcome of a request and the last provider that it reached, if any.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Served {
     outcome: &'static str,
@@ -37,12 +37,12 @@ struct Kind {
     event: &'static str,
 }
 
-/// What is looked at when metrics are asked for.
+/// Values that are read when metrics are requested.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gauges {
     /// Requests under way.
     pub(crate) open: usize,
-    /// Bytes that bodies hold, and may hold.
+    /// Bytes that bodies hold; `limit` is their maximum.
     pub(crate) held: usize,
     pub(crate) limit: usize,
     /// Bodies that wait for memory.
@@ -88,7 +88,8 @@ impl Metrics {
             waiting: Gauge::default(),
             dropped: Counter::default(),
         };
-        // What has not happened yet is 0 and not absent: an alert on an increase needs both.
+        // A counter starts at 0 instead of being absent, so that alerts on an increase see the
+        // first event.
         for event in KINDS {
             let kind = Kind { event };
             drop((
@@ -100,7 +101,7 @@ impl Metrics {
             drop(all.refused.get_or_create(&Status { status }));
         }
         let r = &mut all.registry;
-        // Counters get the ending `_total`, and help its full stop.
+        // The encoder appends `_total` to counters, and a full stop to help texts.
         r.register("requests", "Accepted requests", all.requests.clone());
         r.register("prompt_tokens", "Tokens of prompts", all.prompt.clone());
         let help = "Tokens of responses";
@@ -113,7 +114,8 @@ impl Metrics {
         r.register("refused", help, all.refused.clone());
         let help = "Events, whether they were written to the log or not";
         r.register("events", help, all.events.clone());
-        let help = "Events left out of the log, since a line about the same was written less than a minute before";
+        let help =
+            "Events left out of the log because the same subject was logged within the last minute";
         r.register("events_left_out", help, all.left_out.clone());
         r.register("open_requests", "Requests under way", all.open.clone());
         r.register("body_bytes", "Memory that bodies hold", all.held.clone());

@@ -1,5 +1,5 @@
-//! Accounts, keys and privacy settings. A change is in force for every request that begins after it
-//! was acknowledged (P04, P07, P11).
+//! Accounts, keys and privacy settings. A change applies to every request that begins after its
+//! acknowledgement (P04, P07, P11).
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ fn settings(c: &Connection, account: &AccountId) -> Result<Settings, Failure> {
     parse(&find.query_row(params![account.as_str()], |row| row.get::<_, String>(0))?)
 }
 
-/// The columns of a key that are asked for, in this order.
+/// Beginning of a query for the columns of a key, in the order of `stored_key`.
 const KEY: &str = "SELECT record, version, last_used_at, spent FROM key WHERE";
 
 fn stored_key(
@@ -65,7 +65,7 @@ fn stored_key(
     })
 }
 
-/// An account of `SELECT id, settings, version FROM account`.
+/// Decodes a row of `SELECT id, settings, version FROM account`.
 fn stored_account(row: &rusqlite::Row<'_>) -> Result<StoredAccount, Failure> {
     Ok(StoredAccount {
         id: row.get::<_, String>(0)?.into(),
@@ -74,7 +74,7 @@ fn stored_account(row: &rusqlite::Row<'_>) -> Result<StoredAccount, Failure> {
     })
 }
 
-/// What an `UPDATE` of one row that names a version has done: `exists` looks the row up.
+/// Returns the new version after an `UPDATE` of a row at a version. `exists` looks the row up.
 fn updated(
     changed: usize,
     version: u64,
@@ -87,7 +87,7 @@ fn updated(
     }
 }
 
-/// Forgets every caller of an account.
+/// Removes every caller of an account from the cache.
 fn forget(callers: &Callers, account: &AccountId) {
     callers.retain(|_, caller| caller.key.account != *account);
 }

@@ -1,5 +1,5 @@
-//! The migration that gives usage records columns. It goes in steps, each a transaction, and goes
-//! on where it was when it is broken off: what is moved is gone from the old table.
+//! The migration that gives usage records columns. It runs in steps, each in a transaction, and
+//! resumes after an interruption, because a moved row is deleted from the old table.
 
 use anyrouter_core::usage::Record;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -9,22 +9,22 @@ use super::{
     usage::{COLUMNS, Sums, insert},
 };
 
-/// How far a long migration is.
+/// Progress of a long migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Rows that are done.
+    /// Number of processed rows.
     pub done: u64,
-    /// All of them.
+    /// Total number of rows.
     pub total: u64,
-    /// Of those that are done, the ones that could not be read, and are kept as they were.
+    /// Number of processed rows that could not be read and were kept unchanged.
     pub unreadable: u64,
 }
 
-/// Rows of a step.
+/// Number of rows per step.
 const STEP: usize = 5_000;
 
-/// Moves every record from `usage` to `usage_columns`, which then takes its name. What their keys
-/// spent was counted when they came; totals and spend by period are counted here.
+/// Moves every record from `usage` to `usage_columns`, which then takes its name. The lifetime
+/// spend of keys was counted at import; totals and spend by period are counted here.
 pub(super) fn move_records(
     connection: &mut Connection,
     progress: &mut dyn FnMut(Progress),
@@ -63,7 +63,7 @@ pub(super) fn move_records(
     Ok(())
 }
 
-/// Moves some rows; whether there may be more.
+/// Moves some rows, and returns true if there may be more.
 fn step(
     connection: &mut Connection,
     done: &mut u64,

@@ -1,12 +1,12 @@
-//! What a key spent: since it was made, and in the day, the week and the month (UTC) that it was
-//! last used in. Each is a counter of its own, so that a limit is checked with one row.
+//! Spend of a key: over its lifetime, and in the day, the week and the month (UTC) of its last use.
+//! Each is a separate counter, so that a limit is checked with one row.
 
 use anyrouter_core::{catalog::Usd, key::KeyHash, time::Timestamp, usage::Row};
 use rusqlite::{Connection, Transaction, params};
 
 use super::{Failure, number};
 
-/// A span of days after which a counter begins anew.
+/// A calendar period after which a counter restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Period {
     /// From midnight.
@@ -28,7 +28,7 @@ impl Period {
         }
     }
 
-    /// The first day of the period that a moment is in, counted from 1970.
+    /// Returns the first day of the period that contains a moment, in days since 1970.
     fn start(self, at: u64) -> u64 {
         let day = at / 1_000_000 / 86_400;
         match self {
@@ -46,10 +46,10 @@ impl Period {
     }
 }
 
-/// What a key spent in some records.
+/// Spend of a key in some records.
 #[derive(Debug, Default)]
 pub(super) struct KeySpend {
-    /// By the day of the records.
+    /// Days of the records, each with its spend.
     days: Vec<(u64, u64)>,
     last_used: u64,
 }
@@ -64,7 +64,7 @@ impl KeySpend {
         self.last_used = self.last_used.max(row.created_at);
     }
 
-    /// A record that comes late, after a new period has begun, does not count in that one.
+    /// Adds the spend to the periods. A late record does not count in a period that began after it.
     pub(super) fn add_to_periods(
         &self,
         transaction: &Transaction<'_>,
@@ -115,7 +115,7 @@ impl KeySpend {
     }
 }
 
-/// What a key spent in the period that `now` is in.
+/// Returns the spend of a key in the period that contains `now`.
 pub(super) fn spent(
     connection: &Connection,
     key: &KeyHash,

@@ -1,5 +1,5 @@
-//! Connections for what is only read: several, so that a long query holds up neither those that
-//! change accounts and look callers up, nor every other reader.
+//! Read-only connections. There are several, so that a long query delays neither the thread that
+//! changes accounts and looks up callers, nor all other readers.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,14 +13,14 @@ use tokio::sync::Semaphore;
 
 use super::Failure;
 
-/// Queries at once. More wait.
+/// Maximum number of concurrent queries; further queries wait.
 const CONNECTIONS: usize = 4;
-/// A query that takes longer is broken off: who asked has gone, or asks for too much.
+/// Time after which a query is interrupted: its client has gone, or it asks for too much.
 const LONGEST: Duration = Duration::from_secs(20);
-/// Instructions of SQLite's machine between two looks at the time: some tens of microseconds.
+/// Instructions of SQLite's virtual machine between two time checks: some tens of microseconds.
 const LOOK: i32 = 10_000;
 
-/// The connections that are not in use, and room for more.
+/// Idle connections, and permits for all connections.
 #[derive(Clone)]
 pub(super) struct Readers {
     path: Arc<Path>,
@@ -37,13 +37,13 @@ impl Readers {
         }
     }
 
-    /// Runs `job` on a connection, on a thread that may be held up.
+    /// Runs `job` on a connection, on a thread that may block.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
         let ended = |e: &dyn std::fmt::Display| StoreError::Unavailable(e.to_string());
-        // Held by the job: whoever asked may go, and the connection is still in use.
+        // Held by the job, because the connection stays in use after its caller has gone.
         let room = self
             .room
             .clone()

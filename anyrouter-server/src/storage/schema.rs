@@ -1,4 +1,4 @@
-//! The tables, by migrations that only go forward.
+//! The tables, defined by migrations that only go forward.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -8,13 +8,13 @@ use super::{
 };
 
 enum Migration {
-    /// Statements, in one transaction.
+    /// Statements that run in one transaction.
     Statements(&'static str),
-    /// Work of its own, which can be broken off anywhere and goes on where it was.
+    /// A function that can be interrupted anywhere and then resumes.
     Work(fn(&mut Connection, &mut dyn FnMut(Progress)) -> Result<(), Failure>),
 }
 
-/// Each migration, in order. What stands here is never changed, only added to.
+/// All migrations, in order. New ones are added, and existing ones never change.
 const MIGRATIONS: &[Migration] = &[
     Migration::Statements(
         "
@@ -126,8 +126,8 @@ const MIGRATIONS: &[Migration] = &[
     Migration::Work(columns::move_records),
 ];
 
-/// Brings the database to the newest version, and says how far it is where that takes long. One
-/// that is newer than this program is refused.
+/// Migrates the database to the newest version, and reports progress if that takes long. Refuses a
+/// database that is newer than this program.
 pub(super) fn migrate(
     connection: &mut Connection,
     progress: &mut dyn FnMut(Progress),
@@ -136,7 +136,7 @@ pub(super) fn migrate(
     if version > MIGRATIONS.len() {
         let newest = MIGRATIONS.len();
         return Err(StoreError::Unavailable(format!(
-            "the database has version {version}, and this program knows {newest}; start the version that wrote it"
+            "the database has version {version}, and this program supports up to {newest}; start the version that wrote it"
         ))
         .into());
     }

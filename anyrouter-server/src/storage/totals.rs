@@ -1,6 +1,6 @@
-//! Totals of each hour by account, key, model, provider, app and outcome. They are added up in the
-//! transaction that adds the records, so that they are exact; and they can be counted again from
-//! the records of each hour that still has them.
+//! Hourly totals by account, key, model, provider, app and outcome. They are updated in the
+//! transaction that adds the records, so they are exact. They can be recounted for each hour that
+//! still has its records.
 
 use std::collections::HashMap;
 
@@ -9,16 +9,16 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::{Failure, number};
 
-/// Apps that an account's totals tell apart. The rest are [`OTHER`].
+/// Maximum number of apps that an account's totals distinguish; the rest are [`OTHER`].
 const APPS: u32 = 200;
-/// The name of apps that came when an account had enough of them. No app can be called so.
+/// Name of all apps beyond that maximum. No app can have this name.
 const OTHER: &str = "(other)";
 
-/// What is added up together. A name that is not known is empty.
+/// Key of a total. An unknown name is empty.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Hour<'a> {
     account: &'a str,
-    /// Counted from 1970.
+    /// Number of the hour, counted from 1970.
     since_1970: u64,
     key: [u8; 32],
     model: &'a str,
@@ -41,7 +41,7 @@ impl<'a> Hour<'a> {
     }
 }
 
-/// The sums: money in 10⁻¹² USD, times in microseconds.
+/// Sums of an hour: money in 10⁻¹² USD, times in microseconds.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     requests: u64,
@@ -73,7 +73,7 @@ impl Totals {
     }
 }
 
-/// Adds to the totals.
+/// Adds sums to the totals.
 pub(super) fn add(
     transaction: &Transaction<'_>,
     hours: &HashMap<Hour<'_>, Totals>,
@@ -114,7 +114,7 @@ pub(super) fn add(
     Ok(())
 }
 
-/// The app as totals name it: the first that an account had keep their names.
+/// Returns the app's name in totals. The first apps of an account keep their names.
 fn app<'a>(transaction: &Transaction<'_>, hour: &Hour<'a>) -> Result<&'a str, Failure> {
     if hour.app.is_empty() {
         return Ok("");
@@ -133,18 +133,18 @@ fn app<'a>(transaction: &Transaction<'_>, hour: &Hour<'a>) -> Result<&'a str, Fa
     Ok(if is_known { hour.app } else { OTHER })
 }
 
-/// What counting the totals again has found.
+/// Result of recounting the totals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recount {
-    /// Hours whose records exist.
+    /// Number of hours that have records.
     pub hours: u64,
-    /// Totals of these hours.
+    /// Number of totals of these hours.
     pub totals: u64,
-    /// Totals that were wrong, missing or too many, and are right now.
+    /// Number of totals that were wrong, missing or superfluous, and were corrected.
     pub corrected: u64,
 }
 
-/// Counts the totals again, of each hour of an account of which there are records. Others stay:
+/// Recounts the totals of each account and hour that has records. Other totals stay, because
 /// records are dropped by whole hours.
 pub(super) fn recount(connection: &mut Connection) -> Result<Recount, Failure> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -1,5 +1,5 @@
-//! Usage records in the database: in the order in which they came, found by account or key and
-//! time-ordered id. What is added up of them is added in the transaction that adds them.
+//! Usage records in the database, stored in order of arrival and found by account or key and
+//! time-ordered id. Sums are updated in the transaction that adds the records.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -29,7 +29,7 @@ macro_rules! insert_into {
     };
 }
 
-/// The connection that imports.
+/// The connection for imports.
 #[derive(Debug)]
 pub struct UsageTable(Connection);
 
@@ -50,8 +50,7 @@ impl UsageTable {
             insert(&transaction, USAGE, &record.row, record.rest, &mut counted)?;
         }
         counted.add_to(&transaction)?;
-        // In the same transaction, so that what a key spent is counted once however often a record
-        // is imported.
+        // In the same transaction, so that importing a record repeatedly counts its cost once.
         counted.add_lifetimes(&transaction)?;
         transaction.commit()?;
         Ok(())
@@ -64,12 +63,12 @@ impl Import for UsageTable {
     }
 
     fn set_patience(&mut self, patience: Duration) {
-        // Without it, it waits as long as it did.
+        // On an error, the previous timeout stays in effect.
         let _ = self.0.busy_timeout(patience);
     }
 }
 
-/// What is added up of records that are being added.
+/// Sums of records that are being added.
 #[derive(Default)]
 pub(super) struct Sums<'a> {
     hours: HashMap<Hour<'a>, Totals>,
@@ -82,7 +81,7 @@ impl<'a> Sums<'a> {
         self.keys.entry(row.key).or_default().add(row);
     }
 
-    /// Adds it to the hours' totals and to what keys spent in their periods.
+    /// Adds the sums to the hourly totals and to the keys' spend by period.
     pub(super) fn add_to(&self, transaction: &Transaction<'_>) -> Result<(), Failure> {
         totals::add(transaction, &self.hours)?;
         for (key, spend) in &self.keys {
@@ -91,7 +90,7 @@ impl<'a> Sums<'a> {
         Ok(())
     }
 
-    /// Adds it to what keys spent since they were made, and notes when they were used last.
+    /// Adds the sums to the keys' lifetime spend, and updates the time of their last use.
     fn add_lifetimes(&self, transaction: &Transaction<'_>) -> Result<(), Failure> {
         for (key, spend) in &self.keys {
             spend.add_to_lifetime(transaction, key)?;
@@ -100,12 +99,12 @@ impl<'a> Sums<'a> {
     }
 }
 
-/// The statements for the table while it is made by a migration, and for the table.
+/// Insert statements for the table that a migration fills, and for the final table.
 pub(super) const COLUMNS: &str = insert_into!("usage_columns");
 const USAGE: &str = insert_into!("usage");
 
-/// Adds a row with one of the statements above, and counts it. One that is there already stays as
-/// it is, and is not counted again.
+/// Inserts a row with one of the statements above, and counts it. An existing row stays unchanged
+/// and is not counted again.
 pub(super) fn insert<'a>(
     transaction: &Transaction<'_>,
     statement: &str,
@@ -144,7 +143,7 @@ pub(super) fn insert<'a>(
     Ok(())
 }
 
-/// The record of a row of `SELECT * FROM usage`.
+/// Decodes a row of `SELECT * FROM usage`.
 fn record(row: &rusqlite::Row<'_>) -> Result<Record, Failure> {
     let text = |i| -> rusqlite::Result<&str> { Ok(row.get_ref(i)?.as_str()?) };
     let optional = |i| -> rusqlite::Result<Option<&str>> { Ok(row.get_ref(i)?.as_str_or_null()?) };
@@ -205,9 +204,9 @@ impl RecordReader for Database {
     }
 }
 
-/// The statement for a query, and its values. There is one statement for each set of filters.
+/// Returns the statement for a query, and its values. Each set of filters has one statement.
 fn select(account: &str, query: &LogQuery) -> (String, Vec<Value>) {
-    // With a key, the key's own index: an account may have a million records, and the key none.
+    // Uses the key's own index, because an account may have a million records, and the key none.
     let index = if query.key.is_some() {
         "usage_of_key"
     } else {

@@ -1,4 +1,4 @@
-//! A connection to a provider's origin.
+//! Connections to a provider's origin, and the classification of their errors.
 
 use std::{error::Error, io, pin::Pin, sync::Arc};
 
@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 pub(super) struct Origin {
     tls: bool,
     host: String,
-    /// For the connector.
+    /// The address for the connector.
     uri: Uri,
     pub(super) host_header: HeaderValue,
 }
@@ -42,7 +42,7 @@ impl Origin {
 }
 
 impl Origin {
-    /// A path here, with scheme and host, as HTTP/2 wants it.
+    /// Returns a path with the scheme and host of this origin, as HTTP/2 requires.
     pub(super) fn absolute(&self, path: Uri) -> Result<Uri, UpstreamError> {
         let mut parts = path.into_parts();
         parts.scheme = Some(if self.tls {
@@ -59,14 +59,15 @@ impl Origin {
 pub(super) trait Io: hyper::rt::Read + hyper::rt::Write + Send {}
 impl<T: hyper::rt::Read + hyper::rt::Write + Send> Io for T {}
 
-/// Of HTTP.
+/// Version of HTTP.
 #[derive(Clone, Copy)]
 pub(super) enum Version {
     Http1,
     Http2,
 }
 
-/// TLS 1.2 and 1.3, the system's roots, or Mozilla's where it has none.
+/// Creates a connector for TLS 1.2 and 1.3, with the system's roots, or Mozilla's if there are
+/// none.
 pub(super) fn tls(version: Version) -> Result<TlsConnector, rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -85,7 +86,7 @@ pub(super) fn tls(version: Version) -> Result<TlsConnector, rustls::Error> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// Makes TCP connections: to both address families at once, where a name has both (RFC 8305).
+/// Creates a connector for TCP, which tries both address families of a name (RFC 8305).
 pub(super) fn tcp() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
@@ -113,13 +114,13 @@ pub(super) async fn connect(
     Ok(Box::pin(TokioIo::new(stream)))
 }
 
-/// The cause that `error` was made from, if it is a `T`.
+/// Returns the first cause of `error` that is a `T`, including `error` itself.
 fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let causes = std::iter::successors(Some(error), |&e| e.source());
     causes.into_iter().find_map(|e| e.downcast_ref())
 }
 
-/// The connector names its steps in its messages, and nowhere else.
+/// Classifies an error of the connector, which names the failed step only in its message.
 fn of_connector(error: &(impl Error + 'static)) -> ConnectionFault {
     if error.to_string().starts_with("dns error") {
         return ConnectionFault::Dns;
@@ -163,8 +164,8 @@ fn of_tls(error: &rustls::Error) -> ConnectionFault {
     }
 }
 
-/// What hyper says of a connection that was made: only the kind of it, since it is not for hyper to
-/// know what may be repeated.
+/// Classifies an error of an established connection. Returns only its kind, because hyper's
+/// messages could contain data that must not be repeated.
 pub(super) fn of_hyper(error: &hyper::Error) -> ConnectionFault {
     if error.is_parse() {
         return ConnectionFault::Http;

@@ -1,4 +1,4 @@
-//! Connections that rest between requests.
+//! The pool of idle HTTP/1.1 connections.
 
 use std::{
     collections::HashMap,
@@ -20,11 +20,11 @@ use super::{
     connect::{Io, Origin, Version, connect, of_hyper, tcp, tls},
 };
 
-/// How long a connection rests before it is closed.
+/// Time after which an idle connection is closed.
 const REST: Duration = Duration::from_secs(30);
-/// How often it is looked whether one has ended.
+/// Interval between checks for connections that have ended.
 const LOOK: Duration = Duration::from_secs(5);
-/// How many rest for one origin.
+/// Maximum number of idle connections per origin.
 const RESTING: usize = 256;
 
 /// An HTTP/1.1 connection and the handle that sends over it.
@@ -34,13 +34,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Lets the connection read and write; ready when it has ended.
+    /// Drives the connection; ready when it has ended.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.connection.as_mut().poll(cx).map(|_| ())
     }
 
-    /// Sends a request and waits for the head of the answer. An error gives the request back where
-    /// none of it was sent.
+    /// Sends a request and waits for the head of the response. An error returns the request if none
+    /// of it was sent.
     pub(super) async fn send(
         &mut self,
         request: Request<Pieces>,
@@ -63,13 +63,13 @@ impl Connection {
 
 #[derive(Default)]
 struct IdleConnections {
-    /// With when they were put there, the oldest first.
+    /// Connections with the times at which they became idle, oldest first.
     connections: HashMap<Arc<Origin>, Vec<(Instant, Connection)>, foldhash::fast::FixedState>,
-    /// A task looks after them.
+    /// True while a task closes the connections that end.
     are_looked_after: bool,
 }
 
-/// The pool.
+/// The pool of connections to all origins.
 pub(super) struct Pool {
     resting: Mutex<IdleConnections>,
     tcp: HttpConnector,
@@ -93,7 +93,7 @@ impl Pool {
         })
     }
 
-    /// A connection that rests and is still open; the one that rested the shortest.
+    /// Returns an idle connection that is still open, the most recently used one.
     pub(super) fn take(&self, origin: &Arc<Origin>) -> Option<Connection> {
         let mut cx = Context::from_waker(Waker::noop());
         loop {
@@ -104,7 +104,7 @@ impl Pool {
                 .connections
                 .get_mut(origin)?
                 .pop()?;
-            // A connection that the provider closed says so now.
+            // Polling detects a connection that the provider has closed.
             if since.elapsed() < REST
                 && connection.poll(&mut cx).is_pending()
                 && connection.send.poll_ready(&mut cx).is_ready()
@@ -120,7 +120,7 @@ impl Pool {
             tokio::spawn(Self::look_after(Arc::downgrade(self)));
         }
         let list = resting.connections.entry(origin.clone()).or_default();
-        // The oldest rest at the front.
+        // The oldest connections are at the front.
         let stale = list
             .iter()
             .take_while(|(since, _)| since.elapsed() >= REST)
@@ -129,9 +129,9 @@ impl Pool {
         list.push((Instant::now(), connection));
     }
 
-    /// Closes, every few seconds, what the provider closed and what rested for too long, until
-    /// nothing rests: a provider that is not asked any more must not be left with connections that
-    /// are half closed.
+    /// Closes, every few seconds, the connections that the provider closed or that were idle for
+    /// too long, until none is idle. Otherwise a provider that receives no more requests would keep
+    /// half-closed connections.
     async fn look_after(pool: Weak<Self>) {
         loop {
             tokio::time::sleep(LOOK).await;
@@ -142,8 +142,8 @@ impl Pool {
         }
     }
 
-    /// Drops the connections that have ended or rested for too long. False if none is left, and
-    /// nobody looks after the next one.
+    /// Drops the connections that have ended or were idle for too long. Returns false if none is
+    /// left; the caller's task then ends.
     fn close_ended(&self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! HTTP/2 connections: requests to an origin share them, and each has a task of its own.
+//! HTTP/2 connections, which the requests to an origin share; each connection has its own task.
 
 use std::{
     collections::HashMap,
@@ -20,31 +20,32 @@ use super::{
     connect::{Origin, Version, connect, of_hyper, tcp, tls},
 };
 
-/// How often a connection is asked whether it still lives, and how long it may take to say so.
+/// Interval between keep-alive pings, and maximum time to wait for the reply to one.
 const PING: Duration = Duration::from_secs(10);
-/// A connection whose answer does not even begin for so long is not used for other requests.
+/// Wait for a response after which an unanswered request retires its connection.
 const SUSPECT: Duration = Duration::from_secs(5);
-/// Requests that share a connection: as many as servers usually take (RFC 9113, 6.5.2: not fewer
-/// than 100).
+/// Maximum number of requests on a connection: as many as servers usually accept (RFC 9113, 6.5.2:
+/// not fewer than 100).
 const STREAMS: usize = 100;
-/// How many connections there are to an origin at most; beyond, requests share the last one.
+/// Maximum number of connections to an origin; further requests share the last one.
 const CONNECTIONS: usize = 64;
-/// What may come of one answer before it is read, in bytes; and of all together, so that none that
-/// is read slowly holds up the others.
+/// Flow-control window of a response, in bytes.
 const STREAM_WINDOW: u32 = 128 << 10;
+/// Flow-control window of all responses of a connection, in bytes. It is large, so that a response
+/// that is read slowly does not delay the others.
 const CONNECTION_WINDOW: u32 = 32 << 20;
 
-/// A connection, and a token that each of its requests has a clone of.
+/// A connection, and a token of which each of its requests holds a clone.
 #[derive(Clone)]
 struct Shared {
     send: http2::SendRequest<Pieces>,
     token: Arc<()>,
 }
 
-/// What a request holds as long as it uses its connection.
+/// A token that a request holds while it uses its connection.
 pub(super) type Token = Arc<()>;
 
-/// The connections.
+/// The HTTP/2 connections to all origins.
 pub(super) struct SharedConnections {
     open: Mutex<HashMap<Arc<Origin>, Vec<Shared>, foldhash::fast::FixedState>>,
     tcp: HttpConnector,
@@ -74,7 +75,7 @@ impl SharedConnections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request and waits for the head of the response.
     pub(super) async fn send(
         &self,
         origin: &Arc<Origin>,
@@ -94,8 +95,8 @@ impl SharedConnections {
                 drop(waiting);
                 match sent {
                     Ok(response) => return Ok((response, connection.token)),
-                    // The connection ended before it took the request: it is sent once more, on a
-                    // new one.
+                    // The connection ended before it accepted the request, so it is sent once more,
+                    // on a new connection.
                     Err(mut e) => e.take_message().ok_or_else(|| broken(e.error()))?,
                 }
             }
@@ -119,7 +120,7 @@ impl SharedConnections {
         Ok((response, connection.token.clone()))
     }
 
-    /// A connection that has room; any, where there are as many as there may be.
+    /// Returns a connection with room or, at the maximum number of connections, the last one.
     fn take(&self, origin: &Arc<Origin>) -> Option<Shared> {
         let mut open = self.open();
         let list = open.get_mut(origin)?;
@@ -146,7 +147,7 @@ impl SharedConnections {
                 .await
                 .map_err(|e| UpstreamError::Connect(of_hyper(&e)))?;
             tokio::spawn(async move {
-                // Its requests see how it ends.
+                // Its requests receive its errors.
                 let _ = connection.await;
             });
             Ok(Shared {
@@ -159,7 +160,7 @@ impl SharedConnections {
             .map_err(|_| UpstreamError::Connect(ConnectionFault::Timeout))??;
         let mut open = self.open();
         let list = open.entry(origin.clone()).or_default();
-        // Where many were made at once, the others end with their requests.
+        // If many were opened concurrently, the surplus connections end with their requests.
         if list.len() < CONNECTIONS {
             list.push(made.clone());
         }
@@ -167,8 +168,8 @@ impl SharedConnections {
     }
 }
 
-/// A request whose answer has not begun. Given up after long, its connection may be dead without
-/// anybody knowing yet.
+/// A request whose response has not begun. If it is dropped after a long wait, its connection may
+/// be dead, and is not used again.
 struct Waiting<'a> {
     connections: &'a SharedConnections,
     origin: &'a Arc<Origin>,

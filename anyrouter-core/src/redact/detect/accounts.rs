@@ -3,7 +3,7 @@
 use super::{check_digits::luhn, cluster::Part, context::Context, one_of};
 use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 
-/// A payment card: issuer's range and length (ISO/IEC 7812), and Luhn.
+/// Detects a payment card by its issuer's range and length (ISO/IEC 7812) and by Luhn.
 pub(super) fn card(context: &Context<'_>, part: &Part<'_>) -> Option<Finding> {
     if !(12..=19).contains(&part.compact.len()) {
         return None;
@@ -18,7 +18,7 @@ pub(super) fn card(context: &Context<'_>, part: &Part<'_>) -> Option<Finding> {
         return None;
     }
     if !luhn(digits) {
-        // Somebody's slip of the finger is as private.
+        // A card number with a typing error is still private.
         let is_meant =
             named && digits.len() >= 15 && is_issued(digits) && part.sizes.iter().all(|n| *n >= 4);
         return is_meant
@@ -53,7 +53,7 @@ pub(super) fn card(context: &Context<'_>, part: &Part<'_>) -> Option<Finding> {
     ))
 }
 
-/// What its label calls an IBAN, though its check digits or its length are wrong.
+/// Detects a number labelled as an IBAN whose check digits or length are wrong.
 pub(super) fn iban_mistyped(context: &Context<'_>, part: &Part<'_>) -> Option<Finding> {
     let [a, b, one, two, rest @ ..] = part.compact else {
         return None;
@@ -86,8 +86,8 @@ pub(super) fn iban_mistyped(context: &Context<'_>, part: &Part<'_>) -> Option<Fi
         .then(|| Finding::new(part.start, part.end, Kind::Iban, "iban_mistyped", 92))
 }
 
-/// How many letters and digits what begins so would have, if it began an IBAN: as many as any,
-/// where no country has it.
+/// Returns the length of an IBAN that begins with `head`: 0 if none can begin so, and `usize::MAX`
+/// if no country has this code.
 pub(super) fn iban_length(head: &[u8]) -> usize {
     let [a, b, one, two] = head else { return 0 };
     if !a.is_ascii_uppercase()
@@ -104,7 +104,7 @@ pub(super) fn iban_length(head: &[u8]) -> usize {
         .map_or(usize::MAX, |(_, length)| *length)
 }
 
-/// An IBAN (ISO 13616): the country's length, and mod 97.
+/// Detects an IBAN (ISO 13616) by its country's length and by mod 97.
 pub(super) fn iban(part: &Part<'_>) -> Option<Finding> {
     if part.compact.len() < 15 {
         return None;
@@ -118,7 +118,7 @@ pub(super) fn iban(part: &Part<'_>) -> Option<Finding> {
     })
 }
 
-/// Letters that are taken for digits, in writing that is not exact: `O`, `I` and `l`.
+/// Reads letters that are mistaken for digits, `O`, `I` and `l`, as those digits.
 fn read_as_digits(compact: &[u8]) -> Vec<u8> {
     compact
         .iter()
@@ -157,7 +157,7 @@ fn is_repeated(digits: &[u8]) -> bool {
     digits.iter().all(|d| Some(d) == digits.first())
 }
 
-/// Issuers' ranges and lengths.
+/// Returns true if a card number has the range and length of a known issuer.
 fn is_issued(digits: &[u8]) -> bool {
     let first = |n: usize| {
         digits

@@ -1,31 +1,31 @@
-//! What is given to a name: `name = value`, `name: value`, `the name is value`, in code, settings,
+//! Values assigned to names: `name = value`, `name: value`, `the name is value`, in code, settings,
 //! documents and sentences.
 
 use super::{ByteSet, context::Context, one_of};
 use crate::redact::vocabulary::Meaning;
 
-/// How far behind its key a value may begin, in bytes.
+/// Maximum distance between a key and its value, in bytes.
 const GAP: usize = 48;
-/// The longest value.
+/// Maximum length of a value, in bytes.
 const LONGEST: usize = 4096;
-/// The longest value without quotes.
+/// Maximum length of an unquoted value, in bytes.
 const UNQUOTED: usize = 512;
 
-/// What ends a value without quotes.
+/// Bytes that end an unquoted value.
 const STOPS: ByteSet = ByteSet::of(b" \t\n\r\x0c\\\"'`,;<>()[]{}|");
 const ASSIGNED_STOPS: ByteSet = ByteSet::of(b" \t\n\r\x0c\\\"'`,;<>()[]{}|&");
 const TEMPLATE_STOPS: ByteSet = ByteSet::of(b" \t\n\r\x0c\\\"'`");
 
-/// How a value follows its key.
+/// The connection between a key and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Joint {
     /// `=`, `:`, `=>`, or as the content of an element.
     Assigned,
-    /// ` is `: people write it.
+    /// ` is `, as in prose.
     Said,
-    /// A space: an option's argument.
+    /// A space, as before an option's argument.
     Given,
-    /// Further on in the sentence, or before the name.
+    /// Later in the sentence, or before the name.
     Told,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Value {
     pub(super) joint: Joint,
 }
 
-/// The value that is given to the name which ends at `at`.
+/// Returns the value assigned to the name that ends at `at`.
 pub(super) fn value_behind(context: &Context<'_>, at: usize, meaning: Meaning) -> Option<Value> {
     let bytes = context.bytes();
     let limit = at + GAP;
@@ -53,7 +53,7 @@ pub(super) fn value_behind(context: &Context<'_>, at: usize, meaning: Meaning) -
         .count();
     at += tail;
     let mut joint = None;
-    // A closing quote or bracket, spaces, the sign, words that say nothing.
+    // Skips a closing quote or bracket, spaces, the sign and filler words.
     while at < limit {
         let rest = context.slice(at, at + 16);
         if joint.is_none()
@@ -209,7 +209,7 @@ pub(super) fn value_behind(context: &Context<'_>, at: usize, meaning: Meaning) -
             length += if *byte == b'\\' { 2 } else { 1 };
         }
         let end = (start + length.min(rest.len())).min(context.text.len());
-        // What is quoted before a colon is another member's name.
+        // A quoted string before a colon is the name of another member.
         if context.byte(end) == quote && context.byte(end + 1) == b':' {
             return None;
         }
@@ -220,7 +220,7 @@ pub(super) fn value_behind(context: &Context<'_>, at: usize, meaning: Meaning) -
             joint,
         });
     }
-    // What begins as a template may be none.
+    // A value that begins with `{{` is not always a template.
     let stops = if context.slice(start, start + 2) == b"{{" {
         &TEMPLATE_STOPS
     } else if joint == Joint::Assigned {
@@ -228,7 +228,7 @@ pub(super) fn value_behind(context: &Context<'_>, at: usize, meaning: Meaning) -
     } else {
         &STOPS
     };
-    // A quote amid letters ends nothing: `hunter2"x`.
+    // A quote between letters does not end a value: `hunter2"x`.
     let goes_on = |(i, byte): (usize, &u8)| match byte {
         _ if !stops.has(*byte) => true,
         b'"' | b'\'' | b'`' => i > 0 && context.byte(start + i + 1).is_ascii_alphanumeric(),
@@ -245,7 +245,7 @@ pub(super) fn value_behind(context: &Context<'_>, at: usize, meaning: Meaning) -
     while end > start && one_of(context.byte_before(end), b".:?") {
         end -= 1;
     }
-    // Four groups of four letters, as mail providers hand out.
+    // Mail providers issue passwords of four groups of four letters.
     let group = |at: usize| {
         context.slice(at, at + 4).len() == 4
             && context.slice(at, at + 4).iter().all(u8::is_ascii_lowercase)
@@ -264,7 +264,7 @@ pub(super) fn value_behind(context: &Context<'_>, at: usize, meaning: Meaning) -
     })
 }
 
-/// Returns true if `name=` stands at `at`, as between parameters.
+/// Returns true if a separator or a parameter, `name=`, stands at `at`.
 fn is_parameter(context: &Context<'_>, at: usize) -> bool {
     let length = context
         .slice(at, at + 32)
@@ -274,8 +274,8 @@ fn is_parameter(context: &Context<'_>, at: usize) -> bool {
     length > 0 && context.byte(at + length) == b'=' || matches!(context.byte(at), b' ' | b'&')
 }
 
-/// `the password for the new box is …`, `das Passwort lautet …`: what a sentence says of a name
-/// that ends at `at`.
+/// Returns the value in a sentence about a name that ends at `at`:
+/// `the password for the new box is …`, `das Passwort lautet …`.
 pub(super) fn value_in_sentence(context: &Context<'_>, at: usize) -> Option<Value> {
     let line = context.part(at, context.floor(at + 80));
     let line = line
@@ -301,7 +301,7 @@ pub(super) fn value_in_sentence(context: &Context<'_>, at: usize) -> Option<Valu
     told(context, at + found + joint.len())
 }
 
-/// The password of `admin / …` behind a name that ends at `at`, as `credentials:` and `ID/PW:`.
+/// Returns the password in `admin / …` after a name that ends at `at`: `credentials:`, `ID/PW:`.
 pub(super) fn second_of_pair(context: &Context<'_>, at: usize) -> Option<Value> {
     let line = context.part(at, context.floor(at + 64)).lines().next()?;
     let rest = line.trim_start_matches([' ', ':', '=', '-', '(']);
@@ -326,7 +326,7 @@ pub(super) fn second_of_pair(context: &Context<'_>, at: usize) -> Option<Value> 
     told(context, at + line.len() - rest.len() + user + signs)
 }
 
-/// `… as the password`: what stands before a name that begins at `at`.
+/// Returns the value before a name that begins at `at`: `… as the password`.
 pub(super) fn value_before(context: &Context<'_>, at: usize) -> Option<Value> {
     let head = context.part(context.ceiling(at.saturating_sub(100)), at);
     let before = [
@@ -371,8 +371,8 @@ fn told(context: &Context<'_>, at: usize) -> Option<Value> {
     })
 }
 
-/// `", "value": `, `\n  value: `, ` value=`: a member of its own holds the value of the name
-/// before. How long that is.
+/// Returns the length of the text that introduces a value in a separate member: `", "value": `,
+/// `\n  value: `, ` value=`.
 fn value_member(rest: &[u8]) -> Option<usize> {
     let gap = rest
         .iter()
@@ -391,8 +391,8 @@ fn value_member(rest: &[u8]) -> Option<usize> {
     Some(gap + 5 + sign + 1)
 }
 
-/// `|` or `>` at the end of a line of YAML (YAML 1.2.2, 8.1): how far off the text begins in the
-/// next one.
+/// Returns the offset of the text in the next line, after `|` or `>` at the end of a line of YAML
+/// (YAML 1.2.2, 8.1).
 fn block_scalar(rest: &[u8]) -> Option<usize> {
     let head = 1 + rest
         .iter()
@@ -411,7 +411,7 @@ fn block_scalar(rest: &[u8]) -> Option<usize> {
     (blanks > 0).then_some(line + 1 + blanks)
 }
 
-/// ` &str =` behind a name and a colon: how long that is.
+/// Returns the length of a type and a sign, as ` &str =`, after a name and a colon.
 fn declared_type(rest: &[u8]) -> usize {
     let is_type = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b" _<>&'[]|?.");
     let length = rest.iter().take_while(|b| is_type(b)).count();

@@ -1,7 +1,7 @@
-//! The rules by which registers make their numbers: check digits, dates inside, letters. One
-//! function for each number of `redact/ids.tsv`, where its source stands.
+//! Validation rules for registered numbers: check digits, embedded dates and letters. Each number
+//! in `redact/ids.tsv`, which names its source, has one function.
 //!
-//! A number comes in compact form: digits and capital letters, no separators.
+//! A number is in compact form: digits and capital letters without separators.
 #![allow(clippy::cast_possible_wrap)] // places in a number are below a hundred
 
 use crate::part::Part as _;
@@ -14,7 +14,7 @@ pub(super) type Check = fn(&Number<'_>) -> bool;
 pub(super) struct Number<'a>(pub(super) &'a [u8]);
 
 impl<'a> Number<'a> {
-    /// The value of a digit, or of a letter with A = 10.
+    /// Returns the value of the digit or letter at `i`, with A = 10.
     fn at(&self, i: usize) -> i64 {
         self.0
             .get(i)
@@ -36,7 +36,7 @@ impl<'a> Number<'a> {
         })
     }
 
-    /// Without the country's letters before it.
+    /// Returns the number without its country's prefix.
     fn without(&self, prefix: &str) -> Number<'a> {
         Number(self.0.strip_prefix(prefix.as_bytes()).unwrap_or(self.0))
     }
@@ -53,7 +53,7 @@ impl<'a> Number<'a> {
             .sum()
     }
 
-    /// The products' digits in place of the products.
+    /// Sums the digits of the products instead of the products.
     fn digit_sum(&self, weights: &[i64]) -> i64 {
         weights
             .iter()
@@ -91,12 +91,12 @@ impl<'a> Number<'a> {
         })
     }
 
-    /// The check digit of 11 - sum mod 11, where 10 is not given out and 11 is 0, stands last.
+    /// Returns true if the last digit is 11 - sum mod 11, with 0 for 11; 10 is never issued.
     fn eleven(&self, weights: &[i64]) -> bool {
         (self.sum(weights) + self.last()) % 11 == 0
     }
 
-    /// Year, month and day as two digits each at `i`.
+    /// Returns true if year, month and day, of two digits each, begin at `i`.
     fn ymd(&self, i: usize) -> bool {
         is_date(self.part(i + 4, i + 6), self.part(i + 2, i + 4))
     }
@@ -106,7 +106,7 @@ impl<'a> Number<'a> {
     }
 }
 
-/// A day that its month may have.
+/// Returns true if the month may have this day.
 fn is_date(day: i64, month: i64) -> bool {
     let days = usize::try_from(month - 1)
         .ok()
@@ -244,8 +244,8 @@ fn letters_of(n: &Number<'_>, i: usize, set: &[u8]) -> bool {
     n.0.get(i).is_some_and(|b| set.contains(b))
 }
 
-/// The rule of a country's number. What has no published rule passes by its shape alone, and needs
-/// its name beside it.
+/// Returns the rule of a country's number. A number without a published rule passes by its shape
+/// alone, and needs its name beside it.
 pub(super) fn check(country: &str, rule: &str) -> Check {
     match (country, rule) {
         ("US", "ssn") => |n| {
@@ -1136,7 +1136,7 @@ pub(super) fn check(country: &str, rule: &str) -> Check {
 }
 
 impl Number<'_> {
-    /// Nine is taken from products above nine.
+    /// Sums the products, less nine for each product above nine.
     fn digit_sum_over_nine(&self, weights: &[i64]) -> i64 {
         weights
             .iter()

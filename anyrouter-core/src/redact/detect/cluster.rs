@@ -1,13 +1,13 @@
-//! Clusters: runs of letters and digits, with what joins them, that may be one number.
+//! Clusters: runs of letters and digits, with their separators, that may form one number.
 
 use super::dates::is_date;
 use crate::part::Part as _;
 
-/// A cluster is at most so many pieces.
+/// Maximum number of pieces in a cluster.
 pub(super) const PIECES: usize = 12;
-/// A longer run of letters and digits is no number.
+/// Maximum length of a run of letters and digits that may be a number.
 pub(super) const LONG: usize = 36;
-/// How many letters and digits a number has.
+/// Permitted number of letters and digits in a number.
 const LENGTH: std::ops::RangeInclusive<usize> = 5..=40;
 
 /// A run of letters and digits within a cluster.
@@ -15,7 +15,7 @@ const LENGTH: std::ops::RangeInclusive<usize> = 5..=40;
 pub(super) struct Piece {
     pub(super) start: usize,
     pub(super) end: usize,
-    /// Where it begins in the cluster's letters and digits, and how many it has.
+    /// Offset in the cluster's letters and digits; `length` is their number in the piece.
     pub(super) at: usize,
     pub(super) length: usize,
     pub(super) digits: usize,
@@ -33,7 +33,7 @@ pub(super) struct Cluster {
     pub(super) digits: usize,
 }
 
-/// What is judged: pieces in a row.
+/// Consecutive pieces of a cluster that the detectors judge as one number.
 #[derive(Debug)]
 pub(super) struct Part<'a> {
     pub(super) start: usize,
@@ -42,12 +42,12 @@ pub(super) struct Part<'a> {
     pub(super) compact: &'a [u8],
     /// The lengths of the pieces.
     pub(super) sizes: &'a [usize],
-    /// What stands between the pieces: of several bytes the last.
+    /// The separators between the pieces, each by its last byte.
     pub(super) separators: &'a [u8],
     pub(super) has_letter: bool,
-    /// More numbers are joined to it.
+    /// True if a piece with digits stands directly before or after the part.
     pub(super) is_inner: bool,
-    /// One of them so tightly that it would be cut: `-0143` of `202-555-0143`.
+    /// True if a sign alone joins such a piece, as `-0143` in `202-555-0143`.
     pub(super) is_cut: bool,
 }
 
@@ -129,14 +129,14 @@ impl Cluster {
         self.pieces.last().map_or(0, |p| p.end)
     }
 
-    /// The pieces from one to another, if they may be a number.
+    /// Returns the pieces from `first` to `last`, if they may form a number.
     pub(super) fn part(&self, first: usize, last: usize) -> Option<Part<'_>> {
         let (a, b) = (self.pieces.get(first)?, self.pieces.get(last)?);
-        // `X-1234567-L` has letters at both ends; words at both ends are none of it.
+        // If neither end has digits, both must be single letters, as in `X-1234567-L`.
         if !(a.digits > 0 || b.digits > 0 || a.length == 1 && b.length == 1) {
             return None;
         }
-        // Whether a sign joins the piece at `i` to the one before.
+        // Returns true if a sign joins the piece at `i` to the one before.
         let is_tight = |i: usize| {
             let (Some(left), Some(right)) = (
                 i.checked_sub(1).and_then(|i| self.pieces.get(i)),

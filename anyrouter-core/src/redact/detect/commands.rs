@@ -1,4 +1,4 @@
-//! Passwords among a program's arguments.
+//! Passwords in command lines.
 
 use super::{
     context::{Context, Findings},
@@ -8,8 +8,7 @@ use super::{
 use crate::part::Part as _;
 use crate::redact::{Kind, scan::Hit};
 
-/// A password among a program's arguments: `curl -u user:…`, `mysql -p…`, `sshpass -p …`,
-/// `redis-cli -a …`, `net user name …`.
+/// Returns the range of the argument at `at`, without its quotes.
 fn argument(context: &Context<'_>, at: usize) -> (usize, usize) {
     let quote = context.byte(at);
     if matches!(quote, b'"' | b'\'') {
@@ -30,7 +29,7 @@ fn argument(context: &Context<'_>, at: usize) -> (usize, usize) {
     )
 }
 
-/// The password of `echo "user:password" |` before a program at `at`.
+/// Returns the password of `echo "user:password" |` before a program at `at`.
 fn piped_pair(context: &Context<'_>, at: usize) -> Option<(usize, usize)> {
     let line = context.part(context.ceiling(at.saturating_sub(160)), at);
     let pair = line
@@ -45,7 +44,8 @@ fn piped_pair(context: &Context<'_>, at: usize) -> Option<(usize, usize)> {
     Some((end - pair.len() + start + colon + 1, end))
 }
 
-/// A program's line.
+/// Detects a password in the arguments of a program: `curl -u user:…`, `mysql -p…`, `sshpass -p …`,
+/// `redis-cli -a …`, `net user name …`.
 pub(super) fn command(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     let name = context.slice(hit.start, hit.end).to_ascii_lowercase();
     let line = context.slice(hit.end, hit.end + 200);
@@ -109,7 +109,7 @@ pub(super) fn command(context: &Context<'_>, findings: &mut Findings<'_>, hit: H
     };
     let bytes = context.slice(start, end);
     let shape = Shape::of(bytes);
-    // Nothing but a password stands right behind this option.
+    // Only a password follows this option without a space.
     let is_attached = name.starts_with(b"mysql");
     if (shape.digits > 0 || shape.signs > 0 || is_attached && shape.small + shape.capitals >= 6)
         && shape.small + shape.capitals > 0

@@ -1,26 +1,26 @@
-//! The text that detectors look at, and what they find in it.
+//! The text that detectors examine, and the findings of a text.
 
 use super::tables::Tables;
 use crate::part::Part as _;
 use crate::redact::{Kind, label::Finding, scan::Hit, vocabulary::Meaning};
 
-/// A text with its hits, at one of them.
+/// A text with its hits, and the current one.
 pub(crate) struct Context<'a> {
     pub(super) tables: &'a Tables,
-    /// Finds what is in a text within this one.
+    /// Finds the values in a text that is embedded in this one.
     pub(super) find: &'a dyn Fn(&str) -> Vec<Finding>,
     pub(super) text: &'a str,
     pub(super) hits: &'a [Hit],
     /// The union of the meanings of all words of the text.
     pub(super) meanings: Meaning,
-    /// The hit that is being looked at: what a detector asks for is near.
+    /// Index of the current hit; searches for nearby hits begin there.
     pub(super) current: usize,
-    /// Spans of the text that have the form of placeholders, in which nothing is found.
+    /// Spans of the text that have the form of placeholders; nothing is found in them.
     placeholders: &'a [(usize, usize)],
 }
 
 impl<'a> Context<'a> {
-    /// The context of `text`, in which these hits are.
+    /// Creates the context of `text` with its hits.
     pub(crate) fn new(
         tables: &'a Tables,
         find: &'a dyn Fn(&str) -> Vec<Finding>,
@@ -42,7 +42,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The end of the placeholder that `at` is in.
+    /// Returns the end of the placeholder that contains `at`.
     pub(super) fn placeholder_at(&self, at: usize) -> Option<usize> {
         let i = self.placeholders.partition_point(|(_, end)| *end <= at);
         self.placeholders
@@ -65,16 +65,16 @@ impl<'a> Context<'a> {
         at.checked_sub(1).map_or(b' ', |i| self.byte(i))
     }
 
-    /// The bytes between two places, as far as the text goes: behind its end stands a space that
-    /// is stepped over as any other.
+    /// Returns the bytes between two places, clamped to the text. A detector may step past the end,
+    /// because [`Self::byte`] returns a space there.
     #[track_caller]
     pub(crate) fn slice(&self, start: usize, end: usize) -> &'a [u8] {
         let length = self.text.len();
         self.bytes().part(start.min(length)..end.min(length))
     }
 
-    /// The whole characters between two places, as far as the text goes: a window in bytes may begin
-    /// or end within a character.
+    /// Returns the whole characters between two places, clamped to the text. A place may be within
+    /// a character.
     #[track_caller]
     pub(crate) fn part(&self, start: usize, end: usize) -> &'a str {
         let length = self.text.len();
@@ -84,14 +84,14 @@ impl<'a> Context<'a> {
         self.text.part(start..self.floor(end).max(start))
     }
 
-    /// The next boundary between characters at or after `at`.
+    /// Returns the first character boundary at or after `at`.
     pub(crate) fn ceiling(&self, at: usize) -> usize {
         (at..self.text.len())
             .find(|i| self.text.is_char_boundary(*i))
             .unwrap_or(self.text.len())
     }
 
-    /// The last boundary between characters at or before `at`.
+    /// Returns the last character boundary at or before `at`.
     pub(crate) fn floor(&self, at: usize) -> usize {
         let at = at.min(self.text.len());
         (0..4)
@@ -100,7 +100,7 @@ impl<'a> Context<'a> {
             .unwrap_or(0)
     }
 
-    /// The first hit that begins at or after `at`.
+    /// Returns the index of the first hit that begins at or after `at`.
     fn first_hit(&self, at: usize) -> usize {
         let starts_before = |i: usize| self.hits.get(i).is_some_and(|h| h.start < at);
         let mut first = self.current;
@@ -113,7 +113,7 @@ impl<'a> Context<'a> {
         first
     }
 
-    /// The hits that begin in this range of the text.
+    /// Returns the hits that begin in this range of the text.
     pub(crate) fn hits_in(&self, start: usize, end: usize) -> impl Iterator<Item = Hit> {
         self.hits
             .part(self.first_hit(start)..)
@@ -122,8 +122,8 @@ impl<'a> Context<'a> {
             .copied()
     }
 
-    /// The nearest word with one of these meanings that ends at or before `at`, within `distance`
-    /// bytes.
+    /// Returns the nearest word with one of these meanings that ends at or before `at`, within
+    /// `distance` bytes.
     pub(crate) fn before(&self, at: usize, any: Meaning, distance: usize) -> Option<Hit> {
         let from = at.saturating_sub(distance);
         if !self.meanings.intersects(any) {
@@ -138,8 +138,8 @@ impl<'a> Context<'a> {
             .copied()
     }
 
-    /// The nearest word with one of these meanings that begins at or after `at`, within `distance`
-    /// bytes.
+    /// Returns the nearest word with one of these meanings that begins at or after `at`, within
+    /// `distance` bytes.
     pub(crate) fn after(&self, at: usize, any: Meaning, distance: usize) -> Option<Hit> {
         if !self.meanings.intersects(any) {
             return None;
@@ -148,7 +148,7 @@ impl<'a> Context<'a> {
             .find(|h| h.meaning().intersects(any))
     }
 
-    /// Returns true if a context word stands shortly before, or else closely behind.
+    /// Returns true if a context word of the same sentence stands shortly before or after.
     pub(crate) fn near(&self, start: usize, end: usize, any: Meaning) -> bool {
         self.before(start, any, 48)
             .is_some_and(|h| !self.is_cut(h.end, start))
@@ -161,7 +161,7 @@ impl<'a> Context<'a> {
     pub(crate) fn is_cut(&self, start: usize, end: usize) -> bool {
         let between = self.slice(start, end);
         between.iter().filter(|b| **b == b'\n').count() > 1
-            // A dot behind a digit is an ordinal's: `3. Mai`.
+            // A dot after a digit marks an ordinal: `3. Mai`.
             || between.len() > 4
                 && between.windows(3).any(|w| {
                     matches!(w, [_, b'!' | b'?' | b';', b' ' | b'\n']) || matches!(w, [before, b'.', b' ' | b'\n'] if !before.is_ascii_digit())
@@ -174,8 +174,8 @@ impl<'a> Context<'a> {
         self.text.part(at.min(self.text.len())..).chars()
     }
 
-    /// Returns true if a word before says that the number is something else: an order, an invoice,
-    /// a version.
+    /// Returns true if a word or a sign before `at` marks the number as something else: an order,
+    /// an invoice, a version.
     pub(crate) fn is_decoy(&self, at: usize) -> bool {
         self.before(at, Meaning::DECOY, 24).is_some()
             || matches!(self.byte_before(at), b'#' | b'$')
@@ -189,7 +189,7 @@ impl<'a> Context<'a> {
 pub(crate) struct Findings<'a> {
     text: &'a str,
     all: &'a mut Vec<Finding>,
-    /// No number begins before this.
+    /// The position before which no number begins.
     pub(super) numbers_from: usize,
 }
 
@@ -225,7 +225,7 @@ impl<'a> Findings<'a> {
         self.all.len()
     }
 
-    /// Returns true if one of the findings from the `first`th on overlaps with another.
+    /// Returns true if a finding from index `first` on overlaps `other`.
     pub(super) fn overlap(&self, first: usize, other: &Finding) -> bool {
         self.all.iter().skip(first).any(|f| f.overlaps(other))
     }

@@ -8,10 +8,10 @@ use super::{
 use crate::part::Part as _;
 use crate::redact::{Kind, scan::Hit};
 
-/// So many pairs of a header are read, and so many bytes of it.
+/// Maximum number of pairs, and of bytes, that are read from a header.
 const PAIRS: usize = 50;
 const LONGEST: usize = 8 << 10;
-/// What the names of sessions hold.
+/// Parts of the names of session cookies.
 const SESSIONS: [&[u8]; 8] = [
     b"sess",
     b"sid",
@@ -23,7 +23,7 @@ const SESSIONS: [&[u8]; 8] = [
     b"remember",
 ];
 
-/// A header behind its name.
+/// Detects secrets in a cookie header.
 pub(super) fn cookies(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     let signs = context
         .slice(hit.end, hit.end + 6)
@@ -64,7 +64,7 @@ pub(super) fn cookies(context: &Context<'_>, findings: &mut Findings<'_>, hit: H
     }
 }
 
-/// Returns true if a cookie's value is one by which somebody is known.
+/// Returns true if a cookie's value identifies a session or a user.
 fn is_secret(name: &[u8], value: &[u8]) -> bool {
     let shape = Shape::of(value);
     let is_session = SESSIONS

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::redact::{Kind, vocabulary::Meaning};
 
-/// Latitude and longitude in degrees (ISO 6709 as people write it).
+/// Detects latitude and longitude in degrees (ISO 6709 as people write it).
 pub(super) fn coordinates(context: &Context<'_>, findings: &mut Findings<'_>, at: usize) {
     let signed = at - usize::from(one_of(context.byte_before(at), b"-+"));
     let number = |from: usize| -> Option<(usize, f64, usize)> {
@@ -62,7 +62,7 @@ pub(super) fn coordinates(context: &Context<'_>, findings: &mut Findings<'_>, at
     let named = context.before(at, Meaning::COORDINATES, 32).is_some();
     if let (Some((last, east, p2)), true) = (longitude, gap > 0) {
         let tail = unit(last);
-        // Two of a list of numbers, or of numbers between 0 and 1, are no place.
+        // Two numbers of a longer list, or numbers below 1, are not coordinates.
         let is_gap = |b: &&u8| one_of(**b, b" ,;\t\n");
         let next: Vec<u8> = context
             .slice(last, last + 12)

@@ -1,5 +1,5 @@
-//! Secrets: those with a form of their own, and those that only the words beside them give away, as
-//! `DB_PASSWORD=…`.
+//! Secrets: values with a format of their own, and values that only the words beside them identify,
+//! as `DB_PASSWORD=…`.
 
 use super::{
     assignments::{self, Joint, Value},
@@ -11,7 +11,7 @@ use super::{
 use crate::part::Part as _;
 use crate::redact::{Kind, label::Finding, scan::Hit, secrets, vocabulary::Meaning};
 
-/// What a plain `key` is behind.
+/// Words before a plain `key` that make it harmless.
 const HARMLESS_KEYS: [&[u8]; 7] = [
     b"public ",
     b"cache ",
@@ -22,8 +22,8 @@ const HARMLESS_KEYS: [&[u8]; 7] = [
     b"object ",
 ];
 
-/// Returns true if letters and digits take turns, as in `93kd02ksl20d`: no word does, and no
-/// version.
+/// Returns true if letters and digits alternate, as in `93kd02ksl20d`; in words and versions they
+/// do not.
 fn is_interleaved(bytes: &[u8]) -> bool {
     let turns = bytes
         .windows(2)
@@ -35,7 +35,7 @@ fn is_interleaved(bytes: &[u8]) -> bool {
         && !is_uuid(bytes)
 }
 
-/// What a format's literal begins.
+/// Detects a secret by its format, from the literal prefix at `at`.
 pub(super) fn format(context: &Context<'_>, findings: &mut Findings<'_>, at: usize, group: u16) {
     if secrets::Prefixes::is_data_url(group) {
         encoded(context, findings, at);
@@ -57,8 +57,8 @@ pub(super) fn format(context: &Context<'_>, findings: &mut Findings<'_>, at: usi
     findings.numbers_from = end;
 }
 
-/// Text in base64, in a `data:` URL at `at`: all of it counts as the surest value that is in
-/// it.
+/// Detects values in the base64 text of a `data:` URL at `at`. The whole text becomes one finding,
+/// of the kind with the highest confidence.
 fn encoded(context: &Context<'_>, findings: &mut Findings<'_>, at: usize) {
     let Some((head, _)) = secrets::data_url(context.slice(at, context.text.len())) else {
         return;
@@ -80,7 +80,7 @@ fn encoded(context: &Context<'_>, findings: &mut Findings<'_>, at: usize) {
     }
 }
 
-/// A long run of letters and digits: a format that shows inside, or a wallet's address.
+/// Detects a known format, or a wallet's address, in a long run of letters and digits.
 pub(super) fn opaque(context: &Context<'_>, findings: &mut Findings<'_>, start: usize, end: usize) {
     let is_token = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b"_-+/=.~:|@");
     let left = context
@@ -96,7 +96,7 @@ pub(super) fn opaque(context: &Context<'_>, findings: &mut Findings<'_>, start: 
         .count();
     let mut first = start - left;
     let last = end + right;
-    // A key before `=` or `:` is none of it.
+    // A key before `=` is not part of the value.
     if let Some(i) = context
         .slice(first, start)
         .iter()
@@ -104,8 +104,8 @@ pub(super) fn opaque(context: &Context<'_>, findings: &mut Findings<'_>, start: 
     {
         first += i + 1;
     }
-    // It may stand in a path or among a URL's credentials, or have a form that goes over their
-    // signs.
+    // The value may be in a path or among a URL's credentials, or have a format that contains their
+    // separators.
     let parts = |sign: &[u8]| {
         let from = context
             .slice(first, start)
@@ -136,14 +136,14 @@ pub(super) fn opaque(context: &Context<'_>, findings: &mut Findings<'_>, start: 
     }
 }
 
-/// `-----BEGIN … PRIVATE KEY-----` and all that belongs to it (RFC 7468).
+/// Detects `-----BEGIN … PRIVATE KEY-----` with its body and its end (RFC 7468).
 pub(super) fn key_block(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     let from = hit.start.saturating_sub(48);
     let Some(begin) = memchr::memmem::rfind(context.slice(from, hit.start), b"-----BEGIN") else {
         return;
     };
     let start = from + begin;
-    // The end of a short one says the same.
+    // The END line of a short key contains the same words.
     if memchr::memmem::find(context.slice(start, hit.start), b"-----END").is_some() {
         return;
     }
@@ -161,7 +161,7 @@ pub(super) fn key_block(context: &Context<'_>, findings: &mut Findings<'_>, hit:
     findings.add(start, hit.end + length, Kind::PrivateKey, "private_key", 99);
 }
 
-/// A word that stands beside secrets: what follows it may be one.
+/// Detects a secret after a word that names secrets.
 pub(super) fn credential(
     context: &Context<'_>,
     findings: &mut Findings<'_>,
@@ -172,7 +172,7 @@ pub(super) fn credential(
         authorization(context, findings, hit);
     }
     let word = context.slice(hit.start, hit.end);
-    // A signature in a URL opens what it signs; elsewhere it only proves.
+    // A signature in a URL grants access; elsewhere it only proves authenticity.
     if word == b"sig" && !one_of(context.byte_before(hit.start), b"?&;") {
         return;
     }
@@ -192,7 +192,7 @@ pub(super) fn credential(
             .rev()
             .take_while(|b| b.is_ascii_alphanumeric() || one_of(**b, b"_-."))
             .count();
-    // Behind these two stand a user and a password.
+    // A user and a password follow these words.
     let phrase = context.part(hit.start, hit.end).to_lowercase();
     let is_pair = ["login", "account", "in with", "login with", "data"]
         .iter()
@@ -217,7 +217,7 @@ pub(super) fn credential(
     }
 }
 
-/// Whether what is given to a name is a secret: its kind, the rule, and how sure that is.
+/// Returns the kind, rule and confidence of a value after its name, if it is a secret.
 fn judge_credential(
     context: &Context<'_>,
     hit: Hit,
@@ -261,7 +261,7 @@ fn judge_credential(
     }
     let shape = Shape::of(bytes);
     let is_mixed = shape.is_mixed() && shape.digits > 0;
-    // `"password": "Passwort"`, `"Password is required"`: what a form says of one.
+    // `"password": "Passwort"`, `"Password is required"`: a form's text about a password.
     let is_text = shape.digits == 0
         && bytes
             .iter()
@@ -273,8 +273,8 @@ fn judge_credential(
     };
     // `name: 'password', label: 'Password'`: the next member.
     let is_member = !value.is_quoted && context.byte(value.end) == b':' && is_text;
-    // `["username", "password", "email2"]` names three; `IS_PASSWORD: Scope = 31` is a constant
-    // of a program.
+    // `["username", "password", "email2"]` is a list of names; `IS_PASSWORD: Scope = 31` is a
+    // constant in code.
     let between = context.part(hit.end, value.start.max(hit.end));
     let before = context
         .part(context.ceiling(name_start.saturating_sub(8)), name_start)
@@ -388,8 +388,7 @@ fn judge_credential(
     if is_uuid && is_key {
         return None;
     }
-    // `joe:hunter2` behind `credentials`, and what a line of settings gives to a secret though
-    // it reads like words.
+    // `joe:hunter2` after `credentials`, and a secret setting whose value consists only of letters.
     let is_pair = names(&["cred"])
         && bytes.iter().position(|b| *b == b':').is_some_and(|at| {
             at > 1 && Shape::of(bytes.part(at + 1..)).is_password(bytes.part(at + 1..))
@@ -417,7 +416,7 @@ fn judge_credential(
     Some((Kind::Secret, "secret_by_name", confidence))
 }
 
-/// A line of settings: `NAME=`, nothing before but `export`.
+/// Returns true if a name may be that of a setting: `NAME=`, `export NAME=`.
 fn is_env(context: &Context<'_>, name_start: usize) -> bool {
     name_start == 0
         || context.byte(name_start).is_ascii_uppercase()
@@ -453,8 +452,8 @@ fn authorization(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     }
 }
 
-/// The words of a wallet (BIP 39): twelve to twenty-four of three to eight small letters,
-/// behind their name.
+/// Detects the recovery words of a wallet (BIP 39) after their name: twelve to twenty-four words of
+/// three to eight lowercase letters.
 fn recovery_words(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     let signs = context
         .slice(hit.end, hit.end + 8)
@@ -485,8 +484,8 @@ fn recovery_words(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) 
     }
 }
 
-/// Who a log says came or was refused: `user jane.doe logged in`, `Failed password for root
-/// from 10.0.0.1`.
+/// Detects the user in a log line about a login: `user jane.doe logged in`,
+/// `Failed password for root from 10.0.0.1`.
 fn login(context: &Context<'_>, findings: &mut Findings<'_>, at: usize) {
     const VERBS: [&str; 7] = [
         "logged ",
@@ -534,8 +533,8 @@ fn login(context: &Context<'_>, findings: &mut Findings<'_>, at: usize) {
     }
 }
 
-/// `User: how do I …`, `Login: please sign in`, `"username": "Benutzername"`: what somebody
-/// says, or a form's label.
+/// Returns true if the value is a chat message or a form's label: `User: how do I …`,
+/// `Login: please sign in`, `"username": "Benutzername"`.
 fn is_said_by_user(context: &Context<'_>, hit: Hit, value: Value) -> bool {
     const LABELS: [&str; 22] = [
         "anmelden",
@@ -579,7 +578,7 @@ fn is_said_by_user(context: &Context<'_>, hit: Hit, value: Value) -> bool {
     is_label || LABELS.contains(&text.as_str()) || !value.is_quoted && is_colon && goes_on
 }
 
-/// What follows a word for a user's name.
+/// Detects the value after a word for a user name.
 pub(super) fn username(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     let Some(value) = assignments::value_behind(context, hit.end, Meaning::USERNAME) else {
         login(context, findings, hit.end);
@@ -667,7 +666,7 @@ pub(super) fn username(context: &Context<'_>, findings: &mut Findings<'_>, hit: 
     );
 }
 
-/// `JWT_SECRET=…`, with nothing around the sign: a shell's or a `.env` file's line.
+/// Returns true for `JWT_SECRET=…` without spaces around the sign, as in a shell or a `.env` file.
 fn is_secret_setting(name: &[u8]) -> bool {
     let Some(name) = name.strip_suffix(b"=") else {
         return false;

@@ -1,6 +1,6 @@
-//! People's names behind the words that people say before them: of themselves, of their kin, of a
-//! customer or a witness, in a form's field. (The cues are `redact/cues.tsv`.) Behind a sure cue a
-//! name is taken in small letters as well, as people type on their telephones.
+//! Names of people beside cue words: introductions, words for kin, roles such as customer or
+//! witness, and form fields. (The cues are in `redact/cues.tsv`.) After a reliable cue a lowercase
+//! name counts as well, as people type on phones.
 
 use super::{
     context::{Context, Findings},
@@ -16,7 +16,7 @@ use crate::redact::{
     vocabulary::{Meaning, is_letter},
 };
 
-/// Words that end a name in small letters.
+/// Words that end a lowercase name.
 #[rustfmt::skip]
 const ENDS: [&str; 118] = [
     "a", "adım", "alors", "and", "aur", "aus", "aí", "bahut", "ben", "bey", "bin", "but", "can", "che", "da", "das", "de", "der", "dich",
@@ -28,7 +28,7 @@ const ENDS: [&str; 118] = [
     "yardım", "yeni", "z",
 ];
 
-/// Fields that hold one part of a name: one word behind them is enough.
+/// Fields that hold one part of a name; a single word after them is enough.
 const PARTS: [&str; 12] = [
     "achternaam",
     "apellido",
@@ -44,14 +44,14 @@ const PARTS: [&str; 12] = [
     "vorname",
 ];
 
-/// A name behind a cue, or before one.
+/// Detects a name after or before a cue.
 pub(super) fn cued_name(
     context: &Context<'_>,
     findings: &mut Findings<'_>,
     hit: Hit,
     meaning: Meaning,
 ) {
-    // Of `¿conoces`, the first sign is no letter.
+    // The first character of `¿conoces` is not a letter.
     let before = context
         .part(context.ceiling(hit.start.saturating_sub(4)), hit.start)
         .chars()
@@ -75,8 +75,8 @@ pub(super) fn cued_name(
     }
 }
 
-/// `ich heiße irmi höfig und …`, `my boss jack`: in small letters behind what is `sure`, or
-/// where the lists have the first word.
+/// Detects a name after a cue: `ich heiße irmi höfig und …`, `my boss jack`. A lowercase name
+/// counts if the cue is `sure` or a list contains the name.
 fn name_behind(
     context: &Context<'_>,
     findings: &mut Findings<'_>,
@@ -125,7 +125,7 @@ fn name_behind(
         }
     }
     if words.len() >= 4 {
-        // What goes on for longer is a sentence, which can begin with a name.
+        // A longer run is a sentence, which may begin with a name.
         let known = words.iter().take_while(|w| is_sure(context, **w)).count();
         words.truncate(known.min(2));
     }
@@ -161,8 +161,8 @@ fn name_behind(
     }
 }
 
-/// `Passenger: ROBERTS Jonathan`, `Présents : Auguste Fischer, Gérard Vidal`, `Patient:
-/// Füreder, Maida`.
+/// Detects names in a field: `Passenger: ROBERTS Jonathan`,
+/// `Présents : Auguste Fischer, Gérard Vidal`, `Patient: Füreder, Maida`.
 fn name_in_field(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit, is_field: bool) {
     let gap = context
         .slice(hit.end, hit.end + 4)
@@ -183,7 +183,7 @@ fn name_in_field(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit, i
             return;
         };
         let start = at.min(first.start);
-        // `Füreder, Maida`: one word, and one more.
+        // `Füreder, Maida`: one word, a comma and another word.
         let mut end = end_of(context, &words);
         let is_turned = words.len() == 1 && context.part(end, context.floor(end + 2)) == ", ";
         if is_turned {
@@ -221,8 +221,8 @@ fn name_in_field(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit, i
     }
 }
 
-/// `Customer Idika Gola`, `reported by …`, `Laut Reinhild Bohlander`: two words and more, or
-/// one that the lists have.
+/// Detects a name of several words, or of one listed word, after a role: `Customer Idika Gola`,
+/// `reported by …`, `Laut Reinhild Bohlander`.
 fn name_of(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit, takes_unlisted: bool) {
     let gap = context
         .slice(hit.end, hit.end + 2)
@@ -267,8 +267,8 @@ fn name_of(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit, takes_u
     }
 }
 
-/// `conosci bianca torlonia?`: in small letters, a given name that is no word, and the name
-/// behind it.
+/// Detects a lowercase name, as in `conosci bianca torlonia?`: a given name that is not an ordinary
+/// word, and the name after it.
 fn small_name_of(context: &Context<'_>, findings: &mut Findings<'_>, at: usize) {
     let text = |w: Word| context.part(w.start, w.end);
     let is_given = |w: &Word| {
@@ -291,7 +291,7 @@ fn small_name_of(context: &Context<'_>, findings: &mut Findings<'_>, at: usize) 
     }
 }
 
-/// `Gülşah Hanım`, `Imran bhaiya`, `Idika ji`.
+/// Detects a name before a cue: `Gülşah Hanım`, `Imran bhaiya`, `Idika ji`.
 fn name_before_cue(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     let Some(mut start) = hit
         .start
@@ -325,7 +325,7 @@ fn name_before_cue(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit)
     let Some((first, last)) = words.last().copied().zip(words.first().copied()) else {
         return small_name_before(context, findings, hit.start);
     };
-    // Whoever is spoken of so has a name, whether the lists have it or not.
+    // These cues follow only names, so unlisted names count as well.
     let is_named = is_known(context, first)
         || words.len() < 3 && words.iter().all(|w| may_be_unlisted(context, *w));
     if words.iter().all(|w| may_be_name(context, *w)) && is_named {
@@ -333,7 +333,7 @@ fn name_before_cue(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit)
     }
 }
 
-/// `ipek hanım`: a name of the lists in small letters.
+/// Detects a listed lowercase name before a cue: `ipek hanım`.
 fn small_name_before(context: &Context<'_>, findings: &mut Findings<'_>, cue: usize) {
     let end = cue - 1;
     let length = context
@@ -355,7 +355,7 @@ fn small_name_before(context: &Context<'_>, findings: &mut Findings<'_>, cue: us
     }
 }
 
-/// Past `van der ` and its like before a name in small letters.
+/// Skips `van der ` and similar particles before a lowercase name.
 fn past_particles_in_small(context: &Context<'_>, at: usize) -> usize {
     const PARTICLES: [&str; 9] = [
         "van der ", "van den ", "van de ", "van ", "von ", "de la ", "de ", "da ", "ter ",
@@ -367,7 +367,7 @@ fn past_particles_in_small(context: &Context<'_>, at: usize) -> usize {
         .map_or(0, |p| p.len())
 }
 
-/// `@Gabriel can you review this?`
+/// Detects a mentioned name: `@Gabriel can you review this?`
 pub(super) fn mentioned(context: &Context<'_>, findings: &mut Findings<'_>, at: usize) {
     let is_apart = !super::is_word_byte(context.byte_before(at)) && context.byte_before(at) != b'.';
     let Some(word) = name_word(context, at + 1)
@@ -384,8 +384,8 @@ pub(super) fn mentioned(context: &Context<'_>, findings: &mut Findings<'_>, at: 
     }
 }
 
-/// The last line of a letter: one to three words with a capital and nothing else, behind an
-/// empty line.
+/// Detects the signature of a letter: one to three capitalized words alone on the last line, after
+/// an empty line.
 pub(super) fn signature(context: &Context<'_>, findings: &mut Findings<'_>) {
     const LETTER: std::ops::Range<usize> = 40..8192;
     let text = context.text.trim_end();

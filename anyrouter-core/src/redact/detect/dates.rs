@@ -1,4 +1,4 @@
-//! Dates of birth: dates in any usual form, with a word that says so before them.
+//! Dates of birth: dates in any usual form with a word for birth beside them.
 
 use super::{
     context::{Context, Findings},
@@ -7,7 +7,7 @@ use super::{
 use crate::part::Part as _;
 use crate::redact::{Kind, scan::Hit, vocabulary::Meaning};
 
-/// How far before a date its word may stand, in bytes.
+/// Maximum distance between a date and the word before it, in bytes.
 const DISTANCE: usize = 40;
 
 /// `1985-03-12`, `12/03/1985`, `12.3.85`, `19850312`, `1985年3月12日`, and a day before a month's
@@ -77,7 +77,7 @@ pub(super) fn date(context: &Context<'_>, findings: &mut Findings<'_>, at: usize
     }
 }
 
-/// Returns true if a word before says so, and no other date stands between.
+/// Returns true if a word for birth stands before `at`, with no other date between.
 fn is_about_birth(context: &Context<'_>, at: usize) -> bool {
     context
         .before(at, Meaning::DOB, DISTANCE)
@@ -101,7 +101,7 @@ pub(super) fn written_date(context: &Context<'_>, findings: &mut Findings<'_>, m
     {
         return;
     }
-    // The day before, with what joins it.
+    // The day before the month, with its separators.
     let before = context.slice(month.start.saturating_sub(10), month.start);
     let mut start = month.start;
     let joint = before
@@ -132,7 +132,7 @@ pub(super) fn written_date(context: &Context<'_>, findings: &mut Findings<'_>, m
     if (1..=2).contains(&day) {
         start = month.start - length - day;
     }
-    // What follows: a day, a year.
+    // A day and a year after the month.
     let mut end = month.end;
     let mut year = false;
     for _ in 0..3 {
@@ -174,7 +174,7 @@ pub(super) fn written_date(context: &Context<'_>, findings: &mut Findings<'_>, m
     }
 }
 
-/// Whether three numbers, each with how many digits it has, are a date with the year first or last.
+/// Returns true if three numbers, each with its digit count, are a date, year first or last.
 pub(super) fn is_date(numbers: [(usize, u32); 3]) -> bool {
     let is_year = |(length, number): (usize, u32)| length == 4 && (1900..2100).contains(&number);
     let is_day = |(length, number): (usize, u32)| length <= 2 && (1..=31).contains(&number);
@@ -182,7 +182,7 @@ pub(super) fn is_date(numbers: [(usize, u32); 3]) -> bool {
     is_day(second) && (is_year(first) && is_day(third) || is_day(first) && is_year(third))
 }
 
-/// `2024-05-06`, with `-` or `/` (ISO 8601).
+/// Returns true for `2024-05-06`, with `-` or `/` (ISO 8601).
 pub(super) fn is_iso_date(text: &str) -> bool {
     let parts = |sign: u8| -> Option<[(usize, u32); 3]> {
         let number = |digits: &[u8]| {

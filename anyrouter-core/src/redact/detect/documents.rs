@@ -1,4 +1,4 @@
-//! Passports, licences, plates and accounts: numbers that only their names give away.
+//! Passports, licences, plates and accounts: numbers that only their names identify.
 
 use super::context::{Context, Findings};
 use crate::redact::{Kind, scan::Hit, vocabulary::Meaning};
@@ -11,7 +11,7 @@ const JOINING: [&str; 37] = [
     "é", "è", "jest",
 ];
 
-/// Numbers that only their names give away: passports, licences, plates, accounts.
+/// Detects numbers that only their names identify: passports, licences, plates, accounts.
 pub(super) fn numbered(
     context: &Context<'_>,
     findings: &mut Findings<'_>,
@@ -50,7 +50,7 @@ pub(super) fn numbered(
     if at >= limit {
         return;
     }
-    // A passport's letters may be written small.
+    // The letters of a passport's number may be lowercase.
     let small = meaning.intersects(Meaning::PASSPORT)
         && context
             .slice(at, at + 3)
@@ -188,7 +188,7 @@ pub(super) fn numbered(
     }
 }
 
-/// The account of a cloud and not of a bank.
+/// Returns true if the account belongs to a cloud service, not to a bank.
 fn is_cloud_account(context: &Context<'_>, hit: Hit) -> bool {
     let before = context
         .part(context.ceiling(hit.start.saturating_sub(12)), hit.start)
@@ -198,7 +198,7 @@ fn is_cloud_account(context: &Context<'_>, hit: Hit) -> bool {
         .any(|name| before.contains(name))
 }
 
-/// `AAA123456 is my passport number`: the number stands before its name.
+/// Detects a number before its name: `AAA123456 is my passport number`.
 fn number_before(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit, meaning: Meaning) {
     let head = context.part(context.ceiling(hit.start.saturating_sub(48)), hit.start);
     let joints = [
@@ -241,7 +241,7 @@ fn number_before(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit, m
     }
 }
 
-/// `88 213 44`: what a number in groups is made of.
+/// Returns true if a byte may be part of a grouped number: `88 213 44`.
 fn is_digit_or_gap(byte: u8) -> bool {
     byte.is_ascii_digit() || matches!(byte, b' ' | b'.' | b'-' | b'/')
 }

@@ -1,4 +1,4 @@
-//! E-mail addresses, plain and spelled out, and URLs that carry credentials.
+//! E-mail addresses, plain and spelled out, and URLs that contain credentials.
 
 use super::{
     context::{Context, Findings},
@@ -7,7 +7,7 @@ use super::{
 use crate::part::Part as _;
 use crate::redact::{Kind, scan::Hit, vocabulary::is_letter};
 
-/// Domains' ends that a spelled-out address may have.
+/// Top-level domains that a spelled-out address may have.
 const ENDS: [&str; 40] = [
     "com", "org", "net", "edu", "gov", "io", "co", "dev", "app", "info", "biz", "me", "ai", "de",
     "uk", "fr", "es", "it", "nl", "pl", "pt", "se", "no", "dk", "fi", "ch", "at", "be", "eu", "us",
@@ -22,8 +22,8 @@ fn is_domain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-') || byte >= 0x80
 }
 
-/// An `@`: an address (RFC 5322, 3.4.1, as people write it), or the end of a URL's credentials
-/// (RFC 3986, 3.2.1).
+/// Detects, at an `@`, an address (RFC 5322, 3.4.1, as people write it) or a URL whose credentials
+/// end there (RFC 3986, 3.2.1).
 pub(super) fn at_sign(context: &Context<'_>, findings: &mut Findings<'_>, at: usize) {
     let bytes = context.bytes();
     if url_credentials(context, findings, at) || spaced_email(context, findings, at, at + 1, false)
@@ -46,8 +46,7 @@ pub(super) fn at_sign(context: &Context<'_>, findings: &mut Findings<'_>, at: us
     {
         start += 1;
     }
-    // Where letters of another script or a sign follow an address in ASCII, it ends before
-    // them.
+    // An ASCII address ends before letters of another script or a sign.
     let ascii = context
         .slice(at + 1, at + 254)
         .iter()
@@ -73,12 +72,12 @@ pub(super) fn at_sign(context: &Context<'_>, findings: &mut Findings<'_>, at: us
     }
     let domain = context.part(at + 1, end);
     let domain = domain.split("..").next().unwrap_or_default();
-    // A sentence may go on behind a full stop without a space.
+    // A sentence may continue after a full stop without a space.
     let labels: Vec<&str> = domain.split('.').collect();
     let is_end = |l: &str| {
         (2..=24).contains(&l.len()) && l.chars().all(char::is_alphabetic) || l.starts_with("xn--")
     };
-    // `jane@example.com-4111…`: what a hyphen joins to the last label is another word.
+    // `jane@example.com-4111…`: a hyphen joins another word to the last label.
     let cut = labels
         .last()
         .and_then(|l| l.split_once('-'))
@@ -111,7 +110,7 @@ pub(super) fn at_sign(context: &Context<'_>, findings: &mut Findings<'_>, at: us
     {
         return;
     }
-    // Thai, Chinese and Japanese text touches an address: it begins with the last run of Latin.
+    // Thai, Chinese or Japanese text may touch an address, which begins with the last Latin run.
     let local = context.part(start, at);
     if !local.is_ascii() {
         let from = local
@@ -127,7 +126,7 @@ pub(super) fn at_sign(context: &Context<'_>, findings: &mut Findings<'_>, at: us
     }
 }
 
-/// The user of a git host, or the id of a message (RFC 5322, 3.6.4): nobody's address.
+/// Returns true for the user of a git host and for a message id (RFC 5322, 3.6.4).
 fn is_machines(context: &Context<'_>, start: usize, at: usize, end: usize) -> bool {
     let host = context.part(at + 1, end);
     let is_host = [
@@ -158,14 +157,14 @@ fn is_machines(context: &Context<'_>, start: usize, at: usize, end: usize) -> bo
         ) && line.contains('<')
 }
 
-/// `jane (at) example.com`, around what stands in the brackets.
+/// Detects `jane (at) example.com`, from the word in the brackets.
 pub(super) fn bracketed_email(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     if matches!(context.byte(hit.end), b')' | b']') {
         spaced_email(context, findings, hit.start - 1, hit.end + 1, true);
     }
 }
 
-/// `jane @ example . com`, `jane@example[.]com`, and an address whose domain is on the next
+/// Detects `jane @ example . com`, `jane@example[.]com`, and an address whose domain is on the next
 /// line. The at sign is `at..end`.
 fn spaced_email(
     context: &Context<'_>,
@@ -228,7 +227,7 @@ fn spaced_email(
     true
 }
 
-/// `scheme://user:password@host…`, from its scheme to its end.
+/// Detects `scheme://user:password@host…`, from its scheme to its end.
 fn url_credentials(context: &Context<'_>, findings: &mut Findings<'_>, at: usize) -> bool {
     let from = at.saturating_sub(200);
     let window = context.slice(from, at);
@@ -268,7 +267,7 @@ fn url_credentials(context: &Context<'_>, findings: &mut Findings<'_>, at: usize
     while end > at && one_of(context.byte_before(end), b".:!?") {
         end -= 1;
     }
-    // A database's is its connection string.
+    // The URL of a database is a connection string.
     let is_web = matches!(
         window.get(start..scheme),
         Some(b"http" | b"https" | b"ftp" | b"ftps" | b"ws" | b"wss")
@@ -278,13 +277,13 @@ fn url_credentials(context: &Context<'_>, findings: &mut Findings<'_>, at: usize
     } else {
         (Kind::Secret, "connection_string")
     };
-    // A token of a known form among the credentials is surer, and leaves the address.
-    // Surer than the address of the host, which it holds.
+    // The confidence is below that of a token of a known format among the credentials, and above
+    // that of the host's IP address, which the finding includes.
     findings.add(from + start, end, kind, rule, 94);
     true
 }
 
-/// `john dot doe at example dot com`, also in brackets, around its first `dot`.
+/// Detects `john dot doe at example dot com`, also in brackets, from its first `dot`.
 pub(super) fn spelled_email(context: &Context<'_>, findings: &mut Findings<'_>, dot: Hit) {
     if hyphened_email(context, findings, dot) {
         return;
@@ -295,7 +294,7 @@ pub(super) fn spelled_email(context: &Context<'_>, findings: &mut Findings<'_>, 
     let bytes = context.bytes();
     let mut start = dot.start;
     let mut has_at = false;
-    // Back over words that `dot`, `at` and signs join.
+    // Moves back over words that `dot`, `at` and signs join.
     for _ in 0..10 {
         let word_end = skip_back(context, start);
         let word = word_end
@@ -341,7 +340,7 @@ pub(super) fn spelled_email(context: &Context<'_>, findings: &mut Findings<'_>, 
     }
 }
 
-/// `jane-at-example-dot-com`.
+/// Detects `jane-at-example-dot-com`.
 fn hyphened_email(context: &Context<'_>, findings: &mut Findings<'_>, dot: Hit) -> bool {
     let is_part = |b: &u8| b.is_ascii_alphanumeric() || one_of(*b, b"-_.");
     let start = dot.start
@@ -370,7 +369,7 @@ fn hyphened_email(context: &Context<'_>, findings: &mut Findings<'_>, dot: Hit) 
     true
 }
 
-/// Where the domain ends whose first dot is spelled here.
+/// Returns the range of the top-level domain of the domain whose first dot is `dot`.
 fn spelled_domain_end(context: &Context<'_>, dot: Hit) -> Option<(usize, usize)> {
     let mut at = dot.end;
     let mut end = None;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::check_digits::{Check, Number, check};
 use crate::redact::{Kind, vocabulary::plain_phrase};
 
-/// The longest number.
+/// Maximum length of a number.
 pub(super) const LONGEST: usize = 24;
 
 /// A country's number.
@@ -17,13 +17,13 @@ pub(super) struct Id {
     pub(super) kind: Kind,
     pub(super) forms: Vec<Form>,
     check: Check,
-    /// One in so many numbers of its forms passes by chance.
+    /// One in this many numbers of its forms passes by chance.
     pub(super) strength: u32,
-    /// Its row.
+    /// Its row in the table.
     pub(super) row: u16,
 }
 
-/// A written form: what stands in each place, without separators, as sets of places.
+/// A written form without separators: the characters permitted in each place, as sets of places.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Form {
     length: usize,
@@ -40,9 +40,9 @@ pub(super) struct Groups(u64);
 /// The numbers of all countries.
 #[derive(Debug)]
 pub(crate) struct Ids {
-    /// By length: those of digits alone, and those with letters.
+    /// The numbers by length: those of digits alone, then those with letters.
     pub(super) by_length: Vec<[Vec<Id>; 2]>,
-    /// The words beside them, and the rows that each belongs to.
+    /// The rows of the numbers that each word names.
     pub(super) named: HashMap<String, Rows, foldhash::fast::FixedState>,
     /// The rows of each country.
     pub(super) of_country: HashMap<&'static str, Rows, foldhash::fast::FixedState>,
@@ -139,12 +139,12 @@ impl Ids {
         it
     }
 
-    /// The words that stand beside them, one in a line.
+    /// Returns the words that name the numbers, one per line.
     pub(crate) fn names(&self) -> &str {
         &self.names
     }
 
-    /// The numbers that `compact` may be by its length and its letters.
+    /// Returns the numbers that `compact` may be by its length and its letters.
     pub(super) fn like(&self, compact: &[u8], digits: u32) -> &[Id] {
         let has_letters = digits.count_ones() as usize != compact.len();
         self.by_length
@@ -155,8 +155,8 @@ impl Ids {
 }
 
 impl Form {
-    /// The form that is written so, and the same without the country's letters before it, which
-    /// people leave out at home.
+    /// Returns the form of a text, and the form without the country's letters before it, which
+    /// people omit in their own country.
     fn all(text: &str, country: &str) -> Vec<Self> {
         let form = Self::read(text);
         form.at_home(country).into_iter().chain([form]).collect()
@@ -233,7 +233,7 @@ impl Groups {
         )
     }
 
-    /// The same without so many letters at the beginning.
+    /// Returns the groups without the first `count` characters.
     fn without(self, count: usize) -> Self {
         let sizes: Vec<usize> = (0..16)
             .rev()
@@ -258,7 +258,7 @@ impl Id {
     }
 }
 
-/// The places of digits.
+/// Returns the set of places that hold digits.
 pub(super) fn digits_of(compact: &[u8]) -> u32 {
     compact
         .iter()

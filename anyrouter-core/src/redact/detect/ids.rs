@@ -1,9 +1,8 @@
-//! National and tax numbers: by their check digits where those are strong, by the words around them
-//! where they are not.
+//! National and tax numbers, found by strong check digits or by the words around them.
 //!
-//! The numbers of all countries are data (`id_table`). The cheap questions come first: whether the
-//! digits stand where a form has them, whether the words around would do; check digits are worked
-//! out only where that could make a finding.
+//! The numbers of all countries are data (`id_table`). Cheap tests run first: the places of the
+//! digits in each form, then the words around. Check digits are computed only if they could lead to
+//! a finding.
 
 use super::{
     cluster::Part,
@@ -18,23 +17,23 @@ use crate::redact::{
     vocabulary::{Meaning, is_letter, plain_phrase},
 };
 
-/// How far before a number its name is looked for, in bytes.
+/// Maximum distance between a name and the number after it, in bytes.
 const BEFORE: usize = 64;
-/// How far behind it.
+/// Maximum distance between a number and the name after it, in bytes.
 const BEHIND: usize = 32;
-/// What is said of the numbers of a cluster.
+/// National numbers that the words around a cluster name.
 #[derive(Debug, Default)]
 pub(super) struct NamedRows {
-    /// The rows that are named.
+    /// The rows that the words name.
     rows: Rows,
-    /// The rows of the countries that are named.
+    /// The rows of the countries that the words name.
     here: Rows,
     is_country_named: bool,
-    /// A word for any such number.
+    /// True if a word for national or tax numbers in general stands near.
     generally: bool,
 }
 
-/// What the words around say that numbers between `start` and `end` are.
+/// Returns the national numbers that the words around `start..end` name.
 pub(super) fn said_around(context: &Context<'_>, start: usize, end: usize) -> NamedRows {
     let mut said = NamedRows::default();
     for country in countries_near(context, start, end) {
@@ -54,12 +53,11 @@ pub(super) fn said_around(context: &Context<'_>, start: usize, end: usize) -> Na
         said.generally |= hit
             .meaning()
             .intersects(Meaning::NATIONAL_ID.union(Meaning::TAX_ID));
-        // Letters within a longer token, as `cc` in a hash, are no name.
+        // Letters within a longer token, as `cc` in a hash, are not a name.
         let is_part = context.byte_before(hit.start).is_ascii_digit()
             || hit.end - hit.start < 4 && context.byte(hit.end).is_ascii_digit();
         if hit.meaning().intersects(Meaning::ID_NAME) && !is_part {
-            // What names another country's number speaks of such numbers as well, where it is
-            // no abbreviation.
+            // A long name is not an abbreviation, and counts as a word for such numbers in general.
             said.generally |= hit.end - hit.start > 8;
             context
                 .tables
@@ -74,10 +72,10 @@ pub(super) fn said_around(context: &Context<'_>, start: usize, end: usize) -> Na
     said
 }
 
-/// `C.P.F.`, which is no word of the vocabulary, as its words have one letter.
+/// Finds names in initials, as `C.P.F.`; the vocabulary has no words of one letter.
 fn name_in_initials(context: &Context<'_>, start: usize, rows: &mut Rows) {
     let text = context.part(context.ceiling(start.saturating_sub(BEFORE)), start);
-    // Mostly there are none.
+    // Most texts contain no initials.
     let is_initials = |w: &[u8]| matches!(w, [a, b'.', b, b'.'] if is_letter(*a) && is_letter(*b));
     if text.is_ascii() && !text.as_bytes().windows(4).any(is_initials) {
         return;
@@ -109,7 +107,7 @@ fn name_in_initials(context: &Context<'_>, start: usize, rows: &mut Rows) {
     }
 }
 
-/// A national or tax number: of those that it may be, the surest.
+/// Detects a national or tax number: of the possible ones, that of the highest confidence.
 pub(super) fn identity(
     context: &Context<'_>,
     part: &Part<'_>,
@@ -138,7 +136,7 @@ pub(super) fn identity(
             |id| named(id, part, &writing),
         );
     }
-    // None is as sure as one that is named.
+    // An unnamed number never has a higher confidence than a named one.
     let is_decoy = || {
         context.is_decoy(part.start) || is_time(part) && !said.generally && !said.is_country_named
     };
@@ -165,15 +163,15 @@ pub(super) fn identity(
     Some(finding)
 }
 
-/// A number that its own label names right before it, whatever its check digits, its range and
-/// its length: mistyped, made up for a test, or of a form that has changed. And three, two and
-/// four digits joined by hyphens, which nothing else is written as.
+/// Detects a number right after its label even if its check digits, range or length are wrong: it
+/// may be mistyped, invented for a test, or of a changed form. It also detects three, two and four
+/// digits joined by hyphens, as only US Social Security numbers are written.
 fn mistyped(context: &Context<'_>, part: &Part<'_>, is_filler: bool) -> Option<Finding> {
     let digits = part.compact.iter().filter(|b| b.is_ascii_digit()).count();
     let finding =
         |kind, rule, confidence| Some(Finding::new(part.start, part.end, kind, rule, confidence));
     let label = label_before(context, part.start);
-    // A standard of the internet, and no taxpayer of Mexico's.
+    // `RFC` before digits is an internet standard, not a Mexican taxpayer number.
     let is_standard = label
         .is_some_and(|l| context.part(l.start, l.end).eq_ignore_ascii_case("rfc"))
         && !part.has_letter;
@@ -207,8 +205,7 @@ fn mistyped(context: &Context<'_>, part: &Part<'_>, is_filler: bool) -> Option<F
     }
 }
 
-/// The name of a number that stands right before one, with nothing between but signs and words
-/// such as `number`.
+/// Returns the name right before a number, with only signs and words such as `number` between.
 fn label_before(context: &Context<'_>, start: usize) -> Option<Hit> {
     let names = Meaning::ID_NAME
         .union(Meaning::NATIONAL_ID)
@@ -240,7 +237,7 @@ fn label_before(context: &Context<'_>, start: usize) -> Option<Hit> {
     let is_near = words.all(joins)
         && !between.contains(['\n', ',', ';'])
         && !between.contains(|c: char| c.is_ascii_digit());
-    // A short name is one in capitals: `NIP`, and not `nip`.
+    // A short name needs capitals or a sign after it: `NIP` or `nip:`, but not `nip`.
     let name = context.part(hit.start, hit.end);
     let is_name = name.len() > 4
         || name.chars().all(char::is_uppercase)
@@ -249,8 +246,8 @@ fn label_before(context: &Context<'_>, start: usize) -> Option<Hit> {
     (is_near && is_name && !super::is_word_byte(context.byte_before(hit.start))).then_some(hit)
 }
 
-/// Of the numbers that a part may be and that are asked for the surest, then the strongest, and
-/// how sure it is.
+/// Returns the number with the highest confidence, then the highest strength, among those that a
+/// part may be and that `is_asked` accepts.
 fn surest<'a>(
     context: &Context<'a>,
     part: &Part<'_>,
@@ -278,7 +275,7 @@ fn surest<'a>(
     best.map(|(confidence, _, id)| (confidence, id))
 }
 
-/// The countries named near.
+/// Returns the countries named nearby.
 pub(super) fn countries_near(context: &Context<'_>, start: usize, end: usize) -> Vec<&'static str> {
     if !context.meanings.intersects(Meaning::COUNTRY) {
         return Vec::new();
@@ -290,7 +287,7 @@ pub(super) fn countries_near(context: &Context<'_>, start: usize, end: usize) ->
         .collect()
 }
 
-/// Seconds or milliseconds since 1970, of this century.
+/// Returns true for a Unix time since May 2014, in seconds or milliseconds.
 fn is_time(part: &Part<'_>) -> bool {
     matches!(part.compact, [b'1', b'0'..=b'9', ..])
         && part.sizes.len() == 1
@@ -298,16 +295,16 @@ fn is_time(part: &Part<'_>) -> bool {
         && part.compact >= b"14".as_slice()
 }
 
-/// How a number is written.
+/// The form in which a number is written.
 struct Writing {
     groups: Groups,
-    /// In one group.
+    /// True if it has a single group.
     is_plain: bool,
-    /// As dates are.
+    /// True if its groups have the lengths of a date's.
     is_dated: bool,
-    /// In four groups of several lengths, or more.
+    /// True if it has four or more groups, of different lengths.
     is_uneven: bool,
-    /// With two kinds of signs.
+    /// True if it has several kinds of separators.
     is_mixed: bool,
 }
 
@@ -332,15 +329,15 @@ impl Writing {
     }
 }
 
-/// How sure it is that a part is the number that the words around name, if its check digits are
-/// right.
+/// Returns the confidence that a part is the number that the words around name, provided that its
+/// check digits are right.
 fn named(id: &Id, part: &Part<'_>, writing: &Writing) -> Option<u8> {
     let may_be =
         id.strength >= 200 || part.sizes.len() <= 4 && !writing.is_dated || writing.fits(id);
     may_be.then_some(94)
 }
 
-/// How sure it is that a part is this number, which no word names, if its check digits are right.
+/// Returns the confidence in a number that no word names, if its check digits are right.
 fn unnamed(id: &Id, part: &Part<'_>, writing: &Writing, said: &NamedRows) -> Option<u8> {
     let groups_fit = writing.fits(id);
     if !groups_fit && id.strength < 200 {
@@ -348,7 +345,7 @@ fn unnamed(id: &Id, part: &Part<'_>, writing: &Writing, said: &NamedRows) -> Opt
     }
     let here = said.here.has(id.row);
     let is_written = !writing.is_plain && groups_fit || part.has_letter;
-    // Numbers are rarely written so.
+    // Other numbers are rarely written like this.
     let is_formed = groups_fit
         && (writing.is_mixed || writing.is_uneven || part.has_letter && part.sizes.len() > 2);
     let rarity = id

@@ -1,4 +1,4 @@
-//! People's names by the lists of given and family names.
+//! Names of people, found by the lists of given and family names.
 
 use super::{
     context::{Context, Findings},
@@ -16,7 +16,7 @@ use crate::redact::{
     vocabulary::{Meaning, is_letter},
 };
 
-/// Languages, programs, cars and algorithms that bear people's names.
+/// Languages, programs, cars and algorithms that have names of people.
 const NAMESAKES: [&str; 22] = [
     "ada",
     "alfa",
@@ -41,7 +41,7 @@ const NAMESAKES: [&str; 22] = [
     "newton",
     "bernoulli",
 ];
-/// What is said near them, and rarely near people.
+/// Words that are common near these namesakes and rare near people.
 #[rustfmt::skip]
 const TECHNOLOGY: [&str; 34] = [
     "Rust", "Python", "Haskell", "Erlang", "Pascal", "Ruby", "Java", "Kotlin", "Fortran", "Apache", "Kafka", "Spark", "Drone", "Jenkins", "CI",
@@ -49,13 +49,13 @@ const TECHNOLOGY: [&str; 34] = [
     "compiler", "Postgres", "Redis", "MATLAB", "Scala", "CUDA",
 ];
 
-/// What joins names.
+/// Words and signs that join names.
 const JOINTS: [&str; 18] = [
     ", ", " and ", " & ", " or ", " und ", " oder ", " et ", " ou ", " y ", " y a ", " e ", " o ",
     " en ", " of ", " ve ", " veya ", " aur ", " i ",
 ];
 
-/// A name by the lists: a given name and what follows, or a family name behind an initial.
+/// Detects a listed name: a given name with the words after it, or a family name.
 pub(super) fn listed(
     context: &Context<'_>,
     findings: &mut Findings<'_>,
@@ -126,7 +126,7 @@ pub(super) fn listed(
             return;
         }
     }
-    // The words before, as far as they are a name as well.
+    // The words before, if they are parts of the name as well.
     let mut start = hit.start;
     for _ in 0..2 {
         let Some(previous) = word_before(context, start) else {
@@ -233,7 +233,7 @@ pub(super) fn listed(
     findings.add(start, end, Kind::Person, "listed", confidence);
 }
 
-/// A thing that bears a person's name, and is spoken of among its like.
+/// Returns true for a thing with a person's name that stands near related terms.
 fn is_namesake(context: &Context<'_>, hit: Hit) -> bool {
     let name = context.part(hit.start, hit.end);
     let around = context.part(
@@ -249,7 +249,7 @@ fn is_namesake(context: &Context<'_>, hit: Hit) -> bool {
     NAMESAKES.contains(&name.to_lowercase().as_str()) && TECHNOLOGY.iter().find(is_near).is_some()
 }
 
-/// Another name is joined to the word at `start..end`, as in `Becker and Vasquez`, `Anna, Max`.
+/// Returns true if a name is joined to `start..end`, as in `Becker and Vasquez`, `Anna, Max`.
 fn is_in_list(context: &Context<'_>, start: usize, end: usize) -> bool {
     let is_name = |word: Word| {
         let meaning = meaning_of(context, word);
@@ -272,7 +272,7 @@ fn is_in_list(context: &Context<'_>, start: usize, end: usize) -> bool {
             .is_some_and(is_name)
 }
 
-/// A name that is no word stands on the other side of an `and`.
+/// Returns true if an `and` joins the word to a name that is not an ordinary word.
 fn is_joined_to_name(context: &Context<'_>, start: usize, end: usize) -> bool {
     let joints = || JOINTS.iter().filter(|j| **j != ", ");
     let after = joints()
@@ -286,7 +286,7 @@ fn is_joined_to_name(context: &Context<'_>, start: usize, end: usize) -> bool {
     })
 }
 
-/// The word that ends at `end`.
+/// Returns the word that ends at `end`.
 fn word_ending(context: &Context<'_>, end: usize) -> Option<Word> {
     let length = context
         .slice(end.saturating_sub(40), end)
@@ -298,7 +298,7 @@ fn word_ending(context: &Context<'_>, end: usize) -> Option<Word> {
     (length > 0 && context.text.is_char_boundary(start)).then_some(Word { start, end })
 }
 
-/// A sentence or a line begins at `at`, where any word has a capital.
+/// Returns true if a sentence or a line begins at `at`, where any word is capitalized.
 fn opens_sentence(context: &Context<'_>, at: usize) -> bool {
     let before = context.slice(at.saturating_sub(3), at);
     at == 0
@@ -311,7 +311,7 @@ fn opens_sentence(context: &Context<'_>, at: usize) -> bool {
         || before.ends_with(b"# ")
 }
 
-/// What follows is what people do, or what they are told.
+/// Returns true if the text after a name is typical of a person, as ` said ` or ` was `.
 fn speaks_of_person(context: &Context<'_>, end: usize) -> bool {
     let rest = context.part(end, context.floor(end + 16));
     [

@@ -3,7 +3,7 @@
 use super::context::Context;
 use crate::redact::vocabulary::{Meaning, is_letter};
 
-/// Names that are words as well: in small letters they are those.
+/// Names that in lowercase are ordinary words.
 #[rustfmt::skip]
 pub(super) const WORDS: [&str; 40] = [
     "ama", "art", "asks", "asked", "best", "bill", "case", "claire", "dean", "drew", "faith", "frank", "good", "grace", "grant", "hope", "joy",
@@ -17,7 +17,7 @@ const PARTICLES: [&str; 26] = [
     "el", "al", "bin", "bint", "ibn", "ben", "ter", "ten", "zu", "y", "e", "st",
 ];
 
-/// Words with a capital that follow a cue and are no names.
+/// Capitalized words that follow a cue and are not names.
 #[rustfmt::skip]
 const NOBODY: [&str; 50] = ["Siri", "Alexa", "Gemini", "Copilot", "ChatGPT", "Kitty",
     "All", "Team", "Everyone", "Instance", "There", "Sir", "Madam", "Customer", "Support", "Service", "Zusammen", "Leute", "Kollegen", "Alle",
@@ -32,22 +32,22 @@ pub(super) struct Word {
     pub(super) end: usize,
 }
 
-/// Returns true if a name is first of all a word, as `mark` and `will`.
+/// Returns true if a name is primarily an ordinary word, as `mark` and `will`.
 pub(crate) fn is_word(name: &str) -> bool {
     WORDS.contains(&name.to_lowercase().as_str())
 }
 
-/// Returns true if the word at `at` begins as names do: with a capital, or in a script that has
-/// none.
+/// Returns true if the word at `at` begins as names do: with a capital, or in a script without
+/// capitals.
 pub(super) fn is_capitalised(context: &Context<'_>, at: usize) -> bool {
     context.chars_from(at).next().is_some_and(|c| {
         c.is_uppercase() || (c.is_alphabetic() && !c.is_lowercase() && !c.is_uppercase())
     })
 }
 
-/// The word that begins at `at`, with hyphens and apostrophes inside.
+/// Returns the word that begins at `at`, with hyphens and apostrophes inside.
 pub(super) fn name_word(context: &Context<'_>, at: usize) -> Option<Word> {
-    /// A longer word is no name; it is cut off here, maybe within a character.
+    /// Maximum length with a possessive ending; the text read may end within a character.
     const LONGEST: usize = 40 + "'s".len();
     if !context.text.is_char_boundary(at) {
         return None;
@@ -67,10 +67,10 @@ pub(super) fn name_word(context: &Context<'_>, at: usize) -> Option<Word> {
     if end - at > LONGEST {
         return None;
     }
-    // A possessive is no part of the name.
+    // A possessive ending is not part of the name.
     let text = context.part(at, end);
     let end = if text.ends_with("'s") { end - 2 } else { end };
-    // Signs outside ASCII are no letters: `محمد علي، …`.
+    // Signs outside ASCII are not letters: `محمد علي، …`.
     let is_sign = |c: char| "،؛؟。、「」『』·…•→–—»«”“".contains(c);
     let sign = Some(text)
         .filter(|t| !t.is_ascii())
@@ -83,19 +83,19 @@ pub(super) fn name_word(context: &Context<'_>, at: usize) -> Option<Word> {
         .then_some(Word { start: at, end })
 }
 
-/// Returns true if this very word has a meaning.
+/// Returns true if exactly this word has one of these meanings.
 pub(super) fn is(context: &Context<'_>, word: Word, any: Meaning) -> bool {
     context
         .hits_in(word.start, word.start + 1)
         .any(|h| h.end == word.end && h.meaning().intersects(any))
 }
 
-/// A word that is written with a capital and is no part of a name.
+/// Returns true if a word is capitalized but is never part of a name.
 pub(super) fn is_stop(context: &Context<'_>, word: Word) -> bool {
     is(context, word, Meaning::STOP) || matches!(context.slice(word.start, word.end), b"I" | b"A")
 }
 
-/// Up to four capitalised words from `at` on, with initials and particles.
+/// Returns up to five capitalized words from `at` on, with initials and particles.
 pub(super) fn capitalised_words(context: &Context<'_>, at: usize) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
     let mut at = at;
@@ -165,7 +165,7 @@ pub(super) fn meaning_of(context: &Context<'_>, word: Word) -> Meaning {
         .fold(Meaning::default(), |m, h| m.union(h.meaning()))
 }
 
-/// The particles of a name that begins with them, as `van Oudewater`.
+/// Returns the position after the particles that begin a name, as in `van Oudewater`.
 pub(super) fn past_particles(context: &Context<'_>, at: usize) -> usize {
     const FIRST: [&str; 16] = [
         "van der ", "van den ", "van de ", "van ", "von der ", "von ", "de la ", "de ", "del ",
@@ -188,7 +188,7 @@ pub(super) fn past_particles(context: &Context<'_>, at: usize) -> usize {
     }
 }
 
-/// Returns true if a word may be a name though no list has it.
+/// Returns true if a word may be a name although no list contains it.
 pub(super) fn may_be_unlisted(context: &Context<'_>, word: Word) -> bool {
     let text = context.part(word.start, word.end);
     may_be_name(context, word)
@@ -207,7 +207,7 @@ pub(super) fn may_be_name(context: &Context<'_>, word: Word) -> bool {
         && !text.contains(char::is_numeric)
 }
 
-/// Returns true if the lists have a word, in any writing.
+/// Returns true if the lists contain a word, or each of its hyphenated parts.
 pub(super) fn is_known(context: &Context<'_>, word: Word) -> bool {
     let text = context.part(word.start, word.end);
     let parts = || text.split('-').filter(|p| p.len() > 1);
@@ -222,7 +222,7 @@ pub(super) fn is_known(context: &Context<'_>, word: Word) -> bool {
             })
 }
 
-/// Returns true if the lists have a word, and it is no ordinary one as well.
+/// Returns true if the lists contain a word that is not an ordinary word as well.
 pub(super) fn is_sure(context: &Context<'_>, word: Word) -> bool {
     let text = context.part(word.start, word.end);
     is_known(context, word)
@@ -234,7 +234,7 @@ pub(super) fn is_sure(context: &Context<'_>, word: Word) -> bool {
         && !WORDS.contains(&text.to_lowercase().as_str())
 }
 
-/// Returns true if somebody with this name is a program that people talk to.
+/// Returns true if a word is the name of an assistant program.
 pub(super) fn is_assistant(context: &Context<'_>, word: Word) -> bool {
     matches!(
         context.part(word.start, word.end),
@@ -242,7 +242,7 @@ pub(super) fn is_assistant(context: &Context<'_>, word: Word) -> bool {
     )
 }
 
-/// Returns true if a word means something else here, as a cue, a place or a month.
+/// Returns true if a word has another meaning as well, as a cue, a place or a month.
 pub(super) fn is_plain_word(context: &Context<'_>, word: Word) -> bool {
     let other = Meaning(!(Meaning::ANY_NAME.0 | Meaning::AMBIGUOUS.0));
     context

@@ -1,5 +1,5 @@
-//! People's names by titles and by the words before them. (By lists, see `listed_names`; in scripts
-//! without spaces, `unspaced`.)
+//! Names of people, found by titles and by the words before them. (Listed names are in
+//! `listed_names`, names in scripts without spaces in `unspaced`.)
 
 use super::{
     context::{Context, Findings},
@@ -18,7 +18,7 @@ use crate::redact::{
     vocabulary::{Meaning, is_letter},
 };
 
-/// Phrases behind which a name stands, whether a list has it or not.
+/// Phrases that a name follows, whether a list contains it or not.
 #[rustfmt::skip]
 const STRONG: [&str; 40] = [
     "my name is", "name is", "name s", "full name", "first name", "last name", "surname", "call me", "ich heiße", "mein name ist",
@@ -28,7 +28,7 @@ const STRONG: [&str; 40] = [
     "mano vardas",
 ];
 
-/// What the name of a step in a build begins with, as in `- name: Install Rust`.
+/// First words of the names of build steps, as in `- name: Install Rust`.
 #[rustfmt::skip]
 const STEPS: [&str; 40] = [
     "Add", "Archive", "Build", "Cache", "Check", "Checkout", "Clean", "Clone", "Compile", "Configure", "Copy", "Create", "Delete", "Deploy",
@@ -36,8 +36,7 @@ const STEPS: [&str; 40] = [
     "Prepare", "Publish", "Push", "Release", "Restore", "Run", "Save", "Set", "Setup", "Test", "Update", "Upload",
 ];
 
-/// What follows a title and is an office: `Herr Minister`, `Sayın Müşterimiz`, `Attn: Accounts
-/// Payable`.
+/// Offices that may follow a title: `Herr Minister`, `Sayın Müşterimiz`, `Attn: Accounts Payable`.
 #[rustfmt::skip]
 const OFFICERS: [&str; 34] = [
     "Abteilung", "Accounts", "Admin", "Ambassador", "Bundeskanzler", "Bürgermeister", "Chairman", "Customer", "Direktor", "Director", "Doktor",
@@ -45,14 +44,14 @@ const OFFICERS: [&str; 34] = [
     "Professor", "Präsident", "Président", "Sales", "Secretary", "Senator", "Speaker", "Vorsitzende", "Vorsitzender", "Yetkili",
 ];
 
-/// Words of a mail's sender that is nobody.
+/// Words in the name of a mail sender that is not a person.
 #[rustfmt::skip]
 const OFFICES: [&str; 16] = [
     "Admin", "Alerts", "Billing", "Customer", "Desk", "Group", "Inc", "Marketing", "Newsletter", "Notifications", "Office", "Reply",
     "Sales", "Service", "Support", "Team",
 ];
 
-/// A word that is a name, or that stands before one.
+/// Detects a name at a word that is one, or that stands before one.
 pub(super) fn name(
     context: &Context<'_>,
     findings: &mut Findings<'_>,
@@ -86,7 +85,7 @@ fn is_wide(context: &Context<'_>, at: usize) -> bool {
         .is_some_and(is_unspaced_script)
 }
 
-/// A name behind a title.
+/// Detects a name after a title.
 fn titled(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     let mut at = hit.end;
     if context.byte(at) == b'.' {
@@ -134,7 +133,7 @@ fn titled(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     }
 }
 
-/// The name that a letter ends with: `Best regards,\nJane`, `LG Meik`.
+/// Detects the name at the end of a letter: `Best regards,\nJane`, `LG Meik`.
 fn closing(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     let gap = context
         .slice(hit.end, hit.end + 4)
@@ -170,7 +169,7 @@ fn closing(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     }
 }
 
-/// `Jane Smith <jane@…>`, `"Smith, Jane" <jane@…>`.
+/// Detects `Jane Smith <jane@…>`, `"Smith, Jane" <jane@…>`.
 pub(super) fn name_before_address(context: &Context<'_>, findings: &mut Findings<'_>, at: usize) {
     let before = context.slice(at.saturating_sub(3), at);
     let Some(end) = [&b"\" <"[..], b" <", b" ("]
@@ -215,9 +214,9 @@ pub(super) fn name_before_address(context: &Context<'_>, findings: &mut Findings
     }
 }
 
-/// A name behind `my name is`, `Name:`, `Dear`.
+/// Detects a name after `my name is`, `Name:`, `Dear`.
 fn introduced(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit, meaning: Meaning) {
-    // Mostly an ordinary word follows, and no name.
+    // Usually an ordinary word follows, not a name.
     let mut next = hit.end
         + context
             .slice(hit.end, hit.end + 12)
@@ -242,7 +241,7 @@ fn introduced(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit, mean
     }
     let mut at = hit.end;
     let mut marked = false;
-    // A form's dotted or ruled line.
+    // Skips the dotted or ruled line of a form.
     let ruled = context
         .slice(at, at + 40)
         .iter()
@@ -369,7 +368,7 @@ fn introduced(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit, mean
         .replace("lastname", "last name");
     let strong =
         STRONG.iter().any(|p| spaced.contains(p)) || phrase.len() > 8 && phrase.contains("name");
-    // After these two capitalised words are a name, though no list has them.
+    // Capitalized words after these phrases are a name although no list contains them.
     let is_telling = [
         "called",
         "named",
@@ -407,7 +406,7 @@ fn introduced(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit, mean
         (false, false, _, 1) if plain == 1 => 72,
         (false, false, n, 2..) if n > 0 && (plain > 0 || n > 1) => 80,
         (false, false, _, 1) if known == 1 && meaning.intersects(Meaning::GREETING) => 62,
-        // `Beste Fleur,`: whoever is greeted so has a name.
+        // `Beste Fleur,`: the word after such a greeting is a name.
         (false, _, 0, 1)
             if meaning.intersects(Meaning::GREETING)
                 && one_of(context.byte(end), b",!")

@@ -1,12 +1,12 @@
-//! Addresses of machines: IPv4, IPv6 and hardware addresses.
+//! Network addresses: IPv4, IPv6 and hardware addresses.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::context::{Context, Findings};
 use crate::redact::{Kind, vocabulary::Meaning};
 
-/// A colon among hexadecimal digits: an IPv6 address (RFC 4291, 2.2) or a hardware address
-/// (IEEE 802, EUI-48).
+/// Detects, at a colon among hexadecimal digits, an IPv6 address (RFC 4291, 2.2) or a hardware
+/// address (IEEE 802, EUI-48).
 pub(super) fn colon(context: &Context<'_>, findings: &mut Findings<'_>, at: usize) {
     let part = |b: &u8| b.is_ascii_hexdigit() || *b == b':' || *b == b'.';
     let start = at
@@ -16,7 +16,7 @@ pub(super) fn colon(context: &Context<'_>, findings: &mut Findings<'_>, at: usiz
             .rev()
             .take_while(|b| part(b))
             .count();
-    // The first colon of an address speaks for all of it.
+    // Only the first colon of an address is examined.
     if context.slice(start, at).contains(&b':') && start != at {
         return;
     }
@@ -80,14 +80,13 @@ pub(super) fn colon(context: &Context<'_>, findings: &mut Findings<'_>, at: usiz
     }
 }
 
-/// The length of `/64` behind an address.
+/// Returns the length of a prefix such as `/64` after an address, or 0.
 pub(super) fn prefix_length(context: &Context<'_>, at: usize) -> usize {
     let digits = context
         .slice(at + 1, at + 4)
         .iter()
         .take_while(|b| b.is_ascii_digit())
         .count();
-    // In front of them may stand any character, of which `at` is the first byte.
     let bits = std::str::from_utf8(context.slice(at + 1, at + 1 + digits));
     let bits = bits.ok().and_then(|b| b.parse().ok()).unwrap_or(u32::MAX);
     let next = context.byte(at + 1 + digits);
@@ -103,7 +102,7 @@ pub(super) fn prefix_length(context: &Context<'_>, at: usize) -> usize {
     }
 }
 
-/// An IPv4 address (RFC 791 in dotted form), with its prefix's length.
+/// Detects an IPv4 address (RFC 791 in dotted form) with its prefix length.
 pub(super) fn ipv4(
     context: &Context<'_>,
     findings: &mut Findings<'_>,
@@ -156,8 +155,8 @@ pub(super) fn ipv4(
     Some(end)
 }
 
-/// Four numbers that are a version's or a section's: `==1.2.3.4`, `section-4.7.1.1`, `Reader
-/// 11.0.23.22`.
+/// Returns true if the four numbers are those of a version or a section: `==1.2.3.4`,
+/// `section-4.7.1.1`, `Reader 11.0.23.22`.
 fn is_version(context: &Context<'_>, start: usize, end: usize) -> bool {
     let before = context.part(context.ceiling(start.saturating_sub(32)), start);
     let behind = context.part(end, context.floor(end + 8));
@@ -192,7 +191,7 @@ fn is_version(context: &Context<'_>, start: usize, end: usize) -> bool {
         .iter()
         .any(|sign| behind.starts_with(sign))
         && behind.chars().nth(1).is_some_and(char::is_alphabetic);
-    // `Adobe Reader 11.0.23.22`: a product's name, and numbers that no network begins with.
+    // `Adobe Reader 11.0.23.22`: a product's name before numbers unusual for a network.
     let is_product = before.ends_with(' ')
         && word.len() > 3
         && word.starts_with(|c: char| c.is_uppercase())
@@ -218,7 +217,7 @@ fn is_version(context: &Context<'_>, start: usize, end: usize) -> bool {
         || before.ends_with("§ ")
 }
 
-/// `14-7d-19-af-e0-e0`, around one of its digits.
+/// Detects `14-7d-19-af-e0-e0`, from one of its digits.
 pub(super) fn dashed_mac(
     context: &Context<'_>,
     findings: &mut Findings<'_>,
@@ -253,7 +252,7 @@ pub(super) fn dashed_mac(
     Some(start + 17)
 }
 
-/// `0012.3456.789a`, from the run of letters and digits at `start..end` on.
+/// Detects `0012.3456.789a`, from the run of letters and digits at `start..end`.
 pub(super) fn dotted_mac(
     context: &Context<'_>,
     findings: &mut Findings<'_>,
@@ -280,8 +279,8 @@ pub(super) fn dotted_mac(
     Some(start + 14)
 }
 
-/// No machine of anybody's: this host and none, masks, and networks that are not on the internet
-/// (RFC 6890), or stand in documents (RFC 5737).
+/// Returns true if an address identifies nobody's machine: loopback, unspecified and mask
+/// addresses, and networks that are local (RFC 6890) or for documentation (RFC 5737).
 fn is_nobodys_v4(address: Ipv4Addr, is_network: bool) -> bool {
     let [first, second, ..] = address.octets();
     let is_mask = first == 255;
@@ -294,8 +293,8 @@ fn is_nobodys_v4(address: Ipv4Addr, is_network: bool) -> bool {
     address.is_loopback() || address.is_unspecified() || is_mask || is_network && is_local
 }
 
-/// The same for IPv6: this host, link-local and unique local networks (RFC 4193), and those of
-/// documents (RFC 3849).
+/// Returns true for the same addresses of IPv6: loopback and unspecified ones, link-local and
+/// unique local networks (RFC 4193), and those for documentation (RFC 3849).
 fn is_nobodys_v6(address: Ipv6Addr, is_network: bool) -> bool {
     let [first, second, ..] = address.segments();
     let is_local = first & 0xffc0 == 0xfe80

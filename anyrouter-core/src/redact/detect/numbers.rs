@@ -1,8 +1,9 @@
-//! Numbers: clusters of digits and what joins them, in which cards, accounts, phone and identity
+//! Numbers: clusters of digits and their separators, in which cards, accounts, phone and identity
 //! numbers are found.
 //!
-//! A cluster is judged as a whole first, then its parts, the longest first: `4111 1111 1111 1111`
-//! is a card, and not four numbers; in `room 12 4111…` the card is found all the same.
+//! A cluster is judged as a whole first, then by its parts, the longest first:
+//! `4111 1111 1111 1111` is a card, not four numbers, and in `room 12 4111…` the card is still
+//! found.
 
 use super::{
     accounts::{self, iban, iban_length},
@@ -18,10 +19,10 @@ use super::{
 use crate::part::Part as _;
 use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 
-/// What is so sure needs no second opinion.
+/// Confidence at which no further detector runs.
 const SURE: u8 = 95;
 
-/// The cluster around the digit at `at`: findings, and where the next one may begin.
+/// Detects numbers in the cluster around the digit at `at`, and returns the next start.
 pub(super) fn number(
     context: &Context<'_>,
     findings: &mut Findings<'_>,
@@ -76,7 +77,7 @@ pub(super) fn number(
     }
     let next = if may_be_number(context, cluster) {
         match judge_parts(context, findings, cluster) {
-            // What was not taken may go on into what follows the cluster.
+            // Text after the last finding may belong to the next cluster.
             Some(taken) => taken,
             None if cluster.pieces.len() == PIECES => cluster
                 .pieces
@@ -90,7 +91,7 @@ pub(super) fn number(
     next.max(at + 1)
 }
 
-/// A number in a program, of a type that is declared beside it: `const X: u32 = 2150913586`.
+/// Returns true for a number with a declared type: `const X: u32 = 2150913586`.
 fn is_declared(context: &Context<'_>, start: usize) -> bool {
     let Some(head) = context
         .part(context.ceiling(start.saturating_sub(24)), start)
@@ -122,8 +123,7 @@ fn is_declared(context: &Context<'_>, start: usize) -> bool {
     )
 }
 
-/// Returns true if a cluster has as many digits as a number needs, and is no part of a longer
-/// token.
+/// Returns true if a cluster has enough digits for a number and is not part of a longer token.
 fn may_be_number(context: &Context<'_>, cluster: &Cluster) -> bool {
     let digits = cluster.digits;
     let capitals = || {
@@ -137,7 +137,7 @@ fn may_be_number(context: &Context<'_>, cluster: &Cluster) -> bool {
         && !is_in_opaque(context, cluster.start(), cluster.end())
 }
 
-/// Finds what the cluster's parts are: the end of the last one that is something.
+/// Detects numbers in the cluster's parts, and returns the end of the last finding.
 fn judge_parts(
     context: &Context<'_>,
     findings: &mut Findings<'_>,
@@ -146,18 +146,18 @@ fn judge_parts(
     let first_found = findings.len();
     let mut last: Option<usize> = None;
     let mut said = None;
-    // What begins as an IBAN and is none holds nothing that its name does not tell.
+    // Within a possible IBAN, only findings of high confidence count.
     let iban = if cluster.digits >= 11 {
         iban_length(context.slice(cluster.start(), cluster.start() + 4))
     } else {
         0
     };
     let count = cluster.pieces.len();
-    // The pieces that nothing has taken.
+    // The pieces that no finding covers.
     let mut free = (1_u32 << count) - 1;
     for size in (1..=count).rev() {
         let whole = (1_u32 << size) - 1;
-        // Of parts of one size the surest go first.
+        // Among parts of one size, the finding with the highest confidence comes first.
         let mut candidates: Vec<Finding> = Vec::new();
         for first in (0..=count - size).filter(|first| free >> first & whole == whole) {
             let Some(part) = cluster.part(first, first + size - 1) else {
@@ -192,11 +192,11 @@ fn judge_parts(
     last
 }
 
-/// The cluster of the run of letters and digits at `start..end` and what is joined to it.
+/// Gathers the cluster of the run at `start..end` and the runs that are joined to it.
 fn gather(context: &Context<'_>, start: usize, end: usize, cluster: &mut Cluster) {
     cluster.clear();
     let mut start = start;
-    // A country's letters may stand before, as a word of their own.
+    // A country's letters may stand before, as a separate word.
     let before = context.slice(start.saturating_sub(6), start);
     if let [.., b' ' | b'-'] = before {
         let word = before
@@ -234,13 +234,13 @@ fn gather(context: &Context<'_>, start: usize, end: usize, cluster: &mut Cluster
             break;
         }
         let gap = joint(context, start, end);
-        // `4111, 1111, …` is a list of groups all through, or not at all.
+        // `4111, 1111, …` is a list of groups throughout, or not at all.
         let is_list = context
             .slice(end, end + gap)
             .iter()
             .any(|b| matches!(b, b',' | b'|'));
         if gap > 0 && cluster.pieces.len() > 1 && is_list != was_list {
-            // What was taken for the beginning of a list may begin another number.
+            // The presumed beginning of a list may begin another number.
             last_digit -= usize::from(was_list && last_digit == cluster.pieces.len());
             break;
         }
@@ -277,8 +277,8 @@ fn gather(context: &Context<'_>, start: usize, end: usize, cluster: &mut Cluster
     cluster.truncate(last_digit);
 }
 
-/// `SSN`, `IBAN`: what a number is called is no part of it. (Two letters may be its country as
-/// well.)
+/// Returns true for a word that names a number and is not part of it, as `SSN` or `IBAN`. (Two
+/// letters may be its country as well.)
 fn is_name_of_number(context: &Context<'_>, start: usize, end: usize) -> bool {
     let names = Meaning::ID_NAME
         .union(Meaning::NATIONAL_ID)
@@ -290,8 +290,8 @@ fn is_name_of_number(context: &Context<'_>, start: usize, end: usize) -> bool {
             .any(|h| h.end == end && h.meaning().intersects(names))
 }
 
-/// Returns true if an address of a machine or a date begins at `at`: they are never part of
-/// another number.
+/// Returns true if a date, an IP address or a hardware address begins at `at`, which is never part
+/// of another number.
 fn begins_otherwise(context: &Context<'_>, at: usize) -> bool {
     let run = context
         .slice(at, at + 16)
@@ -335,8 +335,8 @@ fn begins_otherwise(context: &Context<'_>, at: usize) -> bool {
         || is_iso_date(context.part(at, context.floor(at + 10)))
 }
 
-/// `4 1 1 1 …`, `4|1|1|1…`: letters and digits that stand apart, as in the boxes of a form,
-/// around the one at `at`.
+/// Returns the range of the letters and digits around `at` that stand apart, as in the boxes of a
+/// form: `4 1 1 1 …`, `4|1|1|1…`.
 fn in_boxes(context: &Context<'_>, at: usize) -> Option<(usize, usize)> {
     let sign = context.byte(at + 1);
     let is_box = |at: usize| {
@@ -358,13 +358,13 @@ fn in_boxes(context: &Context<'_>, at: usize) -> Option<(usize, usize)> {
     (end - start >= 16).then_some((start, end + 1))
 }
 
-/// How many bytes join `start..end` to what follows; none, where nothing does.
+/// Returns the number of bytes that join `start..end` to the next run, or 0.
 fn joint(context: &Context<'_>, start: usize, end: usize) -> usize {
     let between = context.slice(end, end + 6);
     let is_sign = |b: &&u8| matches!(b, b' ' | b'-'..=b'/' | b'_' | b'('..=b',' | b':' | b'\t' | b'\n' | b'~' | b'|' | b'[' | b']');
     let gap = between.iter().take_while(is_sign).count();
     let between = between.part(..gap);
-    // A list or a table has such signs as well: they join short groups of digits alone.
+    // Lists and tables have such signs as well, so they join only short groups of digits.
     let is_group = |from: usize| {
         let length = context
             .slice(from, from + 8)
@@ -404,7 +404,7 @@ fn joint(context: &Context<'_>, start: usize, end: usize) -> usize {
     if joins { gap } else { 0 }
 }
 
-/// What a part is, if it is anything: the surest.
+/// Returns the finding with the highest confidence for a part, if any.
 fn judge(
     context: &Context<'_>,
     part: &Part<'_>,
@@ -445,7 +445,7 @@ fn judge(
     best
 }
 
-/// A vehicle's identification number (ISO 3779), with the check digit of 49 CFR 565.15, or with
+/// Detects a vehicle identification number (ISO 3779), by the check digit of 49 CFR 565.15 or by
 /// its name beside it.
 fn vin(context: &Context<'_>, part: &Part<'_>) -> Option<Finding> {
     let vin = part.compact;
@@ -485,7 +485,7 @@ fn vin(context: &Context<'_>, part: &Part<'_>) -> Option<Finding> {
     ))
 }
 
-/// `AB51 ABC` near a word for vehicles (DVLA, INF104), and `SW1A 1AA` (Royal Mail's postcodes).
+/// Detects `AB51 ABC` near a word for vehicles (DVLA, INF104), and `SW1A 1AA` (Royal Mail).
 fn british_plate_or_postcode(context: &Context<'_>, part: &Part<'_>) -> Option<Finding> {
     if !(5..=7).contains(&part.compact.len()) || !part.has_letter {
         return None;
@@ -520,8 +520,8 @@ fn british_plate_or_postcode(context: &Context<'_>, part: &Part<'_>) -> Option<F
         .then(|| Finding::new(part.start, part.end, Kind::Address, "postcode", 60))
 }
 
-/// Returns true if letters and digits stand around that belong to a longer opaque token, as a
-/// UUID or a hash.
+/// Returns true if the letters and digits around belong to a longer opaque token, as a UUID or a
+/// hash.
 fn is_in_opaque(context: &Context<'_>, start: usize, end: usize) -> bool {
     let left = context
         .slice(start.saturating_sub(40), start)
@@ -548,8 +548,8 @@ fn is_in_opaque(context: &Context<'_>, start: usize, end: usize) -> bool {
                 == token.len())
 }
 
-/// A British driving licence (DVLA): five letters of the surname, filled up with nines, a coded
-/// date of birth, initials, and three more.
+/// Detects a British driving licence (DVLA): five letters of the surname, padded with nines, a
+/// coded date of birth, initials, and three more characters.
 fn british_licence(part: &Part<'_>) -> Option<Finding> {
     let (surname, rest) = part.compact.split_first_chunk::<5>()?;
     let (date, rest) = rest.split_first_chunk::<6>()?;
@@ -591,7 +591,7 @@ fn british_licence(part: &Part<'_>) -> Option<Finding> {
     })
 }
 
-/// An address of a wallet, by its checksum (Base58Check).
+/// Detects a wallet's address by its checksum (Base58Check).
 fn base58(context: &Context<'_>, part: &Part<'_>) -> Option<Finding> {
     if part.sizes.len() != 1 || !(26..=36).contains(&part.compact.len()) {
         return None;

@@ -1,5 +1,5 @@
-//! Hashes of passwords, which tell the password to who has time: crypt(5), Argon2 (RFC 9106),
-//! LDAP's salted SHA-1, Django's PBKDF2.
+//! Hashes of passwords, from which the password can be recovered by guessing: crypt(5), Argon2 (RFC
+//! 9106), LDAP's salted SHA-1, Django's PBKDF2.
 
 use std::sync::OnceLock;
 
@@ -8,7 +8,7 @@ use regex::Regex;
 use super::context::{Context, Findings};
 use crate::redact::Kind;
 
-/// Their forms.
+/// The forms of password hashes.
 const FORMS: &str = concat!(
     r"\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}",
     r"|\$argon2(?:id|i|d)\$(?:v=[0-9]+\$)?m=[0-9]+,t=[0-9]+,p=[0-9]+\$[A-Za-z0-9+/]{11,64}\$[A-Za-z0-9+/]{16,128}",
@@ -20,7 +20,7 @@ const FORMS: &str = concat!(
     r"|pbkdf2_sha(?:1|256)\$[0-9]{1,9}\$[A-Za-z0-9]{8,64}\$[A-Za-z0-9+/]{27,43}=",
 );
 
-/// All of a text.
+/// Detects all password hashes in a text.
 pub(super) fn password_hashes(context: &Context<'_>, findings: &mut Findings<'_>) {
     static REGEX: OnceLock<Option<Regex>> = OnceLock::new();
     let bytes = context.bytes();

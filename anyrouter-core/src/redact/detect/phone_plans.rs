@@ -1,6 +1,5 @@
-//! Telephone plans, by country: the metadata of libphonenumber as the `phonenumber` crate has it
-//! (`redact/phones.tsv`; a test keeps both equal), each pattern compiled when a number first asks
-//! for it.
+//! Telephone plans by country: the metadata of libphonenumber from the `phonenumber` crate
+//! (`redact/phones.tsv`; a test keeps both equal). Each pattern is compiled on first use.
 
 use std::{collections::HashMap, sync::OnceLock};
 
@@ -10,7 +9,7 @@ use regex::bytes::{Regex, RegexBuilder};
 #[derive(Debug)]
 struct Plan {
     region: &'static str,
-    /// What is dialled before a national number at home.
+    /// The prefix of a national number when dialled within the country.
     trunk: &'static str,
     pattern: &'static str,
     regex: OnceLock<Option<Regex>>,
@@ -45,8 +44,8 @@ impl Plan {
     }
 }
 
-/// The countries whose national numbers count without a word beside them, where they are written as
-/// phone numbers are.
+/// Countries whose national numbers count without a word beside them, if they are written like
+/// phone numbers.
 const ANYWHERE: [&str; 25] = [
     "GB", "DE", "FR", "IT", "ES", "NL", "BE", "CH", "AT", "SE", "DK", "NO", "FI", "PL", "PT", "AU",
     "NZ", "JP", "KR", "CN", "IN", "TH", "TR", "RO", "RU",
@@ -78,8 +77,7 @@ impl Phones {
         it
     }
 
-    /// Returns true if digits, with the country's code and without `+`, are a number of that
-    /// country.
+    /// Returns true if digits with a country code, without `+`, are a number of that country.
     pub(crate) fn is_international(&self, digits: &[u8]) -> bool {
         (1..=3).any(|n| {
             let Some((code, national)) = digits.split_at_checked(n) else {
@@ -89,7 +87,7 @@ impl Phones {
             let Some(plans) = self.by_code.get(&code) else {
                 return false;
             };
-            // `+44 (0)20 …`: the trunk prefix stands there for those at home.
+            // `+44 (0)20 …`: the trunk prefix may stand after the country code.
             plans.iter().any(|p| {
                 p.fits(national)
                     || (!p.trunk.is_empty()
@@ -100,7 +98,7 @@ impl Phones {
         })
     }
 
-    /// Returns true if digits are a number of this country as it is dialled there.
+    /// Returns true if digits are a number of this country as dialled within it.
     pub(crate) fn is_national(&self, region: &str, digits: &[u8]) -> bool {
         let plans = self.codes.get(region).and_then(|c| self.by_code.get(c));
         plans.is_some_and(|plans| {

@@ -1,11 +1,11 @@
-//! Telephone numbers: international by their country's plan, national by their form, their country
-//! or the words around them.
+//! Telephone numbers: international ones by their country's plan, national ones by their form,
+//! their country or the words around them.
 
 use super::{cluster::Part, context::Context, ids, one_of};
 use crate::redact::{Kind, label::Finding, vocabulary::Meaning};
 
-/// A phone number: international by its country's plan, national by its form, its country or
-/// the words around it.
+/// Detects a phone number: an international one by its country's plan, a national one by its form,
+/// its country or the words around it.
 pub(super) fn phone(context: &Context<'_>, part: &Part<'_>) -> Option<Finding> {
     let digits = part.compact;
     if part.has_letter
@@ -76,7 +76,7 @@ pub(super) fn phone(context: &Context<'_>, part: &Part<'_>) -> Option<Finding> {
     national(context, part, start)
 }
 
-/// The nearest name before is that of another number, as `personal` is in `personal number`.
+/// Returns true if the nearest name before is that of another number, as `personal number`.
 fn is_called_otherwise(context: &Context<'_>, part: &Part<'_>) -> bool {
     let name = |any: Meaning| {
         context
@@ -95,7 +95,7 @@ fn before_or_close(context: &Context<'_>, part: &Part<'_>, any: Meaning) -> bool
     context.before(part.start, any, 48).is_some() || context.after(part.end, any, 10).is_some()
 }
 
-/// A number of the country that is named near; or one written as only phone numbers are.
+/// Detects a number of a country named nearby, or one written as only phone numbers are.
 fn national(context: &Context<'_>, part: &Part<'_>, start: usize) -> Option<Finding> {
     let digits = part.compact;
     let finding = |confidence| {
@@ -170,7 +170,7 @@ fn national(context: &Context<'_>, part: &Part<'_>, start: usize) -> Option<Find
     .flatten()
 }
 
-/// The end of an extension, ` ext. 123`, behind a number.
+/// Returns the end of an extension, ` ext. 123`, after a number.
 fn phone_end(context: &Context<'_>, end: usize) -> usize {
     let rest = context.part(end, context.floor(end + 16));
     for mark in [
@@ -193,14 +193,14 @@ fn phone_end(context: &Context<'_>, end: usize) -> usize {
     end
 }
 
-/// `1.5 - 2.5`: numbers, and none of a phone.
+/// Returns true for a list of decimal numbers: `1.5 - 2.5`.
 fn is_decimal_list(part: &Part<'_>) -> bool {
     part.separators.iter().filter(|s| **s == b'.').count() > 0
         && part.separators.iter().any(|s| *s == b' ' || *s == b'-')
         && part.separators.first() == Some(&b'.')
 }
 
-/// Whether a North American number is valid in its plan; `None` where it has another length.
+/// Returns true if a North American number fits its plan, `None` if it has another length.
 fn nanp(digits: &[u8]) -> Option<bool> {
     let national = match digits {
         [b'1', rest @ ..] if rest.len() == 10 => rest,

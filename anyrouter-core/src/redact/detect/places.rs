@@ -1,4 +1,4 @@
-//! Places by name.
+//! Place names, found by lists or by the words before them.
 
 use super::{
     context::{Context, Findings},
@@ -10,17 +10,17 @@ use crate::redact::{
     vocabulary::{Meaning, is_letter},
 };
 
-/// What stands before a place's name in running text.
+/// Words before a place name in running text.
 const PREPOSITIONS: [&[u8]; 17] = [
     b" in ", b" from ", b" near ", b" to ", b" at ", b" nach ", b" aus ", b" en ", b" de ", b" a ",
     b" di ", b" em ", b" w ", b" i ", b" till ", b" til ", b" uit ",
 ];
-/// Ends of the phrases behind which a name that is on no list is a place's.
+/// Ends of the phrases after which an unlisted name is a place.
 const LEADING: [&str; 9] = [
     " in", " from", " to", " aus", " à", " en", " de", " a", " em",
 ];
 
-/// A place of the list.
+/// Detects a listed place.
 pub(super) fn place_name(
     context: &Context<'_>,
     findings: &mut Findings<'_>,
@@ -96,7 +96,7 @@ pub(super) fn place_name(
     findings.add(hit.start, end, Kind::Location, "place", confidence);
 }
 
-/// A place that only the words before it give away.
+/// Detects a place that only the words before it identify.
 pub(super) fn place_behind(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     if context.byte(hit.end) == b' ' && context.byte(hit.end + 1).is_ascii_lowercase() {
         return;
@@ -153,7 +153,7 @@ pub(super) fn place_behind(context: &Context<'_>, findings: &mut Findings<'_>, h
     }
 }
 
-/// `let state: State`, `country: String`, `"state": "CLOSED"`: a type or a state of a program.
+/// Returns true for a type or a state: `let state: State`, `country: String`, `"state": "CLOSED"`.
 fn is_type(context: &Context<'_>, hit: Hit, start: usize, end: usize) -> bool {
     const TYPES: [&str; 12] = [
         "String", "Option", "Vec", "Box", "Arc", "Self", "Boolean", "Integer", "Number", "Object",
@@ -161,7 +161,7 @@ fn is_type(context: &Context<'_>, hit: Hit, start: usize, end: usize) -> bool {
     ];
     let value = context.part(start, end);
     let name = context.part(hit.start, hit.end);
-    // `City::Default`, `region = Some(…)`, `state: AtomicUsize`: what a program says.
+    // `City::Default`, `region = Some(…)`, `state: AtomicUsize`: source code.
     let is_camel = value
         .bytes()
         .zip(value.bytes().skip(1))

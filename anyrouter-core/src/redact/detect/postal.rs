@@ -1,5 +1,5 @@
-//! Postal addresses: streets with their numbers in the forms of several languages, and what follows
-//! them.
+//! Postal addresses: streets with their numbers in the forms of several languages, and the parts of
+//! an address after them.
 
 use super::{
     context::{Context, Findings},
@@ -13,7 +13,7 @@ use crate::redact::{
     vocabulary::{Meaning, is_letter},
 };
 
-/// Ends of German, Dutch and Scandinavian street names.
+/// Endings of German, Dutch and Scandinavian street names.
 const SUFFIXES: [&str; 34] = [
     "straße", "strasse", "str", "weg", "platz", "allee", "gasse", "ring", "damm", "ufer",
     "chaussee", "steig", "graben", "pfad", "stieg", "straat", "laan", "plein", "gracht", "kade",
@@ -21,7 +21,7 @@ const SUFFIXES: [&str; 34] = [
     "tie", "gränd", "allé",
 ];
 
-/// A word that is a place, a street's word, or stands before an address.
+/// Detects an address or a place at a word for a place, a street or an address.
 pub(super) fn place(
     context: &Context<'_>,
     findings: &mut Findings<'_>,
@@ -48,7 +48,7 @@ pub(super) fn place(
     }
 }
 
-/// `123 North Main Street`.
+/// Detects `123 North Main Street`.
 fn street_before(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     let is_capital = |at: usize| {
         context
@@ -111,7 +111,7 @@ fn street_before(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
             findings.add(number, end, Kind::Address, "street_address", 90);
         }
         None => {
-            // The number may stand behind, as in `Stationsplein 5` written in two words.
+            // The number may follow, as in `Stationsplein 5` written in two words.
             let behind = house_number(context, end);
             if behind > end && long {
                 let end = address_end(context, behind);
@@ -131,7 +131,7 @@ fn street_before(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     }
 }
 
-/// The end of a house number behind `at`, or `at`.
+/// Returns the end of a house number after `at`, or `at`.
 fn house_number(context: &Context<'_>, at: usize) -> usize {
     let mut from = at;
     for joint in [
@@ -184,7 +184,7 @@ fn house_number(context: &Context<'_>, at: usize) -> usize {
     }
 }
 
-/// `12 rue de la Paix`, `Calle Mayor 12`, `via Roma, 10`.
+/// Detects `12 rue de la Paix`, `Calle Mayor 12`, `via Roma, 10`.
 fn street_behind(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     let mut at = hit.end;
     if context.byte(at) == b'.' {
@@ -294,7 +294,7 @@ fn street_behind(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     }
 }
 
-/// `Hauptstraße 12`, at its number.
+/// Detects `Hauptstraße 12`, from its number.
 pub(super) fn street_number(context: &Context<'_>, findings: &mut Findings<'_>, at: usize) {
     if at == 0 || context.byte_before(at) != b' ' {
         return;
@@ -342,7 +342,7 @@ pub(super) fn street_number(context: &Context<'_>, findings: &mut Findings<'_>, 
     if number <= word_end + 1 {
         return;
     }
-    // Words before with a capital belong to it, as in `Alte Neue Straße 3`.
+    // Capitalized words before belong to the street, as in `Alte Neue Straße 3`.
     let mut first = start;
     for _ in 0..2 {
         if first == 0 || context.byte_before(first) != b' ' {
@@ -367,8 +367,8 @@ pub(super) fn street_number(context: &Context<'_>, findings: &mut Findings<'_>, 
     findings.add(first, end, Kind::Address, "street_address", 90);
 }
 
-/// `Am Stadtpark 5, 22303 Hamburg`, `C/ Gran Vía 28`, at its number: a name and a number are a
-/// street's by what stands around them.
+/// Detects a street by the text around it, from its number: `Am Stadtpark 5, 22303 Hamburg`,
+/// `C/ Gran Vía 28`.
 pub(super) fn street_in_context(context: &Context<'_>, findings: &mut Findings<'_>, at: usize) {
     const PARTICLES: [&str; 10] = [
         "den", "der", "dem", "des", "die", "de", "del", "la", "las", "los",
@@ -379,7 +379,7 @@ pub(super) fn street_in_context(context: &Context<'_>, findings: &mut Findings<'
             .slice(start.saturating_sub(3), start)
             .eq_ignore_ascii_case(b"c/ ")
     };
-    // Few numbers stand between a word and the end of a part.
+    // Few numbers have a word before them and the end of a field after them.
     if at < 2 || context.byte_before(at) != b' ' || !is_letter(context.byte_before(at - 1)) {
         return;
     }
@@ -447,8 +447,8 @@ pub(super) fn street_in_context(context: &Context<'_>, findings: &mut Findings<'
     }
 }
 
-/// `466 Rodney Lodge Suite 073, West Laurastad, VT 47636`: a number, a name, and what only an
-/// address goes on with.
+/// Detects `466 Rodney Lodge Suite 073, West Laurastad, VT 47636`: a number, a name, and the parts
+/// that follow only in an address.
 pub(super) fn number_first(context: &Context<'_>, findings: &mut Findings<'_>, at: usize) {
     let digits = context
         .slice(at, at + 7)
@@ -501,7 +501,7 @@ pub(super) fn number_first(context: &Context<'_>, findings: &mut Findings<'_>, a
     }
 }
 
-/// `Flat 54q, Smith Junctions, Derby, N08 5JE`.
+/// Detects `Flat 54q, Smith Junctions, Derby, N08 5JE`.
 pub(super) fn unit(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     if !context
         .chars_from(hit.start)
@@ -536,8 +536,8 @@ pub(super) fn unit(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit)
     }
 }
 
-/// The end of an address whose street ends at `at`: flat, town, region, postcode, country, as
-/// long as commas, lines or codes join them.
+/// Returns the end of an address whose street ends at `at`: flat, town, region, postcode and
+/// country, joined by commas, lines or codes.
 fn address_end(context: &Context<'_>, at: usize) -> usize {
     let mut end = at;
     let mut sure = at;
@@ -596,8 +596,8 @@ fn address_end(context: &Context<'_>, at: usize) -> usize {
     sure
 }
 
-/// The end of what stands between two commas or lines, up to a few words: a code ends it, and
-/// begins another.
+/// Returns the end of the piece of an address between commas or lines, of at most five words. A
+/// region code ends a piece.
 fn piece_end(context: &Context<'_>, from: usize) -> usize {
     let mut end = from;
     let mut words = 0;
@@ -666,7 +666,7 @@ fn piece_end(context: &Context<'_>, from: usize) -> usize {
     end
 }
 
-/// `Address: …`, to the end of its line or field.
+/// Detects `Address: …`, to the end of its line or field.
 fn address_field(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     let mut at = hit.end;
     at += context

@@ -1,4 +1,4 @@
-//! Postcodes: behind their names, and by their shapes within an address.
+//! Postcodes, found after their names and by their shapes within an address.
 
 use super::{
     context::{Context, Findings},
@@ -9,7 +9,7 @@ use crate::{
     redact::{Kind, scan::Hit},
 };
 
-/// `ZIP: 62701`, `my postcode is SW1A 1AA`.
+/// Detects `ZIP: 62701`, `my postcode is SW1A 1AA`.
 pub(super) fn postcode(context: &Context<'_>, findings: &mut Findings<'_>, hit: Hit) {
     let gap = context
         .slice(hit.end, hit.end + 8)
@@ -27,7 +27,7 @@ pub(super) fn postcode(context: &Context<'_>, findings: &mut Findings<'_>, hit: 
         .take_while(is_code)
         .count();
     let mut code = context.part(at, at + length);
-    // The next word's first letter.
+    // Drops the first letter of the next word.
     if is_word_byte(context.byte(at + length)) {
         code = code.rsplit_once(' ').map_or(code, |(code, _)| code);
     }
@@ -40,8 +40,8 @@ pub(super) fn postcode(context: &Context<'_>, findings: &mut Findings<'_>, hit: 
     }
 }
 
-/// A postcode by itself: five digits with or without four more, British, Canadian, Dutch, and
-/// others.
+/// Returns true for a postcode by itself: five digits with or without four more, and British,
+/// Canadian, Dutch and other forms.
 pub(super) fn is_postcode(piece: &str) -> bool {
     let bytes = piece.as_bytes();
     let shape: String = piece
@@ -75,7 +75,7 @@ pub(super) fn is_postcode(piece: &str) -> bool {
     ) || bytes.len() == 8 && matches!(shape.as_str(), "AA ddddd" | "AA dddd")
 }
 
-/// A postcode and a town, in either order: `10115 Berlin`, `Springfield IL 62701`.
+/// Returns true for a postcode with a town: `10115 Berlin`, `Springfield IL 62701`.
 pub(super) fn has_code(piece: &str) -> bool {
     let words: Vec<&str> = piece.split(' ').collect();
     let capital = words

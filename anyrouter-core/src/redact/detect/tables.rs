@@ -1,4 +1,4 @@
-//! What the detectors look things up in.
+//! Lookup tables of the detectors.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::redact::{
     vocabulary::{Meaning, Vocabulary},
 };
 
-/// What a name holds that is no secret's: it counts, points, or speaks of one.
+/// Parts of names whose value is not a secret, but counts, locates or describes one.
 const HARMLESS: [&str; 55] = [
     "pass_by",
     "forgot",
@@ -75,7 +75,7 @@ pub(crate) struct Tables {
     pub(crate) prefixes: Prefixes,
     pub(super) ids: Ids,
     pub(super) phones: Phones,
-    /// What the name of a value holds that is no secret's.
+    /// Finds parts of a name whose value is not a secret.
     pub(super) harmless: Option<AhoCorasick>,
     countries: HashMap<Box<str>, &'static str, foldhash::fast::FixedState>,
 }
@@ -119,7 +119,7 @@ impl Tables {
         }
     }
 
-    /// The country with this name, in any of the languages of the list.
+    /// Returns the country with this name, in any of the languages of the list.
     pub(super) fn country(&self, name: &str) -> Option<&'static str> {
         self.countries.get(name.to_lowercase().as_str()).copied()
     }

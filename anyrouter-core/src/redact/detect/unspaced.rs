@@ -1,11 +1,11 @@
-//! Names in Han, kana, Hangul and Thai, which put no spaces between words: by surnames, titles, and
-//! what introduces them.
+//! Names in Han, kana, Hangul and Thai, without spaces between words, found by surnames, titles and
+//! introductory words.
 
 use super::context::{Context, Findings};
 use crate::part::Part as _;
 use crate::redact::{Kind, scan::Hit, vocabulary::Meaning};
 
-/// Korean words that begin as surnames do and are no names.
+/// Korean words that begin like surnames and are not names.
 #[rustfmt::skip]
 const KOREAN: [&str; 42] = [
     "주세요", "주시", "주소", "주문", "주말", "주제", "제목", "제품", "제출", "제공", "함수", "함께", "설명", "설정", "변경", "변수", "서식", "서버", "서비스",
@@ -13,7 +13,7 @@ const KOREAN: [&str; 42] = [
     "연락", "최근", "여기", "강의",
 ];
 
-/// Han, kana, Hangul and Thai: names by surnames, titles, and what introduces them.
+/// Detects names in Han, kana, Hangul and Thai by surnames, titles and introductory words.
 pub(super) fn unspaced_name(
     context: &Context<'_>,
     findings: &mut Findings<'_>,
@@ -24,7 +24,7 @@ pub(super) fn unspaced_name(
     let text = context.text;
     let next = |at: usize| text.part(at..).chars();
     let introduced = |at: usize| {
-        // What separates a field's name from its value.
+        // Skips the signs between a field's name and its value.
         let rest = text.part(at..);
         at + rest.len()
             - rest
@@ -40,7 +40,7 @@ pub(super) fn unspaced_name(
     ) {
         let at = introduced(hit.end);
         let script = next(at).next();
-        // `ลงชื่อเข้าใช้` is to log in.
+        // `ลงชื่อเข้าใช้` means to log in.
         let is_part = context.part(0, hit.start).ends_with("ลง")
             || context.part(at, context.text.len()).starts_with("เข้าใช้");
         if script.is_some_and(is_thai) && is_part {
@@ -166,7 +166,7 @@ pub(super) fn unspaced_name(
     }
 }
 
-/// A surname of the lists, alone between signs or spaces with two or three characters: `张伟，`.
+/// Returns true for a listed surname with up to three characters that stands apart: `张伟，`.
 fn is_kanji_or_hangul_name(context: &Context<'_>, hit: Hit) -> bool {
     let before = context
         .part(context.floor(hit.start.saturating_sub(3)), hit.start)
@@ -194,7 +194,7 @@ fn is_kanji_or_hangul_name(context: &Context<'_>, hit: Hit) -> bool {
         && (2..=4).contains(&count)
 }
 
-/// A Chinese surname with one or two characters that are frequent in given names.
+/// Returns the end of a surname with one or two characters that are frequent in given names.
 fn chinese_name_end(context: &Context<'_>, hit: Hit) -> Option<usize> {
     const GIVEN: &str = "伟芳娜敏静秀丽强磊军洋勇艳杰娟涛明超兰霞平刚桂英华玉萍红鑫文辉婷飞鹏波斌莉凤洁梅琳素云莲真环雪荣爱妹香月莺媛瑞凡佳嘉琼勤珍贞翔健世广志义兴良海山仁宁贵福生龙元全国胜学祥才发武新利清彬富顺信子浩亮政谦亨奇固之轮翰朗伯宏言若鸣朋梁栋维启克伦旭泽晨辰士以建家致树炎德行时泰盛雄琛钧冠策腾楠榕风航弘淑慧巧美惠珠翠雅芝春菊颖露瑶怡婵雁蓓纨仪荷丹蓉眉君琴蕊薇菁梦岚苑婕馨瑗琰韵融园艺咏卿聪澜纯毓悦昭冰爽琬茗羽希欣飘育滢馥筠柔竹霭凝晓欢霄枫芸菲寒伊亚宜可姬舒影荔枝思倩雯宇轩俊峰坤成康阳莹畅";
     const WORDS: &str = "高方石金白马黄江温安万时成文明常平水于何别和连向从单应易元同国家车花路";
@@ -214,7 +214,7 @@ fn chinese_name_end(context: &Context<'_>, hit: Hit) -> Option<usize> {
     Some(hit.end + first.len_utf8() + second.map_or(0, char::len_utf8))
 }
 
-/// The end of a Chinese, Japanese or Korean name that begins at `at`.
+/// Returns the end of a Chinese, Japanese or Korean name that begins at `at`.
 fn cjk_name_end(context: &Context<'_>, at: usize) -> Option<usize> {
     let text = context.part(at, context.floor(at + 24));
     let first = text.chars().next().filter(|c| is_cjk(*c))?;
@@ -248,11 +248,10 @@ fn cjk_name_end(context: &Context<'_>, at: usize) -> Option<usize> {
             break;
         }
     }
-    // Korean particles and the copula.
     (count >= 2).then_some(end)
 }
 
-/// A Thai name: a run of Thai, and a second one behind a space.
+/// Detects a Thai name: a run of Thai, and possibly a second one after a space.
 fn thai_name(context: &Context<'_>, findings: &mut Findings<'_>, at: usize, confidence: u8) {
     let run = |at: usize| {
         at + context
@@ -263,7 +262,7 @@ fn thai_name(context: &Context<'_>, findings: &mut Findings<'_>, at: usize, conf
             .sum::<usize>()
     };
     let mut first = at;
-    // Titles go before.
+    // Skips a title.
     for title in [
         "นางสาว",
         "นาย",
@@ -283,7 +282,7 @@ fn thai_name(context: &Context<'_>, findings: &mut Findings<'_>, at: usize, conf
     if context.byte(first) == b' ' {
         first += 1;
     }
-    // After a greeting stands no name but what is said next: `สวัสดีค่ะ ฉันชื่อ…`.
+    // The next sentence follows a greeting, not a name: `สวัสดีค่ะ ฉันชื่อ…`.
     let opening = context.part(first, context.text.len());
     if ["ค่ะ", "ครับ", "คะ", "นะ", "ฉัน", "ผม", "ดิฉัน", "หนู"]
         .iter()

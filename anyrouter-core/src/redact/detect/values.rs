@@ -1,10 +1,10 @@
-//! What a value looks like that may be a secret: its characters, and whether it only stands for
-//! one.
+//! Shapes of values that may be secrets, and tests for values that only refer to or replace a
+//! secret.
 
 use super::{ByteSet, one_of};
 use crate::part::Part as _;
 
-/// What characters a value has.
+/// The characters of a value, counted by kind.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Shape {
     pub(super) digits: usize,
@@ -12,10 +12,10 @@ pub(super) struct Shape {
     pub(super) capitals: usize,
     pub(super) signs: usize,
     pub(super) spaces: usize,
-    /// Runs of six small letters and more.
+    /// Runs of seven or more lowercase letters.
     pub(super) words: usize,
     pub(super) is_hex: bool,
-    /// One capital, at the beginning, and small letters.
+    /// True for one capital, at the beginning, and no digits.
     pub(super) is_capitalised: bool,
 }
 
@@ -47,13 +47,13 @@ impl Shape {
         it
     }
 
-    /// Capitals, small letters and digits, or two of them among few words.
+    /// Returns true for capitals and lowercase letters, with digits or without long words.
     pub(super) fn is_mixed(&self) -> bool {
         self.capitals > 0 && self.small > 0 && (self.digits > 0 || self.words == 0)
     }
 }
 
-/// The entropy of a value's characters, in bits a character (Shannon).
+/// Returns the entropy of a value's characters, in bits per character (Shannon).
 pub(super) fn entropy(value: &[u8]) -> f32 {
     let mut counts = [0_u16; 256];
     for byte in value {
@@ -71,8 +71,8 @@ pub(super) fn entropy(value: &[u8]) -> f32 {
 }
 
 impl Shape {
-    /// What people make passwords of: three kinds of characters, letters and digits in a longer
-    /// one, or several words in a row.
+    /// Returns true if a value looks like a password: three kinds of characters, letters and digits
+    /// in a longer one, or several words in a row.
     pub(super) fn is_password(&self, value: &[u8]) -> bool {
         let rare = value
             .iter()
@@ -94,7 +94,7 @@ impl Shape {
     }
 }
 
-/// A name of a value, in place of the value: a variable, a call, a placeholder of a template.
+/// Returns true for a reference instead of a value: a variable, a call, a template's placeholder.
 pub(super) fn is_reference(value: &[u8], is_quoted: bool) -> bool {
     let text = String::from_utf8_lossy(value);
     let lower = text.to_ascii_lowercase();
@@ -262,16 +262,16 @@ pub(super) fn is_reference(value: &[u8], is_quoted: bool) -> bool {
         || text.starts_with("~/")
 }
 
-/// Three letters in a row and more.
+/// Returns true for three or more letters in a row.
 fn has_word(text: &str) -> bool {
     text.split(|c: char| !c.is_ascii_alphabetic())
         .any(|w| w.len() >= 3)
 }
 
-/// What stands for characters that were taken out.
+/// Characters that replace removed ones.
 const FILL: ByteSet = ByteSet::of(b"*.xX-_#");
 
-/// Filled with one character, dots or asterisks: what stands where a secret was taken out.
+/// Returns true for a value that replaces a removed secret: one character, dots or asterisks.
 pub(super) fn is_filler(value: &[u8]) -> bool {
     let tail = value.part(value.len().saturating_sub(12)..);
     let first = tail.first().copied().unwrap_or_default();
@@ -280,7 +280,7 @@ pub(super) fn is_filler(value: &[u8]) -> bool {
     for byte in value {
         signs += usize::from(FILL.has(*byte));
         dots = if *byte == b'.' { dots + 1 } else { 0 };
-        // The alphabet, or the digits, in their order.
+        // The alphabet or the digits, in order.
         row = if byte.is_ascii_alphanumeric() && byte.wrapping_sub(last) == 1 {
             row + 1
         } else {
@@ -294,7 +294,7 @@ pub(super) fn is_filler(value: &[u8]) -> bool {
     same || signs * 4 > value.len() * 3
 }
 
-/// A UUID (RFC 9562) in its text form, or with text around it.
+/// Returns true if a token contains a UUID (RFC 9562) in its text form.
 pub(super) fn is_uuid(token: &[u8]) -> bool {
     token.windows(36).any(|w| {
         w.iter().enumerate().all(|(i, b)| {

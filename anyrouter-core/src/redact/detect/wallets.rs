@@ -4,8 +4,8 @@ use crate::part::Part as _;
 
 use sha2::{Digest, Sha256};
 
-/// Base58 with a checksum of four bytes of a double SHA-256 (the addresses of Bitcoin and its
-/// relatives).
+/// Returns true for Base58 with a checksum of four bytes of a double SHA-256 (the addresses of
+/// Bitcoin and related currencies).
 pub(super) fn base58check(text: &[u8]) -> bool {
     const ALPHABET: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
     const RIPPLE: &[u8; 58] = b"rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz";
@@ -32,7 +32,7 @@ pub(super) fn base58check(text: &[u8]) -> bool {
     decode(ALPHABET) == Some(true) || (text.first() == Some(&b'r') && decode(RIPPLE) == Some(true))
 }
 
-/// Bech32 or Bech32m (BIP 173, BIP 350).
+/// Returns true for Bech32 or Bech32m (BIP 173, BIP 350).
 pub(super) fn is_bech32(token: &[u8]) -> bool {
     const ALPHABET: &[u8] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
     let Some(one) = token.iter().rposition(|b| *b == b'1') else {

@@ -1,30 +1,30 @@
-//! Sixty-four bytes of a string at once: which end it, which are escaped, which may not stand
-//! there. Text full of escapes costs no more than text without (after Langdale and Lemire, *Parsing
+//! Classification of 64 bytes of a string at once: bytes that end it, escapes, and invalid bytes.
+//! Text full of escapes costs no more than text without (after Langdale and Lemire, *Parsing
 //! gigabytes of JSON per second*, VLDB Journal 2019, 3.1.1).
 
 use wide::u8x16;
 
-/// The bytes of a block.
+/// Length of a block, in bytes.
 pub(super) const LEN: usize = 64;
 
-/// Bytes of a block, the first one in the lowest bit.
+/// A set of bytes of a block; the lowest bit stands for the first byte.
 type Set = u64;
 
-/// What stands in a block that begins within a string.
+/// The classified bytes of a block that begins within a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Block {
     /// Quotes that are not escaped.
     pub(super) ends: Set,
-    /// Control characters, and what may not follow a backslash.
+    /// Control characters, and bytes that are invalid after a backslash.
     pub(super) faults: Set,
-    /// Each `u` of an escape by number.
+    /// The `u` of each escape by code point (`\u0041`).
     pub(super) numbers: Set,
-    /// The block's last byte is a backslash that escapes what follows the block.
+    /// True if the block's last byte is a backslash that escapes the byte after the block.
     pub(super) escapes_next: bool,
 }
 
 impl Block {
-    /// Looks at a block whose first byte is escaped or not.
+    /// Classifies a block; `is_escaped` is true if its first byte is escaped.
     pub(super) fn new(bytes: &[u8; LEN], is_escaped: bool) -> Self {
         let equal = |byte: u8| set(bytes, |v| v.simd_eq(u8x16::splat(byte)));
         let (quotes, backslashes) = (equal(b'"'), equal(b'\\'));
@@ -52,7 +52,7 @@ impl Block {
     }
 }
 
-/// The bytes for which `test` gives ones.
+/// Returns the bytes for which `test` returns ones.
 fn set(bytes: &[u8; LEN], test: impl Fn(u8x16) -> u8x16) -> Set {
     let (quarters, _) = bytes.as_chunks::<16>();
     quarters.iter().rev().fold(0, |found, quarter| {
@@ -60,9 +60,9 @@ fn set(bytes: &[u8; LEN], test: impl Fn(u8x16) -> u8x16) -> Set {
     })
 }
 
-/// The bytes that a backslash escapes, and whether the last byte escapes what follows. In a run of
-/// backslashes each second one is escaped: a subtraction carries through runs that begin at odd
-/// places differently from those at even ones.
+/// Returns the bytes that a backslash escapes, and true if the last byte escapes the next one. In a
+/// run of backslashes, every second one is escaped: a subtraction carries through runs that begin
+/// at odd positions differently from those at even ones.
 fn escaped(backslashes: Set, first_is_escaped: bool) -> (Set, bool) {
     const ODD: Set = 0xaaaa_aaaa_aaaa_aaaa;
     let first = Set::from(first_is_escaped);

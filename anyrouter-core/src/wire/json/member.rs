@@ -1,4 +1,4 @@
-//! The members of objects, as ranges of the text that they stand in.
+//! The members of objects, as ranges of the text that contains them.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -15,12 +15,12 @@ pub struct Member {
     pub name: Range<usize>,
     /// The value.
     pub value: Range<usize>,
-    /// The name is spelt with escapes.
+    /// True if the name contains escapes.
     is_escaped: bool,
 }
 
 impl Member {
-    /// A member of the object in `text`.
+    /// Creates a member of the object in `text`.
     pub fn new(text: &[u8], name: Range<usize>, value: Range<usize>) -> Self {
         let is_escaped = text
             .get(name.clone())
@@ -32,29 +32,29 @@ impl Member {
         }
     }
 
-    /// The name's text between its quotes, as it is spelt.
+    /// Returns the text of the name between its quotes, without resolving escapes.
     pub fn name<'a>(&self, text: &'a [u8]) -> &'a [u8] {
         text.part(self.name.start + 1..self.name.end - 1)
     }
 
-    /// The value's text.
+    /// Returns the text of the value.
     pub fn value<'a>(&self, text: &'a [u8]) -> &'a [u8] {
         text.get(self.value.clone()).unwrap_or_default()
     }
 
-    /// Returns true if the name means `name`, escapes resolved.
+    /// Returns true if the name is `name` after resolving escapes.
     pub fn is(&self, text: &[u8], name: &str) -> bool {
         self.name(text) == name.as_bytes()
             || (self.is_escaped && self.decoded_name(text).as_deref() == Some(name))
     }
 
-    /// The name, escapes resolved.
+    /// Returns the name with escapes resolved.
     pub fn decoded_name(&self, text: &[u8]) -> Option<String> {
         serde_json::from_slice(text.get(self.name.clone())?).ok()
     }
 }
 
-/// The members of the object that `text` is.
+/// Returns the members of the object in `text`.
 pub fn members(text: &[u8], depth: usize) -> Result<Vec<Member>, JsonFault> {
     let mut out = Vec::with_capacity(16);
     let mut scanner = Scanner::new(text, depth);
@@ -71,24 +71,24 @@ pub fn members(text: &[u8], depth: usize) -> Result<Vec<Member>, JsonFault> {
 #[derive(Debug)]
 pub struct Object<'a> {
     text: &'a [u8],
-    /// From its brace to its brace.
+    /// Range from the opening to the closing brace.
     place: Range<usize>,
     members: SmallVec<[Member; 4]>,
 }
 
 impl<'a> Object<'a> {
-    /// The value of a member, as it is spelt; none where it is absent or null.
+    /// Returns the text of a member's value; `None` if it is absent or null.
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
         let member = self.members.iter().find(|m| m.is(self.text, name))?;
         Some(member.value(self.text)).filter(|v| *v != b"null")
     }
 
-    /// The object as it is spelt.
+    /// Returns the text of the object.
     pub fn raw(&self) -> &'a [u8] {
         self.text.get(self.place.clone()).unwrap_or_default()
     }
 
-    /// Its members in order: the name, and name with its quotes and value as they are spelt.
+    /// Returns the members in order: the name, and the texts of the quoted name and of the value.
     pub fn members(&self) -> impl Iterator<Item = (Cow<'a, str>, (&'a [u8], &'a [u8]))> {
         self.members.iter().map(|m| {
             let quoted = self.text.get(m.name.clone()).unwrap_or_default();
@@ -100,7 +100,7 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// The first of `names` that stands more than once.
+    /// Returns the first of `names` that occurs more than once.
     pub fn twice<'n>(&self, names: &[&'n str]) -> Option<&'n str> {
         names.iter().copied().find(|name| {
             self.members
@@ -111,14 +111,14 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// The value of a member as `T`. None where it is absent or null, an error where it is
-    /// something else.
+    /// Reads the value of a member as `T`. Returns `None` if it is absent or null, and an error if
+    /// it has another type.
     pub fn read<T: Deserialize<'a>>(&self, name: &str) -> serde_json::Result<Option<T>> {
         self.get(name).map(serde_json::from_slice).transpose()
     }
 }
 
-/// The objects of the list that `text` is; an item that is no object is a fault.
+/// Returns the objects of the array in `text`; an item that is not an object is a fault.
 pub fn objects(text: &[u8], depth: usize) -> Result<Vec<Object<'_>>, JsonFault> {
     let mut out = Vec::new();
     let mut scanner = Scanner::new(text, depth);
@@ -140,7 +140,7 @@ pub fn objects(text: &[u8], depth: usize) -> Result<Vec<Object<'_>>, JsonFault> 
     Ok(out)
 }
 
-/// A member's name, given with its quotes: without them, escapes resolved.
+/// Returns the name in `quoted` without its quotes and with escapes resolved.
 pub fn bare_name(quoted: &[u8]) -> Cow<'_, [u8]> {
     let bare = quoted.part(1..quoted.len().saturating_sub(1));
     if !bare.contains(&b'\\') {
@@ -149,7 +149,7 @@ pub fn bare_name(quoted: &[u8]) -> Cow<'_, [u8]> {
     serde_json::from_slice::<String>(quoted).map_or(bare.into(), |name| name.into_bytes().into())
 }
 
-/// `text`, if it is UTF-8.
+/// Returns `text` if it is valid UTF-8.
 pub fn utf8(text: &[u8]) -> Option<&str> {
     simdutf8::basic::from_utf8(text).ok()
 }

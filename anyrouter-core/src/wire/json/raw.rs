@@ -1,15 +1,15 @@
-//! JSON strings that keep their spelling.
+//! JSON strings that keep their escapes.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// A JSON string as it is spelt, with its quotes: it can be passed on without being unescaped and
-/// escaped again.
+/// The text of a JSON string with its quotes and escapes, which can be forwarded without unescaping
+/// it.
 #[derive(Clone, Copy, Debug)]
 pub struct RawJsonStr<'a>(&'a RawValue);
 
 impl<'a> RawJsonStr<'a> {
-    /// The string with its quotes.
+    /// Returns the string with its quotes.
     pub fn get(self) -> &'a str {
         self.0.get()
     }

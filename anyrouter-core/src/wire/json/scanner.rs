@@ -1,40 +1,40 @@
-//! A position in JSON text that goes on over all of it, checks it and counts it.
+//! A scanner that moves through JSON text, validates it and counts its contents.
 
 use std::ops::Range;
 
 use super::block::Block;
 use crate::part::Part as _;
 
-/// Where and why text is not JSON.
+/// Fault of text that is not valid JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at byte {at}")]
 pub struct JsonFault {
-    /// What is wrong.
+    /// Description of the fault.
     pub what: &'static str,
-    /// The byte at which it was seen.
+    /// Position of the fault, in bytes.
     pub at: usize,
 }
 
-/// How much text was passed over.
+/// Amount of text that the scanner passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Volume {
-    /// Bytes of strings, as they are spelt.
+    /// Bytes of strings, with their escapes.
     pub text: u64,
-    /// Images, files and audio, whatever their size.
+    /// Number of images, files and audio items.
     pub files: u64,
 }
 
 impl Volume {
-    /// What this counts as, in tokens: bytes / 4, and 1,000 for each file.
+    /// Returns the estimated number of tokens: bytes / 4, plus 1,000 for each file.
     pub fn tokens(self) -> u64 {
         self.text.div_ceil(4) + self.files.saturating_mul(1000)
     }
 }
 
-/// A string that is longer is scanned in blocks.
+/// Number of bytes after which a string is scanned in blocks.
 const SHORT: usize = 32;
 
-/// Members below which there is a picture, a file or a sound, and no text.
+/// Members that contain an image, a file or audio, and no text.
 const FILES: [&[u8]; 5] = [
     b"image_url",
     b"input_audio",
@@ -48,15 +48,15 @@ const FILES: [&[u8]; 5] = [
 pub struct Scanner<'a> {
     text: &'a [u8],
     at: usize,
-    /// How much deeper it may go.
+    /// Remaining levels of nesting.
     depth: usize,
     volume: Volume,
     counting: bool,
 }
 
-/// Of eight bytes at once: the lowest bit that is set in the answer is the highest bit of the first
-/// byte that is a quote, a backslash or a control character (Hacker's Delight, 6-1: a borrow
-/// reaches only the bytes above a true one).
+/// Finds the first quote, backslash or control character of eight bytes: the lowest set bit of the
+/// result is the highest bit of that byte (Hacker's Delight, 6-1: a borrow reaches only the bytes
+/// above a true match).
 fn stops(eight: u64) -> u64 {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     let below = |bytes: u64, n: u64| bytes.wrapping_sub(ONES * n) & !bytes;
@@ -65,7 +65,7 @@ fn stops(eight: u64) -> u64 {
 }
 
 impl<'a> Scanner<'a> {
-    /// At the beginning of `text`, which may nest `depth` deep.
+    /// Creates a scanner at the beginning of `text`, which may nest `depth` levels deep.
     pub fn new(text: &'a [u8], depth: usize) -> Self {
         Self {
             text,
@@ -76,33 +76,33 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Counts the text of the values that are passed over from here on, or no longer.
+    /// Turns counting of the values that follow on or off.
     pub fn count(&mut self, on: bool) {
         self.counting = on;
     }
 
-    /// What was counted.
+    /// Returns the counted volume.
     pub fn volume(&self) -> Volume {
         self.volume
     }
 
-    /// What was counted, to be taken.
+    /// Returns the counted volume for changes.
     pub fn volume_mut(&mut self) -> &mut Volume {
         &mut self.volume
     }
 
-    /// The byte at which it stands.
+    /// Returns the next byte without consuming it.
     pub fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
 
-    /// Where it stands.
+    /// Returns the position in bytes.
     pub fn position(&self) -> usize {
         self.at
     }
 
-    /// Goes into an object and gives each member to `each`, which must pass over the value, or let
-    /// this do it.
+    /// Scans an object and calls `each` for each member. `each` may consume the value; otherwise
+    /// the scanner skips it.
     pub fn object(
         &mut self,
         mut each: impl FnMut(&mut Self, &Range<usize>) -> Result<(), JsonFault>,
@@ -119,9 +119,9 @@ impl<'a> Scanner<'a> {
         self.rest_of_object(each)
     }
 
-    /// Goes to a place before the value of an object's member, as if the object had been gone into,
-    /// and gives it to `value`. What stands before the place must have been scanned already, in
-    /// text that begins alike.
+    /// Jumps to the value of an object's member at `at`, as if the scanner had entered the object,
+    /// and calls `value`. The text before `at` must already have been validated, here or in another
+    /// text with the same beginning.
     pub fn enter(
         &mut self,
         at: usize,
@@ -133,7 +133,7 @@ impl<'a> Scanner<'a> {
         value(self)
     }
 
-    /// Right behind a member of an object: goes through the others, and leaves the object.
+    /// Scans the remaining members of an object, directly after a member, and leaves the object.
     pub fn rest_of_object(
         &mut self,
         mut each: impl FnMut(&mut Self, &Range<usize>) -> Result<(), JsonFault>,
@@ -167,7 +167,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Goes into an array and gives each item to `each`, as [`object`](Self::object) does.
+    /// Scans an array and calls `each` for each item, like [`object`](Self::object).
     pub fn array(
         &mut self,
         mut each: impl FnMut(&mut Self) -> Result<(), JsonFault>,
@@ -197,7 +197,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes over a value and says where it was.
+    /// Skips a value and returns its range.
     pub fn value(&mut self) -> Result<Range<usize>, JsonFault> {
         self.space();
         let start = self.at;
@@ -229,7 +229,7 @@ impl<'a> Scanner<'a> {
         Ok(start..self.at)
     }
 
-    /// After the last value nothing may stand but white space.
+    /// Checks that only white space follows the last value.
     pub fn end(&mut self) -> Result<(), JsonFault> {
         self.space();
         if self.at == self.text.len() {
@@ -285,7 +285,7 @@ impl<'a> Scanner<'a> {
             self.at += word.len();
             return Ok(());
         }
-        Err(self.fault("true, false or null is misspelt"))
+        Err(self.fault("a value must be true, false or null"))
     }
 
     fn number(&mut self) -> Result<(), JsonFault> {
@@ -315,7 +315,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes over a string and says where it was, with its quotes.
+    /// Skips a string and returns its range with the quotes.
     pub fn string(&mut self) -> Result<Range<usize>, JsonFault> {
         let start = self.at;
         self.expect(b'"', "a string must begin with a quote")?;
@@ -339,8 +339,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes over what needs no look: everything but quotes, backslashes and control characters,
-    /// for some bytes.
+    /// Skips plain bytes up to a quote, a backslash or a control character, within a limited range.
     fn plain(&mut self) {
         let near = self
             .text
@@ -361,7 +360,7 @@ impl<'a> Scanner<'a> {
             .unwrap_or(rest.len());
     }
 
-    /// Within a string: passes over whole blocks; true where the string ended.
+    /// Skips whole blocks within a string; returns true if the string ended.
     fn blocks(&mut self) -> Result<bool, JsonFault> {
         let mut is_escaped = false;
         while let Some(bytes) = self.text.get(self.at..).and_then(<[u8]>::first_chunk) {
@@ -384,12 +383,12 @@ impl<'a> Scanner<'a> {
             self.at += bytes.len();
             is_escaped = block.escapes_next;
         }
-        // What is left is looked at byte by byte, from its backslash on.
+        // The rest is scanned byte by byte, from the pending backslash on.
         self.at -= usize::from(is_escaped);
         Ok(false)
     }
 
-    /// That four hexadecimal digits follow the `u` at a place.
+    /// Checks that four hexadecimal digits follow the `u` at `at`.
     fn number_escape(&self, at: usize) -> Result<(), JsonFault> {
         let digits = self.text.get(at + 1..at + 5);
         if digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) {
@@ -408,7 +407,7 @@ impl<'a> Scanner<'a> {
                 self.number_escape(self.at + 1)?;
                 self.at += 6;
             }
-            Some(_) => return Err(self.fault("no such escape")),
+            Some(_) => return Err(self.fault("unknown escape")),
             None => {
                 self.at = self.text.len();
                 return Err(self.fault("the text ends within a string"));

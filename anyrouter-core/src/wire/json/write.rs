@@ -1,4 +1,4 @@
-//! Writing JSON piece by piece, into a buffer that grows.
+//! Functions that append JSON to a buffer piece by piece.
 
 use serde_json::{Value, value::RawValue};
 
@@ -19,8 +19,7 @@ pub fn push_string(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Appends a member's name, given with its quotes, and the colon; a comma before it where it is not
-/// the first.
+/// Appends a quoted member name and a colon, after a comma if it is not the first member.
 pub fn push_member(out: &mut Vec<u8>, quoted_name: &[u8]) {
     if !matches!(out.last(), Some(b'{')) {
         out.push(b',');
@@ -29,7 +28,7 @@ pub fn push_member(out: &mut Vec<u8>, quoted_name: &[u8]) {
     out.push(b':');
 }
 
-/// Appends a comma, unless the list has just begun.
+/// Appends a comma, unless the array has just begun.
 pub fn push_comma(out: &mut Vec<u8>) {
     if !matches!(out.last(), Some(b'[')) {
         out.push(b',');
@@ -42,7 +41,7 @@ pub fn push_value(out: &mut Vec<u8>, value: &Value) {
     let _ = serde_json::to_writer(out, value);
 }
 
-/// Appends a value as it is spelt.
+/// Appends the raw text of a value.
 pub fn push_raw(out: &mut Vec<u8>, value: &RawValue) {
     out.extend_from_slice(value.get().as_bytes());
 }
@@ -53,7 +52,7 @@ pub fn push_format(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     let _ = std::io::Write::write_fmt(out, text);
 }
 
-/// Appends numbers, each behind its text.
+/// Appends numbers, each after its text.
 pub fn push_numbers(out: &mut Vec<u8>, parts: &[(&str, u64)]) {
     for (text, number) in parts {
         out.extend_from_slice(text.as_bytes());
