@@ -35,7 +35,7 @@ fn request(bytes: usize, is_code: bool) -> Bytes {
         .into()
 }
 
-fn names() -> Box<ResponseMeta> {
+fn names(protocol: Protocol, client: Protocol) -> Box<ResponseMeta> {
     let mut prices = Prices::default();
     (prices.prompt, prices.completion) = (
         Usd::per_token("0.000001").ok(),
@@ -53,7 +53,8 @@ fn names() -> Box<ResponseMeta> {
         include_usage: false,
         prompt_estimate: 3,
         adjusted: Adjustments::default(),
-        protocol: Protocol::Chat,
+        protocol,
+        client,
         faults: Arc::default(),
     })
 }
@@ -110,16 +111,33 @@ fn answers(c: &mut Criterion) {
     let text = "A sentence of an answer. ".repeat(20);
     let openai = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}], "usage": usage}).to_string();
     let anthropic = json!({"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": text}], "stop_reason": "end_turn", "usage": {"input_tokens": 9, "output_tokens": 9}}).to_string();
-    let names = names();
     let mut group = c.benchmark_group("wire/answer");
-    for (name, protocol, body) in [
-        ("rewrite 1 KB", Protocol::Chat, &openai),
-        ("translate 1 KB", Protocol::Messages, &anthropic),
+    for (name, protocol, client, body) in [
+        ("rewrite 1 KB", Protocol::Chat, Protocol::Chat, &openai),
+        (
+            "translate 1 KB",
+            Protocol::Messages,
+            Protocol::Chat,
+            &anthropic,
+        ),
+        (
+            "messages, rewrite 1 KB",
+            Protocol::Messages,
+            Protocol::Messages,
+            &anthropic,
+        ),
+        (
+            "messages, translate 1 KB",
+            Protocol::Chat,
+            Protocol::Messages,
+            &openai,
+        ),
     ] {
+        let names = names(protocol, client);
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_function(name, |b| {
             b.iter(|| {
-                plain(protocol, &names, black_box(body.as_bytes()))
+                plain(&names, black_box(body.as_bytes()))
                     .unwrap()
                     .body
                     .len()
@@ -149,14 +167,31 @@ fn chunks(c: &mut Criterion) {
     }));
     let mut group = c.benchmark_group("wire/stream");
     group.throughput(Throughput::Elements(CHUNKS));
-    for (name, protocol, pieces) in [
-        ("rewrite chunks", Protocol::Chat, &openai),
-        ("translate chunks", Protocol::Messages, &anthropic),
+    for (name, protocol, client, pieces) in [
+        ("rewrite chunks", Protocol::Chat, Protocol::Chat, &openai),
+        (
+            "translate chunks",
+            Protocol::Messages,
+            Protocol::Chat,
+            &anthropic,
+        ),
+        (
+            "messages, rewrite chunks",
+            Protocol::Messages,
+            Protocol::Messages,
+            &anthropic,
+        ),
+        (
+            "messages, translate chunks",
+            Protocol::Chat,
+            Protocol::Messages,
+            &openai,
+        ),
     ] {
         group.bench_function(name, |b| {
             b.iter(|| {
                 let (mut relay, mut out) = (
-                    Relay::new(protocol, names(), 1 << 20),
+                    Relay::new(names(protocol, client), 1 << 20),
                     Vec::with_capacity(1 << 18),
                 );
                 for piece in pieces {

@@ -11,6 +11,7 @@ pub mod answer;
 pub mod chat;
 pub mod connection;
 pub mod error;
+pub mod event;
 pub mod fault;
 pub mod inbound;
 pub mod json;

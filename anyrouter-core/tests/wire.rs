@@ -1,8 +1,8 @@
 //! The protocols, in bytes: golden transcripts (`tests/wire/*`), and that no split of the bytes
 //! changes what a client sees.
 //!
-//! A transcript is `NAME.PROTOCOL.KIND.upstream`, what the provider sends, and
-//! `NAME.PROTOCOL.KIND.client`, what the client gets. After a change that is meant,
+//! A transcript is `NAME.PROTOCOL.KIND.upstream`, what the provider sends, with what a client of chat
+//! gets in `NAME.PROTOCOL.KIND.client` and a client of messages in `NAME.PROTOCOL.KIND.messages`. After a change that is meant,
 //! `UPDATE_GOLDEN=1 cargo test -p anyrouter-core --features gateway --test wire` writes the latter
 //! anew; `git diff` shows the difference.
 #![allow(
@@ -30,7 +30,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn names(include_usage: bool) -> Box<ResponseMeta> {
+/// Names of an answer from a provider of `protocol`, for a client of `client`.
+fn names(protocol: Protocol, client: Protocol) -> Box<ResponseMeta> {
     let mut prices = Prices::default();
     (prices.prompt, prices.completion) = (
         Some(Usd::per_token("1").unwrap()),
@@ -45,10 +46,11 @@ fn names(include_usage: bool) -> Box<ResponseMeta> {
         created: 1,
         latency_ms: 5,
         prices,
-        include_usage,
+        include_usage: false,
         prompt_estimate: 3,
         adjusted: Adjustments::default(),
-        protocol: Protocol::Chat,
+        protocol,
+        client,
         faults: Arc::default(),
     })
 }
@@ -60,7 +62,7 @@ fn anthropic(events: &[&str]) -> (String, Option<AnswerFault>) {
     for e in events {
         text.push_str(&format!("data: {e}\n\n"));
     }
-    stream(Protocol::Messages, &[text.as_bytes()])
+    stream(Protocol::Messages, Protocol::Chat, &[text.as_bytes()])
 }
 
 #[test]
@@ -157,8 +159,8 @@ fn thoughts_that_a_block_begins_with_are_not_lost() {
 
 /// What a client sees of a stream whose bytes come in these pieces: the bytes, the end included, or
 /// those before a fault.
-fn stream(protocol: Protocol, pieces: &[&[u8]]) -> (String, Option<AnswerFault>) {
-    let mut relay = Relay::new(protocol, names(false), 1 << 20);
+fn stream(protocol: Protocol, client: Protocol, pieces: &[&[u8]]) -> (String, Option<AnswerFault>) {
+    let mut relay = Relay::new(names(protocol, client), 1 << 20);
     let mut out = Vec::new();
     let text = |out: Vec<u8>| String::from_utf8(out).unwrap();
     for piece in pieces {
@@ -178,6 +180,49 @@ fn stream(protocol: Protocol, pieces: &[&[u8]]) -> (String, Option<AnswerFault>)
         }
         Err(fault) => (text(out), Some(fault)),
     }
+}
+
+/// Fails where a stream for an Anthropic client is not in the order that the protocol states:
+/// `message_start`, blocks one after the other with rising indexes, `message_delta`,
+/// `message_stop`; `ping` anywhere; `error` instead of any rest.
+fn check_messages(seen: &str, is_whole: bool) {
+    let (mut state, mut next, mut open) = ("before", 0, None);
+    for event in seen.split_terminator("\n\n") {
+        let (name, data) = event
+            .strip_prefix("event: ")
+            .and_then(|e| e.split_once("\ndata: "))
+            .unwrap_or_else(|| panic!("an event has a name and data: {event}"));
+        let value: Value = serde_json::from_str(data).unwrap_or_else(|e| panic!("{e}: {data}"));
+        assert_eq!(value["type"], name, "{event}");
+        let index = value["index"].as_u64();
+        match (name, state) {
+            ("message_start", "before") => state = "open",
+            ("content_block_start", "open") if open.is_none() => {
+                assert_eq!(index, Some(next), "{event}");
+                (open, next) = (index, next + 1);
+            }
+            ("content_block_delta", "open") => assert!(open.is_some() && index == open, "{event}"),
+            ("content_block_stop", "open") => {
+                assert!(open.is_some() && index == open, "{event}");
+                open = None;
+            }
+            ("message_delta", "open") if open.is_none() => {
+                assert!(value["delta"]["stop_reason"].is_string(), "{event}");
+                assert!(value["usage"]["output_tokens"].is_u64(), "{event}");
+                state = "finished";
+            }
+            ("message_stop", "finished") => {
+                assert!(
+                    value["anyrouter_metadata"]["requestId"].is_string(),
+                    "{event}"
+                );
+                state = "ended";
+            }
+            ("ping", _) => {}
+            _ => panic!("{event} in the state `{state}`, with {open:?} open:\n{seen}"),
+        }
+    }
+    assert!(!is_whole || state == "ended", "{seen}");
 }
 
 fn protocol(name: &str) -> Protocol {
@@ -208,24 +253,29 @@ fn golden_transcripts() {
     assert!(all.len() >= 8, "the transcripts are there");
     for (path, bytes) in all {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let seen = if name.contains(".stream.") {
-            let (text, fault) = stream(protocol(&name), &[&bytes]);
-            fault.map_or(text.clone(), |f| format!("{text}fault: {f:?}\n"))
-        } else {
-            match plain(protocol(&name), &names(false), &bytes) {
-                Ok(answer) => String::from_utf8(answer.body.to_vec()).unwrap(),
-                Err(fault) => format!("fault: {fault:?}\n"),
+        for (client, extension) in [(Protocol::Chat, "client"), (Protocol::Messages, "messages")] {
+            let seen = if name.contains(".stream.") {
+                let (text, fault) = stream(protocol(&name), client, &[&bytes]);
+                if client == Protocol::Messages {
+                    check_messages(&text, fault.is_none());
+                }
+                fault.map_or(text.clone(), |f| format!("{text}fault: {f:?}\n"))
+            } else {
+                match plain(&names(protocol(&name), client), &bytes) {
+                    Ok(answer) => String::from_utf8(answer.body.to_vec()).unwrap(),
+                    Err(fault) => format!("fault: {fault:?}\n"),
+                }
+            };
+            let golden = path.with_extension(extension);
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                fs::write(&golden, &seen).unwrap();
             }
-        };
-        let golden = path.with_extension("client");
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            fs::write(&golden, &seen).unwrap();
+            assert_eq!(
+                seen,
+                fs::read_to_string(&golden).unwrap_or_default(),
+                "{name} for {client:?}: UPDATE_GOLDEN=1 writes it anew"
+            );
         }
-        assert_eq!(
-            seen,
-            fs::read_to_string(&golden).unwrap_or_default(),
-            "{name}: UPDATE_GOLDEN=1 writes it anew"
-        );
     }
 }
 
@@ -236,13 +286,73 @@ fn no_single_split_of_any_transcript_changes_what_a_client_sees() {
         .filter(|(p, _)| p.to_str().unwrap().contains(".stream."))
     {
         let protocol = protocol(path.to_str().unwrap());
-        let whole = stream(protocol, &[&bytes]);
-        for at in 0..=bytes.len() {
-            let (a, b) = bytes.split_at(at);
-            assert_eq!(stream(protocol, &[a, b]), whole, "{path:?} split at {at}");
+        for client in Protocol::ALL {
+            let whole = stream(protocol, client, &[&bytes]);
+            for at in 0..=bytes.len() {
+                let (a, b) = bytes.split_at(at);
+                assert_eq!(
+                    stream(protocol, client, &[a, b]),
+                    whole,
+                    "{path:?} split at {at}"
+                );
+            }
+            let each: Vec<&[u8]> = bytes.chunks(1).collect();
+            assert_eq!(
+                stream(protocol, client, &each),
+                whole,
+                "{path:?} byte by byte"
+            );
         }
-        let each: Vec<&[u8]> = bytes.chunks(1).collect();
-        assert_eq!(stream(protocol, &each), whole, "{path:?} byte by byte");
+    }
+}
+
+#[test]
+fn a_stream_passes_byte_for_byte_between_messages_and_messages() {
+    let upstream = concat!(
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"up\",\"id\":\"msg_up\",\"x\":1.0e0,\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}  }\n\n",
+        "event: ping\ndata: {\"type\": \"ping\"}\n\n",
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"} }\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"h\\u00e9\"},\"unknown\":[1, 2]}\n\n",
+        "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0       }\n\n",
+        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":2} }\n\n",
+        "event: message_stop\ndata: {\"type\":\"message_stop\"   }\n\n",
+    );
+    let (seen, fault) = stream(
+        Protocol::Messages,
+        Protocol::Messages,
+        &[upstream.as_bytes()],
+    );
+    assert_eq!(fault, None);
+    check_messages(&seen, true);
+    let ours = upstream
+        .replace("\"up\"", "\"lab/x\"")
+        .replace("msg_up", "msg_000000000000000000000000");
+    let (before, last) = seen.split_at(seen.find("event: message_stop").unwrap());
+    assert_eq!(before, &ours[..ours.find("event: message_stop").unwrap()]);
+    assert!(
+        last.contains("\"usage\":{\"inputTokens\":3,\"outputTokens\":2"),
+        "{last}"
+    );
+}
+
+#[test]
+fn the_meter_is_the_same_for_every_client() {
+    for (path, bytes) in transcripts() {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.contains(".stream.") {
+            let meters = Protocol::ALL.map(|client| {
+                let mut relay = Relay::new(names(protocol(&name), client), 1 << 20);
+                let _ = relay.feed(&bytes, &mut Vec::new());
+                let meter = relay.meter();
+                (
+                    meter.tokens,
+                    meter.finish_reason.clone(),
+                    meter.native_finish_reason.clone(),
+                    meter.upstream_id.clone(),
+                )
+            });
+            assert_eq!(meters[0], meters[1], "{name}");
+        }
     }
 }
 
@@ -280,7 +390,7 @@ proptest! {
         events.extend(at.windows(2).map(|w| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": &text[w[0]..w[1]]}})));
         events.extend([json!({"type": "content_block_stop", "index": 0}), json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 2}}), json!({"type": "message_stop"})]);
         let bytes: String = events.iter().map(|e| format!("event: x\ndata: {e}\n\n")).collect();
-        let (seen, fault) = stream(Protocol::Messages, &[bytes.as_bytes()]);
+        let (seen, fault) = stream(Protocol::Messages, Protocol::Chat, &[bytes.as_bytes()]);
         prop_assert_eq!(fault, None);
         let joined: String = seen
             .split("\n\n")
@@ -290,7 +400,7 @@ proptest! {
         prop_assert_eq!(serde_json::from_str::<Value>(&joined).unwrap(), arguments.clone());
 
         let whole = json!({"id": "m", "type": "message", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": arguments}], "stop_reason": "tool_use", "usage": {"input_tokens": 1, "output_tokens": 1}});
-        let answer = plain(Protocol::Messages, &names(false), whole.to_string().as_bytes()).unwrap();
+        let answer = plain(&names(Protocol::Messages, Protocol::Chat), whole.to_string().as_bytes()).unwrap();
         let answer: Value = serde_json::from_slice(&answer.body).unwrap();
         let got: Value = serde_json::from_str(answer["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"].as_str().unwrap()).unwrap();
         prop_assert_eq!(got, whole["content"][0]["input"].clone());
@@ -312,12 +422,12 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_of_an_upstream_make_a_relay_panic_or_emit_what_is_not_an_event(noise in prop::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>(), which in any::<prop::sample::Index>()) {
+    fn no_bytes_of_an_upstream_make_a_relay_panic_or_emit_what_is_not_an_event(noise in prop::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>(), which in any::<prop::sample::Index>(), client in prop::sample::select(&Protocol::ALL[..])) {
         let all: Vec<(PathBuf, Vec<u8>)> = transcripts().into_iter().filter(|(p, _)| p.to_str().unwrap().contains(".stream.")).collect();
         let (path, bytes) = &all[which.index(all.len())];
         let at = at.index(bytes.len() + 1);
         let damaged = [&bytes[..at], &noise, &bytes[at..]].concat();
-        let mut relay = Relay::new(protocol(path.to_str().unwrap()), names(false), 1 << 16);
+        let mut relay = Relay::new(names(protocol(path.to_str().unwrap()), client), 1 << 16);
         let mut out = Vec::new();
         if relay.feed(&damaged, &mut out).is_ok_and(|p| !p.done) {
             let _ = relay.end(&mut out);

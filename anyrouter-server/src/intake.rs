@@ -34,6 +34,7 @@ pub(crate) fn inference_route(path: &str) -> Option<(Protocol, &'static str)> {
         .strip_prefix("/v1/")?;
     match route {
         "chat/completions" => Some((Protocol::Chat, "chat/completions")),
+        "messages" => Some((Protocol::Messages, "messages")),
         _ => None,
     }
 }
@@ -107,7 +108,23 @@ pub(crate) fn head(
     // Any value enables redaction, so that a malformed value does not disable it.
     head.redact = headers.contains_key("x-anyrouter-redact");
     head.trace_id = text(headers, "x-anyrouter-trace-id");
+    head.protocol_headers = protocol_headers(headers, protocol);
     head
+}
+
+/// Returns the headers of the client's protocol that an upstream of the same protocol gets.
+fn protocol_headers(headers: &HeaderMap, protocol: Protocol) -> HeaderMap {
+    let names: &[&'static str] = match protocol {
+        Protocol::Chat => &[],
+        Protocol::Messages => &["anthropic-version", "anthropic-beta"],
+    };
+    let mut forwarded = HeaderMap::new();
+    for name in names {
+        for value in headers.get_all(*name) {
+            forwarded.append(*name, value.clone());
+        }
+    }
+    forwarded
 }
 
 /// Returns the client's name for the session.

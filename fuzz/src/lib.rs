@@ -40,7 +40,7 @@ fn catalog(protocol: &str) -> Catalog {
 }
 
 /// The names of an answer.
-pub fn names(protocol: Protocol) -> Box<ResponseMeta> {
+pub fn names(protocol: Protocol, client: Protocol) -> Box<ResponseMeta> {
     let mut prices = Prices::default();
     (prices.prompt, prices.completion) = (
         Usd::per_token("0.000001").ok(),
@@ -59,6 +59,7 @@ pub fn names(protocol: Protocol) -> Box<ResponseMeta> {
         prompt_estimate: 3,
         adjusted: Adjustments::default(),
         protocol,
+        client,
         faults: Arc::default(),
     })
 }
@@ -66,9 +67,10 @@ pub fn names(protocol: Protocol) -> Box<ResponseMeta> {
 /// What a client gets of a stream that comes in these pieces, and why it broke off.
 pub fn relayed<'a>(
     protocol: Protocol,
+    client: Protocol,
     pieces: impl Iterator<Item = &'a [u8]>,
 ) -> (Vec<u8>, Option<AnswerFault>) {
-    let mut relay = Relay::new(protocol, names(protocol), 1 << 22);
+    let mut relay = Relay::new(names(protocol, client), 1 << 22);
     let mut out = Vec::new();
     for piece in pieces {
         match relay.feed(piece, &mut out) {

@@ -1,5 +1,6 @@
-//! What providers answer, whole and as a stream, in both protocols: it reaches the client as JSON
-//! and legal events or is a fault, and no split of the bytes changes what the client sees.
+//! What providers answer, whole and as a stream, in every protocol and for every client: it reaches
+//! the client as JSON and legal events or is a fault, and no split of the bytes changes what the
+//! client sees.
 #![no_main]
 
 use anyrouter_core::{catalog::Protocol, wire::answer::plain};
@@ -8,14 +9,16 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let (size, bytes) = pieces(data);
-    for protocol in [Protocol::Chat, Protocol::Messages] {
-        if let Ok(answer) = plain(protocol, &names(protocol), bytes) {
-            assert!(is_json(&answer.body), "a whole answer is JSON");
+    for protocol in Protocol::ALL {
+        for client in Protocol::ALL {
+            if let Ok(answer) = plain(&names(protocol, client), bytes) {
+                assert!(is_json(&answer.body), "a whole answer is JSON");
+            }
+            let whole = relayed(protocol, client, std::iter::once(bytes));
+            assert_events(&whole.0);
+            let cut = relayed(protocol, client, bytes.chunks(size));
+            assert_eq!(events(&whole.0), events(&cut.0));
+            assert_eq!(whole.1, cut.1);
         }
-        let whole = relayed(protocol, std::iter::once(bytes));
-        assert_events(&whole.0);
-        let cut = relayed(protocol, bytes.chunks(size));
-        assert_eq!(events(&whole.0), events(&cut.0));
-        assert_eq!(whole.1, cut.1);
     }
 });

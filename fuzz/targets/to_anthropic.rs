@@ -5,8 +5,7 @@
 use std::sync::LazyLock;
 
 use anyrouter_core::{
-    catalog::Catalog,
-    catalog::Protocol,
+    catalog::{Catalog, Protocol},
     wire::{adjust::Adjustments, inbound::inbound, messages::to_anthropic_messages},
 };
 use bytes::Bytes;

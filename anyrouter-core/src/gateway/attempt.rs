@@ -71,6 +71,7 @@ pub(super) struct Attempt<'a> {
     pub(super) instance: &'a Instance,
     pub(super) caller: &'a Caller,
     pub(super) request: &'a Request,
+    pub(super) protocol_headers: &'a HeaderMap,
     pub(super) user: Option<&'a str>,
     pub(super) eligible: Eligible<'a>,
     pub(super) started: Timestamp,
@@ -107,14 +108,8 @@ impl Attempt<'_> {
                 ));
             }
             if self.request.stream {
-                self.first_event(
-                    address.protocol,
-                    names,
-                    status,
-                    response,
-                    Some(recorder.record.key_hash),
-                )
-                .await
+                self.first_event(names, status, response, Some(recorder.record.key_hash))
+                    .await
             } else {
                 Ok(UpstreamAnswer::Plain(names, status, response))
             }
@@ -141,7 +136,7 @@ impl Attempt<'_> {
                 let too_long =
                     || Fault::Endpoint(Failure::of_answer(AnswerFault::TooLong { limit }, status));
                 let (body, held) = body.ok_or(FailureClass::Timeout)??.ok_or_else(too_long)?;
-                match plain(address.protocol, &names, &body) {
+                match plain(&names, &body) {
                     Ok(answer) => Ok(Success::Plain(names, answer, held, status)),
                     Err(fault) => Err(Fault::Endpoint(Failure::of_answer(fault, status))),
                 }
@@ -167,6 +162,7 @@ impl Attempt<'_> {
                 ..Adjustments::default()
             },
             protocol,
+            client: self.request.protocol(),
             faults: self.instance.catalog.catalog().faults().clone(),
         })
     }
@@ -185,6 +181,7 @@ impl Attempt<'_> {
         } = outbound(
             address.protocol,
             self.request,
+            self.protocol_headers,
             endpoint,
             &address.base_url,
             self.user,
@@ -227,7 +224,6 @@ impl Attempt<'_> {
     /// then, another endpoint can still be tried.
     async fn first_event(
         &self,
-        protocol: Protocol,
         names: Box<ResponseMeta>,
         status: u16,
         response: UpstreamResponse,
@@ -267,7 +263,7 @@ impl Attempt<'_> {
             let collected = collect(self.gateway, key, begun, upstream, limit).await?;
             let (body, held) = collected.ok_or_else(|| failed(AnswerFault::TooLong { limit }))?;
             let mut out = Vec::with_capacity(body.len() + 512);
-            let relay = Relay::of_whole(protocol, names, &body, &mut out).map_err(failed)?;
+            let relay = Relay::of_whole(names, &body, &mut out).map_err(failed)?;
             let (headers, upstream) = (response.headers, None);
             return Ok(UpstreamAnswer::Stream(Success::Stream {
                 relay,
@@ -280,7 +276,7 @@ impl Attempt<'_> {
                 status,
             }));
         }
-        let mut relay = Relay::new(protocol, names, self.gateway.limits.event);
+        let mut relay = Relay::new(names, self.gateway.limits.event);
         let mut out = Vec::with_capacity(1024);
         loop {
             let progress = if begun.is_empty() {

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
+
 use super::{
     attempt::{Attempt, Fault, Success},
     explain::explanation,
@@ -36,6 +38,8 @@ pub(super) struct Dispatch {
     pub(super) caller: Arc<Caller>,
     pub(super) layers: Arc<CompiledLayers>,
     pub(super) request: Request,
+    /// Headers for an upstream that speaks the client's protocol.
+    pub(super) protocol_headers: HeaderMap,
     pub(super) targets: Targets,
     /// Pseudonym of the end user for providers of another protocol.
     pub(super) user: Option<String>,
@@ -63,6 +67,7 @@ impl Dispatch {
             caller,
             layers,
             request,
+            protocol_headers,
             targets,
             user,
             way_back,
@@ -110,6 +115,7 @@ impl Dispatch {
                 instance: &instance,
                 caller: &caller,
                 request: &request,
+                protocol_headers: &protocol_headers,
                 user: user.as_deref(),
                 eligible,
                 started: now,
@@ -119,7 +125,7 @@ impl Dispatch {
             match attempt.run(&recorder).await {
                 Ok(Success::Plain(names, mut answer, held, status)) => {
                     if let Some(way_back) = &way_back {
-                        answer.body = restore_whole(way_back, &answer.body);
+                        answer.body = restore_whole(way_back, &names, &answer.body);
                     }
                     if let Some(held) = held {
                         answer.body = held.keep(answer.body);

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
+use http::HeaderMap;
+
 use crate::{catalog::Protocol, secret::Secret};
 
 /// A request's unverified statements about its sender.
@@ -30,13 +32,15 @@ pub struct Head {
     pub app: Option<String>,
     /// `X-AnyRouter-Redact: upstream`.
     pub redact: bool,
+    /// Headers of the client's protocol, which go to an upstream that speaks the same one.
+    pub protocol_headers: HeaderMap,
     /// `X-AnyRouter-Trace-Id`.
     pub trace_id: Option<String>,
 }
 
 impl Head {
     /// Creates a head without any optional header.
-    pub const fn new(claim: Claim, protocol: Protocol) -> Self {
+    pub fn new(claim: Claim, protocol: Protocol) -> Self {
         Self {
             claim,
             protocol,
@@ -45,6 +49,7 @@ impl Head {
             app: None,
             redact: false,
             trace_id: None,
+            protocol_headers: HeaderMap::new(),
         }
     }
 }

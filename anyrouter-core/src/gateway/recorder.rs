@@ -389,7 +389,7 @@ impl Recorder {
 
     /// Returns the response for an error.
     pub(super) fn error_response(&self, error: &ApiError) -> Response<ResponseBody> {
-        let mut response = error_response(self.id(), error);
+        let mut response = error_response(self.record.inbound, self.id(), error);
         response.headers_mut().extend(self.headers());
         response
     }

@@ -56,7 +56,7 @@ pub(super) async fn upstream(
     let mut placeholders =
         Placeholders::new(redaction.key.derive(caller.key.account.as_str(), session));
     let sent = std::str::from_utf8(request.body()).map_err(|_| unavailable())?;
-    let opened = signed::open(&key, sent);
+    let opened = signed::open(head.protocol, &key, sent);
     let (body, relayed) = opened.as_ref().map_or((sent, None), |(body, relayed)| {
         (body.as_str(), Some(relayed))
     });

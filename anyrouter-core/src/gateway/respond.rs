@@ -4,9 +4,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::body::ResponseBody;
 use crate::{
+    catalog::Protocol,
     ids::RequestId,
     ports::Room,
-    wire::{error::ApiError, fault::RequestFault},
+    wire::{answer::error_body, error::ApiError, fault::RequestFault},
 };
 
 /// Creates a response with this head and body.
@@ -46,8 +47,12 @@ pub(super) fn insert_number(headers: &mut HeaderMap, name: &'static str, value: 
     headers.insert(HeaderName::from_static(name), HeaderValue::from(value));
 }
 
-/// Returns the response for an error, in OpenAI's shape.
-pub(super) fn error_response(id: RequestId, error: &ApiError) -> Response<ResponseBody> {
+/// Returns the response for an error, in the client's shape.
+pub(super) fn error_response(
+    client: Protocol,
+    id: RequestId,
+    error: &ApiError,
+) -> Response<ResponseBody> {
     let mut headers = HeaderMap::with_capacity(8);
     insert_request_id(&mut headers, id);
     headers.insert(
@@ -57,7 +62,11 @@ pub(super) fn error_response(id: RequestId, error: &ApiError) -> Response<Respon
     if let Some(seconds) = error.retry_after {
         insert_number(&mut headers, "retry-after", seconds);
     }
-    let body = error.to_openai(&id.to_string()).to_string();
+    if client == Protocol::Messages && error.is_by_policy() {
+        // Anthropic's SDKs and agents retry other errors.
+        headers.insert("x-should-retry", HeaderValue::from_static("false"));
+    }
+    let body = error_body(client, error, id).to_string();
     response(error.status, headers, ResponseBody::whole(body))
 }
 

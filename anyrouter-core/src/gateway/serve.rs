@@ -50,7 +50,7 @@ impl Gateway {
             .and_then(|a| a.with_scope(Scope::Inference))
         {
             Ok(caller) => caller,
-            Err(error) => return not_accepted(error_response(id, &error)),
+            Err(error) => return not_accepted(error_response(head.protocol, id, &error)),
         };
         let opening = Opening {
             id,
@@ -66,7 +66,7 @@ impl Gateway {
             Ok(recorder) => recorder,
             Err(error) => {
                 self.failed(Backend::UsageLog, error);
-                return not_accepted(error_response(id, &storage_unavailable()));
+                return not_accepted(error_response(head.protocol, id, &storage_unavailable()));
             }
         };
         let instance = self.instance();
@@ -165,6 +165,7 @@ impl Gateway {
             caller,
             layers,
             request,
+            protocol_headers: head.protocol_headers,
             targets,
             user,
             way_back,
@@ -228,6 +229,7 @@ impl Dispatch {
     async fn answer(self: Box<Self>) -> Response<ResponseBody> {
         let (gateway, stream) = (self.gateway.clone(), self.request.stream);
         let client = ClientStream {
+            protocol: self.request.protocol(),
             id: self.recorder.id(),
             model: self.targets.asked.clone(),
             created: self.recorder.record.created_at,

@@ -8,7 +8,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::redact::{PlaceholderKey, SealedText, Step};
+use crate::{
+    catalog::Protocol,
+    redact::{PlaceholderKey, SealedText, Step},
+};
 
 /// Members of a message whose entries may be signed.
 const LISTS: [&str; 3] = ["reasoning_details", "content", "thinking_blocks"];
@@ -77,6 +80,15 @@ impl Signed {
     }
 }
 
+/// Returns a signature with the seal of its text. Anthropic's clients send a signature back
+/// unchanged, and nothing else of the block that the protocol does not name.
+pub(super) fn seal_signature(signature: &str, signed: &Signed) -> String {
+    format!(
+        "{signature}{SEAL}{}",
+        signed.sealed.clone().finish(signature)
+    )
+}
+
 /// Puts the signed texts of a whole answer back as the provider wrote them, and seals them.
 pub(super) fn keep_signed(key: &PlaceholderKey, written: &Value, restored: &mut Value) {
     let count = written
@@ -131,7 +143,11 @@ impl RelayedTexts {
 
 /// Finds the signed texts of a request that this gateway relayed. It removes the seals, and the
 /// signatures of all other texts. Returns `None` if there is no signature: the body is unchanged.
-pub(super) fn open(key: &PlaceholderKey, body: &str) -> Option<(String, RelayedTexts)> {
+pub(super) fn open(
+    protocol: Protocol,
+    key: &PlaceholderKey,
+    body: &str,
+) -> Option<(String, RelayedTexts)> {
     memchr::memmem::find(body.as_bytes(), b"\"signature\"")?;
     let mut document: Value = serde_json::from_str(body).ok()?;
     let mut relayed = RelayedTexts::default();
@@ -142,6 +158,12 @@ pub(super) fn open(key: &PlaceholderKey, body: &str) -> Option<(String, RelayedT
             let Some(entries) = message.get_mut(list).and_then(Value::as_array_mut) else {
                 continue;
             };
+            if protocol == Protocol::Messages {
+                is_any |= open_blocks(key, entries, |entry| {
+                    relayed.0.insert((m, list, entry));
+                });
+                continue;
+            }
             let mut done = 0;
             // The pieces of a streamed text have the same index.
             for length in entries
@@ -163,6 +185,47 @@ pub(super) fn open(key: &PlaceholderKey, body: &str) -> Option<(String, RelayedT
         }
     }
     is_any.then(|| (document.to_string(), relayed))
+}
+
+/// Takes the seals out of Anthropic's thinking blocks, and removes those that were not relayed:
+/// the provider accepts none whose text was changed. `relayed` receives the places of the others.
+fn open_blocks(
+    key: &PlaceholderKey,
+    blocks: &mut Vec<Value>,
+    mut relayed: impl FnMut(usize),
+) -> bool {
+    let mut is_any = false;
+    let mut kept = 0;
+    blocks.retain_mut(|block| {
+        let is_kept = match block.as_object_mut().filter(|b| proof(b).is_some()) {
+            None => true,
+            Some(block) => {
+                is_any = true;
+                let is_relayed = open_block(key, block);
+                if is_relayed {
+                    relayed(kept);
+                }
+                is_relayed
+            }
+        };
+        kept += usize::from(is_kept);
+        is_kept
+    });
+    is_any
+}
+
+/// Returns true if a thinking block was relayed, and restores the provider's signature.
+fn open_block(key: &PlaceholderKey, block: &mut Map<String, Value>) -> bool {
+    let sent = proof(block).unwrap_or_default().to_owned();
+    let (signature, seal) = sent.rsplit_once(SEAL).unwrap_or((&sent, ""));
+    let mut sealed = key.seal();
+    for text in texts(block) {
+        sealed.push(text);
+    }
+    let is_empty = texts(block).all(str::is_empty);
+    block.insert("signature".to_owned(), signature.into());
+    // A signature without a text covers reasoning that the provider omitted.
+    is_empty || sealed.is(signature, seal)
 }
 
 fn are_pieces(a: &Value, b: &Value) -> bool {
@@ -219,7 +282,7 @@ mod tests {
 
     fn sent_back(details: &Value) -> (Value, RelayedTexts) {
         let body = json!({"messages": [{"role": "user"}, {"role": "assistant", "reasoning_details": details}]}).to_string();
-        let (body, relayed) = open(&key(), &body).unwrap();
+        let (body, relayed) = open(Protocol::Chat, &key(), &body).unwrap();
         (
             serde_json::from_str::<Value>(&body).unwrap()["messages"][1]["reasoning_details"]
                 .clone(),

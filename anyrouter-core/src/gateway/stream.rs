@@ -109,7 +109,7 @@ impl ResponseStream {
             way_back,
             ..
         } = start;
-        let mut restoring = way_back.map(Restoring::new);
+        let mut restoring = way_back.map(|way_back| Restoring::new(way_back, relay.names()));
         let mut out = Vec::new();
         match &mut restoring {
             Some(restoring) => restoring.push(&first, &mut out),
@@ -270,7 +270,13 @@ impl ResponseStream {
 
     fn error_chunk(&self, error: &ApiError) -> Vec<u8> {
         let names = self.relay.names();
-        error_event(error, names.id, names.model.as_str(), names.created)
+        error_event(
+            names.client,
+            error,
+            names.id,
+            names.model.as_str(),
+            names.created,
+        )
     }
 }
 

@@ -19,20 +19,19 @@ use super::{
     stream::ResponseStream,
 };
 use crate::{
+    catalog::Protocol,
     ids::RequestId,
     ports::Timer,
     time::Timestamp,
     usage::Outcome,
     wire::{
-        answer::error_event,
+        answer::{error_event, keep_alive},
         error::{ApiError, Failure, FailureClass},
     },
 };
 
 /// The attempts of a request.
 pub(super) type Attempts = Pin<Box<dyn Future<Output = DispatchOutcome> + Send>>;
-
-const COMMENT: &[u8] = b": waiting for the provider\n\n";
 
 /// The body of a stream whose upstream is slow.
 pub(super) struct Waiting {
@@ -46,6 +45,7 @@ pub(super) struct Waiting {
 
 /// Data of the stream that the client already has.
 pub(super) struct ClientStream {
+    pub(super) protocol: Protocol,
     pub(super) id: RequestId,
     pub(super) model: String,
     pub(super) created: Timestamp,
@@ -53,7 +53,14 @@ pub(super) struct ClientStream {
 
 impl ClientStream {
     fn error_event(&self, error: &ApiError) -> Bytes {
-        error_event(error, self.id, &self.model, self.created.seconds()).into()
+        error_event(
+            self.protocol,
+            error,
+            self.id,
+            &self.model,
+            self.created.seconds(),
+        )
+        .into()
     }
 }
 
@@ -112,7 +119,7 @@ impl Waiting {
         self.timer.as_mut().reset(self.gateway.deadlines.comment);
         // Registers this task with the timer.
         let _ = self.timer.as_mut().poll(cx);
-        Poll::Ready(Some(Bytes::from_static(COMMENT)))
+        Poll::Ready(Some(Bytes::from_static(keep_alive(self.client.protocol))))
     }
 }
 

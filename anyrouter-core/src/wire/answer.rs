@@ -1,6 +1,7 @@
 //! Answers in any protocol: relaying streams, converting plain answers, and metering both.
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::{
     chat,
@@ -18,28 +19,61 @@ pub enum Relay {
     /// OpenAI chat on both sides.
     Chat(chat::StreamRelay),
     /// Anthropic messages in, OpenAI chat out.
-    Messages(messages::StreamTranslator),
+    MessagesToChat(messages::StreamTranslator),
+    /// Anthropic messages on both sides.
+    Messages(messages::StreamPass),
+    /// OpenAI chat in, Anthropic messages out.
+    ChatToMessages(Box<Translator>),
+}
+
+/// A decoder with an encoder of another protocol.
+#[derive(Debug)]
+pub struct Translator {
+    decoder: chat::Decoder,
+    encoder: messages::Encoder,
 }
 
 impl Relay {
-    /// Creates a relay for an answer in `protocol`. Events of more than `limit` bytes are faults.
-    pub fn new(protocol: Protocol, names: Box<ResponseMeta>, limit: usize) -> Self {
-        match protocol {
-            Protocol::Messages => Self::Messages(messages::StreamTranslator::new(names, limit)),
-            Protocol::Chat => Self::Chat(chat::StreamRelay::new(names, limit)),
+    /// Creates a relay between the protocols of `names`. Events of more than `limit` bytes are
+    /// faults.
+    pub fn new(names: Box<ResponseMeta>, limit: usize) -> Self {
+        match (names.protocol, names.client) {
+            (Protocol::Chat, Protocol::Chat) => Self::Chat(chat::StreamRelay::new(names, limit)),
+            (Protocol::Messages, Protocol::Chat) => {
+                Self::MessagesToChat(messages::StreamTranslator::new(names, limit))
+            }
+            (Protocol::Messages, Protocol::Messages) => {
+                Self::Messages(messages::StreamPass::new(names, limit))
+            }
+            (Protocol::Chat, Protocol::Messages) => Self::ChatToMessages(Box::new(Translator {
+                decoder: chat::Decoder::new(names, limit),
+                encoder: messages::Encoder::default(),
+            })),
         }
     }
 
-    /// Creates a relay that has relayed a whole answer in `protocol`. Some providers send one
-    /// although the request asked for a stream.
+    /// Creates a relay that has relayed a whole answer. Some providers send one although the
+    /// request asked for a stream.
     pub fn of_whole(
-        protocol: Protocol,
         names: Box<ResponseMeta>,
         body: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Self, AnswerFault> {
-        let answer = plain(protocol, &names, body)?;
-        chat::StreamRelay::of_whole(names, &answer, out).map(Self::Chat)
+        match (names.protocol, names.client) {
+            (Protocol::Chat | Protocol::Messages, Protocol::Chat) => {
+                let answer = plain(&names, body)?;
+                chat::StreamRelay::of_whole(names, &answer, out).map(Self::Chat)
+            }
+            (Protocol::Messages, Protocol::Messages) => {
+                messages::StreamPass::of_whole(names, body, out).map(Self::Messages)
+            }
+            (Protocol::Chat, Protocol::Messages) => {
+                let answer = chat::plain(&names, body)?;
+                Translator::of_whole(names, &answer, out)
+                    .map(Box::new)
+                    .map(Self::ChatToMessages)
+            }
+        }
     }
 
     /// Takes bytes from the upstream and appends the client's bytes to `out`. Bytes that were
@@ -47,7 +81,9 @@ impl Relay {
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Progress, AnswerFault> {
         match self {
             Self::Chat(relay) => relay.feed(bytes, out),
+            Self::MessagesToChat(relay) => relay.feed(bytes, out),
             Self::Messages(relay) => relay.feed(bytes, out),
+            Self::ChatToMessages(relay) => relay.feed(bytes, out),
         }
     }
 
@@ -74,7 +110,9 @@ impl Relay {
     pub fn is_finished(&self) -> bool {
         match self {
             Self::Chat(relay) => relay.is_finished(),
+            Self::MessagesToChat(relay) => relay.is_finished(),
             Self::Messages(relay) => relay.is_finished(),
+            Self::ChatToMessages(relay) => relay.decoder.is_finished(),
         }
     }
 
@@ -83,7 +121,9 @@ impl Relay {
     pub fn has_given(&self) -> bool {
         match self {
             Self::Chat(relay) => relay.has_given(),
+            Self::MessagesToChat(relay) => relay.has_given(),
             Self::Messages(relay) => relay.has_given(),
+            Self::ChatToMessages(relay) => relay.decoder.has_given(),
         }
     }
 
@@ -91,7 +131,9 @@ impl Relay {
     pub fn meter(&self) -> &Meter {
         match self {
             Self::Chat(relay) => relay.meter(),
+            Self::MessagesToChat(relay) => relay.meter(),
             Self::Messages(relay) => relay.meter(),
+            Self::ChatToMessages(relay) => relay.decoder.meter(),
         }
     }
 
@@ -99,7 +141,9 @@ impl Relay {
     pub fn names(&self) -> &ResponseMeta {
         match self {
             Self::Chat(relay) => relay.names(),
+            Self::MessagesToChat(relay) => relay.names(),
             Self::Messages(relay) => relay.names(),
+            Self::ChatToMessages(relay) => relay.decoder.names(),
         }
     }
 
@@ -111,56 +155,114 @@ impl Relay {
         let mut out = Vec::with_capacity(768);
         match self {
             Self::Chat(relay) => relay.push_end(&mut out),
-            Self::Messages(relay) => {
-                relay.push_end(&mut out);
-            }
+            Self::MessagesToChat(relay) => relay.push_end(&mut out),
+            Self::Messages(relay) => relay.push_end(&mut out),
+            Self::ChatToMessages(relay) => relay.push_end(&mut out),
         }
         out.into()
     }
 }
 
+impl Translator {
+    fn of_whole(
+        names: Box<ResponseMeta>,
+        answer: &PlainAnswer,
+        out: &mut Vec<u8>,
+    ) -> Result<Self, AnswerFault> {
+        let mut encoder = messages::Encoder::default();
+        let for_events = names.clone();
+        let decoder = chat::Decoder::of_whole(names, answer, |event| {
+            encoder.event(&for_events, event, out);
+        })?;
+        Ok(Self { decoder, encoder })
+    }
+
+    fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Progress, AnswerFault> {
+        let Self { decoder, encoder } = self;
+        decoder.feed(bytes, |names, event| encoder.event(names, event, out))
+    }
+
+    fn push_end(&self, out: &mut Vec<u8>) {
+        self.encoder
+            .push_end(self.decoder.names(), self.decoder.meter(), out);
+    }
+}
+
 /// Returns the event that ends a client's stream with `error`.
-pub fn error_event(error: &ApiError, id: RequestId, model: &str, created: u64) -> Vec<u8> {
-    chat::error_chunk(error, id, model, created)
+pub fn error_event(
+    client: Protocol,
+    error: &ApiError,
+    id: RequestId,
+    model: &str,
+    created: u64,
+) -> Vec<u8> {
+    match client {
+        Protocol::Chat => chat::error_chunk(error, id, model, created),
+        Protocol::Messages => messages::error_event(error, &id.to_string()),
+    }
 }
 
-/// Converts a whole answer in `protocol` into the client's protocol. Some providers stream although
-/// no stream was requested: the events are then assembled.
-pub fn plain(
-    protocol: Protocol,
-    names: &ResponseMeta,
-    body: &[u8],
-) -> Result<PlainAnswer, AnswerFault> {
+/// Returns the body of an error response in the client's protocol.
+pub fn error_body(client: Protocol, error: &ApiError, id: RequestId) -> Value {
+    match client {
+        Protocol::Chat => error.to_openai(&id.to_string()),
+        Protocol::Messages => messages::error_body(error, &id.to_string()),
+    }
+}
+
+/// Returns the keep-alive that a client of this protocol ignores.
+pub const fn keep_alive(client: Protocol) -> &'static [u8] {
+    match client {
+        Protocol::Chat => b": waiting for the provider\n\n",
+        Protocol::Messages => messages::PING,
+    }
+}
+
+/// Converts a whole answer into the client's protocol. Some providers stream although no stream was
+/// requested: the events are then assembled.
+pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
     if reads_as_events(body) == Some(true) {
-        return of_events(protocol, names, body);
+        return of_events(names, body);
     }
-    match protocol {
-        Protocol::Messages => messages::plain(names, body),
-        Protocol::Chat => chat::plain(names, body),
+    match (names.protocol, names.client) {
+        (Protocol::Chat, Protocol::Chat) => chat::plain(names, body),
+        (Protocol::Messages, Protocol::Chat) => messages::plain(names, body),
+        (Protocol::Messages, Protocol::Messages) => messages::pass_whole(names, body),
+        (Protocol::Chat, Protocol::Messages) => {
+            let (mut answer, mut events) = (chat::plain(names, body)?, Vec::new());
+            let translator = Translator::of_whole(Box::new(names.clone()), &answer, &mut events)?;
+            translator.push_end(&mut events);
+            answer.body = messages::of_events(names, &events)?;
+            Ok(answer)
+        }
     }
 }
 
-fn of_events(
-    protocol: Protocol,
-    names: &ResponseMeta,
-    body: &[u8],
-) -> Result<PlainAnswer, AnswerFault> {
+fn of_events(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
     let (mut relay, mut events) = (
-        Relay::new(protocol, Box::new(names.clone()), body.len()),
+        Relay::new(Box::new(names.clone()), body.len()),
         Vec::with_capacity(body.len()),
     );
     if !relay.feed(body, &mut events)?.done {
         relay.end(&mut events)?;
     }
     events.extend_from_slice(&relay.last());
-    let mut answer = chat::of_chunks(names, &events, relay.meter().tokens.is_some())?;
     let seen = relay.meter();
-    answer
-        .meter
-        .native_finish_reason
-        .clone_from(&seen.native_finish_reason);
-    answer.meter.upstream_id.clone_from(&seen.upstream_id);
-    Ok(answer)
+    match names.client {
+        Protocol::Chat => {
+            let mut answer = chat::of_chunks(names, &events, seen.tokens.is_some())?;
+            answer
+                .meter
+                .native_finish_reason
+                .clone_from(&seen.native_finish_reason);
+            answer.meter.upstream_id.clone_from(&seen.upstream_id);
+            Ok(answer)
+        }
+        Protocol::Messages => Ok(PlainAnswer {
+            body: messages::of_events(names, &events)?,
+            meter: seen.clone(),
+        }),
+    }
 }
 
 /// Returns true if a body consists of server-sent events; `None` if it is too short to decide.

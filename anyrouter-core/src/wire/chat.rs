@@ -3,6 +3,8 @@
 
 mod answer;
 mod assemble;
+mod calls;
+mod decode;
 mod error;
 mod forward;
 mod history;
@@ -13,7 +15,7 @@ mod structure;
 mod usage;
 mod write;
 
-pub use self::{answer::plain, error::error_chunk, stream::StreamRelay};
+pub use self::{answer::plain, decode::Decoder, error::error_chunk, stream::StreamRelay};
 
 pub(super) use self::{
     assemble::of_chunks,

@@ -174,6 +174,22 @@ impl ApiError {
     /// Returns the body in a superset of OpenAI's shape.
     pub fn to_openai(&self, request_id: &str) -> Value {
         let mut error = self.error_object();
+        self.add_reasons(&mut error);
+        let mut error = Value::Object(error);
+        hide_keys(&mut error);
+        json!({"error": error, "anyrouter_metadata": {"requestId": request_id, "attempts": self.attempts}})
+    }
+
+    /// Returns true if a privacy policy refused the request.
+    pub fn is_by_policy(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "privacy_restricted" | "region_restricted" | "redaction_blocked"
+        )
+    }
+
+    /// Adds the reasons for which no endpoint is left.
+    pub(super) fn add_reasons(&self, error: &mut Map<String, Value>) {
         if let Some(availability) = &self.availability {
             error.insert("availability".to_owned(), json!(availability));
             if let Some(constraint) = &availability.constraint {
@@ -183,9 +199,6 @@ impl ApiError {
         if let Some(explanation) = &self.explanation {
             error.insert("explanation".to_owned(), json!(explanation));
         }
-        let mut error = Value::Object(error);
-        hide_keys(&mut error);
-        json!({"error": error, "anyrouter_metadata": {"requestId": request_id, "attempts": self.attempts}})
     }
 
     pub(super) fn error_object(&self) -> Map<String, Value> {

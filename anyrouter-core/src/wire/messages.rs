@@ -1,23 +1,45 @@
-//! Anthropic messages, as an upstream's protocol: OpenAI chat requests are translated into it,
-//! answers out of it. Source: Anthropic API reference, *Messages*, *Streaming messages*, *Extended
+//! Anthropic messages. A client that speaks them is served by upstreams that do, byte for byte but for
+//! a few members; for clients of OpenAI's chat, requests are translated into them and answers out of
+//! them. Source: Anthropic API reference, *Messages*, *Streaming messages*, *Extended
 //! thinking*, *Adaptive thinking*, *Structured outputs*.
 
 mod answer;
+mod assemble;
 mod blocks;
 mod cache_control;
 mod conversation;
+mod encode;
+mod error;
+mod event;
+mod forward;
+mod message;
 mod names;
+mod pass;
 mod read;
 mod request;
 mod schema;
 mod source;
 mod stream;
+mod structure;
 mod thinking;
+mod to_chat;
 mod tools;
 mod usage;
 
-pub use self::{answer::plain, request::to_anthropic_messages, stream::StreamTranslator};
-pub(super) use self::{read::read, request::carries};
+pub use self::{
+    answer::plain, pass::StreamPass, request::to_anthropic_messages, stream::StreamTranslator,
+};
+pub(super) use self::{
+    assemble::of_events,
+    encode::Encoder,
+    error::{PING, error_body, error_event},
+    forward::forward,
+    pass::pass_whole,
+    read::read,
+    request::carries,
+    structure::is_structure,
+    to_chat::{chat_carries, to_chat},
+};
 
 /// Version of the API: the value of `anthropic-version`.
 pub(super) const VERSION: &str = "2023-06-01";

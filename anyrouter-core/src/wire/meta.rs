@@ -42,6 +42,8 @@ pub struct ResponseMeta {
     pub adjusted: Adjustments,
     /// The protocol that the provider speaks.
     pub protocol: Protocol,
+    /// The protocol that the client speaks.
+    pub client: Protocol,
     /// Table that classifies the provider's errors.
     pub faults: Arc<FaultTable>,
 }
@@ -154,6 +156,13 @@ impl ResponseMeta {
     pub(super) fn push_id(&self, out: &mut Vec<u8>) {
         out.push(b'"');
         self.id.push_generation(out);
+        out.push(b'"');
+    }
+
+    /// Appends the generation id as Anthropic's protocol spells it, as a JSON string.
+    pub(super) fn push_message_id(&self, out: &mut Vec<u8>) {
+        out.push(b'"');
+        self.id.push_message(out);
         out.push(b'"');
     }
 }

@@ -6,7 +6,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{adjust::Adjustments, chat, fault::RequestFault, messages, request::Request};
-use crate::catalog::{Endpoint, Protocol};
+use crate::{
+    catalog::{Endpoint, Protocol},
+    route::GATEWAY_MEMBERS,
+};
+
+/// Nesting depth of a request that was translated; the client's was checked before.
+const DEPTH: usize = 1024;
 
 /// A request to a provider, without its address and credential.
 #[derive(Debug)]
@@ -24,19 +30,40 @@ pub struct Outbound {
 pub fn outbound(
     protocol: Protocol,
     request: &Request,
+    protocol_headers: &HeaderMap,
     endpoint: &Endpoint,
     base_url: &str,
     user: Option<&str>,
     adjusted: &mut Adjustments,
 ) -> Result<Outbound, RequestFault> {
     let mut headers = HeaderMap::with_capacity(12);
-    Ok(match protocol {
-        Protocol::Chat => Outbound {
+    Ok(match (request.protocol(), protocol) {
+        (Protocol::Messages, Protocol::Messages) => Outbound {
+            path: messages::path(base_url).into(),
+            headers: {
+                let version = HeaderValue::from_static(messages::VERSION);
+                headers.insert("anthropic-version", version);
+                headers.extend(protocol_headers.clone());
+                headers
+            },
+            body: messages::forward(request, endpoint, user, adjusted),
+        },
+        (Protocol::Messages, Protocol::Chat) => Outbound {
+            path: chat::PATH.into(),
+            headers,
+            body: {
+                let dialect = endpoint.dialect(Protocol::Chat);
+                let with_reasoning = dialect.reasoning_back.is_some();
+                let chat = messages::to_chat(request, with_reasoning, adjusted)?;
+                chat::read(chat.into(), DEPTH)?.to_openai_chat(endpoint, adjusted)
+            },
+        },
+        (Protocol::Chat, Protocol::Chat) => Outbound {
             path: chat::PATH.into(),
             headers,
             body: request.to_openai_chat(endpoint, adjusted),
         },
-        Protocol::Messages => {
+        (Protocol::Chat, Protocol::Messages) => {
             let body = messages::to_anthropic_messages(request, endpoint, user, adjusted)?;
             let version = HeaderValue::from_static(messages::VERSION);
             headers.insert("anthropic-version", version);
@@ -64,8 +91,11 @@ pub fn credential_header(protocol: Protocol, credential: &str) -> (HeaderName, S
 
 /// Returns true if `protocol` can express a member of the request.
 pub fn carries(protocol: Protocol, request: &Request, member: &str) -> bool {
-    match protocol {
-        Protocol::Chat => true,
-        Protocol::Messages => messages::carries(request, member),
+    match (request.protocol(), protocol) {
+        (Protocol::Chat, Protocol::Chat) | (Protocol::Messages, Protocol::Messages) => true,
+        (Protocol::Chat, Protocol::Messages) => messages::carries(request, member),
+        (Protocol::Messages, Protocol::Chat) => {
+            messages::chat_carries(member) || GATEWAY_MEMBERS.contains(&member)
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Classification of the leaves of a request that belong to its protocol and are never redacted.
 
-use super::chat;
+use super::{chat, messages};
 use crate::{catalog::Protocol, redact::Step};
 
 /// Returns true if a leaf of a request in `protocol` belongs to the gateway or the protocol, such
@@ -8,7 +8,7 @@ use crate::{catalog::Protocol, redact::Step};
 /// has the form of one.
 pub fn is_structure(protocol: Protocol, path: &[Step<'_>], content: &str) -> bool {
     match protocol {
-        // Messages are translated from chat, and come in no other way.
-        Protocol::Chat | Protocol::Messages => chat::is_structure(path, content),
+        Protocol::Chat => chat::is_structure(path, content),
+        Protocol::Messages => messages::is_structure(path, content),
     }
 }

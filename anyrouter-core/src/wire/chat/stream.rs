@@ -601,6 +601,7 @@ mod tests {
             prompt_estimate: 3,
             adjusted: Adjustments::default(),
             protocol: Protocol::Chat,
+            client: Protocol::Chat,
             faults: Arc::default(),
         };
         StreamRelay::new(Box::new(names), 1 << 20)

@@ -1,108 +1,23 @@
 //! A whole Anthropic message as an OpenAI chat completion.
 
-use std::borrow::Cow;
-
-use memchr::memmem;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use super::{
-    blocks::{finish_reason, made_id, push_reasoning_text, whole_input},
+    blocks::{made_id, push_reasoning_text, whole_input},
+    message::{Block, read_message},
     names::client_name,
-    usage::Usage,
 };
 use crate::wire::{
     adjust::Adjustments,
     chat::push_usage_of,
     fault::AnswerFault,
-    json::{RawJsonStr, push_format, push_string, utf8},
+    json::{RawJsonStr, push_format, push_string},
     meta::ResponseMeta,
-    meter::{Meter, PlainAnswer},
-    provider_error::{is_error, token_of},
+    meter::PlainAnswer,
 };
-
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(borrow, rename = "type", default)]
-    kind: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    content: Option<Vec<Block<'a>>>,
-    #[serde(borrow, default)]
-    stop_reason: Option<Cow<'a, str>>,
-    #[serde(default)]
-    usage: Option<Usage>,
-}
-
-#[derive(Deserialize)]
-struct Block<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow, default)]
-    text: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    thinking: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    signature: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    data: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    id: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    name: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    input: Option<&'a RawValue>,
-}
 
 /// Turns a whole message into an OpenAI chat completion.
 pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
-    let wrong = || AnswerFault::NotTheProtocol("an Anthropic message");
-    let text = utf8(body).ok_or_else(wrong)?;
-    // Only what has one of these words can be an error, and is read for it.
-    let may_be_error = ["error", "detail"]
-        .iter()
-        .any(|word| memmem::find(body, word.as_bytes()).is_some());
-    if may_be_error && serde_json::from_str(text).is_ok_and(|v| is_error(&v)) {
-        return Err(AnswerFault::Error(names.origin().read_data(body)));
-    }
-    let answer: Answer<'_> = serde_json::from_str(text).map_err(|_| wrong())?;
-    let blocks = answer
-        .content
-        .as_ref()
-        .filter(|_| answer.kind.as_deref().is_none_or(|k| k == "message"))
-        .ok_or_else(wrong)?;
-    let native = answer
-        .stop_reason
-        .as_deref()
-        .filter(|r| !r.is_empty())
-        .and_then(token_of);
-    match native.as_deref() {
-        None => return Err(AnswerFault::Truncated),
-        Some("error") => return Err(AnswerFault::Error(names.origin().read_data(body))),
-        Some(_) => {}
-    }
-    let has_calls = blocks.iter().any(|b| b.kind == "tool_use");
-    let meter = Meter {
-        tokens: answer.usage.and_then(Usage::tokens),
-        text: blocks
-            .iter()
-            .flat_map(|b| {
-                [
-                    b.text.map(RawJsonStr::get),
-                    b.thinking.map(RawJsonStr::get),
-                    b.input.map(RawValue::get),
-                ]
-            })
-            .flatten()
-            .map(|t| t.len() as u64)
-            .sum(),
-        finish_reason: native
-            .as_deref()
-            .map(|reason| finish_reason(reason, has_calls).to_owned()),
-        native_finish_reason: native,
-        upstream_id: answer.id.as_deref().and_then(token_of),
-    };
+    let (blocks, meter) = read_message(names, body)?;
+    let blocks = blocks.as_slice();
     let mut out = Vec::with_capacity(body.len() + 512);
     out.extend_from_slice(b"{\"id\":");
     names.push_id(&mut out);

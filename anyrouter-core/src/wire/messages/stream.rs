@@ -2,13 +2,9 @@
 //! with the role comes first; deltas follow; one finish reason closes the choice; the caller adds
 //! usage, metadata and `[DONE]`.
 
-use std::borrow::Cow;
-
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use super::{
     blocks::{finish_reason, made_id, push_reasoning_text, whole_input},
+    event::Event,
     names::client_name,
     usage::Usage,
 };
@@ -74,68 +70,6 @@ enum Arguments {
 
 /// A message has at most so many blocks open at once.
 const OPEN_BLOCKS: usize = 256;
-
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(default)]
-    index: u64,
-    #[serde(borrow, default)]
-    message: Option<Message<'a>>,
-    #[serde(borrow, default)]
-    content_block: Option<ContentBlock<'a>>,
-    #[serde(borrow, default)]
-    delta: Option<Delta<'a>>,
-    #[serde(default)]
-    usage: Option<Usage>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
-    #[serde(default)]
-    usage: Option<Usage>,
-}
-
-#[derive(Deserialize)]
-struct ContentBlock<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow, default)]
-    id: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    name: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    text: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    input: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    data: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    thinking: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    signature: Option<RawJsonStr<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(borrow, rename = "type", default)]
-    kind: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    text: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    partial_json: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    thinking: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    signature: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    stop_reason: Option<Cow<'a, str>>,
-}
 
 impl StreamTranslator {
     /// A translator that writes these names. Events of more than `limit` bytes are faults.
@@ -488,21 +422,6 @@ impl Machine {
         out.extend_from_slice(&self.start);
         push_format(out, delta);
         out.extend_from_slice(b",\"finish_reason\":null}]}\n\n");
-    }
-}
-
-impl Delta<'_> {
-    /// The kind of a delta that does not say it.
-    fn kind_by_member(&self) -> Option<&'static str> {
-        let kinds = [
-            (self.text, "text_delta"),
-            (self.partial_json, "input_json_delta"),
-            (self.thinking, "thinking_delta"),
-            (self.signature, "signature_delta"),
-        ];
-        kinds
-            .into_iter()
-            .find_map(|(member, kind)| member.map(|_| kind))
     }
 }
 

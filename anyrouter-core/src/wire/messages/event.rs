@@ -1,0 +1,86 @@
+//! Anthropic's stream events, with the members that are read.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::usage::Usage;
+use crate::wire::json::RawJsonStr;
+
+#[derive(Deserialize)]
+pub(super) struct Event<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Cow<'a, str>,
+    #[serde(default)]
+    pub(super) index: u64,
+    #[serde(borrow, default)]
+    pub(super) message: Option<Message<'a>>,
+    #[serde(borrow, default)]
+    pub(super) content_block: Option<ContentBlock<'a>>,
+    #[serde(borrow, default)]
+    pub(super) delta: Option<Delta<'a>>,
+    #[serde(default)]
+    pub(super) usage: Option<Usage>,
+    #[serde(borrow, default)]
+    pub(super) error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Message<'a> {
+    #[serde(borrow, default)]
+    pub(super) id: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub(super) usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ContentBlock<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) id: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    pub(super) name: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    pub(super) text: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    pub(super) input: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) data: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    pub(super) thinking: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    pub(super) signature: Option<RawJsonStr<'a>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Delta<'a> {
+    #[serde(borrow, rename = "type", default)]
+    pub(super) kind: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) text: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    pub(super) partial_json: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    pub(super) thinking: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    pub(super) signature: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    pub(super) stop_reason: Option<Cow<'a, str>>,
+}
+
+impl Delta<'_> {
+    /// The kind of a delta that does not say it.
+    pub(super) fn kind_by_member(&self) -> Option<&'static str> {
+        let kinds = [
+            (self.text, "text_delta"),
+            (self.partial_json, "input_json_delta"),
+            (self.thinking, "thinking_delta"),
+            (self.signature, "signature_delta"),
+        ];
+        kinds
+            .into_iter()
+            .find_map(|(member, kind)| member.map(|_| kind))
+    }
+}

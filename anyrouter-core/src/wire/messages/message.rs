@@ -1,0 +1,104 @@
+//! A whole Anthropic message, as an upstream sends it.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{blocks::finish_reason, usage::Usage};
+use crate::wire::{
+    fault::AnswerFault,
+    json::{RawJsonStr, utf8},
+    meta::ResponseMeta,
+    meter::Meter,
+    provider_error::{is_error, token_of},
+};
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    content: Option<Vec<Block<'a>>>,
+    #[serde(borrow, default)]
+    stop_reason: Option<Cow<'a, str>>,
+    #[serde(default)]
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Block<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) text: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    pub(super) thinking: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    pub(super) signature: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    pub(super) data: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    pub(super) id: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    pub(super) name: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    pub(super) input: Option<&'a RawValue>,
+}
+
+/// Reads the blocks of a message, and meters it. Errors and messages without a stop reason are
+/// faults.
+pub(super) fn read_message<'a>(
+    names: &ResponseMeta,
+    body: &'a [u8],
+) -> Result<(Vec<Block<'a>>, Meter), AnswerFault> {
+    let wrong = || AnswerFault::NotTheProtocol("an Anthropic message");
+    let text = utf8(body).ok_or_else(wrong)?;
+    // Only what has one of these words can be an error, and is read for it.
+    let may_be_error = ["error", "detail"]
+        .iter()
+        .any(|word| memmem::find(body, word.as_bytes()).is_some());
+    if may_be_error && serde_json::from_str(text).is_ok_and(|v| is_error(&v)) {
+        return Err(AnswerFault::Error(names.origin().read_data(body)));
+    }
+    let answer: Answer<'a> = serde_json::from_str(text).map_err(|_| wrong())?;
+    let blocks = answer
+        .content
+        .filter(|_| answer.kind.as_deref().is_none_or(|k| k == "message"))
+        .ok_or_else(wrong)?;
+    let native = answer
+        .stop_reason
+        .as_deref()
+        .filter(|r| !r.is_empty())
+        .and_then(token_of);
+    match native.as_deref() {
+        None => return Err(AnswerFault::Truncated),
+        Some("error") => return Err(AnswerFault::Error(names.origin().read_data(body))),
+        Some(_) => {}
+    }
+    let has_calls = blocks.iter().any(|b| b.kind == "tool_use");
+    let meter = Meter {
+        tokens: answer.usage.and_then(Usage::tokens),
+        text: blocks
+            .iter()
+            .flat_map(|b| {
+                [
+                    b.text.map(RawJsonStr::get),
+                    b.thinking.map(RawJsonStr::get),
+                    b.input.map(RawValue::get),
+                ]
+            })
+            .flatten()
+            .map(|t| t.len() as u64)
+            .sum(),
+        finish_reason: native
+            .as_deref()
+            .map(|reason| finish_reason(reason, has_calls).to_owned()),
+        native_finish_reason: native,
+        upstream_id: answer.id.as_deref().and_then(token_of),
+    };
+    Ok((blocks, meter))
+}

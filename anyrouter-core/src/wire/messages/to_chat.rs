@@ -1,0 +1,527 @@
+//! An Anthropic request as an OpenAI chat request, for an upstream that speaks chat. Strings keep
+//! their escapes. Members without a counterpart are left out and listed, so that the client learns
+//! of them.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+
+use crate::wire::{
+    adjust::Adjustments,
+    fault::{RequestFault, member_problem},
+    json::{RawJsonStr, push_comma, push_member, push_number, push_raw, push_string, push_value},
+    request::Request,
+};
+
+/// Members that have a counterpart in chat, or that only the gateway reads.
+const TRANSLATED: [&str; 13] = [
+    "max_tokens",
+    "messages",
+    "model",
+    "output_config",
+    "stop_sequences",
+    "stream",
+    "system",
+    "temperature",
+    "thinking",
+    "tool_choice",
+    "tools",
+    "top_p",
+    "cache_control",
+];
+
+/// Text that Claude Code sends first in `system` for Anthropic's billing.
+const BILLING: &str = "x-anthropic-billing-header:";
+/// Maximum number of stop sequences of OpenAI's chat.
+const STOPS: usize = 4;
+
+/// Returns true if chat can express a member of an Anthropic request.
+pub(in crate::wire) fn chat_carries(member: &str) -> bool {
+    TRANSLATED.contains(&member)
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    role: Cow<'a, str>,
+    #[serde(borrow, default)]
+    content: Option<Content<'a>>,
+}
+
+/// A string, or a list of blocks.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Content<'a> {
+    #[serde(borrow)]
+    Blocks(Vec<Block<'a>>),
+    #[serde(borrow)]
+    Text(Cow<'a, str>),
+}
+
+#[derive(Deserialize)]
+struct Block<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    text: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    thinking: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    source: Option<Source<'a>>,
+    #[serde(borrow, default)]
+    title: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    name: Option<Cow<'a, str>>,
+    #[serde(default)]
+    input: Option<Box<RawValue>>,
+    #[serde(borrow, default)]
+    tool_use_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    content: Option<Box<Content<'a>>>,
+    #[serde(default)]
+    is_error: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Source<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    media_type: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    data: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    url: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Tool<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    description: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    input_schema: Option<&'a RawValue>,
+    #[serde(default)]
+    strict: Option<bool>,
+}
+
+/// Returns the body of a chat request. Reasoning of earlier turns is written if
+/// `with_reasoning`.
+pub(in crate::wire) fn to_chat(
+    request: &Request,
+    with_reasoning: bool,
+    adjusted: &mut Adjustments,
+) -> Result<Vec<u8>, RequestFault> {
+    for name in request.parameters() {
+        if !chat_carries(name) && !crate::route::GATEWAY_MEMBERS.contains(&name) {
+            adjusted.omit(name);
+        }
+    }
+    let messages: Vec<Message<'_>> = request
+        .get("messages", "a list of messages, each with a `role`")?
+        .ok_or_else(|| RequestFault::missing("messages"))?;
+    let mut out = Vec::with_capacity(request.body().len() + 512);
+    out.extend_from_slice(b"{\"messages\":[");
+    push_system(&mut out, request, adjusted)?;
+    for (i, message) in messages.iter().enumerate() {
+        push_turn(&mut out, message, i, with_reasoning, adjusted)?;
+    }
+    out.push(b']');
+    push_tools(&mut out, request, adjusted)?;
+    push_settings(&mut out, request, adjusted)?;
+    out.push(b'}');
+    Ok(out)
+}
+
+fn push_system(
+    out: &mut Vec<u8>,
+    request: &Request,
+    adjusted: &mut Adjustments,
+) -> Result<(), RequestFault> {
+    let system: Option<Content<'_>> = request.get("system", "a string or a list of text blocks")?;
+    let texts: Vec<&str> = match &system {
+        None => return Ok(()),
+        Some(Content::Text(text)) => vec![text],
+        Some(Content::Blocks(blocks)) => {
+            let mut texts = Vec::new();
+            for (i, block) in blocks.iter().enumerate() {
+                match block.text.as_deref() {
+                    Some(text) if i == 0 && text.starts_with(BILLING) => {
+                        adjusted.omit("system[0]");
+                    }
+                    Some(text) => texts.push(text),
+                    None => adjusted.omit(format!("system[{i}]")),
+                }
+            }
+            texts
+        }
+    };
+    push_text_message(out, "system", &texts);
+    Ok(())
+}
+
+/// Appends a message of text, unless it has none.
+fn push_text_message(out: &mut Vec<u8>, role: &str, texts: &[&str]) {
+    let texts: Vec<&&str> = texts.iter().filter(|t| !t.is_empty()).collect();
+    if texts.is_empty() {
+        return;
+    }
+    push_comma(out);
+    out.extend_from_slice(b"{\"role\":");
+    push_string(out, role);
+    push_member(out, b"\"content\"");
+    if let [one] = texts.as_slice() {
+        push_string(out, one);
+    } else {
+        out.push(b'[');
+        for text in texts {
+            push_part(out, text);
+        }
+        out.push(b']');
+    }
+    out.push(b'}');
+}
+
+fn push_part(out: &mut Vec<u8>, text: &str) {
+    push_comma(out);
+    out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
+    push_string(out, text);
+    out.push(b'}');
+}
+
+fn push_turn(
+    out: &mut Vec<u8>,
+    message: &Message<'_>,
+    i: usize,
+    with_reasoning: bool,
+    adjusted: &mut Adjustments,
+) -> Result<(), RequestFault> {
+    let at = format!("messages[{i}]");
+    let content = message.content.as_ref();
+    match (&*message.role, content) {
+        (role @ ("user" | "assistant" | "system"), Some(Content::Text(text))) => {
+            push_text_message(out, role, &[text]);
+            Ok(())
+        }
+        ("assistant", Some(Content::Blocks(blocks))) => {
+            push_assistant(out, blocks, &at, with_reasoning, adjusted)
+        }
+        ("user" | "system", Some(Content::Blocks(blocks))) => {
+            push_user(out, &message.role, blocks, &at, adjusted)
+        }
+        ("user" | "assistant" | "system", None) => Ok(()),
+        _ => Err(RequestFault::member(
+            format!("{at}.role"),
+            format!("`{at}.role` must be user, assistant or system"),
+        )),
+    }
+}
+
+/// Appends the results of a turn, each as a message, and then what else the user says.
+fn push_user(
+    out: &mut Vec<u8>,
+    role: &str,
+    blocks: &[Block<'_>],
+    at: &str,
+    adjusted: &mut Adjustments,
+) -> Result<(), RequestFault> {
+    let mut parts = vec![b'['];
+    for (j, block) in blocks.iter().enumerate() {
+        if block.kind != "tool_result" {
+            continue;
+        }
+        let at = format!("{at}.content[{j}]");
+        let id = block
+            .tool_use_id
+            .as_deref()
+            .ok_or_else(|| RequestFault::missing(&format!("{at}.tool_use_id")))?;
+        push_comma(out);
+        out.extend_from_slice(b"{\"role\":\"tool\",\"tool_call_id\":");
+        push_string(out, id);
+        push_member(out, b"\"content\"");
+        let mut text = String::new();
+        match block.content.as_deref() {
+            None => {}
+            Some(Content::Text(said)) => text.push_str(said),
+            Some(Content::Blocks(inner)) => {
+                for (k, block) in inner.iter().enumerate() {
+                    match block.text.as_deref() {
+                        Some(said) => {
+                            if !text.is_empty() {
+                                text.push('\n');
+                            }
+                            text.push_str(said);
+                        }
+                        // Chat's results have text alone: a picture follows as the user's.
+                        None if push_file(&mut parts, block) => {}
+                        None => adjusted.omit(format!("{at}.content[{k}]")),
+                    }
+                }
+            }
+        }
+        if block.is_error == Some(true) && text.is_empty() {
+            text.push_str("error");
+        }
+        push_string(out, &text);
+        out.push(b'}');
+    }
+    for (j, block) in blocks.iter().enumerate() {
+        match (&*block.kind, block.text.as_deref()) {
+            ("tool_result", _) => {}
+            ("text", Some(text)) => {
+                if !text.is_empty() {
+                    push_part(&mut parts, text);
+                }
+            }
+            ("image" | "document", _) if push_file(&mut parts, block) => {}
+            _ => adjusted.omit(format!("{at}.content[{j}]")),
+        }
+    }
+    if parts.len() > 1 {
+        parts.push(b']');
+        push_comma(out);
+        out.extend_from_slice(b"{\"role\":");
+        push_string(out, role);
+        push_member(out, b"\"content\"");
+        out.extend_from_slice(&parts);
+        out.push(b'}');
+    }
+    Ok(())
+}
+
+/// Appends a picture or a document as a content part. Returns false if chat has none like it.
+fn push_file(parts: &mut Vec<u8>, block: &Block<'_>) -> bool {
+    let Some(source) = &block.source else {
+        return false;
+    };
+    let kind = source.media_type.as_deref();
+    match (&*block.kind, &*source.kind, &source.data, &source.url) {
+        ("image", "base64", Some(data), _) => {
+            push_comma(parts);
+            let url = format!("data:{};base64,{data}", kind.unwrap_or("image/png"));
+            push_value(
+                parts,
+                &json!({"type": "image_url", "image_url": {"url": url}}),
+            );
+        }
+        ("image", "url", _, Some(url)) => {
+            push_comma(parts);
+            push_value(
+                parts,
+                &json!({"type": "image_url", "image_url": {"url": url}}),
+            );
+        }
+        ("document", "text", Some(text), _) => push_part(parts, text),
+        ("document", "base64", Some(data), _) => {
+            let name = block.title.as_deref().unwrap_or("document.pdf");
+            let data = format!("data:{};base64,{data}", kind.unwrap_or("application/pdf"));
+            push_comma(parts);
+            push_value(
+                parts,
+                &json!({"type": "file", "file": {"filename": name, "file_data": data}}),
+            );
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn push_assistant(
+    out: &mut Vec<u8>,
+    blocks: &[Block<'_>],
+    at: &str,
+    with_reasoning: bool,
+    adjusted: &mut Adjustments,
+) -> Result<(), RequestFault> {
+    let (mut text, mut reasoning) = (String::new(), String::new());
+    let mut calls = vec![b'['];
+    for (j, block) in blocks.iter().enumerate() {
+        match &*block.kind {
+            "text" => text.push_str(block.text.as_deref().unwrap_or_default()),
+            "thinking" => reasoning.push_str(block.thinking.as_deref().unwrap_or_default()),
+            // A proof is good only at its maker.
+            "redacted_thinking" => {}
+            "tool_use" => {
+                let missing =
+                    |name: &str| RequestFault::missing(&format!("{at}.content[{j}].{name}"));
+                let id = block.id.as_deref().ok_or_else(|| missing("id"))?;
+                let name = block.name.as_deref().ok_or_else(|| missing("name"))?;
+                push_comma(&mut calls);
+                calls.extend_from_slice(b"{\"id\":");
+                push_string(&mut calls, id);
+                calls.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
+                push_string(&mut calls, name);
+                push_member(&mut calls, b"\"arguments\"");
+                push_string(
+                    &mut calls,
+                    block.input.as_deref().map_or("{}", RawValue::get),
+                );
+                calls.extend_from_slice(b"}}");
+            }
+            _ => adjusted.omit(format!("{at}.content[{j}]")),
+        }
+    }
+    let has_calls = calls.len() > 1;
+    if text.is_empty() && !has_calls {
+        return Ok(());
+    }
+    push_comma(out);
+    out.extend_from_slice(b"{\"role\":\"assistant\",\"content\":");
+    if text.is_empty() {
+        out.extend_from_slice(b"null");
+    } else {
+        push_string(out, &text);
+    }
+    if with_reasoning && !reasoning.is_empty() {
+        push_member(out, b"\"reasoning\"");
+        push_string(out, &reasoning);
+    }
+    if has_calls {
+        calls.push(b']');
+        push_member(out, b"\"tool_calls\"");
+        out.extend_from_slice(&calls);
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+fn push_tools(
+    out: &mut Vec<u8>,
+    request: &Request,
+    adjusted: &mut Adjustments,
+) -> Result<(), RequestFault> {
+    let tools: Vec<&RawValue> = request.get("tools", "a list of tools")?.unwrap_or_default();
+    let mut written = vec![b'['];
+    for (i, tool) in tools.iter().enumerate() {
+        let tool: Tool<'_> = serde_json::from_str(tool.get()).map_err(|e| {
+            let at = format!("tools[{i}]");
+            RequestFault::member(&at, member_problem(&at, "a tool with a `name`", &e))
+        })?;
+        let is_clients = tool.kind.as_deref().is_none_or(|kind| kind == "custom");
+        let Some(schema) = tool.input_schema.filter(|_| is_clients) else {
+            // Tools that Anthropic defines or runs.
+            adjusted.omit(format!("tools[{i}]"));
+            continue;
+        };
+        push_comma(&mut written);
+        written.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":");
+        push_string(&mut written, &tool.name);
+        if let Some(description) = tool.description {
+            push_member(&mut written, b"\"description\"");
+            written.extend_from_slice(description.get().as_bytes());
+        }
+        push_member(&mut written, b"\"parameters\"");
+        push_raw(&mut written, schema);
+        if let Some(strict) = tool.strict {
+            push_member(&mut written, b"\"strict\"");
+            push_value(&mut written, &json!(strict));
+        }
+        written.extend_from_slice(b"}}");
+    }
+    if written.len() == 1 {
+        return Ok(());
+    }
+    written.push(b']');
+    push_member(out, b"\"tools\"");
+    out.extend_from_slice(&written);
+    let choice: Option<Value> = request.get("tool_choice", "an object with `type`")?;
+    let Some(choice) = choice else {
+        return Ok(());
+    };
+    let member = |name: &str| choice.get(name);
+    let translated = match member("type").and_then(Value::as_str) {
+        Some("auto") => json!("auto"),
+        Some("any") => json!("required"),
+        Some("none") => json!("none"),
+        Some("tool") => json!({"type": "function", "function": {"name": member("name")}}),
+        _ => {
+            return Err(RequestFault::member(
+                "tool_choice",
+                "`tool_choice.type` must be auto, any, none or tool",
+            ));
+        }
+    };
+    push_member(out, b"\"tool_choice\"");
+    push_value(out, &translated);
+    if member("disable_parallel_tool_use") == Some(&json!(true)) {
+        push_member(out, b"\"parallel_tool_calls\"");
+        out.extend_from_slice(b"false");
+    }
+    Ok(())
+}
+
+fn push_settings(
+    out: &mut Vec<u8>,
+    request: &Request,
+    adjusted: &mut Adjustments,
+) -> Result<(), RequestFault> {
+    if let Some(limit) = request.max_tokens {
+        push_member(out, b"\"max_tokens\"");
+        push_number(out, limit);
+    }
+    for name in ["temperature", "top_p"] {
+        if let Some(value) = request.raw(name) {
+            push_member(out, format!("\"{name}\"").as_bytes());
+            out.extend_from_slice(value);
+        }
+    }
+    let stops: Vec<RawJsonStr<'_>> = request
+        .get("stop_sequences", "a list of strings")?
+        .unwrap_or_default();
+    if stops.len() > STOPS {
+        adjusted.omit(format!("stop_sequences[{STOPS}]"));
+    }
+    if !stops.is_empty() {
+        push_member(out, b"\"stop\"");
+        out.push(b'[');
+        for stop in stops.iter().take(STOPS) {
+            push_comma(out);
+            out.extend_from_slice(stop.get().as_bytes());
+        }
+        out.push(b']');
+    }
+    if let Some(effort) = effort(request)? {
+        push_member(out, b"\"reasoning_effort\"");
+        push_string(out, &effort);
+    }
+    let output: Option<Value> = request.get("output_config", "an object")?;
+    if let Some(schema) = output
+        .as_ref()
+        .and_then(|o| o.get("format"))
+        .filter(|format| format.get("type") == Some(&json!("json_schema")))
+        .and_then(|format| format.get("schema"))
+    {
+        let format = json!({"name": "response", "schema": schema, "strict": true});
+        push_member(out, b"\"response_format\"");
+        push_value(out, &json!({"type": "json_schema", "json_schema": format}));
+    }
+    if request.stream {
+        push_member(out, b"\"stream\"");
+        out.extend_from_slice(b"true");
+    }
+    Ok(())
+}
+
+/// Returns the effort that the client asked for. A budget becomes the effort that usually has it;
+/// adaptive thinking without an effort leaves it to the model.
+fn effort(request: &Request) -> Result<Option<String>, RequestFault> {
+    #[derive(Deserialize)]
+    struct Output {
+        effort: Option<String>,
+    }
+    let output: Option<Output> = request.get("output_config", "an object")?;
+    let by_budget = request.reasoning.max_tokens.map(|budget| match budget {
+        0..=2048 => "low",
+        2049..=10_000 => "medium",
+        _ => "high",
+    });
+    Ok(output
+        .and_then(|o| o.effort)
+        .or_else(|| by_budget.map(ToOwned::to_owned)))
+}
