@@ -3,6 +3,7 @@
 mod catalog;
 mod chat;
 mod keys;
+mod messages;
 mod models;
 mod privacy;
 mod status;
@@ -29,6 +30,20 @@ pub(crate) fn routes(routes: Routes) -> Routes {
             "createChatCompletion",
             "A chat completion, whole or as a stream.",
             chat::complete,
+        )
+        .on(
+            post(),
+            "/messages",
+            "createMessage",
+            "A message in Anthropic's protocol, whole or as a stream.",
+            messages::create,
+        )
+        .on(
+            post(),
+            "/messages/count_tokens",
+            "countTokens",
+            "An estimate of a request's input tokens. Nothing is sent.",
+            messages::count_tokens,
         )
         .on(
             get(),

@@ -39,6 +39,15 @@ pub(crate) fn inference_route(path: &str) -> Option<(Protocol, &'static str)> {
     }
 }
 
+/// Returns the protocol in whose shape a path's errors are.
+pub(crate) fn protocol_of(path: &str) -> Protocol {
+    let route = path.strip_prefix("/api").unwrap_or(path);
+    match route.strip_prefix("/v1/messages") {
+        Some("" | "/count_tokens") => Protocol::Messages,
+        _ => Protocol::Chat,
+    }
+}
+
 /// Replaces consecutive slashes in the path by one.
 pub(crate) fn one_slash(uri: &mut Uri) {
     if memchr::memmem::find(uri.path().as_bytes(), b"//").is_none() {

@@ -1,6 +1,10 @@
 //! Responses: JSON of a type, and errors with their request id.
 
-use anyrouter_core::wire::error::ApiError;
+use anyrouter_core::{
+    catalog::Protocol,
+    ids::RequestId,
+    wire::{answer::error_body, error::ApiError},
+};
 use axum::{
     body::Body,
     http::{HeaderValue, StatusCode, header},
@@ -99,15 +103,16 @@ impl IntoResponse for Error {
     }
 }
 
-pub(crate) fn render(error: &ApiError, id: &str) -> Response {
-    let mut response = Response::new(Body::from(error.to_openai(id).to_string()));
+/// Returns the response for an error, in the shape of the client's protocol.
+pub(crate) fn render(client: Protocol, error: &ApiError, id: RequestId) -> Response {
+    let mut response = Response::new(Body::from(error_body(client, error, id).to_string()));
     *response.status_mut() =
         StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
-    if let Ok(value) = HeaderValue::try_from(id) {
+    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
         response.headers_mut().insert("x-request-id", value);
     }
     if let Some(seconds) = error.retry_after {

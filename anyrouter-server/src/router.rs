@@ -17,7 +17,7 @@ use crate::{
     app::App,
     auth::Public,
     docs,
-    intake::{preflight, share},
+    intake::{preflight, protocol_of, share},
     respond::{Error, not_found, render, wrong_method},
     routes::{Routes, Shared},
 };
@@ -78,13 +78,14 @@ fn openapi(description: Bytes) -> Response {
 /// Adds the request id to each response, renders errors, and answers CORS preflight requests.
 async fn named(State(app): Shared, request: Request, next: Next) -> Response {
     let id = app.gateway.request_id();
+    let client = protocol_of(request.uri().path());
     let mut response = if request.method() == Method::OPTIONS {
         preflight()
     } else {
         next.run(request).await
     };
     if let Some(error) = response.extensions_mut().remove::<Error>() {
-        response = render(&error.0, &id.to_string());
+        response = render(client, &error.0, id);
         if matches!(error.0.status, 401 | 403 | 503) {
             response.extensions_mut().insert(NotAccepted);
         }
@@ -100,7 +101,7 @@ async fn named(State(app): Shared, request: Request, next: Next) -> Response {
             "invalid_parameter",
             "the address has a parameter of the wrong type or a duplicate one; see the documentation",
         );
-        response = render(&error, &id.to_string());
+        response = render(client, &error, id);
     }
     if let Ok(value) = HeaderValue::try_from(id.to_string()) {
         response.headers_mut().insert("x-request-id", value);

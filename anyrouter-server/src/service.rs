@@ -16,7 +16,8 @@ use tower::ServiceExt as _;
 use crate::{
     app::App,
     intake::{
-        ClientIp, Peer, client_ip, head, inference_route, one_host, one_slash, read_body_of, share,
+        ClientIp, Peer, client_ip, head, inference_route, one_host, one_slash, protocol_of,
+        read_body_of, share,
     },
     respond::render,
     router::{metrics_router, router},
@@ -58,7 +59,11 @@ impl Service {
         let mut response = if request.version() < Version::HTTP_2 && !one_host(&request) {
             let message = "the request must have one `Host` header; send the name of this server";
             let error = ApiError::new(400, "invalid_host", message);
-            let mut response = render(&error, &app.gateway.request_id().to_string());
+            let mut response = render(
+                protocol_of(request.uri().path()),
+                &error,
+                app.gateway.request_id(),
+            );
             response.extensions_mut().insert(NotAccepted);
             response.map(Either::Right)
         } else if let Some((protocol, route)) = inference_route(request.uri().path())

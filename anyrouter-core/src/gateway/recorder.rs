@@ -307,7 +307,7 @@ impl Recorder {
     /// Returns the headers of every response to an accepted request.
     pub(super) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(16);
-        insert_request_id(&mut headers, self.id());
+        insert_request_id(self.record.inbound, &mut headers, self.id());
         let spent =
             u64::try_from(self.now().since(self.record.created_at).as_micros()).unwrap_or(u64::MAX);
         let overhead = spent.saturating_sub(self.waited);

@@ -26,8 +26,12 @@ pub(super) fn response(
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Inserts the request's id.
-pub(super) fn insert_request_id(headers: &mut HeaderMap, id: RequestId) {
+pub(super) fn insert_request_id(client: Protocol, headers: &mut HeaderMap, id: RequestId) {
     if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+        if client == Protocol::Messages {
+            // Anthropic's SDKs read this one.
+            headers.insert("request-id", value.clone());
+        }
         headers.insert(REQUEST_ID, value);
     }
 }
@@ -54,7 +58,7 @@ pub(super) fn error_response(
     error: &ApiError,
 ) -> Response<ResponseBody> {
     let mut headers = HeaderMap::with_capacity(8);
-    insert_request_id(&mut headers, id);
+    insert_request_id(client, &mut headers, id);
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),

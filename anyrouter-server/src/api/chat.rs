@@ -39,7 +39,7 @@ impl Responds for ChatResponse {
 
 /// The body of a chat completion: OpenAI's request with additional members.
 #[derive(JsonSchema)]
-#[allow(dead_code)] // `ChatRequest` reads it, without building it
+#[allow(dead_code)] // `wire::inbound` reads it, without building it
 pub(super) struct ChatBody {
     /// A model's id, such as `anthropic/claude-sonnet-4.5`, an alias, or a virtual name, such as
     /// `anyrouter/auto`.

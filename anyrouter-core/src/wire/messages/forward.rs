@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use serde_json::json;
 
+use super::thinking::MAX_TOKENS;
 use crate::{
     catalog::{Endpoint, Protocol},
     route::GATEWAY_MEMBERS,
@@ -64,6 +65,10 @@ pub(in crate::wire) fn forward(
         } else {
             out.extend_from_slice(value);
         }
+    }
+    if request.max_tokens.is_none() {
+        push_member(&mut out, b"\"max_tokens\"");
+        push_number(&mut out, endpoint.max_output.unwrap_or(MAX_TOKENS));
     }
     if request.raw("model").is_none() {
         push_member(&mut out, b"\"model\"");

@@ -38,9 +38,6 @@ pub(in crate::wire) fn read(body: Bytes, depth: usize) -> Result<Request, Reques
                 .to_owned(),
         });
     }
-    if request.max_tokens.is_none() {
-        return Err(RequestFault::missing("max_tokens"));
-    }
     let metadata: Option<Metadata> = request.get("metadata", "an object with `user_id`")?;
     request.user = metadata.and_then(|m| m.user_id);
     request.reasoning = reasoning(&request)?;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The most that an answer may have where neither the request nor the catalog says, in tokens.
-const MAX_TOKENS: u64 = 4096;
+pub(super) const MAX_TOKENS: u64 = 4096;
 
 /// The way in which the model is asked to think.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

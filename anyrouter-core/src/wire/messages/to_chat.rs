@@ -50,13 +50,22 @@ struct Message<'a> {
 }
 
 /// A string, or a list of blocks.
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Content<'a> {
-    #[serde(borrow)]
     Blocks(Vec<Block<'a>>),
-    #[serde(borrow)]
     Text(Cow<'a, str>),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // An untagged enum would copy the content, and could not keep raw values.
+        let text = <&'a RawValue>::deserialize(deserializer)?.get();
+        let content = if text.starts_with('"') {
+            serde_json::from_str(text).map(Self::Text)
+        } else {
+            serde_json::from_str(text).map(Self::Blocks)
+        };
+        content.map_err(serde::de::Error::custom)
+    }
 }
 
 #[derive(Deserialize)]
@@ -75,8 +84,8 @@ struct Block<'a> {
     id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     name: Option<Cow<'a, str>>,
-    #[serde(default)]
-    input: Option<Box<RawValue>>,
+    #[serde(borrow, default)]
+    input: Option<&'a RawValue>,
     #[serde(borrow, default)]
     tool_use_id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -358,10 +367,7 @@ fn push_assistant(
                 calls.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
                 push_string(&mut calls, name);
                 push_member(&mut calls, b"\"arguments\"");
-                push_string(
-                    &mut calls,
-                    block.input.as_deref().map_or("{}", RawValue::get),
-                );
+                push_string(&mut calls, block.input.map_or("{}", RawValue::get));
                 calls.extend_from_slice(b"}}");
             }
             _ => adjusted.omit(format!("{at}.content[{j}]")),
