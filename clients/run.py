@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The real `openai` packages of Python and Node against the real server, over an upstream of each protocol."""
+"""The real `openai` and `anthropic` packages of Python and Node against the real server, over an upstream of each protocol."""
 import argparse, json, os, subprocess, sys, tempfile
 from pathlib import Path
 
-import openai, pydantic
+import anthropic, openai, pydantic
 
 sys.path.insert(0, str(Path(__file__).parent))
-import gateway, transcripts, upstream
+import anthropic_checks, gateway, transcripts, upstream
 
 TOOLS = [{"type": "function", "function": {"name": "get_weather", "description": "The weather", "parameters": {
     "type": "object", "properties": {"city": {"type": "string"}, "unit": {"type": "string"}}, "required": ["city"]}}}]
@@ -100,28 +100,31 @@ def checks(client, model):
 def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--server", required=True)
-    options.add_argument("--node", required=True, help="the Node test, where its packages are installed")
+    options.add_argument("--node", required=True, nargs="+", help="the Node tests, where their packages are installed")
     options = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         process, boot = gateway.start(options.server, Path(folder), upstream.start())
         try:
             failed = passed = 0
-            print(f"openai for Python {openai.__version__}")
-            client = openai.OpenAI(base_url=boot["base_url"], api_key=boot["inference_key"], max_retries=0)
-            for model in ("lab/open", "lab/anth"):
-                for check in checks(client, model):
-                    try:
-                        check()
-                        passed += 1
-                        print(f"  ok    {model} {check.__name__}")
-                    except Exception as e:  # each failure is told, and the next check runs
-                        failed += 1
-                        print(f"  FAIL  {model} {check.__name__}: {type(e).__name__}: {e}")
-            replayed, wrong = transcripts.replay(client)
-            passed, failed = passed + replayed, failed + wrong
-            node = subprocess.run(["node", options.node], env={**os.environ, "BASE_URL": boot["base_url"], "KEY": boot["inference_key"]})
+            with_openai = openai.OpenAI(base_url=boot["base_url"], api_key=boot["inference_key"], max_retries=0)
+            with_anthropic = anthropic.Anthropic(base_url=boot["base_url"].removesuffix("/v1"), api_key=boot["inference_key"], max_retries=0)
+            for name, package, client, of in (("openai", openai, with_openai, checks), ("anthropic", anthropic, with_anthropic, anthropic_checks.checks)):
+                print(f"{name} for Python {package.__version__}")
+                for model in ("lab/open", "lab/anth"):
+                    for check in of(client, model):
+                        try:
+                            check()
+                            passed += 1
+                            print(f"  ok    {model} {check.__name__}")
+                        except Exception as e:  # each failure is told, and the next check runs
+                            failed += 1
+                            print(f"  FAIL  {model} {check.__name__}: {type(e).__name__}: {e}")
+            for replayed, wrong in (transcripts.replay(with_openai), anthropic_checks.replay(with_anthropic)):
+                passed, failed = passed + replayed, failed + wrong
+            environment = {**os.environ, "BASE_URL": boot["base_url"], "KEY": boot["inference_key"]}
+            node = [subprocess.run(["node", test], env=environment).returncode for test in options.node]
             print(f"\n{passed} passed, {failed} failed")
-            sys.exit(1 if failed or node.returncode else 0)
+            sys.exit(1 if failed or any(node) else 0)
         finally:
             process.kill()
 

@@ -49,6 +49,12 @@ def pieces(path):
     return text, names, [json.loads(a or "{}") for _, a in sorted(arguments.items())]
 
 
+def refusal(path):
+    """The text with which a recorded model refuses."""
+    events = [json.loads(line[5:]) for line in path.read_text().splitlines() if line.startswith("data:") and line.strip() != "data: [DONE]"]
+    return "".join((choice.get("delta") or {}).get("refusal") or "" for event in events for choice in event.get("choices") or [])
+
+
 def check_cost(path, usage):
     """A golden cost: what the client is told is what the provider counted."""
     expected = COSTS.get(f"{path.parent.name}/{path.name}")

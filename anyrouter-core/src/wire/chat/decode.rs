@@ -40,6 +40,8 @@ enum Open {
 struct Blocks {
     open: Open,
     calls: Calls,
+    /// True if the model has refused: OpenAI's finish reason does not say so.
+    has_refused: bool,
 }
 
 #[derive(Deserialize)]
@@ -186,7 +188,12 @@ impl Blocks {
             }
             if let Some(reason) = choice.finish_reason {
                 self.turn_to(Open::Nothing, None, each);
-                each(Event::Finish(reason));
+                let has_refused = self.has_refused && reason == "stop";
+                each(Event::Finish(if has_refused {
+                    "content_filter"
+                } else {
+                    reason
+                }));
             }
         }
         Ok(())
@@ -201,6 +208,7 @@ impl Blocks {
             self.turn_to(Open::Reasoning, Some(Block::Reasoning), each);
             each(Event::Delta(Delta::Reasoning(text)));
         }
+        self.has_refused |= said(content.refusal).is_some();
         for text in [content.content, content.refusal]
             .into_iter()
             .filter_map(said)

@@ -12,10 +12,6 @@ pub(in crate::wire) const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"
 pub(in crate::wire) fn error_body(error: &ApiError, request_id: &str) -> Value {
     let mut object = error.error_object();
     object.insert("type".to_owned(), json!(kind(error)));
-    if let Some(capability) = capability(error) {
-        // Claude Code recovers by this text.
-        object.insert("message".to_owned(), json!(capability));
-    }
     if error.code == "thread_unsupported_request" {
         let details = json!({"error_code": error.code, "unsupported": ["thread"]});
         object.insert("details".to_owned(), details);
@@ -53,9 +49,4 @@ fn kind(error: &ApiError) -> &'static str {
         503 => "overloaded_error",
         _ => "api_error",
     }
-}
-
-/// Returns the class of a capability that the provider rejected, as Claude Code reads it.
-fn capability(_: &ApiError) -> Option<String> {
-    None
 }
