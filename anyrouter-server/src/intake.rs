@@ -39,11 +39,11 @@ pub(crate) fn inference_route(path: &str) -> Option<(Protocol, &'static str)> {
     }
 }
 
-/// Returns the protocol in whose shape a path's errors are.
+/// Returns the protocol in whose shape a path's errors are, with the API's prefix or without.
 pub(crate) fn protocol_of(path: &str) -> Protocol {
     let route = path.strip_prefix("/api").unwrap_or(path);
-    match route.strip_prefix("/v1/messages") {
-        Some("" | "/count_tokens") => Protocol::Messages,
+    match route.strip_prefix("/v1").unwrap_or(route) {
+        "/messages" | "/messages/count_tokens" => Protocol::Messages,
         _ => Protocol::Chat,
     }
 }

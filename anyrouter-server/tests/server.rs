@@ -33,6 +33,8 @@ mod faults;
 mod intake;
 #[path = "server/machine.rs"]
 mod machine;
+#[path = "server/messages.rs"]
+mod messages;
 #[path = "server/network.rs"]
 mod network;
 #[path = "server/providers.rs"]

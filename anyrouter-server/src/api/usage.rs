@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use anyrouter_core::{
     account::Caller,
-    catalog::Usd,
+    catalog::{Protocol, Usd},
     ids::{EndpointId, ModelId, ProviderSlug, RequestId},
     key::{KeyHash, Scope},
     ports::LogQuery,
@@ -149,6 +149,10 @@ pub(super) struct Generation {
     endpoint: Option<EndpointId>,
     upstream_id: Option<String>,
     api_type: &'static str,
+    /// The protocol of the client, as `anthropic_messages`.
+    inbound: &'static str,
+    /// The protocol of the provider that was reached last; null if none was.
+    outbound: Option<&'static str>,
     streamed: bool,
     cancelled: bool,
     /// Outcome of the request.
@@ -274,6 +278,8 @@ impl Generation {
             endpoint: r.endpoint.clone(),
             upstream_id: r.upstream_id.clone(),
             api_type: "completions",
+            inbound: r.inbound.name(),
+            outbound: r.outbound.map(Protocol::name),
             streamed: r.streamed,
             cancelled: r.outcome == Outcome::Cancelled,
             outcome: r.outcome.name(),

@@ -1,0 +1,536 @@
+//! Anthropic's messages as a client's protocol, over an upstream of each protocol.
+
+use reqwest::blocking::Response;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    harness::{CLEAN, Server, Setup, two_protocols},
+    upstream::{Act, Upstream, anthropic, chunks, completion, message},
+};
+
+/// Sends a request for a message; `more` replaces or adds members.
+fn ask(server: &Server, model: &str, more: Value) -> Response {
+    let mut body =
+        json!({"model": model, "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]});
+    let members: Map<String, Value> = serde_json::from_value(more).unwrap();
+    body.as_object_mut().unwrap().extend(members);
+    server.post("/messages", &server.key, &body)
+}
+
+/// The events of a stream: each name with its data.
+fn events(text: &str) -> Vec<(String, Value)> {
+    text.split_terminator("\n\n")
+        .map(|event| {
+            let (name, data) = event
+                .strip_prefix("event: ")
+                .unwrap()
+                .split_once("\ndata: ")
+                .unwrap();
+            (name.to_owned(), serde_json::from_str(data).unwrap())
+        })
+        .collect()
+}
+
+/// The pieces of a stream's text and of its calls' arguments.
+fn said(events: &[(String, Value)]) -> String {
+    events
+        .iter()
+        .filter_map(|(_, e)| {
+            let delta = &e["delta"];
+            delta["text"].as_str().or(delta["partial_json"].as_str())
+        })
+        .collect()
+}
+
+fn start_of_message() -> Value {
+    json!({"type": "message_start", "message": {"id": "msg_up", "type": "message", "role": "assistant", "model": "up", "content": [], "stop_reason": null, "usage": {"input_tokens": 5, "output_tokens": 1}}})
+}
+
+#[test]
+fn a_request_passes_to_an_anthropic_upstream_but_for_what_is_ours() {
+    let upstream = Upstream::start();
+    upstream.on("a", vec![Act::Json(200, message(json!([]), "end_turn"))]);
+    let server = two_protocols(&upstream).start();
+    let body = r#"{"unknown": {"b":1.50, "a":[ ]},"model":"lab/anth","provider":{"zdr":true},"system":[{"type":"text","text":"h\u00e9","cache_control":{"type":"ephemeral","scope":"x"}}],
+        "messages":[{"role":"user","content":"hi"},{"role":"system","content":"now"}],"max_tokens":64000,"metadata":{"user_id":"device-1"},"temperature":1.0e0,"session_id":"s"}"#;
+    let response = server
+        .request("POST", "/messages?beta=true")
+        .header("x-api-key", &server.key)
+        .header("anthropic-version", "2023-06-01")
+        .header("anthropic-beta", "one-2025-01-01,two-2025-01-01")
+        .header("x-stainless-lang", "js")
+        .header("x-claude-code-session-id", "secret-session")
+        .body(body)
+        .send()
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    let seen = upstream.seen().pop().unwrap();
+    assert_eq!(
+        (seen.path.as_str(), seen.headers["anthropic-beta"].as_str()),
+        ("/v1/messages", "one-2025-01-01,two-2025-01-01")
+    );
+    assert_eq!(seen.headers["x-api-key"], "upstream-secret-key");
+    for name in [
+        "authorization",
+        "x-stainless-lang",
+        "x-claude-code-session-id",
+    ] {
+        assert!(!seen.headers.contains_key(name), "{name}");
+    }
+    let sent = &seen.body;
+    assert_eq!(sent["model"], "a");
+    assert_eq!(sent["max_tokens"], 4096, "lowered to the endpoint's");
+    assert_eq!(sent["system"][0]["cache_control"]["scope"], "x");
+    assert_eq!(sent["messages"][1]["role"], "system");
+    assert!(sent.get("provider").is_none() && sent.get("session_id").is_none());
+    let user = sent["metadata"]["user_id"].as_str().unwrap();
+    assert!(!user.contains("device"), "{user}");
+    let order: Vec<&String> = sent.as_object().unwrap().keys().collect();
+    assert_eq!(
+        order,
+        [
+            "unknown",
+            "model",
+            "system",
+            "messages",
+            "max_tokens",
+            "metadata",
+            "temperature"
+        ]
+    );
+    let answer: Value = response.json().unwrap();
+    assert_eq!(
+        answer["anyrouter_metadata"]["omitted"],
+        json!(["metadata.user_id"])
+    );
+    assert_eq!(
+        answer["anyrouter_metadata"]["notes"][0],
+        "max_tokens was lowered from 64000 to 4096, the most that the endpoint gives"
+    );
+}
+
+#[test]
+fn a_message_is_the_same_from_either_upstream_and_has_its_record() {
+    let upstream = Upstream::start();
+    upstream.on("o", vec![Act::Json(200, completion("Hello"))]);
+    upstream.on(
+        "a",
+        vec![Act::Json(
+            200,
+            message(json!([{"type": "text", "text": "Hello"}]), "end_turn"),
+        )],
+    );
+    let server = two_protocols(&upstream).start();
+    for (model, protocol) in [
+        ("lab/open", "openai_chat"),
+        ("lab/anth", "anthropic_messages"),
+    ] {
+        let response = ask(&server, model, json!({}));
+        let header = response.headers()["request-id"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let answer: Value = response.json().unwrap();
+        assert_eq!(
+            answer["content"],
+            json!([{"type": "text", "text": "Hello"}])
+        );
+        assert_eq!(
+            (
+                &answer["type"],
+                &answer["role"],
+                &answer["model"],
+                &answer["stop_reason"]
+            ),
+            (
+                &json!("message"),
+                &json!("assistant"),
+                &json!(model),
+                &json!("end_turn")
+            )
+        );
+        assert_eq!(answer["anyrouter_metadata"]["requestId"], header);
+        let id = answer["id"].as_str().unwrap();
+        assert!(id.starts_with("msg_") && id != "msg_up", "{id}");
+        let record = server.record_of(id);
+        assert_eq!(record["outcome"], "ok");
+        assert_eq!(record["inbound"], "anthropic_messages", "{record}");
+        assert_eq!(record["outbound"], protocol, "{record}");
+    }
+}
+
+#[test]
+fn errors_have_anthropics_shape_from_the_key_to_the_middle_of_a_stream() {
+    let upstream = Upstream::start();
+    upstream.on(
+        "o",
+        vec![Act::Json(
+            400,
+            json!({"error": {"message": "secret", "code": "odd_value"}}),
+        )],
+    );
+    let half = vec![
+        start_of_message(),
+        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Half"}}),
+    ];
+    let mut overloaded = anthropic(&half);
+    overloaded.extend(anthropic(&[
+        json!({"type": "error", "error": {"type": "overloaded_error", "message": "secret"}}),
+    ]));
+    upstream.on(
+        "a",
+        vec![Act::Events(overloaded), Act::Events(anthropic(&half))],
+    );
+    let server = two_protocols(&upstream).start();
+    let cases = [
+        (
+            server.post("/messages", "sk-ar-v1-no", &json!({})),
+            401,
+            "authentication_error",
+        ),
+        (ask(&server, "no/such", json!({})), 404, "not_found_error"),
+        (
+            ask(&server, "lab/open", json!({"messages": 5})),
+            400,
+            "invalid_request_error",
+        ),
+        (
+            ask(&server, "lab/open", json!({})),
+            400,
+            "invalid_request_error",
+        ),
+        (
+            ask(
+                &server,
+                "lab/open",
+                json!({"messages": [{"role": "tool", "content": "x"}]}),
+            ),
+            400,
+            "invalid_request_error",
+        ),
+        (
+            server.post("/messages/count_tokens", "sk-ar-v1-no", &json!({})),
+            401,
+            "authentication_error",
+        ),
+    ];
+    for (response, status, kind) in cases {
+        assert_eq!(response.status(), status);
+        let id = response.headers()["x-request-id"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let error: Value = response.json().unwrap();
+        assert_eq!(
+            (&error["type"], &error["error"]["type"]),
+            (&json!("error"), &json!(kind)),
+            "{error}"
+        );
+        assert_eq!(error["request_id"], id);
+        assert!(
+            error["error"]["message"].is_string() && !error.to_string().contains("secret"),
+            "{error}"
+        );
+    }
+    for code in ["overloaded", "upstream_error"] {
+        let text = ask(&server, "lab/anth", json!({"stream": true}))
+            .text()
+            .unwrap();
+        let events = events(&text);
+        assert_eq!(said(&events), "Half");
+        let (name, error) = events.last().unwrap();
+        assert_eq!(
+            (name.as_str(), &error["error"]["code"]),
+            ("error", &json!(code)),
+            "{error}"
+        );
+        assert!(
+            !text.contains("message_stop") && !text.contains("secret"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_refusal_by_policy_says_so_and_agents_do_not_retry_it() {
+    let upstream = Upstream::start();
+    let server = Setup::new()
+        .provider(
+            "trains",
+            "anthropic_messages",
+            &upstream,
+            &CLEAN.replace("trains_on_paid = false", "trains_on_paid = true"),
+        )
+        .model("lab/x", &[("trains", "x", "")])
+        .start();
+    let response = ask(&server, "lab/x", json!({}));
+    assert_eq!(response.status(), 404);
+    assert_eq!(response.headers()["x-should-retry"], "false");
+    let error: Value = response.json().unwrap();
+    assert_eq!(error["error"]["type"], "policy_blocked");
+    assert_eq!(error["error"]["code"], "privacy_restricted");
+    assert_eq!(
+        error["error"]["explanation"]["excluded"][0]["endpoint"],
+        "trains/lab-x"
+    );
+    assert!(upstream.seen().is_empty());
+    let unknown = ask(&server, "no/such", json!({}));
+    assert!(!unknown.headers().contains_key("x-should-retry"));
+}
+
+#[test]
+fn threads_are_refused_so_that_sdks_go_on_without_them() {
+    let server = two_protocols(&Upstream::start()).start();
+    let error: Value = ask(&server, "lab/anth", json!({"thread": {"type": "create"}}))
+        .json()
+        .unwrap();
+    assert_eq!(
+        error["error"]["details"],
+        json!({"error_code": "thread_unsupported_request", "unsupported": ["thread"]})
+    );
+}
+
+#[test]
+fn a_slow_upstream_is_covered_by_pings_and_can_still_fall_back() {
+    let upstream = Upstream::start();
+    upstream.on("o", vec![Act::Hang]);
+    upstream.on("a", vec![Act::Events(anthropic(&[
+        start_of_message(),
+        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "late"}}),
+        json!({"type": "content_block_stop", "index": 0}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}}),
+        json!({"type": "message_stop"}),
+    ]))]);
+    let server = two_protocols(&upstream)
+        .more("[deadlines]\ncomment = 0.1\nfirst_byte = 0.5")
+        .start();
+    let text = ask(
+        &server,
+        "lab/open",
+        json!({"stream": true, "models": ["lab/anth"]}),
+    )
+    .text()
+    .unwrap();
+    let events = events(&text);
+    assert_eq!(events[0].0, "ping", "{text}");
+    assert_eq!(said(&events), "late");
+    assert_eq!(events.last().unwrap().0, "message_stop");
+    assert!(
+        events
+            .iter()
+            .skip_while(|(name, _)| name == "ping")
+            .all(|(name, _)| name != "ping")
+    );
+}
+
+#[test]
+fn tools_and_results_reach_a_chat_upstream_and_what_has_no_counterpart_is_named() {
+    let upstream = Upstream::start();
+    upstream.on("o", vec![Act::Json(200, completion("ok"))]);
+    let server = two_protocols(&upstream).start();
+    let picture = json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}});
+    let answer: Value = ask(&server, "lab/open", json!({
+        "system": [{"type": "text", "text": "x-anthropic-billing-header: v=1;"}, {"type": "text", "text": "Be kind."}],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "look"}, picture]},
+            {"role": "assistant", "content": [
+                {"type": "thinking", "thinking": "hm", "signature": "sig"},
+                {"type": "text", "text": "I look."},
+                {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1.50}},
+                {"type": "tool_use", "id": "toolu_2", "name": "g", "input": {}}]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "one"}, picture]},
+                {"type": "tool_result", "tool_use_id": "toolu_2", "is_error": true},
+                {"type": "text", "text": "go on"}]},
+            {"role": "system", "content": "Now be brief."}],
+        "tools": [
+            {"name": "f", "description": "d", "input_schema": {"type": "object"}, "cache_control": {"type": "ephemeral"}},
+            {"type": "web_search_20250305", "name": "web_search"}],
+        "tool_choice": {"type": "any", "disable_parallel_tool_use": true},
+        "output_config": {"effort": "low"}, "context_management": {"edits": []},
+        "stop_sequences": ["END"], "temperature": 0.5, "top_k": 5,
+    })).json().unwrap();
+    assert_eq!(answer["content"][0]["text"], "ok", "{answer}");
+    let url = "data:image/png;base64,AAAA";
+    let sent = upstream.seen().pop().unwrap().body;
+    assert_eq!(
+        sent["messages"],
+        json!([
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": url}}]},
+        {"role": "assistant", "content": "I look.", "tool_calls": [
+            {"id": "toolu_1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1.5}"}},
+            {"id": "toolu_2", "type": "function", "function": {"name": "g", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "toolu_1", "content": "one"},
+        {"role": "tool", "tool_call_id": "toolu_2", "content": "error"},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "go on"}]},
+        {"role": "system", "content": "Now be brief."}])
+    );
+    assert_eq!(
+        sent["tools"],
+        json!([{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}}])
+    );
+    assert_eq!(
+        (
+            &sent["tool_choice"],
+            &sent["parallel_tool_calls"],
+            &sent["stop"],
+            &sent["temperature"],
+            &sent["reasoning_effort"]
+        ),
+        (
+            &json!("required"),
+            &json!(false),
+            &json!(["END"]),
+            &json!(0.5),
+            &json!("low")
+        )
+    );
+    let omitted = answer["anyrouter_metadata"]["omitted"].as_array().unwrap();
+    for name in ["context_management", "top_k", "system[0]", "tools[1]"] {
+        assert!(omitted.contains(&json!(name)), "{name}: {omitted:?}");
+    }
+}
+
+/// Values in everything that a request can say.
+const PLANTED: [&str; 4] = [
+    "jane.planted@example.com",
+    "4111 1111 1111 1111",
+    "536-22-1234",
+    "DE89 3704 0044 0532 0130 00",
+];
+
+#[test]
+fn values_do_not_reach_either_upstream_and_come_back() {
+    let upstream = Upstream::start();
+    upstream.on("o", vec![Act::Json(200, completion("ok"))]);
+    upstream.on(
+        "a",
+        vec![Act::Json(
+            200,
+            message(json!([{"type": "text", "text": "ok"}]), "end_turn"),
+        )],
+    );
+    let server = two_protocols(&upstream).start();
+    let request = |stream: bool| {
+        json!({"redact_upstream": true, "stream": stream, "metadata": {"user_id": PLANTED[0]},
+        "system": [{"type": "text", "text": format!("The SSN is {}.", PLANTED[2])}],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": format!("My card is {}, my mail {}", PLANTED[1], PLANTED[0])}]},
+            {"role": "assistant", "content": [{"type": "thinking", "thinking": format!("IBAN {}", PLANTED[3]), "signature": "bWFkZSB1cA=="}, {"type": "tool_use", "id": "toolu_1", "name": "pay", "input": {"iban": PLANTED[3]}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": format!("paid by {}", PLANTED[0])}]}],
+        "tools": [{"name": "pay", "description": format!("Ask {}", PLANTED[0]), "input_schema": {"type": "object"}}]})
+    };
+    for model in ["lab/open", "lab/anth"] {
+        let answer = ask(&server, model, request(false));
+        assert_eq!(answer.status(), 200, "{}", answer.text().unwrap());
+    }
+    for seen in upstream.seen() {
+        let text = format!("{:?} {}", seen.headers, seen.body);
+        for value in PLANTED {
+            assert!(!text.contains(value), "{value} left in {text}");
+        }
+        assert!(
+            text.contains("\"pay\"") && text.contains("toolu_1"),
+            "the protocol's own words stay: {text}"
+        );
+    }
+    // The mail's placeholder, as the provider saw it.
+    let seen = upstream.seen_of("a").pop().unwrap().body;
+    let mail = seen["tools"][0]["description"]
+        .as_str()
+        .unwrap()
+        .trim_start_matches("Ask ")
+        .to_owned();
+    let answer = format!("Write to {mail}, please.");
+    let input = json!({"to": mail}).to_string();
+    for cut in 1..answer.len() {
+        let (before, after) = answer.split_at(cut);
+        let (input_before, input_after) = input.split_at(cut.min(input.len()));
+        let text = |piece: &str| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}});
+        let json = |piece: &str| json!({"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": piece}});
+        upstream.on("a", vec![Act::Events(anthropic(&[
+            start_of_message(),
+            json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}), text(before), text(after),
+            json!({"type": "content_block_stop", "index": 0}),
+            json!({"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "id": "t", "name": "pay", "input": {}}}), json(input_before), json(input_after),
+            json!({"type": "content_block_stop", "index": 1}),
+            json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 2}}),
+            json!({"type": "message_stop"}),
+        ]))]);
+        upstream.on("o", vec![Act::Events(chunks(&[before, after]))]);
+        let expected = format!("Write to {}, please.", PLANTED[0]);
+        let events_of = |model: &str| events(&ask(&server, model, request(true)).text().unwrap());
+        let of_messages = said(&events_of("lab/anth"));
+        assert_eq!(
+            of_messages,
+            format!("{expected}{}", json!({"to": PLANTED[0]})),
+            "cut at {cut}"
+        );
+        assert_eq!(said(&events_of("lab/open")), expected, "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_signed_thought_goes_to_the_client_and_back_as_the_provider_wrote_it() {
+    let upstream = Upstream::start();
+    upstream.on(
+        "a",
+        vec![Act::Json(
+            200,
+            message(json!([{"type": "text", "text": "ok"}]), "end_turn"),
+        )],
+    );
+    let server = two_protocols(&upstream).start();
+    let user = json!({"role": "user", "content": format!("I am {}", PLANTED[0])});
+    let first = |server: &Server, content: Value| {
+        ask(
+            server,
+            "lab/anth",
+            json!({"redact_upstream": true, "messages": content}),
+        )
+    };
+    first(&server, json!([user]));
+    let seen = upstream.seen().pop().unwrap().body;
+    let mail = seen["messages"][0]["content"]
+        .as_str()
+        .unwrap()
+        .trim_start_matches("I am ")
+        .to_owned();
+    let thought = json!({"type": "thinking", "thinking": format!("The mail is {mail}."), "signature": "c2lnbmVk"});
+    upstream.on(
+        "a",
+        vec![Act::Json(
+            200,
+            message(
+                json!([thought, {"type": "text", "text": format!("Hello {mail}")}]),
+                "end_turn",
+            ),
+        )],
+    );
+    let answer: Value = first(&server, json!([user])).json().unwrap();
+    assert_eq!(
+        answer["content"][1]["text"],
+        format!("Hello {}", PLANTED[0])
+    );
+    assert_eq!(
+        answer["content"][0]["thinking"], thought["thinking"],
+        "as it was signed"
+    );
+    let again = json!([user, {"role": "assistant", "content": answer["content"]}, {"role": "user", "content": "go on"}]);
+    assert_eq!(first(&server, again.clone()).status(), 200);
+    let seen = upstream.seen().pop().unwrap().body;
+    assert_eq!(
+        seen["messages"][1]["content"][0], thought,
+        "it goes back as it was"
+    );
+    // Another text under the same signature does not.
+    let mut forged = again;
+    forged[1]["content"][0]["thinking"] = json!(format!("Call {}", PLANTED[2]));
+    assert_eq!(first(&server, forged).status(), 200);
+    let seen = upstream.seen().pop().unwrap().body;
+    assert_eq!(seen["messages"][1]["content"][0]["type"], "text", "{seen}");
+    assert!(!seen.to_string().contains(PLANTED[2]));
+}
