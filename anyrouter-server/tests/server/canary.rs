@@ -179,6 +179,34 @@ fn nothing_that_was_said_is_written_anywhere() {
             "{model} was asked"
         );
     }
+    // The same in Anthropic's protocol.
+    for (model, stream) in &models {
+        let picture = json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": STANDARD.encode(&m[4])}});
+        let said = json!({"model": model, "stream": stream, "max_tokens": 9, "metadata": {"user_id": m[0]}, "stop_sequences": [m[1]],
+            "system": [{"type": "text", "text": m[2]}],
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": m[3]}, picture]},
+                {"role": "assistant", "content": [{"type": "thinking", "thinking": m[5], "signature": m[5]}, {"type": "tool_use", "id": "c", "name": "f", "input": {"a": m[5]}}]},
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": m[6]}]}],
+            "tools": [{"name": "f", "description": m[7], "input_schema": {"type": "object"}}]});
+        let response = server.post("/messages", &server.key, &said);
+        let id = response.headers()["request-id"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let _ = response.text();
+        assert_ne!(
+            server.record_of(&id)["attempts"],
+            json!([]),
+            "{model} was asked"
+        );
+        let mut wrong = said;
+        wrong["messages"] = json!([{"role": m[3], "content": {"text": m[3]}}]);
+        let _ = server.post("/messages", &server.key, &wrong).text();
+        let _ = server
+            .post("/messages/count_tokens", &server.key, &wrong)
+            .text();
+    }
     // A model's only endpoint cools down after the third failure.
     for _ in 0..2 {
         let _ = server.chat("lab/open5", said(false)).text();
@@ -242,7 +270,7 @@ fn nothing_that_was_said_is_written_anywhere() {
     server.kill();
     search(&server, &m);
     server.start_again();
-    assert!(server.logs().len() >= count + 6);
+    assert!(server.logs().len() >= 3 * count + 6);
     search(&server, &m);
 }
 
