@@ -56,10 +56,10 @@ class Model(BaseHTTPRequestHandler):
         yield "data: [DONE]\n\n"
 
 
-def claude_code(program, base_url, key, model, home, work):
-    env = {"PATH": "/usr/bin:/bin", "HOME": str(home), "ANTHROPIC_BASE_URL": base_url.removesuffix("/v1"), "ANTHROPIC_AUTH_TOKEN": key,
-           "ANTHROPIC_DEFAULT_HAIKU_MODEL": model, "DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
-    run = subprocess.run([program, "-p", "Write hello.txt", "--model", model, "--output-format", "json", "--permission-mode", "acceptEdits"],
+def claude_code(cli, program, base_url, key, model, home, work):
+    env = {"PATH": f"{Path(program).parent}:/usr/bin:/bin", "HOME": str(home), "ANYROUTER_BASE_URL": base_url, "ANYROUTER_API_KEY": key,
+           "DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
+    run = subprocess.run([cli, "launch", "claude", "--model", model, "--", "-p", "Write hello.txt", "--output-format", "json", "--permission-mode", "acceptEdits"],
                          cwd=work, env=env, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stdout + run.stderr
     result = json.loads(run.stdout)
@@ -69,6 +69,7 @@ def claude_code(program, base_url, key, model, home, work):
 def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--server", required=True)
+    options.add_argument("--cli", required=True, help="the `anyrouter` command, which starts the agent")
     options.add_argument("--claude", required=True, help="the program of Claude Code")
     options = options.parse_args()
     provider = ThreadingHTTPServer(("127.0.0.1", 0), Model)
@@ -86,7 +87,7 @@ def main():
                 work.mkdir()
                 Model.file = str(work / "hello.txt")
                 try:
-                    claude_code(options.claude, boot["base_url"], boot["inference_key"], model, home, work)
+                    claude_code(options.cli, options.claude, boot["base_url"], boot["inference_key"], model, home, work)
                     assert Path(Model.file).read_text() == CONTENT
                     ask = urllib.request.Request(boot["base_url"] + "/logs", headers={"Authorization": "Bearer " + boot["inference_key"]})
                     records = [r for r in json.load(urllib.request.urlopen(ask))["data"] if r["model"] == model]

@@ -46,6 +46,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Ask a model; standard input is appended to the question.
     Chat(Chat),
+    /// Start an agent that uses this gateway.
+    Launch(Launch),
     /// List models.
     Models {
         /// Part of a name.
@@ -217,4 +219,27 @@ pub(crate) enum PrivacyCommand {
         #[arg(required = true)]
         settings: Vec<String>,
     },
+}
+
+/// Arguments of `anyrouter launch`.
+#[derive(Arguments)]
+pub(crate) struct Launch {
+    /// The agent.
+    pub(crate) agent: Agent,
+    /// Model of the agent; without it, the agent's own choice.
+    #[arg(short, long)]
+    pub(crate) model: Option<String>,
+    /// Print the environment as shell commands, with the key, and start nothing.
+    #[arg(long)]
+    pub(crate) print: bool,
+    /// Arguments of the agent.
+    #[arg(last = true)]
+    pub(crate) arguments: Vec<String>,
+}
+
+/// An agent that can be started.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Agent {
+    /// Claude Code.
+    Claude,
 }

@@ -11,6 +11,7 @@ mod corpus;
 mod explain;
 mod follow;
 mod large;
+mod launch;
 mod redact;
 mod score;
 mod table;
@@ -66,6 +67,7 @@ async fn run(args: Args) -> Result<(), Failure> {
     };
     match args.command {
         Command::Redact(redact) => redact::redact(redact, as_json),
+        Command::Launch(launch) => launch::launch(&launch, &args.base_url, args.key.as_deref()),
         Command::Chat(chat) => chat::chat(&client()?, chat, as_json).await,
         Command::Models { query, user } => {
             let client = client()?;
