@@ -10,13 +10,61 @@ use crate::{
     route::GATEWAY_MEMBERS,
     wire::{
         adjust::Adjustments,
-        json::{push_member, push_number, push_string, push_value},
+        json::{Object, objects, push_comma, push_member, push_number, push_string, push_value},
         request::Request,
     },
 };
 
 /// Values of more bytes are not copied.
 const LONG: usize = 4096;
+/// Nesting depth of messages, which were scanned within a lower limit before.
+const DEPTH: usize = 1024;
+
+/// Returns the messages without thinking blocks that have no signature, which Anthropic refuses:
+/// this gateway makes them of the reasoning of other providers. `None` if there are none.
+fn signed_only(messages: &[u8]) -> Option<Vec<u8>> {
+    memchr::memmem::find(messages, b"\"thinking\"")?;
+    let is_unsigned = |block: &Object<'_>| {
+        block.get("type") == Some(b"\"thinking\"")
+            && matches!(block.get("signature"), None | Some(b"\"\""))
+    };
+    let mut is_changed = false;
+    let mut out = vec![b'['];
+    for message in objects(messages, DEPTH).ok()? {
+        let content = message.get("content").filter(|c| c.starts_with(b"["));
+        let blocks = content
+            .and_then(|c| objects(c, DEPTH).ok())
+            .unwrap_or_default();
+        if !blocks.iter().any(is_unsigned) {
+            push_comma(&mut out);
+            out.extend_from_slice(message.raw());
+            continue;
+        }
+        is_changed = true;
+        let kept: Vec<&Object<'_>> = blocks.iter().filter(|b| !is_unsigned(b)).collect();
+        if kept.is_empty() {
+            continue;
+        }
+        push_comma(&mut out);
+        out.push(b'{');
+        for (name, (quoted, value)) in message.members() {
+            push_member(&mut out, quoted);
+            if name == "content" {
+                out.push(b'[');
+                for block in &kept {
+                    push_comma(&mut out);
+                    out.extend_from_slice(block.raw());
+                }
+                out.push(b']');
+            } else {
+                out.extend_from_slice(value);
+            }
+        }
+        out.push(b'}');
+    }
+    out.push(b']');
+    is_changed.then_some(out)
+}
 
 /// Writes the body for an Anthropic upstream: the model's name is replaced, the gateway's own
 /// members are left out, the output limit is lowered to the endpoint's, and the end user's id is
@@ -59,6 +107,9 @@ pub(in crate::wire) fn forward(
                 Some(user) => push_value(&mut out, &json!({"user_id": user})),
                 None => out.extend_from_slice(b"{}"),
             }
+        } else if let Some(messages) = is("messages").then(|| signed_only(value)).flatten() {
+            pieces.push(std::mem::take(&mut out).into());
+            pieces.push(messages.into());
         } else if value.len() > LONG {
             pieces.push(std::mem::take(&mut out).into());
             pieces.push(body.slice(member.value.clone()));
@@ -77,4 +128,20 @@ pub(in crate::wire) fn forward(
     out.push(b'}');
     pieces.push(out.into());
     pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thoughts_without_a_signature_stay_behind_and_nothing_else_changes() {
+        let signed = r#"[{"role":"assistant","content":[{"type":"thinking","thinking":"a","signature":"c2ln"},{"type":"text","text":"\u00e9"}]}]"#;
+        assert_eq!(signed_only(signed.as_bytes()), None);
+        let unsigned = r#"[ {"role":"user","content":"x"},{"role":"assistant", "content":[{"type":"thinking","thinking":"a","signature":""}, {"type":"text","text":"\u00e9" }],"y":1.0},{"role":"assistant","content":[{"type":"thinking","thinking":"b"}]}]"#;
+        assert_eq!(
+            String::from_utf8(signed_only(unsigned.as_bytes()).unwrap()).unwrap(),
+            r#"[{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"text","text":"\u00e9" }],"y":1.0}]"#
+        );
+    }
 }
