@@ -1,6 +1,8 @@
 //! Changes to a request on its way to a provider: notes for the client, and data to undo the
 //! changes in the answer.
 
+use std::borrow::Cow;
+
 use crate::key::looks_like_a_key;
 
 /// The adjustments of one attempt.
@@ -53,5 +55,16 @@ impl Adjustments {
             .iter()
             .find(|(theirs, _)| theirs == name)
             .map_or(name, |(_, ours)| ours)
+    }
+
+    /// Returns the client's name of a tool as JSON, for the provider's as JSON.
+    pub(super) fn client_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        if self.tool_names.is_empty() {
+            return name.into();
+        }
+        let Ok(theirs) = serde_json::from_str::<Cow<'_, str>>(name) else {
+            return name.into();
+        };
+        serde_json::to_string(self.tool_name(&theirs)).map_or_else(|_| name.into(), Into::into)
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{
     chat,
     error::ApiError,
+    event::Event,
     fault::AnswerFault,
     messages,
     meta::ResponseMeta,
@@ -18,19 +19,29 @@ use crate::{catalog::Protocol, ids::RequestId};
 pub enum Relay {
     /// OpenAI chat on both sides.
     Chat(chat::StreamRelay),
-    /// Anthropic messages in, OpenAI chat out.
-    MessagesToChat(messages::StreamTranslator),
     /// Anthropic messages on both sides.
     Messages(messages::StreamPass),
-    /// OpenAI chat in, Anthropic messages out.
-    ChatToMessages(Box<Translator>),
+    /// One protocol in, another out.
+    Translate(Box<Translator>),
 }
 
 /// A decoder with an encoder of another protocol.
 #[derive(Debug)]
 pub struct Translator {
-    decoder: chat::Decoder,
-    encoder: messages::Encoder,
+    decoder: Decoder,
+    encoder: Encoder,
+}
+
+#[derive(Debug)]
+enum Decoder {
+    Chat(chat::Decoder),
+    Messages(messages::Decoder),
+}
+
+#[derive(Debug)]
+enum Encoder {
+    Chat(chat::Encoder),
+    Messages(messages::Encoder),
 }
 
 impl Relay {
@@ -39,16 +50,12 @@ impl Relay {
     pub fn new(names: Box<ResponseMeta>, limit: usize) -> Self {
         match (names.protocol, names.client) {
             (Protocol::Chat, Protocol::Chat) => Self::Chat(chat::StreamRelay::new(names, limit)),
-            (Protocol::Messages, Protocol::Chat) => {
-                Self::MessagesToChat(messages::StreamTranslator::new(names, limit))
-            }
             (Protocol::Messages, Protocol::Messages) => {
                 Self::Messages(messages::StreamPass::new(names, limit))
             }
-            (Protocol::Chat, Protocol::Messages) => Self::ChatToMessages(Box::new(Translator {
-                decoder: chat::Decoder::new(names, limit),
-                encoder: messages::Encoder::default(),
-            })),
+            (Protocol::Chat, Protocol::Messages) | (Protocol::Messages, Protocol::Chat) => {
+                Self::Translate(Box::new(Translator::new(names, limit)))
+            }
         }
     }
 
@@ -71,7 +78,7 @@ impl Relay {
                 let answer = chat::plain(&names, body)?;
                 Translator::of_whole(names, &answer, out)
                     .map(Box::new)
-                    .map(Self::ChatToMessages)
+                    .map(Self::Translate)
             }
         }
     }
@@ -81,9 +88,8 @@ impl Relay {
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Progress, AnswerFault> {
         match self {
             Self::Chat(relay) => relay.feed(bytes, out),
-            Self::MessagesToChat(relay) => relay.feed(bytes, out),
             Self::Messages(relay) => relay.feed(bytes, out),
-            Self::ChatToMessages(relay) => relay.feed(bytes, out),
+            Self::Translate(relay) => relay.feed(bytes, out),
         }
     }
 
@@ -110,9 +116,8 @@ impl Relay {
     pub fn is_finished(&self) -> bool {
         match self {
             Self::Chat(relay) => relay.is_finished(),
-            Self::MessagesToChat(relay) => relay.is_finished(),
             Self::Messages(relay) => relay.is_finished(),
-            Self::ChatToMessages(relay) => relay.decoder.is_finished(),
+            Self::Translate(relay) => relay.is_finished(),
         }
     }
 
@@ -121,9 +126,8 @@ impl Relay {
     pub fn has_given(&self) -> bool {
         match self {
             Self::Chat(relay) => relay.has_given(),
-            Self::MessagesToChat(relay) => relay.has_given(),
             Self::Messages(relay) => relay.has_given(),
-            Self::ChatToMessages(relay) => relay.decoder.has_given(),
+            Self::Translate(relay) => relay.has_given(),
         }
     }
 
@@ -131,9 +135,8 @@ impl Relay {
     pub fn meter(&self) -> &Meter {
         match self {
             Self::Chat(relay) => relay.meter(),
-            Self::MessagesToChat(relay) => relay.meter(),
             Self::Messages(relay) => relay.meter(),
-            Self::ChatToMessages(relay) => relay.decoder.meter(),
+            Self::Translate(relay) => relay.meter(),
         }
     }
 
@@ -141,9 +144,8 @@ impl Relay {
     pub fn names(&self) -> &ResponseMeta {
         match self {
             Self::Chat(relay) => relay.names(),
-            Self::MessagesToChat(relay) => relay.names(),
             Self::Messages(relay) => relay.names(),
-            Self::ChatToMessages(relay) => relay.decoder.names(),
+            Self::Translate(relay) => relay.names(),
         }
     }
 
@@ -155,36 +157,106 @@ impl Relay {
         let mut out = Vec::with_capacity(768);
         match self {
             Self::Chat(relay) => relay.push_end(&mut out),
-            Self::MessagesToChat(relay) => relay.push_end(&mut out),
             Self::Messages(relay) => relay.push_end(&mut out),
-            Self::ChatToMessages(relay) => relay.push_end(&mut out),
+            Self::Translate(relay) => relay.push_end(&mut out),
         }
         out.into()
     }
 }
 
 impl Translator {
+    fn new(names: Box<ResponseMeta>, limit: usize) -> Self {
+        Self {
+            encoder: Encoder::new(names.client),
+            decoder: match names.protocol {
+                Protocol::Chat => Decoder::Chat(chat::Decoder::new(names, limit)),
+                Protocol::Messages => Decoder::Messages(messages::Decoder::new(names, limit)),
+            },
+        }
+    }
+
+    /// Translates a whole chat completion.
     fn of_whole(
         names: Box<ResponseMeta>,
         answer: &PlainAnswer,
         out: &mut Vec<u8>,
     ) -> Result<Self, AnswerFault> {
-        let mut encoder = messages::Encoder::default();
-        let for_events = names.clone();
-        let decoder = chat::Decoder::of_whole(names, answer, |event| {
-            encoder.event(&for_events, event, out);
+        let mut encoder = Encoder::new(names.client);
+        let decoder = chat::Decoder::of_whole(names, answer, &mut |names, event| {
+            encoder.event(names, event, out)
         })?;
-        Ok(Self { decoder, encoder })
+        Ok(Self {
+            decoder: Decoder::Chat(decoder),
+            encoder,
+        })
     }
 
     fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Progress, AnswerFault> {
         let Self { decoder, encoder } = self;
-        decoder.feed(bytes, |names, event| encoder.event(names, event, out))
+        let mut each = |names: &ResponseMeta, event: Event<'_>| encoder.event(names, event, out);
+        match decoder {
+            Decoder::Chat(decoder) => decoder.feed(bytes, &mut each),
+            Decoder::Messages(decoder) => decoder.feed(bytes, &mut each),
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        match &self.decoder {
+            Decoder::Chat(decoder) => decoder.is_finished(),
+            Decoder::Messages(decoder) => decoder.is_finished(),
+        }
+    }
+
+    fn has_given(&self) -> bool {
+        match &self.decoder {
+            Decoder::Chat(decoder) => decoder.has_given(),
+            Decoder::Messages(decoder) => decoder.has_given(),
+        }
+    }
+
+    fn meter(&self) -> &Meter {
+        match &self.decoder {
+            Decoder::Chat(decoder) => decoder.meter(),
+            Decoder::Messages(decoder) => decoder.meter(),
+        }
+    }
+
+    fn names(&self) -> &ResponseMeta {
+        match &self.decoder {
+            Decoder::Chat(decoder) => decoder.names(),
+            Decoder::Messages(decoder) => decoder.names(),
+        }
     }
 
     fn push_end(&self, out: &mut Vec<u8>) {
-        self.encoder
-            .push_end(self.decoder.names(), self.decoder.meter(), out);
+        match &self.encoder {
+            Encoder::Chat(_) => chat::Encoder::push_end(self.names(), self.meter(), out),
+            Encoder::Messages(encoder) => encoder.push_end(self.names(), self.meter(), out),
+        }
+    }
+}
+
+impl Encoder {
+    fn new(client: Protocol) -> Self {
+        match client {
+            Protocol::Chat => Self::Chat(chat::Encoder::default()),
+            Protocol::Messages => Self::Messages(messages::Encoder::default()),
+        }
+    }
+
+    fn event(
+        &mut self,
+        names: &ResponseMeta,
+        event: Event<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), AnswerFault> {
+        match self {
+            Self::Chat(encoder) => {
+                encoder.event(names, event, out);
+                Ok(())
+            }
+            Self::Messages(encoder) => encoder.event(names, event, out),
+        }
     }
 }
 
@@ -243,8 +315,12 @@ fn of_events(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFau
         Relay::new(Box::new(names.clone()), body.len()),
         Vec::with_capacity(body.len()),
     );
-    if !relay.feed(body, &mut events)?.done {
-        relay.end(&mut events)?;
+    match relay.feed(body, &mut events) {
+        Ok(progress) if progress.done => {}
+        Ok(_) => relay.end(&mut events)?,
+        // Broken events after the finish reason take nothing away.
+        Err(_) if relay.is_finished() => {}
+        Err(fault) => return Err(fault),
     }
     events.extend_from_slice(&relay.last());
     let seen = relay.meter();

@@ -5,6 +5,7 @@ mod answer;
 mod assemble;
 mod calls;
 mod decode;
+mod encode;
 mod error;
 mod forward;
 mod history;
@@ -15,13 +16,11 @@ mod structure;
 mod usage;
 mod write;
 
-pub use self::{answer::plain, decode::Decoder, error::error_chunk, stream::StreamRelay};
+pub use self::{answer::plain, error::error_chunk, stream::StreamRelay};
 
 pub(super) use self::{
-    assemble::of_chunks,
-    request::read,
-    structure::is_structure,
-    write::{push_chunk_start, push_stream_end, push_usage_of},
+    assemble::of_chunks, decode::Decoder, encode::Encoder, request::read, structure::is_structure,
+    write::push_usage_of,
 };
 
 /// Path to append to a provider's base URL.

@@ -1,18 +1,23 @@
 //! The events of an answer, whatever protocol it came in: a decoder makes them from an upstream's
 //! stream, an encoder writes them in the client's protocol.
 //!
-//! Grammar: blocks, each `Open`, `Delta*`, `Close`, one after the other; then `Finish`. Strings are
-//! raw JSON with their quotes, so that text passes from protocol to protocol without unescaping.
+//! Grammar: `Start`; blocks, each `Open`, `Delta*`, `Close`, numbered from 0 in the order in which
+//! they open, of which several may be open at once; then `Finish`. Strings are raw JSON with their
+//! quotes, so that text passes from protocol to protocol without unescaping.
+
+use super::{fault::AnswerFault, meta::ResponseMeta};
 
 /// An event of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
+    /// The answer begins.
+    Start,
     /// A block begins.
-    Open(Block<'a>),
-    /// The open block continues.
-    Delta(Delta<'a>),
-    /// The open block ends.
-    Close,
+    Open(usize, Block<'a>),
+    /// The block with this number continues.
+    Delta(usize, Delta<'a>),
+    /// The block with this number ends.
+    Close(usize),
     /// The answer is complete, with its finish reason in OpenAI's words. Usage is in the meter.
     Finish(&'a str),
 }
@@ -24,11 +29,13 @@ pub enum Block<'a> {
     Text,
     /// The model's reasoning.
     Reasoning,
+    /// Reasoning that only the provider can read.
+    Redacted(&'a str),
     /// The call of a tool.
     Call {
         /// Id of the call.
         id: &'a str,
-        /// Name of the tool.
+        /// Name of the tool, as the provider knows it.
         name: &'a str,
     },
 }
@@ -40,6 +47,11 @@ pub enum Delta<'a> {
     Text(&'a str),
     /// Reasoning.
     Reasoning(&'a str),
+    /// The provider's signature of the reasoning.
+    Signature(&'a str),
     /// Arguments of a call: a piece of a JSON object, as a string.
     Arguments(&'a str),
 }
+
+/// Receives the events of an answer with its names. An error ends the answer.
+pub type Sink<'a> = dyn FnMut(&ResponseMeta, Event<'_>) -> Result<(), AnswerFault> + 'a;

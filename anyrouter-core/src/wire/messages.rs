@@ -8,6 +8,7 @@ mod assemble;
 mod blocks;
 mod cache_control;
 mod conversation;
+mod decode;
 mod encode;
 mod error;
 mod event;
@@ -19,18 +20,16 @@ mod read;
 mod request;
 mod schema;
 mod source;
-mod stream;
 mod structure;
 mod thinking;
 mod to_chat;
 mod tools;
 mod usage;
 
-pub use self::{
-    answer::plain, pass::StreamPass, request::to_anthropic_messages, stream::StreamTranslator,
-};
+pub use self::{answer::plain, pass::StreamPass, request::to_anthropic_messages};
 pub(super) use self::{
     assemble::of_events,
+    decode::Decoder,
     encode::Encoder,
     error::{PING, error_body, error_event},
     forward::forward,

@@ -1,33 +1,31 @@
-//! The tool calls of a chat stream in order, one after the other. Chunks may interleave the pieces
-//! of several calls; events cannot. A call whose arguments are not complete stays open, and the
-//! pieces of others wait for their turn.
+//! The tool calls of a chat stream as blocks. Chunks may interleave the pieces of several calls, and
+//! no chunk says that a call is complete: its arguments tell.
 
 use std::borrow::Cow;
 
+use super::decode::Events;
 use crate::wire::{
     event::{Block, Delta, Event},
     fault::AnswerFault,
 };
 
-/// Maximum length of the arguments that wait, in bytes.
-const WAITING: usize = 4 << 20;
+/// Maximum number of calls that are open at once.
+const OPEN_CALLS: usize = 256;
 
 /// The calls of a stream.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    /// The call whose block is open.
-    open: Option<(u64, Nesting)>,
-    waiting: Vec<Waiting>,
+    open: Vec<Call>,
+    /// One more than the highest index so far.
+    end: u64,
 }
 
-/// A call that waits for its turn.
 #[derive(Debug)]
-struct Waiting {
+struct Call {
     index: u64,
-    id: String,
-    name: String,
-    /// Its arguments so far, as the inner text of a JSON string.
-    arguments: String,
+    /// The number of its block.
+    number: usize,
+    nesting: Nesting,
 }
 
 /// A piece of a call, as raw JSON strings.
@@ -48,9 +46,14 @@ struct Nesting {
 }
 
 impl Nesting {
-    /// Reads a piece, which is a JSON string.
+    /// Reads a piece, which is a JSON string. Escapes of the outer string matter only where they
+    /// stand for a quotation mark or a backslash.
     fn read(&mut self, piece: &str) {
-        let text: Cow<'_, str> = serde_json::from_str(piece).unwrap_or_default();
+        let text: Cow<'_, str> = match serde_json::from_str(piece) {
+            Ok(text) => text,
+            // A half of a character's two escapes: the other half is in the next piece.
+            Err(_) => piece.replace("\\\"", "\"").replace("\\\\", "\\").into(),
+        };
         for byte in text.bytes() {
             match byte {
                 _ if self.is_escaped => self.is_escaped = false,
@@ -68,96 +71,72 @@ impl Nesting {
 }
 
 impl Calls {
-    /// Adds a piece. The caller has closed any block that is not a call's.
+    /// Adds a piece, whose block's number is `count` if it begins a call.
     pub(super) fn piece(
         &mut self,
         piece: &Piece<'_>,
-        each: &mut impl FnMut(Event<'_>),
+        count: &mut usize,
+        each: &mut Events<'_>,
     ) -> Result<(), AnswerFault> {
-        match &mut self.open {
-            Some((index, nesting)) if *index == piece.index => {
-                if let Some(arguments) = piece.arguments {
-                    nesting.read(arguments);
-                    each(Event::Delta(Delta::Arguments(arguments)));
-                }
-            }
-            Some(_) => self.wait(piece)?,
+        let known = self.open.iter().position(|c| c.index == piece.index);
+        let at = match known {
+            Some(at) => at,
+            // The call is complete: pieces without content may follow.
+            None if piece.index < self.end => return Ok(()),
             None => {
-                let (Some(id), Some(name)) = (piece.id, piece.name) else {
-                    return Err(wrong());
-                };
-                self.begin(piece.index, id, name, piece.arguments, each);
+                self.begin(piece, *count, each)?;
+                *count += 1;
+                self.open.len() - 1
             }
-        }
-        while self.open.is_some_and(|(_, nesting)| nesting.is_complete) && !self.waiting.is_empty()
-        {
-            self.next(each);
+        };
+        if let (Some(call), Some(arguments)) = (self.open.get_mut(at), piece.arguments) {
+            call.nesting.read(arguments);
+            each(Event::Delta(call.number, Delta::Arguments(arguments)))?;
         }
         Ok(())
-    }
-
-    /// Closes the calls, those that wait among them.
-    pub(super) fn close(&mut self, each: &mut impl FnMut(Event<'_>)) {
-        while !self.waiting.is_empty() {
-            self.next(each);
-        }
-        if self.open.take().is_some() {
-            each(Event::Close);
-        }
     }
 
     fn begin(
         &mut self,
-        index: u64,
-        id: &str,
-        name: &str,
-        arguments: Option<&str>,
-        each: &mut impl FnMut(Event<'_>),
-    ) {
-        each(Event::Open(Block::Call { id, name }));
-        let mut nesting = Nesting::default();
-        if let Some(arguments) = arguments {
-            nesting.read(arguments);
-            each(Event::Delta(Delta::Arguments(arguments)));
-        }
-        self.open = Some((index, nesting));
-    }
-
-    fn wait(&mut self, piece: &Piece<'_>) -> Result<(), AnswerFault> {
-        let inner = piece
-            .arguments
-            .and_then(|a| a.strip_prefix('"')?.strip_suffix('"'))
-            .unwrap_or_default();
-        let held: usize = self.waiting.iter().map(|w| w.arguments.len()).sum();
-        if held + inner.len() > WAITING {
-            return Err(AnswerFault::TooLong { limit: WAITING });
-        }
-        if let Some(call) = self.waiting.iter_mut().find(|w| w.index == piece.index) {
-            call.arguments.push_str(inner);
-            return Ok(());
-        }
+        piece: &Piece<'_>,
+        number: usize,
+        each: &mut Events<'_>,
+    ) -> Result<(), AnswerFault> {
         let (Some(id), Some(name)) = (piece.id, piece.name) else {
             return Err(wrong());
         };
-        self.waiting.push(Waiting {
+        self.close_complete(each)?;
+        if self.open.len() >= OPEN_CALLS {
+            return Err(wrong());
+        }
+        self.open.push(Call {
             index: piece.index,
-            id: id.to_owned(),
-            name: name.to_owned(),
-            arguments: inner.to_owned(),
+            number,
+            nesting: Nesting::default(),
         });
-        Ok(())
+        self.end = self.end.max(piece.index.saturating_add(1));
+        each(Event::Open(number, Block::Call { id, name }))
     }
 
-    /// Closes the open call and begins the first that waits.
-    fn next(&mut self, each: &mut impl FnMut(Event<'_>)) {
-        if self.open.take().is_some() {
-            each(Event::Close);
-        }
-        let call = self.waiting.remove(0);
-        let arguments = format!("\"{}\"", call.arguments);
-        let arguments = Some(arguments.as_str()).filter(|_| !call.arguments.is_empty());
-        self.begin(call.index, &call.id, &call.name, arguments, each);
+    /// Closes the calls whose arguments are complete.
+    pub(super) fn close_complete(&mut self, each: &mut Events<'_>) -> Result<(), AnswerFault> {
+        let (complete, open) = std::mem::take(&mut self.open)
+            .into_iter()
+            .partition(|c| c.nesting.is_complete);
+        self.open = open;
+        close_all(complete, each)
     }
+
+    /// Closes all calls.
+    pub(super) fn close(&mut self, each: &mut Events<'_>) -> Result<(), AnswerFault> {
+        close_all(std::mem::take(&mut self.open), each)
+    }
+}
+
+fn close_all(calls: Vec<Call>, each: &mut Events<'_>) -> Result<(), AnswerFault> {
+    calls
+        .iter()
+        .try_for_each(|call| each(Event::Close(call.number)))
 }
 
 fn wrong() -> AnswerFault {

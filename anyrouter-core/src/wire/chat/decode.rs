@@ -8,7 +8,7 @@ use super::{
     calls::{Calls, Piece},
 };
 use crate::wire::{
-    event::{Block, Delta, Event},
+    event::{Block, Delta, Event, Sink},
     fault::AnswerFault,
     json::RawJsonStr,
     meta::ResponseMeta,
@@ -18,30 +18,33 @@ use crate::wire::{
 
 /// Decodes a stream.
 #[derive(Debug)]
-pub struct Decoder {
+pub(in crate::wire) struct Decoder {
     relay: StreamRelay,
     chunks: Splitter,
     blocks: Blocks,
 }
 
-/// The block that is open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Open {
-    #[default]
-    Nothing,
-    Text,
-    Reasoning,
-    /// The calls that `Blocks` has.
-    Calls,
-}
+/// Receives the events of the blocks.
+pub(super) type Events<'a> = dyn FnMut(Event<'_>) -> Result<(), AnswerFault> + 'a;
 
 /// The blocks of the answer so far.
 #[derive(Debug, Default)]
 struct Blocks {
-    open: Open,
+    has_begun: bool,
+    is_finished: bool,
+    /// The block of text or reasoning that is open.
+    open: Option<(Kind, usize)>,
     calls: Calls,
+    /// The number of blocks so far.
+    count: usize,
     /// True if the model has refused: OpenAI's finish reason does not say so.
     has_refused: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Reasoning,
 }
 
 #[derive(Deserialize)]
@@ -92,7 +95,7 @@ struct Function<'a> {
 
 impl Decoder {
     /// Creates a decoder. Events of more than `limit` bytes are faults.
-    pub fn new(names: Box<ResponseMeta>, limit: usize) -> Self {
+    pub(in crate::wire) fn new(names: Box<ResponseMeta>, limit: usize) -> Self {
         Self::over(StreamRelay::new(names, limit))
     }
 
@@ -109,116 +112,117 @@ impl Decoder {
     pub(in crate::wire) fn of_whole(
         names: Box<ResponseMeta>,
         answer: &PlainAnswer,
-        each: impl FnMut(Event<'_>),
+        each: &mut Sink<'_>,
     ) -> Result<Self, AnswerFault> {
         let mut chunks = Vec::with_capacity(answer.body.len() + 256);
         let mut it = Self::over(StreamRelay::of_whole(names, answer, &mut chunks)?);
-        read(&mut it.chunks, &mut it.blocks, &chunks, each)?;
+        it.read(&chunks, each)?;
         Ok(it)
     }
 
     /// Takes bytes from the upstream, and gives the events to `each`.
-    pub fn feed(
+    pub(in crate::wire) fn feed(
         &mut self,
         bytes: &[u8],
-        mut each: impl FnMut(&ResponseMeta, Event<'_>),
+        each: &mut Sink<'_>,
     ) -> Result<Progress, AnswerFault> {
         let mut chunks = Vec::with_capacity(bytes.len() + 256);
-        let Self {
-            relay,
-            chunks: splitter,
-            blocks,
-        } = self;
-        let fed = relay.feed(bytes, &mut chunks);
-        let names = relay.names();
-        read(splitter, blocks, &chunks, |event| each(names, event))?;
+        let fed = self.relay.feed(bytes, &mut chunks);
+        self.read(&chunks, each)?;
         fed
     }
 
+    /// Reads chunks that conform.
+    fn read(&mut self, bytes: &[u8], each: &mut Sink<'_>) -> Result<(), AnswerFault> {
+        let Self {
+            relay,
+            chunks,
+            blocks,
+        } = self;
+        let names = relay.names();
+        let mut fault = None;
+        let fed = chunks.feed(bytes, |event| {
+            if let Some(data) = event.data.as_deref().filter(|d| !d.is_empty())
+                && let Err(e) = blocks.chunk(data, &mut |event| each(names, event))
+            {
+                fault = Some(e);
+            }
+            fault.is_none()
+        });
+        match (fault, fed) {
+            (Some(fault), _) => Err(fault),
+            (None, Err(e)) => Err(AnswerFault::TooLong { limit: e.limit }),
+            (None, Ok(())) => Ok(()),
+        }
+    }
+
     /// Returns the meter.
-    pub fn meter(&self) -> &Meter {
+    pub(in crate::wire) fn meter(&self) -> &Meter {
         self.relay.meter()
     }
 
     /// Returns the names of the answer.
-    pub fn names(&self) -> &ResponseMeta {
+    pub(in crate::wire) fn names(&self) -> &ResponseMeta {
         self.relay.names()
     }
 
     /// Returns true if the answer has begun to say something.
-    pub fn has_given(&self) -> bool {
+    pub(in crate::wire) fn has_given(&self) -> bool {
         self.relay.has_given()
     }
 
     /// Returns true if the finish reason was read.
-    pub fn is_finished(&self) -> bool {
-        self.relay.is_finished()
-    }
-}
-
-/// Reads chunks that conform.
-fn read(
-    chunks: &mut Splitter,
-    blocks: &mut Blocks,
-    bytes: &[u8],
-    mut each: impl FnMut(Event<'_>),
-) -> Result<(), AnswerFault> {
-    let mut fault = None;
-    let fed = chunks.feed(bytes, |event| {
-        if let Some(data) = event.data.as_deref().filter(|d| !d.is_empty())
-            && let Err(e) = blocks.chunk(data, &mut each)
-        {
-            fault = Some(e);
-        }
-        fault.is_none()
-    });
-    match (fault, fed) {
-        (Some(fault), _) => Err(fault),
-        (None, Err(e)) => Err(AnswerFault::TooLong { limit: e.limit }),
-        (None, Ok(())) => Ok(()),
+    pub(in crate::wire) fn is_finished(&self) -> bool {
+        // The relay may have read chunks of which a block is then a fault.
+        self.blocks.is_finished
     }
 }
 
 impl Blocks {
-    fn chunk(&mut self, data: &[u8], each: &mut impl FnMut(Event<'_>)) -> Result<(), AnswerFault> {
+    fn chunk(&mut self, data: &[u8], each: &mut Events<'_>) -> Result<(), AnswerFault> {
         let chunk: Chunk<'_> = serde_json::from_slice(data).map_err(|_| wrong())?;
+        if !std::mem::replace(&mut self.has_begun, true) {
+            each(Event::Start)?;
+        }
         for choice in chunk.choices.iter().filter(|c| c.index == 0) {
+            if self.is_finished {
+                // The first reason stands, and nothing follows it.
+                break;
+            }
             if let Some(content) = &choice.delta {
                 self.content(content, each)?;
             }
             if let Some(reason) = choice.finish_reason {
-                self.turn_to(Open::Nothing, None, each);
+                self.close(each)?;
+                self.calls.close(each)?;
+                self.is_finished = true;
                 let has_refused = self.has_refused && reason == "stop";
                 each(Event::Finish(if has_refused {
                     "content_filter"
                 } else {
                     reason
-                }));
+                }))?;
             }
         }
         Ok(())
     }
 
-    fn content(
-        &mut self,
-        content: &Said<'_>,
-        each: &mut impl FnMut(Event<'_>),
-    ) -> Result<(), AnswerFault> {
+    fn content(&mut self, content: &Said<'_>, each: &mut Events<'_>) -> Result<(), AnswerFault> {
         if let Some(text) = said(content.reasoning) {
-            self.turn_to(Open::Reasoning, Some(Block::Reasoning), each);
-            each(Event::Delta(Delta::Reasoning(text)));
+            let number = self.turn_to(Kind::Reasoning, each)?;
+            each(Event::Delta(number, Delta::Reasoning(text)))?;
         }
         self.has_refused |= said(content.refusal).is_some();
         for text in [content.content, content.refusal]
             .into_iter()
             .filter_map(said)
         {
-            self.turn_to(Open::Text, Some(Block::Text), each);
-            each(Event::Delta(Delta::Text(text)));
+            let number = self.turn_to(Kind::Text, each)?;
+            each(Event::Delta(number, Delta::Text(text)))?;
         }
         for call in content.tool_calls.iter().flatten() {
+            self.close(each)?;
             let function = call.function.as_ref();
-            self.turn_to(Open::Calls, None, each);
             self.calls.piece(
                 &Piece {
                     index: call.index,
@@ -226,30 +230,36 @@ impl Blocks {
                     name: function.and_then(|f| f.name).map(RawJsonStr::get),
                     arguments: said(function.and_then(|f| f.arguments)),
                 },
+                &mut self.count,
                 each,
             )?;
         }
         Ok(())
     }
 
-    /// Closes what is open, unless it is the wanted kind, and opens `block`.
-    fn turn_to(
-        &mut self,
-        wanted: Open,
-        block: Option<Block<'_>>,
-        each: &mut impl FnMut(Event<'_>),
-    ) {
-        if self.open == wanted {
-            return;
-        }
+    /// Returns the number of the open block of this kind, and opens one if there is none.
+    fn turn_to(&mut self, kind: Kind, each: &mut Events<'_>) -> Result<usize, AnswerFault> {
         match self.open {
-            Open::Nothing => {}
-            Open::Calls => self.calls.close(each),
-            Open::Text | Open::Reasoning => each(Event::Close),
+            Some((open, number)) if open == kind => return Ok(number),
+            _ => self.close(each)?,
         }
-        self.open = wanted;
-        if let Some(block) = block {
-            each(Event::Open(block));
+        self.calls.close_complete(each)?;
+        let number = self.count;
+        self.count += 1;
+        self.open = Some((kind, number));
+        let block = match kind {
+            Kind::Text => Block::Text,
+            Kind::Reasoning => Block::Reasoning,
+        };
+        each(Event::Open(number, block))?;
+        Ok(number)
+    }
+
+    /// Closes the open block of text or reasoning.
+    fn close(&mut self, each: &mut Events<'_>) -> Result<(), AnswerFault> {
+        match self.open.take() {
+            Some((_, number)) => each(Event::Close(number)),
+            None => Ok(()),
         }
     }
 }

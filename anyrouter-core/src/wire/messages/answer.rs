@@ -3,7 +3,6 @@
 use super::{
     blocks::{made_id, push_reasoning_text, whole_input},
     message::{Block, read_message},
-    names::client_name,
 };
 use crate::wire::{
     adjust::Adjustments,
@@ -134,7 +133,7 @@ fn push_tool_calls(
             out,
             format_args!(
                 "{{\"id\":{id},\"type\":\"function\",\"function\":{{\"name\":{},\"arguments\":",
-                client_name(name, &names.adjusted)
+                names.adjusted.client_name(name.get())
             ),
         );
         push_string(out, &whole_input(block.input));

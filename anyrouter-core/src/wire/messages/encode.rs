@@ -1,24 +1,38 @@
-//! Events as an Anthropic stream: `message_start`, blocks with rising indexes, `message_delta`,
-//! `message_stop`.
+//! Events as an Anthropic stream: `message_start`, blocks one after the other with rising indexes,
+//! `message_delta`, `message_stop`.
 
-use std::borrow::Cow;
-
-use serde_json::json;
+use std::collections::VecDeque;
 
 use crate::wire::{
     event::{Block, Delta, Event},
+    fault::AnswerFault,
     json::{push_format, push_numbers, push_string},
     meta::ResponseMeta,
     meter::Meter,
 };
 
+/// Maximum length of the events of blocks that wait, in bytes.
+const WAITING: usize = 4 << 20;
+
 /// Encodes a stream.
 #[derive(Debug, Default)]
 pub(in crate::wire) struct Encoder {
     has_begun: bool,
-    /// The index of the block that is open, or of the next one.
-    index: usize,
+    /// The block whose events are written.
+    open: Option<usize>,
+    /// Blocks that opened while another was open, in order.
+    waiting: VecDeque<Waiting>,
+    /// The length of the events that wait.
+    held: usize,
     finish: Option<&'static str>,
+}
+
+/// A block that waits, since Anthropic's blocks do not overlap.
+#[derive(Debug)]
+struct Waiting {
+    number: usize,
+    events: Vec<u8>,
+    is_closed: bool,
 }
 
 impl Encoder {
@@ -28,63 +42,79 @@ impl Encoder {
         names: &ResponseMeta,
         event: Event<'_>,
         out: &mut Vec<u8>,
-    ) {
-        if !std::mem::replace(&mut self.has_begun, true) {
-            push_start(names, out);
-        }
-        let index = self.index;
+    ) -> Result<(), AnswerFault> {
         match event {
-            Event::Open(block) => {
-                push_name(out, "content_block_start");
-                push_format(
-                    out,
-                    format_args!(
-                        "{{\"type\":\"content_block_start\",\"index\":{index},\"content_block\":"
-                    ),
-                );
-                match block {
-                    Block::Text => out.extend_from_slice(b"{\"type\":\"text\",\"text\":\"\"}"),
-                    Block::Reasoning => out.extend_from_slice(
-                        b"{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}",
-                    ),
-                    Block::Call { id, name } => push_format(
-                        out,
-                        format_args!(
-                            "{{\"type\":\"tool_use\",\"id\":{},\"name\":{},\"input\":{{}}}}",
-                            id,
-                            client_name(names, name)
-                        ),
-                    ),
+            Event::Start => {
+                self.has_begun = true;
+                push_start(names, out);
+            }
+            Event::Open(number, block) => {
+                if self.open.is_none() {
+                    self.open = Some(number);
+                    push_open(names, number, block, out);
+                } else {
+                    let mut events = Vec::new();
+                    push_open(names, number, block, &mut events);
+                    self.hold(events.len())?;
+                    self.waiting.push_back(Waiting {
+                        number,
+                        events,
+                        is_closed: false,
+                    });
                 }
             }
-            Event::Delta(delta) => {
-                push_name(out, "content_block_delta");
-                let (kind, member, text) = match delta {
-                    Delta::Text(text) => ("text_delta", "text", text),
-                    Delta::Reasoning(text) => ("thinking_delta", "thinking", text),
-                    Delta::Arguments(json) => ("input_json_delta", "partial_json", json),
-                };
-                push_format(
-                    out,
-                    format_args!(
-                        "{{\"type\":\"content_block_delta\",\"index\":{index},\"delta\":{{\"type\":\"{kind}\",\"{member}\":{text}}}"
-                    ),
-                );
+            Event::Delta(number, delta) if self.open == Some(number) => {
+                push_delta(number, delta, out);
             }
-            Event::Close => {
-                push_name(out, "content_block_stop");
-                push_format(
-                    out,
-                    format_args!("{{\"type\":\"content_block_stop\",\"index\":{index}"),
-                );
-                self.index += 1;
+            Event::Delta(number, delta) => {
+                if let Some(block) = self.waiting_block(number) {
+                    let before = block.events.len();
+                    push_delta(number, delta, &mut block.events);
+                    let added = block.events.len() - before;
+                    self.hold(added)?;
+                }
             }
-            Event::Finish(reason) => {
-                self.finish = Some(stop_reason(reason));
+            Event::Close(number) if self.open == Some(number) => self.next(number, out),
+            Event::Close(number) => {
+                if let Some(block) = self.waiting_block(number) {
+                    block.is_closed = true;
+                }
+            }
+            Event::Finish(reason) => self.finish = Some(stop_reason(reason)),
+        }
+        Ok(())
+    }
+
+    /// Returns the waiting block with this number. They are consecutive.
+    fn waiting_block(&mut self, number: usize) -> Option<&mut Waiting> {
+        let first = self.waiting.front()?.number;
+        self.waiting.get_mut(number.checked_sub(first)?)
+    }
+
+    fn hold(&mut self, length: usize) -> Result<(), AnswerFault> {
+        self.held += length;
+        if self.held > WAITING {
+            return Err(AnswerFault::TooLong { limit: WAITING });
+        }
+        Ok(())
+    }
+
+    /// Closes the open block, and writes those that wait up to one that is still open.
+    fn next(&mut self, mut number: usize, out: &mut Vec<u8>) {
+        self.open = None;
+        loop {
+            push_close(number, out);
+            let Some(block) = self.waiting.pop_front() else {
+                return;
+            };
+            self.held = self.held.saturating_sub(block.events.len());
+            out.extend_from_slice(&block.events);
+            if !block.is_closed {
+                self.open = Some(block.number);
                 return;
             }
+            number = block.number;
         }
-        out.extend_from_slice(b"}\n\n");
     }
 
     /// Appends the end of the stream: the stop reason with usage, and the metadata.
@@ -136,6 +166,56 @@ fn push_start(names: &ResponseMeta, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"output_tokens\":0}}}\n\n");
 }
 
+fn push_open(names: &ResponseMeta, index: usize, block: Block<'_>, out: &mut Vec<u8>) {
+    push_name(out, "content_block_start");
+    push_format(
+        out,
+        format_args!("{{\"type\":\"content_block_start\",\"index\":{index},\"content_block\":"),
+    );
+    match block {
+        Block::Text => out.extend_from_slice(b"{\"type\":\"text\",\"text\":\"\"}"),
+        Block::Reasoning => {
+            out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}");
+        }
+        Block::Redacted(data) => push_format(
+            out,
+            format_args!("{{\"type\":\"redacted_thinking\",\"data\":{data}}}"),
+        ),
+        Block::Call { id, name } => push_format(
+            out,
+            format_args!(
+                "{{\"type\":\"tool_use\",\"id\":{id},\"name\":{},\"input\":{{}}}}",
+                names.adjusted.client_name(name)
+            ),
+        ),
+    }
+    out.extend_from_slice(b"}\n\n");
+}
+
+fn push_delta(index: usize, delta: Delta<'_>, out: &mut Vec<u8>) {
+    let (kind, member, text) = match delta {
+        Delta::Text(text) => ("text_delta", "text", text),
+        Delta::Reasoning(text) => ("thinking_delta", "thinking", text),
+        Delta::Signature(text) => ("signature_delta", "signature", text),
+        Delta::Arguments(json) => ("input_json_delta", "partial_json", json),
+    };
+    push_name(out, "content_block_delta");
+    push_format(
+        out,
+        format_args!(
+            "{{\"type\":\"content_block_delta\",\"index\":{index},\"delta\":{{\"type\":\"{kind}\",\"{member}\":{text}}}}}\n\n"
+        ),
+    );
+}
+
+fn push_close(index: usize, out: &mut Vec<u8>) {
+    push_name(out, "content_block_stop");
+    push_format(
+        out,
+        format_args!("{{\"type\":\"content_block_stop\",\"index\":{index}}}\n\n"),
+    );
+}
+
 fn push_name(out: &mut Vec<u8>, name: &str) {
     push_format(out, format_args!("event: {name}\ndata: "));
 }
@@ -147,16 +227,5 @@ fn stop_reason(finish_reason: &str) -> &'static str {
         "tool_calls" | "function_call" => "tool_use",
         "content_filter" => "refusal",
         _ => "end_turn",
-    }
-}
-
-/// Returns the client's name of a tool as JSON.
-fn client_name<'a>(names: &ResponseMeta, name: &'a str) -> Cow<'a, str> {
-    if names.adjusted.tool_names.is_empty() {
-        return name.into();
-    }
-    match serde_json::from_str::<Cow<'_, str>>(name) {
-        Ok(theirs) => json!(names.adjusted.tool_name(&theirs)).to_string().into(),
-        Err(_) => name.into(),
     }
 }

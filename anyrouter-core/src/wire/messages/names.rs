@@ -2,14 +2,11 @@
 //! and unique in a conversation, names are `[a-zA-Z0-9_-]{1,64}`. The same id or name always
 //! becomes the same one, so that the prompt cache holds.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 
-use crate::{
-    ids::push_hex,
-    wire::{adjust::Adjustments, json::RawJsonStr},
-};
+use crate::{ids::push_hex, wire::adjust::Adjustments};
 
 /// The longest name of a tool.
 const LONGEST: usize = 64;
@@ -108,18 +105,6 @@ impl ToolIds {
             None => format!("toolu_{}", hash(&[id, "0"], 24)),
         }
     }
-}
-
-/// The client's name of a tool, as JSON.
-pub(super) fn client_name<'a>(name: RawJsonStr<'a>, adjusted: &Adjustments) -> Cow<'a, str> {
-    if adjusted.tool_names.is_empty() {
-        return name.get().into();
-    }
-    let Ok(theirs) = serde_json::from_str::<Cow<'_, str>>(name.get()) else {
-        return name.get().into();
-    };
-    let ours = adjusted.tool_name(&theirs);
-    serde_json::to_string(ours).map_or_else(|_| name.get().into(), Into::into)
 }
 
 #[cfg(test)]
