@@ -356,6 +356,128 @@ fn the_meter_is_the_same_for_every_client() {
     }
 }
 
+/// The blocks that a client of Anthropic's protocol reads from a chat upstream's deltas, sent in
+/// one piece and event by event.
+fn blocks_of_chat(deltas: &[Value], finish: &str) -> Value {
+    let chunk = |delta: &Value, finish: Option<&str>| {
+        let chunk =
+            json!({"id": "c", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
+        format!("data: {chunk}\n\n")
+    };
+    let mut chunks: Vec<String> = deltas.iter().map(|d| chunk(d, None)).collect();
+    chunks.push(chunk(&json!({}), Some(finish)));
+    chunks.push("data: [DONE]\n\n".to_owned());
+    let whole = chunks.concat();
+    let pieces: Vec<&[u8]> = chunks.iter().map(|c| c.as_bytes()).collect();
+    let (seen, fault) = stream(Protocol::Chat, Protocol::Messages, &pieces);
+    assert_eq!(fault, None);
+    assert_eq!(
+        stream(Protocol::Chat, Protocol::Messages, &[whole.as_bytes()]).0,
+        seen
+    );
+    check_messages(&seen, true);
+    let answer = plain(&names(Protocol::Chat, Protocol::Messages), whole.as_bytes()).unwrap();
+    let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+    json!([answer["content"], answer["stop_reason"]])
+}
+
+fn call(index: u64, arguments: &str) -> Value {
+    json!({"tool_calls": [{"index": index, "id": format!("t{index}"), "function": {"name": "f", "arguments": arguments}}]})
+}
+
+fn piece(index: u64, arguments: &str) -> Value {
+    json!({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]})
+}
+
+#[test]
+fn pieces_of_calls_mix_with_each_other_and_with_text() {
+    let tool = |n: u64, input: Value| json!({"type": "tool_use", "id": format!("t{n}"), "name": "f", "input": input});
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let cases = [
+        // Pieces without content follow a call that is complete.
+        (
+            vec![
+                call(0, "{\"a\":1}"),
+                call(1, ""),
+                piece(0, "\n"),
+                piece(0, ""),
+                piece(1, "{\"b\":2}"),
+            ],
+            json!([tool(0, json!({"a": 1})), tool(1, json!({"b": 2}))]),
+        ),
+        // Text, and reasoning, interrupt a call.
+        (
+            vec![call(0, "{\"a\":"), json!({"content": "\n"}), piece(0, "1}")],
+            json!([tool(0, json!({"a": 1})), text("\n")]),
+        ),
+        (
+            vec![
+                json!({"content": "x"}),
+                call(0, "{\"a\":"),
+                json!({"reasoning_content": "hm"}),
+                piece(0, "1}"),
+                json!({"content": "y"}),
+            ],
+            json!([text("x"), tool(0, json!({"a": 1})), {"type": "thinking", "thinking": "hm", "signature": ""}, text("y")]),
+        ),
+        // Calls interleave, and one has no arguments.
+        (
+            vec![
+                call(0, ""),
+                call(1, "{\"b\":"),
+                call(2, "{"),
+                piece(2, "}"),
+                piece(1, "[\"}\"]}"),
+            ],
+            json!([
+                tool(0, json!({})),
+                tool(1, json!({"b": ["}"]})),
+                tool(2, json!({}))
+            ]),
+        ),
+    ];
+    for (deltas, content) in cases {
+        let seen = blocks_of_chat(&deltas, "tool_calls");
+        assert_eq!(seen, json!([content, "tool_use"]), "{deltas:?}");
+    }
+}
+
+#[test]
+fn a_character_that_is_cut_in_two_arrives_whole() {
+    let chunk =
+        |delta: &str| format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{delta}}}]}}\n\n");
+    let stream = [
+        chunk(r#"{"content":"A\ud83d"}"#),
+        chunk(r#"{"content":"\ude00B"}"#),
+        chunk(r#"{"tool_calls":[{"index":0,"id":"t","function":{"name":"f","arguments":"{\"a\":\"\ud83d"}}]}"#),
+        chunk(r#"{"tool_calls":[{"index":0,"function":{"arguments":"\ude00\"}"}}]}"#),
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n".to_owned(),
+    ]
+    .concat();
+    let answer = plain(
+        &names(Protocol::Chat, Protocol::Messages),
+        stream.as_bytes(),
+    )
+    .unwrap();
+    let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(answer["content"][0]["text"], "A😀B");
+    assert_eq!(answer["content"][1]["input"], json!({"a": "😀"}));
+}
+
+#[test]
+fn a_refusal_is_one_for_every_client() {
+    let seen = blocks_of_chat(&[json!({"refusal": "No."})], "stop");
+    assert_eq!(seen, json!([[{"type": "text", "text": "No."}], "refusal"]));
+    let whole = json!({"id": "c", "choices": [{"index": 0, "message": {"role": "assistant", "content": null, "refusal": "No."}, "finish_reason": "stop"}]});
+    let answer = plain(
+        &names(Protocol::Chat, Protocol::Messages),
+        whole.to_string().as_bytes(),
+    )
+    .unwrap();
+    let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(answer["stop_reason"], "refusal");
+}
+
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

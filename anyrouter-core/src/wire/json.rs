@@ -10,7 +10,7 @@ mod write;
 
 pub use self::{
     member::{Member, Object, bare_name, members, objects, utf8},
-    raw::RawJsonStr,
+    raw::{RawJsonStr, escape_strings, unescape_strings},
     scanner::{JsonFault, Scanner, Volume},
     write::{
         push_comma, push_format, push_member, push_number, push_numbers, push_raw, push_string,
@@ -117,6 +117,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn strings_are_escaped_and_back(strings in prop::collection::vec("(?s).{0,40}", 0..4)) {
+            let text = serde_json::to_string(&strings).unwrap();
+            let escaped = escape_strings(text.as_bytes());
+            let raw: Vec<String> = serde_json::from_slice(&escaped).unwrap();
+            let again = serde_json::to_string(&raw).unwrap();
+            prop_assert_eq!(unescape_strings(again.as_bytes()), text.into_bytes());
+        }
+
         #[test]
         fn it_takes_what_serde_json_writes(value in json()) {
             prop_assert!(check(value.to_string().as_bytes()).is_ok());

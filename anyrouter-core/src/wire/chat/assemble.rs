@@ -3,7 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::plain;
-use crate::wire::{fault::AnswerFault, meta::ResponseMeta, meter::PlainAnswer, sse::Splitter};
+use crate::wire::{
+    fault::AnswerFault,
+    json::{escape_strings, unescape_strings},
+    meta::ResponseMeta,
+    meter::PlainAnswer,
+    sse::Splitter,
+};
 
 /// Puts the chunks of a stream together that conforms: the `events` that a relay wrote. Their usage
 /// is the provider's own where `is_reported`.
@@ -16,10 +22,9 @@ pub(in crate::wire) fn of_chunks(
     let mut choices: Vec<(Value, Map<String, Value>)> = Vec::new();
     let mut splitter = Splitter::new(events.len());
     let fed = splitter.feed(events, |event| {
-        let chunk = event
-            .data
-            .as_deref()
-            .and_then(|data| serde_json::from_slice::<Map<String, Value>>(data).ok());
+        let chunk = event.data.as_deref().and_then(|data| {
+            serde_json::from_slice::<Map<String, Value>>(&escape_strings(data)).ok()
+        });
         for (name, value) in chunk.into_iter().flatten() {
             match value {
                 Value::Array(deltas) if name == "choices" => deltas
@@ -42,7 +47,8 @@ pub(in crate::wire) fn of_chunks(
         .map(|(_, choice)| Value::Object(choice))
         .collect();
     whole.insert("choices".to_owned(), choices.into());
-    plain(names, Value::Object(whole).to_string().as_bytes())
+    let whole = Value::Object(whole).to_string();
+    plain(names, &unescape_strings(whole.as_bytes()))
 }
 
 /// Adds what a chunk says of one choice.

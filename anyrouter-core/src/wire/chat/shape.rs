@@ -8,7 +8,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, json, value::RawValue};
 use smallvec::SmallVec;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     part::Part as _,
     wire::{
         fault::AnswerFault,
-        json::{JsonFault, Scanner, bare_name},
+        json::{JsonFault, Scanner, bare_name, escape_strings, unescape_strings},
         meta::ResponseMeta,
         meter::Meter,
         provider_error::{ProviderError, token_of},
@@ -157,17 +157,23 @@ impl Choices {
             read.usage = scanned.usage.clone().or(read.usage);
         }
         if read.fault.is_none() && plans.iter().any(|p| p.deviates) {
-            let list = serde_json::from_slice::<Vec<Value>>(text.part(start..scanner.position()));
-            match list {
-                Ok(list) => {
-                    let objects = list.into_iter().filter(Value::is_object);
-                    let repaired: Vec<Value> = objects
-                        .zip(&plans)
-                        .map(|(choice, plan)| self.repair(choice, plan, of))
-                        .collect();
-                    read.repaired = serde_json::to_vec(&repaired).ok();
+            let repaired = read_values(text.part(start..scanner.position())).and_then(|list| {
+                let objects = list.values.into_iter().filter(Value::is_object);
+                let repaired: Vec<Value> = objects
+                    .zip(&plans)
+                    .map(|(choice, plan)| self.repair(choice, plan, of))
+                    .collect();
+                let json = serde_json::to_vec(&repaired).ok()?;
+                if !list.are_raw {
+                    return Some(json);
                 }
-                Err(_) => {
+                let json = unescape_strings(&json);
+                serde_json::from_slice::<&RawValue>(&json).ok()?;
+                Some(json)
+            });
+            match repaired {
+                Some(json) => read.repaired = Some(json),
+                None => {
                     read.fault = Some(AnswerFault::NotTheProtocol("an OpenAI chat completion"));
                 }
             }
@@ -239,7 +245,7 @@ impl Choices {
             ..Plan::default()
         };
         if let Some(range) = &scanned.calls {
-            let calls: Vec<Value> = serde_json::from_slice(slice(range)).map_err(|_| wrong())?;
+            let calls = read_values(slice(range)).ok_or_else(wrong)?.values;
             for (position, call) in calls.iter().enumerate() {
                 let planned = choice
                     .call(call, calls.len(), position, of, names)
@@ -621,6 +627,23 @@ impl PlannedCall {
             None => {}
         }
     }
+}
+
+/// Values of which a part is looked at.
+struct Values {
+    values: Vec<Value>,
+    /// True if their strings are raw text.
+    are_raw: bool,
+}
+
+/// Reads a list. Its strings stay raw if one cannot be read, since an escaped character is cut in two
+/// between this chunk and another.
+fn read_values(json: &[u8]) -> Option<Values> {
+    let (values, are_raw) = match serde_json::from_slice(json) {
+        Ok(values) => (values, false),
+        Err(_) => (serde_json::from_slice(&escape_strings(json)).ok()?, true),
+    };
+    Some(Values { values, are_raw })
 }
 
 /// OpenAI's word for a provider's finish reason; none where it says that the response failed.

@@ -25,3 +25,35 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawJsonStr<'a> {
         }
     }
 }
+
+/// Returns JSON whose strings, once read, are the raw text of the original's. Strings of a stream are
+/// then joined without reading them: an escaped character may be cut in two between its halves.
+pub fn escape_strings(json: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(json.len() + json.len() / 16);
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        out.push(*byte);
+        if *byte == b'\\' {
+            out.push(b'\\');
+            match bytes.next() {
+                Some(b @ (b'"' | b'\\')) => out.extend_from_slice(&[b'\\', *b]),
+                Some(b) => out.push(*b),
+                None => {}
+            }
+        }
+    }
+    out
+}
+
+/// Undoes [`escape_strings`].
+pub fn unescape_strings(json: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(json.len());
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => out.extend(bytes.next()),
+            byte => out.push(*byte),
+        }
+    }
+    out
+}

@@ -2,9 +2,14 @@
 //! form than was asked for.
 
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, json, value::RawValue};
 
-use crate::wire::{fault::AnswerFault, meta::ResponseMeta, sse::Splitter};
+use crate::wire::{
+    fault::AnswerFault,
+    json::{escape_strings, push_format, unescape_strings},
+    meta::ResponseMeta,
+    sse::Splitter,
+};
 
 /// Returns the events of a whole message.
 pub(super) fn to_events(body: &[u8]) -> Result<Vec<u8>, AnswerFault> {
@@ -109,7 +114,7 @@ pub(in crate::wire) fn of_events(
     let mut splitter = Splitter::new(events.len());
     let fed = splitter.feed(events, |event| {
         let data = event.data.as_deref().unwrap_or_default();
-        let Ok(event) = serde_json::from_slice::<Value>(data) else {
+        let Ok(event) = serde_json::from_slice::<Value>(&escape_strings(data)) else {
             return true;
         };
         let index = event
@@ -145,21 +150,51 @@ pub(in crate::wire) fn of_events(
     });
     fed.map_err(|e| AnswerFault::TooLong { limit: e.limit })?;
     let mut message = message.ok_or_else(wrong)?;
-    let content = blocks.into_iter().map(|(mut block, input)| {
-        if let Ok(input) = serde_json::from_str::<Value>(&input) {
-            block.insert("input".to_owned(), input);
-        }
-        Value::Object(block)
-    });
-    message.insert("content".to_owned(), content.collect());
     message.remove("anyrouter_metadata");
-    let mut out = Value::Object(message).to_string().into_bytes();
-    // Our member stands before the closing brace.
-    out.pop();
+    message.insert("content".to_owned(), Value::Null);
+    let mut out = Vec::with_capacity(events.len() / 2);
+    for (name, value) in &message {
+        out.push(if out.is_empty() { b'{' } else { b',' });
+        push_format(&mut out, format_args!("\"{name}\":"));
+        if name == "content" {
+            push_content(&blocks, &mut out);
+        } else {
+            out.extend(unescape_strings(value.to_string().as_bytes()));
+        }
+    }
     out.extend_from_slice(b",\"anyrouter_metadata\":");
     names.push_metadata(&mut out, &[]);
     out.push(b'}');
     Ok(out.into())
+}
+
+fn push_content(blocks: &[(Map<String, Value>, String)], out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (n, (block, input)) in blocks.iter().enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        // The input as it is: numbers keep their digits.
+        let input = serde_json::from_str::<String>(&format!("\"{input}\""))
+            .ok()
+            .filter(|input| serde_json::from_str::<&RawValue>(input).is_ok());
+        out.push(b'{');
+        let members = block
+            .iter()
+            .filter(|(name, _)| input.is_none() || *name != "input");
+        for (m, (name, value)) in members.enumerate() {
+            push_format(
+                out,
+                format_args!("{}\"{name}\":", if m > 0 { "," } else { "" }),
+            );
+            out.extend(unescape_strings(value.to_string().as_bytes()));
+        }
+        if let Some(input) = input {
+            push_format(out, format_args!(",\"input\":{}", input.trim()));
+        }
+        out.push(b'}');
+    }
+    out.push(b']');
 }
 
 /// Adds a delta to its block; pieces of a call's input are joined in `input`.
