@@ -368,7 +368,7 @@ fn blocks_of_chat(deltas: &[Value], finish: &str) -> Value {
     chunks.push(chunk(&json!({}), Some(finish)));
     chunks.push("data: [DONE]\n\n".to_owned());
     let whole = chunks.concat();
-    let pieces: Vec<&[u8]> = chunks.iter().map(|c| c.as_bytes()).collect();
+    let pieces: Vec<&[u8]> = chunks.iter().map(String::as_bytes).collect();
     let (seen, fault) = stream(Protocol::Chat, Protocol::Messages, &pieces);
     assert_eq!(fault, None);
     assert_eq!(

@@ -129,8 +129,12 @@ fn protocol_headers(headers: &HeaderMap, protocol: Protocol) -> HeaderMap {
     };
     let mut forwarded = HeaderMap::new();
     for name in names {
+        // Versions and names of features, but nothing that a person could be known by.
+        let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"-_., ".contains(b);
         for value in headers.get_all(*name) {
-            forwarded.append(*name, value.clone());
+            if value.as_bytes().iter().all(is_token) {
+                forwarded.append(*name, value.clone());
+            }
         }
     }
     forwarded

@@ -159,6 +159,7 @@ impl Attempt<'_> {
             prompt_estimate: self.request.volume.tokens(),
             adjusted: Adjustments {
                 notes: self.notes.to_vec(),
+                omitted: self.request.omitted.clone(),
                 ..Adjustments::default()
             },
             protocol,

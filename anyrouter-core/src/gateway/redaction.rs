@@ -33,8 +33,16 @@ pub(super) async fn upstream(
     let asked =
         head.redact || request.redact || instance.redaction.as_ref().is_some_and(|r| r.upstream);
     if !asked && !caller.redacts_upstream() {
+        let unsealed = std::str::from_utf8(request.body())
+            .ok()
+            .and_then(signed::without_seals);
         return Ok(Upstream {
-            request,
+            request: match unsealed {
+                Some(body) => {
+                    inbound(head.protocol, body.into(), gateway.limits.depth).map_err(invalid)?
+                }
+                None => request,
+            },
             is_redacted: false,
             way_back: None,
         });
@@ -57,11 +65,11 @@ pub(super) async fn upstream(
         Placeholders::new(redaction.key.derive(caller.key.account.as_str(), session));
     let sent = std::str::from_utf8(request.body()).map_err(|_| unavailable())?;
     let opened = signed::open(head.protocol, &key, sent);
-    let (body, relayed) = opened.as_ref().map_or((sent, None), |(body, relayed)| {
-        (body.as_str(), Some(relayed))
-    });
+    let unsealed = opened.as_ref().and_then(|o| o.body.as_deref());
+    let body = unsealed.unwrap_or(sent);
     let keep = |path: &[Step<'_>], content: &str| {
-        is_structure(head.protocol, path, content) || relayed.is_some_and(|r| r.has(path))
+        is_structure(head.protocol, path, content)
+            || opened.as_ref().is_some_and(|o| o.relayed.has(path))
     };
     let mut redacted = None;
     let mut work = || redacted = Some(redactor.redact_json(body, keep, &mut placeholders));
@@ -79,8 +87,8 @@ pub(super) async fn upstream(
         error.param = Some("messages".to_owned());
         error
     })?;
-    let is_changed = opened.is_some() || !placeholders.counts().is_empty();
-    let request = if is_changed {
+    let is_changed = unsealed.is_some() || !placeholders.counts().is_empty();
+    let mut request = if is_changed {
         inbound(
             head.protocol,
             redacted.into_inner().into(),
@@ -90,6 +98,7 @@ pub(super) async fn upstream(
     } else {
         request
     };
+    request.omitted = opened.map(|o| o.omitted).unwrap_or_default();
     Ok(Upstream {
         request,
         is_redacted: true,

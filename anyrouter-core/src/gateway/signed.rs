@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use memchr::memmem;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -17,8 +18,12 @@ use crate::{
 const LISTS: [&str; 3] = ["reasoning_details", "content", "thinking_blocks"];
 /// Members of such an entry that are its text.
 const TEXTS: [&str; 3] = ["text", "thinking", "summary"];
+/// Members of such an entry that only its provider can read.
+const PROOFS: [&str; 2] = ["signature", "data"];
 /// Prefix of a seal.
 const SEAL: &str = "relayed_";
+/// Length of a seal, in hexadecimal digits.
+const SEAL_LENGTH: usize = 32;
 
 /// Returns true if an entry of an answer is signed, or will be when it is complete.
 pub(super) fn is_signed(entry: &Map<String, Value>) -> bool {
@@ -120,112 +125,220 @@ pub(super) fn keep_signed(key: &PlaceholderKey, written: &Value, restored: &mut 
     }
 }
 
-/// The texts of a request that this gateway relayed with their signatures.
+/// The places of what a provider signed or encrypted in a request: list, and entry in a list of a
+/// message.
 #[derive(Default)]
 pub(super) struct RelayedTexts(BTreeSet<(usize, &'static str, usize)>);
 
 impl RelayedTexts {
-    /// Returns true if the leaf at `path` is such a text.
+    /// Returns true if the leaf at `path` is such a text, or its proof.
     pub(super) fn has(&self, path: &[Step<'_>]) -> bool {
         let [
             Step::Member("messages"),
             Step::Item(message),
             Step::Member(list),
             Step::Item(entry),
-            Step::Member(text),
+            Step::Member(leaf),
         ] = path
         else {
             return false;
         };
-        TEXTS.contains(text) && self.0.iter().any(|at| *at == (*message, *list, *entry))
+        (TEXTS.contains(leaf) || PROOFS.contains(leaf))
+            && self.0.iter().any(|at| *at == (*message, *list, *entry))
     }
+}
+
+/// A request without seals.
+pub(super) struct Opened {
+    /// The body, if it changed.
+    pub(super) body: Option<String>,
+    pub(super) relayed: RelayedTexts,
+    /// The blocks that were removed.
+    pub(super) omitted: Vec<String>,
 }
 
 /// Finds the signed texts of a request that this gateway relayed. It removes the seals, and the
-/// signatures of all other texts. Returns `None` if there is no signature: the body is unchanged.
-pub(super) fn open(
-    protocol: Protocol,
-    key: &PlaceholderKey,
-    body: &str,
-) -> Option<(String, RelayedTexts)> {
-    memchr::memmem::find(body.as_bytes(), b"\"signature\"")?;
+/// signatures of all other texts. Returns `None` if there is no signature.
+pub(super) fn open(protocol: Protocol, key: &PlaceholderKey, body: &str) -> Option<Opened> {
+    ["\"signature\"", "\"redacted_thinking\""]
+        .iter()
+        .find_map(|word| memmem::find(body.as_bytes(), word.as_bytes()))?;
     let mut document: Value = serde_json::from_str(body).ok()?;
-    let mut relayed = RelayedTexts::default();
-    let mut is_any = false;
     let messages = document.get_mut("messages").and_then(Value::as_array_mut)?;
-    for (m, message) in messages.iter_mut().enumerate() {
-        for list in LISTS {
-            let Some(entries) = message.get_mut(list).and_then(Value::as_array_mut) else {
-                continue;
-            };
-            if protocol == Protocol::Messages {
-                is_any |= open_blocks(key, entries, |entry| {
-                    relayed.0.insert((m, list, entry));
-                });
-                continue;
-            }
-            let mut done = 0;
-            // The pieces of a streamed text have the same index.
-            for length in entries
-                .chunk_by(are_pieces)
-                .map(<[Value]>::len)
-                .collect::<Vec<_>>()
-            {
-                let pieces = entries.get_mut(done..done + length).unwrap_or_default();
-                is_any |= open_pieces(key, pieces).is_some_and(|is_relayed| {
-                    relayed.0.extend(
-                        (done..done + length)
-                            .filter(|_| is_relayed)
-                            .map(|entry| (m, list, entry)),
-                    );
-                    true
-                });
-                done += length;
+    let mut opening = Opening {
+        key,
+        relayed: RelayedTexts::default(),
+        omitted: Vec::new(),
+        is_changed: false,
+    };
+    match protocol {
+        Protocol::Chat => opening.chat(messages),
+        Protocol::Messages => opening.blocks(messages),
+    }
+    Some(Opened {
+        body: opening.is_changed.then(|| document.to_string()),
+        relayed: opening.relayed,
+        omitted: opening.omitted,
+    })
+}
+
+struct Opening<'a> {
+    key: &'a PlaceholderKey,
+    relayed: RelayedTexts,
+    omitted: Vec<String>,
+    is_changed: bool,
+}
+
+impl Opening<'_> {
+    fn chat(&mut self, messages: &mut [Value]) {
+        for (m, message) in messages.iter_mut().enumerate() {
+            for list in LISTS {
+                let Some(entries) = message.get_mut(list).and_then(Value::as_array_mut) else {
+                    continue;
+                };
+                let mut done = 0;
+                // The pieces of a streamed text have the same index.
+                for length in entries
+                    .chunk_by(are_pieces)
+                    .map(<[Value]>::len)
+                    .collect::<Vec<_>>()
+                {
+                    let pieces = entries.get_mut(done..done + length).unwrap_or_default();
+                    if let Some(is_relayed) = open_pieces(self.key, pieces) {
+                        self.is_changed = true;
+                        let places = (done..done + length).filter(|_| is_relayed);
+                        self.relayed.0.extend(places.map(|entry| (m, list, entry)));
+                    }
+                    done += length;
+                }
             }
         }
     }
-    is_any.then(|| (document.to_string(), relayed))
-}
 
-/// Takes the seals out of Anthropic's thinking blocks, and removes those that were not relayed:
-/// the provider accepts none whose text was changed. `relayed` receives the places of the others.
-fn open_blocks(
-    key: &PlaceholderKey,
-    blocks: &mut Vec<Value>,
-    mut relayed: impl FnMut(usize),
-) -> bool {
-    let mut is_any = false;
-    let mut kept = 0;
-    blocks.retain_mut(|block| {
-        let is_kept = match block.as_object_mut().filter(|b| proof(b).is_some()) {
-            None => true,
-            Some(block) => {
-                is_any = true;
-                let is_relayed = open_block(key, block);
-                if is_relayed {
-                    relayed(kept);
-                }
-                is_relayed
-            }
-        };
-        kept += usize::from(is_kept);
-        is_kept
-    });
-    is_any
-}
-
-/// Returns true if a thinking block was relayed, and restores the provider's signature.
-fn open_block(key: &PlaceholderKey, block: &mut Map<String, Value>) -> bool {
-    let sent = proof(block).unwrap_or_default().to_owned();
-    let (signature, seal) = sent.rsplit_once(SEAL).unwrap_or((&sent, ""));
-    let mut sealed = key.seal();
-    for text in texts(block) {
-        sealed.push(text);
+    /// Takes the seals out of Anthropic's blocks, and removes those that were not relayed: the
+    /// provider accepts none whose text was changed.
+    fn blocks(&mut self, messages: &mut Vec<Value>) {
+        let (mut m, mut kept_messages) = (0, 0);
+        messages.retain_mut(|message| {
+            let blocks = message.get_mut("content").and_then(Value::as_array_mut);
+            let is_kept = blocks.is_none_or(|blocks| {
+                let was_empty = blocks.is_empty();
+                let (mut b, mut kept_blocks) = (0, 0);
+                blocks.retain_mut(|block| {
+                    let is_kept = match open_block(self.key, block) {
+                        Origin::Unsigned => true,
+                        Origin::Provider { is_changed } => {
+                            self.is_changed |= is_changed;
+                            self.relayed
+                                .0
+                                .insert((kept_messages, "content", kept_blocks));
+                            true
+                        }
+                        Origin::Unknown => {
+                            self.is_changed = true;
+                            self.omitted.push(format!("messages[{m}].content[{b}]"));
+                            false
+                        }
+                    };
+                    b += 1;
+                    kept_blocks += usize::from(is_kept);
+                    is_kept
+                });
+                was_empty || !blocks.is_empty()
+            });
+            m += 1;
+            kept_messages += usize::from(is_kept);
+            is_kept
+        });
     }
-    let is_empty = texts(block).all(str::is_empty);
-    block.insert("signature".to_owned(), signature.into());
-    // A signature without a text covers reasoning that the provider omitted.
-    is_empty || sealed.is(signature, seal)
+}
+
+/// The origin of a block.
+enum Origin {
+    /// Nobody vouches for it.
+    Unsigned,
+    Provider {
+        /// True if a seal was removed.
+        is_changed: bool,
+    },
+    /// It has a proof that does not cover its text.
+    Unknown,
+}
+
+/// Determines the origin of a block, and restores the provider's signature.
+fn open_block(key: &PlaceholderKey, block: &mut Value) -> Origin {
+    let Some(block) = block.as_object_mut() else {
+        return Origin::Unsigned;
+    };
+    match block.get("type").and_then(Value::as_str) {
+        Some("redacted_thinking") => match block.get("data").and_then(Value::as_str) {
+            Some(data) if is_opaque(data) => Origin::Provider { is_changed: false },
+            _ => Origin::Unknown,
+        },
+        Some("thinking") => {
+            let Some(sent) = proof(block).map(ToOwned::to_owned) else {
+                return Origin::Unsigned;
+            };
+            let sealed_by_us = sent.rsplit_once(SEAL);
+            let (signature, seal) = sealed_by_us.unwrap_or((&sent, ""));
+            let mut sealed = key.seal();
+            for text in texts(block) {
+                sealed.push(text);
+            }
+            // A signature without a text covers reasoning that the provider omitted.
+            let is_relayed = sealed.is(signature, seal)
+                || texts(block).all(str::is_empty) && is_opaque(signature);
+            block.insert("signature".to_owned(), signature.into());
+            if is_relayed {
+                Origin::Provider {
+                    is_changed: sealed_by_us.is_some(),
+                }
+            } else {
+                Origin::Unknown
+            }
+        }
+        _ => Origin::Unsigned,
+    }
+}
+
+/// Returns true for data in base64 that is longer than what a person might write into it, such as an
+/// account's number.
+fn is_opaque(data: &str) -> bool {
+    data.len() >= 64
+        && data
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"+/=_-".contains(&b))
+}
+
+/// Returns a body without seals, for a request that is not redacted: the provider knows only its own
+/// signatures. `None` if there are none. Every other byte stays.
+pub(super) fn without_seals(body: &str) -> Option<String> {
+    memmem::find(body.as_bytes(), SEAL.as_bytes())?;
+    let document: Value = serde_json::from_str(body).ok()?;
+    let mut sealed = BTreeSet::new();
+    let messages = document.get("messages").and_then(Value::as_array)?;
+    for entry in messages
+        .iter()
+        .flat_map(|message| LISTS.iter().filter_map(|list| message.get(*list)))
+        .filter_map(Value::as_array)
+        .flatten()
+    {
+        for name in ["signature", "id"] {
+            if let Some(value) = entry.get(name).and_then(Value::as_str)
+                && let Some((original, seal)) = value.rsplit_once(SEAL)
+                && seal.len() == SEAL_LENGTH
+            {
+                sealed.insert((value, original));
+            }
+        }
+    }
+    (!sealed.is_empty()).then(|| {
+        sealed
+            .iter()
+            .fold(body.to_owned(), |body, (value, original)| {
+                body.replace(&format!("\"{value}\""), &format!("\"{original}\""))
+            })
+    })
 }
 
 fn are_pieces(a: &Value, b: &Value) -> bool {
@@ -282,11 +395,11 @@ mod tests {
 
     fn sent_back(details: &Value) -> (Value, RelayedTexts) {
         let body = json!({"messages": [{"role": "user"}, {"role": "assistant", "reasoning_details": details}]}).to_string();
-        let (body, relayed) = open(Protocol::Chat, &key(), &body).unwrap();
+        let opened = open(Protocol::Chat, &key(), &body).unwrap();
+        let body: Value = serde_json::from_str(&opened.body.unwrap()).unwrap();
         (
-            serde_json::from_str::<Value>(&body).unwrap()["messages"][1]["reasoning_details"]
-                .clone(),
-            relayed,
+            body["messages"][1]["reasoning_details"].clone(),
+            opened.relayed,
         )
     }
 
@@ -357,5 +470,64 @@ mod tests {
                 "{sent}"
             );
         }
+    }
+
+    #[test]
+    fn of_anthropics_blocks_only_what_a_provider_wrote_is_kept() {
+        let opaque = "QUJD".repeat(20);
+        let mut signed = Signed::new(&key());
+        let relayed = json!({"type": "thinking", "thinking": "Mail EMAIL_1", "signature": "s"});
+        signed.push(relayed.as_object().unwrap());
+        let sealed = json!({"type": "thinking", "thinking": "Mail EMAIL_1", "signature": seal_signature("s", &signed)});
+        let made_up = [
+            json!({"type": "thinking", "thinking": "x", "signature": opaque}),
+            json!({"type": "thinking", "thinking": "", "signature": "DE89370400440532013000"}),
+            json!({"type": "thinking", "thinking": "", "signature": "a:+41791234567"}),
+            json!({"type": "redacted_thinking", "data": "DE89370400440532013000"}),
+        ];
+        let kept = [
+            json!({"type": "thinking", "thinking": "", "signature": opaque}),
+            json!({"type": "redacted_thinking", "data": opaque}),
+            json!({"type": "text", "text": "hi", "data": "DE89370400440532013000"}),
+        ];
+        let content = [&made_up[..], &[sealed], &kept].concat();
+        let body = json!({"messages": [{"role": "assistant", "content": made_up}, {"role": "assistant", "content": content}]});
+        let opened = open(Protocol::Messages, &key(), &body.to_string()).unwrap();
+        let sent: Value = serde_json::from_str(&opened.body.unwrap()).unwrap();
+        let expected = [&[relayed], &kept[..]].concat();
+        assert_eq!(
+            sent["messages"],
+            json!([{"role": "assistant", "content": expected}]),
+            "and no message is empty"
+        );
+        assert_eq!(opened.omitted.len(), 8);
+        assert_eq!(opened.omitted[4], "messages[1].content[0]");
+        let is_kept = |entry: usize, leaf: &'static str| {
+            let path = [
+                Step::Member("messages"),
+                Step::Item(0),
+                Step::Member("content"),
+            ];
+            let path = [&path[..], &[Step::Item(entry), Step::Member(leaf)]].concat();
+            opened.relayed.has(&path)
+        };
+        assert!(is_kept(0, "thinking") && is_kept(1, "signature") && is_kept(2, "data"));
+        assert!(!is_kept(3, "data"), "a text has no proof");
+    }
+
+    #[test]
+    fn without_redaction_only_the_seals_go() {
+        let seal = "0123456789abcdef0123456789abcdef";
+        let body = format!(
+            r#"{{"n": 12345678901234567890123, "messages": [{{"content": [{{"type":"thinking","signature":"c2ln==relayed_{seal}"}}, {{"text": "relayed_{seal}"}}]}}]}}"#
+        );
+        assert_eq!(
+            without_seals(&body).unwrap(),
+            body.replacen(&format!("relayed_{seal}"), "", 1)
+        );
+        assert_eq!(
+            without_seals(r#"{"messages": [{"content": "relayed_"}]}"#),
+            None
+        );
     }
 }

@@ -81,6 +81,8 @@ pub struct Request {
     pub trace_id: Option<String>,
     /// The client's name for its end user.
     pub user: Option<String>,
+    /// Parts that are left out whatever the provider, such as `messages[2].content[0]`.
+    pub(crate) omitted: Vec<String>,
     /// True if it asks for redaction on the way to the provider.
     pub redact: bool,
     /// Amount of text and number of files of the prompt.
@@ -133,6 +135,7 @@ impl Request {
             session_id: None,
             trace_id: None,
             user: None,
+            omitted: Vec::new(),
             redact: false,
             volume,
         };

@@ -526,11 +526,100 @@ fn a_signed_thought_goes_to_the_client_and_back_as_the_provider_wrote_it() {
         seen["messages"][1]["content"][0], thought,
         "it goes back as it was"
     );
+    // Without redaction, the provider gets its own signature as well.
+    let plain = json!({"messages": again});
+    assert_eq!(ask(&server, "lab/anth", plain).status(), 200);
+    let seen = upstream.seen().pop().unwrap().body;
+    assert_eq!(seen["messages"][1]["content"][0], thought);
     // Another text under the same signature does not.
     let mut forged = again;
     forged[1]["content"][0]["thinking"] = json!(format!("Call {}", PLANTED[2]));
-    assert_eq!(first(&server, forged).status(), 200);
+    let answer: Value = first(&server, forged).json().unwrap();
+    assert_eq!(
+        answer["anyrouter_metadata"]["omitted"],
+        json!(["messages[1].content[0]"])
+    );
     let seen = upstream.seen().pop().unwrap().body;
     assert_eq!(seen["messages"][1]["content"][0]["type"], "text", "{seen}");
     assert!(!seen.to_string().contains(PLANTED[2]));
+}
+
+#[test]
+fn blocks_of_other_kinds_and_empty_conversations_do_not_confuse_a_translation() {
+    let upstream = Upstream::start();
+    upstream.on("o", vec![Act::Json(200, completion("ok"))]);
+    let server = two_protocols(&upstream).start();
+    let found = json!({"type": "search_result", "source": "https://example.com", "title": "T", "content": [{"type": "text", "text": "found"}]});
+    let answer: Value = ask(&server, "lab/open", json!({
+        "thinking": {"type": "disabled"},
+        "stop_sequences": ["a", "b", "c", "d", "e", "f"],
+        "messages": [
+            {"role": "user", "content": [found]},
+            {"role": "assistant", "content": [
+                {"type": "redacted_thinking", "data": "x"},
+                {"type": "code_execution_tool_result", "tool_use_id": "s", "content": {"type": "code_execution_result"}},
+                {"type": "tool_use", "id": "t", "name": "f", "input": {}}]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "t", "is_error": true, "content": [{"type": "text", "text": "broken"}, found]},
+                {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "page"}]}}]}],
+    })).json().unwrap();
+    let sent = upstream.seen().pop().unwrap().body;
+    let text = "T\nhttps://example.com\nfound";
+    assert_eq!(
+        sent["messages"],
+        json!([
+            {"role": "user", "content": [{"type": "text", "text": text}]},
+            {"role": "assistant", "content": null, "tool_calls": [{"id": "t", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "t", "content": format!("error: broken\n{text}")},
+            {"role": "user", "content": [{"type": "text", "text": "page"}]}]),
+        "{answer}"
+    );
+    assert_eq!(sent["reasoning_effort"], "none");
+    assert_eq!(
+        answer["anyrouter_metadata"]["omitted"],
+        json!([
+            "messages[1].content[0]",
+            "messages[1].content[1]",
+            "stop_sequences[4]",
+            "stop_sequences[5]"
+        ])
+    );
+    for messages in [json!([]), json!(null)] {
+        let response = ask(&server, "lab/open", json!({"messages": messages}));
+        assert_eq!(response.status(), 400);
+    }
+}
+
+#[test]
+fn nothing_that_names_a_person_passes_to_an_anthropic_upstream() {
+    let upstream = Upstream::start();
+    upstream.on(
+        "a",
+        vec![Act::Json(
+            200,
+            message(json!([{"type": "text", "text": "ok"}]), "end_turn"),
+        )],
+    );
+    let server = two_protocols(&upstream).start();
+    let answer: Value = ask(
+        &server,
+        "lab/anth",
+        json!({
+            "max_tokens": null, "user": "jane", "user_profile_id": "jane",
+            "metadata": {"account": "jane", "user_id": null}, "messages": [{"role": "user", "content": "hi"}]}),
+    )
+    .json()
+    .unwrap();
+    let sent = upstream.seen().pop().unwrap().body;
+    assert!(!sent.to_string().contains("jane"), "{sent}");
+    assert!(sent["max_tokens"].is_u64());
+    assert_eq!(
+        answer["anyrouter_metadata"]["omitted"],
+        json!([
+            "user",
+            "user_profile_id",
+            "metadata.account",
+            "metadata.user_id"
+        ])
+    );
 }

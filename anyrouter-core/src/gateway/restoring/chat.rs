@@ -691,9 +691,10 @@ mod tests {
         let body =
             serde_json::json!({"messages": [{"role": "assistant", "reasoning_details": given}]})
                 .to_string();
-        let (body, relayed) =
+        let opened =
             signed::open(Protocol::Chat, &PlaceholderKey::from_bytes([4; 32]), &body).unwrap();
-        assert!(relayed.has(&[
+        let body = opened.body.unwrap();
+        assert!(opened.relayed.has(&[
             Step::Member("messages"),
             Step::Item(0),
             Step::Member("reasoning_details"),

@@ -23,6 +23,11 @@ pub(super) fn restore_message(way_back: &Restoration, is_signed: bool, message: 
     for block in blocks {
         restore_block(way_back, is_signed, block);
     }
+    for member in ["stop_sequence", "stop_details"] {
+        if let Some(value) = message.get_mut(member) {
+            restore_all(way_back, value);
+        }
+    }
 }
 
 fn restore_block(way_back: &Restoration, is_signed: bool, block: &mut Value) {
@@ -34,16 +39,21 @@ fn restore_block(way_back: &Restoration, is_signed: bool, block: &mut Value) {
         }
         return;
     }
-    let placeholders = &way_back.placeholders;
     let input = block.get_mut("input").map(Value::take);
-    if let Ok(restored) = serde_json::from_str(&placeholders.restore_answer(&block.to_string())) {
-        *block = restored;
-    }
+    restore_all(way_back, block);
     if let (Some(input), Some(block)) = (input, block.as_object_mut()) {
         // Numbers become numbers again.
-        let restored = placeholders.restore_json(&input.to_string());
+        let restored = way_back.placeholders.restore_json(&input.to_string());
         let restored = serde_json::from_str(&restored).unwrap_or(input);
         block.insert("input".to_owned(), restored);
+    }
+}
+
+/// Restores every string of a value that comes whole.
+fn restore_all(way_back: &Restoration, value: &mut Value) {
+    let restored = way_back.placeholders.restore_answer(&value.to_string());
+    if let Ok(restored) = serde_json::from_str(&restored) {
+        *value = restored;
     }
 }
 
@@ -72,6 +82,16 @@ struct Open {
     restorer: Restorer,
     /// The seal of reasoning that the provider signs.
     signed: Option<Signed>,
+}
+
+impl Open {
+    /// Restores a piece of the block's text.
+    fn restore(&mut self, way_back: &Restoration, text: &mut String) {
+        let mut restored = String::with_capacity(text.len());
+        self.restorer
+            .push(&way_back.placeholders, text, &mut restored);
+        *text = restored;
+    }
 }
 
 /// A stream on its way to the client. It holds back at most the length of a placeholder for each
@@ -134,19 +154,30 @@ impl RestoringMessages {
                     "thinking" => ("thinking_delta", "thinking", Container::Text),
                     _ => ("input_json_delta", "partial_json", Container::Json),
                 };
-                let signed = (kind == "thinking_delta" && self.is_signed)
-                    .then(|| Signed::new(&self.way_back.key));
-                restore_block(&self.way_back, signed.is_some(), block);
-                let restorer = Restorer::new(within);
-                self.open.insert(
-                    index,
-                    Open {
-                        kind,
-                        member,
-                        restorer,
-                        signed,
-                    },
-                );
+                let mut open = Open {
+                    kind,
+                    member,
+                    restorer: Restorer::new(within),
+                    signed: (kind == "thinking_delta" && self.is_signed)
+                        .then(|| Signed::new(&self.way_back.key)),
+                };
+                if let Some(signed) = &mut open.signed {
+                    if let Some(block) = block.as_object_mut() {
+                        signed.push(block);
+                        seal(block, signed);
+                    }
+                } else if let Some(Value::String(text)) = block.get_mut(member) {
+                    // A placeholder may begin here and end in a delta.
+                    open.restore(&self.way_back, text);
+                } else {
+                    restore_block(&self.way_back, false, block);
+                }
+                self.open.insert(index, open);
+            }
+            ("message_delta", value) => {
+                if let Some(delta) = value.get_mut("delta") {
+                    restore_all(&self.way_back, delta);
+                }
             }
             ("content_block_delta", value) => {
                 let delta = value.get_mut("delta").and_then(Value::as_object_mut);
@@ -177,13 +208,14 @@ impl RestoringMessages {
             signed.push(delta);
             return seal(delta, signed);
         }
-        let Some(Value::String(text)) = delta.get_mut(open.member) else {
-            return false;
-        };
-        let mut restored = String::with_capacity(text.len());
-        open.restorer
-            .push(&self.way_back.placeholders, text, &mut restored);
-        *text = restored;
+        if let Some(Value::String(text)) = delta.get_mut(open.member) {
+            open.restore(&self.way_back, text);
+            return true;
+        }
+        // Citations, and deltas that are not known yet.
+        for value in delta.values_mut() {
+            restore_all(&self.way_back, value);
+        }
         true
     }
 

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 
-use super::decode::Events;
 use crate::wire::{
     event::{Block, Delta, Event},
     fault::AnswerFault,
@@ -11,6 +10,9 @@ use crate::wire::{
 
 /// Maximum number of calls that are open at once.
 const OPEN_CALLS: usize = 256;
+
+/// Receives the events of the blocks. An error ends the answer.
+pub(super) type Events<'a> = dyn FnMut(Event<'_>) -> Result<(), AnswerFault> + 'a;
 
 /// The calls of a stream.
 #[derive(Debug, Default)]

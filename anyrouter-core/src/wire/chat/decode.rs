@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     StreamRelay,
-    calls::{Calls, Piece},
+    calls::{Calls, Events, Piece},
 };
 use crate::wire::{
     event::{Block, Delta, Event, Sink},
@@ -23,9 +23,6 @@ pub(in crate::wire) struct Decoder {
     chunks: Splitter,
     blocks: Blocks,
 }
-
-/// Receives the events of the blocks.
-pub(super) type Events<'a> = dyn FnMut(Event<'_>) -> Result<(), AnswerFault> + 'a;
 
 /// The blocks of the answer so far.
 #[derive(Debug, Default)]

@@ -2,15 +2,17 @@
 //! every other byte passes unchanged.
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::thinking::MAX_TOKENS;
+use super::thinking::{LEAST_BUDGET, MAX_TOKENS};
 use crate::{
     catalog::{Endpoint, Protocol},
     route::GATEWAY_MEMBERS,
     wire::{
         adjust::Adjustments,
-        json::{Object, objects, push_comma, push_member, push_number, push_string, push_value},
+        json::{
+            Object, members, objects, push_comma, push_member, push_number, push_string, push_value,
+        },
         request::Request,
     },
 };
@@ -22,7 +24,7 @@ const DEPTH: usize = 1024;
 
 /// Returns the messages without thinking blocks that have no signature, which Anthropic refuses:
 /// this gateway makes them of the reasoning of other providers. `None` if there are none.
-fn signed_only(messages: &[u8]) -> Option<Vec<u8>> {
+fn signed_only(messages: &[u8], adjusted: &mut Adjustments) -> Option<Vec<u8>> {
     memchr::memmem::find(messages, b"\"thinking\"")?;
     let is_unsigned = |block: &Object<'_>| {
         block.get("type") == Some(b"\"thinking\"")
@@ -30,7 +32,7 @@ fn signed_only(messages: &[u8]) -> Option<Vec<u8>> {
     };
     let mut is_changed = false;
     let mut out = vec![b'['];
-    for message in objects(messages, DEPTH).ok()? {
+    for (m, message) in objects(messages, DEPTH).ok()?.iter().enumerate() {
         let content = message.get("content").filter(|c| c.starts_with(b"["));
         let blocks = content
             .and_then(|c| objects(c, DEPTH).ok())
@@ -41,7 +43,14 @@ fn signed_only(messages: &[u8]) -> Option<Vec<u8>> {
             continue;
         }
         is_changed = true;
-        let kept: Vec<&Object<'_>> = blocks.iter().filter(|b| !is_unsigned(b)).collect();
+        let mut kept = Vec::with_capacity(blocks.len());
+        for (b, block) in blocks.iter().enumerate() {
+            if is_unsigned(block) {
+                adjusted.omit(format!("messages[{m}].content[{b}]"));
+            } else {
+                kept.push(block);
+            }
+        }
         if kept.is_empty() {
             continue;
         }
@@ -66,6 +75,23 @@ fn signed_only(messages: &[u8]) -> Option<Vec<u8>> {
     is_changed.then_some(out)
 }
 
+/// Returns `thinking` with a budget that is less than `limit`, if it is not: Anthropic refuses it.
+/// Without room for the least budget, thinking is turned off.
+fn thinking_within(thinking: &[u8], limit: u64) -> Option<Vec<u8>> {
+    let mut thinking: Map<String, Value> = serde_json::from_slice(thinking).ok()?;
+    let budget = thinking.get_mut("budget_tokens")?;
+    if budget.as_f64()? < limit as f64 {
+        return None;
+    }
+    *budget = (limit - 1).into();
+    let thinking = if limit > LEAST_BUDGET {
+        Value::Object(thinking)
+    } else {
+        json!({"type": "disabled"})
+    };
+    Some(thinking.to_string().into_bytes())
+}
+
 /// Writes the body for an Anthropic upstream: the model's name is replaced, the gateway's own
 /// members are left out, the output limit is lowered to the endpoint's, and the end user's id is
 /// replaced by `user`. It comes in pieces: a long value is a part of the body that came in.
@@ -76,6 +102,10 @@ pub(in crate::wire) fn forward(
     adjusted: &mut Adjustments,
 ) -> Vec<Bytes> {
     let dialect = endpoint.dialect(Protocol::Messages);
+    let limit = request
+        .output_limit(endpoint, adjusted)
+        .unwrap_or_else(|| endpoint.max_output.unwrap_or(MAX_TOKENS));
+    let is_lowered = request.max_tokens.is_none_or(|asked| limit < asked);
     let body = request.body();
     let mut pieces = Vec::with_capacity(3);
     let mut out = Vec::with_capacity(body.len().min(LONG) + 256);
@@ -83,7 +113,12 @@ pub(in crate::wire) fn forward(
     for member in request.members() {
         let is = |name: &str| member.is(body, name);
         let value = member.value(body);
-        if GATEWAY_MEMBERS.iter().any(|name| is(name)) {
+        if GATEWAY_MEMBERS.iter().any(|name| is(name)) || is("max_tokens") && value == b"null" {
+            continue;
+        }
+        // Names of a person, of which the provider gets a pseudonym.
+        if let Some(name) = ["user", "user_profile_id"].iter().find(|name| is(name)) {
+            adjusted.omit(*name);
             continue;
         }
         if let Some(name) = member.decoded_name(body)
@@ -96,18 +131,30 @@ pub(in crate::wire) fn forward(
         push_member(&mut out, body.get(member.name.clone()).unwrap_or_default());
         if is("model") {
             push_string(&mut out, &endpoint.upstream_model);
-        } else if let (true, Some(limit)) =
-            (is("max_tokens"), request.output_limit(endpoint, adjusted))
-        {
+        } else if is("max_tokens") {
             push_number(&mut out, limit);
-        } else if is("metadata") && request.user.is_some() {
+        } else if is("metadata") && value != b"null" {
             // Agents put ids of the person's device into it.
-            adjusted.omit("metadata.user_id");
+            for member in members(value, DEPTH).unwrap_or_default() {
+                let name = member.decoded_name(value).unwrap_or_default();
+                adjusted.omit(format!("metadata.{name}"));
+            }
             match user {
                 Some(user) => push_value(&mut out, &json!({"user_id": user})),
                 None => out.extend_from_slice(b"{}"),
             }
-        } else if let Some(messages) = is("messages").then(|| signed_only(value)).flatten() {
+        } else if let Some(thinking) = (is_lowered && is("thinking"))
+            .then(|| thinking_within(value, limit))
+            .flatten()
+        {
+            adjusted.note(format!(
+                "thinking.budget_tokens was lowered below max_tokens, which is {limit} here"
+            ));
+            out.extend_from_slice(&thinking);
+        } else if let Some(messages) = is("messages")
+            .then(|| signed_only(value, adjusted))
+            .flatten()
+        {
             pieces.push(std::mem::take(&mut out).into());
             pieces.push(messages.into());
         } else if value.len() > LONG {
@@ -119,7 +166,7 @@ pub(in crate::wire) fn forward(
     }
     if request.max_tokens.is_none() {
         push_member(&mut out, b"\"max_tokens\"");
-        push_number(&mut out, endpoint.max_output.unwrap_or(MAX_TOKENS));
+        push_number(&mut out, limit);
     }
     if request.raw("model").is_none() {
         push_member(&mut out, b"\"model\"");
@@ -137,10 +184,19 @@ mod tests {
     #[test]
     fn thoughts_without_a_signature_stay_behind_and_nothing_else_changes() {
         let signed = r#"[{"role":"assistant","content":[{"type":"thinking","thinking":"a","signature":"c2ln"},{"type":"text","text":"\u00e9"}]}]"#;
-        assert_eq!(signed_only(signed.as_bytes()), None);
-        let unsigned = r#"[ {"role":"user","content":"x"},{"role":"assistant", "content":[{"type":"thinking","thinking":"a","signature":""}, {"type":"text","text":"\u00e9" }],"y":1.0},{"role":"assistant","content":[{"type":"thinking","thinking":"b"}]}]"#;
         assert_eq!(
-            String::from_utf8(signed_only(unsigned.as_bytes()).unwrap()).unwrap(),
+            signed_only(signed.as_bytes(), &mut Adjustments::default()),
+            None
+        );
+        let unsigned = r#"[ {"role":"user","content":"x"},{"role":"assistant", "content":[{"type":"thinking","thinking":"a","signature":""}, {"type":"text","text":"\u00e9" }],"y":1.0},{"role":"assistant","content":[{"type":"thinking","thinking":"b"}]}]"#;
+        let mut adjusted = Adjustments::default();
+        let kept = signed_only(unsigned.as_bytes(), &mut adjusted).unwrap();
+        assert_eq!(
+            adjusted.omitted,
+            ["messages[1].content[0]", "messages[2].content[0]"]
+        );
+        assert_eq!(
+            String::from_utf8(kept).unwrap(),
             r#"[{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"text","text":"\u00e9" }],"y":1.0}]"#
         );
     }

@@ -38,6 +38,13 @@ pub(in crate::wire) fn read(body: Bytes, depth: usize) -> Result<Request, Reques
                 .to_owned(),
         });
     }
+    if request.raw("messages").is_none_or(|m| {
+        m.trim_ascii_start()
+            .get(1..)
+            .is_none_or(|m| m.trim_ascii_start().starts_with(b"]"))
+    }) {
+        return Err(RequestFault::missing("messages"));
+    }
     let metadata: Option<Metadata> = request.get("metadata", "an object with `user_id`")?;
     request.user = metadata.and_then(|m| m.user_id);
     request.reasoning = reasoning(&request)?;

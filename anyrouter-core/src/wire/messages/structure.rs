@@ -3,7 +3,7 @@
 use crate::redact::Step;
 
 /// Members of the gateway or the protocol that hold no personal data.
-const STRUCTURE: [&str; 10] = [
+const STRUCTURE: [&str; 7] = [
     "model",
     "models",
     "provider",
@@ -11,9 +11,6 @@ const STRUCTURE: [&str; 10] = [
     "stream",
     "session_id",
     "trace",
-    "thinking",
-    "tool_choice",
-    "context_management",
 ];
 
 /// Names of the protocol's members, which can also be words of a rule; sorted.
@@ -28,8 +25,7 @@ const MEMBERS: [&str; 60] = [
 ];
 
 /// Returns true if a leaf of an Anthropic request belongs to the gateway or the protocol, such as a
-/// model, a role, a type, a tool's name, a member's name or a provider's signature, and has such a
-/// form.
+/// model, a role, a type, a tool's name or a member's name, and has such a form.
 pub(in crate::wire) fn is_structure(path: &[Step<'_>], content: &str) -> bool {
     // The path of a member's name ends with the name.
     let is_protocol = |step: &Step<'_>| match step {
@@ -39,9 +35,6 @@ pub(in crate::wire) fn is_structure(path: &[Step<'_>], content: &str) -> bool {
     if path.last() == Some(&Step::Member(content)) && path.iter().all(is_protocol) {
         return true;
     }
-    if is_proof(path, content) {
-        return true;
-    }
     let is_word = content.len() <= 128
         && content
             .bytes()
@@ -49,7 +42,10 @@ pub(in crate::wire) fn is_structure(path: &[Step<'_>], content: &str) -> bool {
     is_word
         && match path {
             [Step::Member(first), ..] if STRUCTURE.contains(first) => true,
-            [Step::Member("output_config"), Step::Member("effort")] => true,
+            [Step::Member("output_config"), Step::Member("effort")]
+            | [Step::Member("thinking"), Step::Member("type" | "display")]
+            | [Step::Member("tool_choice"), Step::Member("type" | "name")]
+            | [Step::Member("context_management"), .., Step::Member("type")] => true,
             [
                 Step::Member("messages" | "tools" | "system"),
                 Step::Item(_),
@@ -68,23 +64,6 @@ fn is_structure_of_block(path: &[Step<'_>]) -> bool {
         | [Step::Member("cache_control"), Step::Member("type" | "ttl")] => true,
         _ => false,
     }
-}
-
-/// Returns true for data that only a provider can read: never text that a person wrote.
-fn is_proof(path: &[Step<'_>], content: &str) -> bool {
-    matches!(
-        path,
-        [
-            Step::Member("messages"),
-            Step::Item(_),
-            Step::Member("content"),
-            Step::Item(_),
-            Step::Member("signature" | "data")
-        ]
-    ) && content.bytes().any(|b| b.is_ascii_alphabetic())
-        && content
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"+/=_-.:~\\".contains(&b))
 }
 
 #[cfg(test)]
@@ -116,7 +95,6 @@ mod tests {
             &block(&[Member("content"), Item(0), Member("type")]),
             "text"
         ));
-        assert!(is_structure(&block(&[Member("signature")]), "EqQB+/="));
         assert!(is_structure(
             &[Member("tools"), Item(0), Member("name")],
             "Bash"
@@ -128,12 +106,17 @@ mod tests {
             &[Member("tools"), Item(0), Member("description")],
             &[Member("metadata"), Member("user_id")],
             &[Member("output_config"), Member("format"), Member("schema")],
+            &[Member("thinking"), Member("note")],
+            &[
+                Member("context_management"),
+                Member("edits"),
+                Item(0),
+                Member("note"),
+            ],
+            &block(&[Member("signature")]),
+            &block(&[Member("data")]),
         ] {
             assert!(!is_structure(path, "x"), "{path:?}");
         }
-        assert!(
-            !is_structure(&block(&[Member("signature")]), "jane@example.com"),
-            "a signature that reads like text is searched"
-        );
     }
 }

@@ -26,7 +26,7 @@ pub(super) enum Thinking {
 }
 
 /// The least that a budget may be, in tokens.
-const LEAST_BUDGET: u64 = 1024;
+pub(super) const LEAST_BUDGET: u64 = 1024;
 
 /// Decides whether and how the model thinks. Where the API would refuse it, thinking is left off,
 /// and the request goes on.

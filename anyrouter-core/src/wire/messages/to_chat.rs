@@ -77,7 +77,7 @@ struct Block<'a> {
     #[serde(borrow, default)]
     thinking: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    source: Option<Source<'a>>,
+    source: Option<&'a RawValue>,
     #[serde(borrow, default)]
     title: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -89,9 +89,66 @@ struct Block<'a> {
     #[serde(borrow, default)]
     tool_use_id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    content: Option<Box<Content<'a>>>,
+    content: Option<&'a RawValue>,
     #[serde(default)]
     is_error: Option<bool>,
+}
+
+impl<'a> Block<'a> {
+    /// Returns the content of a block whose content has the form of a message's.
+    fn content(&self, at: &str) -> Result<Option<Content<'a>>, RequestFault> {
+        let content = self.content.filter(|c| c.get() != "null");
+        content
+            .map(|content| serde_json::from_str(content.get()))
+            .transpose()
+            .map_err(|e| {
+                let at = format!("{at}.content");
+                RequestFault::member(&at, member_problem(&at, "a string or a list of blocks", &e))
+            })
+    }
+
+    fn source(&self) -> Option<Source<'a>> {
+        serde_json::from_str(self.source?.get()).ok()
+    }
+
+    /// Returns the text of a block that is one: of a text, of a document of text, or of a search
+    /// result, which begins with its title and address.
+    fn said(&self, at: &str) -> Result<Option<Cow<'_, str>>, RequestFault> {
+        Ok(match &*self.kind {
+            "text" => self.text.as_deref().map(Cow::Borrowed),
+            "search_result" => {
+                let address = self.source.and_then(|s| serde_json::from_str(s.get()).ok());
+                let address: Cow<'_, str> = address.unwrap_or_default();
+                let title = self.title.as_deref().unwrap_or_default();
+                let content = joined(self.content(at)?);
+                Some(format!("{title}\n{address}\n{content}").into())
+            }
+            "document" => {
+                #[derive(Deserialize)]
+                struct Source<'a> {
+                    #[serde(borrow)]
+                    content: Content<'a>,
+                }
+                let source = self
+                    .source
+                    .and_then(|s| serde_json::from_str::<Source<'_>>(s.get()).ok());
+                source.map(|source| joined(Some(source.content)).into())
+            }
+            _ => None,
+        })
+    }
+}
+
+/// Returns the texts of some content, one on each line.
+fn joined(content: Option<Content<'_>>) -> String {
+    match content {
+        None => String::new(),
+        Some(Content::Text(text)) => text.into_owned(),
+        Some(Content::Blocks(blocks)) => {
+            let texts: Vec<&str> = blocks.iter().filter_map(|b| b.text.as_deref()).collect();
+            texts.join("\n")
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -156,6 +213,10 @@ fn push_system(
     let system: Option<Content<'_>> = request.get("system", "a string or a list of text blocks")?;
     let texts: Vec<&str> = match &system {
         None => return Ok(()),
+        Some(Content::Text(text)) if text.starts_with(BILLING) => {
+            adjusted.omit("system, its first line");
+            vec![text.split_once('\n').map_or("", |(_, rest)| rest)]
+        }
         Some(Content::Text(text)) => vec![text],
         Some(Content::Blocks(blocks)) => {
             let mut texts = Vec::new();
@@ -255,41 +316,46 @@ fn push_user(
         push_string(out, id);
         push_member(out, b"\"content\"");
         let mut text = String::new();
-        match block.content.as_deref() {
+        match block.content(&at)? {
             None => {}
-            Some(Content::Text(said)) => text.push_str(said),
+            Some(Content::Text(said)) => text.push_str(&said),
             Some(Content::Blocks(inner)) => {
                 for (k, block) in inner.iter().enumerate() {
-                    match block.text.as_deref() {
+                    let at = format!("{at}.content[{k}]");
+                    match block.said(&at)? {
                         Some(said) => {
                             if !text.is_empty() {
                                 text.push('\n');
                             }
-                            text.push_str(said);
+                            text.push_str(&said);
                         }
                         // Chat's results have text alone: a picture follows as the user's.
                         None if push_file(&mut parts, block) => {}
-                        None => adjusted.omit(format!("{at}.content[{k}]")),
+                        None => adjusted.omit(at),
                     }
                 }
             }
         }
-        if block.is_error == Some(true) && text.is_empty() {
-            text.push_str("error");
+        if block.is_error == Some(true) {
+            // Chat has no flag for it.
+            text.insert_str(0, if text.is_empty() { "error" } else { "error: " });
         }
         push_string(out, &text);
         out.push(b'}');
     }
     for (j, block) in blocks.iter().enumerate() {
-        match (&*block.kind, block.text.as_deref()) {
-            ("tool_result", _) => {}
-            ("text", Some(text)) => {
+        let at = format!("{at}.content[{j}]");
+        if block.kind == "tool_result" {
+            continue;
+        }
+        match block.said(&at)? {
+            Some(text) => {
                 if !text.is_empty() {
-                    push_part(&mut parts, text);
+                    push_part(&mut parts, &text);
                 }
             }
-            ("image" | "document", _) if push_file(&mut parts, block) => {}
-            _ => adjusted.omit(format!("{at}.content[{j}]")),
+            None if push_file(&mut parts, block) => {}
+            None => adjusted.omit(at),
         }
     }
     if parts.len() > 1 {
@@ -306,7 +372,7 @@ fn push_user(
 
 /// Appends a picture or a document as a content part. Returns false if chat has none like it.
 fn push_file(parts: &mut Vec<u8>, block: &Block<'_>) -> bool {
-    let Some(source) = &block.source else {
+    let Some(source) = block.source() else {
         return false;
     };
     let kind = source.media_type.as_deref();
@@ -353,9 +419,9 @@ fn push_assistant(
     for (j, block) in blocks.iter().enumerate() {
         match &*block.kind {
             "text" => text.push_str(block.text.as_deref().unwrap_or_default()),
-            "thinking" => reasoning.push_str(block.thinking.as_deref().unwrap_or_default()),
-            // A proof is good only at its maker.
-            "redacted_thinking" => {}
+            "thinking" if with_reasoning => {
+                reasoning.push_str(block.thinking.as_deref().unwrap_or_default());
+            }
             "tool_use" => {
                 let missing =
                     |name: &str| RequestFault::missing(&format!("{at}.content[{j}].{name}"));
@@ -384,7 +450,7 @@ fn push_assistant(
     } else {
         push_string(out, &text);
     }
-    if with_reasoning && !reasoning.is_empty() {
+    if !reasoning.is_empty() {
         push_member(out, b"\"reasoning\"");
         push_string(out, &reasoning);
     }
@@ -445,11 +511,13 @@ fn push_tools(
         Some("auto") => json!("auto"),
         Some("any") => json!("required"),
         Some("none") => json!("none"),
-        Some("tool") => json!({"type": "function", "function": {"name": member("name")}}),
+        Some("tool") if member("name").is_some_and(Value::is_string) => {
+            json!({"type": "function", "function": {"name": member("name")}})
+        }
         _ => {
             return Err(RequestFault::member(
                 "tool_choice",
-                "`tool_choice.type` must be auto, any, none or tool",
+                "`tool_choice.type` must be auto, any, none, or tool with a `name`",
             ));
         }
     };
@@ -480,8 +548,8 @@ fn push_settings(
     let stops: Vec<RawJsonStr<'_>> = request
         .get("stop_sequences", "a list of strings")?
         .unwrap_or_default();
-    if stops.len() > STOPS {
-        adjusted.omit(format!("stop_sequences[{STOPS}]"));
+    for left in STOPS..stops.len() {
+        adjusted.omit(format!("stop_sequences[{left}]"));
     }
     if !stops.is_empty() {
         push_member(out, b"\"stop\"");
@@ -492,7 +560,11 @@ fn push_settings(
         }
         out.push(b']');
     }
-    if let Some(effort) = effort(request)? {
+    if request.reasoning.effort.as_deref() == Some("none") {
+        // In the member that is left out where a model never reasons.
+        push_member(out, b"\"reasoning\"");
+        push_value(out, &json!({"effort": "none"}));
+    } else if let Some(effort) = effort(request)? {
         push_member(out, b"\"reasoning_effort\"");
         push_string(out, &effort);
     }
