@@ -224,15 +224,15 @@ pub(crate) enum PrivacyCommand {
 /// Arguments of `anyrouter launch`.
 #[derive(Arguments)]
 pub(crate) struct Launch {
-    /// The agent.
+    /// Agent to start.
     pub(crate) agent: Agent,
-    /// Model of the agent; without it, the agent's own choice.
+    /// Model for the agent; defaults to the agent's own choice.
     #[arg(short, long)]
     pub(crate) model: Option<String>,
-    /// Print the environment as shell commands, with the key, and start nothing.
+    /// Print the environment, including the key, as shell commands instead of starting the agent.
     #[arg(long)]
     pub(crate) print: bool,
-    /// Arguments of the agent.
+    /// Arguments that are passed to the agent.
     #[arg(last = true)]
     pub(crate) arguments: Vec<String>,
 }

@@ -20,13 +20,13 @@ fn environment(
     match agent {
         // Source: Claude Code's documentation, "LLM gateway configuration".
         Agent::Claude => {
-            // It appends /v1/messages itself.
+            // Claude Code appends /v1/messages itself.
             let base = base_url.trim_end_matches('/');
             let base = base.strip_suffix("/v1").unwrap_or(base);
             let mut variables = vec![
                 ("ANTHROPIC_BASE_URL", Some(base.to_owned())),
                 ("ANTHROPIC_AUTH_TOKEN", Some(key.to_owned())),
-                // A key of Anthropic's would be sent in place of the gateway's.
+                // Claude Code would send this key in place of the gateway's.
                 ("ANTHROPIC_API_KEY", None),
             ];
             if let Some(model) = model {
@@ -42,7 +42,7 @@ fn environment(
 /// Starts the agent and waits for it, or prints its environment as shell commands.
 pub(crate) fn launch(launch: &Launch, base_url: &str, key: Option<&str>) -> Result<(), Failure> {
     let key = key.ok_or_else(|| {
-        Failure::Use("no key was given; set ANYROUTER_API_KEY, or pass --key".to_owned())
+        Failure::Use("no API key; set ANYROUTER_API_KEY, or pass --key".to_owned())
     })?;
     let (program, variables) = environment(launch.agent, base_url, key, launch.model.as_deref());
     if launch.print {

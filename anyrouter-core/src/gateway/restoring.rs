@@ -59,8 +59,8 @@ fn signs(names: &ResponseMeta) -> bool {
     }
 }
 
-/// A stream on its way to the client: events in the client's protocol in, the same with their
-/// values out.
+/// Restores a stream on its way to the client: it takes events in the client's protocol and returns
+/// them with their values.
 pub(super) enum Restoring {
     Chat(Box<RestoringChat>),
     Messages(Box<RestoringMessages>),
@@ -84,7 +84,7 @@ impl Restoring {
         }
     }
 
-    /// Appends what was held back, before the end of the answer.
+    /// Appends the text that was held back, before the end of the answer.
     pub(super) fn finish(self, out: &mut Vec<u8>) {
         match self {
             Self::Chat(restoring) => restoring.finish(out),

@@ -1,8 +1,8 @@
 //! Reasoning that a provider signed. The provider must get it back byte for byte, so redaction
 //! changes it in neither direction: the client sees its placeholders. Next to the provider's
 //! signature stands a seal, a keyed hash of text and signature, which proves in a later request
-//! that this gateway relayed the text unchanged. Without a valid seal, the text is redacted and the
-//! signature removed.
+//! that this gateway relayed the text unchanged. Without a valid seal, a chat request's text is
+//! redacted and its signature removed; a thinking block of Anthropic's protocol is removed.
 
 use std::collections::BTreeSet;
 
@@ -86,7 +86,7 @@ impl Signed {
 }
 
 /// Returns a signature with the seal of its text. Anthropic's clients send a signature back
-/// unchanged, and nothing else of the block that the protocol does not name.
+/// unchanged, but drop members of the block that the protocol does not define.
 pub(super) fn seal_signature(signature: &str, signed: &Signed) -> String {
     format!(
         "{signature}{SEAL}{}",

@@ -149,8 +149,8 @@ impl Relay {
         }
     }
 
-    /// Returns the end of the stream: usage, metadata, `[DONE]`. The client gets it only against
-    /// [`Committed`].
+    /// Returns the end of the stream: usage, metadata, and `[DONE]` or `message_stop`. The client
+    /// gets it only in exchange for a [`Committed`].
     ///
     /// [`Committed`]: crate::gateway::Committed
     pub fn last(&self) -> Bytes {

@@ -1,5 +1,5 @@
 //! The OpenAI chat completions protocol, for requests and answers. Source: OpenAI API reference,
-//! *Chat*; further members are OpenRouter's.
+//! *Chat*; additional members are those of OpenRouter.
 
 mod answer;
 mod assemble;

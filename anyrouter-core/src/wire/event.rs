@@ -1,5 +1,5 @@
-//! The events of an answer, whatever protocol it came in: a decoder makes them from an upstream's
-//! stream, an encoder writes them in the client's protocol.
+//! Events of an answer, independent of its protocol: a decoder creates them from an upstream's
+//! stream, and an encoder writes them in the client's protocol.
 //!
 //! Grammar: `Start`; blocks, each `Open`, `Delta*`, `Close`, numbered from 0 in the order in which
 //! they open, of which several may be open at once; then `Finish`. Strings are raw JSON with their
@@ -18,7 +18,7 @@ pub enum Event<'a> {
     Delta(usize, Delta<'a>),
     /// The block with this number ends.
     Close(usize),
-    /// The answer is complete, with its finish reason in OpenAI's words. Usage is in the meter.
+    /// The answer is complete, with OpenAI's finish reason. The meter has the usage.
     Finish(&'a str),
 }
 
@@ -49,7 +49,7 @@ pub enum Delta<'a> {
     Reasoning(&'a str),
     /// The provider's signature of the reasoning.
     Signature(&'a str),
-    /// Arguments of a call: a piece of a JSON object, as a string.
+    /// A piece of the JSON object of a call's arguments, as a string.
     Arguments(&'a str),
 }
 

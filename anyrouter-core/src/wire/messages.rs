@@ -1,7 +1,8 @@
-//! Anthropic messages. A client that speaks them is served by upstreams that do, byte for byte but for
-//! a few members; for clients of OpenAI's chat, requests are translated into them and answers out of
-//! them. Source: Anthropic API reference, *Messages*, *Streaming messages*, *Extended
-//! thinking*, *Adaptive thinking*, *Structured outputs*.
+//! The Anthropic messages protocol. Between a client and an upstream that both speak it, bytes pass
+//! unchanged except for a few members. For clients of OpenAI's chat, requests are translated to
+//! messages, and answers from them; for upstreams of chat, the reverse. Source: Anthropic API
+//! reference, *Messages*, *Streaming messages*, *Extended thinking*, *Adaptive thinking*,
+//! *Structured outputs*.
 
 mod answer;
 mod assemble;

@@ -11,7 +11,7 @@ use crate::{
     route::GATEWAY_MEMBERS,
 };
 
-/// Nesting depth of a request that was translated; the client's was checked before.
+/// Maximum nesting depth of a translated request; the client's request was already checked.
 const DEPTH: usize = 1024;
 
 /// A request to a provider, without its address and credential.

@@ -203,7 +203,7 @@ impl Request {
         Some(most.unwrap_or(asked))
     }
 
-    /// The names of the members that are there and not null.
+    /// Returns the names of the members that are not null.
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
         self.members
             .iter()
@@ -220,14 +220,14 @@ impl Request {
             if self.members.iter().take(i).any(|m| m.is(&self.body, name)) {
                 return Err(RequestFault::member(
                     *name,
-                    format!("`{name}` stands twice; send it once"),
+                    format!("`{name}` occurs twice; send it once"),
                 ));
             }
         }
         Ok(())
     }
 
-    /// Reads what every protocol says alike.
+    /// Reads the members that all protocols share.
     fn read(&mut self) -> Result<(), RequestFault> {
         #[derive(Deserialize)]
         struct Trace {

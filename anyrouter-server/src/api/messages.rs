@@ -1,5 +1,5 @@
-//! Anthropic's messages in the API's description, and the count of a request's tokens. The gateway
-//! reads and writes messages themselves.
+//! The OpenAPI description of Anthropic's messages, and the route that counts a request's tokens.
+//! The gateway itself handles messages.
 
 use anyrouter_core::{
     catalog::Protocol,
@@ -91,7 +91,7 @@ pub(super) struct Message {
 #[allow(dead_code)]
 pub(super) struct MessageStream(String);
 
-/// Estimates the tokens of a request, which is not sent to any provider.
+/// Estimates the tokens of a request. The request is not sent to any provider.
 pub(super) async fn count_tokens(
     _: Auth<Inference>,
     State(app): Shared,

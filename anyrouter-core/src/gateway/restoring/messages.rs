@@ -42,7 +42,7 @@ fn restore_block(way_back: &Restoration, is_signed: bool, block: &mut Value) {
     let input = block.get_mut("input").map(Value::take);
     restore_all(way_back, block);
     if let (Some(input), Some(block)) = (input, block.as_object_mut()) {
-        // Numbers become numbers again.
+        // A placeholder for a number becomes a number again.
         let restored = way_back.placeholders.restore_json(&input.to_string());
         let restored = serde_json::from_str(&restored).unwrap_or(input);
         block.insert("input".to_owned(), restored);
@@ -75,7 +75,7 @@ fn kind_of(value: &Value) -> &str {
         .unwrap_or_default()
 }
 
-/// A block that is open.
+/// An open block.
 struct Open {
     kind: &'static str,
     member: &'static str,
@@ -94,8 +94,8 @@ impl Open {
     }
 }
 
-/// A stream on its way to the client. It holds back at most the length of a placeholder for each
-/// open block.
+/// Restores a stream on its way to the client. It holds back at most the length of a placeholder
+/// for each open block.
 pub(in crate::gateway) struct RestoringMessages {
     way_back: Box<Restoration>,
     /// True if the provider signs its reasoning.
@@ -110,7 +110,7 @@ impl RestoringMessages {
             way_back,
             is_signed,
             open: BTreeMap::new(),
-            // The relay before it bounds the events.
+            // The relay already limits the length of events.
             events: Splitter::new(usize::MAX),
         }
     }
@@ -118,7 +118,7 @@ impl RestoringMessages {
     /// Takes events, whole or in part, and appends to `out` those that are complete.
     pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         let mut events = std::mem::replace(&mut self.events, Splitter::new(usize::MAX));
-        // No event is too long.
+        // This cannot fail: the limit is `usize::MAX`.
         let _ = events.feed(bytes, |event| {
             self.event(&event, out);
             true
@@ -126,7 +126,7 @@ impl RestoringMessages {
         self.events = events;
     }
 
-    /// Appends what was held back, before the end of the answer.
+    /// Appends the text that was held back, before the end of the answer.
     pub(super) fn finish(mut self, out: &mut Vec<u8>) {
         for index in self.open.keys().copied().collect::<Vec<_>>() {
             self.flush(index, out);
@@ -219,7 +219,7 @@ impl RestoringMessages {
         true
     }
 
-    /// Appends what is held back of a block, and forgets the block.
+    /// Appends the held-back text of a block, and removes the block.
     fn flush(&mut self, index: u64, out: &mut Vec<u8>) {
         let Some(mut open) = self.open.remove(&index) else {
             return;

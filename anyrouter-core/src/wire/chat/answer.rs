@@ -1,6 +1,6 @@
-//! A whole answer from an OpenAI-chat upstream: the values that are ours replaced in place, our
-//! members inserted, choices that deviate from OpenAI's shape repaired, every other byte as it
-//! came.
+//! Relaying of a whole answer from an OpenAI-chat upstream: the gateway's values replace the
+//! upstream's in place, its other members are added, choices that deviate from OpenAI's shape are
+//! repaired, and every other byte passes unchanged.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -19,7 +19,7 @@ use crate::wire::{
     provider_error::{is_error, token_of},
 };
 
-/// Turns a whole answer into the client's.
+/// Converts a whole answer from an upstream to the client's.
 pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
     let wrong = || AnswerFault::NotTheProtocol("an OpenAI chat completion");
     if utf8(body).is_none() {
@@ -73,7 +73,7 @@ pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFau
         return Err(error);
     }
     let Some(read) = read.filter(|r| r.count > 0 || r.fault.is_some()) else {
-        // No choice is no answer, and what is none may say why.
+        // A body without choices is not an answer, but may be an error.
         let said = serde_json::from_slice(body).ok().filter(is_error);
         return Err(said.map_or_else(wrong, |_| {
             AnswerFault::Error(names.origin().read_data(body))
@@ -82,7 +82,7 @@ pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFau
     if let Some(fault) = read.fault {
         return Err(fault);
     }
-    // Whoever gives no finish reason has not finished, unless it knows none.
+    // Without a finish reason the answer is incomplete, unless the upstream never sends one.
     if !choices.are_finished() && !choices.know_no_finish() {
         return Err(AnswerFault::Truncated);
     }
@@ -119,7 +119,7 @@ pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFau
     })
 }
 
-/// A member whose value is ours.
+/// A member whose value the gateway writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ours {
     Id,
@@ -132,7 +132,7 @@ enum Ours {
     Metadata,
 }
 
-/// Each with what stands before its value where it is added.
+/// Members that are added if missing, each with the text before its value.
 const ALL_OURS: [(Ours, &[u8]); 7] = [
     (Ours::Id, b",\"id\":"),
     (Ours::Object, b",\"object\":"),

@@ -1,4 +1,5 @@
-//! A whole answer put together from the chunks of a stream, for a client that did not ask for one.
+//! Assembly of a whole answer from the chunks of a stream, for a client that did not request a
+//! stream.
 
 use serde_json::{Map, Value, json};
 
@@ -11,8 +12,8 @@ use crate::wire::{
     sse::Splitter,
 };
 
-/// Puts the chunks of a stream together that conforms: the `events` that a relay wrote. Their usage
-/// is the provider's own where `is_reported`.
+/// Assembles an answer from the conforming chunks in `events`, which a relay wrote. Their usage is
+/// the provider's own if `is_reported` is true, and an estimate otherwise.
 pub(in crate::wire) fn of_chunks(
     names: &ResponseMeta,
     events: &[u8],
@@ -51,7 +52,7 @@ pub(in crate::wire) fn of_chunks(
     plain(names, &unescape_strings(whole.as_bytes()))
 }
 
-/// Adds what a chunk says of one choice.
+/// Adds a chunk's part of a choice to that choice.
 fn add_choice(choices: &mut Vec<(Value, Map<String, Value>)>, mut said: Value) {
     let mut take = |member: &str| said.get_mut(member).map_or(Value::Null, Value::take);
     let index = take("index");
@@ -82,8 +83,8 @@ fn add_choice(choices: &mut Vec<(Value, Map<String, Value>)>, mut said: Value) {
     }
 }
 
-/// Adds a piece to what there is: strings are joined, lists are joined by the `index` of what
-/// stands in them, and of anything else the last counts.
+/// Merges a piece into a value: strings are joined, lists are merged by the `index` of their items,
+/// and any other value is replaced.
 fn add(to: &mut Value, piece: Value) {
     const NAMES: [&str; 5] = ["role", "id", "type", "name", "format"];
     match (to, piece) {

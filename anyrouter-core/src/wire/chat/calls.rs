@@ -38,7 +38,7 @@ pub(super) struct Piece<'a> {
     pub(super) arguments: Option<&'a str>,
 }
 
-/// The nesting of arguments that arrive in pieces.
+/// Parser state of arguments that arrive in pieces.
 #[derive(Clone, Copy, Debug, Default)]
 struct Nesting {
     depth: usize,

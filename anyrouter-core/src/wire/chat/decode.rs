@@ -1,5 +1,5 @@
-//! A stream from an OpenAI-chat upstream as events. The relay repairs what deviates from OpenAI's
-//! shape first, so that only conforming chunks are read here.
+//! Decoding of a stream from an OpenAI-chat upstream to events. A relay first repairs deviations
+//! from OpenAI's shape, so that only conforming chunks are read here.
 
 use serde::Deserialize;
 
@@ -16,7 +16,7 @@ use crate::wire::{
     sse::Splitter,
 };
 
-/// Decodes a stream.
+/// A decoder of a stream.
 #[derive(Debug)]
 pub(in crate::wire) struct Decoder {
     relay: StreamRelay,
@@ -34,7 +34,7 @@ struct Blocks {
     calls: Calls,
     /// The number of blocks so far.
     count: usize,
-    /// True if the model has refused: OpenAI's finish reason does not say so.
+    /// True if the model has refused, which OpenAI's finish reason does not show.
     has_refused: bool,
 }
 
@@ -99,7 +99,7 @@ impl Decoder {
     fn over(relay: StreamRelay) -> Self {
         Self {
             relay,
-            // The relay bounds its events.
+            // The relay already limits the length of events.
             chunks: Splitter::new(usize::MAX),
             blocks: Blocks::default(),
         }
@@ -117,7 +117,7 @@ impl Decoder {
         Ok(it)
     }
 
-    /// Takes bytes from the upstream, and gives the events to `each`.
+    /// Takes bytes from the upstream and passes their events to `each`.
     pub(in crate::wire) fn feed(
         &mut self,
         bytes: &[u8],
@@ -129,7 +129,7 @@ impl Decoder {
         fed
     }
 
-    /// Reads chunks that conform.
+    /// Reads conforming chunks.
     fn read(&mut self, bytes: &[u8], each: &mut Sink<'_>) -> Result<(), AnswerFault> {
         let Self {
             relay,
@@ -153,7 +153,7 @@ impl Decoder {
         }
     }
 
-    /// Returns the meter.
+    /// Returns the meter of the answer so far.
     pub(in crate::wire) fn meter(&self) -> &Meter {
         self.relay.meter()
     }
@@ -163,7 +163,7 @@ impl Decoder {
         self.relay.names()
     }
 
-    /// Returns true if the answer has begun to say something.
+    /// Returns true if the answer has content.
     pub(in crate::wire) fn has_given(&self) -> bool {
         self.relay.has_given()
     }
@@ -261,7 +261,7 @@ impl Blocks {
     }
 }
 
-/// Returns a string that is not empty.
+/// Returns a string with its quotes, unless it is empty.
 fn said(text: Option<RawJsonStr<'_>>) -> Option<&str> {
     text.map(RawJsonStr::get).filter(|t| *t != "\"\"")
 }

@@ -7,7 +7,7 @@ use crate::{
     wire::error::{ApiError, hide_keys},
 };
 
-/// The chunk that ends a stream with `error`: nothing follows it.
+/// Returns the chunk that ends a stream with `error`; nothing follows it.
 pub fn error_chunk(error: &ApiError, id: RequestId, model: &str, created: u64) -> Vec<u8> {
     let mut object = Value::Object(error.error_object());
     hide_keys(&mut object);

@@ -1,5 +1,5 @@
-//! A chat request for an upstream that speaks chat: the members that change are rewritten, every
-//! other byte passes as it came.
+//! Forwarding of a chat request to an upstream of the same protocol: only members that change are
+//! rewritten, and every other byte passes unchanged.
 
 use bytes::Bytes;
 
@@ -14,14 +14,14 @@ use crate::{
     },
 };
 
-/// A value of more bytes is not copied.
+/// Length in bytes above which a value is passed on as a slice of the body, without a copy.
 const LONG: usize = 4096;
 
 impl Request {
-    /// The body for an OpenAI-chat upstream: the model's name replaced, the gateway's own members
-    /// left out, usage asked for, and what the endpoint's dialect wants otherwise written so. What
-    /// it does not take is named in `adjusted`. It comes in pieces: a long value is a part of the
-    /// body that came in, and not a copy of it.
+    /// Returns the body for an OpenAI-chat upstream: the model's name is replaced, the gateway's
+    /// own members are left out, usage is requested, and the rest is adapted to the endpoint's
+    /// dialect. `adjusted` lists the members that the endpoint does not accept. The pieces of the
+    /// result share long values with the body of the request.
     pub fn to_openai_chat(&self, endpoint: &Endpoint, adjusted: &mut Adjustments) -> Vec<Bytes> {
         let dialect = endpoint.dialect(Protocol::Chat);
         let mut pieces = Vec::with_capacity(3);
@@ -101,7 +101,7 @@ impl Request {
         pieces
     }
 
-    /// What `reasoning` asks for, as `reasoning_effort`.
+    /// Appends the effort from `reasoning` as `reasoning_effort`.
     fn push_reasoning_effort(
         &self,
         out: &mut Vec<u8>,
@@ -125,8 +125,8 @@ impl Request {
         }
     }
 
-    /// Returns true if a member that says something is not sent, because the endpoint would refuse
-    /// it; it is named, unless it says nothing that the endpoint would not do anyway.
+    /// Returns true if a member is left out because it is redundant or the endpoint would refuse
+    /// it. `adjusted` lists the member, unless it is refused and its value is the default.
     fn is_left_out(&self, member: &Member, dialect: &Dialect, adjusted: &mut Adjustments) -> bool {
         let Some(name) = member.decoded_name(self.body()) else {
             return false;
@@ -190,7 +190,7 @@ impl Request {
         push_number(out, limit);
     }
 
-    /// The client's `stream_options`, with `include_usage` set.
+    /// Appends the client's `stream_options` with `include_usage` set.
     fn push_stream_options(&self, out: &mut Vec<u8>) {
         out.push(b'{');
         let sent = self.raw("stream_options").unwrap_or(b"{}");
@@ -215,8 +215,8 @@ const OPENROUTERS: [&str; 6] = [
     "image_config",
 ];
 
-/// The effort that is sent for `asked`, with a note where it is another; none where the endpoint
-/// takes none like it.
+/// Returns the effort to send for `asked`, with a note if it differs; `None` if the endpoint
+/// accepts no similar effort.
 fn noted_effort<'a>(
     dialect: &'a Dialect,
     asked: &'a str,
@@ -225,13 +225,13 @@ fn noted_effort<'a>(
     let sent = dialect.effort(asked)?;
     if sent != asked {
         adjusted.note(format!(
-            "reasoning effort {asked} was sent as {sent}, the nearest that the endpoint takes"
+            "reasoning effort {asked} was sent as {sent}, the nearest that the endpoint accepts"
         ));
     }
     Some(sent)
 }
 
-/// Returns true if a `tool_choice` demands a call.
+/// Returns true if a `tool_choice` forces a call.
 fn is_forced(choice: &[u8]) -> bool {
     choice == b"\"required\"" || choice.starts_with(b"{")
 }
@@ -253,7 +253,7 @@ mod tests {
         inbound(Protocol::Chat, Bytes::copy_from_slice(text.as_bytes()), 64)
     }
 
-    /// An endpoint whose model is called `up`, of a provider with these members.
+    /// Returns an endpoint of the model `up`, whose provider has these members.
     fn endpoint(members: &str) -> Endpoint {
         let toml = format!(
             "[[provider]]\nslug=\"a\"\nprotocol=\"openai_chat\"\nbase_url=\"http://x\"\n{members}\n[[model]]\nid=\"a/m\"\n[[model.endpoint]]\nprovider=\"a\"\nupstream_model=\"up\"\nmax_output=1000"
@@ -264,7 +264,7 @@ mod tests {
             .clone()
     }
 
-    /// What is sent of `text` in a dialect, and what is said of it.
+    /// Returns the body that is sent for `text` in a dialect, and the adjustments.
     fn adjusted(text: &str, dialect: &str) -> (String, Adjustments) {
         let mut adjusted = Adjustments::default();
         let sent = parse(text).unwrap().to_openai_chat(

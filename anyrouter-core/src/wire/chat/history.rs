@@ -1,5 +1,5 @@
-//! Earlier messages of a request, written as an endpoint's dialect wants them: the role
-//! `developer`, reasoning that goes back, and ids of tool calls.
+//! Adaptation of a request's messages to an endpoint's dialect: the role `developer`, the reasoning
+//! of earlier turns, and the ids of tool calls.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ use crate::{
 /// Members of an assistant message that hold reasoning.
 const REASONING: [&str; 3] = ["reasoning", "reasoning_content", "reasoning_details"];
 
-/// The list of messages as the endpoint wants it; none where it may stay as it is.
+/// Returns the list of messages in the endpoint's dialect; `None` if it needs no change.
 pub(super) fn rewritten(
     messages: &[u8],
     dialect: &Dialect,
@@ -30,7 +30,7 @@ pub(super) fn rewritten(
     {
         return None;
     }
-    // What is no list of objects is the provider's to judge.
+    // The provider reports a value that is not a list of objects.
     let objects = objects(messages, DEPTH).ok()?;
     if !objects.iter().any(|m| needs_change(m, dialect)) {
         return None;
@@ -80,7 +80,7 @@ fn needs_change(message: &Object<'_>, dialect: &Dialect) -> bool {
     }
 }
 
-/// An id that the endpoint would refuse.
+/// Returns an id that the endpoint would refuse.
 fn id_that_does_not_fit<'a>(
     object: &Object<'a>,
     name: &str,
@@ -103,8 +103,8 @@ fn has_ids_that_do_not_fit(message: &Object<'_>, form: ToolIdForm) -> bool {
         .any(|call| id_that_does_not_fit(call, "id", form).is_some())
 }
 
-/// The id under which one that does not fit is sent: always the same, so that calls find their
-/// results and the prompt cache holds.
+/// Returns an accepted id in place of `id`. It is always the same one, so that results match their
+/// calls and the prompt cache stays valid.
 fn id_in_form(id: &str, form: ToolIdForm) -> String {
     let mut hex = String::new();
     push_hex(&Sha256::digest(id.as_bytes()), |digit| {
@@ -114,7 +114,7 @@ fn id_in_form(id: &str, form: ToolIdForm) -> String {
     hex
 }
 
-/// The calls of a message, under ids that the endpoint takes.
+/// Appends the calls of a message, with ids that the endpoint accepts.
 fn push_calls(out: &mut Vec<u8>, calls: &[u8], form: ToolIdForm) {
     let Ok(all) = objects(calls, DEPTH) else {
         return out.extend_from_slice(calls);
@@ -158,7 +158,7 @@ fn push_message(
     out.push(b'{');
     for (name, member) in message.members() {
         if back.is_some() && REASONING.contains(&&*name) {
-            // `reasoning_details` have a place of their own at OpenRouter alone.
+            // Only OpenRouter has `reasoning_details`.
             let is_kept =
                 back == Some(ReasoningBack::ReasoningDetails) && name != "reasoning_content";
             if is_kept {
@@ -199,7 +199,7 @@ fn push_message(
         }
         _ => None,
     };
-    // DeepSeek wants the member on a turn with calls, though it be empty.
+    // DeepSeek requires the member in a turn with calls, even if it is empty.
     let wants_empty =
         back == Some(ReasoningBack::ReasoningContent) && message.get("tool_calls").is_some();
     if let (Some(member), Some(text)) = (member, thoughts.or_else(|| wants_empty.then(String::new)))
@@ -210,7 +210,7 @@ fn push_message(
     out.push(b'}');
 }
 
-/// The text of a message's reasoning, whichever member has it.
+/// Returns the text of a message's reasoning, from whichever member has it.
 fn thoughts(message: &Object<'_>) -> Option<String> {
     let text = |name: &str| {
         message
@@ -232,7 +232,7 @@ fn thoughts(message: &Object<'_>) -> Option<String> {
         })
 }
 
-/// A content with the thoughts before it, as `<think>…</think>`.
+/// Appends a content after the reasoning, which becomes `<think>…</think>`.
 fn push_behind_thoughts(out: &mut Vec<u8>, content: &[u8], thoughts: Option<&str>) {
     let text = serde_json::from_slice::<Option<Cow<'_, str>>>(content);
     match (thoughts, text) {

@@ -1,5 +1,5 @@
-//! What only chat requests say: the usage chunk, the effort in two spellings, the older and the
-//! newer name of the output limit.
+//! Parsing of the members that only chat requests have: the usage chunk, the effort in two forms,
+//! and the output limit under its older and newer name.
 
 use bytes::Bytes;
 use serde::Deserialize;

@@ -1,10 +1,10 @@
-//! Deviations of compatible providers from OpenAI's shape of a choice, and their repair.
+//! Repair of choices in which compatible providers deviate from OpenAI's shape.
 //!
-//! A choice that conforms is passed on byte for byte. The others are written anew: tool calls get
-//! an `index`, an `id` and `arguments` that are a string; `content` that is a list becomes a
-//! string, and its thinking parts become `reasoning`; `reasoning_content` becomes `reasoning`; the
-//! finish reason is one of OpenAI's words, and `tool_calls` when there are calls. A finish reason
-//! is never invented. The table of deviations and their sources is in docs/providers.md.
+//! A conforming choice passes byte for byte. The others are rewritten: tool calls get an `index`,
+//! an `id` and a string for `arguments`; a list in `content` becomes a string, and its thinking
+//! parts become `reasoning`; `reasoning_content` becomes `reasoning`; the finish reason becomes one
+//! of OpenAI's, which is `tool_calls` if there are calls. A finish reason is never invented. The
+//! table of deviations and their sources is in docs/providers.md.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -23,14 +23,15 @@ use crate::{
     },
 };
 
-/// Answers nest less deeply than this.
+/// Maximum nesting depth of an answer.
 pub(super) const DEPTH: usize = 256;
 
-/// The most choices and calls that a response may have.
+/// Maximum number of choices in a response.
 const CHOICES: usize = 128;
+/// Maximum number of calls in a choice.
 const CALLS: usize = 1024;
 
-/// The member of a choice that holds what the model says.
+/// The member of a choice that holds its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {
     /// A whole response.
@@ -52,9 +53,9 @@ impl Of {
 #[derive(Debug, Default)]
 pub(super) struct Choices {
     seen: Vec<Choice>,
-    /// One had an index or a finish reason, even null.
+    /// True if a choice had an index or a finish reason, even null.
     has_form: bool,
-    /// Kinds of content that were left out, for `omitted`.
+    /// Omitted types of content, for `anyrouter_metadata`.
     pub(super) omitted: Vec<String>,
 }
 
@@ -63,14 +64,14 @@ struct Choice {
     index: u64,
     finished: bool,
     calls: Vec<Call>,
-    /// The deprecated form of a call was seen.
+    /// True if the choice has a call in the deprecated form.
     function_call: bool,
-    /// Deltas brought text: a whole message behind them says it again.
+    /// True if deltas had content, which a whole message after them repeats.
     has_text: bool,
     annotations: usize,
 }
 
-/// A tool call: its position is the index that the client sees.
+/// A tool call; its position in `Choice::calls` is the index that the client sees.
 #[derive(Debug)]
 struct Call {
     theirs: Option<u64>,
@@ -79,25 +80,25 @@ struct Call {
     has_arguments: bool,
 }
 
-/// One list of choices, as it was read.
+/// The result of reading a list of choices.
 #[derive(Debug, Default)]
 pub(super) struct ReadChoices {
-    /// The number of choices.
+    /// Number of choices.
     pub(super) count: usize,
-    /// One of them gives the client something: content, a call, reasoning, or the end.
+    /// True if a choice has content, a call, reasoning, or a finish reason.
     pub(super) gives: bool,
-    /// The list as it should be, where it deviates.
+    /// The repaired list, if the original deviates.
     pub(super) repaired: Option<Vec<u8>>,
-    /// A choice that is an error.
+    /// Fault of a choice that is invalid or an error.
     pub(super) fault: Option<AnswerFault>,
-    /// The place of a usage object inside a choice.
+    /// Range of a usage object inside a choice.
     pub(super) usage: Option<Range<usize>>,
 }
 
-/// A choice as it was scanned: places in the text, and what is unusual about it.
+/// A scanned choice: the ranges of its members in the text, and its deviations.
 #[derive(Default)]
 struct Scanned {
-    /// Its brace.
+    /// Position of the opening brace.
     start: usize,
     index: Option<Range<usize>>,
     finish: Option<Range<usize>>,
@@ -106,18 +107,18 @@ struct Scanned {
     error: Option<Range<usize>>,
     usage: Option<Range<usize>>,
     has_message: bool,
-    /// The message of a chunk stands where its delta should.
+    /// True if a chunk has `message` in place of `delta`.
     is_misnamed: bool,
     has_role: bool,
     function_call: bool,
     gives: bool,
     deviates: bool,
-    /// It has an index or a finish reason, even null.
+    /// True if the choice has an index or a finish reason, even null.
     has_form: bool,
 }
 
 impl Choices {
-    /// Reads the list of choices at which `scanner` stands in `text`, and counts its text.
+    /// Reads the list of choices at the position of `scanner` in `text`, and counts its text.
     pub(super) fn read(
         &mut self,
         scanner: &mut Scanner<'_>,
@@ -129,7 +130,7 @@ impl Choices {
         let start = scanner.position();
         let mut all: SmallVec<[Scanned; 1]> = SmallVec::new();
         scanner.array(|s| {
-            // What stands in the list may be anything; objects are read.
+            // Items other than objects are skipped.
             if s.peek() == Some(b'{') {
                 let start = s.position();
                 all.push(Scanned {
@@ -183,18 +184,18 @@ impl Choices {
         Ok(read)
     }
 
-    /// Returns true if there was a choice, and each that began has ended.
+    /// Returns true if there was a choice, and every choice has its finish reason.
     pub(super) fn are_finished(&self) -> bool {
         !self.seen.is_empty() && self.seen.iter().all(|c| c.finished)
     }
 
-    /// Returns true if the upstream writes bare deltas, with neither an index nor a finish reason
-    /// in any chunk: it knows no finish reasons, and its `[DONE]` is the end.
+    /// Returns true if the upstream writes deltas without an index or a finish reason in any chunk:
+    /// it never sends finish reasons, and only its `[DONE]` ends the answer.
     pub(super) fn know_no_finish(&self) -> bool {
         !self.has_form && !self.seen.is_empty()
     }
 
-    /// Decides what is written for a choice, and remembers what it brought.
+    /// Decides the repair of a choice, and updates the state of the choice.
     fn plan(
         &mut self,
         scanned: &Scanned,
@@ -211,7 +212,7 @@ impl Choices {
         if of == Of::Message && !scanned.has_message {
             return Err(wrong());
         }
-        // The packages read the members of a delta, and a message's role, without asking.
+        // Client packages read `delta`, and the role of a message, without a check.
         let is_incomplete = if of == Of::Message {
             !scanned.has_role
         } else {
@@ -268,7 +269,7 @@ impl Choices {
         let is_word = said.as_ref().is_some_and(|s| !s.is_empty());
         plan.deviates |= scanned.finish.is_some() && !is_word;
         if let Some(said) = said.filter(|_| is_word) {
-            // A call that nobody can name is none.
+            // A call without a name is invalid.
             if choice.calls.iter().any(|c| c.name.is_none()) {
                 return Err(wrong());
             }
@@ -282,7 +283,8 @@ impl Choices {
                 return Err(AnswerFault::Error(error));
             };
             plan.deviates |= word != said || choice.finished;
-            // A provider that ends twice, as with its usage, ends once for the client.
+            // A provider may repeat the finish reason, for example with its usage; the client gets
+            // it once.
             if !choice.finished {
                 plan.finish = Some(word);
                 meter.native_finish_reason = token_of(&said);
@@ -302,7 +304,7 @@ impl Choices {
         Ok(plan)
     }
 
-    /// Writes a choice as it should be.
+    /// Returns the repaired choice.
     fn repair(&mut self, mut choice: Value, plan: &Plan, of: Of) -> Value {
         let Some(object) = choice.as_object_mut() else {
             return choice;
@@ -352,7 +354,7 @@ impl Choices {
                 message.insert("reasoning".to_owned(), thoughts.into());
             }
         }
-        // The place of the member stays; of two, the one that says something.
+        // If both members exist, the one that is not empty is kept.
         if let Some(theirs) = message.remove("reasoning_content")
             && message
                 .get("reasoning")
@@ -377,7 +379,7 @@ impl Choices {
             message.insert("role".to_owned(), json!("assistant"));
         }
         match message.get_mut("tool_calls") {
-            // A list is truth in many languages, though it be empty.
+            // Clients test the presence of the list, and in some languages an empty list is truthy.
             Some(Value::Array(calls)) if calls.is_empty() => {
                 message.remove("tool_calls");
             }
@@ -414,7 +416,7 @@ impl Choices {
         }
     }
 
-    /// The text and the thoughts of a list of content parts.
+    /// Joins the text, and the reasoning, of a list of content parts.
     fn joined(&mut self, parts: &[Value]) -> (Option<String>, String) {
         let (mut text, mut thoughts) = (None::<String>, String::new());
         for part in parts {
@@ -456,33 +458,34 @@ impl Choices {
     }
 }
 
-/// What is written for a choice.
+/// The repair of a choice.
 #[derive(Default)]
 struct Plan {
     index: u64,
-    /// A whole message behind its deltas: it is left out.
+    /// True for a whole message that repeats the deltas before it, and is left out.
     repeats_text: bool,
     calls: SmallVec<[PlannedCall; 2]>,
     first_annotation: usize,
     finish: Option<&'static str>,
     finish_says_something: bool,
-    /// Calls that end without arguments, by their index: they have none, which is `{}`.
+    /// Indexes of calls that end without arguments; they get `{}`.
     without_arguments: SmallVec<[usize; 2]>,
     deviates: bool,
 }
 
 struct PlannedCall {
     index: usize,
-    /// The id, where the piece must bring one and does not.
+    /// New id, if the first piece has none or a duplicate.
     id: Option<String>,
     is_first: bool,
-    /// A later piece says the name again, or an empty one: clients put pieces together.
+    /// True if a later piece repeats the name or has an empty one, which clients would append.
     repeats_name: bool,
     deviates: bool,
 }
 
 impl Choice {
-    /// The call that a piece belongs to; none where there are too many.
+    /// Finds or adds the call of a piece, and plans the repair of the piece. Returns `None` if
+    /// there are too many calls or the piece is invalid.
     fn call(
         &mut self,
         piece: &Value,
@@ -500,7 +503,7 @@ impl Choice {
             text(piece.pointer("/function/name")).or_else(|| text(piece.pointer("/custom/name")));
         let known = match (theirs, id) {
             _ if of == Of::Message => None,
-            // A second id on one index is a second call, if it brings a name.
+            // A second id with the same index is a second call if it has a name.
             (Some(theirs), id) => self
                 .calls
                 .iter()
@@ -511,8 +514,8 @@ impl Choice {
                 }),
             (None, Some(id)) => self.calls.iter().rposition(|c| c.id.as_deref() == Some(id)),
             (None, None) if name.is_some() => None,
-            // Pieces without index or id go on with the last call, or stand in the order of the
-            // calls.
+            // A single piece without index and id continues the last call; several pieces have the
+            // order of the calls.
             (None, None) => Some(if pieces > 1 {
                 position
             } else {
@@ -530,7 +533,7 @@ impl Choice {
             if self.calls.len() >= CALLS {
                 return None;
             }
-            // Two calls of one id could not be told apart by their results.
+            // The results of two calls with the same id could not be distinguished.
             let is_new =
                 id.is_some_and(|id| self.calls.iter().all(|c| c.id.as_deref() != Some(id)));
             made = (!is_new).then(|| format!("call_{}_{}", names.id.hex(), self.calls.len()));
@@ -562,7 +565,7 @@ impl Choice {
             }
             Of::Delta => arguments.is_some_and(|a| !a.is_string()),
         };
-        // A whole response's calls have no index in OpenAI's shape.
+        // In OpenAI's shape, the calls of a whole response have no index.
         let index_deviates = of == Of::Delta && theirs != Some(index as u64);
         let lacks = is_first
             && (piece.get("type").is_none() || !is_custom && piece.get("function").is_none());
@@ -646,7 +649,7 @@ fn read_values(json: &[u8]) -> Option<Values> {
     Some(Values { values, are_raw })
 }
 
-/// OpenAI's word for a provider's finish reason; none where it says that the response failed.
+/// Returns OpenAI's finish reason for a provider's; `None` if the response failed.
 fn finish_word(said: &str, has_calls: bool, function_call: bool) -> Option<&'static str> {
     Some(match said {
         "error"
@@ -660,15 +663,15 @@ fn finish_word(said: &str, has_calls: bool, function_call: bool) -> Option<&'sta
         "content_filter" | "SAFETY" | "RECITATION" | "refusal" | "sensitive"
         | "PROHIBITED_CONTENT" | "BLOCKLIST" | "SPII" | "IMAGE_SAFETY" => "content_filter",
         "function_call" => "function_call",
-        // Decided by whether there are calls: some end with `stop` after them, and some with
-        // `tool_calls` after none.
+        // The presence of calls decides: some providers send `stop` with calls, and some send
+        // `tool_calls` without.
         _ if has_calls => "tool_calls",
         "tool_calls" if function_call => "tool_calls",
         _ => "stop",
     })
 }
 
-/// A list of choices that conforms but for the index of some.
+/// Adds the missing indexes to a list of choices that otherwise conforms.
 fn with_index(all: &[Scanned], text: &[u8], list: Range<usize>) -> Vec<u8> {
     let mut out = Vec::with_capacity(list.len() + 16);
     let mut written = list.start;
@@ -681,7 +684,7 @@ fn with_index(all: &[Scanned], text: &[u8], list: Range<usize>) -> Vec<u8> {
     out
 }
 
-/// Goes over one choice.
+/// Scans a choice.
 fn scan(s: &mut Scanner<'_>, text: &[u8], of: Of) -> Result<Scanned, JsonFault> {
     let mut it = Scanned::default();
     let bare = |name: &Range<usize>| bare_name(text.get(name.clone()).unwrap_or_default());
@@ -739,7 +742,7 @@ fn scan(s: &mut Scanner<'_>, text: &[u8], of: Of) -> Result<Scanned, JsonFault> 
                 it.deviates = true;
                 it.usage = Some(value);
             }
-            // Together repeats the text beside the delta.
+            // Other members pass unchanged; Together has a second `text` next to the delta.
             _ => {}
         }
         Ok(())

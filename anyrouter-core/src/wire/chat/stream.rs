@@ -1,5 +1,5 @@
-//! A stream from an OpenAI-chat upstream: each event keeps its bytes, but for the values that are
-//! ours and for choices that deviate from OpenAI's shape.
+//! Relaying of a stream from an OpenAI-chat upstream: each event keeps its bytes, except for the
+//! gateway's values and choices that deviate from OpenAI's shape.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Passes a stream through.
+/// A relay of a stream within the protocol.
 #[derive(Debug)]
 pub struct StreamRelay {
     splitter: Splitter,
@@ -35,21 +35,21 @@ struct Rewriter {
     names: Box<ResponseMeta>,
     meter: Meter,
     choices: Choices,
-    /// The values that replace the upstream's, as JSON.
+    /// Values that replace the upstream's, as JSON.
     id: Vec<u8>,
     model: Vec<u8>,
     provider: Vec<u8>,
     head: Option<Head>,
-    /// The client was given something: comments go on to it from here on.
+    /// True if the client has received content; from then on, comments are relayed.
     committed: bool,
-    /// The upstream's usage object, which goes out with the last chunk alone.
+    /// The upstream's usage object, which is sent only in the last chunk.
     usage: Option<Vec<u8>>,
-    /// What else the upstream's usage chunk says, as members behind a comma.
+    /// Other members of the upstream's usage chunk, each after a comma.
     last_members: Vec<u8>,
 }
 
 impl StreamRelay {
-    /// A relay that writes these names. Events of more than `limit` bytes are faults.
+    /// Creates a relay that writes these names. Events of more than `limit` bytes are faults.
     pub fn new(names: Box<ResponseMeta>, limit: usize) -> Self {
         let json = |text: &str| {
             let mut out = Vec::with_capacity(text.len() + 2);
@@ -79,7 +79,7 @@ impl StreamRelay {
         }
     }
 
-    /// Takes bytes from the upstream and appends to `out` what goes to the client.
+    /// Takes bytes from the upstream and appends the client's bytes to `out`.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Progress, AnswerFault> {
         let mut progress = Progress::default();
         let mut fault = None;
@@ -100,8 +100,8 @@ impl StreamRelay {
         }
     }
 
-    /// The stream of a whole answer, for a client that asked for one: everything up to its end is
-    /// appended to `out`.
+    /// Creates a relay that has relayed a whole answer as a stream, for a client that requested a
+    /// stream. Everything but its end is appended to `out`.
     pub(in crate::wire) fn of_whole(
         names: Box<ResponseMeta>,
         answer: &PlainAnswer,
@@ -110,7 +110,7 @@ impl StreamRelay {
         let mut chunk: Map<String, Value> =
             serde_json::from_slice(&answer.body).map_err(|_| wrong())?;
         chunk.remove("anyrouter_metadata");
-        // An estimate is made again, and said to be one.
+        // An estimate is removed here; `push_end` adds it again, marked as an estimate.
         if answer.meter.tokens.is_none() {
             chunk.remove("usage");
         }
@@ -125,22 +125,22 @@ impl StreamRelay {
         Ok(relay)
     }
 
-    /// What passed so far.
+    /// Returns the meter of the answer so far.
     pub fn meter(&self) -> &Meter {
         &self.rewriter.meter
     }
 
-    /// The names that it writes.
+    /// Returns the names that it writes.
     pub fn names(&self) -> &ResponseMeta {
         &self.rewriter.names
     }
 
-    /// Returns true if the client was given something.
+    /// Returns true if the client has received content.
     pub fn has_given(&self) -> bool {
         self.rewriter.committed
     }
 
-    /// Returns true if every choice has given its finish reason.
+    /// Returns true if every choice has its finish reason.
     pub fn is_finished(&self) -> bool {
         self.rewriter.choices.are_finished()
     }
@@ -173,7 +173,7 @@ impl StreamRelay {
 }
 
 enum Step {
-    /// The client was given something.
+    /// The client receives content.
     Answered,
     Nothing,
     Done,
@@ -196,8 +196,8 @@ impl Rewriter {
         if event.name == Some(b"error") {
             return Err(AnswerFault::Error(self.names.origin().read_data(data)));
         }
-        // Comments go on as they came, if a client can read them. An event without data would be
-        // read as JSON all the same.
+        // Comments are relayed if they are valid. Other events without data are dropped, since
+        // clients would parse them as JSON.
         if data.trim_ascii().is_empty() {
             if self.committed && is_comment(event.raw) && utf8(event.raw).is_some() {
                 out.extend_from_slice(event.raw);
@@ -210,8 +210,8 @@ impl Rewriter {
         if matches!(data.trim_ascii(), b"null" | b"[]" | b"{}") {
             return Ok(Step::Nothing);
         }
-        // An event is one line of data: what else the upstream's had stays behind, since some
-        // clients fail at an `id`.
+        // The event becomes one `data` line; its other fields are dropped, since some clients fail
+        // on an `id`.
         let start = out.len();
         out.extend_from_slice(b"data: ");
         let passed = if memchr::memchr(b'\n', data).is_none() {
@@ -242,8 +242,8 @@ impl Rewriter {
         }
     }
 
-    /// Appends a chunk with our values. Where it is none or a fault, what was appended is of no
-    /// use.
+    /// Appends a chunk with the gateway's values. The caller must discard the appended bytes if the
+    /// chunk is not for the client or is a fault.
     fn chunk(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<Passed, AnswerFault> {
         let start = out.len();
         let mut scanner = Scanner::new(data, DEPTH);
@@ -291,7 +291,7 @@ impl Rewriter {
             return Err(wrong());
         }
         if seen.choices == 0 {
-            // A usage chunk, an opening one without choices, or no chunk at all.
+            // A usage chunk, a first chunk without choices, or another object.
             let value = || serde_json::from_slice(data).ok().filter(is_error);
             if !seen.usage && !seen.has_choices && value().is_some() {
                 return Err(AnswerFault::Error(self.names.origin().read_data(data)));
@@ -331,7 +331,7 @@ impl Rewriter {
         })
     }
 
-    /// Keeps what a chunk without choices says beside its usage: it goes out with the last chunk.
+    /// Keeps the other members of a chunk without choices, to send them with the last chunk.
     fn keep_members(&mut self, data: &[u8]) {
         const OURS: [&str; 9] = [
             "id",
@@ -356,21 +356,21 @@ impl Rewriter {
     }
 }
 
-/// The most that is kept of a usage chunk's other members, in bytes, but for the last of them.
+/// Length of the kept members after which no further member is kept, in bytes.
 const KEPT: usize = 16 << 10;
 
-/// What a chunk is to the client.
+/// The significance of a chunk to the client.
 enum Passed {
-    /// It gives something: content, a call, reasoning, or the end.
+    /// It has content, a call, reasoning, or a finish reason.
     Gives,
-    /// It opens a choice, or says nothing.
+    /// It begins a choice, or is empty.
     SaysNothing,
-    /// It is a usage chunk, which goes out with the last one, or no chunk, as a `ping`.
+    /// It is a usage chunk, which is merged into the last chunk, or not a chunk, such as a `ping`.
     IsNotForTheClient,
 }
 
-/// What the chunks of a stream begin with, up to the value of `choices`: it is the same in nearly
-/// all of them.
+/// The start of a chunk, up to the value of `choices`. It is cached, since nearly all chunks of a
+/// stream have the same one.
 #[derive(Debug)]
 struct Head {
     theirs: Vec<u8>,
@@ -378,7 +378,7 @@ struct Head {
     present: Present,
 }
 
-/// The members of ours that the upstream wrote too.
+/// The gateway's members that the upstream's chunk already has.
 #[derive(Clone, Copy, Debug, Default)]
 struct Present {
     id: bool,
@@ -388,7 +388,7 @@ struct Present {
     provider: bool,
 }
 
-/// Returns true if an event is lines of comment and nothing else.
+/// Returns true if an event consists only of comment lines.
 fn is_comment(raw: &[u8]) -> bool {
     let mut lines = raw
         .split(|b| matches!(b, b'\n' | b'\r'))
@@ -397,26 +397,26 @@ fn is_comment(raw: &[u8]) -> bool {
     lines.peek().is_some() && lines.all(|line| line.starts_with(b":"))
 }
 
-/// A chunk on its way from `data` to `out`.
+/// A chunk that is being copied from `data` to `out`.
 struct Chunk<'a> {
     rewriter: &'a mut Rewriter,
     data: &'a [u8],
     out: &'a mut Vec<u8>,
-    /// Where it begins in `out`.
+    /// Position of the chunk in `out`.
     start: usize,
-    /// How much of `data` is in `out`.
+    /// Number of bytes of `data` that were copied or replaced.
     written: usize,
     present: Present,
-    /// Nothing so far but what every chunk of a stream says alike.
+    /// True if all members so far are the same in every chunk, so that they can be cached.
     is_plain: bool,
     seen: Seen,
 }
 
 #[derive(Default)]
 struct Seen {
-    /// The number of choices.
+    /// Number of choices.
     choices: usize,
-    /// There is a list of choices, empty or not.
+    /// True if there is a list of choices, even empty or null.
     has_choices: bool,
     bad_choices: bool,
     usage: bool,
@@ -490,7 +490,7 @@ impl Chunk<'_> {
                 self.out.extend_from_slice(&self.rewriter.provider);
                 self.written = value.end;
             }
-            // Usage goes out once, with the last chunk: clients add up what they see.
+            // Usage is sent once, in the last chunk, since clients add up every usage.
             b"usage" if text != b"null" => {
                 self.is_plain = false;
                 self.seen.usage = true;
@@ -523,9 +523,9 @@ impl Chunk<'_> {
         Ok(())
     }
 
-    /// Remembers a usage object; the last that can be read counts.
+    /// Keeps a usage object; the last readable one wins.
     fn usage(&mut self, text: &[u8]) {
-        // Some end with an object of zeros.
+        // Some upstreams end with an object of zeros.
         let has_counted = self.rewriter.meter.tokens.is_some();
         let counts = |tokens: &Tokens| !has_counted || tokens.total() > 0;
         if let Some(tokens) = Usage::read(text).and_then(|u| tokens_of(&u)).filter(counts) {
@@ -534,7 +534,7 @@ impl Chunk<'_> {
         }
     }
 
-    /// At the value of `choices`.
+    /// Reads the value of `choices`.
     fn choices(&mut self, s: &mut Scanner<'_>) -> Result<(), JsonFault> {
         let start = s.position();
         if s.peek() != Some(b'[') {
@@ -607,7 +607,7 @@ mod tests {
         StreamRelay::new(Box::new(names), 1 << 20)
     }
 
-    /// The chunks that a client gets for these.
+    /// Returns the chunks that a client gets for `chunks`.
     fn relayed(chunks: &[&str]) -> Vec<Value> {
         let (mut relay, mut out) = (relay(), Vec::new());
         for chunk in chunks {
@@ -653,7 +653,7 @@ mod tests {
         assert_eq!(seen[1]["x"], 2);
     }
 
-    /// The last chunk that a client gets for these.
+    /// Returns the last chunk that a client gets for `chunks`.
     fn last(chunks: &[&str]) -> Value {
         let (mut relay, mut out) = (relay(), Vec::new());
         for chunk in chunks {
@@ -706,7 +706,7 @@ mod tests {
         );
     }
 
-    /// The faults of these chunks.
+    /// Returns the fault of `chunks`, if there is one.
     fn fault(chunks: &[&str]) -> Option<AnswerFault> {
         let (mut relay, mut out) = (relay(), Vec::new());
         chunks.iter().find_map(|chunk| {
@@ -794,7 +794,7 @@ mod tests {
         }
     }
 
-    /// What the choices of these chunks become.
+    /// Returns the deltas that a client gets for `choices`.
     fn deltas(choices: &[Value]) -> Vec<Value> {
         let chunks: Vec<String> = choices
             .iter()

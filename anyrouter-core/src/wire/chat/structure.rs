@@ -1,8 +1,9 @@
-//! The leaves of a chat request that are the protocol's own, and never redacted.
+//! Classification of the leaves of a chat request that belong to the protocol and are never
+//! redacted.
 
 use crate::redact::Step;
 
-/// Members that are the gateway's or the protocol's, and hold nothing of a person's.
+/// Members of the gateway or the protocol that hold no personal data.
 const STRUCTURE: [&str; 9] = [
     "model",
     "models",
@@ -15,7 +16,8 @@ const STRUCTURE: [&str; 9] = [
     "tool_choice",
 ];
 
-/// Names of the protocol's members, which a rule's words may be as well; in order.
+/// Sorted names of the protocol's members. They are never redacted, even if they match a word of a
+/// custom rule.
 #[rustfmt::skip]
 const MEMBERS: [&str; 70] = [
     "annotations", "arguments", "audio", "cache_control", "content", "data", "description", "detail", "effort", "file", "file_data",
@@ -27,11 +29,11 @@ const MEMBERS: [&str; 70] = [
     "tool_calls", "tool_choice", "tools", "top_a", "top_k", "top_logprobs", "top_p", "transforms", "type", "url", "usage", "user",
 ];
 
-/// Returns true if a leaf of a chat request is the gateway's or the protocol's own, as a model, a
-/// role, a type, a tool's name, the name of a member or a provider's proof, and reads like one:
-/// such are never redacted.
+/// Returns true if a leaf of a chat request belongs to the gateway or the protocol, such as a
+/// model, a role, a type, a tool's name, a member's name or a provider's signature, and has such a
+/// form.
 pub(in crate::wire) fn is_structure(path: &[Step<'_>], content: &str) -> bool {
-    // A member's name is the last step of its own path.
+    // The path of a member's name ends with the name.
     let is_protocol = |step: &Step<'_>| {
         matches!(step, Step::Item(_))
             || matches!(step, Step::Member(name) if MEMBERS.binary_search(name).is_ok())
@@ -70,7 +72,7 @@ pub(in crate::wire) fn is_structure(path: &[Step<'_>], content: &str) -> bool {
         }
 }
 
-/// Members that only the provider can read, wherever they stand in a message.
+/// Members that only the provider can read, at any depth of a message.
 const PROOFS: [&str; 7] = [
     "data",
     "encrypted_content",
@@ -80,7 +82,7 @@ const PROOFS: [&str; 7] = [
     "thought_signature",
     "thought_signatures",
 ];
-/// What may stand around them.
+/// Members that may contain them.
 const AROUND: [&str; 9] = [
     "content",
     "extra_content",
@@ -93,7 +95,8 @@ const AROUND: [&str; 9] = [
     "tool_calls",
 ];
 
-/// Returns true if this is what only a provider can read: never text that a person wrote.
+/// Returns true for a signature or encrypted data, which only the provider can read and no person
+/// wrote.
 fn is_proof(path: &[Step<'_>], content: &str) -> bool {
     let [
         Step::Member("messages"),
@@ -104,7 +107,7 @@ fn is_proof(path: &[Step<'_>], content: &str) -> bool {
     else {
         return false;
     };
-    // Sound and files have their data deeper, under names that are not listed.
+    // The data of audio and files is inside members that `AROUND` does not list.
     PROOFS.contains(last)
         && around.iter().all(|step| match step {
             Step::Item(_) => true,

@@ -1,8 +1,8 @@
-//! Usage as OpenAI-chat providers report it, each in its dialect, and as the client gets it.
+//! Parsing of the usage that OpenAI-chat providers report, and writing of the client's usage.
 //!
-//! The names come from a table. Whether reasoning stands beside `completion_tokens` (xAI, Gemini)
-//! and whether cached tokens stand beside `prompt_tokens` is decided by arithmetic on the total, so
-//! that no provider is named here. Sources: OpenAI's API reference; the deviations of DeepSeek,
+//! A table has the names of the counts. Arithmetic on the total decides if `completion_tokens`
+//! excludes reasoning (xAI, Gemini) and if `prompt_tokens` excludes cached tokens, so that the code
+//! depends on no provider. Sources: OpenAI's API reference; the deviations of DeepSeek,
 //! Groq, Moonshot, xAI and Gemini as recorded (docs/providers.md).
 
 use smallvec::SmallVec;
@@ -19,10 +19,10 @@ use crate::{
 
 use super::{shape::DEPTH, write::push_usage_of};
 
-/// A member, or a member of a member.
+/// Path of a member, or of a member within a member.
 type Path = &'static [&'static str];
 
-/// The names of a count, the first that stands there and is a number counts.
+/// Paths of a count: the first one that exists and is a number is used.
 const PROMPT: &[Path] = &[&["prompt_tokens"], &["input_tokens"]];
 const COMPLETION: &[Path] = &[&["completion_tokens"], &["output_tokens"]];
 const CACHED: &[Path] = &[
@@ -46,7 +46,7 @@ const REASONING: &[Path] = &[
     &["reasoning_tokens"],
 ];
 
-/// A usage object as it was read: its members, and those of the objects in it.
+/// A parsed usage object: its members, and the members of the objects in it.
 pub(super) struct Usage<'a> {
     text: &'a [u8],
     members: Vec<Member>,
@@ -54,7 +54,7 @@ pub(super) struct Usage<'a> {
 }
 
 impl<'a> Usage<'a> {
-    /// Reads an object; none where `text` is something else.
+    /// Reads an object; `None` if `text` is not an object.
     pub(super) fn read(text: &'a [u8]) -> Option<Self> {
         let members = members(text, DEPTH).ok()?;
         let objects = members.iter().filter(|m| m.value(text).starts_with(b"{"));
@@ -68,7 +68,7 @@ impl<'a> Usage<'a> {
         })
     }
 
-    /// The value at a path; of two alike, the last.
+    /// Returns the value at a path; the last one, if a member occurs twice.
     fn get(&self, path: Path) -> Option<&'a [u8]> {
         let last = |all: &[Member], name: &str| {
             all.iter()
@@ -96,7 +96,7 @@ impl<'a> Usage<'a> {
     }
 }
 
-/// The members of the object that a member is.
+/// Returns the members of the object that is the value of `outer`.
 fn inner_members(text: &[u8], outer: &Member) -> Option<Vec<Member>> {
     let found = members(outer.value(text), DEPTH).ok()?;
     let at = outer.value.start;
@@ -109,7 +109,7 @@ fn inner_members(text: &[u8], outer: &Member) -> Option<Vec<Member>> {
     )
 }
 
-/// The counts of a usage object; none where it has none, or where they cannot be true.
+/// Returns the counts of a usage object; `None` if it has none or they are implausible.
 pub(super) fn tokens_of(usage: &Usage<'_>) -> Option<Tokens> {
     let first = |names: &[Path]| names.iter().find_map(|path| usage.count(path));
     let prompt = first(PROMPT)?;
@@ -124,18 +124,18 @@ pub(super) fn tokens_of(usage: &Usage<'_>) -> Option<Tokens> {
         cache_write_1h: first(CACHE_WRITE_1H).unwrap_or(0),
         reasoning,
     };
-    // Anthropic's words leave the cache out of `input_tokens`; elsewhere more cached than prompt
-    // says the same.
+    // Anthropic's `input_tokens` exclude cached tokens. Elsewhere, more cached than prompt tokens
+    // show the same.
     let in_cache = cached.saturating_add(cache_write);
     let is_anthropic = usage.get(&["prompt_tokens"]).is_none()
         && usage.get(&["cache_read_input_tokens"]).is_some();
     if is_anthropic || in_cache > prompt {
         tokens.prompt = prompt.saturating_add(in_cache);
     }
-    // What the total has beyond prompt and completion is reasoning, reported or not.
+    // The part of the total beyond prompt and completion is reasoning, even if it is not reported.
     let total = first(&[TOTAL]);
     let beside = match total {
-        // Of the prompt as it was reported.
+        // This compares with the prompt as reported, before the cache was added.
         Some(total)
             if reasoning > 0
                 && total == prompt.saturating_add(completion).saturating_add(reasoning) =>
@@ -149,10 +149,10 @@ pub(super) fn tokens_of(usage: &Usage<'_>) -> Option<Tokens> {
         tokens.completion = completion.saturating_add(beside);
         tokens.reasoning = reasoning.max(beside);
     } else if reasoning > completion {
-        // More than the whole of which it would be a part: it is in neither count.
+        // Reasoning that exceeds the completion cannot be a part of it, so it is added.
         tokens.completion = completion.saturating_add(reasoning);
     }
-    // Details that cannot be true do not take the totals with them.
+    // Implausible details do not invalidate the totals.
     let totals = Tokens {
         prompt: tokens.prompt,
         completion: tokens.completion,
@@ -161,7 +161,7 @@ pub(super) fn tokens_of(usage: &Usage<'_>) -> Option<Tokens> {
     [tokens, totals].into_iter().find(Tokens::is_plausible)
 }
 
-/// A count: a whole number, or a float that is one.
+/// Reads a count: a whole number, which may be written as a float.
 fn count(value: &[u8]) -> Option<u64> {
     let value = std::str::from_utf8(value).ok()?;
     let whole = |n: &f64| *n >= 0.0 && n.fract() == 0.0 && *n < 9e15;
@@ -171,9 +171,9 @@ fn count(value: &[u8]) -> Option<u64> {
         .or_else(|| value.parse::<f64>().ok().filter(whole).map(|n| n as u64))
 }
 
-/// Appends the usage object that the client gets: the upstream's with its cost, byte for byte,
-/// where its counts are OpenAI's; ours with the upstream's other members where they are not, or
-/// where there are none.
+/// Appends the client's usage object. If the upstream's counts have OpenAI's form, this is the
+/// upstream's object, byte for byte, with the gateway's cost. Otherwise it is the gateway's object,
+/// with the upstream's other members.
 pub(super) fn push_usage(
     out: &mut Vec<u8>,
     names: &ResponseMeta,
@@ -191,8 +191,8 @@ pub(super) fn push_usage(
     push_united(out, &ours, usage.text, 1);
 }
 
-/// Appends an object with the members of both, as they are spelt; of two alike, ours counts.
-/// Objects within are united `deep` deep.
+/// Appends an object with the raw members of both objects; `ours` takes precedence. Nested objects
+/// are merged down to the depth `deep`.
 fn push_united(out: &mut Vec<u8>, ours: &[u8], theirs: &[u8], deep: usize) {
     let (of_ours, of_theirs) = (
         members(ours, DEPTH).unwrap_or_default(),
@@ -225,9 +225,9 @@ fn push_united(out: &mut Vec<u8>, ours: &[u8], theirs: &[u8], deep: usize) {
     out.push(b'}');
 }
 
-/// Returns true if a usage object says what `tokens` says, in OpenAI's names.
+/// Returns true if a usage object has the counts of `tokens` under OpenAI's names.
 fn is_openais(usage: &Usage<'_>, tokens: &Tokens) -> bool {
-    // A client's number type may be an integer: `10.0` is not passed on.
+    // A client may parse counts as integers, so `10.0` is not passed on.
     let whole = |path: Path| {
         std::str::from_utf8(usage.get(path)?)
             .ok()?
@@ -246,7 +246,7 @@ fn is_openais(usage: &Usage<'_>, tokens: &Tokens) -> bool {
 
 fn push_with_cost(out: &mut Vec<u8>, names: &ResponseMeta, tokens: &Tokens, usage: &Usage<'_>) {
     let (theirs, members) = (usage.text, &usage.members);
-    // Each that stands there: of two, nobody knows which a client reads.
+    // Every `cost` is replaced, since a client may read any of duplicate members.
     let mut written = 0;
     for Member { value, .. } in members.iter().filter(|m| m.is(theirs, "cost")) {
         out.extend_from_slice(theirs.part(written..value.start));
@@ -309,7 +309,7 @@ mod tests {
                 json!({"prompt_tokens": 291, "completion_tokens": 26, "total_tokens": 513, "prompt_tokens_details": {"cached_tokens": 290}, "completion_tokens_details": {"reasoning_tokens": 196}}),
                 tokens(291, 222, 290, 0, 196),
             ),
-            // Gemini: the total alone tells of it.
+            // Gemini: only the total includes the reasoning.
             (
                 json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 115}),
                 tokens(10, 105, 0, 0, 100),
@@ -328,7 +328,7 @@ mod tests {
                 json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "cached_tokens": 8}),
                 tokens(10, 5, 8, 0, 0),
             ),
-            // Anthropic's words, which leave the cache out.
+            // Anthropic's names, whose prompt excludes cached tokens.
             (
                 json!({"input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 20}),
                 tokens(130, 5, 100, 20, 0),

@@ -1,5 +1,5 @@
-//! What every chat response has in common, as it is written: chunks, usage, and the end of a
-//! stream.
+//! Writing of the parts that all chat responses share: the start of a chunk, usage, and the end
+//! of a stream.
 
 use crate::wire::{
     json::{push_numbers, push_string},
@@ -25,8 +25,8 @@ pub(in crate::wire) fn push_chunk_start(names: &ResponseMeta, out: &mut Vec<u8>)
     out.extend_from_slice(b",\"choices\":");
 }
 
-/// The choices of a chunk that has none: empty only where the client asked for the usage chunk,
-/// so that the usual loop over `chunk.choices[0]` works.
+/// Returns the `choices` of a chunk without content. The list is empty only if the client asked for
+/// the usage chunk, since the usual loop reads `chunk.choices[0]`.
 pub(in crate::wire) fn no_choices(names: &ResponseMeta) -> &'static [u8] {
     if names.include_usage {
         b"[]"
@@ -35,8 +35,8 @@ pub(in crate::wire) fn no_choices(names: &ResponseMeta) -> &'static [u8] {
     }
 }
 
-/// Appends what ends a stream: one chunk with usage and metadata, and `[DONE]`. Common clients
-/// take the usage from the last chunk.
+/// Appends the end of a stream: one chunk with usage and metadata, and `[DONE]`. Common clients
+/// read the usage from the last chunk.
 pub(in crate::wire) fn push_stream_end(
     names: &ResponseMeta,
     out: &mut Vec<u8>,

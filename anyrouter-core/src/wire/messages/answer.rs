@@ -1,4 +1,4 @@
-//! A whole Anthropic message as an OpenAI chat completion.
+//! Translation of a whole Anthropic message to an OpenAI chat completion.
 
 use super::{
     blocks::{made_id, push_reasoning_text, whole_input},
@@ -13,7 +13,7 @@ use crate::wire::{
     meter::PlainAnswer,
 };
 
-/// Turns a whole message into an OpenAI chat completion.
+/// Translates a whole message to an OpenAI chat completion.
 pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
     let (blocks, meter) = read_message(names, body)?;
     let blocks = blocks.as_slice();
@@ -59,7 +59,7 @@ pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFau
     })
 }
 
-/// Appends JSON strings as one, or `null` where there is none.
+/// Appends JSON strings as one joined string, or `null` if there are none.
 fn push_joined<'a>(out: &mut Vec<u8>, strings: impl Iterator<Item = RawJsonStr<'a>>) {
     let start = out.len();
     for string in strings {

@@ -1,5 +1,5 @@
-//! A whole message as the events of a stream, and the reverse, for upstreams that answer in the other
-//! form than was asked for.
+//! Conversion of a whole message to the events of a stream, and the reverse, for upstreams that
+//! answer in another form than requested.
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json, value::RawValue};
@@ -55,7 +55,7 @@ pub(super) fn to_events(body: &[u8]) -> Result<Vec<u8>, AnswerFault> {
     Ok(out)
 }
 
-/// Returns the beginning of a block and its deltas. Blocks without deltas of their own begin whole.
+/// Splits a block into its start and its deltas. A block of a type without deltas is sent whole.
 fn parts_of(mut block: Value) -> (Value, Vec<Value>) {
     let kind = text_of(&block, "type").to_owned();
     let mut take = |name: &str, empty: Value| match block.get_mut(name) {
@@ -94,7 +94,7 @@ fn parts_of(mut block: Value) -> (Value, Vec<Value>) {
     (block, deltas)
 }
 
-/// Returns the text of a member, or an empty string.
+/// Returns a member that is a string, or an empty string.
 fn text_of<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
@@ -104,7 +104,7 @@ fn push(out: &mut Vec<u8>, event: &Value) {
     out.extend_from_slice(format!("event: {name}\ndata: {event}\n\n").as_bytes());
 }
 
-/// Returns the whole message of the events that a relay wrote.
+/// Assembles a whole message from the events that a relay wrote.
 pub(in crate::wire) fn of_events(
     names: &ResponseMeta,
     events: &[u8],

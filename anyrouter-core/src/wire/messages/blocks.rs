@@ -1,4 +1,4 @@
-//! What a whole message and a stream of one translate alike.
+//! Translation steps that a whole message and a stream share.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,8 @@ use crate::wire::{
     meta::ResponseMeta,
 };
 
-/// OpenAI's word for a stop reason; calls decide, where there are any.
+/// Returns OpenAI's finish reason for a stop reason; it is `tool_calls` if the answer has calls and
+/// ended normally.
 pub(super) fn finish_reason(stop_reason: &str, has_calls: bool) -> &'static str {
     match stop_reason {
         "max_tokens" | "model_context_window_exceeded" => "length",
@@ -38,13 +39,13 @@ pub(super) fn push_reasoning_text(
     );
 }
 
-/// An id for a call that has none, with its quotes.
+/// Creates an id for a call that has none, with its quotes.
 pub(super) fn made_id(names: &ResponseMeta, nth: usize) -> String {
     format!("\"call_{}_{nth}\"", names.id.hex())
 }
 
-/// The input of a call as an object: some give it as a string, and where a stream begins it is
-/// mostly empty.
+/// Returns the input of a call as the text of an object. Some providers send it as a string, and at
+/// the start of a streamed block it is usually empty.
 pub(super) fn whole_input(input: Option<&RawValue>) -> String {
     let text = input.map(RawValue::get).unwrap_or_default();
     let in_string = serde_json::from_str::<Cow<'_, str>>(text)

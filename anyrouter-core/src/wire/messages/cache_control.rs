@@ -1,4 +1,4 @@
-//! Marks for the prompt cache.
+//! Prompt cache marks (`cache_control`).
 
 use crate::part::Part as _;
 use crate::wire::{
@@ -7,13 +7,14 @@ use crate::wire::{
     provider_error::token_of,
 };
 
-/// The most marks for the prompt cache that a request may have.
+/// Maximum number of prompt cache marks in a request.
 pub(super) const CACHE_MARKS: usize = 4;
 
-/// A mark nests less deeply than this.
+/// Maximum nesting depth of a mark.
 const DEPTH: usize = 8;
 
-/// Appends a mark for the prompt cache. Of too many the last are kept: they cover the most.
+/// Appends a prompt cache mark. If there are too many, the last ones are kept, since they cover the
+/// most text.
 pub(super) fn push_cache_control(
     out: &mut Vec<u8>,
     cache_control: Option<&[u8]>,
@@ -25,7 +26,7 @@ pub(super) fn push_cache_control(
             adjusted.omit("cache_control");
             return;
         }
-        // A hint: what Anthropic does not take of it is left out, rather than refused.
+        // A mark is only a hint: members that Anthropic does not accept are omitted, not refused.
         let Ok(members) = members(cache, DEPTH) else {
             return adjusted.omit("cache_control");
         };

@@ -1,9 +1,9 @@
-//! The messages of a request: turns, parts, pictures and files, tool calls and their results, and
-//! earlier thoughts.
+//! Translation of chat messages to Anthropic's: turns, parts, images and files, tool calls and
+//! their results, and earlier reasoning.
 //!
-//! Results of a turn's calls stand first in the one user turn behind it. Text of white space alone
-//! is left out. System messages that begin the conversation are the system prompt; later ones keep
-//! their place, since moving them would lose the prompt cache.
+//! The results of a turn's calls come first in the single user turn after it. Blank text is left
+//! out. System messages at the start of the conversation become the system prompt; later ones keep
+//! their position, since moving them would invalidate the prompt cache.
 
 use std::borrow::Cow;
 
@@ -26,13 +26,13 @@ use crate::{
     },
 };
 
-/// The beta that allows system messages between the others.
+/// Beta feature that allows system messages between other messages.
 const SYSTEM_ANYWHERE: &str = "mid-conversation-system-2026-04-07";
 
 /// The messages of a request.
 pub(super) struct Conversation<'a>(Vec<Message<'a>>);
 
-/// A message: its members as they are spelt.
+/// A message: its role, and its members as raw JSON.
 struct Message<'a> {
     role: Cow<'a, str>,
     object: Object<'a>,
@@ -42,7 +42,7 @@ fn push_spelt(out: &mut Vec<u8>, string: RawJsonStr<'_>) {
     out.extend_from_slice(string.get().as_bytes());
 }
 
-/// The members that are read, of a message and of a part.
+/// Members of a message that are read.
 const OF_A_MESSAGE: [&str; 7] = [
     "role",
     "content",
@@ -52,6 +52,7 @@ const OF_A_MESSAGE: [&str; 7] = [
     "reasoning_details",
     "cache_control",
 ];
+/// Members of a content part that are read.
 const OF_A_PART: [&str; 6] = [
     "type",
     "text",
@@ -61,7 +62,7 @@ const OF_A_PART: [&str; 6] = [
     "cache_control",
 ];
 
-/// Names the members that say something and that nobody reads.
+/// Lists the members that are not empty and not in `read` as omitted.
 fn name_unread(object: &Object<'_>, read: &[&str], at: &str, adjusted: &mut Adjustments) {
     for (name, (_, value)) in object.members() {
         if !read.contains(&&*name) && !matches!(value, b"null" | b"[]" | b"{}" | b"\"\"" | b"false")
@@ -71,7 +72,7 @@ fn name_unread(object: &Object<'_>, read: &[&str], at: &str, adjusted: &mut Adju
     }
 }
 
-/// The same, where reasoning goes back in its details.
+/// Members of a message that are read if its `reasoning_details` go back to the provider.
 const WITH_THOUGHTS: [&str; 9] = [
     "role",
     "content",
@@ -84,7 +85,7 @@ const WITH_THOUGHTS: [&str; 9] = [
     "reasoning_content",
 ];
 
-/// The request was scanned before, within its own bound.
+/// Maximum nesting depth; the request was already scanned within a configured limit.
 const DEPTH: usize = 512;
 
 const ROLES: &str = "system, developer, user, assistant or tool";
@@ -109,7 +110,7 @@ impl<'a> Conversation<'a> {
                 let at = at();
                 return Err(RequestFault::member(
                     &at,
-                    format!("`{name}` stands twice in `{at}`; send it once"),
+                    format!("`{name}` occurs twice in `{at}`; send it once"),
                 ));
             }
             let role = object
@@ -127,9 +128,9 @@ impl<'a> Conversation<'a> {
             .map(Self)
     }
 
-    /// Why the model cannot think: Anthropic refuses thinking where a turn of the tool loop that is
-    /// under way has calls and no thoughts that could go back, and where the model is to go on with
-    /// a message that has none.
+    /// Returns the reason why thinking cannot be enabled, if there is one. Anthropic refuses
+    /// thinking if an assistant turn of the current tool loop has calls but no signed reasoning, or
+    /// if the model must continue an assistant message without reasoning.
     pub(super) fn forbids_thinking(&self) -> Option<&'static str> {
         let loop_begins = self
             .0
@@ -144,15 +145,15 @@ impl<'a> Conversation<'a> {
             .filter(|(_, m)| m.role == "assistant" && !m.has_thoughts());
         let has_calls = |m: &Message<'_>| m.object.get("tool_calls").is_some_and(|c| c != b"[]");
         turns.find_map(|(i, m)| match has_calls(m) {
-            true => Some("an earlier turn of this tool loop came back without its `reasoning_details`"),
+            true => Some("an earlier turn of this tool loop lacks its `reasoning_details`"),
             false if i + 1 == self.0.len() => {
-                Some("the last message is the assistant's, and the model does not think before it goes on with one")
+                Some("the model does not think before it continues an assistant message")
             }
             false => None,
         })
     }
 
-    /// The number of system messages that begin the conversation.
+    /// Returns the number of system messages at the start of the conversation.
     fn leading(&self) -> usize {
         self.0.iter().take_while(|m| m.is_system()).count()
     }
@@ -163,7 +164,7 @@ impl<'a> Message<'a> {
         matches!(&*self.role, "system" | "developer")
     }
 
-    /// A list that is read here; `at` is the message's place.
+    /// Reads a member that is a list; `at` is the path of the message.
     fn list<T: Deserialize<'a>>(&self, name: &str, at: &str) -> Result<Vec<T>, RequestFault> {
         let list = self.object.read(name).map_err(|e| {
             RequestFault::member(
@@ -178,7 +179,7 @@ impl<'a> Message<'a> {
         Ok(list?.unwrap_or_default())
     }
 
-    /// Returns true if anything of it is left once blank text is left out.
+    /// Returns true if the message has content other than blank text.
     fn says_something(&self) -> bool {
         let has = |name: &str| {
             self.object
@@ -211,7 +212,7 @@ struct ToolCall<'a> {
     custom: Option<CalledCustom<'a>>,
 }
 
-/// A call of a tool whose input is text.
+/// A call of a custom tool, whose input is text.
 #[derive(Deserialize)]
 struct CalledCustom<'a> {
     #[serde(borrow)]
@@ -245,7 +246,7 @@ struct ReasoningDetail<'a> {
 }
 
 impl ReasoningDetail<'_> {
-    /// A proof is good only where it was made.
+    /// Returns true if Anthropic made the entry; another provider's signature is not valid there.
     fn is_ours(&self) -> bool {
         self.format
             .as_deref()
@@ -271,7 +272,8 @@ struct File<'a> {
     filename: Option<Cow<'a, str>>,
 }
 
-/// Appends the system prompt: the system messages that begin the conversation, and `instruction`.
+/// Appends the system prompt: the system messages at the start of the conversation, and
+/// `instruction`.
 pub(super) fn push_system(
     out: &mut Vec<u8>,
     conversation: &Conversation<'_>,
@@ -316,12 +318,12 @@ pub(super) fn push_system(
     Ok(())
 }
 
-/// A turn: what stands side by side in one role, results first.
+/// A turn: consecutive messages of one role, with tool results first.
 struct Turn {
     role: &'static str,
     results: Vec<u8>,
     blocks: Vec<u8>,
-    /// The places of its messages.
+    /// Indexes of its messages.
     messages: Vec<usize>,
     has_calls: bool,
 }
@@ -346,7 +348,7 @@ impl Turn {
     }
 }
 
-/// Appends the turns, user and assistant by turns.
+/// Appends the turns, in which user and assistant alternate.
 pub(super) fn push_messages(
     out: &mut Vec<u8>,
     conversation: &Conversation<'_>,
@@ -430,7 +432,7 @@ pub(super) fn push_messages(
                 adjusted,
             )?,
         }
-        // A turn in which nothing is left is none, and its neighbours are one.
+        // An empty turn is removed, so that its neighbours can merge.
         if turn.is_empty() {
             turns.pop();
         }
@@ -442,12 +444,12 @@ pub(super) fn push_messages(
         for i in last.messages {
             adjusted.omit(format!("messages[{i}]"));
         }
-        adjusted.note("the model does not go on with a message of the assistant's, so the last one was left out");
+        adjusted.note("the model cannot continue an assistant message; the last one was left out");
     }
     if turns.is_empty() {
         return Err(RequestFault::member(
             "messages",
-            "`messages` has nothing for the model to answer; send at least one with content",
+            "`messages` has no message with content; send at least one",
         ));
     }
     push_member(out, b"\"messages\"");
@@ -459,8 +461,8 @@ pub(super) fn push_messages(
     Ok(())
 }
 
-/// Returns true if a system message may stand where it does: behind a user turn, and last or before
-/// the assistant's.
+/// Returns true if a system message is allowed at its position: after a user or system turn, and
+/// either last or before an assistant message.
 fn may_stand(messages: &[Message<'_>], i: usize, turns: &[Turn]) -> bool {
     let next = messages
         .iter()
@@ -521,7 +523,7 @@ fn push_tool_result(
     Ok(())
 }
 
-/// Appends what the assistant said; whether it called a tool.
+/// Appends an assistant message. Returns true if it has tool calls.
 fn push_assistant(
     out: &mut Vec<u8>,
     message: &Message<'_>,
@@ -592,20 +594,19 @@ fn push_assistant(
     Ok(!calls.is_empty())
 }
 
-/// A JSON string without the white space at its end; none where it has none.
+/// Returns a JSON string without its trailing white space; `None` if it has none.
 fn trimmed_end(quoted: &[u8], adjusted: &mut Adjustments) -> Option<Vec<u8>> {
     let text: Cow<'_, str> = serde_json::from_slice(quoted).ok()?;
     let trimmed = text.trim_end();
     (trimmed.len() < text.len()).then(|| {
-        adjusted
-            .note("white space at the end of the message that the model goes on with was left out");
+        adjusted.note("trailing white space of the message that the model continues was left out");
         let mut out = Vec::new();
         push_string(&mut out, trimmed);
         out
     })
 }
 
-/// Returns true if a JSON string is white space alone: such a text is refused.
+/// Returns true if a JSON string is blank. Anthropic refuses blank text.
 fn is_blank(quoted: &[u8]) -> bool {
     let may_be = quoted
         .get(1)
@@ -614,8 +615,8 @@ fn is_blank(quoted: &[u8]) -> bool {
         && serde_json::from_slice::<Cow<'_, str>>(quoted).is_ok_and(|text| text.trim().is_empty())
 }
 
-/// Thinking goes back only with the signature that vouches for it. A stream gives both in pieces,
-/// which bear one index.
+/// Appends signed reasoning as thinking blocks; the API refuses reasoning without its signature.
+/// The pieces of a streamed block have the same index.
 fn push_thoughts(out: &mut Vec<u8>, details: &[ReasoningDetail<'_>]) {
     for pieces in
         details.chunk_by(|a, b| a.kind == b.kind && a.index.is_some() && a.index == b.index)
@@ -654,14 +655,14 @@ fn push_thoughts(out: &mut Vec<u8>, details: &[ReasoningDetail<'_>]) {
     }
 }
 
-/// What a message may hold.
+/// The content that a message may have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Takes {
-    /// Text, pictures and files.
+    /// Text, images and files.
     Files,
-    /// Text alone.
+    /// Only text.
     Text,
-    /// Text that the model goes on with: it must not end in white space.
+    /// Text that the model continues; it must not end with white space.
     TextToGoOnWith,
 }
 
@@ -682,8 +683,7 @@ fn push_message_content(
     )
 }
 
-/// Appends a system message in the place where it stands, as text of the user's that says what it
-/// is.
+/// Appends a system message at its position, as text of the user between `<system>` tags.
 fn push_marked(
     out: &mut Vec<u8>,
     message: &Message<'_>,
@@ -697,7 +697,7 @@ fn push_marked(
         return Ok(());
     }
     adjusted.note(format!(
-        "a system message between the others stands in `<system>` marks in the user's turn: {at}"
+        "a system message between others was sent in `<system>` tags in the user's turn: {at}"
     ));
     let mark = |out: &mut Vec<u8>, text: &str| {
         push_comma(out);
@@ -744,7 +744,7 @@ fn push_content(
         )
     };
     let parts = objects(content, DEPTH).map_err(|_| wrong())?;
-    // The last part that says something is the one whose end counts.
+    // Trailing white space matters only in the last part that is not blank.
     let text_of = |part: &Object<'_>| {
         part.get("text")
             .or(part.get("refusal"))
@@ -759,7 +759,7 @@ fn push_content(
         if let Some(name) = part.twice(&OF_A_PART) {
             return Err(RequestFault::member(
                 at,
-                format!("`{name}` stands twice in `{at}[{i}]`; send it once"),
+                format!("`{name}` occurs twice in `{at}[{i}]`; send it once"),
             ));
         }
         let is_file = matches!(&*kind, "image_url" | "file");
@@ -780,8 +780,8 @@ fn push_content(
     Ok(())
 }
 
-/// Appends one part; false where it cannot be translated. Text that the model goes on with loses
-/// the white space at its end.
+/// Appends one part. Returns false if it cannot be translated. Text that the model continues loses
+/// its trailing white space.
 fn push_part(
     out: &mut Vec<u8>,
     kind: &str,

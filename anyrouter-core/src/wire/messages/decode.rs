@@ -56,7 +56,7 @@ enum OpenBlock {
     Other,
 }
 
-/// The arguments of a call.
+/// State of the arguments of a call.
 #[derive(Debug)]
 enum Arguments {
     /// No piece was read: the JSON that the block began with is all of them.
@@ -155,12 +155,12 @@ impl Decoder {
 }
 
 impl Machine {
-    /// The fault that an error is.
+    /// Returns the fault for an error event.
     fn error(&self, data: &[u8]) -> AnswerFault {
         AnswerFault::Error(self.names.origin().read_data(data))
     }
 
-    /// Takes one event.
+    /// Translates one event.
     fn event(&mut self, data: &[u8], each: &mut Sink<'_>) -> Result<Step, AnswerFault> {
         let event: event::Event<'_> = match serde_json::from_slice(data) {
             Ok(event) => event,
@@ -209,7 +209,7 @@ impl Machine {
                 };
             }
             "error" => return Err(self.error(data)),
-            // `ping`, and events that are not known yet.
+            // `ping` and unknown events are ignored.
             _ => {}
         }
         Ok(Step::Nothing)
@@ -228,7 +228,7 @@ impl Machine {
 
     fn finish(&mut self, reason: &str, each: &mut Sink<'_>) -> Result<(), AnswerFault> {
         if self.state == State::Finished {
-            // The first reason stands.
+            // Only the first finish reason counts.
             return Ok(());
         }
         self.open(each)?;
@@ -355,7 +355,7 @@ impl Machine {
         Ok(if gives { Step::Answered } else { Step::Nothing })
     }
 
-    /// Ends the block with this index, if it is open.
+    /// Closes the block with this index, if it is open.
     fn block_stop(&mut self, index: u64, each: &mut Sink<'_>) -> Result<(), AnswerFault> {
         match self.blocks.iter().position(|(i, _)| *i == index) {
             Some(at) => {

@@ -14,7 +14,7 @@ use crate::wire::{
 /// Maximum length of the events of blocks that wait, in bytes.
 const WAITING: usize = 4 << 20;
 
-/// Encodes a stream.
+/// An encoder of a stream.
 #[derive(Debug, Default)]
 pub(in crate::wire) struct Encoder {
     has_begun: bool,
@@ -149,7 +149,7 @@ impl Encoder {
     }
 }
 
-/// Appends `message_start`. The prompt's tokens are an estimate until the last event.
+/// Appends `message_start` with an estimate of the prompt's tokens; `message_delta` corrects it.
 fn push_start(names: &ResponseMeta, out: &mut Vec<u8>) {
     push_name(out, "message_start");
     out.extend_from_slice(b"{\"type\":\"message_start\",\"message\":{\"id\":");

@@ -7,8 +7,7 @@ use crate::wire::error::{ApiError, hide_keys};
 /// The keep-alive of a stream.
 pub(in crate::wire) const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
 
-/// Returns the body of an error response: Anthropic's members, and those that only this gateway
-/// has.
+/// Returns the body of an error response: Anthropic's members, and the gateway's additional ones.
 pub(in crate::wire) fn error_body(error: &ApiError, request_id: &str) -> Value {
     let mut object = error.error_object();
     object.insert("type".to_owned(), json!(kind(error)));

@@ -1,4 +1,4 @@
-//! Anthropic's stream events, with the members that are read.
+//! Anthropic's stream events, with only the members that the gateway reads.
 
 use std::borrow::Cow;
 
@@ -71,7 +71,7 @@ pub(super) struct Delta<'a> {
 }
 
 impl Delta<'_> {
-    /// The kind of a delta that does not say it.
+    /// Infers the type of a delta without `type` from its members.
     pub(super) fn kind_by_member(&self) -> Option<&'static str> {
         let kinds = [
             (self.text, "text_delta"),

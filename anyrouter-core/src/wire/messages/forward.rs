@@ -1,5 +1,5 @@
-//! An Anthropic request for an upstream that speaks messages: the members that change are rewritten,
-//! every other byte passes unchanged.
+//! Forwarding of an Anthropic request to an upstream of the same protocol: only members that change
+//! are rewritten, and every other byte passes unchanged.
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -17,13 +17,13 @@ use crate::{
     },
 };
 
-/// Values of more bytes are not copied.
+/// Length in bytes above which a value is passed on as a slice of the body, without a copy.
 const LONG: usize = 4096;
-/// Nesting depth of messages, which were scanned within a lower limit before.
+/// Maximum nesting depth of messages, which were already scanned within a lower limit.
 const DEPTH: usize = 1024;
 
-/// Returns the messages without thinking blocks that have no signature, which Anthropic refuses:
-/// this gateway makes them of the reasoning of other providers. `None` if there are none.
+/// Returns the messages without their unsigned thinking blocks; `None` if there are none. Anthropic
+/// refuses such blocks, and this gateway creates them from the reasoning of other providers.
 fn signed_only(messages: &[u8], adjusted: &mut Adjustments) -> Option<Vec<u8>> {
     memchr::memmem::find(messages, b"\"thinking\"")?;
     let is_unsigned = |block: &Object<'_>| {
@@ -94,7 +94,7 @@ fn thinking_within(thinking: &[u8], limit: u64) -> Option<Vec<u8>> {
 
 /// Writes the body for an Anthropic upstream: the model's name is replaced, the gateway's own
 /// members are left out, the output limit is lowered to the endpoint's, and the end user's id is
-/// replaced by `user`. It comes in pieces: a long value is a part of the body that came in.
+/// replaced by `user`. The pieces of the result share long values with the body of the request.
 pub(in crate::wire) fn forward(
     request: &Request,
     endpoint: &Endpoint,
@@ -134,7 +134,7 @@ pub(in crate::wire) fn forward(
         } else if is("max_tokens") {
             push_number(&mut out, limit);
         } else if is("metadata") && value != b"null" {
-            // Agents put ids of the person's device into it.
+            // Agents put the id of the user's device into it.
             for member in members(value, DEPTH).unwrap_or_default() {
                 let name = member.decoded_name(value).unwrap_or_default();
                 adjusted.omit(format!("metadata.{name}"));

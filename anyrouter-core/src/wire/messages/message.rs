@@ -1,4 +1,4 @@
-//! A whole Anthropic message, as an upstream sends it.
+//! Parsing of a whole Anthropic message from an upstream.
 
 use std::borrow::Cow;
 
@@ -49,15 +49,15 @@ pub(super) struct Block<'a> {
     pub(super) input: Option<&'a RawValue>,
 }
 
-/// Reads the blocks of a message, and meters it. Errors and messages without a stop reason are
-/// faults.
+/// Reads the blocks of a message and meters it. An error, or a message without a stop reason, is a
+/// fault.
 pub(super) fn read_message<'a>(
     names: &ResponseMeta,
     body: &'a [u8],
 ) -> Result<(Vec<Block<'a>>, Meter), AnswerFault> {
     let wrong = || AnswerFault::NotTheProtocol("an Anthropic message");
     let text = utf8(body).ok_or_else(wrong)?;
-    // Only what has one of these words can be an error, and is read for it.
+    // Only a body with one of these words can be an error; others skip the second parse.
     let may_be_error = ["error", "detail"]
         .iter()
         .any(|word| memmem::find(body, word.as_bytes()).is_some());

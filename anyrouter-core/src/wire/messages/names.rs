@@ -1,6 +1,6 @@
-//! Tool ids and names that Anthropic takes, for those that it does not: ids are `[a-zA-Z0-9_-]+`
-//! and unique in a conversation, names are `[a-zA-Z0-9_-]{1,64}`. The same id or name always
-//! becomes the same one, so that the prompt cache holds.
+//! Replacement of tool call ids and tool names that Anthropic does not accept. Ids are
+//! `[a-zA-Z0-9_-]+` and unique in a conversation, names are `[a-zA-Z0-9_-]{1,64}`. An id or name is
+//! always replaced by the same one, so that the prompt cache stays valid.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{ids::push_hex, wire::adjust::Adjustments};
 
-/// The longest name of a tool.
+/// Maximum length of a tool name, in bytes.
 const LONGEST: usize = 64;
 
 fn is_legal(text: &str) -> bool {
@@ -18,7 +18,7 @@ fn is_legal(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
-/// The first `digits` of the hash of some parts.
+/// Returns the first `digits` hexadecimal digits of the hash of `parts`.
 fn hash(parts: &[&str], digits: usize) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
@@ -31,8 +31,8 @@ fn hash(parts: &[&str], digits: usize) -> String {
     hex
 }
 
-/// The name of a tool as Anthropic takes it; another one than the client's is noted in `adjusted`,
-/// for the way back.
+/// Returns an accepted name for a tool. If it differs from the client's, `adjusted` records both,
+/// so that the answer gets the client's name.
 pub(super) fn tool_name(name: &str, adjusted: &mut Adjustments) -> String {
     if is_legal(name) && name.len() <= LONGEST {
         return name.to_owned();
@@ -60,22 +60,22 @@ pub(super) fn tool_name(name: &str, adjusted: &mut Adjustments) -> String {
     legal
 }
 
-/// The ids of a conversation's calls, in order.
+/// The ids of a conversation's tool calls, in order.
 #[derive(Default)]
 pub(super) struct ToolIds {
-    /// How often an id was used.
+    /// Number of uses of each client id.
     used: HashMap<String, usize>,
-    /// The calls of the last turn: the client's id, Anthropic's, and whether it has its result.
+    /// Calls of the last turn: the client's id, Anthropic's id, and true if there is a result.
     open: Vec<(String, String, bool)>,
 }
 
 impl ToolIds {
-    /// A turn of the assistant's begins: results from here on are of its calls.
+    /// Begins an assistant turn: the results that follow belong to its calls.
     pub(super) fn turn(&mut self) {
         self.open.clear();
     }
 
-    /// The id of a call.
+    /// Returns the id to send for a call.
     pub(super) fn call(&mut self, id: &str) -> String {
         let nth = self.used.entry(id.to_owned()).or_default();
         let ours = if *nth == 0 && is_legal(id) {
@@ -88,8 +88,8 @@ impl ToolIds {
         ours
     }
 
-    /// The id of a call's result: of the first call of the last turn that bears the id and has none
-    /// yet.
+    /// Returns the id to send for a result: that of the first call of the last turn that has the
+    /// client's `id` and no result yet.
     pub(super) fn result(&mut self, id: &str) -> String {
         let at = self
             .open

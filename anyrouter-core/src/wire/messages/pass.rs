@@ -1,6 +1,7 @@
-//! An answer from an Anthropic upstream for an Anthropic client: the values that are ours are replaced
-//! in place, our members are added, every other byte passes unchanged. Events keep the order of the
-//! protocol: one `message_start`, blocks that are closed, one `message_delta`, one `message_stop`.
+//! Relaying of an answer from an Anthropic upstream to an Anthropic client: the gateway's values
+//! replace the upstream's in place, its other members are added, and every other byte passes
+//! unchanged. Events keep the order of the protocol: one `message_start`, blocks that are closed,
+//! one `message_delta`, one `message_stop`.
 
 use super::{
     assemble::to_events,
@@ -21,12 +22,12 @@ use crate::{
     },
 };
 
-/// Nesting depth of an answer.
+/// Maximum nesting depth of an answer.
 const DEPTH: usize = 512;
 /// Maximum number of blocks that are open at once.
 const OPEN_BLOCKS: usize = 256;
 
-/// Passes a stream through.
+/// A relay of a stream within the protocol.
 #[derive(Debug)]
 pub struct StreamPass {
     splitter: Splitter,
@@ -56,7 +57,7 @@ enum State {
 
 /// The effect of an event.
 enum Step {
-    /// The client receives content, a call, a thought, or the stop reason.
+    /// The client receives content, a call, reasoning, or the stop reason.
     Answered,
     /// The client receives an event without content.
     Nothing,
@@ -83,7 +84,7 @@ impl StreamPass {
         }
     }
 
-    /// Creates a relay that has relayed a whole message.
+    /// Creates a relay that has relayed a whole message as events, which it appends to `out`.
     pub(in crate::wire) fn of_whole(
         names: Box<ResponseMeta>,
         body: &[u8],
@@ -97,7 +98,7 @@ impl StreamPass {
         Ok(it)
     }
 
-    /// Takes bytes from the upstream, and appends the client's to `out`.
+    /// Takes bytes from the upstream and appends the client's bytes to `out`.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Progress, AnswerFault> {
         let mut progress = Progress::default();
         let mut fault = None;
@@ -155,7 +156,7 @@ impl Machine {
     fn event(&mut self, event: &sse::Event<'_>, out: &mut Vec<u8>) -> Result<Step, AnswerFault> {
         let data = event.data.as_deref().unwrap_or_default();
         if data.trim_ascii().is_empty() {
-            // Comments and empty events: keep-alives are the gateway's own.
+            // Comments and empty events are dropped; the gateway sends its own keep-alives.
             return Ok(Step::Dropped);
         }
         if event.name == Some(b"error") {
@@ -206,7 +207,7 @@ impl Machine {
         Ok(step)
     }
 
-    /// Follows the protocol's order, and appends the events that the upstream left out.
+    /// Checks the order of the protocol, and appends the events that the upstream left out.
     fn step(
         &mut self,
         event: &Event<'_>,
@@ -230,7 +231,7 @@ impl Machine {
             }
             "error" => Err(self.error(data)),
             "ping" => Ok(Step::Nothing),
-            // Nothing can follow the stop reason but the end.
+            // Only `message_stop` may follow the stop reason.
             _ if self.state == State::Finished => Ok(Step::Dropped),
             _ if self.state == State::Before => Err(wrong()),
             "content_block_start" => {
@@ -279,7 +280,7 @@ impl Machine {
                 self.meter.native_finish_reason = token_of(reason);
                 Ok(Step::Answered)
             }
-            // Events that are not known yet.
+            // Unknown events are relayed.
             _ => Ok(Step::Nothing),
         }
     }
@@ -339,7 +340,7 @@ fn push_stop(index: u64, out: &mut Vec<u8>) {
     );
 }
 
-/// Returns true if an event has no lines but its name and data: some clients fail at an `id`.
+/// Returns true if an event has only `event` and `data` lines: some clients fail on an `id` line.
 fn is_bare(raw: &[u8]) -> bool {
     raw.split(|b| matches!(b, b'\n' | b'\r'))
         .all(|line| line.is_empty() || line.starts_with(b"event:") || line.starts_with(b"data:"))
@@ -360,7 +361,7 @@ fn push_start(names: &ResponseMeta, data: &[u8], out: &mut Vec<u8>) {
     push_line(&ours, out);
 }
 
-/// Appends JSON on one line: a line end within it is white space.
+/// Appends JSON on one line: a line end in valid JSON is white space.
 fn push_line(json: &[u8], out: &mut Vec<u8>) {
     out.extend(json.iter().map(|b| match b {
         b'\n' | b'\r' => b' ',
@@ -368,7 +369,7 @@ fn push_line(json: &[u8], out: &mut Vec<u8>) {
     }));
 }
 
-/// Returns the members of a message that are ours: its id, and the model that answered.
+/// Returns the gateway's id and model for a message.
 fn identity(names: &ResponseMeta) -> Vec<(&'static str, Vec<u8>)> {
     let (mut id, mut model) = (Vec::with_capacity(32), Vec::with_capacity(48));
     names.push_message_id(&mut id);
@@ -376,8 +377,8 @@ fn identity(names: &ResponseMeta) -> Vec<(&'static str, Vec<u8>)> {
     vec![("id", id), ("model", model)]
 }
 
-/// Appends an object with the values of `ours` in place of its own; members that it lacks are
-/// added at its end.
+/// Appends an object with its values replaced by those of `ours`; missing members are added at the
+/// end.
 fn replace_members(object: &[u8], ours: &[(&'static str, Vec<u8>)], out: &mut Vec<u8>) {
     let theirs = members(object, DEPTH).unwrap_or_default();
     let mut written = 0;
@@ -403,7 +404,7 @@ fn replace_members(object: &[u8], ours: &[(&'static str, Vec<u8>)], out: &mut Ve
     out.extend_from_slice(object.part(end..));
 }
 
-/// Passes a whole message through, with our id, model and metadata.
+/// Relays a whole message with the gateway's id, model and metadata.
 pub(in crate::wire) fn pass_whole(
     names: &ResponseMeta,
     body: &[u8],

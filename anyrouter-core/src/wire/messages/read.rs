@@ -1,4 +1,4 @@
-//! What only Anthropic's requests say: thinking, effort, the end user.
+//! Parsing of the members that only Anthropic's requests have: thinking, effort, the end user.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -34,7 +34,7 @@ pub(in crate::wire) fn read(body: Bytes, depth: usize) -> Result<Request, Reques
         return Err(RequestFault {
             code: "thread_unsupported_request",
             param: Some("thread".to_owned()),
-            problem: "threads are not kept here; send the whole conversation, without `thread`"
+            problem: "threads are not stored; send the whole conversation, without `thread`"
                 .to_owned(),
         });
     }

@@ -1,6 +1,5 @@
-//! An OpenAI chat request as an Anthropic one. Text goes over as it is spelt, without being
-//! unescaped and escaped again. What has no place there is left out and named, so that the caller
-//! is told.
+//! Translation of an OpenAI chat request to an Anthropic one. Text keeps its JSON escapes, without
+//! unescaping and escaping. Members without a counterpart are omitted and listed for the client.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -22,7 +21,7 @@ use crate::{
     },
 };
 
-/// Members that are translated, or that are not for the provider: all others have no counterpart.
+/// Members that are translated or need no translation; all others have no counterpart.
 const TRANSLATED: [&str; 18] = [
     "max_completion_tokens",
     "max_tokens",
@@ -57,8 +56,8 @@ pub(in crate::wire) fn carries(request: &Request, member: &str) -> bool {
     }
 }
 
-/// The body for an Anthropic upstream. What could not be translated, or was changed, is named in
-/// `adjusted`. `user` is the name under which the provider knows the end user.
+/// Returns the body for an Anthropic upstream. `adjusted` records omissions and changes. `user` is
+/// the pseudonym of the end user for the provider.
 pub fn to_anthropic_messages(
     request: &Request,
     endpoint: &Endpoint,
@@ -103,7 +102,7 @@ pub fn to_anthropic_messages(
     Ok(out.into())
 }
 
-/// Appends temperature, `top_p` and `top_k`, as far as the model takes them.
+/// Appends `temperature`, `top_p` and `top_k`, as far as the model accepts them.
 fn push_sampling(
     out: &mut Vec<u8>,
     request: &Request,
@@ -112,7 +111,7 @@ fn push_sampling(
     adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
     let takes_none = dialect.sampling == Some(Sampling::None);
-    // While it thinks, the model takes no other temperature than its own.
+    // While thinking, the model accepts only the default temperature.
     let thinks = thinking != Thinking::Off;
     let temperature = request.get::<f64>("temperature", "a number")?;
     let mut has_temperature = false;
@@ -122,9 +121,9 @@ fn push_sampling(
             adjusted.omit("temperature");
         } else {
             if temperature > 1.0 {
-                adjusted.note("temperature was lowered to 1, the provider's highest");
+                adjusted.note("temperature was lowered to 1, the provider's maximum");
             } else if temperature < 0.0 {
-                adjusted.note("temperature was raised to 0, the provider's lowest");
+                adjusted.note("temperature was raised to 0, the provider's minimum");
             }
             has_temperature = true;
             push_member(out, b"\"temperature\"");
@@ -132,7 +131,7 @@ fn push_sampling(
         }
     }
     if let Some(top_p) = request.get::<f64>("top_p", "a number")? {
-        // Of both, older models take one.
+        // Some models accept only one of `temperature` and `top_p`.
         let is_refused = match dialect.sampling {
             Some(Sampling::None) => top_p < 0.99 || has_temperature,
             Some(Sampling::One) => has_temperature,
@@ -159,7 +158,7 @@ fn push_sampling(
     Ok(())
 }
 
-/// Appends the stop sequences that say something: white space alone is refused.
+/// Appends the stop sequences that are not blank; Anthropic refuses blank ones.
 fn push_stop(
     out: &mut Vec<u8>,
     request: &Request,

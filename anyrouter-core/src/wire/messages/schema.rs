@@ -1,12 +1,12 @@
-//! JSON schemas as Anthropic takes them: a tool's has the type `object` and no alternatives at the
-//! top; one for the output forbids further members and has no bounds. Source of the latter: the
-//! schema transformation of Anthropic's Python SDK (2026-08); what is not taken goes into the
-//! description, so that the model still reads it.
+//! JSON schemas in the form that Anthropic accepts: the schema of a tool has the type `object` and
+//! no alternatives at the top level; the schema of an output forbids additional members and has no
+//! bounds. Source of the latter: the schema transformation of Anthropic's Python SDK (2026-08).
+//! Constraints that are not accepted go into the description, so that the model still reads them.
 
 use serde_json::{Map, Value, json};
 
-/// The schema of a tool's input; none where the client's is good as it is. False beside it:
-/// something of it could not be kept.
+/// Returns an accepted schema for a tool's input, and true if it keeps every constraint; `None` if
+/// the client's schema needs no change.
 pub(super) fn of_tool(schema: &Value) -> Option<(Value, bool)> {
     const ALTERNATIVES: [&str; 3] = ["anyOf", "oneOf", "allOf"];
     let Some(object) = schema.as_object() else {
@@ -52,7 +52,7 @@ pub(super) fn of_tool(schema: &Value) -> Option<(Value, bool)> {
                 .unwrap_or_default()
         };
         let mut all = branches().map(required);
-        // Of alternatives, only what each demands is demanded.
+        // A member is required only if every alternative requires it.
         let demanded = match name {
             "allOf" => Some(all.flatten().collect::<Vec<_>>()),
             _ => all.next().map(|first| {
@@ -73,7 +73,7 @@ pub(super) fn of_tool(schema: &Value) -> Option<(Value, bool)> {
     Some((Value::Object(out), is_kept))
 }
 
-/// The members of a schema that are taken as they are.
+/// Members of a schema that are kept unchanged.
 const KEPT: [&str; 10] = [
     "type",
     "properties",
@@ -86,7 +86,7 @@ const KEPT: [&str; 10] = [
     "$defs",
     "title",
 ];
-/// The formats of strings that are taken.
+/// Accepted string formats, besides `uuid`.
 const FORMATS: [&str; 9] = [
     "date-time",
     "time",
@@ -99,10 +99,10 @@ const FORMATS: [&str; 9] = [
     "ipv6",
 ];
 
-/// The deepest that a schema may nest; what is deeper stays as it is.
+/// Maximum depth of the transformation; deeper parts stay unchanged.
 const DEPTH: usize = 64;
 
-/// The schema of an output.
+/// Returns an accepted schema for an output.
 pub(super) fn of_output(schema: &Value) -> Value {
     transformed(schema, DEPTH)
 }

@@ -1,5 +1,5 @@
-//! Pictures and files, as their data or as their address, in the kinds that Anthropic takes: JPEG,
-//! PNG, GIF and WebP pictures, PDF, and text.
+//! Images and files, as data or as a URL, in the media types that Anthropic accepts: JPEG, PNG, GIF
+//! and WebP images, PDF, and text.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,10 @@ use base64::{Engine as _, engine::general_purpose};
 
 use crate::wire::json::{push_member, push_string};
 
-/// The pictures that are taken.
+/// Media types of accepted images.
 const PICTURES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
 
-/// What a content part of a picture or a file becomes.
+/// The `source` member of the block for an image or a file.
 pub(super) enum Source {
     /// An `image` block.
     Image(Vec<u8>),
@@ -18,8 +18,8 @@ pub(super) enum Source {
     Document(Vec<u8>),
 }
 
-/// The block of a picture or a file given as an address, a `data:` URL, or bare base64; none where
-/// its kind is not taken.
+/// Returns the source for an image or a file that was sent as a URL, a `data:` URL or bare base64;
+/// `None` if its media type is not accepted.
 pub(super) fn source(text: &str, filename: Option<&str>, is_picture: bool) -> Option<Source> {
     let text = text.trim();
     let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
@@ -85,7 +85,8 @@ fn base64_source(kind: &str, data: &str) -> Vec<u8> {
     out
 }
 
-/// Base64 in the standard alphabet, in one line and whole groups (RFC 4648, 4): others are refused.
+/// Returns base64 in the standard alphabet, on one line and padded (RFC 4648, section 4): Anthropic
+/// refuses other forms.
 fn standard(data: &str) -> Cow<'_, str> {
     let is_standard = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
     if data.len().is_multiple_of(4) && data.bytes().all(is_standard) {
@@ -106,7 +107,7 @@ fn standard(data: &str) -> Cow<'_, str> {
     text.into()
 }
 
-/// The text that base64 stands for, if it is text.
+/// Decodes base64; `None` if the result is not UTF-8.
 fn decoded(data: &str) -> Option<String> {
     let compact: Vec<u8> = data
         .bytes()
@@ -119,9 +120,9 @@ fn decoded(data: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The kind of data that says by its first bytes what it is.
+/// Detects the media type from the first bytes of base64 data.
 fn kind_of_data(data: &str) -> Option<String> {
-    // The beginnings of base64 of: %PDF-, \x89PNG, \xff\xd8\xff, GIF8, RIFF.
+    // Base64 prefixes of %PDF-, \x89PNG, \xff\xd8\xff, GIF8 and RIFF.
     const BEGINNINGS: [(&str, &str); 5] = [
         ("JVBER", "application/pdf"),
         ("iVBORw", "image/png"),
@@ -135,7 +136,7 @@ fn kind_of_data(data: &str) -> Option<String> {
         .map(|(_, kind)| (*kind).to_owned())
 }
 
-/// The kind that a file's name says.
+/// Returns the media type for the extension of a file's name.
 fn kind_of_name(name: &str) -> Option<String> {
     let extension = name.rsplit_once('.')?.1.to_ascii_lowercase();
     Some(

@@ -1,4 +1,5 @@
-//! The leaves of an Anthropic request that are the protocol's own and are never redacted.
+//! Classification of the leaves of an Anthropic request that belong to the protocol and are never
+//! redacted.
 
 use crate::redact::Step;
 
@@ -13,7 +14,8 @@ const STRUCTURE: [&str; 7] = [
     "trace",
 ];
 
-/// Names of the protocol's members, which can also be words of a rule; sorted.
+/// Sorted names of the protocol's members. They are never redacted, even if they match a word of a
+/// custom rule.
 #[rustfmt::skip]
 const MEMBERS: [&str; 60] = [
     "allowed_domains", "blocked_domains", "budget_tokens", "cache_control", "citations", "content", "context", "context_management",
@@ -55,7 +57,7 @@ pub(in crate::wire) fn is_structure(path: &[Step<'_>], content: &str) -> bool {
         }
 }
 
-/// Returns true for the type, id or name of a block, however deep it stands in content.
+/// Returns true for the type, id or name of a block at any depth of `content`.
 fn is_structure_of_block(path: &[Step<'_>]) -> bool {
     match path {
         [Step::Member("content"), Step::Item(_), rest @ ..] => is_structure_of_block(rest),

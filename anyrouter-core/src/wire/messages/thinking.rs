@@ -1,5 +1,5 @@
-//! How much a model may think, and the form of its output: effort, budget and schema as Anthropic
-//! has them.
+//! Settings for thinking and for the form of the output: effort, budget and schema in Anthropic's
+//! form.
 
 use serde_json::{Value, json};
 
@@ -14,10 +14,10 @@ use crate::{
     },
 };
 
-/// The most that an answer may have where neither the request nor the catalog says, in tokens.
+/// Default maximum length of an answer if neither the request nor the catalog limits it, in tokens.
 pub(super) const MAX_TOKENS: u64 = 4096;
 
-/// The way in which the model is asked to think.
+/// The thinking mode of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Thinking {
     Off,
@@ -25,11 +25,11 @@ pub(super) enum Thinking {
     Adaptive(Option<&'static str>),
 }
 
-/// The least that a budget may be, in tokens.
+/// Minimum thinking budget, in tokens.
 pub(super) const LEAST_BUDGET: u64 = 1024;
 
-/// Decides whether and how the model thinks. Where the API would refuse it, thinking is left off,
-/// and the request goes on.
+/// Chooses the thinking mode. If the API would refuse thinking, it is disabled, and the request is
+/// sent without it.
 pub(super) fn thinking(
     request: &Request,
     endpoint: &Endpoint,
@@ -48,7 +48,7 @@ pub(super) fn thinking(
     let mut left_off = |why: &str| {
         adjusted.omit("reasoning");
         if !why.is_empty() {
-            adjusted.note(format!("thinking was left off: {why}"));
+            adjusted.note(format!("thinking was disabled: {why}"));
         }
         Thinking::Off
     };
@@ -63,11 +63,11 @@ pub(super) fn thinking(
         || (dialect.forced_tool.is_none() && !is_adaptive);
     if forced && is_forced_badly && request.raw("tools").is_some() {
         return left_off(
-            "`tool_choice` demands a call, and the model takes no such demand while it thinks",
+            "`tool_choice` forces a call, which the model does not accept while it thinks",
         );
     }
     if dialect.sampling != Some(Sampling::None) {
-        // While it thinks, a model takes `top_p` from 0.95 on, and no `top_k`.
+        // While thinking, a model accepts only `top_p` of at least 0.95, and no `top_k`.
         let top_p = request
             .get::<f64>("top_p", "a number")
             .ok()
@@ -78,7 +78,7 @@ pub(super) fn thinking(
         }
     }
     if !is_adaptive && request.max_tokens.is_some_and(|most| most <= LEAST_BUDGET) {
-        return left_off("`max_tokens` leaves no room for the least that it takes, 1,024 tokens");
+        return left_off("`max_tokens` leaves no room for the minimum budget of 1,024 tokens");
     }
     if let Some(reason) = conversation.forbids_thinking() {
         return left_off(reason);
@@ -109,7 +109,7 @@ pub(super) fn thinking(
         Some("xhigh" | "max") => 95,
         _ => 50,
     };
-    // The answer needs some room beside the thoughts.
+    // The answer needs some tokens besides the thinking.
     let most = endpoint
         .max_output
         .unwrap_or(u64::from(u32::MAX))
@@ -127,7 +127,7 @@ pub(super) fn thinking(
     Thinking::Budget(wanted.min(most).max(LEAST_BUDGET))
 }
 
-/// The most tokens that the answer may have: what was asked for, within what the endpoint gives.
+/// Returns the requested maximum length of the answer, lowered to the endpoint's maximum.
 fn asked(request: &Request, endpoint: &Endpoint) -> Option<u64> {
     let most = endpoint.max_output;
     request
@@ -136,7 +136,7 @@ fn asked(request: &Request, endpoint: &Endpoint) -> Option<u64> {
         .or(most)
 }
 
-/// `max_tokens` includes the thinking, and must be above its budget.
+/// Returns `max_tokens`, which includes the thinking and must exceed its budget.
 pub(super) fn max_tokens(
     request: &Request,
     endpoint: &Endpoint,
@@ -201,8 +201,8 @@ pub(super) fn push_thinking(
     Ok(())
 }
 
-/// An instruction for a format of the output that the endpoint takes only in words; it is named,
-/// since nothing enforces it.
+/// Returns an instruction for an output format that the endpoint cannot enforce. In this case,
+/// `response_format` is listed as omitted.
 pub(super) fn instruction(
     request: &Request,
     dialect: &Dialect,

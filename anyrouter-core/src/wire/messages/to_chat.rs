@@ -1,6 +1,5 @@
-//! An Anthropic request as an OpenAI chat request, for an upstream that speaks chat. Strings keep
-//! their escapes. Members without a counterpart are left out and listed, so that the client learns
-//! of them.
+//! Translation of an Anthropic request to an OpenAI chat request. Members without a counterpart are
+//! omitted and listed for the client.
 
 use std::borrow::Cow;
 
@@ -31,9 +30,9 @@ const TRANSLATED: [&str; 13] = [
     "cache_control",
 ];
 
-/// Text that Claude Code sends first in `system` for Anthropic's billing.
+/// Prefix of the text that Claude Code sends first in `system` for Anthropic's billing.
 const BILLING: &str = "x-anthropic-billing-header:";
-/// Maximum number of stop sequences of OpenAI's chat.
+/// Maximum number of stop sequences in an OpenAI chat request.
 const STOPS: usize = 4;
 
 /// Returns true if chat can express a member of an Anthropic request.
@@ -177,8 +176,8 @@ struct Tool<'a> {
     strict: Option<bool>,
 }
 
-/// Returns the body of a chat request. Reasoning of earlier turns is written if
-/// `with_reasoning`.
+/// Returns the body of the chat request, with the reasoning of earlier turns if `with_reasoning` is
+/// true.
 pub(in crate::wire) fn to_chat(
     request: &Request,
     with_reasoning: bool,
@@ -236,7 +235,7 @@ fn push_system(
     Ok(())
 }
 
-/// Appends a message of text, unless it has none.
+/// Appends a text message, unless all its texts are empty.
 fn push_text_message(out: &mut Vec<u8>, role: &str, texts: &[&str]) {
     let texts: Vec<&&str> = texts.iter().filter(|t| !t.is_empty()).collect();
     if texts.is_empty() {
@@ -293,7 +292,7 @@ fn push_turn(
     }
 }
 
-/// Appends the results of a turn, each as a message, and then what else the user says.
+/// Appends the tool results of a turn, each as a message, and then the user's other content.
 fn push_user(
     out: &mut Vec<u8>,
     role: &str,
@@ -329,7 +328,7 @@ fn push_user(
                             }
                             text.push_str(&said);
                         }
-                        // Chat's results have text alone: a picture follows as the user's.
+                        // Tool results in chat are text: an image goes into the user's message.
                         None if push_file(&mut parts, block) => {}
                         None => adjusted.omit(at),
                     }
@@ -370,7 +369,7 @@ fn push_user(
     Ok(())
 }
 
-/// Appends a picture or a document as a content part. Returns false if chat has none like it.
+/// Appends an image or a document as a content part. Returns false if chat has no counterpart.
 fn push_file(parts: &mut Vec<u8>, block: &Block<'_>) -> bool {
     let Some(source) = block.source() else {
         return false;
@@ -477,7 +476,7 @@ fn push_tools(
         })?;
         let is_clients = tool.kind.as_deref().is_none_or(|kind| kind == "custom");
         let Some(schema) = tool.input_schema.filter(|_| is_clients) else {
-            // Tools that Anthropic defines or runs.
+            // Anthropic defines or runs this tool.
             adjusted.omit(format!("tools[{i}]"));
             continue;
         };
@@ -586,8 +585,8 @@ fn push_settings(
     Ok(())
 }
 
-/// Returns the effort that the client asked for. A budget becomes the effort that usually has it;
-/// adaptive thinking without an effort leaves it to the model.
+/// Returns the requested effort. A token budget becomes the effort that usually has it; adaptive
+/// thinking without an effort leaves the choice to the model.
 fn effort(request: &Request) -> Result<Option<String>, RequestFault> {
     #[derive(Deserialize)]
     struct Output {

@@ -1,4 +1,4 @@
-//! The tools of a request, and which of them may or must be called.
+//! The tools of a request, and its choice of tools that may or must be called.
 
 use std::borrow::Cow;
 
@@ -60,7 +60,7 @@ pub(super) fn push_tools(
             adjusted.omit(format!("tools[{i}]"));
             continue;
         };
-        // Those that may not be called are not sent.
+        // `allowed_tools` has no counterpart, so the other tools are not sent.
         if allowed
             .as_ref()
             .is_some_and(|a| !a.names.iter().any(|n| *n == f.name))
@@ -80,7 +80,7 @@ pub(super) fn push_tools(
             Some(schema) => push_schema(out, schema, i, adjusted)?,
             None => out.extend_from_slice(b"{\"type\":\"object\",\"properties\":{}}"),
         }
-        // Strict schemas must be closed, and one that is not there is not.
+        // A strict schema must be closed, and the default for a missing one is not.
         if f.strict == Some(true) && f.parameters.is_some_and(|p| p.get() != "null") {
             push_member(out, b"\"strict\"");
             out.extend_from_slice(b"true");
@@ -99,7 +99,7 @@ pub(super) fn push_tools(
     push_choice(out, request, count > 0, dialect, adjusted)
 }
 
-/// `tool_choice` of the type `allowed_tools`: the names of those that may be called.
+/// A `tool_choice` of the type `allowed_tools`: the names of the tools that may be called.
 struct Allowed {
     names: Vec<String>,
 }
@@ -201,7 +201,7 @@ fn push_choice(
             .is_some_and(|c| c["type"] == "any" || c["type"] == "tool")
     {
         adjusted.omit("tool_choice");
-        adjusted.note("the model cannot be made to call a tool: it may, and need not");
+        adjusted.note("the model cannot be forced to call a tool, so it may answer without a call");
         translated = None;
     }
     if parallel == Some(false) {

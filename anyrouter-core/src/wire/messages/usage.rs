@@ -1,10 +1,10 @@
-//! Token counts as Anthropic reports them.
+//! Parsing of Anthropic's token usage.
 
 use serde::{Deserialize, Deserializer};
 
 use crate::usage::Tokens;
 
-/// Usage as Anthropic reports it: `input_tokens` without what the cache read or wrote.
+/// Usage as Anthropic reports it: `input_tokens` excludes tokens that the cache read or wrote.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Usage {
     input_tokens: Option<Count>,
@@ -20,8 +20,8 @@ pub(super) struct Usage {
 pub(super) struct Count(u64);
 
 impl Count {
-    /// A count; some relays write floats, or strings. What cannot be read was not said: an answer
-    /// that is good is not lost for it.
+    /// Reads a count; some relays write floats or strings. An unreadable count is treated as
+    /// absent, so that it does not invalidate a good answer.
     fn of(value: &serde_json::Value) -> Option<Self> {
         let float = || {
             value
@@ -53,8 +53,8 @@ impl<'de> Deserialize<'de> for Usage {
 }
 
 impl Usage {
-    /// With what a later report says in place of what this one did. A zero says nothing: relays
-    /// repeat the members without the counts.
+    /// Returns the usage updated by a later report. A zero does not replace a count, since relays
+    /// repeat the members without their counts.
     pub(super) fn updated(self, later: Self) -> Self {
         let last =
             |now: Option<Count>, before: Option<Count>| now.filter(|n| n.0 > 0).or(before).or(now);
