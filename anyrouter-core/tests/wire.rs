@@ -183,7 +183,7 @@ fn stream(protocol: Protocol, client: Protocol, pieces: &[&[u8]]) -> (String, Op
 }
 
 /// Fails where a stream for an Anthropic client is not in the order that the protocol states:
-/// `message_start`, blocks one after the other with rising indexes, `message_delta`,
+/// `message_start`, blocks one after the other with rising indexes, one `message_delta` or more,
 /// `message_stop`; `ping` anywhere; `error` instead of any rest.
 fn check_messages(seen: &str, is_whole: bool) {
     let (mut state, mut next, mut open) = ("before", 0, None);
@@ -206,7 +206,8 @@ fn check_messages(seen: &str, is_whole: bool) {
                 assert!(open.is_some() && index == open, "{event}");
                 open = None;
             }
-            ("message_delta", "open") if open.is_none() => {
+            // Usage may follow the stop reason in an event of its own.
+            ("message_delta", "open" | "finished") if open.is_none() => {
                 assert!(value["delta"]["stop_reason"].is_string(), "{event}");
                 assert!(value["usage"]["output_tokens"].is_u64(), "{event}");
                 state = "finished";
@@ -309,7 +310,7 @@ fn no_single_split_of_any_transcript_changes_what_a_client_sees() {
 #[test]
 fn a_stream_passes_byte_for_byte_between_messages_and_messages() {
     let upstream = concat!(
-        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"up\",\"id\":\"msg_up\",\"x\":1.0e0,\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}  }\n\n",
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"type\":\"message\",\"role\":\"assistant\",\"content\":[],\"model\":\"up\",\"id\":\"msg_up\",\"x\":1.0e0,\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}  }\n\n",
         "event: ping\ndata: {\"type\": \"ping\"}\n\n",
         "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"} }\n\n",
         "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"h\\u00e9\"},\"unknown\":[1, 2]}\n\n",
@@ -333,6 +334,234 @@ fn a_stream_passes_byte_for_byte_between_messages_and_messages() {
         last.contains("\"usage\":{\"inputTokens\":3,\"outputTokens\":2"),
         "{last}"
     );
+}
+
+/// The message that a client assembles from an Anthropic upstream's events, between
+/// `message_start` and `message_stop`.
+fn relayed(start: &Value, events: &[Value]) -> Value {
+    let event = |event: &Value| {
+        let name = event["type"].as_str().unwrap().lines().next().unwrap();
+        format!("event: {name}\ndata: {event}\n\n")
+    };
+    let mut bytes = event(&json!({"type": "message_start", "message": start}));
+    bytes.extend(events.iter().map(event));
+    bytes.push_str(&event(&json!({"type": "message_stop"})));
+    let (seen, fault) = stream(Protocol::Messages, Protocol::Messages, &[bytes.as_bytes()]);
+    assert_eq!(fault, None, "{events:?}");
+    check_messages(&seen, true);
+    let whole = plain(
+        &names(Protocol::Messages, Protocol::Messages),
+        bytes.as_bytes(),
+    )
+    .unwrap();
+    let whole: Value = serde_json::from_slice(&whole.body).unwrap();
+    // Packages read these members without asking.
+    for member in ["/type", "/role", "/content", "/usage/output_tokens"] {
+        assert!(whole.pointer(member).is_some(), "{member}: {whole}");
+    }
+    let first: Value = serde_json::from_str(
+        seen.lines()
+            .find_map(|line| line.strip_prefix("data: "))
+            .unwrap(),
+    )
+    .unwrap();
+    assert!(first["message"]["content"].is_array() && first["message"]["usage"].is_object());
+    assert!(
+        seen.split("\n\n")
+            .filter(|event| event.starts_with("event: message_delta"))
+            .all(|event| event.contains("\"output_tokens\":")),
+        "{seen}"
+    );
+    whole
+}
+
+#[test]
+fn deviations_of_compatible_providers_lose_nothing() {
+    let start = json!({"id": "m", "type": "message", "role": "assistant", "content": [], "usage": {"input_tokens": 3, "output_tokens": 1}});
+    let begin = |index: u64, block: Value| json!({"type": "content_block_start", "index": index, "content_block": block});
+    let delta = |index: u64, delta: Value| json!({"type": "content_block_delta", "index": index, "delta": delta});
+    let end = |index: u64| json!({"type": "content_block_stop", "index": index});
+    let finish = |reason: &str, usage: Value| json!({"type": "message_delta", "delta": {"stop_reason": reason}, "usage": usage});
+    let text = || json!({"type": "text", "text": ""});
+    let says = |text: &str| json!({"type": "text_delta", "text": text});
+    let is = |text: &str| json!({"type": "text", "text": text});
+    let usage = json!({"output_tokens": 7});
+    let tool = |id: Value, input: Value| json!({"type": "tool_use", "id": id, "name": "f", "input": input});
+
+    let bare = json!({"id": "m", "content": null, "usage": null});
+    let message = relayed(
+        &bare,
+        &[
+            begin(0, json!({"type": "text", "text": null})),
+            delta(0, says("a")),
+            end(0),
+            finish("end_turn", json!(null)),
+        ],
+    );
+    assert_eq!(message["content"], json!([is("a")]), "missing members");
+
+    let message = relayed(
+        &start,
+        &[
+            begin(1, text()),
+            delta(1, says("a")),
+            end(1),
+            begin(3, text()),
+            delta(3, says("b")),
+            end(3),
+            finish("end_turn", usage.clone()),
+        ],
+    );
+    assert_eq!(
+        message["content"],
+        json!([is("a"), is("b")]),
+        "gaps between indexes"
+    );
+
+    let message = relayed(
+        &start,
+        &[
+            begin(0, text()),
+            delta(0, says("a")),
+            begin(0, text()),
+            delta(0, says("b")),
+            end(0),
+            finish("end_turn", usage.clone()),
+        ],
+    );
+    assert_eq!(
+        message["content"],
+        json!([is("a"), is("b")]),
+        "an index that is used again"
+    );
+
+    let message = relayed(
+        &start,
+        &[
+            begin(0, text()),
+            begin(1, text()),
+            delta(1, says("b")),
+            delta(0, says("a")),
+            end(0),
+            delta(1, says("c")),
+            finish("end_turn", usage.clone()),
+        ],
+    );
+    assert_eq!(
+        message["content"],
+        json!([is("a"), is("bc")]),
+        "blocks that overlap, and one that stays open"
+    );
+
+    let message = relayed(
+        &start,
+        &[
+            begin(0, text()),
+            delta(0, json!({"text": "a"})),
+            delta(0, json!({"type": "thinking_delta", "thinking": "hm"})),
+            delta(0, says("b")),
+            end(0),
+            finish("end_turn", usage.clone()),
+        ],
+    );
+    assert_eq!(
+        message["content"],
+        json!([is("a"), {"type": "thinking", "thinking": "hm", "signature": ""}, is("b")]),
+        "deltas without a type, and in a block of another kind"
+    );
+
+    let message = relayed(
+        &start,
+        &[
+            begin(0, tool(json!(""), json!("{\"a\":1}"))),
+            end(0),
+            begin(1, tool(json!("t"), json!(null))),
+            delta(
+                1,
+                json!({"type": "input_json_delta", "partial_json": "{\"b\":12345678901234567890123}"}),
+            ),
+            end(1),
+            finish("end_turn", usage.clone()),
+        ],
+    );
+    assert_eq!(
+        message["content"][0],
+        tool(json!("call_000000000000000000000000_0"), json!({"a": 1}))
+    );
+    assert_eq!(message["stop_reason"], "tool_use", "calls decide");
+
+    let message = relayed(
+        &start,
+        &[
+            begin(0, text()),
+            delta(0, says("a")),
+            json!({"type": "message_delta", "delta": {}, "usage": usage}),
+            finish("end_turn", json!(null)),
+        ],
+    );
+    assert_eq!(
+        message["usage"]["output_tokens"], 7,
+        "usage before the stop reason"
+    );
+    let message = relayed(
+        &start,
+        &[
+            begin(0, text()),
+            finish("end_turn", json!({"output_tokens": 0})),
+            json!({"type": "message_delta", "delta": {}, "usage": usage}),
+        ],
+    );
+    assert_eq!(
+        message["usage"]["output_tokens"], 7,
+        "usage after the stop reason"
+    );
+    assert_eq!(message["stop_reason"], "end_turn");
+
+    let unknown = json!({"type": "hologram", "text": {"x": 1}, "id": 5});
+    let message = relayed(
+        &start,
+        &[
+            json!({"type": "zzz\n\nevent: error\ndata: {}"}),
+            begin(0, unknown.clone()),
+            delta(0, json!({"type": "ray", "text": 7})),
+            end(0),
+            finish("end_turn", usage.clone()),
+        ],
+    );
+    assert_eq!(
+        message["content"],
+        json!([unknown]),
+        "blocks that are not known yet"
+    );
+}
+
+#[test]
+fn a_whole_message_that_deviates_is_repaired_and_any_other_passes() {
+    let pass = |body: &str| {
+        let answer = plain(
+            &names(Protocol::Messages, Protocol::Messages),
+            body.as_bytes(),
+        )
+        .unwrap();
+        String::from_utf8(answer.body.to_vec()).unwrap()
+    };
+    let conforming = r#"{"id": "m", "type": "message", "role":"assistant", "model": "up", "content": [ {"type":"tool_use","id":"t","name":"f","input":{"n":12345678901234567890123}} ],"stop_reason":"tool_use", "usage":{"input_tokens":1,"output_tokens":2} ,"x":1.0e0}"#;
+    let ours = conforming
+        .replace("\"m\"", "\"msg_000000000000000000000000\"")
+        .replace("\"up\"", "\"lab/x\"");
+    assert!(pass(conforming).starts_with(ours.strip_suffix('}').unwrap()));
+    let deviating = r#"{"content":[{"type":"text","text":null},{"type":"tool_use","name":"f","input":"{\"a\":1}"}],"stop_reason":"end_turn"}"#;
+    let message: Value = serde_json::from_str(&pass(deviating)).unwrap();
+    assert_eq!(
+        message["content"],
+        json!([
+            {"type": "text", "text": ""},
+            {"type": "tool_use", "name": "f", "input": {"a": 1}, "id": "call_000000000000000000000000_0"}
+        ])
+    );
+    assert_eq!(message["stop_reason"], "tool_use");
+    assert_eq!(message["role"], "assistant");
+    assert!(message["usage"]["output_tokens"].is_u64());
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod write;
 
 pub use self::{
     member::{Member, Object, bare_name, members, objects, utf8},
-    raw::{RawJsonStr, escape_strings, unescape_strings},
+    raw::{RawJsonStr, escape_strings, string_or_none, unescape_strings},
     scanner::{JsonFault, Scanner, Volume},
     write::{
         push_comma, push_format, push_member, push_number, push_numbers, push_raw, push_string,

@@ -18,14 +18,17 @@ mod message;
 mod names;
 mod pass;
 mod read;
+mod repair;
 mod request;
 mod schema;
+mod sequence;
 mod source;
 mod structure;
 mod thinking;
 mod to_chat;
 mod tools;
 mod usage;
+mod write;
 
 pub use self::{answer::plain, pass::StreamPass, request::to_anthropic_messages};
 pub(super) use self::{
@@ -34,8 +37,8 @@ pub(super) use self::{
     encode::Encoder,
     error::{PING, error_body, error_event},
     forward::forward,
-    pass::pass_whole,
     read::read,
+    repair::pass_whole,
     request::carries,
     structure::is_structure,
     to_chat::{chat_carries, to_chat},

@@ -26,6 +26,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawJsonStr<'a> {
     }
 }
 
+/// Reads a string, and `None` for any other value: a member that is known as a string may have
+/// another type in an object of an unknown kind.
+pub fn string_or_none<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<RawJsonStr<'a>>, D::Error> {
+    let raw = <&'a RawValue>::deserialize(deserializer)?;
+    Ok(raw.get().starts_with('"').then_some(RawJsonStr(raw)))
+}
+
 /// Returns JSON whose strings, once read, are the raw text of the original's. Strings of a stream are
 /// then joined without reading them: an escaped character may be cut in two between its halves.
 pub fn escape_strings(json: &[u8]) -> Vec<u8> {

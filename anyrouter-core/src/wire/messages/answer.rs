@@ -2,7 +2,8 @@
 
 use super::{
     blocks::{made_id, push_reasoning_text, whole_input},
-    message::{Block, read_message},
+    event::ContentBlock,
+    message::read_message,
 };
 use crate::wire::{
     adjust::Adjustments,
@@ -76,7 +77,7 @@ fn push_joined<'a>(out: &mut Vec<u8>, strings: impl Iterator<Item = RawJsonStr<'
     out.extend_from_slice(if out.len() == start { b"null" } else { b"\"" });
 }
 
-fn push_reasoning(out: &mut Vec<u8>, blocks: &[Block<'_>], adjusted: &Adjustments) {
+fn push_reasoning(out: &mut Vec<u8>, blocks: &[ContentBlock<'_>], adjusted: &Adjustments) {
     let mut thoughts = blocks
         .iter()
         .filter(|b| matches!(&*b.kind, "thinking" | "redacted_thinking"))
@@ -114,7 +115,7 @@ fn raw(value: Option<RawJsonStr<'_>>) -> &str {
 
 fn push_tool_calls(
     out: &mut Vec<u8>,
-    blocks: &[Block<'_>],
+    blocks: &[ContentBlock<'_>],
     names: &ResponseMeta,
 ) -> Result<(), AnswerFault> {
     let mut open = false;

@@ -186,7 +186,7 @@ impl Machine {
             "message_start" => self.open(each)?,
             "content_block_start" => return self.block_start(&event, each),
             "content_block_delta" => return self.block_delta(&event, each),
-            "content_block_stop" => self.block_stop(event.index, each)?,
+            "content_block_stop" => self.block_stop(event.index(), each)?,
             "message_delta" => {
                 if let Some(reason) = event
                     .delta
@@ -253,7 +253,7 @@ impl Machine {
         if self.blocks.len() >= OPEN_BLOCKS {
             return Err(wrong());
         }
-        self.block_stop(event.index, each)?;
+        self.block_stop(event.index(), each)?;
         let number = self.count;
         let mut gives = true;
         let open = match &*block.kind {
@@ -303,7 +303,7 @@ impl Machine {
         if !matches!(open, OpenBlock::Other) {
             self.count += 1;
         }
-        self.blocks.push((event.index, open));
+        self.blocks.push((event.index(), open));
         Ok(if gives { Step::Answered } else { Step::Nothing })
     }
 
@@ -315,31 +315,44 @@ impl Machine {
         self.open(each)?;
         let delta = event.delta.as_ref().ok_or_else(wrong)?;
         let kind = delta.kind.as_deref().or_else(|| delta.kind_by_member());
+        match kind {
+            Some("text_delta") => {
+                let text = delta.text.ok_or_else(wrong)?;
+                let Some(number) = self.block_of(event.index(), Block::Text, each)? else {
+                    return Ok(Step::Nothing);
+                };
+                self.text(number, text, each)?;
+                return Ok(if text.get() == "\"\"" {
+                    Step::Nothing
+                } else {
+                    Step::Answered
+                });
+            }
+            Some("thinking_delta") => {
+                let text = delta.thinking.ok_or_else(wrong)?;
+                let Some(number) = self.block_of(event.index(), Block::Reasoning, each)? else {
+                    return Ok(Step::Nothing);
+                };
+                self.thought(number, text, each)?;
+                return Ok(Step::Answered);
+            }
+            _ => {}
+        }
         let block = self
             .blocks
             .iter_mut()
-            .find(|(i, _)| *i == event.index)
+            .find(|(i, _)| *i == event.index())
             .map(|(_, b)| b)
             .ok_or_else(wrong)?;
-        let mut gives = true;
         match (kind, block) {
-            (Some("text_delta"), OpenBlock::Text(number)) => {
-                let (number, text) = (*number, delta.text.ok_or_else(wrong)?);
-                gives = text.get() != "\"\"";
-                self.text(number, text, each)?;
-            }
             (Some("input_json_delta"), OpenBlock::Call(number, arguments)) => {
                 let json = delta.partial_json.ok_or_else(wrong)?.get();
-                gives = json != "\"\"";
-                if gives {
-                    *arguments = Arguments::InPieces;
-                    self.meter.text += json.len() as u64;
-                    each(&self.names, Event::Delta(*number, Delta::Arguments(json)))?;
+                if json == "\"\"" {
+                    return Ok(Step::Nothing);
                 }
-            }
-            (Some("thinking_delta"), OpenBlock::Reasoning(number)) => {
-                let number = *number;
-                self.thought(number, delta.thinking.ok_or_else(wrong)?, each)?;
+                *arguments = Arguments::InPieces;
+                self.meter.text += json.len() as u64;
+                each(&self.names, Event::Delta(*number, Delta::Arguments(json)))?;
             }
             (Some("signature_delta"), OpenBlock::Reasoning(number)) => {
                 let signature = delta.signature.ok_or_else(wrong)?.get();
@@ -349,10 +362,40 @@ impl Machine {
                 )?;
             }
             // Citations, and deltas of server tools.
-            (_, OpenBlock::Text(_) | OpenBlock::Other | OpenBlock::Reasoning(_)) => gives = false,
+            (_, OpenBlock::Text(_) | OpenBlock::Other | OpenBlock::Reasoning(_)) => {
+                return Ok(Step::Nothing);
+            }
             (_, OpenBlock::Call(..)) => return Err(wrong()),
         }
-        Ok(if gives { Step::Answered } else { Step::Nothing })
+        Ok(Step::Answered)
+    }
+
+    /// Returns the number of the block with this index, which another block replaces if it is of
+    /// another kind; `None` if it has no counterpart. Some upstreams write reasoning into the block
+    /// of the text.
+    fn block_of(
+        &mut self,
+        index: u64,
+        kind: Block<'_>,
+        each: &mut Sink<'_>,
+    ) -> Result<Option<usize>, AnswerFault> {
+        let open = self.blocks.iter().find(|(i, _)| *i == index);
+        match (open.map(|(_, b)| b).ok_or_else(wrong)?, kind) {
+            (OpenBlock::Text(number), Block::Text)
+            | (OpenBlock::Reasoning(number), Block::Reasoning) => return Ok(Some(*number)),
+            (OpenBlock::Other, _) => return Ok(None),
+            _ => {}
+        }
+        self.block_stop(index, each)?;
+        let number = self.count;
+        self.count += 1;
+        each(&self.names, Event::Open(number, kind))?;
+        let open = match kind {
+            Block::Text => OpenBlock::Text(number),
+            _ => OpenBlock::Reasoning(number),
+        };
+        self.blocks.push((index, open));
+        Ok(Some(number))
     }
 
     /// Closes the block with this index, if it is open.

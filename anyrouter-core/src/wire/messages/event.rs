@@ -6,14 +6,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::usage::Usage;
-use crate::wire::json::RawJsonStr;
+use crate::wire::json::{RawJsonStr, string_or_none};
 
 #[derive(Deserialize)]
 pub(super) struct Event<'a> {
     #[serde(borrow, rename = "type")]
     pub(super) kind: Cow<'a, str>,
     #[serde(default)]
-    pub(super) index: u64,
+    pub(super) index: Option<u64>,
     #[serde(borrow, default)]
     pub(super) message: Option<Message<'a>>,
     #[serde(borrow, default)]
@@ -38,19 +38,19 @@ pub(super) struct Message<'a> {
 pub(super) struct ContentBlock<'a> {
     #[serde(borrow, rename = "type")]
     pub(super) kind: Cow<'a, str>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "string_or_none")]
     pub(super) id: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "string_or_none")]
     pub(super) name: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "string_or_none")]
     pub(super) text: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
     pub(super) input: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "string_or_none")]
     pub(super) data: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "string_or_none")]
     pub(super) thinking: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "string_or_none")]
     pub(super) signature: Option<RawJsonStr<'a>>,
 }
 
@@ -58,16 +58,23 @@ pub(super) struct ContentBlock<'a> {
 pub(super) struct Delta<'a> {
     #[serde(borrow, rename = "type", default)]
     pub(super) kind: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "string_or_none")]
     pub(super) text: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "string_or_none")]
     pub(super) partial_json: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "string_or_none")]
     pub(super) thinking: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "string_or_none")]
     pub(super) signature: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
     pub(super) stop_reason: Option<Cow<'a, str>>,
+}
+
+impl Event<'_> {
+    /// Returns the index of the block; it is 0 if the event has none.
+    pub(super) fn index(&self) -> u64 {
+        self.index.unwrap_or(0)
+    }
 }
 
 impl Delta<'_> {

@@ -6,7 +6,7 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{blocks::finish_reason, usage::Usage};
+use super::{blocks::finish_reason, event::ContentBlock, usage::Usage};
 use crate::wire::{
     fault::AnswerFault,
     json::{RawJsonStr, utf8},
@@ -22,31 +22,11 @@ struct Answer<'a> {
     #[serde(borrow, default)]
     id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    content: Option<Vec<Block<'a>>>,
+    content: Option<Vec<ContentBlock<'a>>>,
     #[serde(borrow, default)]
     stop_reason: Option<Cow<'a, str>>,
     #[serde(default)]
     usage: Option<Usage>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Block<'a> {
-    #[serde(borrow, rename = "type")]
-    pub(super) kind: Cow<'a, str>,
-    #[serde(borrow, default)]
-    pub(super) text: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    pub(super) thinking: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    pub(super) signature: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    pub(super) data: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    pub(super) id: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    pub(super) name: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
-    pub(super) input: Option<&'a RawValue>,
 }
 
 /// Reads the blocks of a message and meters it. An error, or a message without a stop reason, is a
@@ -54,7 +34,7 @@ pub(super) struct Block<'a> {
 pub(super) fn read_message<'a>(
     names: &ResponseMeta,
     body: &'a [u8],
-) -> Result<(Vec<Block<'a>>, Meter), AnswerFault> {
+) -> Result<(Vec<ContentBlock<'a>>, Meter), AnswerFault> {
     let wrong = || AnswerFault::NotTheProtocol("an Anthropic message");
     let text = utf8(body).ok_or_else(wrong)?;
     // Only a body with one of these words can be an error; others skip the second parse.

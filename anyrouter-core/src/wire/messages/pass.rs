@@ -8,15 +8,19 @@ use super::{
     blocks::finish_reason,
     event::{ContentBlock, Delta, Event},
     message::read_message,
+    repair::{Members, block_members, replace_members, start_members, stop_reason},
+    sequence::Sequence,
     usage::Usage,
+    write::{push_close, push_finish, push_open, push_stop_event, push_usage},
 };
 use crate::{
-    part::Part as _,
+    usage::Tokens,
     wire::{
+        event::Block,
         fault::AnswerFault,
-        json::{RawJsonStr, members, push_format, push_string, utf8},
+        json::{RawJsonStr, members, push_number, utf8},
         meta::ResponseMeta,
-        meter::{Meter, PlainAnswer, Progress},
+        meter::{Meter, Progress},
         provider_error::{is_error, token_of},
         sse::{self, Splitter},
     },
@@ -40,10 +44,107 @@ struct Machine {
     meter: Meter,
     usage: Usage,
     state: State,
-    /// Indexes of the blocks that are open.
-    open: Vec<u64>,
-    has_calls: bool,
+    /// The open blocks, by the upstream's index.
+    blocks: Vec<(u64, OpenBlock)>,
+    /// The number of blocks so far, which is the index of the next one.
+    count: usize,
+    sequence: Sequence,
+    calls: usize,
     has_given: bool,
+    /// The usage that the client received with the stop reason.
+    sent: Option<Tokens>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OpenBlock {
+    number: usize,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Thinking,
+    Call,
+    /// A block of a tool that the provider runs, or of a kind that is not known yet.
+    Other,
+}
+
+impl Kind {
+    fn of(block: &str) -> Self {
+        match block {
+            "text" => Self::Text,
+            "thinking" => Self::Thinking,
+            "tool_use" => Self::Call,
+            _ => Self::Other,
+        }
+    }
+
+    /// Returns the kind of block that a delta belongs to; `None` if it may belong to any.
+    fn of_delta(delta: &str) -> Option<Self> {
+        match delta {
+            "text_delta" => Some(Self::Text),
+            "thinking_delta" | "signature_delta" => Some(Self::Thinking),
+            "input_json_delta" => Some(Self::Call),
+            _ => None,
+        }
+    }
+}
+
+/// An event that passes to the client.
+struct Passing<'a> {
+    event: &'a sse::Event<'a>,
+    kind: &'a str,
+    data: &'a [u8],
+}
+
+impl Passing<'_> {
+    /// Appends the event with the values of `ours`; without any, its bytes are unchanged.
+    fn write(&self, ours: &Members, out: &mut Vec<u8>) {
+        // Packages dispatch on the name of the event, which some relays leave out.
+        let is_named = self.event.name == Some(self.kind.as_bytes());
+        if ours.is_empty() && is_named && is_bare(self.event.raw) {
+            out.extend_from_slice(self.event.raw);
+            return;
+        }
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(self.kind.as_bytes());
+        out.extend_from_slice(b"\ndata: ");
+        if ours.is_empty() {
+            push_line(self.data, out);
+        } else {
+            let mut data = Vec::with_capacity(self.data.len() + 64);
+            replace_members(self.data, ours, &mut data);
+            push_line(&data, out);
+        }
+        out.extend_from_slice(b"\n\n");
+    }
+
+    /// Returns a member that is an object.
+    fn object(&self, name: &str) -> Option<&[u8]> {
+        let members = members(self.data, DEPTH).ok()?;
+        let member = members.iter().find(|m| m.is(self.data, name))?;
+        self.data.get(member.value.clone())
+    }
+
+    /// Adds a member that is an object, with the values of `inner`.
+    fn edit(&self, name: &'static str, inner: &Members, ours: &mut Members) {
+        if let (false, Some(object)) = (inner.is_empty(), self.object(name)) {
+            let mut edited = Vec::with_capacity(object.len() + 64);
+            replace_members(object, inner, &mut edited);
+            ours.push((name, edited));
+        }
+    }
+}
+
+/// Returns the member `index` if the upstream's is another.
+fn index_members(event: &Event<'_>, number: usize) -> Members {
+    if event.index == Some(number as u64) {
+        return Members::new();
+    }
+    let mut index = Vec::new();
+    push_number(&mut index, number as u64);
+    vec![("index", index)]
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,9 +178,12 @@ impl StreamPass {
                 meter: Meter::default(),
                 usage: Usage::default(),
                 state: State::Before,
-                open: Vec::new(),
-                has_calls: false,
+                blocks: Vec::new(),
+                count: 0,
+                sequence: Sequence::default(),
+                calls: 0,
                 has_given: false,
+                sent: None,
             },
         }
     }
@@ -185,109 +289,199 @@ impl Machine {
         self.usage = self.usage.updated(read.usage.unwrap_or_default());
         // Kept up to date, since the last event may be missing.
         self.meter.tokens = self.usage.tokens();
-        let step = self.step(&read, data, out)?;
-        match step {
-            Step::Dropped | Step::Done => return Ok(step),
-            Step::Answered | Step::Nothing => {}
-        }
-        if &*read.kind == "message_start" {
-            out.extend_from_slice(b"event: message_start\ndata: ");
-            push_start(&self.names, data, out);
-            out.extend_from_slice(b"\n\n");
-        } else if event.name == Some(read.kind.as_bytes()) && is_bare(event.raw) {
-            out.extend_from_slice(event.raw);
-        } else {
-            // SDKs dispatch on the name of the event, which some relays leave out.
-            out.extend_from_slice(b"event: ");
-            out.extend_from_slice(read.kind.as_bytes());
-            out.extend_from_slice(b"\ndata: ");
-            push_line(data, out);
-            out.extend_from_slice(b"\n\n");
-        }
-        Ok(step)
+        let passing = Passing {
+            event,
+            kind: &read.kind,
+            data,
+        };
+        self.step(&read, &passing, out)
     }
 
-    /// Checks the order of the protocol, and appends the events that the upstream left out.
+    /// Passes an event in the protocol's order, with the events that the upstream left out.
     fn step(
         &mut self,
         event: &Event<'_>,
-        data: &[u8],
+        passing: &Passing<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Step, AnswerFault> {
-        match &*event.kind {
-            "message_start" => {
-                if self.state != State::Before || event.message.is_none() {
-                    return Ok(Step::Dropped);
-                }
+        match (&*event.kind, self.state) {
+            ("message_start", State::Before) => {
+                let message = passing.object("message").ok_or_else(wrong)?;
+                let inner = start_members(&self.names, message);
+                let mut ours = Members::new();
+                passing.edit("message", &inner, &mut ours);
+                passing.write(&ours, out);
                 self.state = State::Open;
                 Ok(Step::Nothing)
             }
-            "message_stop" => {
-                if self.state == State::Finished {
-                    Ok(Step::Done)
-                } else {
-                    Err(AnswerFault::Truncated)
-                }
-            }
-            "error" => Err(self.error(data)),
-            "ping" => Ok(Step::Nothing),
-            // Only `message_stop` may follow the stop reason.
-            _ if self.state == State::Finished => Ok(Step::Dropped),
-            _ if self.state == State::Before => Err(wrong()),
-            "content_block_start" => {
-                let block = event.content_block.as_ref().ok_or_else(wrong)?;
-                if self.open.len() >= OPEN_BLOCKS {
-                    return Err(wrong());
-                }
-                if self.open.contains(&event.index) {
-                    self.close(event.index, out);
-                }
-                self.open.push(event.index);
-                self.has_calls |= block.kind == "tool_use";
-                Ok(self.block(block))
-            }
-            "content_block_delta" => {
-                let delta = event.delta.as_ref().ok_or_else(wrong)?;
-                if !self.open.contains(&event.index) {
-                    return Err(wrong());
-                }
-                Ok(self.delta(delta))
-            }
-            "content_block_stop" => {
-                if !self.open.contains(&event.index) {
-                    return Ok(Step::Dropped);
-                }
-                self.open.retain(|open| *open != event.index);
+            ("message_stop", State::Finished) => Ok(Step::Done),
+            ("message_stop", _) => Err(AnswerFault::Truncated),
+            ("error", _) => Err(self.error(passing.data)),
+            ("ping", _) => {
+                passing.write(&Members::new(), out);
                 Ok(Step::Nothing)
             }
-            "message_delta" => {
-                let reason = event
-                    .delta
-                    .as_ref()
-                    .and_then(|d| d.stop_reason.as_deref())
-                    .filter(|r| !r.is_empty());
-                let Some(reason) = reason else {
+            ("message_delta", State::Finished) => {
+                let tokens = self.names.tokens(&self.meter).0;
+                if event.usage.is_some() && self.sent != Some(tokens) {
+                    self.sent = Some(tokens);
+                    let native = self.meter.native_finish_reason.as_deref();
+                    let native = native.unwrap_or("end_turn");
+                    let reason = stop_reason(native, self.calls > 0).unwrap_or(native);
+                    push_finish(reason, &tokens, out);
+                }
+                Ok(Step::Nothing)
+            }
+            // Nothing else can follow the stop reason but the end.
+            ("message_start", State::Open) | (_, State::Finished) => Ok(Step::Dropped),
+            (
+                "content_block_start"
+                | "content_block_delta"
+                | "content_block_stop"
+                | "message_delta",
+                State::Before,
+            ) => Err(wrong()),
+            ("content_block_start", State::Open) => self.block_start(event, passing, out),
+            ("content_block_delta", State::Open) => self.block_delta(event, passing, out),
+            ("content_block_stop", State::Open) => {
+                let Some(block) = self.take(event.index()) else {
                     return Ok(Step::Dropped);
                 };
-                if reason == "error" {
-                    return Err(self.error(data));
-                }
-                for index in std::mem::take(&mut self.open) {
-                    push_stop(index, out);
-                }
-                self.state = State::Finished;
-                self.meter.finish_reason = Some(finish_reason(reason, self.has_calls).to_owned());
-                self.meter.native_finish_reason = token_of(reason);
-                Ok(Step::Answered)
+                let ours = index_members(event, block.number);
+                self.sequence
+                    .close(block.number, out, |out| passing.write(&ours, out))?;
+                Ok(Step::Nothing)
             }
-            // Unknown events are relayed.
-            _ => Ok(Step::Nothing),
+            ("message_delta", State::Open) => self.finish(event, passing, out),
+            // Events that are not known yet. Their name is a line of the stream.
+            (kind, State::Open) if kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') => {
+                passing.write(&Members::new(), out);
+                Ok(Step::Nothing)
+            }
+            (_, State::Before | State::Open) => Ok(Step::Dropped),
         }
     }
 
-    fn close(&mut self, index: u64, out: &mut Vec<u8>) {
-        self.open.retain(|open| *open != index);
-        push_stop(index, out);
+    fn block_start(
+        &mut self,
+        event: &Event<'_>,
+        passing: &Passing<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Step, AnswerFault> {
+        let block = event.content_block.as_ref().ok_or_else(wrong)?;
+        self.close(event.index(), out)?;
+        let number = self.open(event.index(), Kind::of(&block.kind))?;
+        let mut ours = index_members(event, number);
+        let inner = block_members(&self.names, block, self.calls);
+        passing.edit("content_block", &inner, &mut ours);
+        self.sequence
+            .write(number, out, |out| passing.write(&ours, out))?;
+        self.calls += usize::from(block.kind == "tool_use");
+        Ok(self.block(block))
+    }
+
+    fn block_delta(
+        &mut self,
+        event: &Event<'_>,
+        passing: &Passing<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Step, AnswerFault> {
+        let delta = event.delta.as_ref().ok_or_else(wrong)?;
+        let kind = delta.kind.as_deref().or_else(|| delta.kind_by_member());
+        let index = event.index();
+        let open = self.blocks.iter().find(|(i, _)| *i == index);
+        let mut block = open.map(|(_, block)| *block).ok_or_else(wrong)?;
+        let wanted = kind.and_then(Kind::of_delta);
+        if wanted.is_some_and(|wanted| wanted != block.kind) && block.kind != Kind::Other {
+            // Some upstreams write reasoning into the block of the text.
+            let (wanted, new) = match kind {
+                Some("text_delta") => (Kind::Text, Block::Text),
+                Some("thinking_delta") => (Kind::Thinking, Block::Reasoning),
+                Some("signature_delta") => return Ok(Step::Dropped),
+                _ => return Err(wrong()),
+            };
+            self.close(index, out)?;
+            let number = self.open(index, wanted)?;
+            let names = &self.names;
+            self.sequence
+                .write(number, out, |out| push_open(names, number, new, out))?;
+            block = OpenBlock {
+                number,
+                kind: wanted,
+            };
+        }
+        let mut ours = index_members(event, block.number);
+        if let (None, Some(kind)) = (&delta.kind, kind) {
+            let inner = vec![("type", format!("\"{kind}\"").into())];
+            passing.edit("delta", &inner, &mut ours);
+        }
+        self.sequence
+            .write(block.number, out, |out| passing.write(&ours, out))?;
+        Ok(self.delta(delta))
+    }
+
+    /// Passes the stop reason, unless there is none.
+    fn finish(
+        &mut self,
+        event: &Event<'_>,
+        passing: &Passing<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Step, AnswerFault> {
+        let delta = event.delta.as_ref();
+        let reason = delta.and_then(|d| d.stop_reason.as_deref());
+        let Some(reason) = reason.filter(|r| !r.is_empty()) else {
+            return Ok(Step::Dropped);
+        };
+        if reason == "error" {
+            return Err(self.error(passing.data));
+        }
+        for (_, block) in std::mem::take(&mut self.blocks) {
+            self.sequence
+                .close(block.number, out, |out| push_close(block.number, out))?;
+        }
+        self.state = State::Finished;
+        self.meter.finish_reason = Some(finish_reason(reason, self.calls > 0).to_owned());
+        self.meter.native_finish_reason = token_of(reason);
+        let tokens = self.names.tokens(&self.meter).0;
+        self.sent = Some(tokens);
+        let mut ours = Members::new();
+        if let Some(reason) = stop_reason(reason, self.calls > 0) {
+            let inner = vec![("stop_reason", format!("\"{reason}\"").into())];
+            passing.edit("delta", &inner, &mut ours);
+        }
+        if !event.usage.is_some_and(Usage::has_output) {
+            let mut usage = Vec::with_capacity(96);
+            push_usage(&tokens, &mut usage);
+            ours.push(("usage", usage));
+        }
+        passing.write(&ours, out);
+        Ok(Step::Answered)
+    }
+
+    /// Opens a block, and returns its number.
+    fn open(&mut self, index: u64, kind: Kind) -> Result<usize, AnswerFault> {
+        if self.blocks.len() >= OPEN_BLOCKS {
+            return Err(wrong());
+        }
+        let number = self.count;
+        self.count += 1;
+        self.blocks.push((index, OpenBlock { number, kind }));
+        Ok(number)
+    }
+
+    fn take(&mut self, index: u64) -> Option<OpenBlock> {
+        let at = self.blocks.iter().position(|(i, _)| *i == index)?;
+        Some(self.blocks.remove(at).1)
+    }
+
+    /// Closes the block with this index, if it is open.
+    fn close(&mut self, index: u64, out: &mut Vec<u8>) -> Result<(), AnswerFault> {
+        match self.take(index) {
+            Some(block) => self
+                .sequence
+                .close(block.number, out, |out| push_close(block.number, out)),
+            None => Ok(()),
+        }
     }
 
     fn block(&mut self, block: &ContentBlock<'_>) -> Step {
@@ -322,43 +516,10 @@ fn length(text: Option<RawJsonStr<'_>>) -> u64 {
     text.map_or(0, |text| text.get().len().saturating_sub(2) as u64)
 }
 
-/// Appends `message_stop` with the metadata.
-pub(super) fn push_stop_event(names: &ResponseMeta, meter: &Meter, out: &mut Vec<u8>) {
-    out.extend_from_slice(
-        b"event: message_stop\ndata: {\"type\":\"message_stop\",\"anyrouter_metadata\":",
-    );
-    names.push_stream_metadata(out, meter, &[]);
-    out.extend_from_slice(b"}\n\n");
-}
-
-fn push_stop(index: u64, out: &mut Vec<u8>) {
-    push_format(
-        out,
-        format_args!(
-            "event: content_block_stop\ndata: {{\"type\":\"content_block_stop\",\"index\":{index}}}\n\n"
-        ),
-    );
-}
-
 /// Returns true if an event has only `event` and `data` lines: some clients fail on an `id` line.
 fn is_bare(raw: &[u8]) -> bool {
     raw.split(|b| matches!(b, b'\n' | b'\r'))
         .all(|line| line.is_empty() || line.starts_with(b"event:") || line.starts_with(b"data:"))
-}
-
-/// Appends the data of `message_start` with our id and model, on one line.
-fn push_start(names: &ResponseMeta, data: &[u8], out: &mut Vec<u8>) {
-    let mut ours = Vec::with_capacity(data.len() + 64);
-    let top = members(data, DEPTH).unwrap_or_default();
-    match top.iter().find(|m| m.is(data, "message")) {
-        Some(message) => {
-            ours.extend_from_slice(data.part(..message.value.start));
-            replace_members(message.value(data), &identity(names), &mut ours);
-            ours.extend_from_slice(data.part(message.value.end..));
-        }
-        None => ours.extend_from_slice(data),
-    }
-    push_line(&ours, out);
 }
 
 /// Appends JSON on one line: a line end in valid JSON is white space.
@@ -367,59 +528,6 @@ fn push_line(json: &[u8], out: &mut Vec<u8>) {
         b'\n' | b'\r' => b' ',
         other => *other,
     }));
-}
-
-/// Returns the gateway's id and model for a message.
-fn identity(names: &ResponseMeta) -> Vec<(&'static str, Vec<u8>)> {
-    let (mut id, mut model) = (Vec::with_capacity(32), Vec::with_capacity(48));
-    names.push_message_id(&mut id);
-    push_string(&mut model, names.model.as_str());
-    vec![("id", id), ("model", model)]
-}
-
-/// Appends an object with its values replaced by those of `ours`; missing members are added at the
-/// end.
-fn replace_members(object: &[u8], ours: &[(&'static str, Vec<u8>)], out: &mut Vec<u8>) {
-    let theirs = members(object, DEPTH).unwrap_or_default();
-    let mut written = 0;
-    for member in &theirs {
-        if let Some((_, value)) = ours.iter().find(|(name, _)| member.is(object, name)) {
-            out.extend_from_slice(object.part(written..member.value.start));
-            out.extend_from_slice(value);
-            written = member.value.end;
-        }
-    }
-    let end = object
-        .iter()
-        .rposition(|b| *b == b'}')
-        .unwrap_or(object.len())
-        .max(written);
-    out.extend_from_slice(object.part(written..end));
-    for (name, value) in ours {
-        if !theirs.iter().any(|m| m.is(object, name)) {
-            push_format(out, format_args!(",\"{name}\":"));
-            out.extend_from_slice(value);
-        }
-    }
-    out.extend_from_slice(object.part(end..));
-}
-
-/// Relays a whole message with the gateway's id, model and metadata.
-pub(in crate::wire) fn pass_whole(
-    names: &ResponseMeta,
-    body: &[u8],
-) -> Result<PlainAnswer, AnswerFault> {
-    let (_, meter) = read_message(names, body)?;
-    let mut ours = identity(names);
-    let mut metadata = Vec::with_capacity(256);
-    names.push_metadata(&mut metadata, &[]);
-    ours.push(("anyrouter_metadata", metadata));
-    let mut out = Vec::with_capacity(body.len() + 512);
-    replace_members(body, &ours, &mut out);
-    Ok(PlainAnswer {
-        body: out.into(),
-        meter,
-    })
 }
 
 fn wrong() -> AnswerFault {

@@ -74,6 +74,11 @@ impl Usage {
         }
     }
 
+    /// Returns true if the report has the tokens of the answer.
+    pub(super) fn has_output(self) -> bool {
+        self.output_tokens.is_some()
+    }
+
     pub(super) fn tokens(self) -> Option<Tokens> {
         let count = |count: Option<Count>| count.map_or(0, |c| c.0);
         let (cached, cache_write) = (
