@@ -2,9 +2,12 @@
 
 use std::process::Command;
 
+use serde_json::json;
+
 use crate::{
     args::{Agent, Launch},
-    client::Failure,
+    client::{Client, Failure},
+    explain,
 };
 
 /// A variable of the agent's environment; `None` removes it.
@@ -39,11 +42,19 @@ fn environment(
     }
 }
 
-/// Starts the agent and waits for it, or prints its environment as shell commands.
-pub(crate) fn launch(launch: &Launch, base_url: &str, key: Option<&str>) -> Result<(), Failure> {
+/// Replaces this process by the agent, or prints its environment as shell commands. The server is
+/// asked first whether it knows the key and can serve the model: agents retry for minutes, and hide
+/// its reasons.
+pub(crate) async fn launch(
+    launch: &Launch,
+    base_url: &str,
+    key: Option<&str>,
+    client: &Client,
+) -> Result<(), Failure> {
     let key = key.ok_or_else(|| {
         Failure::Use("no API key; set ANYROUTER_API_KEY, or pass --key".to_owned())
     })?;
+    check(launch.model.as_deref(), client).await?;
     let (program, variables) = environment(launch.agent, base_url, key, launch.model.as_deref());
     if launch.print {
         for (name, value) in variables {
@@ -62,15 +73,38 @@ pub(crate) fn launch(launch: &Launch, base_url: &str, key: Option<&str>) -> Resu
             None => command.env_remove(name),
         };
     }
-    let status = command.status().map_err(|e| {
-        Failure::Use(format!(
-            "`{program}` cannot be started: {e}; install it, or use --print and start it yourself"
-        ))
-    })?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Failure::Broken(format!("`{program}` ended with {status}")))
+    let e = run(&mut command);
+    Err(Failure::Use(format!(
+        "`{program}` cannot be started: {e}; install it, or use --print and start it yourself"
+    )))
+}
+
+async fn check(model: Option<&str>, client: &Client) -> Result<(), Failure> {
+    let Some(model) = model else {
+        return client.get("/models/user", &[]).await.map(|_| ());
+    };
+    let request = json!({"model": model, "messages": []});
+    let explanation = client.post("/route/explain", &request).await?;
+    if explanation["eligible"].as_array().is_none_or(Vec::is_empty) {
+        explain::print(&explanation);
+        return Err(Failure::NotAdmitted);
+    }
+    Ok(())
+}
+
+/// Replaces this process, so that signals and the exit status are the agent's. It returns only if
+/// that fails.
+#[cfg(unix)]
+fn run(command: &mut Command) -> std::io::Error {
+    std::os::unix::process::CommandExt::exec(command)
+}
+
+/// Runs the program, and ends with its exit status. It returns only if that fails.
+#[cfg(not(unix))]
+fn run(command: &mut Command) -> std::io::Error {
+    match command.status() {
+        Ok(status) => std::process::exit(status.code().unwrap_or(1)),
+        Err(e) => e,
     }
 }
 

@@ -67,7 +67,9 @@ async fn run(args: Args) -> Result<(), Failure> {
     };
     match args.command {
         Command::Redact(redact) => redact::redact(redact, as_json),
-        Command::Launch(launch) => launch::launch(&launch, &args.base_url, args.key.as_deref()),
+        Command::Launch(launch) => {
+            launch::launch(&launch, &args.base_url, args.key.as_deref(), &client()?).await
+        }
         Command::Chat(chat) => chat::chat(&client()?, chat, as_json).await,
         Command::Models { query, user } => {
             let client = client()?;

@@ -612,3 +612,46 @@ fn no_figure_falls() {
         );
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn launch_becomes_the_agent_once_the_server_can_serve_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let server = Server::start();
+    let agent = server.folder.path().join("claude");
+    fs::write(
+        &agent,
+        "#!/bin/sh\necho \"$ANTHROPIC_BASE_URL $ANTHROPIC_MODEL $1\"; exit 7\n",
+    )
+    .unwrap();
+    fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
+    let base_url = server.boot["base_url"].as_str().unwrap();
+    let launch = |key: &str, model: &str| {
+        Command::new(env!("CARGO_BIN_EXE_anyrouter"))
+            .args(["launch", "claude", "--model", model, "--", "hello"])
+            .env("PATH", server.folder.path())
+            .env("ANYROUTER_BASE_URL", base_url)
+            .env("ANYROUTER_API_KEY", key)
+            .output()
+            .unwrap()
+    };
+    let key = server.boot["inference_key"].as_str().unwrap();
+    let started = launch(key, "demo/echo");
+    assert_eq!(started.status.code(), Some(7), "the agent's own status");
+    let base = base_url.strip_suffix("/v1").unwrap();
+    assert_eq!(
+        String::from_utf8(started.stdout).unwrap(),
+        format!("{base} demo/echo hello\n")
+    );
+    for (key, model, status, reason) in [
+        ("sk-ar-v1-wrong", "demo/echo", 1, "invalid_key"),
+        (key, "no/such", 1, "model_not_found"),
+        (key, "anthropic/claude-sonnet-5-5", 4, "no endpoint"),
+    ] {
+        let refused = launch(key, model);
+        let text = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(status), "{text}");
+        assert!(text.contains(reason), "{text}");
+    }
+}

@@ -665,6 +665,13 @@ fn pieces_of_calls_mix_with_each_other_and_with_text() {
             ]),
         ),
     ];
+    let odd = json!({"tool_calls": [{"index": 0, "id": "functions.get:0", "function": {"name": "f", "arguments": "{}"}}]});
+    let seen = blocks_of_chat(&[odd], "tool_calls");
+    let id = seen[0][0]["id"].as_str().unwrap();
+    assert!(
+        id.starts_with("toolu_") && id.len() == 30,
+        "Anthropic would refuse the id in the next turn: {seen}"
+    );
     for (deltas, content) in cases {
         let seen = blocks_of_chat(&deltas, "tool_calls");
         assert_eq!(seen, json!([content, "tool_use"]), "{deltas:?}");

@@ -2,8 +2,8 @@
 //!
 //! `demo/echo` repeats the last user message. If the message has placeholders, it also shows them
 //! as the provider saw them, truncated so that they are not restored. `demo/story` tells a short
-//! story. If it is given tools and the last message is not a tool's result, it calls the first
-//! tool.
+//! story. If it is given a few tools and the last message is not a tool's result, it calls the first
+//! tool. An agent, which has more tools, gets the story: whatever it calls would go on for ever.
 
 use std::{
     pin::Pin,
@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 
 const STORY: &str = "A letter set out to cross the sea. At every harbour somebody asked to read it first, and at every harbour it \
 said: only whoever it is meant for. It arrived late, a little salted, and unopened.";
+
+/// Maximum number of tools of a request that tries a tool call.
+const FEW_TOOLS: usize = 4;
 
 /// Answers a chat request.
 pub(crate) fn answer(body: &[u8]) -> UpstreamResponse {
@@ -187,8 +190,9 @@ impl Answer {
             .get(0)
             .and_then(|t| t["function"]["name"].as_str());
         let story = model.ends_with("story");
+        let tool_count = request["tools"].as_array().map_or(0, Vec::len);
         let call = tool
-            .filter(|_| story && last != Some("tool"))
+            .filter(|_| story && tool_count <= FEW_TOOLS && last != Some("tool"))
             .map(|name| (name.to_owned(), arguments(&request["tools"][0]).to_string()));
         let text = match (&call, story) {
             (Some(_), _) => String::new(),

@@ -50,7 +50,7 @@ pub async fn authenticate(
         return Err(ApiError::new(
             401,
             "invalid_key",
-            "no key was sent; send it as `Authorization: Bearer sk-ar-…`",
+            "no key was sent; send it as `Authorization: Bearer sk-ar-…` or `x-api-key`",
         ));
     };
     let unknown = || {

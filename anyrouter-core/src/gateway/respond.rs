@@ -66,12 +66,17 @@ pub(super) fn error_response(
     if let Some(seconds) = error.retry_after {
         insert_number(&mut headers, "retry-after", seconds);
     }
-    if client == Protocol::Messages && error.is_by_policy() {
-        // Anthropic's SDKs and agents retry other errors.
+    if client == Protocol::Messages && is_final(error.status) {
+        // Claude Code retries a refused key for minutes without it.
         headers.insert("x-should-retry", HeaderValue::from_static("false"));
     }
     let body = error_body(client, error, id).to_string();
     response(error.status, headers, ResponseBody::whole(body))
+}
+
+/// Returns true if the same request would fail again.
+fn is_final(status: u16) -> bool {
+    (400..500).contains(&status) && !matches!(status, 408 | 409 | 429)
 }
 
 /// Extension of responses to requests that were refused before acceptance and so have no usage

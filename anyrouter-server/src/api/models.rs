@@ -236,6 +236,14 @@ pub(super) enum ModelListing {
     Anthropic(AnthropicList),
 }
 
+/// A model, in Anthropic's format if `anthropic-version` or `x-api-key` is sent.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum OneModel {
+    Openai(Box<ModelRow>),
+    Anthropic(AnthropicModel),
+}
+
 #[derive(Serialize, JsonSchema)]
 pub(super) struct AnthropicList {
     data: Vec<AnthropicModel>,
@@ -245,7 +253,7 @@ pub(super) struct AnthropicList {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct AnthropicModel {
+pub(super) struct AnthropicModel {
     #[serde(rename = "type")]
     kind: &'static str,
     id: ModelId,
@@ -352,17 +360,23 @@ impl ModelList {
     }
 }
 
+impl AnthropicModel {
+    fn of(row: &Row<'_>) -> Self {
+        let model = row.model;
+        Self {
+            kind: "model",
+            id: model.id.clone(),
+            display_name: model.name.clone(),
+            created_at: Timestamp::from_millis(model.created.unwrap_or(0) * 1000).to_string(),
+        }
+    }
+}
+
 impl AnthropicList {
     fn of(rows: &[Row<'_>]) -> Self {
-        let one = |r: &Row<'_>| AnthropicModel {
-            kind: "model",
-            id: r.model.id.clone(),
-            display_name: r.model.name.clone(),
-            created_at: Timestamp::from_millis(r.model.created.unwrap_or(0) * 1000).to_string(),
-        };
         let id = |r: Option<&Row<'_>>| r.map(|r| r.model.id.clone());
         Self {
-            data: rows.iter().map(one).collect(),
+            data: rows.iter().map(AnthropicModel::of).collect(),
             has_more: false,
             first_id: id(rows.first()),
             last_id: id(rows.last()),
@@ -392,8 +406,7 @@ pub(super) async fn list(
     let layers = layers(&app, caller.as_ref(), &narrow);
     let instance = app.gateway.instance();
     let rows = rows(&app, &instance, layers.as_deref(), &narrow);
-    let anthropic = headers.contains_key("anthropic-version") || headers.contains_key("x-api-key");
-    Ok(Json(if anthropic {
+    Ok(Json(if wants_anthropic(&headers) {
         ModelListing::Anthropic(AnthropicList::of(&rows))
     } else {
         ModelListing::Openai(ModelList::of(&rows))
@@ -447,28 +460,38 @@ fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Model, ApiError> {
     ))
 }
 
+/// Returns true if a client of Anthropic's protocol asks.
+fn wants_anthropic(headers: &HeaderMap) -> bool {
+    headers.contains_key("anthropic-version") || headers.contains_key("x-api-key")
+}
+
 /// Returns one model, by its id with `/` escaped, an alias, or its bare name.
 pub(super) async fn one(
     _: Public,
     State(app): Shared,
+    headers: HeaderMap,
     Path(id): Path<String>,
-) -> Result<Json<ModelRow>, Error> {
+) -> Result<Json<OneModel>, Error> {
     let instance = app.gateway.instance();
     let catalog = instance.catalog.catalog();
     let model = find(catalog, &id)?;
     let endpoints = catalog.endpoints_of(model).iter().collect();
-    Ok(Json(ModelRow::of(&Row::new(
-        &app, &instance, model, endpoints,
-    ))))
+    let row = Row::new(&app, &instance, model, endpoints);
+    Ok(Json(if wants_anthropic(&headers) {
+        OneModel::Anthropic(AnthropicModel::of(&row))
+    } else {
+        OneModel::Openai(Box::new(ModelRow::of(&row)))
+    }))
 }
 
 /// Returns one model, by its unescaped id.
 pub(super) async fn one_of(
     public: Public,
     app: Shared,
+    headers: HeaderMap,
     Path((author, slug)): Path<(String, String)>,
-) -> Result<Json<ModelRow>, Error> {
-    one(public, app, Path(format!("{author}/{slug}"))).await
+) -> Result<Json<OneModel>, Error> {
+    one(public, app, headers, Path(format!("{author}/{slug}"))).await
 }
 
 pub(super) async fn endpoints(

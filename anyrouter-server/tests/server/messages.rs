@@ -276,7 +276,12 @@ fn a_refusal_by_policy_says_so_and_agents_do_not_retry_it() {
     );
     assert!(upstream.seen().is_empty());
     let unknown = ask(&server, "no/such", json!({}));
-    assert!(!unknown.headers().contains_key("x-should-retry"));
+    assert_eq!(unknown.headers()["x-should-retry"], "false");
+    let upstream = Upstream::start();
+    upstream.on("a", vec![Act::Json(500, json!({}))]);
+    let failed = ask(&two_protocols(&upstream).start(), "lab/anth", json!({}));
+    assert_eq!(failed.status(), 502);
+    assert!(!failed.headers().contains_key("x-should-retry"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! `[a-zA-Z0-9_-]+` and unique in a conversation, names are `[a-zA-Z0-9_-]{1,64}`. An id or name is
 //! always replaced by the same one, so that the prompt cache stays valid.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use sha2::{Digest, Sha256};
 
@@ -58,6 +58,17 @@ pub(super) fn tool_name(name: &str, adjusted: &mut Adjustments) -> String {
         adjusted.tool_names.push((legal.clone(), name.to_owned()));
     }
     legal
+}
+
+/// Returns the id of a call in an answer, as JSON: one that Anthropic would refuse in the next turn is
+/// replaced.
+pub(super) fn call_id(id: &str) -> Cow<'_, str> {
+    let bare = id.trim_matches('"');
+    if is_legal(bare) {
+        return id.into();
+    }
+    let id: Cow<'_, str> = serde_json::from_str(id).unwrap_or_else(|_| bare.into());
+    format!("\"toolu_{}\"", hash(&[&id, "0"], 24)).into()
 }
 
 /// The ids of a conversation's tool calls, in order.

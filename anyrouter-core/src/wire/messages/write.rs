@@ -1,5 +1,6 @@
 //! Anthropic's events, as the gateway writes them.
 
+use super::names::call_id;
 use crate::{
     usage::Tokens,
     wire::{
@@ -76,7 +77,8 @@ pub(super) fn push_open(names: &ResponseMeta, index: usize, block: Block<'_>, ou
         Block::Call { id, name } => push_format(
             out,
             format_args!(
-                "{{\"type\":\"tool_use\",\"id\":{id},\"name\":{},\"input\":{{}}}}",
+                "{{\"type\":\"tool_use\",\"id\":{},\"name\":{},\"input\":{{}}}}",
+                call_id(id),
                 names.adjusted.client_name(name)
             ),
         ),
