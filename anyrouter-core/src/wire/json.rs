@@ -10,7 +10,7 @@ mod write;
 
 pub use self::{
     member::{Member, Object, bare_name, members, objects, utf8},
-    raw::{RawJsonStr, escape_strings, string_or_none, unescape_strings},
+    raw::{RawJsonStr, escape_strings, string_or_none, unescape_strings, whole_characters},
     scanner::{JsonFault, Scanner, Volume},
     write::{
         push_comma, push_format, push_member, push_number, push_numbers, push_raw, push_string,
@@ -96,6 +96,17 @@ mod tests {
                 files: 1
             }
         );
+    }
+
+    #[test]
+    fn half_a_character_is_replaced_and_a_whole_one_is_not() {
+        let cut = br#"["\ud83d\ude00 \\ud83d \ud83d", "\ude00", "\uD83D\n", "\ud83d\ud83d\ude00"]"#;
+        let whole = whole_characters(cut).unwrap();
+        let expected =
+            br#"["\ud83d\ude00 \\ud83d \ufffd", "\ufffd", "\ufffd\n", "\ufffd\ud83d\ude00"]"#;
+        assert_eq!(whole, expected);
+        assert_eq!(whole_characters(&whole), None);
+        assert_eq!(whole_characters(br#""\u00e9 \u12""#), None);
     }
 
     fn json() -> impl Strategy<Value = serde_json::Value> {

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::{adjust::Adjustments, chat, fault::RequestFault, messages, request::Request};
+use super::{
+    adjust::Adjustments, chat, fault::RequestFault, json::whole_characters, messages,
+    request::Request,
+};
 use crate::{
     catalog::{Endpoint, Protocol},
     route::GATEWAY_MEMBERS,
@@ -54,6 +57,13 @@ pub fn outbound(
             body: {
                 let dialect = endpoint.dialect(Protocol::Chat);
                 let with_reasoning = dialect.reasoning_back.is_some();
+                let whole = whole_characters(request.body())
+                    .map(|body| messages::read(body.into(), DEPTH))
+                    .transpose()?;
+                if whole.is_some() {
+                    adjusted.note("characters that were cut in half were sent as U+FFFD");
+                }
+                let request = whole.as_ref().unwrap_or(request);
                 let chat = messages::to_chat(request, with_reasoning, adjusted)?;
                 chat::read(chat.into(), DEPTH)?.to_openai_chat(endpoint, adjusted)
             },

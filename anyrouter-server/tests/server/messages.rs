@@ -589,7 +589,19 @@ fn blocks_of_other_kinds_and_empty_conversations_do_not_confuse_a_translation() 
             "stop_sequences[5]"
         ])
     );
-    for messages in [json!([]), json!(null)] {
+    // As JavaScript writes text that was cut in the middle of a character.
+    let cut = r#"{"model": "lab/open", "max_tokens": 9, "messages": [{"role": "user", "content": "a\ud83d"}]}"#;
+    let response = server
+        .request("POST", "/messages")
+        .bearer_auth(&server.key)
+        .body(cut)
+        .send()
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    let sent = upstream.seen().pop().unwrap().body;
+    assert_eq!(sent["messages"][0]["content"], "a\u{fffd}");
+    let empty = json!([{"role": "user", "content": ""}]);
+    for messages in [json!([]), json!(null), empty] {
         let response = ask(&server, "lab/open", json!({"messages": messages}));
         assert_eq!(response.status(), 400);
     }

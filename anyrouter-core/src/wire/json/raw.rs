@@ -66,3 +66,31 @@ pub fn unescape_strings(json: &[u8]) -> Vec<u8> {
     }
     out
 }
+
+/// Returns JSON in which each escaped half of a character without its other half is replaced by
+/// U+FFFD, as in text that a client cut; `None` if there is none. Such a string is valid JSON
+/// (RFC 8259, 8.2) that not every parser reads.
+pub fn whole_characters(json: &[u8]) -> Option<Vec<u8>> {
+    memchr::memmem::find(json, b"\\u")?;
+    let unit = |at: usize| {
+        let escape = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(escape).ok()?, 16).ok()
+    };
+    let (mut out, mut at, mut is_changed) = (Vec::with_capacity(json.len()), 0, false);
+    while let Some(byte) = json.get(at) {
+        let length = match (byte, unit(at)) {
+            (b'\\', Some(0xd800..=0xdbff)) if matches!(unit(at + 6), Some(0xdc00..=0xdfff)) => 12,
+            (b'\\', Some(0xd800..=0xdfff)) => {
+                out.extend_from_slice(b"\\ufffd");
+                is_changed = true;
+                at += 6;
+                continue;
+            }
+            (b'\\', _) => 2,
+            _ => 1,
+        };
+        out.extend_from_slice(json.get(at..at + length).unwrap_or_default());
+        at += length;
+    }
+    is_changed.then_some(out)
+}

@@ -194,8 +194,15 @@ pub(in crate::wire) fn to_chat(
     let mut out = Vec::with_capacity(request.body().len() + 512);
     out.extend_from_slice(b"{\"messages\":[");
     push_system(&mut out, request, adjusted)?;
+    let before = out.len();
     for (i, message) in messages.iter().enumerate() {
         push_turn(&mut out, message, i, with_reasoning, adjusted)?;
+    }
+    if out.len() == before {
+        return Err(RequestFault::member(
+            "messages",
+            "`messages` has no message with content; send at least one",
+        ));
     }
     out.push(b']');
     push_tools(&mut out, request, adjusted)?;
