@@ -7,7 +7,10 @@ use super::{head::Head, respond::invalid, restoring::Restoration, signed, state:
 use crate::{
     account::{Caller, Instance},
     redact::{Placeholders, Step},
-    wire::{error::ApiError, inbound::inbound, request::Request, structure::is_structure},
+    wire::{
+        error::ApiError, inbound::inbound, json::whole_characters, request::Request,
+        structure::is_structure,
+    },
 };
 
 /// Bodies of more bytes are redacted through [`Blocking`](crate::ports::Blocking).
@@ -64,12 +67,12 @@ pub(super) async fn upstream(
     let mut placeholders =
         Placeholders::new(redaction.key.derive(caller.key.account.as_str(), session));
     let sent = std::str::from_utf8(request.body()).map_err(|_| unavailable())?;
-    let opened = signed::open(head.protocol, &key, sent);
-    let unsealed = opened.as_ref().and_then(|o| o.body.as_deref());
-    let body = unsealed.unwrap_or(sent);
+    let whole = whole_characters(sent.as_bytes()).and_then(|whole| String::from_utf8(whole).ok());
+    let sent = whole.as_deref().unwrap_or(sent);
+    let opened = signed::open(head.protocol, &key, sent).map_err(|_| unavailable())?;
+    let body = opened.body.as_deref().unwrap_or(sent);
     let keep = |path: &[Step<'_>], content: &str| {
-        is_structure(head.protocol, path, content)
-            || opened.as_ref().is_some_and(|o| o.relayed.has(path))
+        is_structure(head.protocol, path, content) || opened.relayed.has(path)
     };
     let mut redacted = None;
     let mut work = || redacted = Some(redactor.redact_json(body, keep, &mut placeholders));
@@ -87,7 +90,7 @@ pub(super) async fn upstream(
         error.param = Some("messages".to_owned());
         error
     })?;
-    let is_changed = unsealed.is_some() || !placeholders.counts().is_empty();
+    let is_changed = whole.is_some() || opened.body.is_some() || !placeholders.counts().is_empty();
     let mut request = if is_changed {
         inbound(
             head.protocol,
@@ -98,7 +101,7 @@ pub(super) async fn upstream(
     } else {
         request
     };
-    request.omitted = opened.map(|o| o.omitted).unwrap_or_default();
+    request.omitted = opened.omitted;
     Ok(Upstream {
         request,
         is_redacted: true,

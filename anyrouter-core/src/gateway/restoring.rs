@@ -15,7 +15,7 @@ use self::{
 use crate::{
     catalog::Protocol,
     redact::{PlaceholderKey, Placeholders},
-    wire::meta::ResponseMeta,
+    wire::{json::whole_characters, meta::ResponseMeta},
 };
 
 /// State for restoring the response to a redacted request.
@@ -41,13 +41,17 @@ impl Restoration {
 pub(super) fn restore_whole(way_back: &Restoration, names: &ResponseMeta, body: &Bytes) -> Bytes {
     match names.client {
         Protocol::Chat => restore_completion(way_back, body),
-        Protocol::Messages => match serde_json::from_slice::<Value>(body) {
-            Ok(mut message) => {
-                restore_message(way_back, signs(names), &mut message);
-                message.to_string().into()
+        // A character that is cut in half must not leave the rest unrestored.
+        Protocol::Messages => {
+            match serde_json::from_slice::<Value>(whole_characters(body).as_deref().unwrap_or(body))
+            {
+                Ok(mut message) => {
+                    restore_message(way_back, signs(names), &mut message);
+                    message.to_string().into()
+                }
+                Err(_) => body.clone(),
             }
-            Err(_) => body.clone(),
-        },
+        }
     }
 }
 

@@ -12,14 +12,15 @@ use serde_json::{Map, Value};
 use crate::{
     catalog::Protocol,
     redact::{PlaceholderKey, SealedText, Step},
+    wire::json::{Object, members, objects, whole_characters},
 };
 
 /// Members of a message whose entries may be signed.
 const LISTS: [&str; 3] = ["reasoning_details", "content", "thinking_blocks"];
 /// Members of such an entry that are its text.
 const TEXTS: [&str; 3] = ["text", "thinking", "summary"];
-/// Members of such an entry that only its provider can read.
-const PROOFS: [&str; 2] = ["signature", "data"];
+/// Maximum nesting depth of a request, which was already scanned within a lower limit.
+const DEPTH: usize = 1024;
 /// Prefix of a seal.
 const SEAL: &str = "relayed_";
 /// Length of a seal, in hexadecimal digits.
@@ -125,10 +126,9 @@ pub(super) fn keep_signed(key: &PlaceholderKey, written: &Value, restored: &mut 
     }
 }
 
-/// The places of what a provider signed or encrypted in a request: list, and entry in a list of a
-/// message.
+/// The leaves of a request that a provider signed or encrypted: message, list, entry and member.
 #[derive(Default)]
-pub(super) struct RelayedTexts(BTreeSet<(usize, &'static str, usize)>);
+pub(super) struct RelayedTexts(BTreeSet<(usize, &'static str, usize, &'static str)>);
 
 impl RelayedTexts {
     /// Returns true if the leaf at `path` is such a text, or its proof.
@@ -143,12 +143,20 @@ impl RelayedTexts {
         else {
             return false;
         };
-        (TEXTS.contains(leaf) || PROOFS.contains(leaf))
-            && self.0.iter().any(|at| *at == (*message, *list, *entry))
+        self.0
+            .iter()
+            .any(|at| *at == (*message, *list, *entry, *leaf))
+    }
+
+    fn add(&mut self, message: usize, list: &'static str, entry: usize, leaves: &[&'static str]) {
+        for leaf in leaves {
+            self.0.insert((message, list, entry, leaf));
+        }
     }
 }
 
 /// A request without seals.
+#[derive(Default)]
 pub(super) struct Opened {
     /// The body, if it changed.
     pub(super) body: Option<String>,
@@ -158,13 +166,25 @@ pub(super) struct Opened {
 }
 
 /// Finds the signed texts of a request that this gateway relayed. It removes the seals, and the
-/// signatures of all other texts. Returns `None` if there is no signature.
-pub(super) fn open(protocol: Protocol, key: &PlaceholderKey, body: &str) -> Option<Opened> {
-    ["\"signature\"", "\"redacted_thinking\""]
+/// signatures of all other texts. An error means that the request cannot be read, and must not be
+/// sent.
+pub(super) fn open(
+    protocol: Protocol,
+    key: &PlaceholderKey,
+    body: &str,
+) -> serde_json::Result<Opened> {
+    let mut opened = Opened::default();
+    // An escape can stand in a name as well.
+    let may_be_signed = ["signature", "redacted_thinking", "\\u"]
         .iter()
-        .find_map(|word| memmem::find(body.as_bytes(), word.as_bytes()))?;
-    let mut document: Value = serde_json::from_str(body).ok()?;
-    let messages = document.get_mut("messages").and_then(Value::as_array_mut)?;
+        .any(|word| memmem::find(body.as_bytes(), word.as_bytes()).is_some());
+    if !may_be_signed {
+        return Ok(opened);
+    }
+    let mut document: Value = serde_json::from_str(body)?;
+    let Some(messages) = document.get_mut("messages").and_then(Value::as_array_mut) else {
+        return Ok(opened);
+    };
     let mut opening = Opening {
         key,
         relayed: RelayedTexts::default(),
@@ -175,10 +195,38 @@ pub(super) fn open(protocol: Protocol, key: &PlaceholderKey, body: &str) -> Opti
         Protocol::Chat => opening.chat(messages),
         Protocol::Messages => opening.blocks(messages),
     }
-    Some(Opened {
-        body: opening.is_changed.then(|| document.to_string()),
-        relayed: opening.relayed,
-        omitted: opening.omitted,
+    opened.relayed = opening.relayed;
+    opened.omitted = opening.omitted;
+    // Of a member that stands twice, only the last was looked at: the others are not sent.
+    if opening.is_changed || !opened.relayed.0.is_empty() && has_duplicates(body) {
+        opened.body = Some(document.to_string());
+    }
+    Ok(opened)
+}
+
+/// Returns true if a message, or a block of one, has a member twice.
+fn has_duplicates(body: &str) -> bool {
+    let is_twice = |object: &Object<'_>| {
+        let mut names = BTreeSet::new();
+        !object.members().all(|(name, _)| names.insert(name))
+    };
+    let Ok(top) = members(body.as_bytes(), DEPTH) else {
+        return true;
+    };
+    let Some(list) = top.iter().find(|m| m.is(body.as_bytes(), "messages")) else {
+        return false;
+    };
+    objects(list.value(body.as_bytes()), DEPTH).map_or(true, |messages| {
+        messages.iter().any(|message| {
+            is_twice(message)
+                || LISTS
+                    .iter()
+                    .filter_map(|list| message.get(list).filter(|list| list.starts_with(b"[")))
+                    .any(|list| match objects(list, DEPTH) {
+                        Ok(blocks) => blocks.iter().any(is_twice),
+                        Err(_) => true,
+                    })
+        })
     })
 }
 
@@ -206,8 +254,9 @@ impl Opening<'_> {
                     let pieces = entries.get_mut(done..done + length).unwrap_or_default();
                     if let Some(is_relayed) = open_pieces(self.key, pieces) {
                         self.is_changed = true;
-                        let places = (done..done + length).filter(|_| is_relayed);
-                        self.relayed.0.extend(places.map(|entry| (m, list, entry)));
+                        for entry in (done..done + length).filter(|_| is_relayed) {
+                            self.relayed.add(m, list, entry, &TEXTS);
+                        }
                     }
                     done += length;
                 }
@@ -227,11 +276,10 @@ impl Opening<'_> {
                 blocks.retain_mut(|block| {
                     let is_kept = match open_block(self.key, block) {
                         Origin::Unsigned => true,
-                        Origin::Provider { is_changed } => {
+                        Origin::Provider { is_changed, leaves } => {
                             self.is_changed |= is_changed;
                             self.relayed
-                                .0
-                                .insert((kept_messages, "content", kept_blocks));
+                                .add(kept_messages, "content", kept_blocks, leaves);
                             true
                         }
                         Origin::Unknown => {
@@ -260,6 +308,8 @@ enum Origin {
     Provider {
         /// True if a seal was removed.
         is_changed: bool,
+        /// The members that are the provider's.
+        leaves: &'static [&'static str],
     },
     /// It has a proof that does not cover its text.
     Unknown,
@@ -272,7 +322,10 @@ fn open_block(key: &PlaceholderKey, block: &mut Value) -> Origin {
     };
     match block.get("type").and_then(Value::as_str) {
         Some("redacted_thinking") => match block.get("data").and_then(Value::as_str) {
-            Some(data) if is_opaque(data) => Origin::Provider { is_changed: false },
+            Some(data) if is_opaque(data) => Origin::Provider {
+                is_changed: false,
+                leaves: &["data"],
+            },
             _ => Origin::Unknown,
         },
         Some("thinking") => {
@@ -282,16 +335,16 @@ fn open_block(key: &PlaceholderKey, block: &mut Value) -> Origin {
             let sealed_by_us = sent.rsplit_once(SEAL);
             let (signature, seal) = sealed_by_us.unwrap_or((&sent, ""));
             let mut sealed = key.seal();
-            for text in texts(block) {
-                sealed.push(text);
-            }
+            let text = block.get("thinking").and_then(Value::as_str);
+            let text = text.unwrap_or_default();
+            sealed.push(text);
             // A signature without a text covers reasoning that the provider omitted.
-            let is_relayed = sealed.is(signature, seal)
-                || texts(block).all(str::is_empty) && is_opaque(signature);
+            let is_relayed = sealed.is(signature, seal) || text.is_empty() && is_opaque(signature);
             block.insert("signature".to_owned(), signature.into());
             if is_relayed {
                 Origin::Provider {
                     is_changed: sealed_by_us.is_some(),
+                    leaves: &["thinking", "signature"],
                 }
             } else {
                 Origin::Unknown
@@ -314,8 +367,13 @@ fn is_opaque(data: &str) -> bool {
 /// signatures. `None` if there are none. Every other byte stays.
 pub(super) fn without_seals(body: &str) -> Option<String> {
     memmem::find(body.as_bytes(), SEAL.as_bytes())?;
-    let document: Value = serde_json::from_str(body).ok()?;
-    let mut sealed = BTreeSet::new();
+    // Half a character makes a string unreadable, and no signature.
+    let whole = whole_characters(body.as_bytes());
+    let document: Value = match &whole {
+        Some(whole) => serde_json::from_slice(whole).ok()?,
+        None => serde_json::from_str(body).ok()?,
+    };
+    let mut seals = BTreeSet::new();
     let messages = document.get("messages").and_then(Value::as_array)?;
     for entry in messages
         .iter()
@@ -325,20 +383,34 @@ pub(super) fn without_seals(body: &str) -> Option<String> {
     {
         for name in ["signature", "id"] {
             if let Some(value) = entry.get(name).and_then(Value::as_str)
-                && let Some((original, seal)) = value.rsplit_once(SEAL)
+                && let Some((_, seal)) = value.rsplit_once(SEAL)
                 && seal.len() == SEAL_LENGTH
             {
-                sealed.insert((value, original));
+                seals.insert(seal);
             }
         }
     }
-    (!sealed.is_empty()).then(|| {
-        sealed
-            .iter()
-            .fold(body.to_owned(), |body, (value, original)| {
-                body.replace(&format!("\"{value}\""), &format!("\"{original}\""))
-            })
+    (!seals.is_empty()).then(|| {
+        let cut = |body: String, seal: &&str| cut_seal(&body, &format!("{SEAL}{seal}\""));
+        seals.iter().fold(body.to_owned(), cut)
     })
+}
+
+/// Cuts a seal, with the quotation mark behind it, from the end of each signature or id. The string
+/// before it may have escapes, so that it is found by the seal.
+fn cut_seal(body: &str, seal: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(body.len()), body);
+    while let Some((before, behind)) = rest.split_once(seal) {
+        out.push_str(before);
+        let name = out.rsplit_once('"').and_then(|(name, _)| {
+            let name = name.trim_end().strip_suffix(':')?;
+            Some(name.trim_end().ends_with("\"signature\"") || name.trim_end().ends_with("\"id\""))
+        });
+        out.push_str(if name == Some(true) { "\"" } else { seal });
+        rest = behind;
+    }
+    out.push_str(rest);
+    out
 }
 
 fn are_pieces(a: &Value, b: &Value) -> bool {
@@ -513,6 +585,15 @@ mod tests {
         };
         assert!(is_kept(0, "thinking") && is_kept(1, "signature") && is_kept(2, "data"));
         assert!(!is_kept(3, "data"), "a text has no proof");
+        assert!(
+            !is_kept(1, "data") && !is_kept(2, "text") && !is_kept(0, "summary"),
+            "a proof covers its own text alone"
+        );
+        let twice = format!(
+            r#"{{"messages":[{{"role":"assistant","content":[{{"type":"redacted_thinking","data":"IBAN","data":"{opaque}"}}]}}]}}"#
+        );
+        let opened = open(Protocol::Messages, &key(), &twice).unwrap();
+        assert!(!opened.body.unwrap().contains("IBAN"));
     }
 
     #[test]
@@ -528,6 +609,13 @@ mod tests {
         assert_eq!(
             without_seals(r#"{"messages": [{"content": "relayed_"}]}"#),
             None
+        );
+        let escaped = body
+            .replace("c2ln==", r"c2\/ln")
+            .replace(r#""n": "#, r#""n": "cut \ud83d", "m": "#);
+        assert_eq!(
+            without_seals(&escaped).unwrap(),
+            escaped.replacen(&format!("relayed_{seal}"), "", 1)
         );
     }
 }

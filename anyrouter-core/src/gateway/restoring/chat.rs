@@ -10,7 +10,10 @@ use super::Restoration;
 use crate::{
     gateway::signed::{self, Signed},
     redact::{Container, Restorer},
-    wire::sse::{Event, Splitter},
+    wire::{
+        json::whole_characters,
+        sse::{Event, Splitter},
+    },
 };
 
 /// Restores the values in a whole answer.
@@ -112,9 +115,12 @@ impl RestoringChat {
         let data = event.data.as_deref().unwrap_or_default();
         let may_change = !self.way_back.placeholders.is_empty()
             || memchr::memmem::find(data, b"\"reasoning_details\"").is_some();
-        let chunk = Some(data)
-            .filter(|_| may_change)
-            .and_then(|data| serde_json::from_slice::<Map<String, Value>>(data).ok());
+        let chunk = Some(data).filter(|_| may_change).and_then(|data| {
+            // A character that is cut in half must not leave the rest unrestored.
+            let whole = whole_characters(data);
+            let data = whole.as_deref().unwrap_or(data);
+            serde_json::from_slice::<Map<String, Value>>(data).ok()
+        });
         let Some(mut chunk) = chunk.filter(|c| c.get("choices").is_some_and(Value::is_array))
         else {
             out.extend_from_slice(event.raw);

@@ -10,7 +10,10 @@ use super::Restoration;
 use crate::{
     gateway::signed::{Signed, seal_signature},
     redact::{Container, Restorer},
-    wire::sse::{Event, Splitter},
+    wire::{
+        json::whole_characters,
+        sse::{Event, Splitter},
+    },
 };
 
 /// Restores the content blocks of a whole message.
@@ -136,7 +139,10 @@ impl RestoringMessages {
 
     fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         let data = event.data.as_deref().unwrap_or_default();
-        let parsed = serde_json::from_slice::<Value>(data).ok();
+        // A character that is cut in half must not leave the text behind it unrestored.
+        let parsed = serde_json::from_slice::<Value>(data)
+            .ok()
+            .or_else(|| serde_json::from_slice(&whole_characters(data)?).ok());
         let Some(mut value) = parsed else {
             out.extend_from_slice(event.raw);
             return;
