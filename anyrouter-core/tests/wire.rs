@@ -208,9 +208,10 @@ fn check_messages(seen: &str, is_whole: bool) {
             }
             // Usage may follow the stop reason in an event of its own.
             ("message_delta", "open" | "finished") if open.is_none() => {
-                assert!(value["delta"]["stop_reason"].is_string(), "{event}");
                 assert!(value["usage"]["output_tokens"].is_u64(), "{event}");
-                state = "finished";
+                let is_last = value["delta"]["stop_reason"].is_string();
+                assert!(is_last || state == "open", "{event}");
+                state = if is_last { "finished" } else { "open" };
             }
             ("message_stop", "finished") => {
                 assert!(
@@ -219,7 +220,7 @@ fn check_messages(seen: &str, is_whole: bool) {
                 );
                 state = "ended";
             }
-            ("ping", _) => {}
+            ("ping" | "notice", _) => {}
             _ => panic!("{event} in the state `{state}`, with {open:?} open:\n{seen}"),
         }
     }
@@ -516,6 +517,47 @@ fn deviations_of_compatible_providers_lose_nothing() {
         "usage after the stop reason"
     );
     assert_eq!(message["stop_reason"], "end_turn");
+
+    let message = relayed(
+        &start,
+        &[
+            begin(0, json!({"type": "compaction", "content": null})),
+            delta(0, json!({"type": "compaction_delta", "content": "short"})),
+            end(0),
+            json!({"type": "message_delta", "delta": {"stop_reason": "stop_sequence", "stop_sequence": "XX"}, "usage": {"output_tokens": 1}, "context_management": {"applied_edits": []}}),
+            json!({"type": "message_delta", "delta": {}, "usage": {"input_tokens": null, "output_tokens": 7}}),
+        ],
+    );
+    assert_eq!(message["content"][0]["content"], "short");
+    assert_eq!(
+        (
+            &message["stop_sequence"],
+            &message["usage"]["output_tokens"],
+            &message["usage"]["input_tokens"]
+        ),
+        (&json!("XX"), &json!(7), &json!(3)),
+        "later events take nothing away: {message}"
+    );
+    assert!(message["context_management"].is_object());
+
+    let empty =
+        json!({"id": "m", "type": "message", "role": "assistant", "content": "", "usage": {}});
+    let message = relayed(
+        &empty,
+        &[
+            json!({"type": "notice", "message": "hello", "delta": 5}),
+            begin(0, text()),
+            delta(0, json!({"type": "text_delta", "text": null})),
+            delta(0, says("a")),
+            end(0),
+            finish("end_turn", usage.clone()),
+        ],
+    );
+    assert_eq!(
+        message["content"],
+        json!([is("a")]),
+        "members that have another type"
+    );
 
     let unknown = json!({"type": "hologram", "text": {"x": 1}, "id": 5});
     let message = relayed(

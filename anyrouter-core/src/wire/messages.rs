@@ -6,6 +6,7 @@
 
 mod answer;
 mod assemble;
+mod billing;
 mod blocks;
 mod cache_control;
 mod conversation;

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use crate::wire::{
     event::{Block, Delta, Event},
     fault::AnswerFault,
+    json::whole_characters,
 };
 
 /// Maximum number of calls that are open at once.
@@ -48,14 +49,13 @@ struct Nesting {
 }
 
 impl Nesting {
-    /// Reads a piece, which is a JSON string. Escapes of the outer string matter only where they
-    /// stand for a quotation mark or a backslash.
+    /// Reads a piece, which is a JSON string.
     fn read(&mut self, piece: &str) {
-        let text: Cow<'_, str> = match serde_json::from_str(piece) {
-            Ok(text) => text,
-            // A half of a character's two escapes: the other half is in the next piece.
-            Err(_) => piece.replace("\\\"", "\"").replace("\\\\", "\\").into(),
-        };
+        // Half a character's escapes are in the next piece.
+        let whole = whole_characters(piece.as_bytes());
+        let text: Cow<'_, str> =
+            serde_json::from_slice(whole.as_deref().unwrap_or(piece.as_bytes()))
+                .unwrap_or_default();
         for byte in text.bytes() {
             match byte {
                 _ if self.is_escaped => self.is_escaped = false,
@@ -83,8 +83,18 @@ impl Calls {
         let known = self.open.iter().position(|c| c.index == piece.index);
         let at = match known {
             Some(at) => at,
-            // The call is complete: pieces without content may follow.
-            None if piece.index < self.end => return Ok(()),
+            // The call is complete: only pieces without content may follow.
+            None if piece.index < self.end => {
+                let text: Cow<'_, str> = piece
+                    .arguments
+                    .map_or(Ok("".into()), serde_json::from_str)
+                    .map_err(|_| wrong())?;
+                return if text.trim().is_empty() {
+                    Ok(())
+                } else {
+                    Err(wrong())
+                };
+            }
             None => {
                 self.begin(piece, *count, each)?;
                 *count += 1;

@@ -135,14 +135,22 @@ pub(in crate::wire) fn of_events(
             }
             "message_delta" => {
                 let message = message.get_or_insert_default();
-                message.extend(part("delta").unwrap_or_default());
+                let known = |(_, value): &(String, Value)| !value.is_null();
+                let delta = part("delta").unwrap_or_default().into_iter();
+                let usage = part("usage").unwrap_or_default().into_iter();
+                message.extend(delta.filter(known));
                 match message.get_mut("usage").and_then(Value::as_object_mut) {
-                    Some(usage) => usage.extend(part("usage").unwrap_or_default()),
+                    Some(all) => all.extend(usage.filter(known)),
                     None => {
-                        let usage = part("usage").unwrap_or_default();
-                        message.insert("usage".to_owned(), usage.into());
+                        message.insert("usage".to_owned(), Value::Object(usage.collect()));
                     }
                 }
+                let others = event.as_object().cloned().unwrap_or_default();
+                message.extend(
+                    others
+                        .into_iter()
+                        .filter(|(name, _)| !["type", "delta", "usage"].contains(&name.as_str())),
+                );
             }
             _ => {}
         }
@@ -209,6 +217,7 @@ fn add_delta(block: &mut Map<String, Value>, input: &mut String, delta: &Value) 
         "text_delta" => join("text"),
         "thinking_delta" => join("thinking"),
         "signature_delta" => join("signature"),
+        "compaction_delta" => join("content"),
         "input_json_delta" => input.push_str(text_of(delta, "partial_json")),
         "citations_delta" => {
             let citation = delta.get("citation").cloned().unwrap_or_default();

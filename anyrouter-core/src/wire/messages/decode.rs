@@ -162,12 +162,9 @@ impl Machine {
 
     /// Translates one event.
     fn event(&mut self, data: &[u8], each: &mut Sink<'_>) -> Result<Step, AnswerFault> {
-        let event: event::Event<'_> = match serde_json::from_slice(data) {
-            Ok(event) => event,
-            Err(_) if serde_json::from_slice(data).is_ok_and(|v| is_error(&v)) => {
-                return Err(self.error(data));
-            }
-            Err(_) => return Err(wrong()),
+        let Some(event) = event::Event::read(data) else {
+            let is_error = serde_json::from_slice(data).is_ok_and(|v| is_error(&v));
+            return Err(if is_error { self.error(data) } else { wrong() });
         };
         if event
             .error

@@ -70,7 +70,38 @@ pub(super) struct Delta<'a> {
     pub(super) stop_reason: Option<Cow<'a, str>>,
 }
 
-impl Event<'_> {
+impl<'a> Event<'a> {
+    /// Reads an event; `None` if it does not conform. Of events that are not known yet, only the kind
+    /// is read: their members may have any type.
+    pub(super) fn read(data: &'a [u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Unknown<'a> {
+            #[serde(borrow, rename = "type")]
+            kind: Cow<'a, str>,
+        }
+        const KNOWN: [&str; 7] = [
+            "message_start",
+            "content_block_start",
+            "content_block_delta",
+            "content_block_stop",
+            "message_delta",
+            "message_stop",
+            "error",
+        ];
+        serde_json::from_slice(data).ok().or_else(|| {
+            let unknown: Unknown<'_> = serde_json::from_slice(data).ok()?;
+            (!KNOWN.contains(&&*unknown.kind)).then_some(Self {
+                kind: unknown.kind,
+                index: None,
+                message: None,
+                content_block: None,
+                delta: None,
+                usage: None,
+                error: None,
+            })
+        })
+    }
+
     /// Returns the index of the block; it is 0 if the event has none.
     pub(super) fn index(&self) -> u64 {
         self.index.unwrap_or(0)

@@ -4,9 +4,12 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::thinking::{LEAST_BUDGET, MAX_TOKENS};
+use super::{
+    billing::without_billing,
+    thinking::{LEAST_BUDGET, MAX_TOKENS},
+};
 use crate::{
-    catalog::{Endpoint, Protocol},
+    catalog::{Endpoint, Protocol, Sampling},
     route::GATEWAY_MEMBERS,
     wire::{
         adjust::Adjustments,
@@ -92,6 +95,19 @@ fn thinking_within(thinking: &[u8], limit: u64) -> Option<Vec<u8>> {
     Some(thinking.to_string().into_bytes())
 }
 
+/// Returns true if the model refuses a sampling member with this value: newer models accept only the
+/// defaults.
+fn refuses_sampling(sampling: Option<Sampling>, name: &str, value: &[u8]) -> bool {
+    let number = serde_json::from_slice::<f64>(value).ok();
+    sampling == Some(Sampling::None)
+        && match name {
+            "temperature" => number != Some(1.0),
+            "top_p" => number.is_none_or(|top_p| top_p < 0.99),
+            "top_k" => true,
+            _ => false,
+        }
+}
+
 /// Writes the body for an Anthropic upstream: the model's name is replaced, the gateway's own
 /// members are left out, the output limit is lowered to the endpoint's, and the end user's id is
 /// replaced by `user`. The pieces of the result share long values with the body of the request.
@@ -123,7 +139,8 @@ pub(in crate::wire) fn forward(
         }
         if let Some(name) = member.decoded_name(body)
             && value != b"null"
-            && dialect.refuses(&name, request.reasoning.effort.as_deref())
+            && (dialect.refuses(&name, request.reasoning.effort.as_deref())
+                || refuses_sampling(dialect.sampling, &name, value))
         {
             adjusted.omit(name);
             continue;
@@ -151,6 +168,14 @@ pub(in crate::wire) fn forward(
                 "thinking.budget_tokens was lowered below max_tokens, which is {limit} here"
             ));
             out.extend_from_slice(&thinking);
+        } else if let Some(system) = is("system").then(|| without_billing(value)).flatten() {
+            adjusted.omit(if value.starts_with(b"[") {
+                "system[0]"
+            } else {
+                "system, its first line"
+            });
+            pieces.push(std::mem::take(&mut out).into());
+            pieces.push(system.into());
         } else if let Some(messages) = is("messages")
             .then(|| signed_only(value, adjusted))
             .flatten()
@@ -199,5 +224,36 @@ mod tests {
             String::from_utf8(kept).unwrap(),
             r#"[{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"text","text":"\u00e9" }],"y":1.0}]"#
         );
+    }
+
+    /// Returns the body that an upstream gets for `members`, and the omitted ones.
+    fn sent(model: &str, members: &str) -> (Value, Vec<String>) {
+        let toml = format!(
+            "[[provider]]\nslug=\"a\"\nprotocol=\"anthropic_messages\"\nbase_url=\"http://x\"\n[[model]]\nid=\"a/m\"\n[[model.endpoint]]\nprovider=\"a\"\nupstream_model=\"{model}\""
+        );
+        let document = crate::catalog::Document::from_toml(&toml).unwrap();
+        let catalog = crate::catalog::Catalog::from_documents(&[document]).unwrap();
+        let body = format!(
+            "{{\"model\":\"a/m\",\"max_tokens\":9,\"messages\":[{{\"role\":\"user\",\"content\":\"x\"}}]{members}}}"
+        );
+        let request = super::super::read(body.into(), 64).unwrap();
+        let mut adjusted = Adjustments::default();
+        let pieces = forward(&request, &catalog.endpoints()[0], None, &mut adjusted);
+        (
+            serde_json::from_slice(&pieces.concat()).unwrap(),
+            adjusted.omitted,
+        )
+    }
+
+    #[test]
+    fn sampling_that_a_model_refuses_is_left_out_and_named() {
+        let all = r#","temperature":0.5,"top_p":0.9,"top_k":5"#;
+        let (body, omitted) = sent("claude-opus-4-7", all);
+        assert_eq!(omitted, ["temperature", "top_p", "top_k"]);
+        assert!(body.get("temperature").is_none() && body.get("top_k").is_none());
+        let (body, omitted) = sent("claude-opus-4-7", r#","temperature":1"#);
+        assert!(omitted.is_empty() && body["temperature"] == 1);
+        let (_, omitted) = sent("claude-haiku-4-5", all);
+        assert!(omitted.is_empty());
     }
 }

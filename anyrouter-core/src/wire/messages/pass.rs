@@ -11,19 +11,16 @@ use super::{
     repair::{Members, block_members, replace_members, start_members, stop_reason},
     sequence::Sequence,
     usage::Usage,
-    write::{push_close, push_finish, push_open, push_stop_event, push_usage},
+    write::{push_close, push_open, push_stop_event, push_usage},
 };
-use crate::{
-    usage::Tokens,
-    wire::{
-        event::Block,
-        fault::AnswerFault,
-        json::{RawJsonStr, members, push_number, utf8},
-        meta::ResponseMeta,
-        meter::{Meter, Progress},
-        provider_error::{is_error, token_of},
-        sse::{self, Splitter},
-    },
+use crate::wire::{
+    event::Block,
+    fault::AnswerFault,
+    json::{RawJsonStr, members, push_number, utf8},
+    meta::ResponseMeta,
+    meter::{Meter, Progress},
+    provider_error::{is_error, token_of},
+    sse::{self, Splitter},
 };
 
 /// Maximum nesting depth of an answer.
@@ -51,8 +48,8 @@ struct Machine {
     sequence: Sequence,
     calls: usize,
     has_given: bool,
-    /// The usage that the client received with the stop reason.
-    sent: Option<Tokens>,
+    /// The members of the delta that had the stop reason.
+    finish: Members,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -137,6 +134,19 @@ impl Passing<'_> {
     }
 }
 
+/// Returns the members of a `message_delta`'s delta that are not null.
+fn values(delta: &[u8]) -> Members {
+    const NAMES: [&str; 4] = ["stop_reason", "stop_sequence", "stop_details", "container"];
+    let members = members(delta, DEPTH).unwrap_or_default();
+    NAMES
+        .into_iter()
+        .filter_map(|name| {
+            let value = members.iter().find(|m| m.is(delta, name))?.value(delta);
+            (value != b"null").then(|| (name, value.to_vec()))
+        })
+        .collect()
+}
+
 /// Returns the member `index` if the upstream's is another.
 fn index_members(event: &Event<'_>, number: usize) -> Members {
     if event.index == Some(number as u64) {
@@ -183,7 +193,7 @@ impl StreamPass {
                 sequence: Sequence::default(),
                 calls: 0,
                 has_given: false,
-                sent: None,
+                finish: Members::new(),
             },
         }
     }
@@ -269,12 +279,9 @@ impl Machine {
         if utf8(data).is_none() {
             return Err(wrong());
         }
-        let read: Event<'_> = match serde_json::from_slice(data) {
-            Ok(read) => read,
-            Err(_) if serde_json::from_slice(data).is_ok_and(|v| is_error(&v)) => {
-                return Err(self.error(data));
-            }
-            Err(_) => return Err(wrong()),
+        let Some(read) = Event::read(data) else {
+            let is_error = serde_json::from_slice(data).is_ok_and(|v| is_error(&v));
+            return Err(if is_error { self.error(data) } else { wrong() });
         };
         if read
             .error
@@ -307,7 +314,7 @@ impl Machine {
         match (&*event.kind, self.state) {
             ("message_start", State::Before) => {
                 let message = passing.object("message").ok_or_else(wrong)?;
-                let inner = start_members(&self.names, message);
+                let inner = start_members(&self.names, &self.meter, message);
                 let mut ours = Members::new();
                 passing.edit("message", &inner, &mut ours);
                 passing.write(&ours, out);
@@ -322,14 +329,7 @@ impl Machine {
                 Ok(Step::Nothing)
             }
             ("message_delta", State::Finished) => {
-                let tokens = self.names.tokens(&self.meter).0;
-                if event.usage.is_some() && self.sent != Some(tokens) {
-                    self.sent = Some(tokens);
-                    let native = self.meter.native_finish_reason.as_deref();
-                    let native = native.unwrap_or("end_turn");
-                    let reason = stop_reason(native, self.calls > 0).unwrap_or(native);
-                    push_finish(reason, &tokens, out);
-                }
+                self.after_finish(event, passing, out);
                 Ok(Step::Nothing)
             }
             // Nothing else can follow the stop reason but the end.
@@ -388,6 +388,17 @@ impl Machine {
     ) -> Result<Step, AnswerFault> {
         let delta = event.delta.as_ref().ok_or_else(wrong)?;
         let kind = delta.kind.as_deref().or_else(|| delta.kind_by_member());
+        let text = match kind {
+            Some("text_delta") => delta.text,
+            Some("thinking_delta") => delta.thinking,
+            Some("input_json_delta") => delta.partial_json,
+            Some("signature_delta") => delta.signature,
+            _ => None,
+        };
+        if text.is_none() && kind.and_then(Kind::of_delta).is_some() {
+            // Packages join the text without asking whether there is any.
+            return Ok(Step::Dropped);
+        }
         let index = event.index();
         let open = self.blocks.iter().find(|(i, _)| *i == index);
         let mut block = open.map(|(_, block)| *block).ok_or_else(wrong)?;
@@ -430,7 +441,13 @@ impl Machine {
         let delta = event.delta.as_ref();
         let reason = delta.and_then(|d| d.stop_reason.as_deref());
         let Some(reason) = reason.filter(|r| !r.is_empty()) else {
-            return Ok(Step::Dropped);
+            if !self.blocks.is_empty() {
+                return Ok(Step::Dropped);
+            }
+            let mut ours = Members::new();
+            self.add_usage(event, &mut ours);
+            passing.write(&ours, out);
+            return Ok(Step::Nothing);
         };
         if reason == "error" {
             return Err(self.error(passing.data));
@@ -442,20 +459,38 @@ impl Machine {
         self.state = State::Finished;
         self.meter.finish_reason = Some(finish_reason(reason, self.calls > 0).to_owned());
         self.meter.native_finish_reason = token_of(reason);
-        let tokens = self.names.tokens(&self.meter).0;
-        self.sent = Some(tokens);
         let mut ours = Members::new();
         if let Some(reason) = stop_reason(reason, self.calls > 0) {
             let inner = vec![("stop_reason", format!("\"{reason}\"").into())];
             passing.edit("delta", &inner, &mut ours);
         }
-        if !event.usage.is_some_and(Usage::has_output) {
-            let mut usage = Vec::with_capacity(96);
-            push_usage(&tokens, &mut usage);
-            ours.push(("usage", usage));
-        }
+        self.add_usage(event, &mut ours);
+        let finish = ours.iter().find(|(name, _)| *name == "delta");
+        let finish = finish.map(|(_, delta)| &delta[..]);
+        self.finish = values(finish.or(passing.object("delta")).unwrap_or_default());
         passing.write(&ours, out);
         Ok(Step::Answered)
+    }
+
+    /// Passes what follows the stop reason, such as later usage, with what the stop reason's event
+    /// said: packages take each member from the last event.
+    fn after_finish(&self, event: &Event<'_>, passing: &Passing<'_>, out: &mut Vec<u8>) {
+        let later = values(passing.object("delta").unwrap_or_default());
+        let mut inner = self.finish.clone();
+        inner.retain(|(name, _)| later.iter().all(|(other, _)| other != name));
+        let mut ours = Members::new();
+        passing.edit("delta", &inner, &mut ours);
+        self.add_usage(event, &mut ours);
+        passing.write(&ours, out);
+    }
+
+    /// Adds the usage so far if the event lacks it.
+    fn add_usage(&self, event: &Event<'_>, ours: &mut Members) {
+        if !event.usage.is_some_and(Usage::has_output) {
+            let mut usage = Vec::with_capacity(96);
+            push_usage(&self.names.tokens(&self.meter).0, &mut usage);
+            ours.push(("usage", usage));
+        }
     }
 
     /// Opens a block, and returns its number.

@@ -26,14 +26,12 @@ pub(super) type Members = Vec<(&'static str, Vec<u8>)>;
 
 /// Returns the members of `message_start`'s message that are replaced or added: the gateway's, and
 /// those that packages read without asking.
-pub(super) fn start_members(names: &ResponseMeta, message: &[u8]) -> Members {
+pub(super) fn start_members(names: &ResponseMeta, meter: &Meter, message: &[u8]) -> Members {
     let mut ours = identity(names);
     let theirs = members(message, DEPTH).unwrap_or_default();
-    let is_missing = |name: &str| {
-        theirs
-            .iter()
-            .find(|m| m.is(message, name))
-            .is_none_or(|m| m.value(message) == b"null")
+    let value = |name: &str| {
+        let member = theirs.iter().find(|m| m.is(message, name));
+        member.map_or(&b"null"[..], |m| m.value(message))
     };
     let defaults = [
         ("type", "\"message\""),
@@ -41,13 +39,17 @@ pub(super) fn start_members(names: &ResponseMeta, message: &[u8]) -> Members {
         ("content", "[]"),
     ];
     for (name, default) in defaults {
-        if is_missing(name) {
+        if value(name).first() != default.as_bytes().first() {
             ours.push((name, default.into()));
         }
     }
-    if is_missing("usage") {
-        let mut usage = Vec::with_capacity(64);
-        push_usage(&names.tokens(&Meter::default()).0, &mut usage);
+    let has = |name: &str| {
+        members(value("usage"), DEPTH)
+            .is_ok_and(|usage| usage.iter().any(|m| m.is(value("usage"), name)))
+    };
+    if !has("input_tokens") || !has("output_tokens") {
+        let mut usage = Vec::with_capacity(96);
+        push_usage(&names.tokens(meter).0, &mut usage);
         ours.push(("usage", usage));
     }
     ours
@@ -95,11 +97,7 @@ fn whole_members(
     blocks: &[ContentBlock<'_>],
     meter: &Meter,
 ) -> Members {
-    let mut ours = start_members(names, body);
-    if let Some((_, usage)) = ours.iter_mut().find(|(name, _)| *name == "usage") {
-        usage.clear();
-        push_usage(&names.tokens(meter).0, usage);
-    }
+    let mut ours = start_members(names, meter, body);
     let is_call = |b: &ContentBlock<'_>| b.kind == "tool_use";
     let native = meter.native_finish_reason.as_deref().unwrap_or_default();
     if let Some(reason) = stop_reason(native, blocks.iter().any(is_call)) {

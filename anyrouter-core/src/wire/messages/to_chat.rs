@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
+use super::billing::{BILLING, rest_of};
 use crate::wire::{
     adjust::Adjustments,
     fault::{RequestFault, member_problem},
@@ -30,8 +31,6 @@ const TRANSLATED: [&str; 13] = [
     "cache_control",
 ];
 
-/// Prefix of the text that Claude Code sends first in `system` for Anthropic's billing.
-const BILLING: &str = "x-anthropic-billing-header:";
 /// Maximum number of stop sequences in an OpenAI chat request.
 const STOPS: usize = 4;
 
@@ -219,11 +218,13 @@ fn push_system(
     let system: Option<Content<'_>> = request.get("system", "a string or a list of text blocks")?;
     let texts: Vec<&str> = match &system {
         None => return Ok(()),
-        Some(Content::Text(text)) if text.starts_with(BILLING) => {
-            adjusted.omit("system, its first line");
-            vec![text.split_once('\n').map_or("", |(_, rest)| rest)]
-        }
-        Some(Content::Text(text)) => vec![text],
+        Some(Content::Text(text)) => match rest_of(text) {
+            Some(rest) => {
+                adjusted.omit("system, its first line");
+                vec![rest]
+            }
+            None => vec![text],
+        },
         Some(Content::Blocks(blocks)) => {
             let mut texts = Vec::new();
             for (i, block) in blocks.iter().enumerate() {
