@@ -21,7 +21,7 @@ fn environment(
     model: Option<&str>,
 ) -> (&'static str, Vec<Variable>) {
     match agent {
-        // Source: Claude Code's documentation, "LLM gateway configuration".
+        // Source: Claude Code's documentation, "LLM gateway configuration" and "Environment variables".
         Agent::Claude => {
             // Claude Code appends /v1/messages itself.
             let base = base_url.trim_end_matches('/');
@@ -29,11 +29,22 @@ fn environment(
             let mut variables = vec![
                 ("ANTHROPIC_BASE_URL", Some(base.to_owned())),
                 ("ANTHROPIC_AUTH_TOKEN", Some(key.to_owned())),
-                // Claude Code would send this key in place of the gateway's.
+                // Claude Code would send these in place of the gateway's key, or go past the gateway.
                 ("ANTHROPIC_API_KEY", None),
+                ("CLAUDE_CODE_OAUTH_TOKEN", None),
+                ("CLAUDE_CODE_USE_BEDROCK", None),
+                ("CLAUDE_CODE_USE_FOUNDRY", None),
+                ("CLAUDE_CODE_USE_VERTEX", None),
+                // An agent runs commands, which need not manage keys.
+                ("ANYROUTER_MANAGEMENT_KEY", None),
             ];
             if let Some(model) = model {
-                for name in ["ANTHROPIC_MODEL", "ANTHROPIC_DEFAULT_HAIKU_MODEL"] {
+                for name in [
+                    "ANTHROPIC_MODEL",
+                    "ANTHROPIC_DEFAULT_HAIKU_MODEL",
+                    "ANTHROPIC_DEFAULT_SONNET_MODEL",
+                    "ANTHROPIC_DEFAULT_OPUS_MODEL",
+                ] {
                     variables.push((name, Some(model.to_owned())));
                 }
             }

@@ -622,6 +622,7 @@ fn nothing_that_names_a_person_passes_to_an_anthropic_upstream() {
         &server,
         "lab/anth",
         json!({
+            "system": [{"type": "text", "text": "x-anthropic-billing-header: cc=jane;"}, {"type": "text", "text": "Be kind."}],
             "max_tokens": null, "user": "jane", "user_profile_id": "jane",
             "metadata": {"account": "jane", "user_id": null}, "messages": [{"role": "user", "content": "hi"}]}),
     )
@@ -631,8 +632,13 @@ fn nothing_that_names_a_person_passes_to_an_anthropic_upstream() {
     assert!(!sent.to_string().contains("jane"), "{sent}");
     assert!(sent["max_tokens"].is_u64());
     assert_eq!(
+        sent["system"],
+        json!([{"type": "text", "text": "Be kind."}])
+    );
+    assert_eq!(
         answer["anyrouter_metadata"]["omitted"],
         json!([
+            "system[0]",
             "user",
             "user_profile_id",
             "metadata.account",
