@@ -143,9 +143,8 @@ impl RelayedTexts {
         else {
             return false;
         };
-        self.0
-            .iter()
-            .any(|at| *at == (*message, *list, *entry, *leaf))
+        let places: &BTreeSet<(usize, &str, usize, &str)> = &self.0;
+        places.contains(&(*message, *list, *entry, *leaf))
     }
 
     fn add(&mut self, message: usize, list: &'static str, entry: usize, leaves: &[&'static str]) {
@@ -402,11 +401,14 @@ fn cut_seal(body: &str, seal: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(body.len()), body);
     while let Some((before, behind)) = rest.split_once(seal) {
         out.push_str(before);
-        let name = out.rsplit_once('"').and_then(|(name, _)| {
-            let name = name.trim_end().strip_suffix(':')?;
-            Some(name.trim_end().ends_with("\"signature\"") || name.trim_end().ends_with("\"id\""))
-        });
-        out.push_str(if name == Some(true) { "\"" } else { seal });
+        let name = out
+            .rsplit_once('"')
+            .and_then(|(name, _)| name.trim_end().strip_suffix(':'))
+            .map_or("", str::trim_end);
+        let is_sealed = ["\"signature\"", "\"id\""]
+            .iter()
+            .any(|sealed| name.ends_with(sealed));
+        out.push_str(if is_sealed { "\"" } else { seal });
         rest = behind;
     }
     out.push_str(rest);

@@ -170,10 +170,8 @@ enum State {
 enum Step {
     /// The client receives content, a call, reasoning, or the stop reason.
     Answered,
-    /// The client receives an event without content.
+    /// The client receives nothing, or an event without content.
     Nothing,
-    /// The client does not receive the event.
-    Dropped,
     /// The message is complete.
     Done,
 }
@@ -224,7 +222,7 @@ impl StreamPass {
                     machine.has_given = true;
                     progress.answered = true;
                 }
-                Ok(Step::Nothing | Step::Dropped) => {}
+                Ok(Step::Nothing) => {}
                 Err(e) => fault = Some(e),
             }
             fault.is_none() && !progress.done
@@ -271,7 +269,7 @@ impl Machine {
         let data = event.data.as_deref().unwrap_or_default();
         if data.trim_ascii().is_empty() {
             // Comments and empty events are dropped; the gateway sends its own keep-alives.
-            return Ok(Step::Dropped);
+            return Ok(Step::Nothing);
         }
         if event.name == Some(b"error") {
             return Err(self.error(data));
@@ -332,8 +330,6 @@ impl Machine {
                 self.after_finish(event, passing, out);
                 Ok(Step::Nothing)
             }
-            // Nothing else can follow the stop reason but the end.
-            ("message_start", State::Open) | (_, State::Finished) => Ok(Step::Dropped),
             (
                 "content_block_start"
                 | "content_block_delta"
@@ -345,7 +341,7 @@ impl Machine {
             ("content_block_delta", State::Open) => self.block_delta(event, passing, out),
             ("content_block_stop", State::Open) => {
                 let Some(block) = self.take(event.index()) else {
-                    return Ok(Step::Dropped);
+                    return Ok(Step::Nothing);
                 };
                 let ours = index_members(event, block.number);
                 self.sequence
@@ -358,7 +354,8 @@ impl Machine {
                 passing.write(&Members::new(), out);
                 Ok(Step::Nothing)
             }
-            (_, State::Before | State::Open) => Ok(Step::Dropped),
+            // Nothing else can follow the stop reason but the end.
+            (_, State::Before | State::Open | State::Finished) => Ok(Step::Nothing),
         }
     }
 
@@ -397,7 +394,7 @@ impl Machine {
         };
         if text.is_none() && kind.and_then(Kind::of_delta).is_some() {
             // Packages join the text without asking whether there is any.
-            return Ok(Step::Dropped);
+            return Ok(Step::Nothing);
         }
         let index = event.index();
         let open = self.blocks.iter().find(|(i, _)| *i == index);
@@ -408,7 +405,7 @@ impl Machine {
             let (wanted, new) = match kind {
                 Some("text_delta") => (Kind::Text, Block::Text),
                 Some("thinking_delta") => (Kind::Thinking, Block::Reasoning),
-                Some("signature_delta") => return Ok(Step::Dropped),
+                Some("signature_delta") => return Ok(Step::Nothing),
                 _ => return Err(wrong()),
             };
             self.close(index, out)?;
@@ -442,7 +439,7 @@ impl Machine {
         let reason = delta.and_then(|d| d.stop_reason.as_deref());
         let Some(reason) = reason.filter(|r| !r.is_empty()) else {
             if !self.blocks.is_empty() {
-                return Ok(Step::Dropped);
+                return Ok(Step::Nothing);
             }
             let mut ours = Members::new();
             self.add_usage(event, &mut ours);
