@@ -9,6 +9,9 @@ use crate::wire::{
     meter::Meter,
 };
 
+/// The rest of a chunk after its delta.
+const REST: &[u8] = b",\"finish_reason\":null}]}\n\n";
+
 /// Encodes a stream.
 #[derive(Debug, Default)]
 pub(in crate::wire) struct Encoder {
@@ -90,7 +93,18 @@ impl Encoder {
             .find(|(open, _)| *open == number)
             .map_or(0, |(_, nth)| *nth);
         match delta {
-            Delta::Text(text) => self.chunk(out, format_args!("{{\"content\":{text}}}")),
+            // Most of an answer: written without formatting.
+            Delta::Text(text) => {
+                for part in [
+                    self.start.as_slice(),
+                    b"{\"content\":",
+                    text.as_bytes(),
+                    b"}",
+                    REST,
+                ] {
+                    out.extend_from_slice(part);
+                }
+            }
             Delta::Reasoning(text) => {
                 let detail = format_args!(
                     "{{\"type\":\"reasoning.text\",\"text\":{text},\"format\":\"anthropic-claude-v1\",\"index\":{nth}}}"
@@ -122,7 +136,7 @@ impl Encoder {
     fn chunk(&self, out: &mut Vec<u8>, delta: std::fmt::Arguments<'_>) {
         out.extend_from_slice(&self.start);
         push_format(out, delta);
-        out.extend_from_slice(b",\"finish_reason\":null}]}\n\n");
+        out.extend_from_slice(REST);
     }
 
     /// Appends the last chunk, with usage and metadata, and `[DONE]`.

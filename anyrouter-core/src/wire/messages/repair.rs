@@ -43,10 +43,9 @@ pub(super) fn start_members(names: &ResponseMeta, meter: &Meter, message: &[u8])
             ours.push((name, default.into()));
         }
     }
-    let has = |name: &str| {
-        members(value("usage"), DEPTH)
-            .is_ok_and(|usage| usage.iter().any(|m| m.is(value("usage"), name)))
-    };
+    let theirs = value("usage");
+    let usage = members(theirs, DEPTH).unwrap_or_default();
+    let has = |name: &str| usage.iter().any(|m| m.is(theirs, name));
     if !has("input_tokens") || !has("output_tokens") {
         let mut usage = Vec::with_capacity(96);
         push_usage(&names.tokens(meter).0, &mut usage);

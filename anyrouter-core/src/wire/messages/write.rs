@@ -5,7 +5,7 @@ use crate::{
     usage::Tokens,
     wire::{
         event::{Block, Delta},
-        json::{push_format, push_numbers, push_string},
+        json::{push_format, push_number, push_numbers, push_string},
         meta::ResponseMeta,
         meter::Meter,
     },
@@ -93,13 +93,22 @@ pub(super) fn push_delta(index: usize, delta: Delta<'_>, out: &mut Vec<u8>) {
         Delta::Signature(text) => ("signature_delta", "signature", text),
         Delta::Arguments(json) => ("input_json_delta", "partial_json", json),
     };
-    push_name(out, "content_block_delta");
-    push_format(
-        out,
-        format_args!(
-            "{{\"type\":\"content_block_delta\",\"index\":{index},\"delta\":{{\"type\":\"{kind}\",\"{member}\":{text}}}}}\n\n"
-        ),
+    // Most of an answer: written without formatting.
+    out.extend_from_slice(
+        b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":",
     );
+    push_number(out, index as u64);
+    for part in [
+        ",\"delta\":{\"type\":\"",
+        kind,
+        "\",\"",
+        member,
+        "\":",
+        text,
+        "}}\n\n",
+    ] {
+        out.extend_from_slice(part.as_bytes());
+    }
 }
 
 pub(super) fn push_close(index: usize, out: &mut Vec<u8>) {
