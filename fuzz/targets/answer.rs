@@ -1,6 +1,6 @@
-//! What providers answer, whole and as a stream, in every protocol and for every client: it reaches
-//! the client as JSON and legal events or is a fault, and no split of the bytes changes what the
-//! client sees.
+//! Answers of providers, whole and as a stream, in every protocol and for every client: an answer
+//! reaches the client as JSON and legal events or is a fault, and no split of the bytes changes what
+//! the client sees.
 #![no_main]
 
 use anyrouter_core::{catalog::Protocol, wire::answer::plain};
