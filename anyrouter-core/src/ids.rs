@@ -127,12 +127,22 @@ impl RequestId {
         push_hex(&self.0, |digit| to.push(digit));
     }
 
-    /// Parses a request id (`req_…`), a generation id (`gen-…` or `msg_…`), or the bare 24 digits.
+    /// Appends the generation id as the Responses protocol spells it, `resp_` and 24 hexadecimal
+    /// digits, to bytes.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn push_response(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(b"resp_");
+        push_hex(&self.0, |digit| to.push(digit));
+    }
+
+    /// Parses a request id (`req_…`), a generation id (`gen-…`, `msg_…` or `resp_…`), or the bare
+    /// 24 digits.
     pub fn parse(text: &str) -> Option<Self> {
         let hex = text
             .strip_prefix("req_")
             .or_else(|| text.strip_prefix("gen-"))
             .or_else(|| text.strip_prefix("msg_"))
+            .or_else(|| text.strip_prefix("resp_"))
             .unwrap_or(text);
         let mut id = [0; 12];
         decode_hex(hex, &mut id)?;

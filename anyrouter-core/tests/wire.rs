@@ -2,7 +2,8 @@
 //! changes what a client sees.
 //!
 //! A transcript is `NAME.PROTOCOL.KIND.upstream`, what the provider sends, with what a client of chat
-//! gets in `NAME.PROTOCOL.KIND.client` and a client of messages in `NAME.PROTOCOL.KIND.messages`. After a change that is meant,
+//! gets in `NAME.PROTOCOL.KIND.client`, a client of messages in `NAME.PROTOCOL.KIND.messages`, and one
+//! of responses in `NAME.PROTOCOL.KIND.responses`. After a change that is meant,
 //! `UPDATE_GOLDEN=1 cargo test -p anyrouter-core --features gateway --test wire` writes the latter
 //! anew; `git diff` shows the difference.
 #![allow(
@@ -11,6 +12,11 @@
     clippy::panic,
     clippy::unwrap_used
 )] // transcripts are files
+
+#[path = "wire/grammar.rs"]
+mod grammar;
+#[path = "wire/pairs.rs"]
+mod pairs;
 
 use std::{fs, path::PathBuf, sync::Arc};
 
@@ -27,6 +33,7 @@ use anyrouter_core::{
     },
 };
 use bytes::Bytes;
+use grammar::check;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -182,54 +189,11 @@ fn stream(protocol: Protocol, client: Protocol, pieces: &[&[u8]]) -> (String, Op
     }
 }
 
-/// Fails where a stream for an Anthropic client is not in the order that the protocol states:
-/// `message_start`, blocks one after the other with rising indexes, one `message_delta` or more,
-/// `message_stop`; `ping` anywhere; `error` instead of any rest.
-fn check_messages(seen: &str, is_whole: bool) {
-    let (mut state, mut next, mut open) = ("before", 0, None);
-    for event in seen.split_terminator("\n\n") {
-        let (name, data) = event
-            .strip_prefix("event: ")
-            .and_then(|e| e.split_once("\ndata: "))
-            .unwrap_or_else(|| panic!("an event has a name and data: {event}"));
-        let value: Value = serde_json::from_str(data).unwrap_or_else(|e| panic!("{e}: {data}"));
-        assert_eq!(value["type"], name, "{event}");
-        let index = value["index"].as_u64();
-        match (name, state) {
-            ("message_start", "before") => state = "open",
-            ("content_block_start", "open") if open.is_none() => {
-                assert_eq!(index, Some(next), "{event}");
-                (open, next) = (index, next + 1);
-            }
-            ("content_block_delta", "open") => assert!(open.is_some() && index == open, "{event}"),
-            ("content_block_stop", "open") => {
-                assert!(open.is_some() && index == open, "{event}");
-                open = None;
-            }
-            // Usage may follow the stop reason in an event of its own.
-            ("message_delta", "open" | "finished") if open.is_none() => {
-                assert!(value["usage"]["output_tokens"].is_u64(), "{event}");
-                let is_last = value["delta"]["stop_reason"].is_string();
-                assert!(is_last || state == "open", "{event}");
-                state = if is_last { "finished" } else { "open" };
-            }
-            ("message_stop", "finished") => {
-                assert!(
-                    value["anyrouter_metadata"]["requestId"].is_string(),
-                    "{event}"
-                );
-                state = "ended";
-            }
-            ("ping" | "notice", _) => {}
-            _ => panic!("{event} in the state `{state}`, with {open:?} open:\n{seen}"),
-        }
-    }
-    assert!(!is_whole || state == "ended", "{seen}");
-}
-
 fn protocol(name: &str) -> Protocol {
     if name.contains(".anthropic.") {
         Protocol::Messages
+    } else if name.contains(".responses.") {
+        Protocol::Responses
     } else {
         Protocol::Chat
     }
@@ -255,12 +219,14 @@ fn golden_transcripts() {
     assert!(all.len() >= 8, "the transcripts are there");
     for (path, bytes) in all {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        for (client, extension) in [(Protocol::Chat, "client"), (Protocol::Messages, "messages")] {
+        for (client, extension) in [
+            (Protocol::Chat, "client"),
+            (Protocol::Messages, "messages"),
+            (Protocol::Responses, "responses"),
+        ] {
             let seen = if name.contains(".stream.") {
                 let (text, fault) = stream(protocol(&name), client, &[&bytes]);
-                if client == Protocol::Messages {
-                    check_messages(&text, fault.is_none());
-                }
+                check(client, &text, fault.is_none());
                 fault.map_or(text.clone(), |f| format!("{text}fault: {f:?}\n"))
             } else {
                 match plain(&names(protocol(&name), client), &bytes) {
@@ -325,7 +291,7 @@ fn a_stream_passes_byte_for_byte_between_messages_and_messages() {
         &[upstream.as_bytes()],
     );
     assert_eq!(fault, None);
-    check_messages(&seen, true);
+    check(Protocol::Messages, &seen, true);
     let ours = upstream
         .replace("\"up\"", "\"lab/x\"")
         .replace("msg_up", "msg_000000000000000000000000");
@@ -349,7 +315,7 @@ fn relayed(start: &Value, events: &[Value]) -> Value {
     bytes.push_str(&event(&json!({"type": "message_stop"})));
     let (seen, fault) = stream(Protocol::Messages, Protocol::Messages, &[bytes.as_bytes()]);
     assert_eq!(fault, None, "{events:?}");
-    check_messages(&seen, true);
+    check(Protocol::Messages, &seen, true);
     let whole = plain(
         &names(Protocol::Messages, Protocol::Messages),
         bytes.as_bytes(),
@@ -622,7 +588,7 @@ fn the_meter_is_the_same_for_every_client() {
                     meter.upstream_id.clone(),
                 )
             });
-            assert_eq!(meters[0], meters[1], "{name}");
+            assert!(meters.iter().all(|m| *m == meters[0]), "{name}: {meters:?}");
         }
     }
 }
@@ -646,7 +612,7 @@ fn blocks_of_chat(deltas: &[Value], finish: &str) -> Value {
         stream(Protocol::Chat, Protocol::Messages, &[whole.as_bytes()]).0,
         seen
     );
-    check_messages(&seen, true);
+    check(Protocol::Messages, &seen, true);
     let answer = plain(&names(Protocol::Chat, Protocol::Messages), whole.as_bytes()).unwrap();
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
     json!([answer["content"], answer["stop_reason"]])

@@ -6,6 +6,7 @@ mod keys;
 mod messages;
 mod models;
 mod privacy;
+mod responses;
 mod status;
 mod usage;
 
@@ -44,6 +45,48 @@ pub(crate) fn routes(routes: Routes) -> Routes {
             "countTokens",
             "An estimate of a request's input tokens. Nothing is sent.",
             messages::count_tokens,
+        )
+        .on(
+            post(),
+            "/responses",
+            "createResponse",
+            "A response in OpenAI's Responses protocol, whole or as a stream.",
+            responses::create,
+        )
+        .on(
+            get(),
+            "/responses",
+            "openResponseSocket",
+            "Refuses a WebSocket with 426.",
+            responses::no_socket,
+        )
+        .on(
+            get(),
+            "/responses/{id}",
+            "getResponse",
+            "A stored response: 404, since none are stored.",
+            responses::stored,
+        )
+        .on(
+            delete(),
+            "/responses/{id}",
+            "deleteResponse",
+            "Deletes a stored response: 404, since none are stored.",
+            responses::stored,
+        )
+        .on(
+            post(),
+            "/responses/{id}/cancel",
+            "cancelResponse",
+            "Cancels a response in the background: 404, since none are stored.",
+            responses::stored,
+        )
+        .on(
+            get(),
+            "/responses/{id}/input_items",
+            "listInputItems",
+            "The input of a stored response: 404, since none are stored.",
+            responses::stored,
         )
         .on(
             get(),

@@ -35,6 +35,7 @@ pub(crate) fn inference_route(path: &str) -> Option<(Protocol, &'static str)> {
     match route {
         "chat/completions" => Some((Protocol::Chat, "chat/completions")),
         "messages" => Some((Protocol::Messages, "messages")),
+        "responses" => Some((Protocol::Responses, "responses")),
         _ => None,
     }
 }
@@ -44,6 +45,7 @@ pub(crate) fn protocol_of(path: &str) -> Protocol {
     let route = path.strip_prefix("/api").unwrap_or(path);
     match route.strip_prefix("/v1").unwrap_or(route) {
         "/messages" | "/messages/count_tokens" => Protocol::Messages,
+        "/responses" => Protocol::Responses,
         _ => Protocol::Chat,
     }
 }
@@ -124,13 +126,13 @@ pub(crate) fn head(
 /// Returns the headers of the client's protocol that an upstream of the same protocol gets.
 fn protocol_headers(headers: &HeaderMap, protocol: Protocol) -> HeaderMap {
     let names: &[&'static str] = match protocol {
-        Protocol::Chat => &[],
+        Protocol::Chat | Protocol::Responses => &["openai-beta"],
         Protocol::Messages => &["anthropic-version", "anthropic-beta"],
     };
     let mut forwarded = HeaderMap::new();
     for name in names {
         // Versions and names of features, but nothing that a person could be known by.
-        let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"-_., ".contains(b);
+        let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"-_.,= ".contains(b);
         for value in headers.get_all(*name) {
             if value.as_bytes().iter().all(is_token) {
                 forwarded.append(*name, value.clone());

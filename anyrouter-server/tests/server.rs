@@ -41,6 +41,8 @@ mod network;
 mod providers;
 #[path = "server/redaction.rs"]
 mod redaction;
+#[path = "server/responses.rs"]
+mod responses;
 #[path = "server/routing.rs"]
 mod routing;
 #[path = "server/storage.rs"]

@@ -270,7 +270,8 @@ struct Row {
 /// The endpoints that a row applies to.
 #[derive(Debug, Deserialize)]
 struct Place {
-    protocol: Protocol,
+    /// The endpoint's protocol; `None` if the facts are the model's, whatever the protocol.
+    protocol: Option<Protocol>,
     #[serde(default)]
     providers: Vec<String>,
     #[serde(default)]
@@ -287,7 +288,7 @@ impl Row {
             models,
             ..
         } = &self.place;
-        *own == protocol
+        own.is_none_or(|own| own == protocol)
             && (providers.is_empty() || providers.iter().any(|p| p == provider))
             && (models.is_empty() || models.iter().any(|part| has_part(model, part)))
     }

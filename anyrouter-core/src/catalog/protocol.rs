@@ -15,17 +15,21 @@ pub enum Protocol {
     /// Anthropic's messages.
     #[serde(rename = "anthropic_messages")]
     Messages,
+    /// OpenAI's responses.
+    #[serde(rename = "openai_responses")]
+    Responses,
 }
 
 impl Protocol {
     /// All protocols.
-    pub const ALL: [Self; 2] = [Self::Chat, Self::Messages];
+    pub const ALL: [Self; 3] = [Self::Chat, Self::Messages, Self::Responses];
 
     /// Returns the name used in catalogs and records.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Chat => "openai_chat",
             Self::Messages => "anthropic_messages",
+            Self::Responses => "openai_responses",
         }
     }
 
@@ -55,7 +59,8 @@ impl ProtocolName {
         match self {
             Self::OpenaiChat => Some(Protocol::Chat),
             Self::AnthropicMessages => Some(Protocol::Messages),
-            Self::OpenaiResponses | Self::Gemini => None,
+            Self::OpenaiResponses => Some(Protocol::Responses),
+            Self::Gemini => None,
         }
     }
 }
@@ -72,7 +77,7 @@ impl<'de> Deserialize<'de> for ProtocolName {
             other => {
                 return Err(serde::de::Error::unknown_variant(
                     other,
-                    &["openai_chat", "anthropic_messages"],
+                    &["openai_chat", "openai_responses", "anthropic_messages"],
                 ));
             }
         })

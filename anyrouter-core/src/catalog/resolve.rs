@@ -466,7 +466,7 @@ fn endpoint(
     }
     if addresses.is_empty() {
         let problem = format!(
-            "provider `{}` has no base URL for a supported protocol; set `base_url`, and `protocol` to `openai_chat` or `anthropic_messages`",
+            "provider `{}` has no base URL for a supported protocol; set `base_url`, and `protocol` to `openai_chat`, `openai_responses` or `anthropic_messages`",
             provider.slug
         );
         return Err(invalid(format!("{}.provider", part.path), problem));

@@ -2,6 +2,7 @@
 
 mod chat;
 mod messages;
+mod responses;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 use self::{
     chat::{RestoringChat, restore_completion},
     messages::{RestoringMessages, restore_message},
+    responses::{RestoringResponses, restore_response},
 };
 use crate::{
     catalog::Protocol,
@@ -39,26 +41,34 @@ impl Restoration {
 
 /// Restores the values in a whole answer.
 pub(super) fn restore_whole(way_back: &Restoration, names: &ResponseMeta, body: &Bytes) -> Bytes {
+    if names.client == Protocol::Chat {
+        return restore_completion(way_back, body);
+    }
+    // A character that is cut in half must not leave the rest unrestored.
+    let whole = whole_characters(body);
+    let Ok(mut answer) = serde_json::from_slice::<Value>(whole.as_deref().unwrap_or(body)) else {
+        return body.clone();
+    };
     match names.client {
-        Protocol::Chat => restore_completion(way_back, body),
-        // A character that is cut in half must not leave the rest unrestored.
-        Protocol::Messages => {
-            match serde_json::from_slice::<Value>(whole_characters(body).as_deref().unwrap_or(body))
-            {
-                Ok(mut message) => {
-                    restore_message(way_back, signs(names), &mut message);
-                    message.to_string().into()
-                }
-                Err(_) => body.clone(),
-            }
-        }
+        Protocol::Chat => return restore_completion(way_back, body),
+        Protocol::Messages => restore_message(way_back, signs(names), &mut answer),
+        Protocol::Responses => restore_response(way_back, &mut answer),
+    }
+    answer.to_string().into()
+}
+
+/// Restores every string of a value that comes whole.
+fn restore_all(way_back: &Restoration, value: &mut Value) {
+    let restored = way_back.placeholders.restore_answer(&value.to_string());
+    if let Ok(restored) = serde_json::from_str(&restored) {
+        *value = restored;
     }
 }
 
-/// Returns true if the provider signs its reasoning.
+/// Returns true if the provider's reasoning comes with a proof.
 fn signs(names: &ResponseMeta) -> bool {
     match names.protocol {
-        Protocol::Messages => true,
+        Protocol::Messages | Protocol::Responses => true,
         Protocol::Chat => false,
     }
 }
@@ -68,6 +78,7 @@ fn signs(names: &ResponseMeta) -> bool {
 pub(super) enum Restoring {
     Chat(Box<RestoringChat>),
     Messages(Box<RestoringMessages>),
+    Responses(Box<RestoringResponses>),
 }
 
 impl Restoring {
@@ -77,6 +88,7 @@ impl Restoring {
             Protocol::Messages => {
                 Self::Messages(Box::new(RestoringMessages::new(way_back, signs(names))))
             }
+            Protocol::Responses => Self::Responses(Box::new(RestoringResponses::new(way_back))),
         }
     }
 
@@ -85,6 +97,7 @@ impl Restoring {
         match self {
             Self::Chat(restoring) => restoring.push(bytes, out),
             Self::Messages(restoring) => restoring.push(bytes, out),
+            Self::Responses(restoring) => restoring.push(bytes, out),
         }
     }
 
@@ -93,6 +106,19 @@ impl Restoring {
         match self {
             Self::Chat(restoring) => restoring.finish(out),
             Self::Messages(restoring) => restoring.finish(out),
+            Self::Responses(restoring) => restoring.finish(out),
+        }
+    }
+
+    /// Appends the text that was held back, and returns the last event with its values.
+    pub(super) fn finish_with(self, last: Bytes, out: &mut Vec<u8>) -> Bytes {
+        match self {
+            Self::Responses(restoring) => restoring.finish_with(&last, out),
+            // Their last event has usage and metadata.
+            Self::Chat(_) | Self::Messages(_) => {
+                self.finish(out);
+                last
+            }
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn is_signed(entry: &Map<String, Value>) -> bool {
         || entry
             .get("format")
             .and_then(Value::as_str)
-            .is_some_and(|f| f.starts_with("anthropic"))
+            .is_some_and(|f| f.starts_with("anthropic") || f.starts_with("openai-responses"))
 }
 
 fn proof(entry: &Map<String, Value>) -> Option<&str> {
@@ -193,6 +193,8 @@ pub(super) fn open(
     match protocol {
         Protocol::Chat => opening.chat(messages),
         Protocol::Messages => opening.blocks(messages),
+        // Its reasoning is encrypted as a whole.
+        Protocol::Responses => {}
     }
     opened.relayed = opening.relayed;
     opened.omitted = opening.omitted;

@@ -236,11 +236,15 @@ impl ResponseStream {
         if let Some(upstream) = self.upstream.take() {
             upstream.finish();
         }
-        self.release_held();
+        let last = self.relay.last();
+        let last = match self.restoring.take() {
+            Some(restoring) => restoring.finish_with(last, &mut self.out),
+            None => last,
+        };
         self.recorder
             .metered(self.relay.names(), self.relay.meter());
         self.recorder.finish(Outcome::Ok, 200, None);
-        self.phase = Phase::Committing(self.relay.last());
+        self.phase = Phase::Committing(last);
     }
 
     /// Handles a fault in the answer. After the finish reason nothing is missing, so only an error
@@ -276,6 +280,7 @@ impl ResponseStream {
             names.id,
             names.model.as_str(),
             names.created,
+            self.relay.sequence(),
         )
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     wire::{
         error::{ApiError, Availability},
         fault::RequestFault,
+        inbound::prompt,
         outbound::carries,
         request::Request,
     },
@@ -131,11 +132,9 @@ pub(super) fn resolve(
             "`model` is missing; GET /api/v1/models lists the models",
         )));
     };
-    if request.raw("messages").is_none() {
-        return Err(invalid(RequestFault::member(
-            "messages",
-            "`messages` is missing",
-        )));
+    let prompt = prompt(request.protocol());
+    if request.raw(prompt).is_none() {
+        return Err(invalid(RequestFault::missing(prompt)));
     }
     let mut targets = Targets {
         asked: identifiers.model(first).into_owned(),

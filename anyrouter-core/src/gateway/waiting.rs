@@ -59,6 +59,7 @@ impl ClientStream {
             self.id,
             &self.model,
             self.created.seconds(),
+            0,
         )
         .into()
     }

@@ -262,15 +262,21 @@ pub(super) fn carried<'a>(
 
 /// Returns true for members that every endpoint supports or that are never sent to a provider.
 fn is_always_carried(parameter: &str) -> bool {
-    const PROTOCOL: [&str; 8] = [
-        "model",
+    const PROTOCOL: [&str; 14] = [
+        "include",
+        "input",
+        "instructions",
+        "max_completion_tokens",
+        "max_output_tokens",
+        "max_tokens",
         "messages",
+        "metadata",
+        "model",
+        "store",
         "stream",
         "stream_options",
-        "max_tokens",
-        "max_completion_tokens",
+        "system",
         "user",
-        "metadata",
     ];
     PROTOCOL.contains(&parameter) || GATEWAY_MEMBERS.contains(&parameter)
 }

@@ -14,12 +14,25 @@ pub struct Adjustments {
     pub notes: Vec<String>,
     /// Replaced names of tools that the provider does not accept: the provider's, and the client's.
     pub tool_names: Vec<(String, String)>,
+    /// Tools whose calls the client knows in another form, by the name in the translated request.
+    pub client_tools: Vec<(String, ClientTool)>,
     /// Features of the protocol that the request uses and a header must enable.
     pub betas: Vec<&'static str>,
     /// True if reasoning is hidden from the client.
     pub hides_reasoning: bool,
     /// Number of prompt cache marks that are still to be omitted, since there are too many.
     pub cache_marks_over: usize,
+}
+
+/// A tool as a client of the Responses protocol knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientTool {
+    /// The tool's name.
+    pub name: String,
+    /// Name of the namespace that the tool is in.
+    pub namespace: Option<String>,
+    /// True if the tool takes text in place of a JSON object.
+    pub is_custom: bool,
 }
 
 /// Maximum number of listed names; one more entry stands for the others.
@@ -55,6 +68,19 @@ impl Adjustments {
             .iter()
             .find(|(theirs, _)| theirs == name)
             .map_or(name, |(_, ours)| ours)
+    }
+
+    /// Returns the client's form of the tool with this name, as JSON.
+    pub(super) fn client_tool(&self, name: &str) -> ClientTool {
+        let name: Cow<'_, str> = serde_json::from_str(name).unwrap_or_default();
+        let known = self.client_tools.iter().find(|(sent, _)| *sent == name);
+        known.map_or_else(
+            || ClientTool {
+                name: name.clone().into_owned(),
+                ..ClientTool::default()
+            },
+            |(_, tool)| tool.clone(),
+        )
     }
 
     /// Returns the client's name of a tool as JSON, for the provider's as JSON.

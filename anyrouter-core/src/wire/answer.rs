@@ -11,6 +11,7 @@ use super::{
     messages,
     meta::ResponseMeta,
     meter::{Meter, PlainAnswer, Progress},
+    responses,
 };
 use crate::{catalog::Protocol, ids::RequestId};
 
@@ -21,6 +22,8 @@ pub enum Relay {
     Chat(chat::StreamRelay),
     /// Anthropic messages on both sides.
     Messages(messages::StreamPass),
+    /// OpenAI's Responses on both sides.
+    Responses(responses::StreamPass),
     /// One protocol in, another out.
     Translate(Box<Translator>),
 }
@@ -36,12 +39,14 @@ pub struct Translator {
 enum Decoder {
     Chat(chat::Decoder),
     Messages(messages::Decoder),
+    Responses(responses::Decoder),
 }
 
 #[derive(Debug)]
 enum Encoder {
     Chat(chat::Encoder),
     Messages(messages::Encoder),
+    Responses(responses::Encoder),
 }
 
 impl Relay {
@@ -53,7 +58,10 @@ impl Relay {
             (Protocol::Messages, Protocol::Messages) => {
                 Self::Messages(messages::StreamPass::new(names, limit))
             }
-            (Protocol::Chat, Protocol::Messages) | (Protocol::Messages, Protocol::Chat) => {
+            (Protocol::Responses, Protocol::Responses) => {
+                Self::Responses(responses::StreamPass::new(names, limit))
+            }
+            (Protocol::Chat | Protocol::Messages | Protocol::Responses, _) => {
                 Self::Translate(Box::new(Translator::new(names, limit)))
             }
         }
@@ -74,9 +82,8 @@ impl Relay {
             (Protocol::Messages, Protocol::Messages) => {
                 messages::StreamPass::of_whole(names, body, out).map(Self::Messages)
             }
-            (Protocol::Chat, Protocol::Messages) => {
-                let answer = chat::plain(&names, body)?;
-                Translator::of_whole(names, &answer, out)
+            (Protocol::Chat | Protocol::Messages | Protocol::Responses, _) => {
+                Translator::of_whole(names, body, out)
                     .map(Box::new)
                     .map(Self::Translate)
             }
@@ -89,6 +96,7 @@ impl Relay {
         match self {
             Self::Chat(relay) => relay.feed(bytes, out),
             Self::Messages(relay) => relay.feed(bytes, out),
+            Self::Responses(relay) => relay.feed(bytes, out),
             Self::Translate(relay) => relay.feed(bytes, out),
         }
     }
@@ -117,6 +125,7 @@ impl Relay {
         match self {
             Self::Chat(relay) => relay.is_finished(),
             Self::Messages(relay) => relay.is_finished(),
+            Self::Responses(relay) => relay.is_finished(),
             Self::Translate(relay) => relay.is_finished(),
         }
     }
@@ -127,6 +136,7 @@ impl Relay {
         match self {
             Self::Chat(relay) => relay.has_given(),
             Self::Messages(relay) => relay.has_given(),
+            Self::Responses(relay) => relay.has_given(),
             Self::Translate(relay) => relay.has_given(),
         }
     }
@@ -136,7 +146,20 @@ impl Relay {
         match self {
             Self::Chat(relay) => relay.meter(),
             Self::Messages(relay) => relay.meter(),
+            Self::Responses(relay) => relay.meter(),
             Self::Translate(relay) => relay.meter(),
+        }
+    }
+
+    /// Returns the number of the events so far, for the protocol that counts them.
+    pub fn sequence(&self) -> u64 {
+        match self {
+            Self::Responses(relay) => relay.sequence(),
+            Self::Translate(relay) => match &relay.encoder {
+                Encoder::Responses(encoder) => encoder.sequence(),
+                Encoder::Chat(_) | Encoder::Messages(_) => 0,
+            },
+            Self::Chat(_) | Self::Messages(_) => 0,
         }
     }
 
@@ -145,6 +168,7 @@ impl Relay {
         match self {
             Self::Chat(relay) => relay.names(),
             Self::Messages(relay) => relay.names(),
+            Self::Responses(relay) => relay.names(),
             Self::Translate(relay) => relay.names(),
         }
     }
@@ -158,6 +182,7 @@ impl Relay {
         match self {
             Self::Chat(relay) => relay.push_end(&mut out),
             Self::Messages(relay) => relay.push_end(&mut out),
+            Self::Responses(relay) => relay.push_end(&mut out),
             Self::Translate(relay) => relay.push_end(&mut out),
         }
         out.into()
@@ -171,24 +196,32 @@ impl Translator {
             decoder: match names.protocol {
                 Protocol::Chat => Decoder::Chat(chat::Decoder::new(names, limit)),
                 Protocol::Messages => Decoder::Messages(messages::Decoder::new(names, limit)),
+                Protocol::Responses => Decoder::Responses(responses::Decoder::new(names, limit)),
             },
         }
     }
 
-    /// Translates a whole chat completion.
+    /// Translates a whole answer to events.
     fn of_whole(
         names: Box<ResponseMeta>,
-        answer: &PlainAnswer,
+        body: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Self, AnswerFault> {
         let mut encoder = Encoder::new(names.client);
-        let decoder = chat::Decoder::of_whole(names, answer, &mut |names, event| {
-            encoder.event(names, event, out)
-        })?;
-        Ok(Self {
-            decoder: Decoder::Chat(decoder),
-            encoder,
-        })
+        let mut each = |names: &ResponseMeta, event: Event<'_>| encoder.event(names, event, out);
+        let decoder = match names.protocol {
+            Protocol::Chat => {
+                let answer = chat::plain(&names, body)?;
+                Decoder::Chat(chat::Decoder::of_whole(names, &answer, &mut each)?)
+            }
+            Protocol::Messages => {
+                Decoder::Messages(messages::Decoder::of_whole(names, body, &mut each)?)
+            }
+            Protocol::Responses => {
+                Decoder::Responses(responses::Decoder::of_whole(names, body, &mut each)?)
+            }
+        };
+        Ok(Self { decoder, encoder })
     }
 
     fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Progress, AnswerFault> {
@@ -197,6 +230,7 @@ impl Translator {
         match decoder {
             Decoder::Chat(decoder) => decoder.feed(bytes, &mut each),
             Decoder::Messages(decoder) => decoder.feed(bytes, &mut each),
+            Decoder::Responses(decoder) => decoder.feed(bytes, &mut each),
         }
     }
 
@@ -204,6 +238,7 @@ impl Translator {
         match &self.decoder {
             Decoder::Chat(decoder) => decoder.is_finished(),
             Decoder::Messages(decoder) => decoder.is_finished(),
+            Decoder::Responses(decoder) => decoder.is_finished(),
         }
     }
 
@@ -211,6 +246,7 @@ impl Translator {
         match &self.decoder {
             Decoder::Chat(decoder) => decoder.has_given(),
             Decoder::Messages(decoder) => decoder.has_given(),
+            Decoder::Responses(decoder) => decoder.has_given(),
         }
     }
 
@@ -218,6 +254,7 @@ impl Translator {
         match &self.decoder {
             Decoder::Chat(decoder) => decoder.meter(),
             Decoder::Messages(decoder) => decoder.meter(),
+            Decoder::Responses(decoder) => decoder.meter(),
         }
     }
 
@@ -225,6 +262,7 @@ impl Translator {
         match &self.decoder {
             Decoder::Chat(decoder) => decoder.names(),
             Decoder::Messages(decoder) => decoder.names(),
+            Decoder::Responses(decoder) => decoder.names(),
         }
     }
 
@@ -232,6 +270,7 @@ impl Translator {
         match &self.encoder {
             Encoder::Chat(_) => chat::Encoder::push_end(self.names(), self.meter(), out),
             Encoder::Messages(encoder) => encoder.push_end(self.names(), self.meter(), out),
+            Encoder::Responses(encoder) => encoder.push_end(self.names(), self.meter(), out),
         }
     }
 }
@@ -241,6 +280,7 @@ impl Encoder {
         match client {
             Protocol::Chat => Self::Chat(chat::Encoder::default()),
             Protocol::Messages => Self::Messages(messages::Encoder::default()),
+            Protocol::Responses => Self::Responses(responses::Encoder::default()),
         }
     }
 
@@ -256,28 +296,32 @@ impl Encoder {
                 Ok(())
             }
             Self::Messages(encoder) => encoder.event(names, event, out),
+            Self::Responses(encoder) => encoder.event(names, event, out),
         }
     }
 }
 
-/// Returns the event that ends a client's stream with `error`.
+/// Returns the event that ends a client's stream with `error`. `sequence` is the number of the events
+/// before it, as [`Relay::sequence`] returns it.
 pub fn error_event(
     client: Protocol,
     error: &ApiError,
     id: RequestId,
     model: &str,
     created: u64,
+    sequence: u64,
 ) -> Vec<u8> {
     match client {
         Protocol::Chat => chat::error_chunk(error, id, model, created),
         Protocol::Messages => messages::error_event(error, &id.to_string()),
+        Protocol::Responses => responses::failed_event(error, id, model, created, sequence),
     }
 }
 
 /// Returns the body of an error response in the client's protocol.
 pub fn error_body(client: Protocol, error: &ApiError, id: RequestId) -> Value {
     match client {
-        Protocol::Chat => error.to_openai(&id.to_string()),
+        Protocol::Chat | Protocol::Responses => error.to_openai(&id.to_string()),
         Protocol::Messages => messages::error_body(error, &id.to_string()),
     }
 }
@@ -285,7 +329,7 @@ pub fn error_body(client: Protocol, error: &ApiError, id: RequestId) -> Value {
 /// Returns the keep-alive that a client of this protocol ignores.
 pub const fn keep_alive(client: Protocol) -> &'static [u8] {
     match client {
-        Protocol::Chat => b": waiting for the provider\n\n",
+        Protocol::Chat | Protocol::Responses => b": waiting for the provider\n\n",
         Protocol::Messages => messages::PING,
     }
 }
@@ -300,12 +344,12 @@ pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFau
         (Protocol::Chat, Protocol::Chat) => chat::plain(names, body),
         (Protocol::Messages, Protocol::Chat) => messages::plain(names, body),
         (Protocol::Messages, Protocol::Messages) => messages::pass_whole(names, body),
-        (Protocol::Chat, Protocol::Messages) => {
-            let (mut answer, mut events) = (chat::plain(names, body)?, Vec::new());
-            let translator = Translator::of_whole(Box::new(names.clone()), &answer, &mut events)?;
+        (Protocol::Responses, Protocol::Responses) => responses::pass_whole(names, body),
+        (Protocol::Chat | Protocol::Messages | Protocol::Responses, _) => {
+            let mut events = Vec::with_capacity(body.len() * 2);
+            let translator = Translator::of_whole(Box::new(names.clone()), body, &mut events)?;
             translator.push_end(&mut events);
-            answer.body = messages::of_events(names, &events)?;
-            Ok(answer)
+            assembled(names, &events, translator.meter())
         }
     }
 }
@@ -323,22 +367,32 @@ fn of_events(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFau
         Err(fault) => return Err(fault),
     }
     events.extend_from_slice(&relay.last());
-    let seen = relay.meter();
-    match names.client {
+    assembled(names, &events, relay.meter())
+}
+
+/// Assembles a whole answer from the client's events.
+fn assembled(
+    names: &ResponseMeta,
+    events: &[u8],
+    meter: &Meter,
+) -> Result<PlainAnswer, AnswerFault> {
+    let body = match names.client {
         Protocol::Chat => {
-            let mut answer = chat::of_chunks(names, &events, seen.tokens.is_some())?;
+            let mut answer = chat::of_chunks(names, events, meter.tokens.is_some())?;
             answer
                 .meter
                 .native_finish_reason
-                .clone_from(&seen.native_finish_reason);
-            answer.meter.upstream_id.clone_from(&seen.upstream_id);
-            Ok(answer)
+                .clone_from(&meter.native_finish_reason);
+            answer.meter.upstream_id.clone_from(&meter.upstream_id);
+            return Ok(answer);
         }
-        Protocol::Messages => Ok(PlainAnswer {
-            body: messages::of_events(names, &events)?,
-            meter: seen.clone(),
-        }),
-    }
+        Protocol::Messages => messages::of_events(names, events)?,
+        Protocol::Responses => responses::of_events(events)?,
+    };
+    Ok(PlainAnswer {
+        body,
+        meter: meter.clone(),
+    })
 }
 
 /// Returns true if a body consists of server-sent events; `None` if it is too short to decide.

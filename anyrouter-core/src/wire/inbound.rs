@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{chat, fault::RequestFault, messages, request::Request};
+use super::{chat, fault::RequestFault, messages, request::Request, responses};
 use crate::catalog::Protocol;
 
 /// Reads a body in `protocol` that may nest `depth` deep.
@@ -10,5 +10,14 @@ pub fn inbound(protocol: Protocol, body: Bytes, depth: usize) -> Result<Request,
     match protocol {
         Protocol::Chat => chat::read(body, depth),
         Protocol::Messages => messages::read(body, depth),
+        Protocol::Responses => responses::read(body, depth),
+    }
+}
+
+/// Returns the member of a request that has the conversation.
+pub const fn prompt(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Chat | Protocol::Messages => "messages",
+        Protocol::Responses => "input",
     }
 }

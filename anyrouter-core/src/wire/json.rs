@@ -5,16 +5,18 @@
 mod block;
 mod member;
 mod raw;
+mod replace;
 mod scanner;
 mod write;
 
 pub use self::{
     member::{Member, Object, bare_name, members, objects, utf8},
     raw::{RawJsonStr, escape_strings, string_or_none, unescape_strings, whole_characters},
+    replace::{Replaced, replace_members},
     scanner::{JsonFault, Scanner, Volume},
     write::{
-        push_comma, push_format, push_member, push_number, push_numbers, push_raw, push_string,
-        push_value,
+        push_comma, push_format, push_line, push_member, push_number, push_numbers, push_raw,
+        push_string, push_value,
     },
 };
 

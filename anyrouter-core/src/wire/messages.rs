@@ -38,6 +38,7 @@ pub(super) use self::{
     encode::Encoder,
     error::{PING, error_body, error_event},
     forward::forward,
+    names::tool_name,
     read::read,
     repair::pass_whole,
     request::carries,

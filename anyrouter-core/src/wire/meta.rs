@@ -159,6 +159,13 @@ impl ResponseMeta {
         out.push(b'"');
     }
 
+    /// Appends the generation id as the Responses protocol spells it, as a JSON string.
+    pub(super) fn push_response_id(&self, out: &mut Vec<u8>) {
+        out.push(b'"');
+        self.id.push_response(out);
+        out.push(b'"');
+    }
+
     /// Appends the generation id as Anthropic's protocol spells it, as a JSON string.
     pub(super) fn push_message_id(&self, out: &mut Vec<u8>) {
         out.push(b'"');

@@ -29,6 +29,29 @@ pub struct Progress {
     pub done: bool,
 }
 
+impl Progress {
+    /// Adds the progress of further bytes.
+    pub(super) fn add(&mut self, more: Self) {
+        self.answered |= more.answered;
+        self.done |= more.done;
+    }
+}
+
+/// Reads a count of tokens; some relays write floats or strings. An unreadable count is treated as
+/// absent, so that it does not invalidate a good answer.
+pub(super) fn count(value: &serde_json::Value) -> Option<u64> {
+    let float = || {
+        value
+            .as_f64()
+            .filter(|n| *n >= 0.0 && *n < 9e15)
+            .map(|n| n as u64)
+    };
+    value
+        .as_u64()
+        .or_else(float)
+        .or_else(|| value.as_str()?.parse().ok())
+}
+
 /// A plain answer, ready for the client.
 #[derive(Debug)]
 pub struct PlainAnswer {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{
-    adjust::Adjustments, chat, fault::RequestFault, json::whole_characters, messages,
-    request::Request,
+    adjust::Adjustments, chat, fault::RequestFault, inbound::inbound, json::whole_characters,
+    messages, proof::Reader, request::Request, responses,
 };
 use crate::{
     catalog::{Endpoint, Protocol},
@@ -40,72 +40,112 @@ pub fn outbound(
     adjusted: &mut Adjustments,
 ) -> Result<Outbound, RequestFault> {
     let mut headers = HeaderMap::with_capacity(12);
-    Ok(match (request.protocol(), protocol) {
-        (Protocol::Messages, Protocol::Messages) => Outbound {
-            path: messages::path(base_url).into(),
-            headers: {
-                let version = HeaderValue::from_static(messages::VERSION);
-                headers.insert("anthropic-version", version);
-                headers.extend(protocol_headers.clone());
-                headers
-            },
-            body: messages::forward(request, endpoint, user, adjusted),
-        },
-        (Protocol::Messages, Protocol::Chat) => Outbound {
-            path: chat::PATH.into(),
-            headers,
-            body: {
-                let dialect = endpoint.dialect(Protocol::Chat);
-                let with_reasoning = dialect.reasoning_back.is_some();
-                let whole = whole_characters(request.body())
-                    .map(|body| messages::read(body.into(), DEPTH))
-                    .transpose()?;
-                if whole.is_some() {
-                    adjusted.note("characters that were cut in half were sent as U+FFFD");
+    if request.protocol() == Protocol::Responses && request.raw("store") == Some(b"true") {
+        adjusted.note("store was sent as false: responses are not stored");
+    }
+    // Between two protocols, the request is first one of chat.
+    let translated = if request.protocol() == protocol {
+        headers.extend(protocol_headers.clone());
+        None
+    } else {
+        as_chat(protocol, request, endpoint, adjusted)?
+    };
+    let is_same = request.protocol() == protocol;
+    let request = translated.as_ref().unwrap_or(request);
+    let (path, body) = match protocol {
+        Protocol::Chat => (
+            chat::PATH.into(),
+            request.to_openai_chat(endpoint, adjusted),
+        ),
+        Protocol::Messages => {
+            let body = if is_same {
+                messages::forward(request, endpoint, user, adjusted)
+            } else {
+                vec![messages::to_anthropic_messages(
+                    request, endpoint, user, adjusted,
+                )?]
+            };
+            let betas = adjusted.betas.join(",");
+            for (name, value) in [
+                ("anthropic-version", messages::VERSION),
+                ("anthropic-beta", &betas),
+            ] {
+                if let (false, Ok(value)) = (value.is_empty(), HeaderValue::try_from(value)) {
+                    headers.entry(name).or_insert(value);
                 }
-                let request = whole.as_ref().unwrap_or(request);
-                let chat = messages::to_chat(request, with_reasoning, adjusted)?;
-                chat::read(chat.into(), DEPTH)?.to_openai_chat(endpoint, adjusted)
-            },
-        },
-        (Protocol::Chat, Protocol::Chat) => Outbound {
-            path: chat::PATH.into(),
-            headers,
-            body: request.to_openai_chat(endpoint, adjusted),
-        },
-        (Protocol::Chat, Protocol::Messages) => {
-            let body = messages::to_anthropic_messages(request, endpoint, user, adjusted)?;
-            let version = HeaderValue::from_static(messages::VERSION);
-            headers.insert("anthropic-version", version);
-            if let Ok(betas) = HeaderValue::try_from(adjusted.betas.join(","))
-                && !betas.is_empty()
-            {
-                headers.insert("anthropic-beta", betas);
             }
-            Outbound {
-                path: messages::path(base_url).into(),
-                headers,
-                body: vec![body],
-            }
+            (messages::path(base_url).into(), body)
         }
+        Protocol::Responses => (
+            responses::PATH.into(),
+            if is_same {
+                responses::forward(request, endpoint, user, adjusted)
+            } else {
+                vec![responses::from_chat(request, endpoint, user, adjusted)?]
+            },
+        ),
+    };
+    Ok(Outbound {
+        path,
+        headers,
+        body,
     })
+}
+
+/// Returns a request of another protocol as one of chat, for an endpoint that speaks `protocol`;
+/// `None` if it is one.
+fn as_chat(
+    protocol: Protocol,
+    request: &Request,
+    endpoint: &Endpoint,
+    adjusted: &mut Adjustments,
+) -> Result<Option<Request>, RequestFault> {
+    let client = request.protocol();
+    if client == Protocol::Chat {
+        return Ok(None);
+    }
+    let whole = whole_characters(request.body())
+        .map(|body| inbound(client, body.into(), DEPTH))
+        .transpose()?;
+    if whole.is_some() {
+        adjusted.note("characters that were cut in half were sent as U+FFFD");
+    }
+    let request = whole.as_ref().unwrap_or(request);
+    let reader = Reader { endpoint, protocol };
+    let with_reasoning =
+        protocol == Protocol::Chat && endpoint.dialect(Protocol::Chat).reasoning_back.is_some();
+    let body = match client {
+        Protocol::Chat => return Ok(None),
+        Protocol::Messages => messages::to_chat(request, reader, with_reasoning, adjusted)?,
+        Protocol::Responses => responses::to_chat(request, reader, with_reasoning, adjusted)?,
+    };
+    let mut chat = chat::read(body.into(), DEPTH)?;
+    chat.user.clone_from(&request.user);
+    Ok(Some(chat))
 }
 
 /// Returns the header for a credential, and its value.
 pub fn credential_header(protocol: Protocol, credential: &str) -> (HeaderName, String) {
     match protocol {
-        Protocol::Chat => (header::AUTHORIZATION, format!("Bearer {credential}")),
+        Protocol::Chat | Protocol::Responses => {
+            (header::AUTHORIZATION, format!("Bearer {credential}"))
+        }
         Protocol::Messages => (HeaderName::from_static("x-api-key"), credential.to_owned()),
     }
 }
 
 /// Returns true if `protocol` can express a member of the request.
 pub fn carries(protocol: Protocol, request: &Request, member: &str) -> bool {
-    match (request.protocol(), protocol) {
-        (Protocol::Chat, Protocol::Chat) | (Protocol::Messages, Protocol::Messages) => true,
-        (Protocol::Chat, Protocol::Messages) => messages::carries(request, member),
-        (Protocol::Messages, Protocol::Chat) => {
-            messages::chat_carries(member) || GATEWAY_MEMBERS.contains(&member)
-        }
+    if request.protocol() == protocol || GATEWAY_MEMBERS.contains(&member) {
+        return true;
+    }
+    match request.protocol() {
+        Protocol::Chat => match protocol {
+            Protocol::Chat => true,
+            Protocol::Messages => messages::carries(request, member),
+            Protocol::Responses => responses::carries(request, member),
+        },
+        Protocol::Messages => messages::chat_carries(member),
+        Protocol::Responses => responses::chat_carries(member),
     }
 }

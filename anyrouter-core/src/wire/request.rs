@@ -196,8 +196,12 @@ impl Request {
         let asked = self.max_tokens?;
         let most = endpoint.max_output.filter(|most| asked > *most);
         if let Some(most) = most {
+            let name = match self.protocol {
+                Protocol::Chat | Protocol::Messages => "max_tokens",
+                Protocol::Responses => "max_output_tokens",
+            };
             adjusted.note(format!(
-                "max_tokens was lowered from {asked} to {most}, the most that the endpoint gives"
+                "{name} was lowered from {asked} to {most}, the most that the endpoint gives"
             ));
         }
         Some(most.unwrap_or(asked))

@@ -15,6 +15,15 @@ pub struct Event<'a> {
     pub name: Option<&'a [u8]>,
 }
 
+impl Event<'_> {
+    /// Returns true if it has only `event` and `data` lines: some clients fail on an `id` line.
+    pub fn is_bare(&self) -> bool {
+        self.raw.split(|b| matches!(b, b'\n' | b'\r')).all(|line| {
+            line.is_empty() || line.starts_with(b"event:") || line.starts_with(b"data:")
+        })
+    }
+}
+
 /// Error of an event that exceeds the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event has more than {limit} bytes")]

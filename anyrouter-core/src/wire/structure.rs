@@ -1,6 +1,6 @@
 //! Classification of the leaves of a request that belong to its protocol and are never redacted.
 
-use super::{chat, messages};
+use super::{chat, messages, responses};
 use crate::{catalog::Protocol, redact::Step};
 
 /// Returns true if a leaf of a request in `protocol` belongs to the gateway or the protocol, such
@@ -10,5 +10,6 @@ pub fn is_structure(protocol: Protocol, path: &[Step<'_>], content: &str) -> boo
     match protocol {
         Protocol::Chat => chat::is_structure(path, content),
         Protocol::Messages => messages::is_structure(path, content),
+        Protocol::Responses => responses::is_structure(path, content),
     }
 }

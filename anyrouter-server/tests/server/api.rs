@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Server, body, two_protocols},
+    harness::{Server, body, every_protocol},
     upstream::{Act, Upstream, completion},
 };
 
@@ -52,7 +52,7 @@ fn key_with(server: &Server, scope: &str) -> String {
 fn every_route_takes_the_scopes_that_it_needs_and_no_other() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("x"))]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let victim: Value = server
         .post("/keys", &server.management, &json!({"name": "victim"}))
         .json()
@@ -188,7 +188,7 @@ fn every_route_takes_the_scopes_that_it_needs_and_no_other() {
 fn a_key_is_shown_once_listed_by_hash_and_never_revealed() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("x"))]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let response = server.post(
         "/keys",
         &server.management,
@@ -285,7 +285,7 @@ fn a_key_is_shown_once_listed_by_hash_and_never_revealed() {
 fn an_inference_key_sees_the_records_of_its_own_requests_alone() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("x"))]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let other = key_with(&server, "inference");
     let response = server.chat("lab/open", json!({"session_id": "s-1"}));
     let id = response.headers()["x-request-id"]
@@ -341,7 +341,7 @@ fn an_inference_key_sees_the_records_of_its_own_requests_alone() {
 #[test]
 fn privacy_settings_change_by_what_is_named_and_refuse_what_would_not_be_kept() {
     let upstream = Upstream::start();
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let settings: Value = server.get("/privacy", &server.key).json().unwrap();
     assert_eq!(
         settings,
@@ -632,7 +632,7 @@ fn the_documentation_is_served_and_errors_point_to_it() {
 #[test]
 fn what_is_not_there_is_a_404_in_the_contracts_shape() {
     let server = Server::start_in(tempfile::tempdir().unwrap(), "", &[]);
-    for path in ["/nothing", "/embeddings", "/responses", "/credits"] {
+    for path in ["/nothing", "/embeddings", "/rerank", "/credits"] {
         let response = server
             .request("POST", path)
             .bearer_auth(&server.key)
@@ -789,6 +789,8 @@ fn the_api_describes_itself() {
         for method in methods.as_object().unwrap().keys() {
             let answer = server
                 .request(&method.to_uppercase(), &path)
+                // One address takes a GET only with it.
+                .header("upgrade", "websocket")
                 .send()
                 .unwrap();
             let (status, text) = (answer.status().as_u16(), answer.text().unwrap());

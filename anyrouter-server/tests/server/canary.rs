@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     faults::until,
-    harness::{Server, two_protocols},
+    harness::{Server, every_protocol},
     upstream::{Act, Upstream, anthropic, message},
 };
 
@@ -142,7 +142,7 @@ fn nothing_that_was_said_is_written_anywhere() {
         ),
     ];
     // An endpoint for each answer: none has to wait for another's cooldown.
-    let mut setup = two_protocols(&upstream).more("[log]\nformat = \"json\"");
+    let mut setup = every_protocol(&upstream).more("[log]\nformat = \"json\"");
     let mut models = Vec::new();
     for (provider, acts) in [("open", open_acts), ("anth", anthropic_acts)] {
         for (n, act) in acts.into_iter().enumerate() {
@@ -278,7 +278,7 @@ fn nothing_that_was_said_is_written_anywhere() {
 fn no_key_is_written_anywhere() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(500, json!({}))]);
-    let mut server = two_protocols(&upstream).start();
+    let mut server = every_protocol(&upstream).start();
     let made: Value = server
         .post("/keys", &server.management, &json!({"name": "k"}))
         .json()
@@ -316,7 +316,7 @@ fn what_stands_in_a_wrong_place_is_neither_stored_nor_repeated() {
         "o",
         vec![Act::Json(200, crate::upstream::completion("fine"))],
     );
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let mut markers = Vec::new();
     let mut next = |is_key: bool| {
         let n = markers.len() as u32 + 100;

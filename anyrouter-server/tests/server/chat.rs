@@ -6,7 +6,7 @@ use std::io::Read as _;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{data, text_of, two_protocols},
+    harness::{data, every_protocol, text_of},
     upstream::{Act, Upstream, anthropic, chunks, message},
 };
 
@@ -22,7 +22,7 @@ fn a_plain_answer_keeps_its_bytes_but_for_what_is_ours() {
             theirs.to_owned(),
         )],
     );
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let response = server.chat("lab/open", json!({}));
     assert_eq!(response.status(), 200);
     assert!(response.headers().contains_key("x-anyrouter-overhead-ms"));
@@ -86,7 +86,7 @@ fn a_plain_answer_keeps_its_bytes_but_for_what_is_ours() {
 fn a_stream_ends_with_usage_and_metadata_and_the_usual_loop_can_read_all_of_it() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Events(chunks(&["Hel", "lo"]))]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let text = server
         .chat("lab/open", json!({"stream": true}))
         .text()
@@ -148,7 +148,7 @@ fn what_an_upstream_does_not_report_is_estimated() {
         .cloned()
         .collect();
     upstream.on("o", vec![Act::Events(silent), Act::Events(without_done)]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     for _ in 0..2 {
         let response = server.chat("lab/open", json!({"stream": true}));
         let id = response.headers()["x-request-id"]
@@ -175,7 +175,7 @@ fn tools_go_both_ways_over_anthropic() {
     let upstream = Upstream::start();
     let content = json!([{"type": "text", "text": "Let me see."}, {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Paris", "days": 3}}]);
     upstream.on("a", vec![Act::Json(200, message(content, "tool_use"))]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let tools = json!([{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}]);
     let answer: Value = server
         .chat("lab/anth", json!({"tools": tools, "tool_choice": "auto"}))
@@ -256,7 +256,7 @@ fn a_translated_stream_has_text_reasoning_and_parallel_tool_calls() {
         json!({"type": "message_stop"}),
     ]);
     upstream.on("a", vec![Act::Events(events)]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let response = server.chat(
         "lab/anth",
         json!({"stream": true, "reasoning": {"effort": "low"}}),
@@ -315,7 +315,7 @@ fn what_cannot_be_translated_is_named_or_excludes_before_anything_is_sent() {
             message(json!([{"type": "text", "text": "x"}]), "end_turn"),
         )],
     );
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let answer: Value = server
         .chat("lab/anth", json!({"seed": 1, "logit_bias": {"1": 2}}))
         .json()
@@ -347,7 +347,7 @@ fn a_client_that_goes_away_ends_the_upstream_and_leaves_a_record_of_what_passed(
     let upstream = Upstream::start();
     let pieces = chunks(&["12345678", "12345678"]);
     upstream.on("o", vec![Act::Pause(pieces[..3].to_vec(), Vec::new())]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let mut response = server.chat("lab/open", json!({"stream": true}));
     // It leaves when it has seen all that passed.
     let mut read = String::new();
@@ -402,7 +402,7 @@ fn an_upstream_that_breaks_off_ends_in_an_error_chunk_and_no_done() {
             Act::Pause(begin, vec!["data: {not json\n\n".to_owned()]),
         ],
     );
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     for round in 0..4 {
         upstream.hold();
         let response = server.wait_ready_chat("lab/open");
@@ -447,7 +447,7 @@ fn a_slow_upstream_is_kept_company_by_comments_and_can_still_fall_back() {
             json!({"type": "message_stop"}),
         ]))],
     );
-    let server = two_protocols(&upstream)
+    let server = every_protocol(&upstream)
         .more("[deadlines]\ncomment = 0.1\nfirst_byte = 0.5")
         .start();
     let response = server.chat("lab/open", json!({"stream": true, "models": ["lab/anth"]}));
@@ -539,7 +539,7 @@ fn streams_that_are_a_little_wrong_are_read_all_the_same() {
             Act::Events(odd),
         ],
     );
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     for round in 0..3 {
         let text = server
             .chat("lab/open", json!({"stream": true}))

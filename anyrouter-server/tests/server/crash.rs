@@ -13,7 +13,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    harness::{body, two_protocols},
+    harness::{body, every_protocol},
     upstream::{Act, Upstream, chunks, completion},
 };
 
@@ -30,7 +30,7 @@ fn every_answer_that_a_client_saw_end_has_its_record_and_none_is_doubled() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Events(chunks(&["a", "b", "c"]))]);
     upstream.on("p", vec![Act::Json(200, completion("x"))]);
-    let setup = two_protocols(&upstream).model("lab/plain", &[("open", "p", "")]);
+    let setup = every_protocol(&upstream).model("lab/plain", &[("open", "p", "")]);
     let mut server = setup.start();
     let complete: Arc<Mutex<BTreeSet<String>>> = Arc::default();
     let begun: Arc<Mutex<BTreeSet<String>>> = Arc::default();
@@ -129,7 +129,7 @@ fn a_request_that_was_open_when_the_process_died_is_interrupted() {
         "o",
         vec![Act::Pause(chunks(&["a"])[..2].to_vec(), Vec::new())],
     );
-    let mut server = two_protocols(&upstream).start();
+    let mut server = every_protocol(&upstream).start();
     let mut response = server.chat("lab/open", json!({"stream": true}));
     let id = response.headers()["x-request-id"]
         .to_str()
@@ -183,7 +183,7 @@ fn told_to_stop_it_lets_streams_finish_and_loses_no_record() {
     let upstream = Upstream::start();
     let all = chunks(&["a", "b"]);
     upstream.on("o", vec![Act::Pause(all[..2].to_vec(), all[2..].to_vec())]);
-    let mut server = two_protocols(&upstream).start();
+    let mut server = every_protocol(&upstream).start();
     let response = server.chat("lab/open", json!({"stream": true}));
     let id = response.headers()["x-request-id"]
         .to_str()
@@ -206,7 +206,7 @@ fn each_durability_keeps_its_records() {
         let upstream = Upstream::start();
         upstream.on("p", vec![Act::Json(200, completion("x"))]);
         upstream.on("o", vec![Act::Events(chunks(&["a"]))]);
-        let setup = two_protocols(&upstream)
+        let setup = every_protocol(&upstream)
             .model("lab/plain", &[("open", "p", "")])
             .more(&format!("[usage]\ndurability = \"{durability}\""));
         let mut server = setup.start();
@@ -239,7 +239,7 @@ fn each_durability_keeps_its_records() {
 #[test]
 fn a_second_server_on_the_same_folder_is_refused() {
     let upstream = Upstream::start();
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let output = crate::harness::command(&[])
         .args([
             "--config",

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{CLEAN, Server, Setup, body, two_protocols},
+    harness::{CLEAN, Server, Setup, body, every_protocol},
     upstream::{Act, Upstream, completion},
 };
 
@@ -39,7 +39,7 @@ fn send(server: &Server, raw: Vec<u8>) -> (u16, Value) {
 #[test]
 fn a_body_that_is_no_request_is_a_400_with_its_record() {
     let upstream = Upstream::start();
-    let server = two_protocols(&upstream)
+    let server = every_protocol(&upstream)
         .more("[limits]\nbody = 100000")
         .start();
     let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
@@ -85,7 +85,7 @@ fn a_body_that_is_no_request_is_a_400_with_its_record() {
 #[test]
 fn every_gateway_member_of_a_wrong_type_is_named_and_not_repeated() {
     let upstream = Upstream::start();
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     for (member, value) in [
         ("model", json!(7)),
         ("models", json!("canary-value")),
@@ -130,7 +130,7 @@ fn every_gateway_member_of_a_wrong_type_is_named_and_not_repeated() {
 #[test]
 fn a_preset_is_a_layer_of_policy_and_is_not_passed_over() {
     let upstream = Upstream::start();
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     for (body, param) in [
         (json!({"model": "lab/open", "preset": "x"}), "preset"),
         (json!({"model": "lab/open@preset/x"}), "model"),
@@ -156,7 +156,7 @@ fn a_preset_is_a_layer_of_policy_and_is_not_passed_over() {
 #[test]
 fn an_unknown_model_names_its_neighbours() {
     let upstream = Upstream::start();
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let response = server.chat("lab/opne", json!({}));
     let record = server.record(&response);
     assert_eq!(response.status(), 404);
@@ -505,7 +505,7 @@ fn upstream_failures_are_told_as_such_without_their_text() {
 fn keys_that_are_not_good_are_401_and_leave_no_record() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("x"))]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let make = |more: Value| -> (String, String) {
         let mut options = json!({"name": "t"});
         options
@@ -607,7 +607,7 @@ fn a_refused_request_counts_once_wherever_it_was_refused() {
     use std::io::{Read as _, Write as _};
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("x"))]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let root = server.base.trim_end_matches("/api/v1").to_owned();
     let address = root.trim_start_matches("http://").to_owned();
     let metrics = || {
@@ -716,7 +716,7 @@ fn a_refused_request_counts_once_wherever_it_was_refused() {
 fn limits_of_a_key_hold_and_say_so_in_headers() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("x"))]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let made: Value = server
         .post(
             "/keys",

@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Server, body, data, two_protocols},
+    harness::{Server, body, data, every_protocol},
     upstream::{Act, Upstream, chunks, completion},
 };
 
@@ -52,7 +52,7 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 pub(crate) fn plain(upstream: &Upstream) -> Server {
     upstream.on("o", vec![Act::Json(200, completion("fine"))]);
-    two_protocols(upstream)
+    every_protocol(upstream)
         .more("[deadlines]\nbody = 0.3\nfirst_byte = 2\nwhole = 4\n[limits]\nbody = 100000\nevent = 20000\nanswer = 200000")
         .start()
 }
@@ -351,7 +351,7 @@ fn upstreams_that_trickle_never_end_or_send_too_much() {
         ),
     ];
     let mut setup =
-        two_protocols(&upstream).more("[deadlines]\nfirst_byte = 2\nidle = 1\nwhole = 3\n[limits]\nevent = 20000\nanswer = 200000");
+        every_protocol(&upstream).more("[deadlines]\nfirst_byte = 2\nidle = 1\nwhole = 3\n[limits]\nevent = 20000\nanswer = 200000");
     upstream.on("o", vec![Act::Json(200, completion("fine"))]);
     for (name, _, act, _) in &cases {
         upstream.on(name, vec![act.clone()]);
@@ -409,7 +409,7 @@ fn a_stream_that_trickles_byte_by_byte_arrives_whole() {
     ]
     .concat();
     upstream.on("o", vec![Act::Raw(http)]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let answer = server
         .chat("lab/open", json!({"stream": true}))
         .text()
@@ -435,7 +435,7 @@ fn usage_that_is_missing_or_absurd_is_estimated_and_says_so() {
         json!({"prompt_tokens": u64::MAX, "completion_tokens": u64::MAX}),
     ];
     upstream.on("o", cases.iter().map(|usage| with(usage.clone())).collect());
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     for usage in cases {
         let response = server.chat("lab/open", json!({}));
         assert_eq!(server.record(&response)["estimated"], true, "{usage}");
@@ -458,7 +458,7 @@ fn a_client_that_reads_nothing_holds_the_upstream_back_and_memory_stays() {
     );
     upstream.on("o", vec![Act::Events(vec![event; 20_000])]);
     upstream.on("p", vec![Act::Json(200, completion("fine"))]);
-    let server = two_protocols(&upstream)
+    let server = every_protocol(&upstream)
         .model("lab/plain", &[("open", "p", "")])
         .start();
     assert_eq!(server.chat("lab/plain", json!({})).status(), 200);
@@ -511,7 +511,7 @@ fn a_client_that_reads_nothing_holds_the_upstream_back_and_memory_stays() {
 fn a_client_that_is_gone_before_the_answer_leaves_a_record_and_cools_nothing_down() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Hang, Act::Json(200, completion("fine"))]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let whole = body("lab/open", json!({})).to_string();
     let mut stream = connect(&server);
     write!(

@@ -354,17 +354,30 @@ pub(crate) fn text_of(events: &[Value]) -> String {
         .collect()
 }
 
-/// One upstream behind an OpenAI- and an Anthropic-protocol provider.
-pub(crate) fn two_protocols(upstream: &Upstream) -> Setup {
+/// One upstream behind a provider of each protocol.
+pub(crate) fn every_protocol(upstream: &Upstream) -> Setup {
     Setup::new()
         .provider("open", "openai_chat", upstream, "")
         .provider("anth", "anthropic_messages", upstream, "")
+        .provider("resp", "openai_responses", upstream, "")
         .model(
             "lab/open",
             &[("open", "o", "context = 1000000\nmax_output = 4096")],
+        )
+        .model(
+            "lab/resp",
+            &[("resp", "r", "context = 1000000\nmax_output = 4096")],
         )
         .model(
             "lab/anth",
             &[("anth", "a", "context = 1000000\nmax_output = 4096")],
         )
 }
+
+/// Values in everything that a request can say.
+pub(crate) const PLANTED: [&str; 4] = [
+    "jane.planted@example.com",
+    "4111 1111 1111 1111",
+    "536-22-1234",
+    "DE89 3704 0044 0532 0130 00",
+];

@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 
 use crate::{
     faults::{connect, until, works},
-    harness::{Server, body, two_protocols},
+    harness::{Server, body, every_protocol},
     upstream::{Act, Upstream, chunks, completion},
 };
 
 fn fine(upstream: &Upstream) -> Server {
     upstream.on("o", vec![Act::Json(200, completion("fine"))]);
-    two_protocols(upstream).start()
+    every_protocol(upstream).start()
 }
 
 /// What the server says to these bytes, until it closes or waits.
@@ -301,7 +301,7 @@ fn metrics_have_a_listener_and_a_token_of_their_own_where_the_operator_says_so()
             .unwrap()
     };
     let alone = free();
-    let server = two_protocols(&upstream)
+    let server = every_protocol(&upstream)
         .more(&format!("[metrics]\nlisten = \"{alone}\""))
         .start();
     let status = |url: &str, token: &str| {
@@ -325,7 +325,7 @@ fn metrics_have_a_listener_and_a_token_of_their_own_where_the_operator_says_so()
     );
 
     let alone = free();
-    let setup = two_protocols(&upstream).more(&format!(
+    let setup = every_protocol(&upstream).more(&format!(
         "[metrics]\nlisten = \"{alone}\"\ntoken = {{ env = \"METRICS_TOKEN\" }}"
     ));
     let mut setup = setup;
@@ -355,7 +355,7 @@ fn one_key_does_not_exhaust_the_memory_and_another_key_is_served_meanwhile() {
     let budget_mb: u64 = 64;
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("fine"))]);
-    let server = two_protocols(&upstream)
+    let server = every_protocol(&upstream)
         .more(&format!(
             "[limits]\nmemory = {}\n[deadlines]\nmemory = 0.5\nbody = 20",
             budget_mb << 20
@@ -469,7 +469,7 @@ fn a_key_and_an_account_have_so_many_requests_under_way_and_no_more() {
     let upstream = Upstream::start();
     let all = chunks(&["a", "b"]);
     upstream.on("o", vec![Act::Pause(all[..2].to_vec(), all[2..].to_vec())]);
-    let server = two_protocols(&upstream)
+    let server = every_protocol(&upstream)
         .more("[limits]\nrequests_per_key = 2\nrequests_per_account = 3")
         .start();
     let other: Value = server

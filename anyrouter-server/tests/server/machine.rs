@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     faults::{connect, plain, until, works},
-    harness::{Server, body, two_protocols},
+    harness::{Server, body, every_protocol},
     upstream::{Act, Upstream, chunks, completion},
 };
 
@@ -27,7 +27,7 @@ fn a_disk_that_is_full_stops_requests_before_they_are_sent_and_recovers_without_
     let all = chunks(&["a", "b"]);
     upstream.on("o", vec![Act::Json(200, completion("fine"))]);
     upstream.on("s", vec![Act::Pause(all[..2].to_vec(), all[2..].to_vec())]);
-    let server = two_protocols(&upstream)
+    let server = every_protocol(&upstream)
         .model("lab/stream", &[("open", "s", "")])
         .start();
     works(&server);
@@ -229,7 +229,7 @@ fn descriptors_that_run_out_are_waited_for() {
 fn told_to_stop_under_load_it_loses_no_record() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Events(chunks(&["a", "b", "c"]))]);
-    let mut server = two_protocols(&upstream).start();
+    let mut server = every_protocol(&upstream).start();
     let complete: Arc<Mutex<BTreeSet<String>>> = Arc::default();
     let stop = Arc::new(AtomicBool::new(false));
     let workers: Vec<_> = (0..8)

@@ -4,7 +4,7 @@ use reqwest::blocking::Response;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    harness::{CLEAN, Server, Setup, two_protocols},
+    harness::{CLEAN, PLANTED, Server, Setup, every_protocol},
     upstream::{Act, Upstream, anthropic, chunks, completion, message},
 };
 
@@ -50,7 +50,7 @@ fn start_of_message() -> Value {
 fn a_request_passes_to_an_anthropic_upstream_but_for_what_is_ours() {
     let upstream = Upstream::start();
     upstream.on("a", vec![Act::Json(200, message(json!([]), "end_turn"))]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let body = r#"{"unknown": {"b":1.50, "a":[ ]},"model":"lab/anth","provider":{"zdr":true},"system":[{"type":"text","text":"h\u00e9","cache_control":{"type":"ephemeral","scope":"x"}}],
         "messages":[{"role":"user","content":"hi"},{"role":"system","content":"now"}],"max_tokens":64000,"metadata":{"user_id":"device-1"},"temperature":1.0e0,"session_id":"s"}"#;
     let response = server
@@ -120,7 +120,7 @@ fn a_message_is_the_same_from_either_upstream_and_has_its_record() {
             message(json!([{"type": "text", "text": "Hello"}]), "end_turn"),
         )],
     );
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     for (model, protocol) in [
         ("lab/open", "openai_chat"),
         ("lab/anth", "anthropic_messages"),
@@ -182,7 +182,7 @@ fn errors_have_anthropics_shape_from_the_key_to_the_middle_of_a_stream() {
         "a",
         vec![Act::Events(overloaded), Act::Events(anthropic(&half))],
     );
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let cases = [
         (
             server.post("/messages", "sk-ar-v1-no", &json!({})),
@@ -279,14 +279,14 @@ fn a_refusal_by_policy_says_so_and_agents_do_not_retry_it() {
     assert_eq!(unknown.headers()["x-should-retry"], "false");
     let upstream = Upstream::start();
     upstream.on("a", vec![Act::Json(500, json!({}))]);
-    let failed = ask(&two_protocols(&upstream).start(), "lab/anth", json!({}));
+    let failed = ask(&every_protocol(&upstream).start(), "lab/anth", json!({}));
     assert_eq!(failed.status(), 502);
     assert!(!failed.headers().contains_key("x-should-retry"));
 }
 
 #[test]
 fn threads_are_refused_so_that_sdks_go_on_without_them() {
-    let server = two_protocols(&Upstream::start()).start();
+    let server = every_protocol(&Upstream::start()).start();
     let error: Value = ask(&server, "lab/anth", json!({"thread": {"type": "create"}}))
         .json()
         .unwrap();
@@ -308,7 +308,7 @@ fn a_slow_upstream_is_covered_by_pings_and_can_still_fall_back() {
         json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}}),
         json!({"type": "message_stop"}),
     ]))]);
-    let server = two_protocols(&upstream)
+    let server = every_protocol(&upstream)
         .more("[deadlines]\ncomment = 0.1\nfirst_byte = 0.5")
         .start();
     let text = ask(
@@ -334,7 +334,7 @@ fn a_slow_upstream_is_covered_by_pings_and_can_still_fall_back() {
 fn tools_and_results_reach_a_chat_upstream_and_what_has_no_counterpart_is_named() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("ok"))]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let picture = json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}});
     let answer: Value = ask(&server, "lab/open", json!({
         "system": [{"type": "text", "text": "x-anthropic-billing-header: v=1;"}, {"type": "text", "text": "Be kind."}],
@@ -399,14 +399,6 @@ fn tools_and_results_reach_a_chat_upstream_and_what_has_no_counterpart_is_named(
     }
 }
 
-/// Values in everything that a request can say.
-const PLANTED: [&str; 4] = [
-    "jane.planted@example.com",
-    "4111 1111 1111 1111",
-    "536-22-1234",
-    "DE89 3704 0044 0532 0130 00",
-];
-
 #[test]
 fn values_do_not_reach_either_upstream_and_come_back() {
     let upstream = Upstream::start();
@@ -418,7 +410,7 @@ fn values_do_not_reach_either_upstream_and_come_back() {
             message(json!([{"type": "text", "text": "ok"}]), "end_turn"),
         )],
     );
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let request = |stream: bool| {
         json!({"redact_upstream": true, "stream": stream, "metadata": {"user_id": PLANTED[0]},
         "system": [{"type": "text", "text": format!("The SSN is {}.", PLANTED[2])}],
@@ -488,7 +480,7 @@ fn a_signed_thought_goes_to_the_client_and_back_as_the_provider_wrote_it() {
             message(json!([{"type": "text", "text": "ok"}]), "end_turn"),
         )],
     );
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let user = json!({"role": "user", "content": format!("I am {}", PLANTED[0])});
     let first = |server: &Server, content: Value| {
         ask(
@@ -553,7 +545,7 @@ fn a_signed_thought_goes_to_the_client_and_back_as_the_provider_wrote_it() {
 fn blocks_of_other_kinds_and_empty_conversations_do_not_confuse_a_translation() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("ok"))]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let found = json!({"type": "search_result", "source": "https://example.com", "title": "T", "content": [{"type": "text", "text": "found"}]});
     let answer: Value = ask(&server, "lab/open", json!({
         "thinking": {"type": "disabled"},
@@ -617,7 +609,7 @@ fn nothing_that_names_a_person_passes_to_an_anthropic_upstream() {
             message(json!([{"type": "text", "text": "ok"}]), "end_turn"),
         )],
     );
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let answer: Value = ask(
         &server,
         "lab/anth",

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     faults::until,
-    harness::{Server, Setup, body, two_protocols},
+    harness::{Server, Setup, body, every_protocol},
     upstream::{Act, Upstream, completion},
 };
 
@@ -64,7 +64,7 @@ fn a_renewed_certificate_is_served_from_sighup_on_and_one_that_ends_soon_is_told
     let upstream = Upstream::start();
     let dir = tempfile::tempdir().unwrap();
     let (cert, key) = self_signed(dir.path());
-    let server = two_protocols(&upstream)
+    let server = every_protocol(&upstream)
         .more(&format!("[tls]\ncert = {cert:?}\nkey = {key:?}"))
         .start();
     let address = server
@@ -112,7 +112,7 @@ fn the_listener_takes_tls_1_2_and_1_3_and_nothing_less() {
     upstream.on("o", vec![Act::Json(200, completion("x"))]);
     let dir = tempfile::tempdir().unwrap();
     let (cert, key) = self_signed(dir.path());
-    let server = two_protocols(&upstream)
+    let server = every_protocol(&upstream)
         .more(&format!("[tls]\ncert = {cert:?}\nkey = {key:?}"))
         .start();
     assert!(server.base.starts_with("https://"));
@@ -332,7 +332,7 @@ fn a_redirect_is_not_followed() {
                 .into_bytes(),
         )],
     );
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     assert_eq!(server.chat("lab/open", json!({})).status(), 502);
     assert!(
         elsewhere.seen().is_empty(),
@@ -354,8 +354,8 @@ fn the_callers_address_is_the_peers_unless_a_trusted_proxy_says_otherwise() {
             .unwrap();
         server.record(&response)["ip"].clone()
     };
-    assert_eq!(forwarded(&two_protocols(&upstream).start()), "127.0.0.1");
-    let behind = two_protocols(&upstream)
+    assert_eq!(forwarded(&every_protocol(&upstream).start()), "127.0.0.1");
+    let behind = every_protocol(&upstream)
         .more("[limits]\ntrusted_proxies = [\"127.0.0.0/8\", \"10.0.0.0/8\"]")
         .start();
     assert_eq!(forwarded(&behind), "198.51.100.7");
@@ -387,7 +387,7 @@ fn connections_to_upstreams_are_kept_and_replaced_when_they_close() {
             Act::Json(200, completion("d")),
         ],
     );
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     assert_eq!(server.chat("lab/open", json!({})).status(), 200);
     assert_eq!(server.chat("lab/open", json!({})).status(), 200);
     assert_eq!(upstream.connections(), 1, "it is used again");
@@ -406,7 +406,7 @@ fn an_answer_does_not_wait_for_what_follows_its_request() {
     use std::io::{Read as _, Write as _};
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("x"))]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let address = server
         .base
         .trim_start_matches("http://")

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{CLEAN, Server, Setup, data, text_of, two_protocols},
+    harness::{CLEAN, Server, Setup, data, every_protocol, text_of},
     upstream::{Act, Upstream, anthropic, chunks, completion, message},
 };
 
@@ -160,7 +160,7 @@ fn a_stream_that_gave_its_finish_reason_is_complete_without_its_last_event() {
         json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 7}}),
     ];
     upstream.on("a", vec![Act::Events(anthropic(&events))]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     for (model, prompt) in [("lab/open", Value::Null), ("lab/anth", json!(9))] {
         let response = server.chat(model, json!({"stream": true}));
         let id = response.headers()["x-request-id"]
@@ -223,7 +223,7 @@ fn a_stream_that_gave_its_finish_reason_is_complete_however_its_connection_ends(
         let upstream = Upstream::start();
         upstream.on(name, vec![act.clone()]);
         upstream.go_on();
-        let server = two_protocols(&upstream).start();
+        let server = every_protocol(&upstream).start();
         let response = server.chat(model, json!({"stream": true}));
         let id = response.headers()["x-request-id"]
             .to_str()
@@ -377,7 +377,7 @@ fn a_moderation_refusal_tells_the_caller_so_and_keeps_nobody_else_waiting() {
         "o",
         vec![Act::Json(403, flagged), Act::Json(200, completion("Fine"))],
     );
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let response = server.chat("lab/open", json!({}));
     let answer: Value = response.json().unwrap();
     assert_eq!(
@@ -413,7 +413,7 @@ fn a_refusal_names_its_reason_by_code_type_and_member() {
             Act::Json(422, json!({"detail": [{"loc": ["body", "messages", 0, "content"], "type": "string_type", "msg": "Hello"}]})),
         ],
     );
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let first: Value = server.chat("lab/open", json!({})).json().unwrap();
     assert_eq!(
         (
@@ -454,7 +454,7 @@ fn a_providers_wait_is_passed_on_in_every_form() {
     ] {
         let upstream = Upstream::start();
         upstream.on("o", vec![Act::With(429, headers.clone(), body.to_string())]);
-        let server = two_protocols(&upstream).start();
+        let server = every_protocol(&upstream).start();
         let response = server.chat("lab/open", json!({}));
         assert_eq!(response.status(), 429);
         assert_eq!(
@@ -482,7 +482,7 @@ fn events_without_their_content_type_are_events_and_json_under_it_is_not() {
                 format!(": hello\n\n{events}"),
             )],
         );
-        let server = two_protocols(&upstream).start();
+        let server = every_protocol(&upstream).start();
         let text = server
             .chat("lab/open", json!({"stream": true}))
             .text()
@@ -499,7 +499,7 @@ fn events_without_their_content_type_are_events_and_json_under_it_is_not() {
         )],
     );
     assert_eq!(
-        two_protocols(&upstream)
+        every_protocol(&upstream)
             .start()
             .chat("lab/open", json!({"stream": true}))
             .status(),
@@ -517,7 +517,7 @@ fn events_without_their_content_type_are_events_and_json_under_it_is_not() {
             error,
         )],
     );
-    let refused = two_protocols(&upstream)
+    let refused = every_protocol(&upstream)
         .start()
         .chat("lab/open", json!({"stream": true}));
     assert_eq!(
@@ -543,7 +543,7 @@ fn a_whole_answer_to_a_client_that_asked_for_a_stream_is_streamed() {
                 name,
                 vec![Act::With(200, vec![("content-type", kind)], pretty)],
             );
-            let server = two_protocols(&upstream).start();
+            let server = every_protocol(&upstream).start();
             let events = data(&server.chat(model, json!({"stream": true})).text().unwrap());
             assert_eq!(text_of(&events), "Whole", "{model} {kind}");
             let chunk = &events[0];
@@ -607,7 +607,7 @@ fn a_stream_to_a_client_that_asked_for_a_whole_answer_is_put_together() {
                 events.iter().map(|e| format!("data: {e}\n\n")).collect(),
             )],
         );
-        let server = two_protocols(&upstream).start();
+        let server = every_protocol(&upstream).start();
         let answer: Value = server.chat(model, json!({})).json().unwrap();
         assert_eq!(answer["object"], "chat.completion", "{answer}");
         let (choice, message) = (&answer["choices"][0], &answer["choices"][0]["message"]);
@@ -657,7 +657,7 @@ fn a_stream_to_a_client_that_asked_for_a_whole_answer_is_put_together() {
         vec![Act::Events(vec![format!("data: {}\n\n", chat[0])])],
     );
     assert_eq!(
-        two_protocols(&upstream)
+        every_protocol(&upstream)
             .start()
             .chat("lab/open", json!({}))
             .status(),
@@ -676,7 +676,7 @@ fn a_models_only_endpoint_keeps_serving_after_one_failure_and_rests_after_three(
             Act::Json(500, json!({})),
         ],
     );
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let statuses: Vec<u16> = (0..6)
         .map(|_| server.chat("lab/open", json!({})).status().as_u16())
         .collect();
@@ -688,7 +688,7 @@ fn an_event_over_the_limit_is_an_error_that_names_it() {
     let upstream = Upstream::start();
     let long = format!("data: {}", "x".repeat(33 << 20));
     upstream.on("o", vec![Act::Events(vec![long])]);
-    let answer: Value = two_protocols(&upstream)
+    let answer: Value = every_protocol(&upstream)
         .start()
         .chat("lab/open", json!({"stream": true}))
         .json()
@@ -713,7 +713,7 @@ fn an_output_limit_above_the_endpoints_is_lowered_and_said_so() {
             message(json!([{"type": "text", "text": "x"}]), "end_turn"),
         )],
     );
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     for (model, upstream_model) in [("lab/open", "o"), ("lab/anth", "a")] {
         let answer: Value = server
             .chat(

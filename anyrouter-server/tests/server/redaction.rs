@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Server, body, data, text_of, two_protocols},
+    harness::{Server, body, data, every_protocol, text_of},
     upstream::{Act, Upstream, anthropic, chunks, completion, message},
 };
 
@@ -53,7 +53,7 @@ fn a_provider_sees_no_planted_value_wherever_it_stands() {
             message(json!([{"type": "text", "text": "ok"}]), "end_turn"),
         )],
     );
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     for model in ["lab/open", "lab/anth"] {
         let answer = server.chat(model, said(false));
         assert_eq!(answer.status(), 200);
@@ -87,7 +87,7 @@ fn a_provider_sees_no_planted_value_wherever_it_stands() {
 #[test]
 fn a_plain_answer_gets_its_values_back() {
     let upstream = Upstream::start();
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let mail = placeholder(&server, &upstream, PLANTED[0]);
     assert!(mail.starts_with("EMAIL_"), "{mail}");
     let mut answer = completion(&format!("Wrote to {mail}, or {}.", mail.to_lowercase()));
@@ -112,7 +112,7 @@ fn a_plain_answer_gets_its_values_back() {
 #[test]
 fn a_stream_gets_its_values_back_at_every_split() {
     let upstream = Upstream::start();
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let mail = placeholder(&server, &upstream, PLANTED[0]);
     let request = || json!({"redact_upstream": true, "stream": true, "messages": [{"role": "user", "content": PLANTED[0]}]});
     let expected = format!("To {}: done", PLANTED[0]);
@@ -156,7 +156,7 @@ fn a_stream_gets_its_values_back_at_every_split() {
 #[test]
 fn a_streamed_tool_call_gets_its_values_back_as_json() {
     let upstream = Upstream::start();
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let mail = placeholder(&server, &upstream, PLANTED[0]);
     let arguments = json!({"to": mail}).to_string();
     let chunk = |delta: Value, finish: Value| {
@@ -190,7 +190,7 @@ fn a_streamed_tool_call_gets_its_values_back_as_json() {
 #[test]
 fn a_placeholder_is_the_same_after_a_restart_and_another_in_another_session() {
     let upstream = Upstream::start();
-    let mut server = two_protocols(&upstream).start();
+    let mut server = every_protocol(&upstream).start();
     let first = placeholder(&server, &upstream, PLANTED[0]);
     server.kill();
     server.start_again();
@@ -228,7 +228,7 @@ fn instance_account_key_and_request_can_each_ask_for_it_and_none_can_take_it_bac
         assert_eq!(said, (!is_seen).then_some("EMAIL=1"));
         is_seen
     };
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     assert!(sees(&server, &server.key, false), "nobody asked for it");
     assert!(!sees(&server, &server.key, true), "the request asks");
     let nothing = server
@@ -262,7 +262,7 @@ fn instance_account_key_and_request_can_each_ask_for_it_and_none_can_take_it_bac
     server.patch_privacy(&json!({"redact_upstream": true}));
     assert!(!sees(&server, &server.key, false), "the account asks");
     let rule = "[privacy]\nredact_upstream = true\n[redact]\nrules = [{ label = \"EMPLOYEE\", pattern = \"EMP-[0-9]{6}\" }]\n";
-    let instance = two_protocols(&upstream).more(rule).start();
+    let instance = every_protocol(&upstream).more(rule).start();
     assert!(!sees(&instance, &instance.key, false), "the instance asks");
     assert_eq!(
         instance
@@ -293,7 +293,7 @@ fn instance_account_key_and_request_can_each_ask_for_it_and_none_can_take_it_bac
 fn an_accounts_own_rules_hold_and_wrong_ones_are_refused() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("ok"))]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let refused = server
         .request("PATCH", "/privacy")
         .bearer_auth(&server.management)
@@ -348,7 +348,7 @@ fn an_accounts_own_rules_hold_and_wrong_ones_are_refused() {
 fn a_rule_does_not_rewrite_the_protocols_own_words() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("ok"))]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let words = [
         "text", "content", "messages", "role", "user", "model", "type", "url", "function", "name",
         "metadata", "key",
@@ -376,7 +376,7 @@ fn a_rule_does_not_rewrite_the_protocols_own_words() {
 #[test]
 fn a_preview_shows_what_would_leave_and_keeps_nothing() {
     let upstream = Upstream::start();
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let text = format!("Mail {}", PLANTED[0]);
     let shown: Value = server
         .post("/privacy/preview", &server.key, &json!({"text": text}))

@@ -18,7 +18,7 @@ use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Server, body, command, two_protocols},
+    harness::{Server, body, command, every_protocol},
     upstream::{Act, Upstream, completion},
 };
 
@@ -145,7 +145,7 @@ fn recount(server: &Server) -> (String, i32) {
 #[test]
 fn a_data_folder_of_the_version_before_is_migrated_though_it_is_killed_on_the_way() {
     let upstream = Upstream::start();
-    let mut server = two_protocols(&upstream).start();
+    let mut server = every_protocol(&upstream).start();
     let rows = rows();
     make_old(&mut server, rows);
     run_until(server.dir.path(), "usage records get columns");
@@ -206,7 +206,7 @@ fn a_data_folder_of_the_version_before_is_migrated_though_it_is_killed_on_the_wa
 fn totals_are_exact_through_kills_and_wrong_ones_are_found_and_corrected() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("x"))]);
-    let mut server = two_protocols(&upstream).start();
+    let mut server = every_protocol(&upstream).start();
     for round in 0..4 {
         for app in ["one", "two"] {
             for _ in 0..10 {
@@ -252,7 +252,7 @@ fn totals_are_exact_through_kills_and_wrong_ones_are_found_and_corrected() {
 fn the_apps_that_totals_tell_apart_are_bounded() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("x"))]);
-    let mut server = two_protocols(&upstream).start();
+    let mut server = every_protocol(&upstream).start();
     for n in 0..205 {
         server
             .request("POST", "/chat/completions")
@@ -280,7 +280,7 @@ fn the_apps_that_totals_tell_apart_are_bounded() {
 fn a_key_shows_what_it_spent_today_this_week_and_this_month() {
     let upstream = Upstream::start();
     upstream.on("o", vec![Act::Json(200, completion("x"))]);
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let answer = server.chat("lab/open", json!({}));
     let cost = server.record(&answer)["total_cost"].as_f64().unwrap();
     assert!(cost > 0.0);
@@ -302,7 +302,7 @@ fn a_key_shows_what_it_spent_today_this_week_and_this_month() {
 #[test]
 fn readiness_needs_a_database_that_can_be_written() {
     let upstream = Upstream::start();
-    let server = two_protocols(&upstream).start();
+    let server = every_protocol(&upstream).start();
     let ready = || -> u16 {
         let url = server.base.replace("/api/v1", "/readyz");
         server.http.get(url).send().unwrap().status().as_u16()

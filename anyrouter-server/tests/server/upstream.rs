@@ -299,6 +299,30 @@ pub(crate) fn message(content: Value, stop_reason: &str) -> Value {
            "usage": {"input_tokens": 5, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 2, "output_tokens": 7}})
 }
 
+/// A response with these items.
+pub(crate) fn response(output: Value) -> Value {
+    json!({"id": "resp_up", "object": "response", "created_at": 1, "status": "completed", "error": null, "incomplete_details": null, "model": "up",
+        "output": output, "usage": {"input_tokens": 5, "output_tokens": 2, "total_tokens": 7}})
+}
+
+/// The text of a response, as an item.
+pub(crate) fn output_text(text: &str) -> Value {
+    json!({"type": "message", "id": "msg_up", "status": "completed", "role": "assistant", "content": [{"type": "output_text", "text": text, "annotations": []}]})
+}
+
+/// The events of a response, each with its number.
+pub(crate) fn response_events(events: &[Value]) -> Vec<String> {
+    let event = |(number, event): (usize, &Value)| {
+        let mut event = event.clone();
+        event["sequence_number"] = json!(number);
+        format!(
+            "event: {}\ndata: {event}\n\n",
+            event["type"].as_str().unwrap()
+        )
+    };
+    events.iter().enumerate().map(event).collect()
+}
+
 /// An Anthropic stream of these events.
 pub(crate) fn anthropic(events: &[Value]) -> Vec<String> {
     events

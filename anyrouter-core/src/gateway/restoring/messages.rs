@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::Restoration;
+use super::{Restoration, restore_all};
 use crate::{
     gateway::signed::{Signed, seal_signature},
     redact::{Container, Restorer},
@@ -49,14 +49,6 @@ fn restore_block(way_back: &Restoration, is_signed: bool, block: &mut Value) {
         let restored = way_back.placeholders.restore_json(&input.to_string());
         let restored = serde_json::from_str(&restored).unwrap_or(input);
         block.insert("input".to_owned(), restored);
-    }
-}
-
-/// Restores every string of a value that comes whole.
-fn restore_all(way_back: &Restoration, value: &mut Value) {
-    let restored = way_back.placeholders.restore_answer(&value.to_string());
-    if let Ok(restored) = serde_json::from_str(&restored) {
-        *value = restored;
     }
 }
 

@@ -7,6 +7,7 @@ use crate::wire::{
     json::push_format,
     meta::ResponseMeta,
     meter::Meter,
+    proof::{for_client, format_of},
 };
 
 /// The rest of a chunk after its delta.
@@ -66,12 +67,13 @@ impl Encoder {
             }
         };
         self.open.push((number, nth));
+        let format = format_of(names.protocol);
         match block {
             Block::Text | Block::Reasoning => {}
             Block::Redacted(data) => self.chunk(
                 out,
                 format_args!(
-                    "{{\"reasoning_details\":[{{\"type\":\"reasoning.encrypted\",\"data\":{data},\"format\":\"anthropic-claude-v1\",\"index\":{nth}}}]}}"
+                    "{{\"reasoning_details\":[{{\"type\":\"reasoning.encrypted\",\"data\":{data},\"format\":\"{format}\",\"index\":{nth}}}]}}"
                 ),
             ),
             Block::Call { id, name } => {
@@ -92,6 +94,7 @@ impl Encoder {
             .iter()
             .find(|(open, _)| *open == number)
             .map_or(0, |(_, nth)| *nth);
+        let format = format_of(names.protocol);
         match delta {
             // Most of an answer: written without formatting.
             Delta::Text(text) => {
@@ -107,7 +110,7 @@ impl Encoder {
             }
             Delta::Reasoning(text) => {
                 let detail = format_args!(
-                    "{{\"type\":\"reasoning.text\",\"text\":{text},\"format\":\"anthropic-claude-v1\",\"index\":{nth}}}"
+                    "{{\"type\":\"reasoning.text\",\"text\":{text},\"format\":\"{format}\",\"index\":{nth}}}"
                 );
                 if names.adjusted.hides_reasoning {
                     self.chunk(out, format_args!("{{\"reasoning_details\":[{detail}]}}"));
@@ -118,12 +121,15 @@ impl Encoder {
                     );
                 }
             }
-            Delta::Signature(signature) => self.chunk(
-                out,
-                format_args!(
-                    "{{\"reasoning_details\":[{{\"type\":\"reasoning.text\",\"signature\":{signature},\"format\":\"anthropic-claude-v1\",\"index\":{nth}}}]}}"
-                ),
-            ),
+            Delta::Signature(signature) => {
+                let signature = for_client(names, signature, false);
+                self.chunk(
+                    out,
+                    format_args!(
+                        "{{\"reasoning_details\":[{{\"type\":\"reasoning.text\",\"signature\":{signature},\"format\":\"{format}\",\"index\":{nth}}}]}}"
+                    ),
+                );
+            }
             Delta::Arguments(json) => self.chunk(
                 out,
                 format_args!(

@@ -59,3 +59,11 @@ pub fn push_numbers(out: &mut Vec<u8>, parts: &[(&str, u64)]) {
         push_number(out, *number);
     }
 }
+
+/// Appends JSON on one line: a line end in valid JSON is white space.
+pub fn push_line(json: &[u8], out: &mut Vec<u8>) {
+    out.extend(json.iter().map(|b| match b {
+        b'\n' | b'\r' => b' ',
+        other => *other,
+    }));
+}

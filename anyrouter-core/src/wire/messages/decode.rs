@@ -2,8 +2,10 @@
 //! of the message; events conform.
 
 use super::{
+    assemble::to_events,
     blocks::{finish_reason, made_id, whole_input},
     event,
+    message::read_message,
     usage::Usage,
 };
 use crate::wire::{
@@ -92,6 +94,20 @@ impl Decoder {
                 has_given: false,
             },
         }
+    }
+
+    /// Decodes a whole message.
+    pub(in crate::wire) fn of_whole(
+        names: Box<ResponseMeta>,
+        body: &[u8],
+        each: &mut Sink<'_>,
+    ) -> Result<Self, AnswerFault> {
+        let (_, meter) = read_message(&names, body)?;
+        let events = to_events(body)?;
+        let mut it = Self::new(names, events.len());
+        it.feed(&events, each)?;
+        it.machine.meter.upstream_id = meter.upstream_id;
+        Ok(it)
     }
 
     /// Takes bytes from the upstream, and gives the events to `each`.

@@ -5,7 +5,13 @@ use super::{
     sequence::Sequence,
     write::{push_close, push_delta, push_finish, push_open, push_start, push_stop_event},
 };
-use crate::wire::{event::Event, fault::AnswerFault, meta::ResponseMeta, meter::Meter};
+use crate::wire::{
+    event::{Delta, Event},
+    fault::AnswerFault,
+    meta::ResponseMeta,
+    meter::Meter,
+    proof::for_client,
+};
 
 /// An encoder of a stream.
 #[derive(Debug, Default)]
@@ -32,6 +38,12 @@ impl Encoder {
                 return self
                     .blocks
                     .write(number, out, |out| push_open(names, number, block, out));
+            }
+            Event::Delta(number, Delta::Signature(proof)) => {
+                let proof = for_client(names, proof, false);
+                return self.blocks.write(number, out, |out| {
+                    push_delta(number, Delta::Signature(&proof), out);
+                });
             }
             Event::Delta(number, delta) => {
                 return self

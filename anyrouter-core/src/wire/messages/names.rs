@@ -33,7 +33,7 @@ fn hash(parts: &[&str], digits: usize) -> String {
 
 /// Returns an accepted name for a tool. If it differs from the client's, `adjusted` records both,
 /// so that the answer gets the client's name.
-pub(super) fn tool_name(name: &str, adjusted: &mut Adjustments) -> String {
+pub(in crate::wire) fn tool_name(name: &str, adjusted: &mut Adjustments) -> String {
     if is_legal(name) && name.len() <= LONGEST {
         return name.to_owned();
     }

@@ -8,7 +8,7 @@ use super::{
     blocks::finish_reason,
     event::{ContentBlock, Delta, Event},
     message::read_message,
-    repair::{Members, block_members, replace_members, start_members, stop_reason},
+    repair::{block_members, start_members, stop_reason},
     sequence::Sequence,
     usage::Usage,
     write::{push_close, push_open, push_stop_event, push_usage},
@@ -16,7 +16,7 @@ use super::{
 use crate::wire::{
     event::Block,
     fault::AnswerFault,
-    json::{RawJsonStr, members, push_number, utf8},
+    json::{RawJsonStr, Replaced, members, push_line, push_number, replace_members, utf8},
     meta::ResponseMeta,
     meter::{Meter, Progress},
     provider_error::{is_error, token_of},
@@ -49,7 +49,7 @@ struct Machine {
     calls: usize,
     has_given: bool,
     /// The members of the delta that had the stop reason.
-    finish: Members,
+    finish: Replaced,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -97,10 +97,10 @@ struct Passing<'a> {
 
 impl Passing<'_> {
     /// Appends the event with the values of `ours`; without any, its bytes are unchanged.
-    fn write(&self, ours: &Members, out: &mut Vec<u8>) {
+    fn write(&self, ours: &Replaced, out: &mut Vec<u8>) {
         // Packages dispatch on the name of the event, which some relays leave out.
         let is_named = self.event.name == Some(self.kind.as_bytes());
-        if ours.is_empty() && is_named && is_bare(self.event.raw) {
+        if ours.is_empty() && is_named && self.event.is_bare() {
             out.extend_from_slice(self.event.raw);
             return;
         }
@@ -125,7 +125,7 @@ impl Passing<'_> {
     }
 
     /// Adds a member that is an object, with the values of `inner`.
-    fn edit(&self, name: &'static str, inner: &Members, ours: &mut Members) {
+    fn edit(&self, name: &'static str, inner: &Replaced, ours: &mut Replaced) {
         if let (false, Some(object)) = (inner.is_empty(), self.object(name)) {
             let mut edited = Vec::with_capacity(object.len() + 64);
             replace_members(object, inner, &mut edited);
@@ -135,7 +135,7 @@ impl Passing<'_> {
 }
 
 /// Returns the members of a `message_delta`'s delta that are not null.
-fn values(delta: &[u8]) -> Members {
+fn values(delta: &[u8]) -> Replaced {
     const NAMES: [&str; 4] = ["stop_reason", "stop_sequence", "stop_details", "container"];
     let members = members(delta, DEPTH).unwrap_or_default();
     NAMES
@@ -148,9 +148,9 @@ fn values(delta: &[u8]) -> Members {
 }
 
 /// Returns the member `index` if the upstream's is another.
-fn index_members(event: &Event<'_>, number: usize) -> Members {
+fn index_members(event: &Event<'_>, number: usize) -> Replaced {
     if event.index == Some(number as u64) {
-        return Members::new();
+        return Replaced::new();
     }
     let mut index = Vec::new();
     push_number(&mut index, number as u64);
@@ -191,7 +191,7 @@ impl StreamPass {
                 sequence: Sequence::default(),
                 calls: 0,
                 has_given: false,
-                finish: Members::new(),
+                finish: Replaced::new(),
             },
         }
     }
@@ -313,7 +313,7 @@ impl Machine {
             ("message_start", State::Before) => {
                 let message = passing.object("message").ok_or_else(wrong)?;
                 let inner = start_members(&self.names, &self.meter, message);
-                let mut ours = Members::new();
+                let mut ours = Replaced::new();
                 passing.edit("message", &inner, &mut ours);
                 passing.write(&ours, out);
                 self.state = State::Open;
@@ -323,7 +323,7 @@ impl Machine {
             ("message_stop", _) => Err(AnswerFault::Truncated),
             ("error", _) => Err(self.error(passing.data)),
             ("ping", _) => {
-                passing.write(&Members::new(), out);
+                passing.write(&Replaced::new(), out);
                 Ok(Step::Nothing)
             }
             ("message_delta", State::Finished) => {
@@ -351,7 +351,7 @@ impl Machine {
             ("message_delta", State::Open) => self.finish(event, passing, out),
             // Events that are not known yet. Their name is a line of the stream.
             (kind, State::Open) if kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') => {
-                passing.write(&Members::new(), out);
+                passing.write(&Replaced::new(), out);
                 Ok(Step::Nothing)
             }
             // Nothing else can follow the stop reason but the end.
@@ -441,7 +441,7 @@ impl Machine {
             if !self.blocks.is_empty() {
                 return Ok(Step::Nothing);
             }
-            let mut ours = Members::new();
+            let mut ours = Replaced::new();
             self.add_usage(event, &mut ours);
             passing.write(&ours, out);
             return Ok(Step::Nothing);
@@ -456,7 +456,7 @@ impl Machine {
         self.state = State::Finished;
         self.meter.finish_reason = Some(finish_reason(reason, self.calls > 0).to_owned());
         self.meter.native_finish_reason = token_of(reason);
-        let mut ours = Members::new();
+        let mut ours = Replaced::new();
         if let Some(reason) = stop_reason(reason, self.calls > 0) {
             let inner = vec![("stop_reason", format!("\"{reason}\"").into())];
             passing.edit("delta", &inner, &mut ours);
@@ -475,14 +475,14 @@ impl Machine {
         let later = values(passing.object("delta").unwrap_or_default());
         let mut inner = self.finish.clone();
         inner.retain(|(name, _)| later.iter().all(|(other, _)| other != name));
-        let mut ours = Members::new();
+        let mut ours = Replaced::new();
         passing.edit("delta", &inner, &mut ours);
         self.add_usage(event, &mut ours);
         passing.write(&ours, out);
     }
 
     /// Adds the usage so far if the event lacks it.
-    fn add_usage(&self, event: &Event<'_>, ours: &mut Members) {
+    fn add_usage(&self, event: &Event<'_>, ours: &mut Replaced) {
         if !event.usage.is_some_and(Usage::has_output) {
             let mut usage = Vec::with_capacity(96);
             push_usage(&self.names.tokens(&self.meter).0, &mut usage);
@@ -546,20 +546,6 @@ impl Machine {
 /// Returns the length of a JSON string without its quotes.
 fn length(text: Option<RawJsonStr<'_>>) -> u64 {
     text.map_or(0, |text| text.get().len().saturating_sub(2) as u64)
-}
-
-/// Returns true if an event has only `event` and `data` lines: some clients fail on an `id` line.
-fn is_bare(raw: &[u8]) -> bool {
-    raw.split(|b| matches!(b, b'\n' | b'\r'))
-        .all(|line| line.is_empty() || line.starts_with(b"event:") || line.starts_with(b"data:"))
-}
-
-/// Appends JSON on one line: a line end in valid JSON is white space.
-fn push_line(json: &[u8], out: &mut Vec<u8>) {
-    out.extend(json.iter().map(|b| match b {
-        b'\n' | b'\r' => b' ',
-        other => *other,
-    }));
 }
 
 fn wrong() -> AnswerFault {

@@ -8,25 +8,19 @@ use super::{
     message::read_message,
     write::push_usage,
 };
-use crate::{
-    part::Part as _,
-    wire::{
-        fault::AnswerFault,
-        json::{RawJsonStr, members, objects, push_comma, push_format, push_string},
-        meta::ResponseMeta,
-        meter::{Meter, PlainAnswer},
-    },
+use crate::wire::{
+    fault::AnswerFault,
+    json::{RawJsonStr, Replaced, members, objects, push_comma, push_string, replace_members},
+    meta::ResponseMeta,
+    meter::{Meter, PlainAnswer},
 };
 
 /// Maximum nesting depth of an answer.
 const DEPTH: usize = 512;
 
-/// Members of an object with the values that replace the upstream's.
-pub(super) type Members = Vec<(&'static str, Vec<u8>)>;
-
 /// Returns the members of `message_start`'s message that are replaced or added: the gateway's, and
 /// those that packages read without asking.
-pub(super) fn start_members(names: &ResponseMeta, meter: &Meter, message: &[u8]) -> Members {
+pub(super) fn start_members(names: &ResponseMeta, meter: &Meter, message: &[u8]) -> Replaced {
     let mut ours = identity(names);
     let theirs = members(message, DEPTH).unwrap_or_default();
     let value = |name: &str| {
@@ -56,8 +50,12 @@ pub(super) fn start_members(names: &ResponseMeta, meter: &Meter, message: &[u8])
 
 /// Returns the members of a block that are replaced or added; `nth` is the number of calls before
 /// it.
-pub(super) fn block_members(names: &ResponseMeta, block: &ContentBlock<'_>, nth: usize) -> Members {
-    let mut ours = Members::new();
+pub(super) fn block_members(
+    names: &ResponseMeta,
+    block: &ContentBlock<'_>,
+    nth: usize,
+) -> Replaced {
+    let mut ours = Replaced::new();
     let is_empty = |id: RawJsonStr<'_>| id.get() == "\"\"";
     match &*block.kind {
         "text" if block.text.is_none() => ours.push(("text", b"\"\"".into())),
@@ -95,14 +93,14 @@ fn whole_members(
     body: &[u8],
     blocks: &[ContentBlock<'_>],
     meter: &Meter,
-) -> Members {
+) -> Replaced {
     let mut ours = start_members(names, meter, body);
     let is_call = |b: &ContentBlock<'_>| b.kind == "tool_use";
     let native = meter.native_finish_reason.as_deref().unwrap_or_default();
     if let Some(reason) = stop_reason(native, blocks.iter().any(is_call)) {
         ours.push(("stop_reason", format!("\"{reason}\"").into()));
     }
-    let repairs: Vec<Members> = blocks
+    let repairs: Vec<Replaced> = blocks
         .iter()
         .enumerate()
         .map(|(i, block)| {
@@ -132,41 +130,11 @@ fn whole_members(
 }
 
 /// Returns the gateway's id and model for a message.
-fn identity(names: &ResponseMeta) -> Members {
+fn identity(names: &ResponseMeta) -> Replaced {
     let (mut id, mut model) = (Vec::with_capacity(32), Vec::with_capacity(48));
     names.push_message_id(&mut id);
     push_string(&mut model, names.model.as_str());
     vec![("id", id), ("model", model)]
-}
-
-/// Appends an object with its values replaced by those of `ours`; missing members are added at the
-/// end.
-pub(super) fn replace_members(object: &[u8], ours: &[(&'static str, Vec<u8>)], out: &mut Vec<u8>) {
-    let theirs = members(object, DEPTH).unwrap_or_default();
-    let mut written = 0;
-    for member in &theirs {
-        if let Some((_, value)) = ours.iter().find(|(name, _)| member.is(object, name)) {
-            out.extend_from_slice(object.part(written..member.value.start));
-            out.extend_from_slice(value);
-            written = member.value.end;
-        }
-    }
-    let end = object
-        .iter()
-        .rposition(|b| *b == b'}')
-        .unwrap_or(object.len())
-        .max(written);
-    out.extend_from_slice(object.part(written..end));
-    for (name, value) in ours {
-        if !theirs.iter().any(|m| m.is(object, name)) {
-            if out.last() != Some(&b'{') {
-                out.push(b',');
-            }
-            push_format(out, format_args!("\"{name}\":"));
-            out.extend_from_slice(value);
-        }
-    }
-    out.extend_from_slice(object.part(end..));
 }
 
 /// Relays a whole message with the gateway's id, model and metadata.

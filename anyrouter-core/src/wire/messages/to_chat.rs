@@ -11,6 +11,7 @@ use crate::wire::{
     adjust::Adjustments,
     fault::{RequestFault, member_problem},
     json::{RawJsonStr, push_comma, push_member, push_number, push_raw, push_string, push_value},
+    proof::Reader,
     request::Request,
 };
 
@@ -74,6 +75,8 @@ struct Block<'a> {
     text: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     thinking: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    signature: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     source: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -176,9 +179,10 @@ struct Tool<'a> {
 }
 
 /// Returns the body of the chat request, with the reasoning of earlier turns if `with_reasoning` is
-/// true.
+/// true. Proofs of reasoning that `reader` made stay with it.
 pub(in crate::wire) fn to_chat(
     request: &Request,
+    reader: Reader<'_>,
     with_reasoning: bool,
     adjusted: &mut Adjustments,
 ) -> Result<Vec<u8>, RequestFault> {
@@ -195,7 +199,7 @@ pub(in crate::wire) fn to_chat(
     push_system(&mut out, request, adjusted)?;
     let before = out.len();
     for (i, message) in messages.iter().enumerate() {
-        push_turn(&mut out, message, i, with_reasoning, adjusted)?;
+        push_turn(&mut out, message, i, (reader, with_reasoning), adjusted)?;
     }
     if out.len() == before {
         return Err(RequestFault::member(
@@ -276,7 +280,7 @@ fn push_turn(
     out: &mut Vec<u8>,
     message: &Message<'_>,
     i: usize,
-    with_reasoning: bool,
+    reasoning: (Reader<'_>, bool),
     adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
     let at = format!("messages[{i}]");
@@ -287,7 +291,7 @@ fn push_turn(
             Ok(())
         }
         ("assistant", Some(Content::Blocks(blocks))) => {
-            push_assistant(out, blocks, &at, with_reasoning, adjusted)
+            push_assistant(out, blocks, &at, reasoning, adjusted)
         }
         ("user" | "system", Some(Content::Blocks(blocks))) => {
             push_user(out, &message.role, blocks, &at, adjusted)
@@ -418,14 +422,23 @@ fn push_assistant(
     out: &mut Vec<u8>,
     blocks: &[Block<'_>],
     at: &str,
-    with_reasoning: bool,
+    (reader, with_reasoning): (Reader<'_>, bool),
     adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
-    let (mut text, mut reasoning) = (String::new(), String::new());
+    let (mut text, mut reasoning, mut details) = (String::new(), String::new(), Vec::new());
     let mut calls = vec![b'['];
     for (j, block) in blocks.iter().enumerate() {
         match &*block.kind {
             "text" => text.push_str(block.text.as_deref().unwrap_or_default()),
+            "thinking"
+                if let Some(proof) = block.signature.as_deref().and_then(|s| reader.open(s)) =>
+            {
+                let text = block.thinking.as_deref().unwrap_or_default();
+                details.push(json!({
+                    "type": "reasoning.text", "text": text, "signature": proof.text,
+                    "format": reader.format(), "index": details.len(),
+                }));
+            }
             "thinking" if with_reasoning => {
                 reasoning.push_str(block.thinking.as_deref().unwrap_or_default());
             }
@@ -460,6 +473,10 @@ fn push_assistant(
     if !reasoning.is_empty() {
         push_member(out, b"\"reasoning\"");
         push_string(out, &reasoning);
+    }
+    if !details.is_empty() {
+        push_member(out, b"\"reasoning_details\"");
+        push_value(out, &details.into());
     }
     if has_calls {
         calls.push(b']');

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-use crate::usage::Tokens;
+use crate::{usage::Tokens, wire::meter};
 
 /// Usage as Anthropic reports it: `input_tokens` excludes tokens that the cache read or wrote.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,28 +19,10 @@ pub(super) struct Usage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Count(u64);
 
-impl Count {
-    /// Reads a count; some relays write floats or strings. An unreadable count is treated as
-    /// absent, so that it does not invalidate a good answer.
-    fn of(value: &serde_json::Value) -> Option<Self> {
-        let float = || {
-            value
-                .as_f64()
-                .filter(|n| *n >= 0.0 && *n < 9e15)
-                .map(|n| n as u64)
-        };
-        value
-            .as_u64()
-            .or_else(float)
-            .or_else(|| value.as_str()?.parse().ok())
-            .map(Self)
-    }
-}
-
 impl<'de> Deserialize<'de> for Usage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let usage = serde_json::Value::deserialize(deserializer)?;
-        let count = |pointer: &str| usage.pointer(pointer).and_then(Count::of);
+        let count = |pointer: &str| usage.pointer(pointer).and_then(meter::count).map(Count);
         Ok(Self {
             input_tokens: count("/input_tokens"),
             output_tokens: count("/output_tokens"),
