@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// Fails where a stream for a client is not in the order that the protocol states. A stream that is
 /// not whole ends early.
-pub fn check(client: Protocol, seen: &str, is_whole: bool) {
+pub(crate) fn check(client: Protocol, seen: &str, is_whole: bool) {
     match client {
         Protocol::Chat => chat(seen, is_whole),
         Protocol::Messages => messages(seen, is_whole),
@@ -33,7 +33,7 @@ fn chat(seen: &str, is_whole: bool) {
         let chunk: Value = serde_json::from_str(data).unwrap_or_else(|e| panic!("{e}: {data}"));
         assert_eq!(chunk["object"], "chat.completion.chunk", "{event}");
         for choice in chunk["choices"].as_array().unwrap() {
-            let is_empty = choice["delta"].as_object().is_some_and(|d| d.is_empty());
+            let is_empty = choice["delta"].as_object().is_some_and(serde_json::Map::is_empty);
             assert!(
                 is_empty || !finished.contains(&choice["index"]),
                 "content after the finish reason: {event}"
@@ -100,7 +100,7 @@ fn responses(seen: &str, is_whole: bool) {
             _ => {
                 let said = open.get_mut(&index.unwrap());
                 let said = said.unwrap_or_else(|| panic!("an item that is open: {event}"));
-                if let (true, Some(delta)) = (name.ends_with(".delta"), value["delta"].as_str()) {
+                if let (true, Some(delta)) = (name.strip_suffix(".delta").is_some(), value["delta"].as_str()) {
                     said.push_str(delta);
                 }
             }

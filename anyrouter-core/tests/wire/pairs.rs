@@ -12,7 +12,7 @@ use crate::{grammar::check, names, object, stream};
 
 /// What an answer says, in order.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Said {
+pub(crate) enum Said {
     Text(String),
     Thought(String),
     Call {
@@ -24,7 +24,7 @@ pub enum Said {
 
 /// Why an answer ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finish {
+pub(crate) enum Finish {
     Done,
     Calls,
     Limit,
@@ -33,7 +33,7 @@ pub enum Finish {
 
 /// An answer, in no protocol.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
+pub(crate) struct Answer {
     said: Vec<Said>,
     finish: Finish,
 }
@@ -365,7 +365,7 @@ impl Answer {
         for event in events {
             match event["type"].as_str().unwrap() {
                 "content_block_start" => {
-                    blocks.push((event["content_block"].clone(), String::new()))
+                    blocks.push((event["content_block"].clone(), String::new()));
                 }
                 "content_block_delta" => {
                     let delta = &event["delta"];
@@ -379,7 +379,7 @@ impl Answer {
                         .push_str(text.unwrap_or_default());
                 }
                 "message_delta" => {
-                    whole = json!({"stop_reason": event["delta"]["stop_reason"], "usage": event["usage"]})
+                    whole = json!({"stop_reason": event["delta"]["stop_reason"], "usage": event["usage"]});
                 }
                 _ => {}
             }
