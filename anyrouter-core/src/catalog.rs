@@ -60,7 +60,7 @@ pub use self::{
     faults::{FailureClass, FaultFacts, FaultRow, FaultTable},
     names::{ModelName, NamedProvider, Variant, normalise},
     price::{PriceError, Prices, Usd},
-    protocol::{Protocol, ProtocolName},
+    protocol::Protocol,
     terms::{Fact, Terms, Traffic, Zdr},
 };
 use crate::ids::{EndpointId, ModelId, ProviderSlug};

@@ -228,7 +228,7 @@ impl Config {
             }
         })?;
         if let Some(provider) = without_address(&file.provider, &catalog) {
-            let problem = "it has no base URL for a supported protocol; set `base_url`, and `protocol` to `openai_chat`, `openai_responses` or `anthropic_messages`";
+            let problem = "it has no base URL for its protocol; set `base_url`, and `protocol` to `openai_chat`, `openai_responses`, `anthropic_messages` or `gemini`";
             return Err(invalid(&format!("provider `{provider}`"), &problem));
         }
         let (keys, mut warnings) =

@@ -3,7 +3,8 @@
 //!
 //! A transcript is `NAME.PROTOCOL.KIND.upstream`, what the provider sends, with what a client of chat
 //! gets in `NAME.PROTOCOL.KIND.client`, a client of messages in `NAME.PROTOCOL.KIND.messages`, and one
-//! of responses in `NAME.PROTOCOL.KIND.responses`. After a change that is meant,
+//! of responses in `NAME.PROTOCOL.KIND.responses`, and one of Google's protocol in
+//! `NAME.PROTOCOL.KIND.gemini`. After a change that is meant,
 //! `UPDATE_GOLDEN=1 cargo test -p anyrouter-core --features gateway --test wire` writes the latter
 //! anew; `git diff` shows the difference.
 #![allow(
@@ -194,6 +195,8 @@ fn protocol(name: &str) -> Protocol {
         Protocol::Messages
     } else if name.contains(".responses.") {
         Protocol::Responses
+    } else if name.contains(".google.") {
+        Protocol::Gemini
     } else {
         Protocol::Chat
     }
@@ -223,6 +226,7 @@ fn golden_transcripts() {
             (Protocol::Chat, "client"),
             (Protocol::Messages, "messages"),
             (Protocol::Responses, "responses"),
+            (Protocol::Gemini, "gemini"),
         ] {
             let seen = if name.contains(".stream.") {
                 let (text, fault) = stream(protocol(&name), client, &[&bytes]);

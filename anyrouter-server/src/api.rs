@@ -2,6 +2,7 @@
 
 mod catalog;
 mod chat;
+pub(crate) mod gemini;
 mod keys;
 mod messages;
 mod models;

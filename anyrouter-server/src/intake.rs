@@ -20,29 +20,125 @@ use anyrouter_core::{
 use axum::body::Body;
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header, uri::PathAndQuery,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+    uri::PathAndQuery,
 };
 use http_body_util::BodyExt as _;
+use percent_encoding::percent_decode_str;
 
 use crate::app::App;
 
-/// Returns the protocol of an inference path, and its route under the API's prefix.
-pub(crate) fn inference_route(path: &str) -> Option<(Protocol, &'static str)> {
-    let route = path
-        .strip_prefix("/api")
-        .unwrap_or(path)
-        .strip_prefix("/v1/")?;
-    match route {
-        "chat/completions" => Some((Protocol::Chat, "chat/completions")),
-        "messages" => Some((Protocol::Messages, "messages")),
-        "responses" => Some((Protocol::Responses, "responses")),
-        _ => None,
+/// The route of an inference request.
+pub(crate) struct InferenceRoute {
+    pub(crate) protocol: Protocol,
+    /// Its name, as that of the route under the API's prefix.
+    pub(crate) name: &'static str,
+    /// The model, and true for a stream, if the address says them.
+    pub(crate) address: Option<(String, bool)>,
+    /// True if a stream is an array of JSON.
+    pub(crate) is_array: bool,
+}
+
+/// Returns the route of an inference request.
+pub(crate) fn inference_route(uri: &Uri) -> Option<InferenceRoute> {
+    let path = uri.path();
+    let path = path.strip_prefix("/api").unwrap_or(path);
+    if let Some(call) = path.strip_prefix("/v1beta/models/") {
+        let (model, method) = model_and_method(call)?;
+        let stream = match method.as_str() {
+            "generateContent" => false,
+            "streamGenerateContent" => true,
+            _ => return None,
+        };
+        return Some(InferenceRoute {
+            protocol: Protocol::Gemini,
+            name: "models/generateContent",
+            address: Some((model, stream)),
+            is_array: stream && parameter(uri.query().unwrap_or_default(), "alt") != Some("sse"),
+        });
+    }
+    let (protocol, name) = match path.strip_prefix("/v1/")? {
+        "chat/completions" => (Protocol::Chat, "chat/completions"),
+        "messages" => (Protocol::Messages, "messages"),
+        "responses" => (Protocol::Responses, "responses"),
+        _ => return None,
+    };
+    Some(InferenceRoute {
+        protocol,
+        name,
+        address: None,
+        is_array: false,
+    })
+}
+
+/// Splits the end of an address of Google's protocol at its last colon. The model may contain
+/// slashes; both may be escaped.
+pub(crate) fn model_and_method(call: &str) -> Option<(String, String)> {
+    let call = percent_decode_str(call).decode_utf8().ok()?;
+    let (model, method) = call.rsplit_once(':')?;
+    (!model.is_empty() && !method.contains('/')).then(|| (model.to_owned(), method.to_owned()))
+}
+
+/// Returns the value of a parameter in a query.
+fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find_map(|(known, value)| (known == name).then_some(value))
+}
+
+/// Moves Google's addresses under `/v1` to `/v1beta`, where its older packages expect them, and the
+/// key in the query to a header, before anything can log it.
+pub(crate) fn google_address<B>(request: &mut Request<B>) {
+    let path = request.uri().path();
+    let (api, rest) = match path.strip_prefix("/api") {
+        Some(rest) => ("/api", rest),
+        None => ("", path),
+    };
+    let under_v1 = rest.strip_prefix("/v1/models");
+    let query = request.uri().query().unwrap_or_default();
+    let key = parameter(query, "key").map(|key| percent_decode_str(key).decode_utf8_lossy());
+    let is_googles = rest.starts_with("/v1beta/")
+        || under_v1.is_some_and(|rest| {
+            let has_key = key.is_some() || request.headers().contains_key(GOOGLE_KEY);
+            let has_method = model_and_method(rest).is_some();
+            (request.method() == Method::GET && has_key)
+                || (request.method() == Method::POST && has_method)
+        });
+    if !is_googles {
+        return;
+    }
+    let rest = under_v1.map_or_else(|| rest.to_owned(), |rest| format!("/v1beta/models{rest}"));
+    let kept: Vec<&str> = query
+        .split('&')
+        .filter(|pair| !pair.is_empty() && !pair.starts_with("key="))
+        .collect();
+    let mut address = format!("{api}{rest}");
+    if !kept.is_empty() {
+        address.push('?');
+        address.push_str(&kept.join("&"));
+    }
+    let key = key.and_then(|key| HeaderValue::try_from(&*key).ok());
+    if let Ok(better) = PathAndQuery::try_from(address) {
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.path_and_query = Some(better);
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+    }
+    if let Some(mut key) = key {
+        key.set_sensitive(true);
+        request.headers_mut().entry(GOOGLE_KEY).or_insert(key);
     }
 }
+
+/// The header of a key in Google's protocol.
+const GOOGLE_KEY: &str = "x-goog-api-key";
 
 /// Returns the protocol in whose shape a path's errors are, with the API's prefix or without.
 pub(crate) fn protocol_of(path: &str) -> Protocol {
     let route = path.strip_prefix("/api").unwrap_or(path);
+    if route.starts_with("/v1beta") {
+        return Protocol::Gemini;
+    }
     match route.strip_prefix("/v1").unwrap_or(route) {
         "/messages" | "/messages/count_tokens" => Protocol::Messages,
         "/responses" => Protocol::Responses,
@@ -106,13 +202,10 @@ pub(crate) fn claim(headers: &HeaderMap, ip: IpAddr, route: &'static str) -> Cla
 }
 
 /// Reads the head of an inference request.
-pub(crate) fn head(
-    headers: &HeaderMap,
-    ip: IpAddr,
-    protocol: Protocol,
-    route: &'static str,
-) -> Head {
-    let mut head = Head::new(claim(headers, ip, route), protocol);
+pub(crate) fn head(headers: &HeaderMap, ip: IpAddr, route: InferenceRoute) -> Head {
+    let protocol = route.protocol;
+    let mut head = Head::new(claim(headers, ip, route.name), protocol);
+    head.address = route.address;
     head.pin = pin(headers);
     head.session_id = session_id(headers);
     head.app = text(headers, "x-anyrouter-app");
@@ -128,6 +221,7 @@ fn protocol_headers(headers: &HeaderMap, protocol: Protocol) -> HeaderMap {
     let names: &[&'static str] = match protocol {
         Protocol::Chat | Protocol::Responses => &["openai-beta"],
         Protocol::Messages => &["anthropic-version", "anthropic-beta"],
+        Protocol::Gemini => &[],
     };
     let mut forwarded = HeaderMap::new();
     for name in names {
@@ -180,6 +274,7 @@ pub(crate) fn key(headers: &HeaderMap) -> Option<Secret<String>> {
     });
     let sent = bearer
         .or_else(|| text("x-api-key"))
+        .or_else(|| text(GOOGLE_KEY))
         .or_else(|| text("api-key"))?;
     Some(Secret::new(sent.to_owned()))
 }

@@ -7,6 +7,7 @@
 
 mod api;
 mod app;
+mod array;
 mod auth;
 mod body;
 mod docs;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyrouter_core::{gateway::NotAccepted, wire::error::ApiError};
+use anyrouter_core::{catalog::Protocol, gateway::NotAccepted, wire::error::ApiError};
 use axum::{
     Router,
     extract::{Request, State},
@@ -43,7 +43,7 @@ fn under_prefix() -> Routes {
 }
 
 fn at_root() -> Routes {
-    docs::routes(api::status_routes(Routes::new()))
+    api::gemini::routes(docs::routes(api::status_routes(Routes::new())))
 }
 
 /// Creates a router of the metrics alone, for their own listener.
@@ -102,6 +102,10 @@ async fn named(State(app): Shared, request: Request, next: Next) -> Response {
             "the address has a parameter of the wrong type or a duplicate one; see the documentation",
         );
         response = render(client, &error, id);
+    }
+    if client == Protocol::Gemini {
+        // Its addresses are not under the API's prefix.
+        share(response.headers_mut());
     }
     if let Ok(value) = HeaderValue::try_from(id.to_string()) {
         response.headers_mut().insert("x-request-id", value);

@@ -15,9 +15,10 @@ use tower::ServiceExt as _;
 
 use crate::{
     app::App,
+    array::array_of_events,
     intake::{
-        ClientIp, Peer, client_ip, head, inference_route, one_host, one_slash, protocol_of,
-        read_body_of, share,
+        ClientIp, Peer, client_ip, google_address, head, inference_route, one_host, one_slash,
+        protocol_of, read_body_of, share,
     },
     respond::render,
     router::{metrics_router, router},
@@ -56,6 +57,7 @@ impl Service {
         let app = &self.app;
         let ip = client_ip(peer, request.headers(), app);
         one_slash(request.uri_mut());
+        google_address(&mut request);
         let mut response = if request.version() < Version::HTTP_2 && !one_host(&request) {
             let message = "the request must have one `Host` header; send the name of this server";
             let error = ApiError::new(400, "invalid_host", message);
@@ -66,17 +68,22 @@ impl Service {
             );
             response.extensions_mut().insert(NotAccepted);
             response.map(Either::Right)
-        } else if let Some((protocol, route)) = inference_route(request.uri().path())
+        } else if let Some(route) = inference_route(request.uri())
             && request.method() == Method::POST
         {
             let (parts, body) = request.into_parts();
-            let head = head(&parts.headers, ip, protocol, route);
+            let is_array = route.is_array;
+            let head = head(&parts.headers, ip, route);
             // Boxed, because a connection reserves memory for this future as long as it is open.
             let response = Box::pin(app.gateway.serve(head, |key| {
                 read_body_of(app, Some(key), &parts.headers, body)
             }))
             .await;
-            let mut response = response.map(Either::Left);
+            let mut response = if is_array {
+                array_of_events(response)
+            } else {
+                response.map(Either::Left)
+            };
             share(response.headers_mut());
             response
         } else {

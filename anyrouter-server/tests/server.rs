@@ -29,6 +29,8 @@ mod crash;
 mod errors;
 #[path = "server/faults.rs"]
 mod faults;
+#[path = "server/gemini.rs"]
+mod gemini;
 #[path = "server/intake.rs"]
 mod intake;
 #[path = "server/machine.rs"]
@@ -37,6 +39,8 @@ mod machine;
 mod messages;
 #[path = "server/network.rs"]
 mod network;
+#[path = "server/pairs.rs"]
+mod pairs;
 #[path = "server/providers.rs"]
 mod providers;
 #[path = "server/redaction.rs"]

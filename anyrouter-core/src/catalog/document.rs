@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
-use super::{Dialect, Fact, FaultRow, ProtocolName, Terms, Tier, Usd, Zdr, price::PriceError};
+use super::{Dialect, Fact, FaultRow, Protocol, Terms, Tier, Usd, Zdr, price::PriceError};
 
 /// One document. Every member is optional; a missing member is unknown, or keeps the value of an
 /// earlier document.
@@ -49,13 +49,13 @@ pub struct ProviderEntry {
     /// Display name; default: the slug.
     pub name: Option<String>,
     /// The protocol at `base_url`.
-    pub protocol: Option<ProtocolName>,
+    pub protocol: Option<Protocol>,
     /// Protocols of the provider in order of preference, if there are several.
-    pub protocols: Option<Vec<ProtocolName>>,
+    pub protocols: Option<Vec<Protocol>>,
     /// Base URL; the protocol's path is appended.
     pub base_url: Option<String>,
     /// Base URL of each protocol, if they differ.
-    pub base_urls: Option<BTreeMap<ProtocolName, String>>,
+    pub base_urls: Option<BTreeMap<Protocol, String>>,
     /// Location of the operator's key. The core does not read it.
     pub api_key: Option<KeySource>,
     /// The environment variables that usually hold the key.
@@ -82,7 +82,7 @@ pub struct ProviderEntry {
 
 impl ProviderEntry {
     /// Returns the base URL for one protocol, if this entry has one.
-    pub(super) fn base_url_of(&self, protocol: ProtocolName) -> Option<&str> {
+    pub(super) fn base_url_of(&self, protocol: Protocol) -> Option<&str> {
         let own = self.base_urls.as_ref().and_then(|u| u.get(&protocol));
         own.or(self.base_url.as_ref()).map(String::as_str)
     }
@@ -259,7 +259,7 @@ pub struct EndpointEntry {
     #[serde(default)]
     pub terms: TermsEntry,
     /// A protocol of its own.
-    pub protocol: Option<ProtocolName>,
+    pub protocol: Option<Protocol>,
     /// An address of its own.
     pub base_url: Option<String>,
     /// Dialect; each fact replaces the provider's.

@@ -404,8 +404,8 @@ fn provider(part: &ProviderPart) -> Result<Provider, CatalogError> {
         .or(entry.protocol.map(|p| vec![p]))
         .unwrap_or_default();
     let mut addresses = Vec::new();
-    for name in protocols {
-        if let (Some(protocol), Some(base)) = (name.spoken(), entry.base_url_of(name)) {
+    for protocol in protocols {
+        if let Some(base) = entry.base_url_of(protocol) {
             let base_url = base_url(base, &format!("{}.base_url", part.path))?;
             addresses.push(Address {
                 protocol,
@@ -443,30 +443,24 @@ fn endpoint(
     let mut addresses = provider.addresses.clone();
     let mut terms = provider.terms.clone();
     if let Some(base) = &entry.base_url {
-        let protocol = match entry.protocol {
-            Some(name) => name.spoken(),
-            None => provider
-                .addresses
-                .first()
-                .map(|a| a.protocol)
-                .or(Some(Protocol::Chat)),
-        };
+        let of_provider = provider.addresses.first().map(|a| a.protocol);
+        let protocol = entry.protocol.or(of_provider).unwrap_or(Protocol::Chat);
         let base_url = base_url(base, &format!("{}.base_url", part.path))?;
         if provider.addresses.iter().all(|a| a.base_url != base_url) {
             terms = Terms::default();
         }
         let http2 = provider.addresses.first().is_some_and(|a| a.http2);
-        addresses = Vec::from_iter(protocol.map(|protocol| Address {
+        addresses = vec![Address {
             protocol,
             base_url,
             http2,
-        }));
-    } else if let Some(name) = entry.protocol {
-        addresses.retain(|a| name.spoken() == Some(a.protocol));
+        }];
+    } else if let Some(protocol) = entry.protocol {
+        addresses.retain(|a| a.protocol == protocol);
     }
     if addresses.is_empty() {
         let problem = format!(
-            "provider `{}` has no base URL for a supported protocol; set `base_url`, and `protocol` to `openai_chat`, `openai_responses` or `anthropic_messages`",
+            "provider `{}` has no base URL for its protocol; set `base_url`, and `protocol` to `openai_chat`, `openai_responses`, `anthropic_messages` or `gemini`",
             provider.slug
         );
         return Err(invalid(format!("{}.provider", part.path), problem));

@@ -2,9 +2,15 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
+use bytes::Bytes;
 use http::HeaderMap;
 
-use crate::{catalog::Protocol, secret::Secret};
+use super::respond::invalid;
+use crate::{
+    catalog::Protocol,
+    secret::Secret,
+    wire::{error::ApiError, inbound::inbound, request::Request},
+};
 
 /// A request's unverified statements about its sender.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +42,8 @@ pub struct Head {
     pub protocol_headers: HeaderMap,
     /// `X-AnyRouter-Trace-Id`.
     pub trace_id: Option<String>,
+    /// The model, and true for a stream, if the address says them and not the body.
+    pub address: Option<(String, bool)>,
 }
 
 impl Head {
@@ -49,7 +57,18 @@ impl Head {
             app: None,
             redact: false,
             trace_id: None,
+            address: None,
             protocol_headers: HeaderMap::new(),
         }
+    }
+
+    /// Reads the body, which may nest `depth` levels deep.
+    pub(super) fn read(&self, body: Bytes, depth: usize) -> Result<Request, ApiError> {
+        let mut request = inbound(self.protocol, body, depth).map_err(invalid)?;
+        if let Some((model, stream)) = &self.address {
+            request.model = Some(model.clone());
+            request.stream = *stream;
+        }
+        Ok(request)
     }
 }

@@ -3,14 +3,11 @@
 //! The instance, the account, the key or the request turns it on; none of them can turn it off for
 //! another. It fails closed: a request that cannot be redacted as required is not sent.
 
-use super::{head::Head, respond::invalid, restoring::Restoration, signed, state::Gateway};
+use super::{head::Head, restoring::Restoration, signed, state::Gateway};
 use crate::{
     account::{Caller, Instance},
     redact::{Placeholders, Step},
-    wire::{
-        error::ApiError, inbound::inbound, json::whole_characters, request::Request,
-        structure::is_structure,
-    },
+    wire::{error::ApiError, json::whole_characters, request::Request, structure::is_structure},
 };
 
 /// Bodies of more bytes are redacted through [`Blocking`](crate::ports::Blocking).
@@ -41,9 +38,7 @@ pub(super) async fn upstream(
             .and_then(signed::without_seals);
         return Ok(Upstream {
             request: match unsealed {
-                Some(body) => {
-                    inbound(head.protocol, body.into(), gateway.limits.depth).map_err(invalid)?
-                }
+                Some(body) => head.read(body.into(), gateway.limits.depth)?,
                 None => request,
             },
             is_redacted: false,
@@ -92,12 +87,7 @@ pub(super) async fn upstream(
     })?;
     let is_changed = whole.is_some() || opened.body.is_some() || !placeholders.counts().is_empty();
     let mut request = if is_changed {
-        inbound(
-            head.protocol,
-            redacted.into_inner().into(),
-            gateway.limits.depth,
-        )
-        .map_err(invalid)?
+        head.read(redacted.into_inner().into(), gateway.limits.depth)?
     } else {
         request
     };

@@ -1,6 +1,7 @@
 //! Restoration on the way to the client: the placeholders of a response become values again.
 
 mod chat;
+mod gemini;
 mod messages;
 mod responses;
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use self::{
     chat::{RestoringChat, restore_completion},
+    gemini::{RestoringGemini, restore_answer},
     messages::{RestoringMessages, restore_message},
     responses::{RestoringResponses, restore_response},
 };
@@ -53,6 +55,7 @@ pub(super) fn restore_whole(way_back: &Restoration, names: &ResponseMeta, body: 
         Protocol::Chat => return restore_completion(way_back, body),
         Protocol::Messages => restore_message(way_back, signs(names), &mut answer),
         Protocol::Responses => restore_response(way_back, &mut answer),
+        Protocol::Gemini => restore_answer(way_back, &mut answer),
     }
     answer.to_string().into()
 }
@@ -65,11 +68,11 @@ fn restore_all(way_back: &Restoration, value: &mut Value) {
     }
 }
 
-/// Returns true if the provider's reasoning comes with a proof.
+/// Returns true if the provider signs the text of its reasoning.
 fn signs(names: &ResponseMeta) -> bool {
     match names.protocol {
-        Protocol::Messages | Protocol::Responses => true,
-        Protocol::Chat => false,
+        Protocol::Messages => true,
+        Protocol::Chat | Protocol::Responses | Protocol::Gemini => false,
     }
 }
 
@@ -79,6 +82,7 @@ pub(super) enum Restoring {
     Chat(Box<RestoringChat>),
     Messages(Box<RestoringMessages>),
     Responses(Box<RestoringResponses>),
+    Gemini(Box<RestoringGemini>),
 }
 
 impl Restoring {
@@ -89,6 +93,7 @@ impl Restoring {
                 Self::Messages(Box::new(RestoringMessages::new(way_back, signs(names))))
             }
             Protocol::Responses => Self::Responses(Box::new(RestoringResponses::new(way_back))),
+            Protocol::Gemini => Self::Gemini(Box::new(RestoringGemini::new(way_back))),
         }
     }
 
@@ -98,6 +103,7 @@ impl Restoring {
             Self::Chat(restoring) => restoring.push(bytes, out),
             Self::Messages(restoring) => restoring.push(bytes, out),
             Self::Responses(restoring) => restoring.push(bytes, out),
+            Self::Gemini(restoring) => restoring.push(bytes, out),
         }
     }
 
@@ -107,6 +113,7 @@ impl Restoring {
             Self::Chat(restoring) => restoring.finish(out),
             Self::Messages(restoring) => restoring.finish(out),
             Self::Responses(restoring) => restoring.finish(out),
+            Self::Gemini(restoring) => restoring.finish(out),
         }
     }
 
@@ -114,6 +121,7 @@ impl Restoring {
     pub(super) fn finish_with(self, last: Bytes, out: &mut Vec<u8>) -> Bytes {
         match self {
             Self::Responses(restoring) => restoring.finish_with(&last, out),
+            Self::Gemini(restoring) => restoring.finish_with(&last, out),
             // Their last event has usage and metadata.
             Self::Chat(_) | Self::Messages(_) => {
                 self.finish(out);

@@ -17,7 +17,7 @@ use super::{
     recorder::Recorder,
     redaction,
     respond::{
-        error_response, invalid, limiter_unavailable, not_accepted, rate_limited, response,
+        error_response, limiter_unavailable, not_accepted, rate_limited, response,
         storage_unavailable, too_many_at_once,
     },
     slot::Committed,
@@ -29,7 +29,7 @@ use crate::{
     key::{KeyHash, Scope},
     ports::{Backend, StoreError, Tokens},
     usage::{Opening, Outcome},
-    wire::{error::ApiError, inbound::inbound, meter::PlainAnswer, request::Request},
+    wire::{error::ApiError, meter::PlainAnswer, request::Request},
 };
 
 impl Gateway {
@@ -104,7 +104,7 @@ impl Gateway {
             }
         }
         let request = match body(caller.key.hash).await {
-            Ok(body) => inbound(head.protocol, body, self.limits.depth).map_err(invalid),
+            Ok(body) => head.read(body, self.limits.depth),
             Err(error) => Err(error),
         };
         let request = match request {

@@ -12,7 +12,10 @@ use serde_json::{Map, Value};
 use crate::{
     catalog::Protocol,
     redact::{PlaceholderKey, SealedText, Step},
-    wire::json::{Object, members, objects, whole_characters},
+    wire::{
+        json::{Object, members, objects, whole_characters},
+        proof::is_without_text,
+    },
 };
 
 /// Members of a message whose entries may be signed.
@@ -32,14 +35,15 @@ pub(super) fn is_signed(entry: &Map<String, Value>) -> bool {
         || entry
             .get("format")
             .and_then(Value::as_str)
-            .is_some_and(|f| f.starts_with("anthropic") || f.starts_with("openai-responses"))
+            .is_some_and(|f| f.starts_with("anthropic"))
 }
 
+/// Returns a proof that is valid only with its text.
 fn proof(entry: &Map<String, Value>) -> Option<&str> {
     entry
         .get("signature")
         .and_then(Value::as_str)
-        .filter(|s| !s.is_empty())
+        .filter(|s| !s.is_empty() && !is_without_text(s))
 }
 
 fn texts(entry: &Map<String, Value>) -> impl Iterator<Item = &str> {
@@ -193,8 +197,8 @@ pub(super) fn open(
     match protocol {
         Protocol::Chat => opening.chat(messages),
         Protocol::Messages => opening.blocks(messages),
-        // Its reasoning is encrypted as a whole.
-        Protocol::Responses => {}
+        // Their proofs hold without the text.
+        Protocol::Responses | Protocol::Gemini => {}
     }
     opened.relayed = opening.relayed;
     opened.omitted = opening.omitted;

@@ -8,7 +8,7 @@ use super::{
     error::ApiError,
     event::Event,
     fault::AnswerFault,
-    messages,
+    gemini, messages,
     meta::ResponseMeta,
     meter::{Meter, PlainAnswer, Progress},
     responses,
@@ -24,6 +24,8 @@ pub enum Relay {
     Messages(messages::StreamPass),
     /// OpenAI's Responses on both sides.
     Responses(responses::StreamPass),
+    /// Google's protocol on both sides.
+    Gemini(gemini::StreamPass),
     /// One protocol in, another out.
     Translate(Box<Translator>),
 }
@@ -40,6 +42,7 @@ enum Decoder {
     Chat(chat::Decoder),
     Messages(messages::Decoder),
     Responses(responses::Decoder),
+    Gemini(gemini::Decoder),
 }
 
 #[derive(Debug)]
@@ -47,6 +50,7 @@ enum Encoder {
     Chat(chat::Encoder),
     Messages(messages::Encoder),
     Responses(responses::Encoder),
+    Gemini(gemini::Encoder),
 }
 
 impl Relay {
@@ -61,7 +65,10 @@ impl Relay {
             (Protocol::Responses, Protocol::Responses) => {
                 Self::Responses(responses::StreamPass::new(names, limit))
             }
-            (Protocol::Chat | Protocol::Messages | Protocol::Responses, _) => {
+            (Protocol::Gemini, Protocol::Gemini) => {
+                Self::Gemini(gemini::StreamPass::new(names, limit))
+            }
+            (Protocol::Chat | Protocol::Messages | Protocol::Responses | Protocol::Gemini, _) => {
                 Self::Translate(Box::new(Translator::new(names, limit)))
             }
         }
@@ -82,7 +89,10 @@ impl Relay {
             (Protocol::Messages, Protocol::Messages) => {
                 messages::StreamPass::of_whole(names, body, out).map(Self::Messages)
             }
-            (Protocol::Chat | Protocol::Messages | Protocol::Responses, _) => {
+            (Protocol::Gemini, Protocol::Gemini) => {
+                gemini::StreamPass::of_whole(names, body, out).map(Self::Gemini)
+            }
+            (Protocol::Chat | Protocol::Messages | Protocol::Responses | Protocol::Gemini, _) => {
                 Translator::of_whole(names, body, out)
                     .map(Box::new)
                     .map(Self::Translate)
@@ -97,6 +107,7 @@ impl Relay {
             Self::Chat(relay) => relay.feed(bytes, out),
             Self::Messages(relay) => relay.feed(bytes, out),
             Self::Responses(relay) => relay.feed(bytes, out),
+            Self::Gemini(relay) => relay.feed(bytes, out),
             Self::Translate(relay) => relay.feed(bytes, out),
         }
     }
@@ -126,6 +137,7 @@ impl Relay {
             Self::Chat(relay) => relay.is_finished(),
             Self::Messages(relay) => relay.is_finished(),
             Self::Responses(relay) => relay.is_finished(),
+            Self::Gemini(relay) => relay.is_finished(),
             Self::Translate(relay) => relay.is_finished(),
         }
     }
@@ -137,6 +149,7 @@ impl Relay {
             Self::Chat(relay) => relay.has_given(),
             Self::Messages(relay) => relay.has_given(),
             Self::Responses(relay) => relay.has_given(),
+            Self::Gemini(relay) => relay.has_given(),
             Self::Translate(relay) => relay.has_given(),
         }
     }
@@ -147,6 +160,7 @@ impl Relay {
             Self::Chat(relay) => relay.meter(),
             Self::Messages(relay) => relay.meter(),
             Self::Responses(relay) => relay.meter(),
+            Self::Gemini(relay) => relay.meter(),
             Self::Translate(relay) => relay.meter(),
         }
     }
@@ -157,9 +171,9 @@ impl Relay {
             Self::Responses(relay) => relay.sequence(),
             Self::Translate(relay) => match &relay.encoder {
                 Encoder::Responses(encoder) => encoder.sequence(),
-                Encoder::Chat(_) | Encoder::Messages(_) => 0,
+                Encoder::Chat(_) | Encoder::Messages(_) | Encoder::Gemini(_) => 0,
             },
-            Self::Chat(_) | Self::Messages(_) => 0,
+            Self::Chat(_) | Self::Messages(_) | Self::Gemini(_) => 0,
         }
     }
 
@@ -169,6 +183,7 @@ impl Relay {
             Self::Chat(relay) => relay.names(),
             Self::Messages(relay) => relay.names(),
             Self::Responses(relay) => relay.names(),
+            Self::Gemini(relay) => relay.names(),
             Self::Translate(relay) => relay.names(),
         }
     }
@@ -183,6 +198,7 @@ impl Relay {
             Self::Chat(relay) => relay.push_end(&mut out),
             Self::Messages(relay) => relay.push_end(&mut out),
             Self::Responses(relay) => relay.push_end(&mut out),
+            Self::Gemini(relay) => relay.push_end(&mut out),
             Self::Translate(relay) => relay.push_end(&mut out),
         }
         out.into()
@@ -197,6 +213,7 @@ impl Translator {
                 Protocol::Chat => Decoder::Chat(chat::Decoder::new(names, limit)),
                 Protocol::Messages => Decoder::Messages(messages::Decoder::new(names, limit)),
                 Protocol::Responses => Decoder::Responses(responses::Decoder::new(names, limit)),
+                Protocol::Gemini => Decoder::Gemini(gemini::Decoder::new(names, limit)),
             },
         }
     }
@@ -220,6 +237,7 @@ impl Translator {
             Protocol::Responses => {
                 Decoder::Responses(responses::Decoder::of_whole(names, body, &mut each)?)
             }
+            Protocol::Gemini => Decoder::Gemini(gemini::Decoder::of_whole(names, body, &mut each)?),
         };
         Ok(Self { decoder, encoder })
     }
@@ -231,6 +249,7 @@ impl Translator {
             Decoder::Chat(decoder) => decoder.feed(bytes, &mut each),
             Decoder::Messages(decoder) => decoder.feed(bytes, &mut each),
             Decoder::Responses(decoder) => decoder.feed(bytes, &mut each),
+            Decoder::Gemini(decoder) => decoder.feed(bytes, &mut each),
         }
     }
 
@@ -239,6 +258,7 @@ impl Translator {
             Decoder::Chat(decoder) => decoder.is_finished(),
             Decoder::Messages(decoder) => decoder.is_finished(),
             Decoder::Responses(decoder) => decoder.is_finished(),
+            Decoder::Gemini(decoder) => decoder.is_finished(),
         }
     }
 
@@ -247,6 +267,7 @@ impl Translator {
             Decoder::Chat(decoder) => decoder.has_given(),
             Decoder::Messages(decoder) => decoder.has_given(),
             Decoder::Responses(decoder) => decoder.has_given(),
+            Decoder::Gemini(decoder) => decoder.has_given(),
         }
     }
 
@@ -255,6 +276,7 @@ impl Translator {
             Decoder::Chat(decoder) => decoder.meter(),
             Decoder::Messages(decoder) => decoder.meter(),
             Decoder::Responses(decoder) => decoder.meter(),
+            Decoder::Gemini(decoder) => decoder.meter(),
         }
     }
 
@@ -263,6 +285,7 @@ impl Translator {
             Decoder::Chat(decoder) => decoder.names(),
             Decoder::Messages(decoder) => decoder.names(),
             Decoder::Responses(decoder) => decoder.names(),
+            Decoder::Gemini(decoder) => decoder.names(),
         }
     }
 
@@ -271,6 +294,7 @@ impl Translator {
             Encoder::Chat(_) => chat::Encoder::push_end(self.names(), self.meter(), out),
             Encoder::Messages(encoder) => encoder.push_end(self.names(), self.meter(), out),
             Encoder::Responses(encoder) => encoder.push_end(self.names(), self.meter(), out),
+            Encoder::Gemini(_) => gemini::Encoder::push_end(self.names(), self.meter(), out),
         }
     }
 }
@@ -281,6 +305,7 @@ impl Encoder {
             Protocol::Chat => Self::Chat(chat::Encoder::default()),
             Protocol::Messages => Self::Messages(messages::Encoder::default()),
             Protocol::Responses => Self::Responses(responses::Encoder::default()),
+            Protocol::Gemini => Self::Gemini(gemini::Encoder::default()),
         }
     }
 
@@ -297,6 +322,7 @@ impl Encoder {
             }
             Self::Messages(encoder) => encoder.event(names, event, out),
             Self::Responses(encoder) => encoder.event(names, event, out),
+            Self::Gemini(encoder) => encoder.event(names, event, out),
         }
     }
 }
@@ -315,6 +341,7 @@ pub fn error_event(
         Protocol::Chat => chat::error_chunk(error, id, model, created),
         Protocol::Messages => messages::error_event(error, &id.to_string()),
         Protocol::Responses => responses::failed_event(error, id, model, created, sequence),
+        Protocol::Gemini => gemini::error_event(error, &id.to_string()),
     }
 }
 
@@ -323,6 +350,7 @@ pub fn error_body(client: Protocol, error: &ApiError, id: RequestId) -> Value {
     match client {
         Protocol::Chat | Protocol::Responses => error.to_openai(&id.to_string()),
         Protocol::Messages => messages::error_body(error, &id.to_string()),
+        Protocol::Gemini => gemini::error_body(error, &id.to_string()),
     }
 }
 
@@ -331,6 +359,7 @@ pub const fn keep_alive(client: Protocol) -> &'static [u8] {
     match client {
         Protocol::Chat | Protocol::Responses => b": waiting for the provider\n\n",
         Protocol::Messages => messages::PING,
+        Protocol::Gemini => gemini::KEEP_ALIVE,
     }
 }
 
@@ -345,7 +374,8 @@ pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFau
         (Protocol::Messages, Protocol::Chat) => messages::plain(names, body),
         (Protocol::Messages, Protocol::Messages) => messages::pass_whole(names, body),
         (Protocol::Responses, Protocol::Responses) => responses::pass_whole(names, body),
-        (Protocol::Chat | Protocol::Messages | Protocol::Responses, _) => {
+        (Protocol::Gemini, Protocol::Gemini) => gemini::pass_whole(names, body),
+        (Protocol::Chat | Protocol::Messages | Protocol::Responses | Protocol::Gemini, _) => {
             let mut events = Vec::with_capacity(body.len() * 2);
             let translator = Translator::of_whole(Box::new(names.clone()), body, &mut events)?;
             translator.push_end(&mut events);
@@ -388,6 +418,7 @@ fn assembled(
         }
         Protocol::Messages => messages::of_events(names, events)?,
         Protocol::Responses => responses::of_events(events)?,
+        Protocol::Gemini => gemini::of_events(names, events)?,
     };
     Ok(PlainAnswer {
         body,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{chat, fault::RequestFault, messages, request::Request, responses};
+use super::{chat, fault::RequestFault, gemini, messages, request::Request, responses};
 use crate::catalog::Protocol;
 
 /// Reads a body in `protocol` that may nest `depth` deep.
@@ -11,6 +11,7 @@ pub fn inbound(protocol: Protocol, body: Bytes, depth: usize) -> Result<Request,
         Protocol::Chat => chat::read(body, depth),
         Protocol::Messages => messages::read(body, depth),
         Protocol::Responses => responses::read(body, depth),
+        Protocol::Gemini => gemini::read(body, depth),
     }
 }
 
@@ -19,5 +20,6 @@ pub const fn prompt(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Chat | Protocol::Messages => "messages",
         Protocol::Responses => "input",
+        Protocol::Gemini => "contents",
     }
 }

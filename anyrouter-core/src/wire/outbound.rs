@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{
-    adjust::Adjustments, chat, fault::RequestFault, inbound::inbound, json::whole_characters,
-    messages, proof::Reader, request::Request, responses,
+    adjust::Adjustments, chat, fault::RequestFault, gemini, inbound::inbound,
+    json::whole_characters, messages, proof::Reader, request::Request, responses,
 };
 use crate::{
     catalog::{Endpoint, Protocol},
@@ -84,6 +84,14 @@ pub fn outbound(
                 vec![responses::from_chat(request, endpoint, user, adjusted)?]
             },
         ),
+        Protocol::Gemini => (
+            gemini::path(&endpoint.upstream_model, request.stream).into(),
+            if is_same {
+                gemini::forward(request, endpoint, adjusted)
+            } else {
+                vec![gemini::from_chat(request, endpoint, adjusted)?]
+            },
+        ),
     };
     Ok(Outbound {
         path,
@@ -118,6 +126,7 @@ fn as_chat(
         Protocol::Chat => return Ok(None),
         Protocol::Messages => messages::to_chat(request, reader, with_reasoning, adjusted)?,
         Protocol::Responses => responses::to_chat(request, reader, with_reasoning, adjusted)?,
+        Protocol::Gemini => gemini::to_chat(request, reader, with_reasoning, adjusted)?,
     };
     let mut chat = chat::read(body.into(), DEPTH)?;
     chat.user.clone_from(&request.user);
@@ -131,6 +140,10 @@ pub fn credential_header(protocol: Protocol, credential: &str) -> (HeaderName, S
             (header::AUTHORIZATION, format!("Bearer {credential}"))
         }
         Protocol::Messages => (HeaderName::from_static("x-api-key"), credential.to_owned()),
+        Protocol::Gemini => (
+            HeaderName::from_static("x-goog-api-key"),
+            credential.to_owned(),
+        ),
     }
 }
 
@@ -144,8 +157,10 @@ pub fn carries(protocol: Protocol, request: &Request, member: &str) -> bool {
             Protocol::Chat => true,
             Protocol::Messages => messages::carries(request, member),
             Protocol::Responses => responses::carries(request, member),
+            Protocol::Gemini => gemini::carries(request, member),
         },
         Protocol::Messages => messages::chat_carries(member),
         Protocol::Responses => responses::chat_carries(member),
+        Protocol::Gemini => gemini::chat_carries(member),
     }
 }

@@ -56,6 +56,7 @@ pub(super) const fn format_of(protocol: Protocol) -> &'static str {
         Protocol::Chat => "unknown",
         Protocol::Responses => "openai-responses-v1",
         Protocol::Messages => "anthropic-claude-v1",
+        Protocol::Gemini => "google-gemini-v1",
     }
 }
 
@@ -69,7 +70,8 @@ pub(super) fn prefix_of(names: &ResponseMeta, is_whole: bool) -> String {
 /// the maker's protocol, which Anthropic's proofs use as in OpenRouter's API.
 pub(super) fn for_client<'a>(names: &ResponseMeta, proof: &'a str, is_whole: bool) -> Cow<'a, str> {
     match (names.protocol, proof.strip_prefix('"')) {
-        (Protocol::Responses, Some(rest)) if names.client != Protocol::Responses => {
+        (Protocol::Messages, _) if names.client == Protocol::Chat => proof.into(),
+        (_, Some(rest)) if names.client != names.protocol => {
             format!("\"{}{rest}", prefix_of(names, is_whole)).into()
         }
         _ => proof.into(),
@@ -98,4 +100,9 @@ pub(crate) fn is_bound_to_text(proof: &str) -> bool {
     proof
         .strip_prefix(PREFIX)
         .is_some_and(|rest| rest.starts_with(Protocol::Messages.name()))
+}
+
+/// Returns true for a travelling proof that is valid without the text of the reasoning.
+pub(crate) fn is_without_text(proof: &str) -> bool {
+    proof.starts_with(PREFIX) && !is_bound_to_text(proof)
 }

@@ -199,6 +199,7 @@ impl Request {
             let name = match self.protocol {
                 Protocol::Chat | Protocol::Messages => "max_tokens",
                 Protocol::Responses => "max_output_tokens",
+                Protocol::Gemini => "maxOutputTokens",
             };
             adjusted.note(format!(
                 "{name} was lowered from {asked} to {most}, the most that the endpoint gives"

@@ -28,7 +28,6 @@ pub(super) use self::{
     structure::is_structure,
     to_chat::{chat_carries, to_chat},
 };
-pub(crate) use super::proof::is_bound_to_text;
 
 /// Path to append to a provider's base URL.
 pub(super) const PATH: &str = "/responses";

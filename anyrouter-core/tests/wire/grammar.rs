@@ -13,6 +13,7 @@ pub(crate) fn check(client: Protocol, seen: &str, is_whole: bool) {
         Protocol::Chat => chat(seen, is_whole),
         Protocol::Messages => messages(seen, is_whole),
         Protocol::Responses => responses(seen, is_whole),
+        Protocol::Gemini => gemini(seen, is_whole),
     }
 }
 
@@ -33,7 +34,9 @@ fn chat(seen: &str, is_whole: bool) {
         let chunk: Value = serde_json::from_str(data).unwrap_or_else(|e| panic!("{e}: {data}"));
         assert_eq!(chunk["object"], "chat.completion.chunk", "{event}");
         for choice in chunk["choices"].as_array().unwrap() {
-            let is_empty = choice["delta"].as_object().is_some_and(serde_json::Map::is_empty);
+            let is_empty = choice["delta"]
+                .as_object()
+                .is_some_and(serde_json::Map::is_empty);
             assert!(
                 is_empty || !finished.contains(&choice["index"]),
                 "content after the finish reason: {event}"
@@ -44,6 +47,41 @@ fn chat(seen: &str, is_whole: bool) {
         }
     }
     assert_eq!(is_done, is_whole, "{seen}");
+}
+
+/// Google's: events with CRLF and a blank after the colon, each with parts that have one kind of data,
+/// and in the last one the finish reason and the usage.
+fn gemini(seen: &str, is_whole: bool) {
+    let mut is_ended = false;
+    for event in seen.split_terminator("\r\n\r\n") {
+        assert!(!is_ended, "nothing follows the end: {event}");
+        let Some(data) = event.strip_prefix("data: ") else {
+            panic!("an event is one line of data: {event}")
+        };
+        assert!(!data.contains(['\r', '\n']), "{event}");
+        let chunk: Value = serde_json::from_str(data).unwrap_or_else(|e| panic!("{e}: {data}"));
+        is_ended = !chunk["anyrouter_metadata"].is_null();
+        let candidates = chunk["candidates"].as_array();
+        assert!(candidates.is_some() || is_ended, "{event}");
+        for candidate in candidates.into_iter().flatten() {
+            let parts = candidate["content"]["parts"].as_array();
+            for part in parts.into_iter().flatten() {
+                let kinds = [
+                    "text",
+                    "functionCall",
+                    "inlineData",
+                    "executableCode",
+                    "codeExecutionResult",
+                ];
+                let count = kinds.iter().filter(|kind| !part[kind].is_null()).count();
+                assert_eq!(count, 1, "{event}");
+                if let Some(call) = part["functionCall"].as_object() {
+                    assert!(call.get("args").is_none_or(Value::is_object), "{event}");
+                }
+            }
+        }
+    }
+    assert_eq!(is_ended, is_whole, "{seen}");
 }
 
 /// Responses: `response.created`, items one after the other, each with its parts and then whole, and
@@ -100,7 +138,10 @@ fn responses(seen: &str, is_whole: bool) {
             _ => {
                 let said = open.get_mut(&index.unwrap());
                 let said = said.unwrap_or_else(|| panic!("an item that is open: {event}"));
-                if let (true, Some(delta)) = (name.strip_suffix(".delta").is_some(), value["delta"].as_str()) {
+                if let (true, Some(delta)) = (
+                    name.strip_suffix(".delta").is_some(),
+                    value["delta"].as_str(),
+                ) {
                     said.push_str(delta);
                 }
             }

@@ -82,6 +82,19 @@ impl Answer {
     fn joined(&self) -> Self {
         let mut said: Vec<Said> = Vec::new();
         for one in &self.said {
+            // Google's ids are marked as its own.
+            let one = &match one.clone() {
+                Said::Call {
+                    id,
+                    name,
+                    arguments,
+                } => Said::Call {
+                    id: id.trim_start_matches("gemini_").to_owned(),
+                    name,
+                    arguments,
+                },
+                other => other,
+            };
             match (said.last_mut(), one) {
                 (_, Said::Text(t) | Said::Thought(t)) if t.is_empty() => {}
                 (Some(Said::Text(a)), Said::Text(b))
@@ -104,13 +117,15 @@ impl Answer {
             (Protocol::Messages, false) => self.message().to_string(),
             (Protocol::Responses, true) => self.responses_stream(),
             (Protocol::Responses, false) => self.response().to_string(),
+            (Protocol::Gemini, true) => self.gemini_stream(),
+            (Protocol::Gemini, false) => self.gemini().to_string(),
         }
         .into_bytes()
     }
 
     /// Reads the answer as a client of `protocol` does.
     fn read(protocol: Protocol, body: &[u8], is_stream: bool) -> Self {
-        let text = std::str::from_utf8(body).unwrap();
+        let text = std::str::from_utf8(body).unwrap().replace("\r\n", "\n");
         let data: Vec<Value> = text
             .split("\n\n")
             .filter_map(|e| {
@@ -125,6 +140,8 @@ impl Answer {
             (Protocol::Messages, false) => Self::of_message(&whole()),
             (Protocol::Responses, true) => Self::of_response(&data.last().unwrap()["response"]),
             (Protocol::Responses, false) => Self::of_response(&whole()),
+            (Protocol::Gemini, true) => Self::of_google_chunks(&data),
+            (Protocol::Gemini, false) => Self::of_google_chunks(&[whole()]),
         }
     }
 
@@ -519,12 +536,111 @@ impl Answer {
     }
 }
 
+impl Answer {
+    fn parts(&self) -> Vec<Value> {
+        let part = |one: &Said| match one {
+            Said::Text(t) => json!({"text": t}),
+            Said::Thought(t) => json!({"text": t, "thought": true}),
+            Said::Call {
+                id,
+                name,
+                arguments,
+            } => {
+                json!({"functionCall": {"id": id, "name": name, "args": arguments}, "thoughtSignature": "c2ln"})
+            }
+        };
+        self.said.iter().map(part).collect()
+    }
+
+    fn google_reason(&self) -> &'static str {
+        match self.finish {
+            Finish::Done | Finish::Calls => "STOP",
+            Finish::Limit => "MAX_TOKENS",
+            Finish::Filter => "SAFETY",
+        }
+    }
+
+    fn gemini(&self) -> Value {
+        json!({"candidates": [{"content": {"role": "model", "parts": self.parts()}, "finishReason": self.google_reason(), "index": 0}],
+            "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 3, "totalTokenCount": 10}, "modelVersion": "m", "responseId": "r"})
+    }
+
+    fn gemini_stream(&self) -> String {
+        let chunk = |parts: &[Value], reason: Option<&str>| {
+            let mut candidate = json!({"content": {"role": "model", "parts": parts}, "index": 0});
+            if let Some(reason) = reason {
+                candidate["finishReason"] = json!(reason);
+            }
+            let usage =
+                json!({"promptTokenCount": 7, "candidatesTokenCount": 3, "totalTokenCount": 10});
+            format!(
+                "data: {}\r\n\r\n",
+                json!({"candidates": [candidate], "usageMetadata": usage, "modelVersion": "m", "responseId": "r"})
+            )
+        };
+        let mut out = String::new();
+        for part in self.parts() {
+            match part["text"].as_str() {
+                Some(text) => {
+                    for piece in halves(text) {
+                        let mut half = part.clone();
+                        half["text"] = json!(piece);
+                        out.push_str(&chunk(&[half], None));
+                    }
+                }
+                None => out.push_str(&chunk(&[part], None)),
+            }
+        }
+        out.push_str(&chunk(&[json!({"text": ""})], Some(self.google_reason())));
+        out
+    }
+
+    fn of_google_chunks(chunks: &[Value]) -> Self {
+        let (mut said, mut reason) = (Vec::new(), None);
+        for chunk in chunks {
+            let candidate = &chunk["candidates"][0];
+            for part in candidate["content"]["parts"]
+                .as_array()
+                .into_iter()
+                .flatten()
+            {
+                let call = &part["functionCall"];
+                said.push(match (call.is_object(), part["thought"] == true) {
+                    (true, _) => Said::Call {
+                        id: text_of(&call["id"]),
+                        name: text_of(&call["name"]),
+                        arguments: call["args"].clone(),
+                    },
+                    (false, true) => Said::Thought(text_of(&part["text"])),
+                    (false, false) => Said::Text(text_of(&part["text"])),
+                });
+            }
+            if let Some(why) = candidate["finishReason"].as_str() {
+                reason = Some(why.to_owned());
+            }
+        }
+        assert_eq!(
+            chunks.last().unwrap()["usageMetadata"]["totalTokenCount"],
+            10
+        );
+        let has_calls = said.iter().any(|s| matches!(s, Said::Call { .. }));
+        let finish = match reason.unwrap().as_str() {
+            "STOP" if has_calls => Finish::Calls,
+            "STOP" => Finish::Done,
+            "MAX_TOKENS" => Finish::Limit,
+            "SAFETY" => Finish::Filter,
+            other => panic!("{other}"),
+        };
+        Self { said, finish }
+    }
+}
+
 /// True if a protocol's answers keep the order of text and calls. In a chat stream, a call has no
 /// end, so that text after it may still be within it.
 fn keeps_order(protocol: Protocol) -> bool {
     match protocol {
         Protocol::Chat => false,
-        Protocol::Messages | Protocol::Responses => true,
+        Protocol::Messages | Protocol::Responses | Protocol::Gemini => true,
     }
 }
 

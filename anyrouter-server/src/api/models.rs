@@ -384,6 +384,61 @@ impl AnthropicList {
     }
 }
 
+/// A list of models in Google's format.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct GoogleList {
+    models: Vec<GoogleModel>,
+}
+
+/// A model in Google's format.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct GoogleModel {
+    name: String,
+    version: &'static str,
+    display_name: Arc<str>,
+    input_token_limit: Option<u64>,
+    output_token_limit: Option<u64>,
+    supported_generation_methods: [&'static str; 3],
+}
+
+impl GoogleModel {
+    fn of(row: &Row<'_>) -> Self {
+        let most =
+            |f: fn(&Endpoint) -> Option<u64>| row.endpoints.iter().filter_map(|e| f(e)).max();
+        Self {
+            name: format!("models/{}", row.model.id),
+            version: "1",
+            display_name: row.model.name.clone(),
+            input_token_limit: most(|e| e.context),
+            output_token_limit: most(|e| e.max_output),
+            supported_generation_methods: [
+                "generateContent",
+                "streamGenerateContent",
+                "countTokens",
+            ],
+        }
+    }
+}
+
+/// Returns the models in Google's format.
+pub(super) fn google_list(app: &App) -> GoogleList {
+    let instance = app.gateway.instance();
+    let rows = rows(app, &instance, None, &ModelFilter::default());
+    GoogleList {
+        models: rows.iter().map(GoogleModel::of).collect(),
+    }
+}
+
+/// Returns one model in Google's format, by its id, an alias, or its bare name.
+pub(super) fn google_model(app: &App, name: &str) -> Result<GoogleModel, ApiError> {
+    let instance = app.gateway.instance();
+    let catalog = instance.catalog.catalog();
+    let model = find(catalog, name)?;
+    let endpoints = catalog.endpoints_of(model).iter().collect();
+    Ok(GoogleModel::of(&Row::new(app, &instance, model, endpoints)))
+}
+
 /// Returns the caller's layers, or `None` without a key or with `privacy=0`.
 fn layers(
     app: &App,

@@ -360,9 +360,14 @@ pub(crate) fn every_protocol(upstream: &Upstream) -> Setup {
         .provider("open", "openai_chat", upstream, "")
         .provider("anth", "anthropic_messages", upstream, "")
         .provider("resp", "openai_responses", upstream, "")
+        .provider("goog", "gemini", upstream, "")
         .model(
             "lab/open",
             &[("open", "o", "context = 1000000\nmax_output = 4096")],
+        )
+        .model(
+            "lab/goog",
+            &[("goog", "g", "context = 1000000\nmax_output = 4096")],
         )
         .model(
             "lab/resp",

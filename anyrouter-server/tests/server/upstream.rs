@@ -39,6 +39,7 @@ pub(crate) enum Act {
 /// A request as a provider got it.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
+    pub(crate) model: String,
     pub(crate) path: String,
     pub(crate) headers: HashMap<String, String>,
     pub(crate) body: Value,
@@ -104,7 +105,7 @@ impl Upstream {
     pub(crate) fn seen_of(&self, model: &str) -> Vec<Seen> {
         self.seen()
             .into_iter()
-            .filter(|s| s.body["model"] == model)
+            .filter(|s| s.model == model)
             .collect()
     }
 
@@ -159,8 +160,12 @@ fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         ];
         reader.read_exact(&mut body)?;
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let model = body["model"].as_str().unwrap_or_default().to_owned();
+        // Google's protocol has the model in the address.
+        let in_path = || path.split("/models/").nth(1)?.split(':').next();
+        let model = body["model"].as_str().or_else(in_path);
+        let model = model.unwrap_or_default().to_owned();
         shared.seen.lock().unwrap().push(Seen {
+            model: model.clone(),
             path,
             headers,
             body,
@@ -329,4 +334,26 @@ pub(crate) fn anthropic(events: &[Value]) -> Vec<String> {
         .iter()
         .map(|e| format!("event: {}\ndata: {e}\n\n", e["type"].as_str().unwrap()))
         .collect()
+}
+
+/// An answer in Google's protocol with these parts.
+pub(crate) fn generated(parts: Value) -> Value {
+    json!({"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}],
+        "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 2, "totalTokenCount": 7}, "modelVersion": "up", "responseId": "up"})
+}
+
+/// The chunks of a stream in Google's protocol, each with these parts.
+pub(crate) fn generated_chunks(chunks: &[Value]) -> Vec<String> {
+    let end = chunks.len() - 1;
+    let chunk = |(i, parts): (usize, &Value)| {
+        let mut chunk = generated(parts.clone());
+        if i < end {
+            chunk["candidates"][0]
+                .as_object_mut()
+                .unwrap()
+                .remove("finishReason");
+        }
+        format!("data: {chunk}\r\n\r\n")
+    };
+    chunks.iter().enumerate().map(chunk).collect()
 }

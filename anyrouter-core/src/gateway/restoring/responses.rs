@@ -11,7 +11,7 @@ use crate::{
     redact::{Container, Restorer},
     wire::{
         json::whole_characters,
-        responses::is_bound_to_text,
+        proof::is_bound_to_text,
         sse::{Event, Splitter},
     },
 };

@@ -1,7 +1,7 @@
 //! Classification of the leaves of an Anthropic request that belong to the protocol and are never
 //! redacted.
 
-use crate::redact::Step;
+use crate::{redact::Step, wire::proof::is_without_text};
 
 /// Members of the gateway or the protocol that hold no personal data.
 const STRUCTURE: [&str; 7] = [
@@ -36,6 +36,12 @@ pub(in crate::wire) fn is_structure(path: &[Step<'_>], content: &str) -> bool {
     };
     if path.last() == Some(&Step::Member(content)) && path.iter().all(is_protocol) {
         return true;
+    }
+    if path.last() == Some(&Step::Member("signature")) && is_without_text(content) {
+        // Only the provider reads it, and no person wrote it.
+        return content
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"+/=_-.".contains(&b));
     }
     let is_word = content.len() <= 128
         && content
