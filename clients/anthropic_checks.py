@@ -43,7 +43,7 @@ def checks(client, model):
     def streamed_parallel_tools():
         with client.messages.stream(model=model, max_tokens=100, tools=TOOLS, messages=[{"role": "user", "content": "both"}]) as events:
             final = events.get_final_message()
-        assert [block.input for block in final.content] == [upstream.ARGUMENTS] * 2 and [block.id for block in final.content] == ["call_1", "call_2"]
+        assert [block.input for block in final.content] == [upstream.ARGUMENTS] * 2 and [block.id.removeprefix("gemini_") for block in final.content] == ["call_1", "call_2"]
 
     def structured_output():
         schema = {"type": "object", "properties": {"name": {"type": "string"}, "day": {"type": "string"}}, "required": ["name", "day"], "additionalProperties": False}
@@ -131,3 +131,20 @@ def replay(client):
             print(f"  FAIL  {path.parent.name}/{path.name} as a message: {type(e).__name__}: {e}")
     print(f"  {passed} of {passed + failed} recorded transcripts read back as messages")
     return passed, failed
+
+
+def read(client, model, wish, stream):
+    """What the package makes of a message: text, calls, and why it ended."""
+    ask = dict(model=model, max_tokens=100, messages=[{"role": "user", "content": wish}])
+    if stream:
+        with client.messages.stream(**ask) as events:
+            answer = events.get_final_message()
+    else:
+        answer = client.messages.create(**ask)
+    text = "".join(block.text for block in answer.content if block.type == "text")
+    calls = [(block.name, block.input) for block in answer.content if block.type == "tool_use"]
+    return text, calls, transcripts.ENDS[answer.stop_reason]
+
+
+def replay_all(client):
+    return transcripts.replay_through("anthropic", lambda *ask: read(client, *ask), (anthropic.APIError,), client)

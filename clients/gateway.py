@@ -1,12 +1,17 @@
-"""Starts the real server, with a model at an OpenAI- and at an Anthropic-protocol provider."""
+"""Starts the real server, with a model at a provider of each protocol."""
 import json, os, subprocess, sys, time
 
 TERMS = 'terms = { trains_on_paid = false, retention_days = 0, zdr = true, source = "https://example.test", checked = "2026-10-01" }'
 
 
+# Each provider with its protocol; its model is `lab/` and the provider's name.
+PROTOCOLS = {"open": "openai_chat", "anth": "anthropic_messages", "resp": "openai_responses", "goog": "gemini"}
+MODELS = [f"lab/{slug}" for slug in PROTOCOLS]
+
+
 def config(port):
     text = "[catalog]\nbuiltin = false\n"
-    for slug, protocol in (("open", "openai_chat"), ("anth", "anthropic_messages")):
+    for slug, protocol in PROTOCOLS.items():
         text += f'[[provider]]\nslug = "{slug}"\nprotocol = "{protocol}"\nbase_url = "http://127.0.0.1:{port}/v1"\napi_key = {{ env = "UPSTREAM_KEY" }}\ntier = "paid"\n{TERMS}\n'
         text += f'[[model]]\nid = "lab/{slug}"\n[[model.endpoint]]\nprovider = "{slug}"\nupstream_model = "up"\nmax_output = 4096\nprice = {{ prompt = "1", completion = "2", cache_read = "0.1", cache_write = "1.25" }}\n'
     return text

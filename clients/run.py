@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""The real `openai` and `anthropic` packages of Python and Node against the real server, over an upstream of each protocol."""
+"""The real `openai`, `anthropic` and `google-genai` packages of Python and Node against the real server, over an upstream of each protocol."""
 import argparse, json, os, subprocess, sys, tempfile
 from pathlib import Path
 
 import anthropic, openai, pydantic
+from google import genai
 
 sys.path.insert(0, str(Path(__file__).parent))
-import anthropic_checks, gateway, transcripts, upstream
+import anthropic_checks, gateway, google_checks, responses_checks, transcripts, upstream
 
 TOOLS = [{"type": "function", "function": {"name": "get_weather", "description": "The weather", "parameters": {
     "type": "object", "properties": {"city": {"type": "string"}, "unit": {"type": "string"}}, "required": ["city"]}}}]
@@ -63,7 +64,7 @@ def checks(client, model):
             for _ in stream:
                 pass
             calls = stream.get_final_completion().choices[0].message.tool_calls
-        assert [json.loads(c.function.arguments) for c in calls] == [upstream.ARGUMENTS] * 2 and [c.id for c in calls] == ["call_1", "call_2"]
+        assert [json.loads(c.function.arguments) for c in calls] == [upstream.ARGUMENTS] * 2 and [c.id.removeprefix("gemini_") for c in calls] == ["call_1", "call_2"]
 
     def structured_output():
         answer = client.chat.completions.parse(model=model, messages=[{"role": "user", "content": "event"}], response_format=Event)
@@ -97,6 +98,18 @@ def checks(client, model):
     return [chat, quickstart_stream, stream_with_usage, stream_helper_reports_usage, tools_both_ways, streamed_parallel_tools, structured_output, errors_as_their_own_classes, abort_in_mid_stream, models_list]
 
 
+def read(client, model, wish, stream):
+    """What the package makes of a chat completion: text, calls, and why it ended."""
+    ask = dict(model=model, messages=[{"role": "user", "content": wish}])
+    if stream:
+        return transcripts.said_in_chat([chunk.model_dump(exclude_none=True) for chunk in client.chat.completions.create(**ask, stream=True)])
+    answer = client.chat.completions.create(**ask)
+    said = answer.choices[0].message
+    calls = [(call.function.name, json.loads(call.function.arguments)) for call in said.tool_calls or []]
+    ended = "content_filter" if said.refusal else answer.choices[0].finish_reason
+    return (said.content or "") + (said.refusal or ""), calls, transcripts.ENDS[ended]
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--server", required=True)
@@ -108,9 +121,16 @@ def main():
             failed = passed = 0
             with_openai = openai.OpenAI(base_url=boot["base_url"], api_key=boot["inference_key"], max_retries=0)
             with_anthropic = anthropic.Anthropic(base_url=boot["base_url"].removesuffix("/v1"), api_key=boot["inference_key"], max_retries=0)
-            for name, package, client, of in (("openai", openai, with_openai, checks), ("anthropic", anthropic, with_anthropic, anthropic_checks.checks)):
+            google = {"base_url": boot["base_url"].removesuffix("/v1"), "api_version": "v1beta"}
+            with_google = genai.Client(api_key=boot["inference_key"], http_options=google)
+            for name, package, client, of in (
+                ("openai (chat)", openai, with_openai, checks),
+                ("openai (responses)", openai, with_openai, responses_checks.checks),
+                ("anthropic", anthropic, with_anthropic, anthropic_checks.checks),
+                ("google-genai", genai, with_google, google_checks.checks),
+            ):
                 print(f"{name} for Python {package.__version__}")
-                for model in ("lab/open", "lab/anth"):
+                for model in gateway.MODELS:
                     for check in of(client, model):
                         try:
                             check()
@@ -119,7 +139,9 @@ def main():
                         except Exception as e:  # each failure is told, and the next check runs
                             failed += 1
                             print(f"  FAIL  {model} {check.__name__}: {type(e).__name__}: {e}")
-            for replayed, wrong in (transcripts.replay(with_openai), anthropic_checks.replay(with_anthropic)):
+            for replayed, wrong in (transcripts.replay(with_openai), anthropic_checks.replay(with_anthropic), responses_checks.replay(with_openai), google_checks.replay(with_google),
+                                    transcripts.replay_through("openai (chat)", lambda *ask: read(with_openai, *ask), (openai.APIError, openai.LengthFinishReasonError), with_openai),
+                                    anthropic_checks.replay_all(with_anthropic)):
                 passed, failed = passed + replayed, failed + wrong
             environment = {**os.environ, "BASE_URL": boot["base_url"], "KEY": boot["inference_key"]}
             node = [subprocess.run(["node", test], env=environment).returncode for test in options.node]

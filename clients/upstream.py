@@ -1,4 +1,4 @@
-"""A provider that speaks OpenAI chat completions and Anthropic messages. The last user message says what to do."""
+"""A provider that speaks every protocol. The last user message says what to do."""
 import json, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -19,9 +19,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        anthropic = self.path.endswith("/messages")
-        last = body["messages"][-1]["content"]
-        wish = last if isinstance(last, str) else " ".join(p.get("text") or str(p.get("content", "")) for p in last)
+        protocol = next(name for name, end in (("chat", "/chat/completions"), ("messages", "/messages"), ("responses", "/responses"), ("gemini", "enerateContent")) if end in self.path)
+        wish = self.wish(protocol, body)
         if wish.startswith("replay "):
             return self.recorded(transcripts.FOLDER / wish.removeprefix("replay "))
         if wish.startswith("busy once") and wish not in Handler.busy:
@@ -29,9 +28,23 @@ class Handler(BaseHTTPRequestHandler):
             return self.json(429, {"error": {"message": "secret words", "type": "rate_limit_error"}}, {"retry-after": "1"})
         if wish.startswith("fail"):
             return self.json(int(wish.split()[1]), {"error": {"message": "secret words", "type": "server_error"}})
-        if body.get("stream"):
-            return self.stream(self.anthropic(body, wish) if anthropic else self.openai(body, wish), wish)
-        self.json(200, self.message(body, wish) if anthropic else self.completion(body, wish))
+        if body.get("stream") or ":stream" in self.path:
+            events = {"chat": self.openai, "messages": self.anthropic, "responses": self.items, "gemini": self.parts}[protocol]
+            return self.stream(events(body, wish), wish)
+        whole = {"chat": self.completion, "messages": self.message, "responses": self.response, "gemini": self.generated}[protocol]
+        self.json(200, whole(body, wish))
+
+    @staticmethod
+    def wish(protocol, body):
+        """What the last turn says."""
+        if protocol == "gemini":
+            return " ".join(part.get("text") or str(part.get("functionResponse", {}).get("response", {}).get("output", "")) for part in body["contents"][-1]["parts"])
+        if protocol == "responses":
+            item = body["input"][-1] if isinstance(body["input"], list) else {"content": body["input"]}
+            last = item.get("content", item.get("output"))
+        else:
+            last = body["messages"][-1]["content"]
+        return last if isinstance(last, str) else " ".join(p.get("text") or str(p.get("content", "")) for p in last)
 
     def recorded(self, path):
         """The response of a provider as it was recorded; an error's status is in its name."""
@@ -63,10 +76,12 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(f"{len(text.encode()):x}\r\n{text}\r\n".encode())
             self.wfile.flush()
 
+        is_waiting = False
         try:
-            for n, event in enumerate(events):
+            for event in events:
                 piece(event)
-                if wish == "wait" and n == 2:
+                if wish == "wait" and not is_waiting and TEXT[0] in event:
+                    is_waiting = True
                     for _ in range(600):  # until the client has gone, which ends the connection
                         time.sleep(0.05)
                         piece(": waiting\n\n")
@@ -138,6 +153,62 @@ class Handler(BaseHTTPRequestHandler):
             yield event({"type": "content_block_stop", "index": n})
         yield event({"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None}, "usage": {"output_tokens": 4}})
         yield event({"type": "message_stop"})
+
+
+    def response(self, body, wish):
+        if calls := self.calls(body, wish):
+            output = [{"type": "function_call", "id": f"fc_{n}", "status": "completed", "call_id": i, "name": "get_weather", "arguments": json.dumps(ARGUMENTS)} for i, n in calls]
+        else:
+            text = json.dumps(STRUCTURED) if body.get("text", {}).get("format", {}).get("type") == "json_schema" else "".join(TEXT)
+            output = [{"type": "message", "id": "msg_0", "status": "completed", "role": "assistant", "content": [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]}]
+        return {"id": "resp_x", "object": "response", "created_at": 1, "status": "completed", "error": None, "incomplete_details": None, "instructions": None, "model": "up", "output": output,
+                "parallel_tool_calls": True, "store": False, "temperature": 1.0, "tool_choice": "auto", "tools": [], "top_p": 1.0, "metadata": {},
+                "usage": {"input_tokens": 9, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 4, "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 13}}
+
+    def items(self, body, wish):
+        whole = self.response(body, wish)
+        number = iter(range(1 << 20))
+        event = lambda kind, **more: f"event: {kind}\ndata: {json.dumps({'type': kind, 'sequence_number': next(number), **more})}\n\n"
+        begun = {**whole, "status": "in_progress", "output": [], "usage": None}
+        yield event("response.created", response=begun)
+        yield event("response.in_progress", response=begun)
+        for n, item in enumerate(whole["output"]):
+            at = {"output_index": n, "item_id": item["id"]}
+            if item["type"] == "message":
+                part = item["content"][0]
+                yield event("response.output_item.added", output_index=n, item={**item, "status": "in_progress", "content": []})
+                yield event("response.content_part.added", **at, content_index=0, part={**part, "text": ""})
+                for piece in [part["text"]] if "{" in part["text"] else TEXT:
+                    yield event("response.output_text.delta", **at, content_index=0, delta=piece, logprobs=[])
+                yield event("response.output_text.done", **at, content_index=0, text=part["text"], logprobs=[])
+                yield event("response.content_part.done", **at, content_index=0, part=part)
+            else:
+                yield event("response.output_item.added", output_index=n, item={**item, "status": "in_progress", "arguments": ""})
+                for cut in range(0, len(item["arguments"]), 7):
+                    yield event("response.function_call_arguments.delta", **at, delta=item["arguments"][cut:cut + 7])
+                yield event("response.function_call_arguments.done", **at, name=item["name"], arguments=item["arguments"])
+            yield event("response.output_item.done", output_index=n, item=item)
+        yield event("response.completed", response=whole)
+
+    def generated(self, body, wish):
+        if calls := self.calls(body, wish):
+            parts = [{"functionCall": {"id": i, "name": "get_weather", "args": ARGUMENTS}} for i, _ in calls]
+        else:
+            text = json.dumps(STRUCTURED) if body.get("generationConfig", {}).get("responseMimeType") else "".join(TEXT)
+            parts = [{"text": text}]
+        return self.chunk(parts, "STOP")
+
+    @staticmethod
+    def chunk(parts, finish=None):
+        candidate = {"content": {"role": "model", "parts": parts}, "index": 0, **({"finishReason": finish} if finish else {})}
+        usage = {"promptTokenCount": 9, "candidatesTokenCount": 4, "totalTokenCount": 13}
+        return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "up", "responseId": "x"}
+
+    def parts(self, body, wish):
+        for part in self.generated(body, wish)["candidates"][0]["content"]["parts"]:
+            for piece in [{"text": piece} for piece in TEXT] if part.get("text") == "".join(TEXT) else [part]:
+                yield f"data: {json.dumps(self.chunk([piece]))}\r\n\r\n"
+        yield f"data: {json.dumps(self.chunk([{'text': ''}], 'STOP'))}\r\n\r\n"
 
 
 def start():

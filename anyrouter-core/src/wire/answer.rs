@@ -294,7 +294,7 @@ impl Translator {
             Encoder::Chat(_) => chat::Encoder::push_end(self.names(), self.meter(), out),
             Encoder::Messages(encoder) => encoder.push_end(self.names(), self.meter(), out),
             Encoder::Responses(encoder) => encoder.push_end(self.names(), self.meter(), out),
-            Encoder::Gemini(_) => gemini::Encoder::push_end(self.names(), self.meter(), out),
+            Encoder::Gemini(encoder) => encoder.push_end(self.names(), self.meter(), out),
         }
     }
 }

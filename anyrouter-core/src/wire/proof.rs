@@ -4,6 +4,10 @@
 
 use std::borrow::Cow;
 
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
+};
 use sha2::{Digest, Sha256};
 
 use super::meta::ResponseMeta;
@@ -14,6 +18,10 @@ use crate::{
 
 /// Prefix of a proof that travels.
 pub(super) const PREFIX: &str = "anyrouter.";
+
+/// The beginning of a proof in base64. Google's packages read theirs as base64, and write it in either
+/// alphabet.
+pub(super) const ENCODED_PREFIX: &str = "YW55cm91dGVyL";
 
 /// A proof of reasoning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +43,13 @@ impl Reader<'_> {
     /// OpenRouter names them.
     pub(super) const fn format(&self) -> &'static str {
         format_of(self.protocol)
+    }
+
+    /// Returns the provider's proof in base64 if the endpoint made it.
+    pub(super) fn open_encoded(&self, text: &str) -> Option<(String, bool)> {
+        let text = decoded(text)?;
+        let proof = self.open(&text)?;
+        Some((proof.text.to_owned(), proof.is_whole))
     }
 
     /// Returns the provider's proof if the endpoint made it.
@@ -71,6 +86,11 @@ pub(super) fn prefix_of(names: &ResponseMeta, is_whole: bool) -> String {
 pub(super) fn for_client<'a>(names: &ResponseMeta, proof: &'a str, is_whole: bool) -> Cow<'a, str> {
     match (names.protocol, proof.strip_prefix('"')) {
         (Protocol::Messages, _) if names.client == Protocol::Chat => proof.into(),
+        (_, Some(_)) if names.client == Protocol::Gemini && names.protocol != Protocol::Gemini => {
+            let text: Cow<'_, str> = serde_json::from_str(proof).unwrap_or_default();
+            let text = format!("{}{text}", prefix_of(names, is_whole));
+            format!("\"{}\"", STANDARD.encode(text)).into()
+        }
         (_, Some(rest)) if names.client != names.protocol => {
             format!("\"{}{rest}", prefix_of(names, is_whole)).into()
         }
@@ -95,9 +115,28 @@ fn maker(provider: &str, model: &str) -> String {
     hex
 }
 
+/// Returns the text of a proof in base64.
+fn decoded(text: &str) -> Option<String> {
+    if !text.starts_with(ENCODED_PREFIX) {
+        return None;
+    }
+    let standard: String = text
+        .chars()
+        .filter(|c| *c != '=')
+        .map(|c| match c {
+            '-' => '+',
+            '_' => '/',
+            other => other,
+        })
+        .collect();
+    String::from_utf8(STANDARD_NO_PAD.decode(standard).ok()?).ok()
+}
+
 /// Returns true for a proof that is valid only with the text of the reasoning, byte for byte.
 pub(crate) fn is_bound_to_text(proof: &str) -> bool {
-    proof
+    decoded(proof)
+        .as_deref()
+        .unwrap_or(proof)
         .strip_prefix(PREFIX)
         .is_some_and(|rest| rest.starts_with(Protocol::Messages.name()))
 }

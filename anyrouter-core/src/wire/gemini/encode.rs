@@ -30,6 +30,8 @@ struct Writer {
     /// The rest of a chunk after its parts.
     end: Vec<u8>,
     open: Option<Open>,
+    /// The finish reason, in OpenAI's terms.
+    finish: Option<String>,
 }
 
 #[derive(Debug)]
@@ -65,11 +67,11 @@ impl Encoder {
     }
 
     /// Appends the last chunk, with the finish reason, usage and metadata.
-    pub(in crate::wire) fn push_end(names: &ResponseMeta, meter: &Meter, out: &mut Vec<u8>) {
+    pub(in crate::wire) fn push_end(&self, names: &ResponseMeta, meter: &Meter, out: &mut Vec<u8>) {
         out.extend_from_slice(
             b"data: {\"candidates\":[{\"content\":{\"role\":\"model\"},\"finishReason\":\"",
         );
-        out.extend_from_slice(finish_reason(meter).as_bytes());
+        out.extend_from_slice(finish_reason(self.writer.finish.as_deref()).as_bytes());
         out.extend_from_slice(b"\",\"index\":0}],\"usageMetadata\":");
         push_usage(&names.tokens(meter).0, out);
         push_names(names, out);
@@ -80,8 +82,8 @@ impl Encoder {
 }
 
 /// Returns Google's finish reason. There is none for calls.
-fn finish_reason(meter: &Meter) -> &'static str {
-    match meter.finish_reason.as_deref() {
+fn finish_reason(reason: Option<&str>) -> &'static str {
+    match reason {
         Some("length") => "MAX_TOKENS",
         Some("content_filter") => "SAFETY",
         _ => "STOP",
@@ -105,8 +107,8 @@ impl Writer {
             self.end.extend_from_slice(b"}\r\n\r\n");
         }
         match event {
-            // The last chunk has the finish reason.
-            Event::Start | Event::Finish(_) => {}
+            Event::Start => {}
+            Event::Finish(reason) => self.finish = Some(reason.to_owned()),
             Event::Open(_, block) => {
                 self.open = Some(match block {
                     Block::Text => Open::Text,

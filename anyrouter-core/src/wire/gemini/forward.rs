@@ -73,11 +73,11 @@ pub(in crate::wire) fn forward(
 /// Returns the contents without thoughts that other providers' proofs belong to; `None` if there are
 /// none.
 fn without_foreign(contents: &[u8], adjusted: &mut Adjustments) -> Option<Vec<u8>> {
-    memchr::memmem::find(contents, proof::PREFIX.as_bytes())?;
+    memchr::memmem::find(contents, proof::ENCODED_PREFIX.as_bytes())?;
     let is_foreign = |part: &Object<'_>| {
         part.get("thoughtSignature").is_some_and(|s| {
             s.get(1..)
-                .is_some_and(|s| s.starts_with(proof::PREFIX.as_bytes()))
+                .is_some_and(|s| s.starts_with(proof::ENCODED_PREFIX.as_bytes()))
         })
     };
     let mut is_changed = false;

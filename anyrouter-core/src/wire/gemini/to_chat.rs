@@ -248,12 +248,12 @@ impl Messages<'_> {
                 thought.push_str(said);
                 reasoning.push_str(said);
             }
-            if let Some(proof) = proof.and_then(|p| self.reader.open(p)) {
+            if let Some((proof, is_whole)) = proof.and_then(|p| self.reader.open_encoded(p)) {
                 let (format, index) = (self.reader.format(), details.len());
-                details.push(if proof.is_whole {
-                    json!({"type": "reasoning.encrypted", "data": proof.text, "format": format, "index": index})
+                details.push(if is_whole {
+                    json!({"type": "reasoning.encrypted", "data": proof, "format": format, "index": index})
                 } else {
-                    json!({"type": "reasoning.text", "text": std::mem::take(&mut thought), "signature": proof.text, "format": format, "index": index})
+                    json!({"type": "reasoning.text", "text": std::mem::take(&mut thought), "signature": proof, "format": format, "index": index})
                 });
             } else if proof.is_some() {
                 adjusted.omit(format!("{at}.parts[{j}].thoughtSignature"));

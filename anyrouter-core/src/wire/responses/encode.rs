@@ -34,6 +34,8 @@ struct Writer {
     sequence: u64,
     /// The items that are complete, with commas between them.
     output: Vec<u8>,
+    /// The finish reason, in OpenAI's terms.
+    finish: Option<String>,
     items: usize,
     item: Option<Item>,
 }
@@ -111,8 +113,7 @@ impl Writer {
             Event::Open(_, block) => self.open(names, block, out),
             Event::Delta(_, delta) => self.delta(names, delta, out),
             Event::Close(_) => self.close(out),
-            // The last event tells it.
-            Event::Finish(_) => {}
+            Event::Finish(reason) => self.finish = Some(reason.to_owned()),
         }
     }
 
@@ -288,13 +289,14 @@ impl Writer {
         if !self.has_begun {
             push_start(names, &mut sequence, out);
         }
-        let status = match meter.finish_reason.as_deref() {
-            Some("length" | "content_filter") => "incomplete",
-            _ => "completed",
+        let (status, reason) = match self.finish.as_deref() {
+            Some("length") => ("incomplete", Some("max_output_tokens")),
+            Some("content_filter") => ("incomplete", Some("content_filter")),
+            _ => ("completed", None),
         };
         push_event(&format!("response.{status}"), &mut sequence, out);
         out.extend_from_slice(b",\"response\":");
-        push_response(names, status, &self.output, Some(meter), out);
+        push_response(names, (status, reason), &self.output, Some(meter), out);
         out.extend_from_slice(b",\"anyrouter_metadata\":");
         names.push_stream_metadata(out, meter, &[]);
         out.push(b'}');
@@ -306,7 +308,7 @@ fn push_start(names: &ResponseMeta, sequence: &mut u64, out: &mut Vec<u8>) {
     for kind in ["response.created", "response.in_progress"] {
         push_event(kind, sequence, out);
         out.extend_from_slice(b",\"response\":");
-        push_response(names, "in_progress", b"", None, out);
+        push_response(names, ("in_progress", None), b"", None, out);
         out.push(b'}');
         push_event_end(out);
     }

@@ -9,8 +9,8 @@ use crate::{
 
 /// Returns the event that ends a stream with `error`; nothing follows it. `sequence` is its number.
 ///
-/// The error is in the response: Codex ignores the event `error`, and reads from the code whether to
-/// try again.
+/// The error is in the response, where Codex reads from the code whether to try again, and beside it,
+/// where OpenAI's packages look for one.
 pub(in crate::wire) fn failed_event(
     error: &ApiError,
     id: RequestId,
@@ -38,6 +38,7 @@ pub(in crate::wire) fn failed_event(
             "metadata": {}, "usage": null,
             "anyrouter_metadata": {"requestId": id, "attempts": error.attempts},
         },
+        "error": object,
     });
     format!("event: response.failed\ndata: {event}\n\n").into_bytes()
 }

@@ -12,8 +12,8 @@ use crate::{
     wire::{
         fault::AnswerFault,
         json::{
-            Replaced, members, objects, push_line, push_number, push_numbers, push_string,
-            replace_members,
+            Member, Object, Replaced, members, objects, push_comma, push_line, push_number,
+            push_numbers, push_string, replace_members,
         },
         meta::ResponseMeta,
         meter::{Meter, PlainAnswer, Progress},
@@ -35,6 +35,8 @@ pub struct StreamPass {
     /// The last event, up to the metadata, and the rest.
     last: Option<(Vec<u8>, Vec<u8>)>,
     form: Form,
+    /// The id with which each item was announced, as JSON, by its index.
+    ids: Vec<(u64, Vec<u8>)>,
 }
 
 /// The form of an upstream's stream.
@@ -57,6 +59,7 @@ impl StreamPass {
             sequence: 0,
             last: None,
             form: Form::Unknown,
+            ids: Vec::new(),
         }
     }
 
@@ -115,7 +118,7 @@ impl StreamPass {
             push_ends(&open, data, &mut self.sequence, out);
         }
         let names = self.machine.names();
-        let written = write(names, event, data, self.sequence, made.done);
+        let written = write(names, event, data, self.sequence, made.done, &mut self.ids);
         self.sequence += 1;
         if made.done {
             self.last = Some(split(written));
@@ -175,6 +178,7 @@ fn write(
     data: &[u8],
     sequence: u64,
     is_last: bool,
+    ids: &mut Vec<(u64, Vec<u8>)>,
 ) -> Vec<u8> {
     let theirs = members(data, DEPTH).unwrap_or_default();
     let member = |name: &str| theirs.iter().find(|m| m.is(data, name));
@@ -184,9 +188,17 @@ fn write(
         if is_last {
             inner.push(("anyrouter_metadata", b"null".into()));
         }
+        if is_last && let Some(output) = with_ids(response.value(data), ids) {
+            inner.push(("output", output));
+        }
         let mut replaced = Vec::with_capacity(data.len() + 64);
         replace_members(response.value(data), &inner, &mut replaced);
         ours.push(("response", replaced));
+    }
+    if let Some(index) =
+        member("output_index").and_then(|m| serde_json::from_slice(m.value(data)).ok())
+    {
+        keep_id(index, data, &theirs, ids, &mut ours);
     }
     let mut number = Vec::new();
     push_number(&mut number, sequence);
@@ -211,15 +223,72 @@ fn write(
     out
 }
 
+/// Keeps the id with which an item was announced: some upstreams give it another in each event, which
+/// packages refuse.
+fn keep_id(
+    index: u64,
+    data: &[u8],
+    theirs: &[Member],
+    ids: &mut Vec<(u64, Vec<u8>)>,
+    ours: &mut Replaced,
+) {
+    let member = |name: &str| theirs.iter().find(|m| m.is(data, name));
+    let item = member("item").map(|m| m.value(data));
+    let of_item = item.and_then(|item| value_of(item, "id"));
+    let Some((_, known)) = ids.iter().find(|(i, _)| *i == index) else {
+        ids.extend(of_item.map(|id| (index, id.to_vec())));
+        return;
+    };
+    match (item, of_item) {
+        (Some(item), Some(id)) if known != id => {
+            let mut replaced = Vec::with_capacity(item.len() + 64);
+            replace_members(item, &[("id", known.clone())], &mut replaced);
+            ours.push(("item", replaced));
+        }
+        _ => {}
+    }
+    if let Some(id) = member("item_id")
+        && id.value(data) != known
+    {
+        ours.push(("item_id", known.clone()));
+    }
+}
+
+/// Returns the output of the whole response with the ids with which its items were announced; `None`
+/// if it has them.
+fn with_ids(response: &[u8], ids: &[(u64, Vec<u8>)]) -> Option<Vec<u8>> {
+    let items = objects(value_of(response, "output")?, DEPTH).ok()?;
+    let known = |index: usize| ids.iter().find(|(i, _)| *i == index as u64);
+    let differs = |(index, item): (usize, &Object<'_>)| {
+        known(index).is_some_and(|(_, id)| item.get("id").is_some_and(|theirs| theirs != id))
+    };
+    if !items.iter().enumerate().any(differs) {
+        return None;
+    }
+    let mut out = vec![b'['];
+    for (index, item) in items.iter().enumerate() {
+        push_comma(&mut out);
+        match known(index).filter(|_| differs((index, item))) {
+            Some((_, id)) => replace_members(item.raw(), &[("id", id.clone())], &mut out),
+            None => out.extend_from_slice(item.raw()),
+        }
+    }
+    out.push(b']');
+    Some(out)
+}
+
+/// Returns the value of an object's member.
+fn value_of<'a>(object: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let all = members(object, DEPTH).ok()?;
+    let member = all.into_iter().find(|m| m.is(object, name))?;
+    object.get(member.value)
+}
+
 /// Appends the events that end the items with these indexes, from the whole response in the last event.
 fn push_ends(open: &[u64], data: &[u8], sequence: &mut u64, out: &mut Vec<u8>) {
-    let value = |object: &[u8], name: &str| {
-        let all = members(object, DEPTH).unwrap_or_default();
-        let member = all.into_iter().find(|m| m.is(object, name));
-        member.map_or(0..0, |m| m.value)
-    };
-    let response = data.part(value(data, "response"));
-    let output = objects(response.part(value(response, "output")), DEPTH).unwrap_or_default();
+    let output = value_of(data, "response").and_then(|response| value_of(response, "output"));
+    let output = output.and_then(|output| objects(output, DEPTH).ok());
+    let output = output.unwrap_or_default();
     for index in open {
         let at = usize::try_from(*index).ok();
         if let Some(item) = at.and_then(|at| output.get(at)) {

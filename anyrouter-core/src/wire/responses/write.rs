@@ -27,10 +27,11 @@ pub(super) fn push_event_end(out: &mut Vec<u8>) {
 }
 
 /// Appends a response object without its last brace. It has every member that the protocol requires,
-/// since strict packages read them all. `output` is the list of its items.
+/// since strict packages read them all. `reason` is why it is incomplete, and `output` the list of its
+/// items.
 pub(super) fn push_response(
     names: &ResponseMeta,
-    status: &str,
+    (status, reason): (&str, Option<&str>),
     output: &[u8],
     meter: Option<&Meter>,
     out: &mut Vec<u8>,
@@ -44,12 +45,13 @@ pub(super) fn push_response(
     out.extend_from_slice(b",\"status\":");
     push_string(out, status);
     out.extend_from_slice(b",\"error\":null,\"incomplete_details\":");
-    match (status, meter.and_then(|m| m.finish_reason.as_deref())) {
-        ("incomplete", Some("content_filter")) => {
-            out.extend_from_slice(b"{\"reason\":\"content_filter\"}");
+    match reason {
+        Some(reason) => {
+            out.extend_from_slice(b"{\"reason\":");
+            push_string(out, reason);
+            out.push(b'}');
         }
-        ("incomplete", _) => out.extend_from_slice(b"{\"reason\":\"max_output_tokens\"}"),
-        _ => out.extend_from_slice(b"null"),
+        None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"instructions\":null,\"model\":");
     push_string(out, names.model.as_str());
