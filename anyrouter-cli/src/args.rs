@@ -242,4 +242,11 @@ pub(crate) struct Launch {
 pub(crate) enum Agent {
     /// Claude Code.
     Claude,
+    /// Codex.
+    Codex,
+    /// Gemini CLI.
+    Gemini,
+    /// OpenCode.
+    #[value(name = "opencode")]
+    OpenCode,
 }
