@@ -192,7 +192,7 @@ impl Relay {
     /// gets it only in exchange for a [`Committed`].
     ///
     /// [`Committed`]: crate::gateway::Committed
-    pub fn last(&self) -> Bytes {
+    pub fn last(&mut self) -> Bytes {
         let mut out = Vec::with_capacity(768);
         match self {
             Self::Chat(relay) => relay.push_end(&mut out),
@@ -289,7 +289,15 @@ impl Translator {
         }
     }
 
-    fn push_end(&self, out: &mut Vec<u8>) {
+    fn push_end(&mut self, out: &mut Vec<u8>) {
+        if let Self {
+            decoder: Decoder::Gemini(decoder),
+            encoder,
+        } = self
+        {
+            // What does not fit any more is missing in an answer that is complete.
+            let _ = decoder.end(&mut |names, event| encoder.event(names, event, out));
+        }
         match &self.encoder {
             Encoder::Chat(_) => chat::Encoder::push_end(self.names(), self.meter(), out),
             Encoder::Messages(encoder) => encoder.push_end(self.names(), self.meter(), out),
@@ -377,7 +385,7 @@ pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFau
         (Protocol::Gemini, Protocol::Gemini) => gemini::pass_whole(names, body),
         (Protocol::Chat | Protocol::Messages | Protocol::Responses | Protocol::Gemini, _) => {
             let mut events = Vec::with_capacity(body.len() * 2);
-            let translator = Translator::of_whole(Box::new(names.clone()), body, &mut events)?;
+            let mut translator = Translator::of_whole(Box::new(names.clone()), body, &mut events)?;
             translator.push_end(&mut events);
             assembled(names, &events, translator.meter())
         }

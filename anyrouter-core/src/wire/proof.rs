@@ -138,7 +138,8 @@ pub(crate) fn is_bound_to_text(proof: &str) -> bool {
         .as_deref()
         .unwrap_or(proof)
         .strip_prefix(PREFIX)
-        .is_some_and(|rest| rest.starts_with(Protocol::Messages.name()))
+        .and_then(|rest| rest.strip_prefix(Protocol::Messages.name()))
+        .is_some_and(|rest| rest.starts_with(".proof."))
 }
 
 /// Returns true for a travelling proof that is valid without the text of the reasoning.

@@ -19,6 +19,7 @@ use crate::{
 /// Restores a whole answer.
 pub(super) fn restore_answer(way_back: &Restoration, answer: &mut Value) {
     for candidate in candidates_of(answer) {
+        restore_rest(way_back, candidate);
         let parts = candidate.pointer_mut("/content/parts");
         for part in parts.and_then(Value::as_array_mut).into_iter().flatten() {
             restore_part(way_back, part);
@@ -32,6 +33,15 @@ fn candidates_of(answer: &mut Value) -> impl Iterator<Item = &mut Value> {
         .and_then(Value::as_array_mut)
         .into_iter()
         .flatten()
+}
+
+/// Restores what a candidate has beside its content, such as citations.
+fn restore_rest(way_back: &Restoration, candidate: &mut Value) {
+    let content = candidate.get_mut("content").map(Value::take);
+    restore_all(way_back, candidate);
+    if let (Some(content), Some(candidate)) = (content, candidate.as_object_mut()) {
+        candidate.insert("content".to_owned(), content);
+    }
 }
 
 /// Restores a part that comes whole. A placeholder for a number in a call's arguments becomes a
@@ -76,6 +86,8 @@ pub(in crate::gateway) struct RestoringGemini {
     way_back: Box<Restoration>,
     /// The text that each candidate is at.
     texts: BTreeMap<u64, Text>,
+    /// The string of a call's arguments that each candidate is at.
+    arguments: BTreeMap<u64, Restorer>,
     events: Splitter,
 }
 
@@ -84,6 +96,7 @@ impl RestoringGemini {
         Self {
             way_back,
             texts: BTreeMap::new(),
+            arguments: BTreeMap::new(),
             // The relay already limits the length of events.
             events: Splitter::new(usize::MAX),
         }
@@ -141,6 +154,7 @@ impl RestoringGemini {
     fn candidate(&mut self, candidate: &mut Value) {
         let index = candidate.get("index").and_then(Value::as_u64).unwrap_or(0);
         let is_last = candidate.get("finishReason").is_some_and(|r| !r.is_null());
+        restore_rest(&self.way_back, candidate);
         let parts = candidate.pointer_mut("/content/parts").map(Value::take);
         let mut restored = Vec::new();
         if let Some(Value::Array(parts)) = parts {
@@ -175,6 +189,7 @@ impl RestoringGemini {
         let is_thought = part.get("thought") == Some(&json!(true));
         let Some(Value::String(text)) = part.get("text") else {
             out.extend(self.flush(index));
+            self.pieces(index, &mut part);
             restore_part(&self.way_back, &mut part);
             out.push(part);
             return;
@@ -199,6 +214,28 @@ impl RestoringGemini {
             part.insert("text".to_owned(), restored.into());
         }
         out.push(part);
+    }
+
+    /// Restores the strings of a call's arguments that come in pieces.
+    fn pieces(&mut self, index: u64, part: &mut Value) {
+        let pieces = part.pointer_mut("/functionCall/partialArgs");
+        for piece in pieces.and_then(Value::as_array_mut).into_iter().flatten() {
+            let goes_on = piece.get("willContinue") == Some(&json!(true));
+            let Some(Value::String(text)) = piece.get_mut("stringValue") else {
+                continue;
+            };
+            let restorer = self
+                .arguments
+                .entry(index)
+                .or_insert_with(|| Restorer::new(Container::Text));
+            let mut restored = String::with_capacity(text.len());
+            let placeholders = &self.way_back.placeholders;
+            restorer.push(placeholders, text, &mut restored);
+            if !goes_on && let Some(mut restorer) = self.arguments.remove(&index) {
+                restorer.finish(placeholders, &mut restored);
+            }
+            *text = restored;
+        }
     }
 
     /// Ends a candidate's text, and returns what was held back as a part.

@@ -12,6 +12,7 @@ use crate::{
     wire::{
         adjust::Adjustments,
         json::{Object, objects, push_member, push_string},
+        proof::PREFIX,
     },
 };
 
@@ -24,9 +25,11 @@ pub(super) fn rewritten(
     dialect: &Dialect,
     adjusted: &mut Adjustments,
 ) -> Option<Vec<u8>> {
+    let has_proofs = memchr::memmem::find(messages, PREFIX.as_bytes()).is_some();
     if dialect.developer_role != Some(false)
         && dialect.reasoning_back.is_none()
         && dialect.tool_ids.is_none()
+        && !has_proofs
     {
         return None;
     }
@@ -68,6 +71,7 @@ fn needs_change(message: &Object<'_>, dialect: &Dialect) -> bool {
         {
             true
         }
+        Some("assistant") if has_foreign_proof(message) => true,
         Some("assistant") => match dialect.reasoning_back {
             None => false,
             Some(ReasoningBack::ReasoningContent) if message.get("tool_calls").is_some() => {
@@ -137,6 +141,13 @@ fn push_calls(out: &mut Vec<u8>, calls: &[u8], form: ToolIdForm) {
     out.push(b']');
 }
 
+/// Returns true if a provider of another protocol made the proof of the message's reasoning.
+fn has_foreign_proof(message: &Object<'_>) -> bool {
+    message
+        .get("reasoning_details")
+        .is_some_and(|details| memchr::memmem::find(details, PREFIX.as_bytes()).is_some())
+}
+
 fn has_reasoning(message: &Object<'_>) -> bool {
     REASONING.iter().any(|name| message.get(name).is_some())
 }
@@ -157,6 +168,10 @@ fn push_message(
     let back = dialect.reasoning_back.filter(|_| is_assistant);
     out.push(b'{');
     for (name, member) in message.members() {
+        if name == "reasoning_details" && has_foreign_proof(message) {
+            adjusted.omit(format!("messages[{i}].{name}"));
+            continue;
+        }
         if back.is_some() && REASONING.contains(&&*name) {
             // Only OpenRouter has `reasoning_details`.
             let is_kept =

@@ -39,6 +39,8 @@ pub(super) struct Machine {
     meter: Meter,
     has_begun: bool,
     is_finished: bool,
+    /// True if the event of the end was given.
+    has_ended: bool,
     has_given: bool,
     /// The block of text or reasoning that is open.
     open: Option<(Kind, usize)>,
@@ -70,6 +72,7 @@ impl Decoder {
     ) -> Result<Self, AnswerFault> {
         let mut it = Self::new(names, 0);
         it.machine.whole(body, each)?;
+        it.end(each)?;
         Ok(it)
     }
 
@@ -96,6 +99,12 @@ impl Decoder {
             (None, Err(e)) => Err(AnswerFault::TooLong { limit: e.limit }),
             (None, Ok(())) => Ok(progress),
         }
+    }
+
+    /// Gives the end of the answer. The protocol has no event for it, and parts may follow the finish
+    /// reason.
+    pub(in crate::wire) fn end(&mut self, each: &mut Sink<'_>) -> Result<(), AnswerFault> {
+        self.machine.end(each)
     }
 
     /// Returns the meter.
@@ -138,6 +147,7 @@ impl Machine {
             meter: Meter::default(),
             has_begun: false,
             is_finished: false,
+            has_ended: false,
             has_given: false,
             open: None,
             partial: None,
@@ -199,7 +209,8 @@ impl Machine {
             return Err(self.error(data));
         }
         let blocked = chunk.prompt_feedback.and_then(|f| f.block_reason);
-        if chunk.candidates.is_none() && chunk.usage_metadata.is_none() && blocked.is_none() {
+        let is_empty = chunk.candidates.is_none() && chunk.usage_metadata.is_none();
+        if is_empty && blocked.is_none() && chunk.response_id.is_none() {
             return Err(wrong());
         }
         if let Some(id) = &chunk.response_id {
@@ -213,9 +224,6 @@ impl Machine {
         }
         let candidates = chunk.candidates.iter().flatten();
         for candidate in candidates.filter(|c| c.index.unwrap_or(0) == 0) {
-            if self.is_finished {
-                break;
-            }
             let parts = candidate.content.as_ref().and_then(|c| c.parts.as_ref());
             for part in parts.into_iter().flatten() {
                 progress.answered |= self.part(part, each)?;
@@ -224,12 +232,12 @@ impl Machine {
                 && !reason.is_empty()
                 && reason != "FINISH_REASON_UNSPECIFIED"
             {
-                self.finish(reason, each)?;
+                self.finish(reason)?;
                 progress.answered = true;
             }
         }
         if let (Some(reason), false) = (blocked, self.is_finished) {
-            self.finish(&reason, each)?;
+            self.finish(&reason)?;
             progress.answered = true;
         }
         self.has_given |= progress.answered;
@@ -240,7 +248,7 @@ impl Machine {
     fn part(&mut self, part: &Part<'_>, each: &mut Sink<'_>) -> Result<bool, AnswerFault> {
         let signature = part.thought_signature.filter(|s| s.get() != "\"\"");
         let text = part.text.filter(|t| t.get() != "\"\"");
-        if part.thought == Some(true) {
+        if part.thought == Some(true) && part.function_call.is_none() {
             let number = self.turn_to(Kind::Reasoning, each)?;
             if let Some(text) = text {
                 self.meter.text += length(text);
@@ -278,12 +286,12 @@ impl Machine {
     fn call(&mut self, call: &FunctionCall<'_>, each: &mut Sink<'_>) -> Result<(), AnswerFault> {
         let is_partial = call.will_continue == Some(true) || call.partial_args.is_some();
         if let Some(name) = call.name {
-            self.end_partial(each)?;
+            self.end_partial(true, each)?;
             let id = match call.id.and_then(|id| id.get().strip_prefix('"')) {
                 Some(id) if id != "\"" => format!("\"{OWN_ID}{id}"),
                 _ => format!("\"call_{}_{}\"", self.names.id.hex(), self.calls),
             };
-            self.calls += 1;
+            self.count_call();
             if !is_partial {
                 let arguments = call.args.map_or("{}", RawValue::get);
                 return self.whole_call(&id, name.get(), arguments, each);
@@ -292,27 +300,33 @@ impl Machine {
                 id,
                 name: name.get().to_owned(),
                 arguments: json!({}),
+                created: 0,
             });
         }
         if let Some(partial) = &mut self.partial {
             for piece in call.partial_args.iter().flatten() {
-                partial.add(piece);
+                partial.add(piece).ok_or_else(wrong)?;
             }
             if call.will_continue != Some(true) {
-                self.end_partial(each)?;
+                self.end_partial(true, each)?;
             }
         }
         Ok(())
     }
 
-    fn end_partial(&mut self, each: &mut Sink<'_>) -> Result<(), AnswerFault> {
+    /// Ends a call that came in pieces. One that broke off stays without its last brace, so that nobody
+    /// makes it.
+    fn end_partial(&mut self, is_whole: bool, each: &mut Sink<'_>) -> Result<(), AnswerFault> {
         let Some(partial) = self.partial.take() else {
             return Ok(());
         };
-        let arguments = match &partial.arguments {
+        let mut arguments = match &partial.arguments {
             Value::Object(_) => partial.arguments.to_string(),
             _ => "{}".to_owned(),
         };
+        if !is_whole {
+            arguments.pop();
+        }
         self.whole_call(&partial.id, &partial.name, &arguments, each)
     }
 
@@ -337,7 +351,8 @@ impl Machine {
         each(names, Event::Close(number))
     }
 
-    fn finish(&mut self, reason: &str, each: &mut Sink<'_>) -> Result<(), AnswerFault> {
+    /// Reads the finish reason. More may follow it, so `end` gives the event.
+    fn finish(&mut self, reason: &str) -> Result<(), AnswerFault> {
         let has_failed = matches!(
             reason,
             "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" | "TOO_MANY_TOOL_CALLS"
@@ -347,13 +362,8 @@ impl Machine {
             let error = json!({"error": {"code": 500, "status": reason, "message": ""}});
             return Err(self.error(error.to_string().as_bytes()));
         }
-        self.end_partial(each)?;
-        self.close(each)?;
         let word = match reason {
             "MAX_TOKENS" => "length",
-            "STOP" | "LANGUAGE" | "OTHER" | "NO_IMAGE" | "IMAGE_OTHER" if self.calls > 0 => {
-                "tool_calls"
-            }
             "STOP" | "LANGUAGE" | "OTHER" | "NO_IMAGE" | "IMAGE_OTHER" => "stop",
             _ if has_failed => "stop",
             // Filters, of which there are more than the reference lists.
@@ -361,8 +371,35 @@ impl Machine {
         };
         self.is_finished = true;
         self.meter.finish_reason = Some(word.to_owned());
+        self.settle();
         self.meter.native_finish_reason = token_of(reason);
-        each(&self.names, Event::Finish(word))
+        Ok(())
+    }
+
+    /// Gives the end of the answer, once.
+    fn end(&mut self, each: &mut Sink<'_>) -> Result<(), AnswerFault> {
+        let Some(reason) = self.meter.finish_reason.clone() else {
+            return Ok(());
+        };
+        if !std::mem::replace(&mut self.has_ended, true) {
+            self.end_partial(reason == "stop" || reason == "tool_calls", each)?;
+            self.close(each)?;
+            each(&self.names, Event::Finish(&reason))?;
+        }
+        Ok(())
+    }
+
+    /// Counts a call, which makes it the reason of a normal end.
+    fn count_call(&mut self) {
+        self.calls += 1;
+        self.settle();
+    }
+
+    /// Google has no reason for calls, which may come before or after the reason.
+    fn settle(&mut self) {
+        if self.calls > 0 && self.meter.finish_reason.as_deref() == Some("stop") {
+            self.meter.finish_reason = Some("tool_calls".to_owned());
+        }
     }
 
     /// Returns the number of the open block of this kind, and opens one if there is none.

@@ -32,6 +32,8 @@ struct Writer {
     open: Option<Open>,
     /// The finish reason, in OpenAI's terms.
     finish: Option<String>,
+    /// True if the arguments of a call are no object. The call is left out: packages would make it.
+    has_broken_call: bool,
 }
 
 #[derive(Debug)]
@@ -69,9 +71,16 @@ impl Encoder {
     /// Appends the last chunk, with the finish reason, usage and metadata.
     pub(in crate::wire) fn push_end(&self, names: &ResponseMeta, meter: &Meter, out: &mut Vec<u8>) {
         out.extend_from_slice(
-            b"data: {\"candidates\":[{\"content\":{\"role\":\"model\"},\"finishReason\":\"",
+            // Google's packages drop a turn with a content that has no part.
+            b"data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"\"}]},\"finishReason\":\"",
         );
-        out.extend_from_slice(finish_reason(self.writer.finish.as_deref()).as_bytes());
+        let reason = finish_reason(self.writer.finish.as_deref());
+        let is_broken = self.writer.has_broken_call && reason == "STOP";
+        out.extend_from_slice(if is_broken {
+            b"MALFORMED_FUNCTION_CALL"
+        } else {
+            reason.as_bytes()
+        });
         out.extend_from_slice(b"\",\"index\":0}],\"usageMetadata\":");
         push_usage(&names.tokens(meter).0, out);
         push_names(names, out);
@@ -171,11 +180,22 @@ impl Writer {
             }) => {
                 let quoted = [b"\"", &arguments[..], b"\""].concat();
                 let object: Option<String> = serde_json::from_slice(&quoted).ok();
+                let object = object.map(|o| {
+                    if o.trim().is_empty() {
+                        "{}".to_owned()
+                    } else {
+                        o
+                    }
+                });
                 let object = object.filter(|o| {
                     serde_json::from_str::<&serde_json::value::RawValue>(o)
                         .is_ok_and(|o| o.get().starts_with('{'))
                 });
-                let arguments = object.as_deref().map_or("{}", str::trim).replace('\n', " ");
+                let Some(object) = object else {
+                    self.has_broken_call = true;
+                    return;
+                };
+                let arguments = object.trim().replace('\n', " ");
                 self.part(
                     out,
                     &[
@@ -290,6 +310,9 @@ fn add_part(parts: &mut Vec<Value>, part: Value) {
     let is_bare = |part: &Value| {
         part.get("text").is_some_and(Value::is_string) && part.get("thoughtSignature").is_none()
     };
+    if is_bare(&part) && part.get("text") == Some(&Value::from("")) && !parts.is_empty() {
+        return;
+    }
     if let Some(last) = parts.last_mut()
         && is_bare(last)
         && is_bare(&part)

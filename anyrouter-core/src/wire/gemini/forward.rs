@@ -75,7 +75,10 @@ pub(in crate::wire) fn forward(
 fn without_foreign(contents: &[u8], adjusted: &mut Adjustments) -> Option<Vec<u8>> {
     memchr::memmem::find(contents, proof::ENCODED_PREFIX.as_bytes())?;
     let is_foreign = |part: &Object<'_>| {
-        part.get("thoughtSignature").is_some_and(|s| {
+        let signature = part
+            .get("thoughtSignature")
+            .or(part.get("thought_signature"));
+        signature.is_some_and(|s| {
             s.get(1..)
                 .is_some_and(|s| s.starts_with(proof::ENCODED_PREFIX.as_bytes()))
         })
@@ -124,7 +127,7 @@ fn push_without_signature(part: &Object<'_>, out: &mut Vec<u8>) {
     out.push(b'{');
     let raw = part.raw();
     for member in members(raw, DEPTH).unwrap_or_default() {
-        if !member.is(raw, "thoughtSignature") {
+        if !member.is(raw, "thoughtSignature") && !member.is(raw, "thought_signature") {
             push_member(out, raw.part(member.name.clone()));
             out.extend_from_slice(member.value(raw));
         }

@@ -6,7 +6,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::{Map, Value, json, value::RawValue};
+use serde_json::{Map, Value, json};
 
 use super::decode::own_id;
 use crate::{
@@ -92,6 +92,16 @@ struct Call<'a> {
     id: String,
     #[serde(borrow, default)]
     function: Option<Function<'a>>,
+    #[serde(default)]
+    custom: Option<Custom>,
+}
+
+/// A call of a tool that takes text.
+#[derive(Deserialize)]
+struct Custom {
+    name: String,
+    #[serde(default)]
+    input: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -244,25 +254,23 @@ impl Contents<'_> {
             part.insert("thoughtSignature".to_owned(), proof.into());
         }
         for (j, call) in calls.into_iter().enumerate() {
-            let Some(function) = call.function else {
-                adjusted.omit(format!("{at}.tool_calls[{j}]"));
-                continue;
+            let (name, arguments) = match (call.function, call.custom) {
+                (Some(function), _) => {
+                    let text = function.arguments.as_deref().unwrap_or_default().trim();
+                    let object = serde_json::from_str::<Map<String, Value>>(text);
+                    if object.is_err() && !text.is_empty() {
+                        // The model broke off within it.
+                        adjusted.omit(format!("{at}.tool_calls[{j}].function.arguments"));
+                    }
+                    (function.name, Value::Object(object.unwrap_or_default()))
+                }
+                (None, Some(custom)) => (custom.name, json!({"input": custom.input})),
+                (None, None) => {
+                    adjusted.omit(format!("{at}.tool_calls[{j}]"));
+                    continue;
+                }
             };
-            let arguments = function.arguments.as_deref().unwrap_or_default().trim();
-            let arguments = if arguments.is_empty() {
-                "{}"
-            } else {
-                arguments
-            };
-            let arguments: Value = serde_json::from_str::<&RawValue>(arguments)
-                .ok()
-                .filter(|a| a.get().starts_with('{'))
-                .and_then(|a| serde_json::from_str(a.get()).ok())
-                .ok_or_else(|| {
-                    let at = format!("{at}.tool_calls[{j}].function.arguments");
-                    RequestFault::member(&at, format!("`{at}` must be a JSON object"))
-                })?;
-            let name = tool_name(&function.name, adjusted);
+            let name = tool_name(&name, adjusted);
             let mut sent = json!({"name": name, "args": arguments});
             if let (Some(id), Some(sent)) = (own_id(&call.id), sent.as_object_mut()) {
                 sent.insert("id".to_owned(), json!(id));
@@ -361,15 +369,29 @@ fn file_of(part: &Value) -> Option<Value> {
     }
     let is_address = address.starts_with("https://") || address.starts_with("http://");
     is_address.then(|| {
-        let path = address.split(['?', '#']).next().unwrap_or_default();
-        let kind = match path.rsplit('.').next() {
-            Some("png") => "image/png",
-            Some("webp") => "image/webp",
-            Some("gif") => "image/gif",
-            Some("pdf") => "application/pdf",
-            _ => "image/jpeg",
-        };
-        json!({"fileData": {"mimeType": kind, "fileUri": address}})
+        let by_name = text("/file/filename").and_then(kind_of);
+        match kind_of(address).or(by_name) {
+            Some(kind) => json!({"fileData": {"mimeType": kind, "fileUri": address}}),
+            None => json!({"fileData": {"fileUri": address}}),
+        }
+    })
+}
+
+/// Returns the media type by the end of an address or of a name.
+pub(super) fn kind_of(address: &str) -> Option<&'static str> {
+    let path = address.split(['?', '#']).next().unwrap_or_default();
+    let (_, end) = path.rsplit_once('.')?;
+    Some(match end.to_ascii_lowercase().as_str() {
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "webp" => "image/webp",
+        "gif" => "image/gif",
+        "pdf" => "application/pdf",
+        "txt" | "md" => "text/plain",
+        "csv" => "text/csv",
+        "html" => "text/html",
+        "json" => "application/json",
+        _ => return None,
     })
 }
 

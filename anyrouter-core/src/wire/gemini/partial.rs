@@ -12,17 +12,19 @@ pub(super) struct Partial {
     /// Name, as JSON.
     pub(super) name: String,
     pub(super) arguments: Value,
+    /// The number of values that were created.
+    pub(super) created: usize,
 }
 
-/// Maximum number of items of a list.
-const ITEMS: usize = 1 << 16;
+/// Maximum number of values in the arguments.
+const VALUES: usize = 1 << 16;
+/// Maximum nesting depth of the arguments.
+const DEPTH: usize = 64;
 
 impl Partial {
-    /// Adds a piece. Pieces of a string are joined.
-    pub(super) fn add(&mut self, piece: &PartialArg<'_>) {
-        let Some(place) = place(&mut self.arguments, &piece.json_path) else {
-            return;
-        };
+    /// Adds a piece. Pieces of a string are joined. Returns `None` if the place is out of bounds.
+    pub(super) fn add(&mut self, piece: &PartialArg<'_>) -> Option<()> {
+        let place = place(&mut self.arguments, &piece.json_path, &mut self.created)?;
         match (&piece.string_value, place) {
             (Some(text), Value::String(begun)) => begun.push_str(text),
             (Some(text), place) => *place = text.clone().into_owned().into(),
@@ -34,13 +36,22 @@ impl Partial {
                 };
             }
         }
+        Some(())
     }
 }
 
 /// Returns the value at a path such as `$.a.b[0]`, which is created if it is not there.
-fn place<'v>(value: &'v mut Value, path: &str) -> Option<&'v mut Value> {
+fn place<'v>(value: &'v mut Value, path: &str, created: &mut usize) -> Option<&'v mut Value> {
     let mut at = value;
-    for step in steps(path) {
+    let steps = steps(path);
+    if steps.len() > DEPTH {
+        return None;
+    }
+    for step in steps {
+        *created += 1;
+        if *created > VALUES {
+            return None;
+        }
         at = match step {
             Step::Member(name) => {
                 if !at.is_object() {
@@ -48,17 +59,20 @@ fn place<'v>(value: &'v mut Value, path: &str) -> Option<&'v mut Value> {
                 }
                 at.as_object_mut()?.entry(name).or_insert(Value::Null)
             }
-            Step::Item(index) if index < ITEMS => {
+            Step::Item(index) => {
                 if !at.is_array() {
                     *at = Value::Array(Vec::new());
                 }
                 let items = at.as_array_mut()?;
                 if items.len() <= index {
+                    *created = created.saturating_add(index - items.len());
+                    if *created > VALUES {
+                        return None;
+                    }
                     items.resize(index + 1, Value::Null);
                 }
                 items.get_mut(index)?
             }
-            Step::Item(_) => return None,
         };
     }
     Some(at)
@@ -114,6 +128,7 @@ mod tests {
             id: String::new(),
             name: String::new(),
             arguments: json!({}),
+            created: 0,
         };
         for piece in [
             r#"{"jsonPath":"$.city","stringValue":"Bos"}"#,
@@ -124,11 +139,29 @@ mod tests {
             r#"{"jsonPath":"$.far[99999999]","numberValue":1}"#,
             r#"{"jsonPath":"$..","numberValue":1}"#,
         ] {
-            partial.add(&serde_json::from_str(piece).unwrap());
+            let added = partial.add(&serde_json::from_str(piece).unwrap());
             if piece.contains("far") {
-                let expected = json!({"city": "Boston", "days": [null, {"n": 3}], "a.b": true, "none": null, "far": null});
+                assert_eq!(added, None);
+                let expected = json!({"city": "Boston", "days": [null, {"n": 3}], "a.b": true, "none": null, "far": []});
                 assert_eq!(partial.arguments, expected);
             }
+        }
+    }
+
+    #[test]
+    fn a_path_makes_no_more_than_a_bounded_number_of_values() {
+        for path in [
+            format!("${}", ".a".repeat(10_000)),
+            format!("${}", "[65535]".repeat(60)),
+        ] {
+            let mut partial = Partial {
+                id: String::new(),
+                name: String::new(),
+                arguments: json!({}),
+                created: 0,
+            };
+            let piece = json!({"jsonPath": path, "stringValue": "x"}).to_string();
+            assert_eq!(partial.add(&serde_json::from_str(&piece).unwrap()), None);
         }
     }
 }

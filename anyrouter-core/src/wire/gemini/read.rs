@@ -2,13 +2,13 @@
 //! `snake_case`. The model and the switch for streams are in the address.
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::{
     catalog::Protocol,
     wire::{
         fault::RequestFault,
-        request::{Members, Reasoning, Request, Whole},
+        request::{Members, Reasoning, Request},
     },
 };
 
@@ -37,7 +37,7 @@ const MEMBERS: Members = Members {
 #[serde(rename_all = "camelCase", default)]
 struct Config {
     #[serde(alias = "max_output_tokens")]
-    max_output_tokens: Option<Whole>,
+    max_output_tokens: Option<Number>,
     #[serde(rename = "thinkingConfig", alias = "thinking_config")]
     thinking: Option<Thinking>,
 }
@@ -46,11 +46,25 @@ struct Config {
 #[serde(rename_all = "camelCase", default)]
 struct Thinking {
     #[serde(rename = "thinkingBudget", alias = "thinking_budget")]
-    budget: Option<f64>,
+    budget: Option<Number>,
     #[serde(rename = "thinkingLevel", alias = "thinking_level")]
     level: Option<String>,
     #[serde(alias = "include_thoughts")]
     include_thoughts: Option<bool>,
+}
+
+/// A number, which may be written as a string (ProtoJSON).
+struct Number(f64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        value
+            .as_f64()
+            .or_else(|| value.as_str()?.parse().ok())
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("not a number"))
+    }
 }
 
 /// Reads a request.
@@ -58,11 +72,11 @@ pub(in crate::wire) fn read(body: Bytes, depth: usize) -> Result<Request, Reques
     let mut request = Request::scan(Protocol::Gemini, &MEMBERS, body, depth)?;
     if request
         .raw("contents")
-        .is_some_and(|c| !c.starts_with(b"["))
+        .is_some_and(|c| !c.starts_with(b"[") && !c.starts_with(b"{"))
     {
         return Err(RequestFault::member(
             "contents",
-            "`contents` must be a list",
+            "`contents` must be a list of objects with `role` and `parts`",
         ));
     }
     let config: Config = either(
@@ -72,13 +86,16 @@ pub(in crate::wire) fn read(body: Bytes, depth: usize) -> Result<Request, Reques
         "an object",
     )?
     .unwrap_or_default();
-    let limit = config.max_output_tokens.map(|n| n.0);
-    if limit == Some(0) {
-        return Err(RequestFault::member(
-            "generationConfig.maxOutputTokens",
-            "`maxOutputTokens` must be above 0",
-        ));
-    }
+    let limit = match config.max_output_tokens {
+        None => None,
+        Some(Number(n)) if n >= 1.0 && n.fract() == 0.0 => Some(n as u64),
+        Some(_) => {
+            return Err(RequestFault::member(
+                "generationConfig.maxOutputTokens",
+                "`maxOutputTokens` must be a whole number above 0",
+            ));
+        }
+    };
     request.max_tokens = limit;
     request.reasoning = reasoning(config.thinking.unwrap_or_default());
     // The address says both.
@@ -88,8 +105,11 @@ pub(in crate::wire) fn read(body: Bytes, depth: usize) -> Result<Request, Reques
 }
 
 fn reasoning(thinking: Thinking) -> Reasoning {
-    let by_level = thinking.level.map(|l| l.to_ascii_lowercase());
-    let (effort, max_tokens) = match (by_level, thinking.budget) {
+    let by_level = thinking
+        .level
+        .filter(|level| level != "THINKING_LEVEL_UNSPECIFIED")
+        .map(|level| level.to_ascii_lowercase());
+    let (effort, max_tokens) = match (by_level, thinking.budget.map(|n| n.0)) {
         (Some(level), _) => (Some(level), None),
         (None, Some(0.0)) => (Some("none".to_owned()), None),
         // The model decides.

@@ -4,13 +4,14 @@
 
 use std::collections::VecDeque;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{read::either, schema::json_schema};
+use super::{from_chat::kind_of, read::either, schema::json_schema};
+use crate::catalog::Protocol;
 use crate::wire::{
     adjust::Adjustments,
-    fault::RequestFault,
+    fault::{RequestFault, member_problem},
     json::{push_comma, push_member, push_number, push_string, push_value},
     messages::tool_name,
     proof::Reader,
@@ -40,7 +41,65 @@ pub(in crate::wire) fn chat_carries(member: &str) -> bool {
 struct Content<'a> {
     role: Option<String>,
     #[serde(borrow)]
-    parts: Vec<Part<'a>>,
+    parts: OneOrMany<'a>,
+}
+
+/// A list, or its only item: Google takes both.
+#[derive(Default)]
+struct OneOrMany<'a>(Vec<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for OneOrMany<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = <&'a RawValue>::deserialize(deserializer)?;
+        match value.get().as_bytes().first() {
+            Some(b'[') => serde_json::from_str(value.get())
+                .map(Self)
+                .map_err(serde::de::Error::custom),
+            Some(b'n') => Ok(Self::default()),
+            _ => Ok(Self(vec![value])),
+        }
+    }
+}
+
+/// Adjacent contents of one role, as one: packages keep one for each chunk of a stream.
+struct Turn<'a> {
+    is_model: bool,
+    /// The parts with their places.
+    parts: Vec<(String, Part<'a>)>,
+}
+
+/// Returns the turns of a conversation.
+fn turns<'a>(contents: &OneOrMany<'a>) -> Result<Vec<Turn<'a>>, RequestFault> {
+    let mut turns: Vec<Turn<'a>> = Vec::new();
+    for (i, content) in contents.0.iter().enumerate() {
+        let at = format!("contents[{i}]");
+        let content: Content<'a> = serde_json::from_str(content.get()).map_err(|e| {
+            let expected = "an object with `role` and `parts`";
+            RequestFault::member(&at, member_problem(&at, expected, &e))
+        })?;
+        let is_model = match content.role.as_deref() {
+            Some("model") => true,
+            None | Some("user" | "function" | "") => false,
+            Some(_) => {
+                let at = format!("{at}.role");
+                let problem = format!("`{at}` must be user or model");
+                return Err(RequestFault::member(at, problem));
+            }
+        };
+        let parts = content.parts.0.iter().enumerate().map(|(j, part)| {
+            let at = format!("{at}.parts[{j}]");
+            let read: Part<'a> = serde_json::from_str(part.get()).map_err(|e| {
+                RequestFault::member(&at, member_problem(&at, "a part with one kind of data", &e))
+            })?;
+            Ok((at, read))
+        });
+        let mut parts = parts.collect::<Result<Vec<_>, RequestFault>>()?;
+        match turns.last_mut() {
+            Some(last) if last.is_model == is_model => last.parts.append(&mut parts),
+            _ => turns.push(Turn { is_model, parts }),
+        }
+    }
+    Ok(turns)
 }
 
 #[derive(Default, Deserialize)]
@@ -129,24 +188,20 @@ pub(in crate::wire) fn to_chat(
     let system: Option<Content<'_>> =
         either(request, "systemInstruction", "system_instruction", expected)?;
     if let Some(system) = system {
-        let texts: Vec<String> = system.parts.into_iter().filter_map(|p| p.text).collect();
+        let parts = system.parts.0.iter();
+        let texts: Vec<String> = parts
+            .filter_map(|part| serde_json::from_str::<Part<'_>>(part.get()).ok()?.text)
+            .collect();
         messages.push("system", &json!(texts.join("\n\n")));
     }
-    let contents: Vec<Content<'_>> = request
+    let contents: OneOrMany<'_> = request
         .get("contents", "a list of objects with `role` and `parts`")?
         .ok_or_else(|| RequestFault::missing("contents"))?;
-    for (i, content) in contents.iter().enumerate() {
-        let at = format!("contents[{i}]");
-        match content.role.as_deref() {
-            Some("model") => messages.model(content, &at, adjusted),
-            None | Some("user" | "function" | "") => messages.user(content, &at, adjusted),
-            Some(_) => {
-                let at = format!("{at}.role");
-                return Err(RequestFault::member(
-                    &at,
-                    format!("`{at}` must be user or model"),
-                ));
-            }
+    for turn in turns(&contents)? {
+        if turn.is_model {
+            messages.model(&turn.parts, adjusted);
+        } else {
+            messages.user(&turn.parts, adjusted);
         }
     }
     let mut out = messages.out;
@@ -158,7 +213,12 @@ pub(in crate::wire) fn to_chat(
     }
     out.push(b']');
     push_tools(&mut out, request, adjusted)?;
-    push_settings(&mut out, request, adjusted)?;
+    push_settings(
+        &mut out,
+        request,
+        reader.protocol == Protocol::Chat,
+        adjusted,
+    )?;
     out.push(b'}');
     Ok(out)
 }
@@ -174,20 +234,20 @@ impl Messages<'_> {
     }
 
     /// Appends the results of a turn, each as a message, and then its other parts.
-    fn user(&mut self, content: &Content<'_>, at: &str, adjusted: &mut Adjustments) {
+    fn user(&mut self, turn: &[(String, Part<'_>)], adjusted: &mut Adjustments) {
         let mut parts = Vec::new();
-        for (j, part) in content.parts.iter().enumerate() {
-            let at = format!("{at}.parts[{j}]");
+        let is_chat = self.reader.protocol == Protocol::Chat;
+        for (at, part) in turn {
             if let Some(response) = &part.function_response {
-                self.result(response, &mut parts, &at, adjusted);
+                self.result(response, &mut parts, at, adjusted);
             } else if let Some(text) = &part.text {
                 if !text.is_empty() {
                     parts.push(json!({"type": "text", "text": text}));
                 }
-            } else if let Some(file) = file_of(part) {
+            } else if let Some(file) = file_of(part, is_chat) {
                 parts.push(file);
             } else {
-                adjusted.omit(at);
+                adjusted.omit(at.as_str());
             }
         }
         let content = match parts.as_mut_slice() {
@@ -217,10 +277,11 @@ impl Messages<'_> {
             Some((_, id)) => id,
             None => response.id.clone().unwrap_or_else(|| response.name.clone()),
         };
+        let is_chat = self.reader.protocol == Protocol::Chat;
         for (k, part) in response.parts.iter().enumerate() {
             let part: Option<Part<'_>> = serde_json::from_str(&part.to_string())
                 .ok()
-                .and_then(|part: Part<'_>| file_of(&part))
+                .and_then(|part: Part<'_>| file_of(&part, is_chat))
                 .map(|file| {
                     files.push(file);
                     Part::default()
@@ -235,13 +296,13 @@ impl Messages<'_> {
         push_value(&mut self.out, &message);
     }
 
-    fn model(&mut self, content: &Content<'_>, at: &str, adjusted: &mut Adjustments) {
+    fn model(&mut self, turn: &[(String, Part<'_>)], adjusted: &mut Adjustments) {
         let (mut text, mut reasoning) = (String::new(), String::new());
         let (mut details, mut calls) = (Vec::new(), Vec::new());
         self.open.clear();
         // The proof of a thought is in a part of its own that follows it.
         let mut thought = String::new();
-        for (j, part) in content.parts.iter().enumerate() {
+        for (at, part) in turn {
             let said = part.text.as_deref().unwrap_or_default();
             let proof = part.thought_signature.as_deref();
             if part.thought == Some(true) {
@@ -256,7 +317,7 @@ impl Messages<'_> {
                     json!({"type": "reasoning.text", "text": std::mem::take(&mut thought), "signature": proof, "format": format, "index": index})
                 });
             } else if proof.is_some() {
-                adjusted.omit(format!("{at}.parts[{j}].thoughtSignature"));
+                adjusted.omit(format!("{at}.thoughtSignature"));
             }
             if part.thought == Some(true) {
                 continue;
@@ -272,7 +333,7 @@ impl Messages<'_> {
             } else if part.text.is_some() {
                 text.push_str(said);
             } else {
-                adjusted.omit(format!("{at}.parts[{j}]"));
+                adjusted.omit(at.as_str());
             }
         }
         if text.is_empty() && calls.is_empty() {
@@ -310,50 +371,60 @@ fn text_of(response: &Value) -> String {
     }
 }
 
-/// Returns an image, a file or audio as a part of a chat message.
-fn file_of(part: &Part<'_>) -> Option<Value> {
-    if let Some(Blob { mime_type, data }) = &part.inline_data {
-        return Some(match mime_type.split_once('/')? {
-            ("image", _) => {
-                json!({"type": "image_url", "image_url": {"url": format!("data:{mime_type};base64,{data}")}})
-            }
-            ("audio", kind) => {
-                let format = match kind {
+/// Returns an image, a file or audio as a part of a chat message. Chat providers take files as data
+/// alone.
+fn file_of(part: &Part<'_>, is_chat: bool) -> Option<Value> {
+    let (kind, address) = match (&part.inline_data, &part.file_data) {
+        (Some(Blob { mime_type, data }), _) => {
+            if let Some(format) = mime_type.strip_prefix("audio/") {
+                let format = match format {
                     "mpeg" | "mp3" => "mp3",
                     other => other.trim_start_matches("x-"),
                 };
-                json!({"type": "input_audio", "input_audio": {"data": data, "format": format}})
+                let audio = json!({"data": data, "format": format});
+                return Some(json!({"type": "input_audio", "input_audio": audio}));
             }
-            ("video", _) => return None,
-            _ => {
-                json!({"type": "file", "file": {"filename": "document.pdf", "file_data": format!("data:{mime_type};base64,{data}")}})
-            }
-        });
+            let address = format!("data:{mime_type};base64,{data}");
+            (mime_type.as_str(), address)
+        }
+        (
+            None,
+            Some(FileData {
+                mime_type,
+                file_uri,
+            }),
+        ) => {
+            let is_address = file_uri.starts_with("https://") || file_uri.starts_with("http://");
+            let kind = mime_type.as_deref().or_else(|| kind_of(file_uri));
+            let kind =
+                kind.filter(|kind| is_address && (!is_chat || kind.starts_with("image/")))?;
+            (kind, file_uri.clone())
+        }
+        (None, None) => return None,
+    };
+    match kind.split_once('/')? {
+        ("image", _) => Some(json!({"type": "image_url", "image_url": {"url": address}})),
+        ("video" | "audio", _) => None,
+        (_, format) => {
+            let name = match format {
+                "pdf" => "document.pdf".to_owned(),
+                "plain" => "document.txt".to_owned(),
+                other => format!("document.{other}"),
+            };
+            Some(json!({"type": "file", "file": {"filename": name, "file_data": address}}))
+        }
     }
-    let FileData {
-        mime_type,
-        file_uri,
-    } = part.file_data.as_ref()?;
-    if !file_uri.starts_with("https://") && !file_uri.starts_with("http://") {
-        return None;
-    }
-    let is_image = mime_type
-        .as_deref()
-        .is_some_and(|m| m.starts_with("image/"));
-    Some(if is_image {
-        json!({"type": "image_url", "image_url": {"url": file_uri}})
-    } else {
-        json!({"type": "file", "file": {"filename": "document.pdf", "file_data": file_uri}})
-    })
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Declaration {
     name: String,
+    #[serde(default)]
     description: Option<String>,
+    #[serde(default)]
     parameters: Option<Value>,
-    #[serde(alias = "parameters_json_schema")]
+    #[serde(default, alias = "parameters_json_schema")]
     parameters_json_schema: Option<Value>,
 }
 
@@ -362,10 +433,13 @@ fn push_tools(
     request: &Request,
     adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
-    let tools: Vec<Map<String, Value>> =
-        request.get("tools", "a list of tools")?.unwrap_or_default();
+    let tools: OneOrMany<'_> = request.get("tools", "a list of tools")?.unwrap_or_default();
     let mut functions = Vec::new();
-    for (i, tool) in tools.into_iter().enumerate() {
+    for (i, tool) in tools.0.iter().enumerate() {
+        let tool: Map<String, Value> = serde_json::from_str(tool.get()).map_err(|e| {
+            let at = format!("tools[{i}]");
+            RequestFault::member(&at, member_problem(&at, "an object", &e))
+        })?;
         for (name, value) in tool {
             if !matches!(
                 name.as_str(),
@@ -373,6 +447,9 @@ fn push_tools(
             ) {
                 // A tool that the provider runs.
                 adjusted.omit(format!("tools[{i}].{name}"));
+                continue;
+            }
+            if value.is_null() {
                 continue;
             }
             let declarations: Vec<Declaration> = serde_json::from_value(value).map_err(|_| {
@@ -411,7 +488,9 @@ fn function_of(declaration: Declaration, adjusted: &mut Adjustments) -> Value {
         parameters_json_schema,
     } = declaration;
     let schema = parameters_json_schema
-        .or_else(|| parameters.as_ref().map(json_schema))
+        .or(parameters)
+        .filter(Value::is_object)
+        .map(|schema| json_schema(&schema))
         .unwrap_or_else(|| json!({"type": "object", "properties": {}}));
     let mut function = Map::new();
     function.insert("name".to_owned(), json!(tool_name(&name, adjusted)));
@@ -465,7 +544,7 @@ const SETTINGS: [(&str, &str, &str); 7] = [
 ];
 
 /// The members of `generationConfig` that are read elsewhere.
-const READ: [&str; 10] = [
+const READ: [&str; 12] = [
     "candidateCount",
     "maxOutputTokens",
     "responseJsonSchema",
@@ -474,13 +553,19 @@ const READ: [&str; 10] = [
     "thinkingConfig",
     "candidate_count",
     "max_output_tokens",
+    "response_json_schema",
     "response_mime_type",
+    "response_schema",
     "thinking_config",
 ];
+
+/// Maximum number of stop sequences in an OpenAI chat request.
+const STOPS: usize = 4;
 
 fn push_settings(
     out: &mut Vec<u8>,
     request: &Request,
+    is_chat: bool,
     adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
     if let Some(limit) = request.max_tokens {
@@ -497,10 +582,22 @@ fn push_settings(
     for (name, value) in config.iter().filter(|(_, value)| !value.is_null()) {
         let known = SETTINGS.iter().find(|(a, b, _)| name == a || name == b);
         match known {
-            Some((.., "top_k")) if value.as_f64().is_some_and(|n| n.fract() == 0.0) => {
+            Some((.., "top_k")) if value.as_f64().is_none_or(|n| n < 1.0 || n.fract() != 0.0) => {
+                adjusted.omit(format!("generationConfig.{name}"));
+            }
+            Some((.., "top_k")) => {
                 // Packages write it as a float.
                 push_member(out, b"\"top_k\"");
                 push_number(out, value.as_f64().unwrap_or_default() as u64);
+            }
+            Some((.., "stop")) if is_chat && value.as_array().is_some_and(|s| s.len() > STOPS) => {
+                let stops = value.as_array().map(Vec::as_slice).unwrap_or_default();
+                for left in STOPS..stops.len() {
+                    adjusted.omit(format!("generationConfig.{name}[{left}]"));
+                }
+                let kept: Vec<&Value> = stops.iter().take(STOPS).collect();
+                push_member(out, b"\"stop\"");
+                push_value(out, &json!(kept));
             }
             Some((.., chat)) => {
                 push_member(out, format!("\"{chat}\"").as_bytes());
@@ -552,10 +649,15 @@ fn push_settings(
 
 /// Appends the form of the output.
 fn push_format_of(out: &mut Vec<u8>, config: &Map<String, Value>) {
-    let schema = config.get("responseJsonSchema").cloned().or_else(|| {
-        let schema = config.get("responseSchema");
-        schema.filter(|s| !s.is_null()).map(json_schema)
-    });
+    let schema = [
+        "responseJsonSchema",
+        "response_json_schema",
+        "responseSchema",
+        "response_schema",
+    ]
+    .iter()
+    .find_map(|name| config.get(*name).filter(|s| s.is_object()))
+    .cloned();
     let kind = config
         .get("responseMimeType")
         .or_else(|| config.get("response_mime_type"));

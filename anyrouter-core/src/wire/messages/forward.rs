@@ -16,6 +16,7 @@ use crate::{
         json::{
             Object, members, objects, push_comma, push_member, push_number, push_string, push_value,
         },
+        proof::PREFIX,
         request::Request,
     },
 };
@@ -25,13 +26,22 @@ const LONG: usize = 4096;
 /// Maximum nesting depth of messages, which were already scanned within a lower limit.
 const DEPTH: usize = 1024;
 
-/// Returns the messages without their unsigned thinking blocks; `None` if there are none. Anthropic
-/// refuses such blocks, and this gateway creates them from the reasoning of other providers.
+/// Returns the messages without their thinking blocks that are unsigned or that another provider
+/// signed; `None` if there are none. Anthropic refuses such blocks, and this gateway creates them from
+/// the reasoning of other providers.
 fn signed_only(messages: &[u8], adjusted: &mut Adjustments) -> Option<Vec<u8>> {
-    memchr::memmem::find(messages, b"\"thinking\"")?;
-    let is_unsigned = |block: &Object<'_>| {
-        block.get("type") == Some(b"\"thinking\"")
-            && matches!(block.get("signature"), None | Some(b"\"\""))
+    memchr::memmem::find(messages, b"thinking\"")?;
+    let is_foreign = |proof: &[u8]| {
+        proof
+            .get(1..)
+            .is_some_and(|proof| proof.starts_with(PREFIX.as_bytes()))
+    };
+    let is_unsigned = |block: &Object<'_>| match block.get("type") {
+        Some(b"\"thinking\"") => block
+            .get("signature")
+            .is_none_or(|proof| proof == b"\"\"" || is_foreign(proof)),
+        Some(b"\"redacted_thinking\"") => block.get("data").is_some_and(is_foreign),
+        _ => false,
     };
     let mut is_changed = false;
     let mut out = vec![b'['];

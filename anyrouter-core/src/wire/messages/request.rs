@@ -137,6 +137,8 @@ fn push_sampling(
             Some(Sampling::One) => has_temperature,
             _ => false,
         };
+        // While thinking, a model accepts only `top_p` of at least 0.95.
+        let is_refused = is_refused || (thinks && top_p < 0.95);
         if is_refused {
             if top_p < 1.0 {
                 adjusted.omit("top_p");

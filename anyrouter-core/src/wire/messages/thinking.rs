@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{conversation::Conversation, schema};
 use crate::{
-    catalog::{Dialect, Endpoint, ForcedTool, Sampling, ThinkingForm},
+    catalog::{Dialect, Endpoint, ForcedTool, ThinkingForm},
     wire::{
         adjust::Adjustments,
         fault::RequestFault,
@@ -65,17 +65,6 @@ pub(super) fn thinking(
         return left_off(
             "`tool_choice` forces a call, which the model does not accept while it thinks",
         );
-    }
-    if dialect.sampling != Some(Sampling::None) {
-        // While thinking, a model accepts only `top_p` of at least 0.95, and no `top_k`.
-        let top_p = request
-            .get::<f64>("top_p", "a number")
-            .ok()
-            .flatten()
-            .filter(|p| *p < 0.95);
-        if top_p.is_some() || request.raw("top_k").is_some() {
-            return left_off("`top_p` and `top_k` cannot be set while the model thinks");
-        }
     }
     if !is_adaptive && request.max_tokens.is_some_and(|most| most <= LEAST_BUDGET) {
         return left_off("`max_tokens` leaves no room for the minimum budget of 1,024 tokens");

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::billing::{BILLING, rest_of};
+use crate::catalog::Protocol;
 use crate::wire::{
     adjust::Adjustments,
     fault::{RequestFault, member_problem},
@@ -294,7 +295,8 @@ fn push_turn(
             push_assistant(out, blocks, &at, reasoning, adjusted)
         }
         ("user" | "system", Some(Content::Blocks(blocks))) => {
-            push_user(out, &message.role, blocks, &at, adjusted)
+            let is_chat = reasoning.0.protocol == Protocol::Chat;
+            push_user(out, &message.role, blocks, &at, is_chat, adjusted)
         }
         ("user" | "assistant" | "system", None) => Ok(()),
         _ => Err(RequestFault::member(
@@ -310,6 +312,7 @@ fn push_user(
     role: &str,
     blocks: &[Block<'_>],
     at: &str,
+    is_chat: bool,
     adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
     let mut parts = vec![b'['];
@@ -341,7 +344,7 @@ fn push_user(
                             text.push_str(&said);
                         }
                         // Tool results in chat are text: an image goes into the user's message.
-                        None if push_file(&mut parts, block) => {}
+                        None if push_file(&mut parts, block, is_chat) => {}
                         None => adjusted.omit(at),
                     }
                 }
@@ -365,7 +368,7 @@ fn push_user(
                     push_part(&mut parts, &text);
                 }
             }
-            None if push_file(&mut parts, block) => {}
+            None if push_file(&mut parts, block, is_chat) => {}
             None => adjusted.omit(at),
         }
     }
@@ -381,8 +384,9 @@ fn push_user(
     Ok(())
 }
 
-/// Appends an image or a document as a content part. Returns false if chat has no counterpart.
-fn push_file(parts: &mut Vec<u8>, block: &Block<'_>) -> bool {
+/// Appends an image or a document as a content part. Returns false if chat has no counterpart; chat
+/// providers take documents as data alone.
+fn push_file(parts: &mut Vec<u8>, block: &Block<'_>, is_chat: bool) -> bool {
     let Some(source) = block.source() else {
         return false;
     };
@@ -401,6 +405,14 @@ fn push_file(parts: &mut Vec<u8>, block: &Block<'_>) -> bool {
             push_value(
                 parts,
                 &json!({"type": "image_url", "image_url": {"url": url}}),
+            );
+        }
+        ("document", "url", _, Some(url)) if !is_chat => {
+            let name = block.title.as_deref().unwrap_or("document.pdf");
+            push_comma(parts);
+            push_value(
+                parts,
+                &json!({"type": "file", "file": {"filename": name, "file_data": url}}),
             );
         }
         ("document", "text", Some(text), _) => push_part(parts, text),
@@ -599,7 +611,12 @@ fn push_settings(
         .filter(|format| format.get("type") == Some(&json!("json_schema")))
         .and_then(|format| format.get("schema"))
     {
-        let format = json!({"name": "response", "schema": schema, "strict": true});
+        let mut format = json!({"name": "response", "schema": schema});
+        if is_strict(schema)
+            && let Some(format) = format.as_object_mut()
+        {
+            format.insert("strict".to_owned(), json!(true));
+        }
         push_member(out, b"\"response_format\"");
         push_value(out, &json!({"type": "json_schema", "json_schema": format}));
     }
@@ -608,6 +625,26 @@ fn push_settings(
         out.extend_from_slice(b"true");
     }
     Ok(())
+}
+
+/// Returns true if OpenAI accepts a schema as strict: it requires every property of every object, and
+/// allows no other.
+fn is_strict(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => {
+            let properties = members.get("properties").and_then(Value::as_object);
+            let is_closed = properties.is_none_or(|properties| {
+                let required = members.get("required").and_then(Value::as_array);
+                let is_required =
+                    |name: &String| required.is_some_and(|r| r.iter().any(|n| n == name.as_str()));
+                members.get("additionalProperties") == Some(&json!(false))
+                    && properties.keys().all(is_required)
+            });
+            is_closed && members.values().all(is_strict)
+        }
+        Value::Array(items) => items.iter().all(is_strict),
+        _ => true,
+    }
 }
 
 /// Returns the requested effort. A token budget becomes the effort that usually has it; adaptive

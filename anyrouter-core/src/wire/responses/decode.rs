@@ -35,8 +35,12 @@ pub(super) struct Machine {
     /// The number of blocks so far.
     count: usize,
     calls: usize,
-    /// The ids of the calls, as JSON.
+    /// The items by the ids of their announcements, as JSON.
+    item_ids: Vec<(u64, String)>,
+    /// The ids of the calls and of their items, as JSON.
     call_ids: Vec<String>,
+    /// The places in the whole output of the items that no event announced.
+    unannounced: Vec<usize>,
     has_text: bool,
     /// True if an item was not announced before its text.
     is_unannounced: bool,
@@ -56,8 +60,9 @@ enum Open {
     },
     Reasoning {
         number: usize,
-        /// The part whose text came last.
-        part: Option<u64>,
+        /// The part whose text came last, and true if it is of the summary: the reasoning itself says
+        /// the same.
+        part: Option<(bool, u64)>,
     },
     /// An item without a counterpart, such as the call of a tool that the provider runs.
     Other,
@@ -109,7 +114,7 @@ impl Decoder {
         let machine = &mut self.machine;
         let fed = self.splitter.feed(bytes, |event| {
             if let Some(data) = event.data.as_deref() {
-                match machine.event(data, each) {
+                match machine.event(event.name, data, each) {
                     Ok(made) => progress.add(made),
                     Err(e) => fault = Some(e),
                 }
@@ -156,7 +161,9 @@ impl Machine {
             done: Vec::new(),
             count: 0,
             calls: 0,
+            item_ids: Vec::new(),
             call_ids: Vec::new(),
+            unannounced: Vec::new(),
             has_text: false,
             is_unannounced: false,
             has_refused: false,
@@ -182,6 +189,11 @@ impl Machine {
     /// Returns true if an item was not announced before its text.
     pub(super) fn is_unannounced(&self) -> bool {
         self.is_unannounced
+    }
+
+    /// Returns the number of blocks so far.
+    pub(super) fn blocks(&self) -> usize {
+        self.count
     }
 
     /// Returns the number of items so far.
@@ -212,12 +224,32 @@ impl Machine {
                 AnswerFault::NotTheProtocol("a response of OpenAI's Responses API")
             });
         }
-        self.end(body, each)
+        self.end(body, false, each)
+    }
+
+    /// Returns the index of the item that an event belongs to. Some upstreams give only its id.
+    fn index_of(&self, event: &Event<'_>) -> u64 {
+        let id = event
+            .item_id
+            .or(event.item.as_ref().and_then(|item| item.id));
+        let by_id = || {
+            let id = id?.get();
+            let known = self.item_ids.iter().find(|(_, known)| known == id);
+            known.map(|(index, _)| *index)
+        };
+        let is_new = event.kind == "response.output_item.added";
+        let last = self.open.last().filter(|_| !is_new);
+        event
+            .output_index
+            .or_else(by_id)
+            .or_else(|| last.map(|(index, _)| *index))
+            .unwrap_or(self.items() as u64)
     }
 
     /// Reads one event.
     pub(super) fn event(
         &mut self,
+        name: Option<&[u8]>,
         data: &[u8],
         each: &mut Sink<'_>,
     ) -> Result<Progress, AnswerFault> {
@@ -232,14 +264,14 @@ impl Machine {
         if utf8(data).is_none() {
             return Err(wrong());
         }
+        if name == Some(b"error") {
+            return Err(self.error(data));
+        }
         let Ok(event) = serde_json::from_slice::<Event<'_>>(data) else {
             let is_error = serde_json::from_slice(data).is_ok_and(|v| is_error(&v));
             return Err(if is_error { self.error(data) } else { wrong() });
         };
-        let index = event
-            .output_index
-            .or_else(|| self.open.last().map(|(index, _)| *index))
-            .unwrap_or(self.done.len() as u64);
+        let index = self.index_of(&event);
         let before = self.count;
         match &*event.kind {
             "response.created" | "response.queued" | "response.in_progress" => {
@@ -269,7 +301,8 @@ impl Machine {
             }
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
                 let text = event.delta.ok_or_else(wrong)?;
-                self.thought(index, event.part(), text, each)?;
+                let is_summary = event.kind.contains("summary");
+                self.thought(index, (is_summary, event.part()), text, each)?;
             }
             "response.function_call_arguments.delta" => {
                 let piece = event.delta.ok_or_else(wrong)?;
@@ -289,9 +322,19 @@ impl Machine {
                 let item = event.item.as_ref().ok_or_else(wrong)?;
                 self.whole_item(index, item, each)?;
             }
-            "response.completed" | "response.incomplete" | "response.failed" => {
+            "response.failed" => {
+                // Some upstreams have the error beside the response.
+                let inner = event.response.map(|r| r.get().as_bytes());
+                let has_error = |r: &&[u8]| {
+                    serde_json::from_slice::<Response<'_>>(r)
+                        .is_ok_and(|r| r.error.is_some_and(|e| e.get() != "null"))
+                };
+                return Err(self.error(inner.filter(has_error).unwrap_or(data)));
+            }
+            "response.completed" | "response.incomplete" => {
                 let response = event.response.ok_or_else(wrong)?;
-                self.end(response.get().as_bytes(), each)?;
+                let is_incomplete = event.kind == "response.incomplete";
+                self.end(response.get().as_bytes(), is_incomplete, each)?;
                 return Ok(Progress {
                     answered: true,
                     done: true,
@@ -331,6 +374,9 @@ impl Machine {
         if self.open.len() >= OPEN_ITEMS || self.done.len() >= ITEMS {
             return Err(wrong());
         }
+        if let Some(id) = item.id {
+            self.item_ids.push((index, id.get().to_owned()));
+        }
         let open = match &*item.kind {
             "message" => Open::Message(Vec::new()),
             "function_call" | "custom_tool_call" => {
@@ -349,6 +395,7 @@ impl Machine {
                     each,
                 )?;
                 self.call_ids.push(id);
+                self.call_ids.extend(item.id.map(|id| id.get().to_owned()));
                 Open::Call {
                     number,
                     has_arguments: false,
@@ -440,13 +487,16 @@ impl Machine {
     fn thought(
         &mut self,
         index: u64,
-        of_part: u64,
+        of_part: (bool, u64),
         text: RawJsonStr<'_>,
         each: &mut Sink<'_>,
     ) -> Result<(), AnswerFault> {
         let Some(Open::Reasoning { number, part }) = open_of(&mut self.open, index) else {
             return Ok(());
         };
+        if part.is_some_and(|(is_summary, _)| is_summary != of_part.0) {
+            return Ok(());
+        }
         let (number, last) = (*number, part.replace(of_part));
         if last.is_some_and(|last| last != of_part) {
             let break_ = Delta::Reasoning("\"\\n\\n\"");
@@ -471,7 +521,8 @@ impl Machine {
             is_custom: false,
         }) = open_of(&mut self.open, index)
         else {
-            return Err(wrong());
+            // The end of the item has all of it.
+            return Ok(());
         };
         if piece.get() == "\"\"" {
             return Ok(());
@@ -560,7 +611,7 @@ impl Machine {
         if let (false, Some(parts)) = (has_text, parts.or(item.content.as_ref())) {
             for (part, said) in (0..).zip(parts) {
                 if let Some(text) = said.text.filter(|t| t.get() != "\"\"") {
-                    self.thought(index, part, text, each)?;
+                    self.thought(index, (true, part), text, each)?;
                 }
             }
         }
@@ -605,26 +656,45 @@ impl Machine {
     /// calls are known by their ids, and text and reasoning are taken only if there was none.
     fn rest(&mut self, output: &[Item<'_>], each: &mut Sink<'_>) -> Result<(), AnswerFault> {
         let (has_text, has_items) = (self.has_text, !self.done.is_empty());
-        for (index, item) in (AFTER..).zip(output) {
+        let known = self.call_ids.clone();
+        for (at, item) in output.iter().enumerate() {
             let is_known = match &*item.kind {
                 "message" => has_text,
                 "function_call" | "custom_tool_call" => {
-                    let id = item.call_id.or(item.id).map(RawJsonStr::get);
-                    id.is_none_or(|id| self.call_ids.iter().any(|known| known == id))
+                    let is = |id: Option<RawJsonStr<'_>>| {
+                        id.is_some_and(|id| known.iter().any(|known| known == id.get()))
+                    };
+                    is(item.call_id) || is(item.id)
                 }
-                _ => has_items,
+                _ => true,
             };
-            if !is_known {
-                self.whole_item(index, item, each)?;
+            if !(has_items && is_known) {
+                self.unannounced.push(at);
+                self.whole_item(AFTER + at as u64, item, each)?;
             }
         }
         Ok(())
     }
 
+    /// Returns the places in the whole output of the items that no event announced.
+    pub(super) fn unannounced(&self) -> &[usize] {
+        &self.unannounced
+    }
+
     /// Reads the whole response at the end.
-    fn end(&mut self, response: &[u8], each: &mut Sink<'_>) -> Result<(), AnswerFault> {
+    fn end(
+        &mut self,
+        response: &[u8],
+        is_incomplete: bool,
+        each: &mut Sink<'_>,
+    ) -> Result<(), AnswerFault> {
         let read: Response<'_> = serde_json::from_slice(response).map_err(|_| wrong())?;
-        let status = read.status.as_deref().unwrap_or("completed");
+        let incomplete = read.incomplete_details.and_then(|d| d.reason);
+        let status = if is_incomplete || incomplete.is_some() {
+            "incomplete"
+        } else {
+            read.status.as_deref().unwrap_or("completed")
+        };
         let has_error = read.error.is_some_and(|e| e.get() != "null");
         if matches!(status, "failed" | "cancelled") || has_error {
             return Err(self.error(response));
@@ -646,7 +716,6 @@ impl Machine {
         }
         self.rest(&output, each)?;
         self.meter.tokens = read.usage.and_then(|usage| usage.0);
-        let incomplete = read.incomplete_details.and_then(|d| d.reason);
         let native = incomplete.as_deref().unwrap_or(status);
         let reason = match (status, native) {
             ("incomplete", "content_filter") => "content_filter",

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::{
     tools::custom_input,
-    write::{push_event, push_event_end, push_response},
+    write::{push_event, push_event_end, push_response, push_start},
 };
 use crate::catalog::Protocol;
 use crate::wire::{
@@ -67,12 +67,13 @@ fn inner(text: &str) -> &[u8] {
 }
 
 impl Encoder {
-    /// Creates an encoder for the rest of a stream that has so many events and items.
-    pub(super) fn resuming(sequence: u64, items: usize) -> Self {
+    /// Creates an encoder for the rest of a stream that has so many events, and these items.
+    pub(super) fn resuming(sequence: u64, output: &[Vec<u8>]) -> Self {
         let writer = Writer {
             has_begun: sequence > 0,
             sequence,
-            items,
+            items: output.len(),
+            output: output.join(&b','),
             ..Writer::default()
         };
         Self {
@@ -106,6 +107,7 @@ impl Encoder {
 impl Writer {
     fn event(&mut self, names: &ResponseMeta, event: Event<'_>, out: &mut Vec<u8>) {
         match event {
+            Event::Start if self.has_begun => {}
             Event::Start => {
                 self.has_begun = true;
                 push_start(names, &mut self.sequence, out);
@@ -304,17 +306,17 @@ impl Writer {
     }
 }
 
-fn push_start(names: &ResponseMeta, sequence: &mut u64, out: &mut Vec<u8>) {
-    for kind in ["response.created", "response.in_progress"] {
-        push_event(kind, sequence, out);
-        out.extend_from_slice(b",\"response\":");
-        push_response(names, ("in_progress", None), b"", None, out);
-        out.push(b'}');
-        push_event_end(out);
-    }
-}
-
 impl Item {
+    /// Returns true if the arguments of a call are a whole object. The input of a custom tool is text.
+    fn is_object(&self) -> bool {
+        let quoted = [b"\"", &self.text[..], b"\""].concat();
+        let is_custom = matches!(&self.kind, Kind::Call(_, tool) if tool.is_custom);
+        is_custom
+            || serde_json::from_slice::<String>(&quoted).is_ok_and(|object| {
+                serde_json::from_str::<&serde_json::value::RawValue>(&object).is_ok()
+            })
+    }
+
     /// Adds a piece of the proof, after its maker's name if the maker speaks another protocol.
     fn push_proof(&mut self, names: &ResponseMeta, proof: &str, is_whole: bool) {
         if self.proof.is_empty() && names.protocol != Protocol::Responses {
@@ -325,7 +327,12 @@ impl Item {
 
     /// Appends the item, whole or as it begins.
     fn push(&self, is_whole: bool, out: &mut Vec<u8>) {
-        let status = if is_whole { "completed" } else { "in_progress" };
+        let status = match is_whole {
+            false => "in_progress",
+            // The answer broke off within the call.
+            true if matches!(self.kind, Kind::Call(..)) && !self.is_object() => "incomplete",
+            true => "completed",
+        };
         let text: &[u8] = if is_whole { &self.text } else { b"" };
         match &self.kind {
             Kind::Text => {

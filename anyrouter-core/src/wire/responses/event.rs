@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::wire::json::{RawJsonStr, string_or_none};
@@ -14,6 +14,8 @@ pub(super) struct Event<'a> {
     pub(super) kind: Cow<'a, str>,
     #[serde(default)]
     pub(super) output_index: Option<u64>,
+    #[serde(borrow, default, deserialize_with = "string_or_none")]
+    pub(super) item_id: Option<RawJsonStr<'a>>,
     #[serde(default)]
     content_index: Option<u64>,
     #[serde(default)]
@@ -58,12 +60,20 @@ pub(super) struct Item<'a> {
     pub(super) arguments: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "string_or_none")]
     pub(super) input: Option<RawJsonStr<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "parts_or_none")]
     pub(super) content: Option<Vec<Part<'a>>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "parts_or_none")]
     pub(super) summary: Option<Vec<Part<'a>>>,
     #[serde(borrow, default, deserialize_with = "string_or_none")]
     pub(super) encrypted_content: Option<RawJsonStr<'a>>,
+}
+
+/// Reads a list of parts, and `None` for any other value: items of other kinds have others.
+fn parts_or_none<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<Part<'a>>>, D::Error> {
+    let text = <&'a RawValue>::deserialize(deserializer)?.get();
+    Ok(serde_json::from_str(text).ok())
 }
 
 /// A part of an item's content.

@@ -6,10 +6,12 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::read::DEPTH;
 use crate::{
     catalog::{Endpoint, Protocol, Reasons},
+    ids::push_hex,
     route::GATEWAY_MEMBERS,
     wire::{
         adjust::Adjustments,
@@ -44,6 +46,9 @@ const TRANSLATED: [&str; 18] = [
 
 /// Least value of `max_output_tokens`.
 const LEAST_OUTPUT: u64 = 16;
+
+/// Maximum length of a call's id.
+const LONGEST_ID: usize = 64;
 
 /// Returns true if a member of a chat request can be translated.
 pub(in crate::wire) fn carries(request: &Request, member: &str) -> bool {
@@ -112,11 +117,13 @@ pub(in crate::wire) fn from_chat(
     out.extend_from_slice(b"{\"model\":");
     push_string(&mut out, &endpoint.upstream_model);
     out.extend_from_slice(b",\"input\":[");
+    let mut custom = Vec::new();
     for (i, message) in messages.iter().enumerate() {
         push_turn(
             &mut out,
             message,
             reader,
+            &mut custom,
             &format!("messages[{i}]"),
             adjusted,
         )?;
@@ -147,6 +154,7 @@ fn push_turn(
     out: &mut Vec<u8>,
     message: &Object<'_>,
     reader: Reader<'_>,
+    custom: &mut Vec<String>,
     at: &str,
     adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
@@ -181,6 +189,9 @@ fn push_turn(
                     let at = format!("{at}.tool_calls[{j}]");
                     RequestFault::member(&at, format!("`{at}` must have an `id` and a `function`"))
                 })?;
+                if item["type"] == "custom_tool_call" {
+                    custom.extend(item["call_id"].as_str().map(ToOwned::to_owned));
+                }
                 push(&item);
             }
         }
@@ -193,7 +204,13 @@ fn push_turn(
                 Some(Content::Text(text)) => json!(text),
                 Some(Content::Parts(parts)) => parts_of(&parts, at, adjusted),
             };
-            push(&json!({"type": "function_call_output", "call_id": id, "output": output}));
+            let id = call_id(&id);
+            let kind = if custom.iter().any(|known| *known == id) {
+                "custom_tool_call_output"
+            } else {
+                "function_call_output"
+            };
+            push(&json!({"type": kind, "call_id": id, "output": output}));
         }
         role @ ("user" | "system" | "developer") => {
             let content = match message.content {
@@ -234,8 +251,21 @@ fn reasoning_item(detail: &Detail, reader: Reader<'_>) -> Option<Value> {
     Some(json!({"type": "reasoning", "summary": summary, "encrypted_content": proof}))
 }
 
+/// Returns an id of at most 64 characters, always the same for a longer one.
+fn call_id(id: &str) -> Cow<'_, str> {
+    if id.len() <= LONGEST_ID {
+        return id.into();
+    }
+    let mut hex = String::with_capacity(64);
+    push_hex(&Sha256::digest(id.as_bytes()), |digit| {
+        hex.push(char::from(digit))
+    });
+    hex.truncate(32);
+    format!("call_{hex}").into()
+}
+
 fn call_item(call: &Value) -> Option<Value> {
-    let id = call.get("id")?.as_str()?;
+    let id = call_id(call.get("id")?.as_str()?);
     if let Some(custom) = call.get("custom") {
         let (name, input) = (custom.get("name")?.as_str()?, custom.get("input"));
         let input = input.and_then(Value::as_str).unwrap_or_default();

@@ -5,15 +5,16 @@
 use super::{
     decode::Machine,
     encode::Encoder,
-    write::{push_event, push_event_end},
+    write::{push_event, push_event_end, push_start},
 };
 use crate::{
     part::Part as _,
     wire::{
+        event::{self, Block, Delta},
         fault::AnswerFault,
         json::{
             Member, Object, Replaced, members, objects, push_comma, push_line, push_number,
-            push_numbers, push_string, replace_members,
+            push_numbers, push_string, replace_members, utf8,
         },
         meta::ResponseMeta,
         meter::{Meter, PlainAnswer, Progress},
@@ -34,20 +35,63 @@ pub struct StreamPass {
     sequence: u64,
     /// The last event, up to the metadata, and the rest.
     last: Option<(Vec<u8>, Vec<u8>)>,
-    form: Form,
-    /// The id with which each item was announced, as JSON, by its index.
-    ids: Vec<(u64, Vec<u8>)>,
+    /// Writes the rest of a stream whose items are not announced.
+    encoder: Option<Box<Encoder>>,
+    /// The items that were announced.
+    ids: Vec<Announced>,
+    /// The parts that were announced: item and part.
+    parts: Vec<(u64, u64)>,
+    /// The items that are complete.
+    output: Vec<Vec<u8>>,
 }
 
-/// The form of an upstream's stream.
+/// An item as it was announced: type and id as JSON.
 #[derive(Debug)]
-enum Form {
-    /// There was no item yet.
-    Unknown,
-    /// Items are announced: they pass.
-    Conforming,
-    /// Items are not announced: they are written again.
-    Deviating(Box<Encoder>),
+struct Announced {
+    index: u64,
+    kind: Vec<u8>,
+    id: Vec<u8>,
+}
+
+/// The members of an event that passes.
+struct Passing<'a> {
+    members: Vec<Member>,
+    kind: &'a [u8],
+    index: Option<u64>,
+    part: u64,
+    item: Option<&'a [u8]>,
+    response: Option<&'a [u8]>,
+}
+
+impl<'a> Passing<'a> {
+    fn of(data: &'a [u8]) -> Self {
+        let members = members(data, DEPTH).unwrap_or_default();
+        let value = |name: &str| {
+            let member = members.iter().find(|m| m.is(data, name));
+            member.map(|m| m.value(data))
+        };
+        let number = |name: &str| value(name).and_then(|v| serde_json::from_slice(v).ok());
+        Self {
+            kind: value("type").unwrap_or_default(),
+            index: number("output_index"),
+            part: number("content_index").unwrap_or(0),
+            item: value("item"),
+            response: value("response"),
+            members,
+        }
+    }
+
+    /// Returns the members of an event about a whole item.
+    fn with(index: u64, item: &'a [u8]) -> Self {
+        Self {
+            members: Vec::new(),
+            kind: b"",
+            index: Some(index),
+            part: 0,
+            item: Some(item),
+            response: None,
+        }
+    }
 }
 
 impl StreamPass {
@@ -58,8 +102,10 @@ impl StreamPass {
             machine: Machine::new(names),
             sequence: 0,
             last: None,
-            form: Form::Unknown,
+            encoder: None,
             ids: Vec::new(),
+            parts: Vec::new(),
+            output: Vec::new(),
         }
     }
 
@@ -90,35 +136,46 @@ impl StreamPass {
         if data.trim_ascii().is_empty() || data.trim_ascii() == b"[DONE]" {
             return Ok(Progress::default());
         }
-        if let Form::Deviating(encoder) = &mut self.form {
-            return self
-                .machine
-                .event(data, &mut |names, event| encoder.event(names, event, out));
+        if let Some(encoder) = &mut self.encoder {
+            return self.machine.event(event.name, data, &mut |names, event| {
+                encoder.event(names, event, out)
+            });
         }
-        let (mut missing, items) = (Vec::new(), self.machine.items());
+        let before = self.machine.items();
         let open = self.machine.open_items();
-        let mut encoder = Encoder::resuming(self.sequence, items);
-        let made = self.machine.event(data, &mut |names, event| {
-            encoder.event(names, event, &mut missing)
-        })?;
-        if matches!(self.form, Form::Unknown) {
-            if self.machine.is_unannounced() || made.done {
-                out.append(&mut missing);
-                self.form = Form::Deviating(Box::new(encoder));
-                return Ok(made);
+        let made = self.machine.event(event.name, data, &mut |_, _| Ok(()))?;
+        if self.machine.is_unannounced() {
+            // Text of a message that no event announced: the rest is written again.
+            let mut encoder = Encoder::resuming(self.sequence, &self.output);
+            let names = self.machine.names();
+            let text = value_of(data, "delta").and_then(utf8).unwrap_or("\"\"");
+            let number = self.machine.blocks().saturating_sub(1);
+            for event in [
+                event::Event::Start,
+                event::Event::Open(number, Block::Text),
+                event::Event::Delta(number, Delta::Text(text)),
+            ] {
+                encoder.event(names, event, out)?;
             }
-            if self.machine.items() > 0 {
-                self.form = Form::Conforming;
-            }
+            self.encoder = Some(Box::new(encoder));
+            return Ok(made);
+        }
+        let read = Passing::of(data);
+        if self.sequence == 0 && read.kind != b"\"response.created\"" {
+            push_start(self.machine.names(), &mut self.sequence, out);
+        }
+        let is_whole_item = read.kind == b"\"response.output_item.done\"";
+        if is_whole_item && self.machine.items() > before {
+            push_item("added", &read, &mut self.sequence, out);
+        }
+        self.announce_part(&read, out);
+        if is_whole_item && let Some(item) = read.item {
+            self.output.push(item.to_vec());
         }
         if made.done {
-            // Items that no event announced, and those that none ended.
-            out.append(&mut missing);
-            self.sequence = encoder.sequence();
-            push_ends(&open, data, &mut self.sequence, out);
+            self.push_rest(&open, &read, out);
         }
-        let names = self.machine.names();
-        let written = write(names, event, data, self.sequence, made.done, &mut self.ids);
+        let written = self.written(event, data, &read, made.done);
         self.sequence += 1;
         if made.done {
             self.last = Some(split(written));
@@ -128,9 +185,60 @@ impl StreamPass {
         Ok(made)
     }
 
+    /// Announces the part that a piece of text belongs to, if the upstream did not.
+    fn announce_part(&mut self, read: &Passing<'_>, out: &mut Vec<u8>) {
+        let Some(index) = read.index else {
+            return;
+        };
+        let place = (index, read.part);
+        if read.kind == b"\"response.content_part.added\"" {
+            self.parts.push(place);
+        } else if read.kind == b"\"response.output_text.delta\"" && !self.parts.contains(&place) {
+            self.parts.push(place);
+            let id = self.ids.iter().find(|known| known.index == index);
+            push_event("response.content_part.added", &mut self.sequence, out);
+            push_numbers(
+                out,
+                &[
+                    (",\"output_index\":", index),
+                    (",\"content_index\":", read.part),
+                ],
+            );
+            out.extend_from_slice(b",\"item_id\":");
+            out.extend_from_slice(id.map_or(b"\"\"", |known| &known.id));
+            out.extend_from_slice(
+                b",\"part\":{\"type\":\"output_text\",\"text\":\"\",\"annotations\":[]}",
+            );
+            push_event_end(out);
+        }
+    }
+
+    /// Appends the ends of the open items, and the items that only the whole response has.
+    fn push_rest(&mut self, open: &[u64], read: &Passing<'_>, out: &mut Vec<u8>) {
+        let output = read.response.and_then(|r| value_of(r, "output"));
+        let output = output.and_then(|output| objects(output, DEPTH).ok());
+        let output = output.unwrap_or_default();
+        for index in open {
+            let at = usize::try_from(*index).ok();
+            if let Some(item) = at.and_then(|at| output.get(at)) {
+                let read = Passing::with(*index, item.raw());
+                push_item("done", &read, &mut self.sequence, out);
+                self.output.push(item.raw().to_vec());
+            }
+        }
+        for at in self.machine.unannounced().to_vec() {
+            if let Some(item) = output.get(at) {
+                let read = Passing::with(self.output.len() as u64, item.raw());
+                push_item("added", &read, &mut self.sequence, out);
+                push_item("done", &read, &mut self.sequence, out);
+                self.output.push(item.raw().to_vec());
+            }
+        }
+    }
+
     /// Appends the last event, with the metadata.
     pub(in crate::wire) fn push_end(&self, out: &mut Vec<u8>) {
-        if let Form::Deviating(encoder) = &self.form {
+        if let Some(encoder) = &self.encoder {
             encoder.push_end(self.names(), self.meter(), out);
         } else if let Some((start, rest)) = &self.last {
             out.extend_from_slice(start);
@@ -141,9 +249,9 @@ impl StreamPass {
 
     /// Returns the number of the next event.
     pub(in crate::wire) fn sequence(&self) -> u64 {
-        match &self.form {
-            Form::Deviating(encoder) => encoder.sequence(),
-            Form::Unknown | Form::Conforming => self.sequence,
+        match &self.encoder {
+            Some(encoder) => encoder.sequence(),
+            None => self.sequence,
         }
     }
 
@@ -171,110 +279,13 @@ impl StreamPass {
 /// The value of the metadata until the stream ends.
 const METADATA: &[u8] = b"\"anyrouter_metadata\":null";
 
-/// Returns an event with the gateway's values. An event that needs none keeps its bytes.
-fn write(
-    names: &ResponseMeta,
-    event: &Event<'_>,
-    data: &[u8],
-    sequence: u64,
-    is_last: bool,
-    ids: &mut Vec<(u64, Vec<u8>)>,
-) -> Vec<u8> {
-    let theirs = members(data, DEPTH).unwrap_or_default();
-    let member = |name: &str| theirs.iter().find(|m| m.is(data, name));
-    let mut ours = Replaced::new();
-    if let Some(response) = member("response") {
-        let mut inner = identity(names);
-        if is_last {
-            inner.push(("anyrouter_metadata", b"null".into()));
-        }
-        if is_last && let Some(output) = with_ids(response.value(data), ids) {
-            inner.push(("output", output));
-        }
-        let mut replaced = Vec::with_capacity(data.len() + 64);
-        replace_members(response.value(data), &inner, &mut replaced);
-        ours.push(("response", replaced));
-    }
-    if let Some(index) =
-        member("output_index").and_then(|m| serde_json::from_slice(m.value(data)).ok())
-    {
-        keep_id(index, data, &theirs, ids, &mut ours);
-    }
-    let mut number = Vec::new();
-    push_number(&mut number, sequence);
-    if member("sequence_number").map(|m| m.value(data)) != Some(&number) {
-        ours.push(("sequence_number", number));
-    }
-    let kind = member("type").map_or(&b""[..], |m| m.value(data));
-    let name = kind
-        .get(1..kind.len().saturating_sub(1))
-        .unwrap_or_default();
-    if ours.is_empty() && event.name == Some(name) && event.is_bare() {
-        return event.raw.to_vec();
-    }
-    let mut out = Vec::with_capacity(data.len() + 128);
-    out.extend_from_slice(b"event: ");
-    out.extend_from_slice(name);
-    out.extend_from_slice(b"\ndata: ");
-    let mut replaced = Vec::with_capacity(data.len() + 64);
-    replace_members(data, &ours, &mut replaced);
-    push_line(&replaced, &mut out);
-    out.extend_from_slice(b"\n\n");
-    out
-}
-
-/// Keeps the id with which an item was announced: some upstreams give it another in each event, which
-/// packages refuse.
-fn keep_id(
-    index: u64,
-    data: &[u8],
-    theirs: &[Member],
-    ids: &mut Vec<(u64, Vec<u8>)>,
-    ours: &mut Replaced,
-) {
-    let member = |name: &str| theirs.iter().find(|m| m.is(data, name));
-    let item = member("item").map(|m| m.value(data));
-    let of_item = item.and_then(|item| value_of(item, "id"));
-    let Some((_, known)) = ids.iter().find(|(i, _)| *i == index) else {
-        ids.extend(of_item.map(|id| (index, id.to_vec())));
-        return;
-    };
-    match (item, of_item) {
-        (Some(item), Some(id)) if known != id => {
-            let mut replaced = Vec::with_capacity(item.len() + 64);
-            replace_members(item, &[("id", known.clone())], &mut replaced);
-            ours.push(("item", replaced));
-        }
-        _ => {}
-    }
-    if let Some(id) = member("item_id")
-        && id.value(data) != known
-    {
-        ours.push(("item_id", known.clone()));
-    }
-}
-
-/// Returns the output of the whole response with the ids with which its items were announced; `None`
-/// if it has them.
-fn with_ids(response: &[u8], ids: &[(u64, Vec<u8>)]) -> Option<Vec<u8>> {
-    let items = objects(value_of(response, "output")?, DEPTH).ok()?;
-    let known = |index: usize| ids.iter().find(|(i, _)| *i == index as u64);
-    let differs = |(index, item): (usize, &Object<'_>)| {
-        known(index).is_some_and(|(_, id)| item.get("id").is_some_and(|theirs| theirs != id))
-    };
-    if !items.iter().enumerate().any(differs) {
-        return None;
-    }
-    let mut out = vec![b'['];
-    for (index, item) in items.iter().enumerate() {
-        push_comma(&mut out);
-        match known(index).filter(|_| differs((index, item))) {
-            Some((_, id)) => replace_members(item.raw(), &[("id", id.clone())], &mut out),
-            None => out.extend_from_slice(item.raw()),
-        }
-    }
-    out.push(b']');
-    Some(out)
+/// Appends an event about a whole item.
+fn push_item(what: &str, read: &Passing<'_>, sequence: &mut u64, out: &mut Vec<u8>) {
+    push_event(&format!("response.output_item.{what}"), sequence, out);
+    push_numbers(out, &[(",\"output_index\":", read.index.unwrap_or(0))]);
+    out.extend_from_slice(b",\"item\":");
+    push_line(read.item.unwrap_or(b"{}"), out);
+    push_event_end(out);
 }
 
 /// Returns the value of an object's member.
@@ -284,21 +295,143 @@ fn value_of<'a>(object: &'a [u8], name: &str) -> Option<&'a [u8]> {
     object.get(member.value)
 }
 
-/// Appends the events that end the items with these indexes, from the whole response in the last event.
-fn push_ends(open: &[u64], data: &[u8], sequence: &mut u64, out: &mut Vec<u8>) {
-    let output = value_of(data, "response").and_then(|response| value_of(response, "output"));
-    let output = output.and_then(|output| objects(output, DEPTH).ok());
-    let output = output.unwrap_or_default();
-    for index in open {
-        let at = usize::try_from(*index).ok();
-        if let Some(item) = at.and_then(|at| output.get(at)) {
-            push_event("response.output_item.done", sequence, out);
-            push_numbers(out, &[(",\"output_index\":", *index)]);
-            out.extend_from_slice(b",\"item\":");
-            push_line(item.raw(), out);
-            push_event_end(out);
+impl StreamPass {
+    /// Returns an event with the gateway's values. An event that needs none keeps its bytes.
+    fn written(
+        &mut self,
+        event: &Event<'_>,
+        data: &[u8],
+        read: &Passing<'_>,
+        is_last: bool,
+    ) -> Vec<u8> {
+        let mut ours = Replaced::new();
+        if let Some(response) = read.response {
+            let mut inner = identity(self.names());
+            if is_last {
+                inner.push(("anyrouter_metadata", b"null".into()));
+                inner.extend(self.output_members(response));
+            }
+            let mut replaced = Vec::with_capacity(data.len() + 64);
+            replace_members(response, &inner, &mut replaced);
+            ours.push(("response", replaced));
+        }
+        self.keep_id(data, read, &mut ours);
+        let mut number = Vec::new();
+        push_number(&mut number, self.sequence);
+        let theirs = read.members.iter().find(|m| m.is(data, "sequence_number"));
+        if theirs.map(|m| m.value(data)) != Some(&number) {
+            ours.push(("sequence_number", number));
+        }
+        let end = read.kind.len().saturating_sub(1);
+        let name = read.kind.get(1..end).unwrap_or_default();
+        if ours.is_empty() && event.name == Some(name) && event.is_bare() {
+            return event.raw.to_vec();
+        }
+        let mut out = Vec::with_capacity(data.len() + 128);
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(name);
+        out.extend_from_slice(b"\ndata: ");
+        let mut replaced = Vec::with_capacity(data.len() + 64);
+        replace_members(data, &ours, &mut replaced);
+        push_line(&replaced, &mut out);
+        out.extend_from_slice(b"\n\n");
+        out
+    }
+
+    /// Keeps the id with which an item was announced: some upstreams give it another in each event,
+    /// which packages refuse.
+    fn keep_id(&mut self, data: &[u8], read: &Passing<'_>, ours: &mut Replaced) {
+        let Some(index) = read.index else {
+            return;
+        };
+        let id = read.item.and_then(|item| value_of(item, "id"));
+        let Some(known) = self.ids.iter().find(|known| known.index == index) else {
+            let kind = read.item.and_then(|item| value_of(item, "type"));
+            self.ids.extend(id.zip(kind).map(|(id, kind)| Announced {
+                index,
+                kind: kind.to_vec(),
+                id: id.to_vec(),
+            }));
+            return;
+        };
+        if let (Some(item), Some(id)) = (read.item, id)
+            && id != known.id
+        {
+            let mut replaced = Vec::with_capacity(item.len() + 64);
+            replace_members(item, &[("id", known.id.clone())], &mut replaced);
+            if read.kind == b"\"response.output_item.done\""
+                && let Some(last) = self.output.last_mut()
+            {
+                last.clone_from(&replaced);
+            }
+            ours.push(("item", replaced));
+        }
+        let item_id = read.members.iter().find(|m| m.is(data, "item_id"));
+        if item_id.is_some_and(|m| m.value(data) != known.id) {
+            ours.push(("item_id", known.id.clone()));
         }
     }
+
+    /// Returns the members of the whole response that differ from what its events said: items that it
+    /// leaves out, items under other ids, and a usage without its sum.
+    fn output_members(&self, response: &[u8]) -> Replaced {
+        let mut ours = Replaced::new();
+        let theirs = value_of(response, "output").and_then(|o| objects(o, DEPTH).ok());
+        let theirs = theirs.unwrap_or_default();
+        let is_announced = |item: &Object<'_>| {
+            let id = item.get("id");
+            self.ids.iter().any(|known| Some(&known.id[..]) == id)
+        };
+        // Under other ids in each event, items are known by their place.
+        let is_other = |(at, item): (usize, &Object<'_>)| {
+            let known = self.ids.iter().find(|known| known.index == at as u64)?;
+            let same_kind = item.get("type") == Some(&known.kind[..]);
+            (same_kind && item.get("id").is_some() && !is_announced(item)).then_some(known)
+        };
+        let has_others = theirs
+            .iter()
+            .enumerate()
+            .any(|pair| is_other(pair).is_some());
+        if theirs.len() < self.output.len() {
+            ours.push(("output", list(self.output.iter().map(|item| &item[..]))));
+        } else if has_others && theirs.len() == self.output.len() {
+            let items: Vec<Vec<u8>> = theirs
+                .iter()
+                .enumerate()
+                .map(|(at, item)| match is_other((at, item)) {
+                    Some(known) => {
+                        let mut replaced = Vec::with_capacity(item.raw().len() + 64);
+                        replace_members(item.raw(), &[("id", known.id.clone())], &mut replaced);
+                        replaced
+                    }
+                    None => item.raw().to_vec(),
+                })
+                .collect();
+            ours.push(("output", list(items.iter().map(|item| &item[..]))));
+        }
+        if let (Some(usage), Some(tokens)) = (value_of(response, "usage"), self.meter().tokens)
+            && usage.starts_with(b"{")
+            && value_of(usage, "total_tokens").is_none()
+        {
+            let mut sum = Vec::new();
+            push_number(&mut sum, tokens.total());
+            let mut replaced = Vec::with_capacity(usage.len() + 32);
+            replace_members(usage, &[("total_tokens", sum)], &mut replaced);
+            ours.push(("usage", replaced));
+        }
+        ours
+    }
+}
+
+/// Returns items as a list.
+fn list<'a>(items: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut out = vec![b'['];
+    for item in items {
+        push_comma(&mut out);
+        out.extend_from_slice(item);
+    }
+    out.push(b']');
+    out
 }
 
 /// Splits the last event at the value of its metadata.

@@ -3,13 +3,14 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
     read::items,
     tools::{arguments_of, chat_name, push_tools},
 };
+use crate::catalog::Protocol;
 use crate::wire::{
     adjust::Adjustments,
     fault::{RequestFault, member_problem},
@@ -50,18 +51,32 @@ struct Item<'a> {
     kind: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     role: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text_or_none")]
     call_id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text_or_none")]
     name: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text_or_none")]
     namespace: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    /// A string; an object in items of some kinds.
+    #[serde(borrow, default, deserialize_with = "text_or_none")]
     arguments: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text_or_none")]
     input: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text_or_none")]
     encrypted_content: Option<Cow<'a, str>>,
+}
+
+/// Reads a string, an object as its text, and `None` for any other value: items of kinds that are not
+/// known have members of any type.
+fn text_or_none<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Cow<'a, str>>, D::Error> {
+    let text = <&'a RawValue>::deserialize(deserializer)?.get();
+    Ok(match text.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(text).ok(),
+        Some(b'{') => Some(Cow::Borrowed(text)),
+        _ => None,
+    })
 }
 
 /// A string, or a list of parts.
@@ -92,7 +107,7 @@ impl Part {
     }
 
     /// Returns the image, file or audio as a part of a chat message.
-    fn file(&self) -> Option<Value> {
+    fn file(&self, is_chat: bool) -> Option<Value> {
         match self.kind.as_str() {
             "input_image" => {
                 let url = self.image_url.as_deref()?;
@@ -105,7 +120,9 @@ impl Part {
                 Some(json!({"type": "image_url", "image_url": image}))
             }
             "input_file" => {
-                let data = self.file_data.as_deref().or(self.file_url.as_deref())?;
+                // Chat providers take data alone; others take an address as well.
+                let address = self.file_url.as_deref().filter(|_| !is_chat);
+                let data = self.file_data.as_deref().or(address)?;
                 let name = self.filename.as_deref().unwrap_or("document.pdf");
                 Some(json!({"type": "file", "file": {"filename": name, "file_data": data}}))
             }
@@ -122,6 +139,10 @@ impl Part {
 struct Messages<'a> {
     out: Vec<u8>,
     turn: Turn,
+    /// The ids of calls whose results have not come.
+    open: Vec<String>,
+    /// Messages between calls and their results, which chat has only after the results.
+    between: Vec<Value>,
     /// Images and files of tool results, which chat has only in the user's messages.
     files: Vec<Value>,
     reader: Reader<'a>,
@@ -153,6 +174,8 @@ pub(in crate::wire) fn to_chat(
     let mut messages = Messages {
         out: b"{\"messages\":[".to_vec(),
         turn: Turn::default(),
+        open: Vec::new(),
+        between: Vec::new(),
         files: Vec::new(),
         reader,
         with_reasoning,
@@ -169,7 +192,7 @@ pub(in crate::wire) fn to_chat(
         messages.push("user", &json!(text));
     }
     messages.end_turn();
-    messages.push_files();
+    messages.end_results();
     let mut out = messages.out;
     if out.last() == Some(&b'[') {
         return Err(RequestFault::member(
@@ -188,9 +211,28 @@ impl Messages<'_> {
     fn push(&mut self, role: &str, content: &Value) {
         let is_empty = content.as_str().is_some_and(str::is_empty)
             || content.as_array().is_some_and(Vec::is_empty);
-        if !is_empty {
+        let message = json!({"role": role, "content": content});
+        if is_empty {
+        } else if self.open.is_empty() {
             push_comma(&mut self.out);
-            push_value(&mut self.out, &json!({"role": role, "content": content}));
+            push_value(&mut self.out, &message);
+        } else {
+            self.between.push(message);
+        }
+    }
+
+    fn is_chat(&self) -> bool {
+        self.reader.protocol == Protocol::Chat
+    }
+
+    /// Ends the results of a turn's calls: files and messages among them follow.
+    fn end_results(&mut self) {
+        self.open.clear();
+        let files = std::mem::take(&mut self.files);
+        self.push("user", &Value::Array(files));
+        for message in std::mem::take(&mut self.between) {
+            push_comma(&mut self.out);
+            push_value(&mut self.out, &message);
         }
     }
 
@@ -205,9 +247,6 @@ impl Messages<'_> {
         };
         let item: Item<'_> = serde_json::from_slice(object.raw()).map_err(|e| wrong(&e))?;
         let kind = item.kind.as_deref().unwrap_or("message");
-        if !matches!(kind, "function_call_output" | "custom_tool_call_output") {
-            self.push_files();
-        }
         match kind {
             "message" => self.message(&item, object, at, adjusted)?,
             "function_call" | "custom_tool_call" => self.call(&item, at, adjusted)?,
@@ -235,6 +274,9 @@ impl Messages<'_> {
                     Some(Content::Text(text)) => vec![text],
                     Some(Content::Parts(parts)) => texts_of(parts, at, adjusted),
                 };
+                if !self.turn.text.is_empty() && !texts.is_empty() {
+                    self.turn.text.push_str("\n\n");
+                }
                 for text in texts {
                     self.turn.text.push_str(&text);
                 }
@@ -246,7 +288,7 @@ impl Messages<'_> {
                 let content = match content {
                     None => return Ok(()),
                     Some(Content::Text(text)) => json!(text),
-                    Some(Content::Parts(parts)) => parts_of(&parts, at, adjusted),
+                    Some(Content::Parts(parts)) => parts_of(&parts, self.is_chat(), at, adjusted),
                 };
                 self.push(role, &content);
             }
@@ -300,7 +342,7 @@ impl Messages<'_> {
             Some(Content::Text(said)) => text = said,
             Some(Content::Parts(parts)) => {
                 for (j, part) in parts.iter().enumerate() {
-                    match (part.said(), part.file()) {
+                    match (part.said(), part.file(self.is_chat())) {
                         (Some(said), _) => {
                             if !text.is_empty() {
                                 text.push('\n');
@@ -318,6 +360,10 @@ impl Messages<'_> {
             &mut self.out,
             &json!({"role": "tool", "tool_call_id": id, "content": text}),
         );
+        self.open.retain(|open| open != id);
+        if self.open.is_empty() {
+            self.end_results();
+        }
         Ok(())
     }
 
@@ -360,7 +406,9 @@ impl Messages<'_> {
         if turn.text.is_empty() && turn.calls.is_empty() {
             return;
         }
-        self.push_files();
+        self.end_results();
+        let ids = turn.calls.iter().filter_map(|call| call["id"].as_str());
+        self.open = ids.map(ToOwned::to_owned).collect();
         let mut message = Map::new();
         message.insert("role".to_owned(), json!("assistant"));
         let mut insert = |name: &str, value: Value, is_empty: bool| {
@@ -383,11 +431,6 @@ impl Messages<'_> {
         insert("tool_calls", json!(turn.calls), turn.calls.is_empty());
         push_comma(&mut self.out);
         push_value(&mut self.out, &Value::Object(message));
-    }
-
-    fn push_files(&mut self) {
-        let files = std::mem::take(&mut self.files);
-        self.push("user", &Value::Array(files));
     }
 }
 
@@ -415,13 +458,13 @@ fn texts_of(parts: Vec<Part>, at: &str, adjusted: &mut Adjustments) -> Vec<Strin
 }
 
 /// Returns parts as those of a chat message; a single text is a string.
-fn parts_of(parts: &[Part], at: &str, adjusted: &mut Adjustments) -> Value {
+fn parts_of(parts: &[Part], is_chat: bool, at: &str, adjusted: &mut Adjustments) -> Value {
     let mut translated = Vec::new();
     for (j, part) in parts.iter().enumerate() {
         match part
             .said()
             .map(|text| json!({"type": "text", "text": text}))
-            .or_else(|| part.file())
+            .or_else(|| part.file(is_chat))
         {
             Some(part) => translated.push(part),
             None => adjusted.omit(format!("{at}.content[{j}]")),
@@ -480,7 +523,11 @@ fn push_settings(
             let translated = match kind.as_str() {
                 Some("json_schema") => Some(json!({"type": kind, "json_schema": format})),
                 Some("json_object") => Some(json!({"type": kind})),
-                _ => None,
+                Some("text") => None,
+                _ => {
+                    adjusted.omit("text.format");
+                    None
+                }
             };
             if let Some(translated) = translated {
                 push_member(out, b"\"response_format\"");

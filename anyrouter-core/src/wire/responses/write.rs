@@ -66,3 +66,14 @@ pub(super) fn push_response(
         None => out.extend_from_slice(b"null"),
     }
 }
+
+/// Appends the events with which a stream begins.
+pub(super) fn push_start(names: &ResponseMeta, sequence: &mut u64, out: &mut Vec<u8>) {
+    for kind in ["response.created", "response.in_progress"] {
+        push_event(kind, sequence, out);
+        out.extend_from_slice(b",\"response\":");
+        push_response(names, ("in_progress", None), b"", None, out);
+        out.push(b'}');
+        push_event_end(out);
+    }
+}
