@@ -11,6 +11,7 @@ use anyrouter_core::{
     wire::{
         adjust::Adjustments,
         answer::{Relay, plain},
+        client_metadata::Person,
         inbound::inbound,
         json::Scanner,
         messages::to_anthropic_messages,
@@ -86,7 +87,11 @@ fn requests(c: &mut Criterion) {
         group.bench_function(format!("rewrite, {name}"), |b| {
             b.iter(|| {
                 black_box(&read)
-                    .to_openai_chat(&catalog.endpoints()[0], &mut Adjustments::default())
+                    .to_openai_chat(
+                        &catalog.endpoints()[0],
+                        &Person::default(),
+                        &mut Adjustments::default(),
+                    )
                     .len()
             });
         });

@@ -16,7 +16,8 @@ use crate::{
     ids::AccountId,
     key::{ApiKey, KeyHash, KeyKind, Scope},
     policy::{
-        CompiledCatalog, CompiledLayers, Layer, OwnTerms, Restriction, Settings, SettingsPatch,
+        ClientMetadata, CompiledCatalog, CompiledLayers, Layer, OwnTerms, Restriction, Settings,
+        SettingsPatch,
     },
     time::Timestamp,
 };
@@ -189,6 +190,8 @@ pub struct Instance {
     pub restriction: Restriction,
     /// Version number, unique among the values of this type in the process.
     pub version: u64,
+    /// True if no provider gets what agents send about a person's machine, whatever an account allows.
+    pub strips_client_metadata: bool,
     /// Redaction of requests; without it, a request that asks for redaction is refused.
     #[cfg(feature = "gateway")]
     pub redaction: Option<Redaction>,
@@ -214,6 +217,7 @@ impl Instance {
             catalog,
             restriction,
             version,
+            strips_client_metadata: false,
             #[cfg(feature = "gateway")]
             redaction: None,
         }
@@ -274,6 +278,14 @@ impl Caller {
     pub fn with_own_terms(mut self, own_terms: Vec<OwnTerms>) -> Self {
         self.own_terms = own_terms;
         self
+    }
+
+    /// Returns true if what agents send about a person's machine reaches providers: only the account
+    /// can allow it, and neither the key nor the instance may forbid it.
+    pub fn passes_client_metadata(&self, instance: &Instance) -> bool {
+        self.settings.client_metadata == ClientMetadata::Pass
+            && self.key.privacy.client_metadata != Some(ClientMetadata::Strip)
+            && !instance.strips_client_metadata
     }
 
     /// Returns true if the account or the key asks for redaction on the way to providers.

@@ -28,7 +28,7 @@ use crate::{
     account::{Instance, Redaction},
     catalog::{self, Catalog, CatalogError, Document, ProviderEntry},
     gateway::{self},
-    policy::{CompiledCatalog, Settings, SettingsPatch},
+    policy::{ClientMetadata, CompiledCatalog, Settings, SettingsPatch},
     redact::{PlaceholderKey, Rules},
     secret::Secret,
 };
@@ -43,7 +43,7 @@ use self::{
 pub use self::{
     error::{ConfigError, without_values},
     keys::ProviderKeys,
-    settings::{unknown_provider, unknown_providers, without_effect},
+    settings::{passes_client_metadata, unknown_provider, unknown_providers, without_effect},
 };
 
 /// Durability that a usage record must reach before its response may end.
@@ -258,6 +258,10 @@ impl Config {
             ("privacy", &privacy),
             ("account_defaults", &file.account_defaults),
         ] {
+            if let Some(problem) = passes_client_metadata(patch) {
+                let key = format!("{table}.client_metadata");
+                return Err(layers.invalid(&key, &format!("{key}: {problem}")));
+            }
             if let Some((setting, why)) = without_effect(patch) {
                 let key = format!("{table}.{setting}");
                 let problem = format!("{key}: it has no effect yet, because {why}; leave it out");
@@ -380,11 +384,14 @@ impl Config {
 
     /// Returns the instance that the configuration describes.
     pub fn instance(&self, version: u64) -> Instance {
-        Instance::new(
+        let mut instance = Instance::new(
             Arc::new(CompiledCatalog::new(self.catalog.clone())),
             self.privacy.restriction(),
             version,
-        )
+        );
+        instance.strips_client_metadata =
+            self.privacy.client_metadata == Some(ClientMetadata::Strip);
+        instance
     }
 
     /// Returns the settings for redaction, with placeholders derived from `key`.

@@ -56,7 +56,7 @@ pub use self::{
     },
     own_terms::OwnTerms,
     restriction::{Layer, ModelPattern, PriceCaps, ProviderPattern, Restriction},
-    settings::{Settings, SettingsPatch},
+    settings::{ClientMetadata, Settings, SettingsPatch},
 };
 use crate::catalog::{Endpoint, Provider};
 

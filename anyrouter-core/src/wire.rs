@@ -9,6 +9,7 @@
 pub mod adjust;
 pub mod answer;
 pub mod chat;
+pub mod client_metadata;
 pub mod connection;
 pub mod error;
 pub mod event;

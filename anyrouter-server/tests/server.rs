@@ -19,6 +19,8 @@ mod api;
 mod canary;
 #[path = "server/chat.rs"]
 mod chat;
+#[path = "server/client_metadata.rs"]
+mod client_metadata;
 #[path = "server/config.rs"]
 mod config;
 #[path = "server/conformance.rs"]

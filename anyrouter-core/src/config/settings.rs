@@ -2,7 +2,7 @@
 
 use crate::{
     catalog::{Catalog, NamedProvider},
-    policy::{Settings, SettingsPatch},
+    policy::{ClientMetadata, Settings, SettingsPatch},
 };
 
 /// Returns the unknown names in a patch's provider lists: the list, the index in it, the name, and
@@ -37,6 +37,13 @@ pub fn unknown_provider(list: &str, name: &str, near: Option<&str>) -> String {
         |near| format!("did you mean `{near}`?"),
     );
     format!("`{list}` names `{name}`, and there is no such provider; {hint}")
+}
+
+/// Returns the problem of a layer that would let the data of agents pass, which only an account's own
+/// setting can.
+pub fn passes_client_metadata(patch: &SettingsPatch) -> Option<&'static str> {
+    (patch.client_metadata == Some(ClientMetadata::Pass))
+        .then_some("only an account's own setting can be `pass`; set `strip`, or leave it out")
 }
 
 /// Returns a setting that differs from its default but has no effect yet, and the reason.

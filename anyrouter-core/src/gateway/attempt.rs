@@ -16,6 +16,7 @@ use crate::{
     wire::{
         adjust::Adjustments,
         answer::{Relay, plain, reads_as_events},
+        client_metadata::Person,
         error::{Failure, FailureClass},
         fault::{AnswerFault, RequestFault},
         meta::ResponseMeta,
@@ -72,7 +73,7 @@ pub(super) struct Attempt<'a> {
     pub(super) caller: &'a Caller,
     pub(super) request: &'a Request,
     pub(super) protocol_headers: &'a HeaderMap,
-    pub(super) user: Option<&'a str>,
+    pub(super) person: Person<'a>,
     pub(super) eligible: Eligible<'a>,
     pub(super) started: Timestamp,
     pub(super) deadline: Timestamp,
@@ -185,7 +186,7 @@ impl Attempt<'_> {
             self.protocol_headers,
             endpoint,
             &address.base_url,
-            self.user,
+            &self.person,
             &mut names.adjusted,
         )
         .map_err(Fault::Request)?;

@@ -24,6 +24,7 @@ use crate::{
     route::{self, Candidate},
     usage::Outcome,
     wire::{
+        client_metadata::Person,
         error::{ApiError, Failure},
         meta::ResponseMeta,
         meter::PlainAnswer,
@@ -43,6 +44,8 @@ pub(super) struct Dispatch {
     pub(super) targets: Targets,
     /// Pseudonym of the end user for providers of another protocol.
     pub(super) user: Option<String>,
+    /// Pseudonym of the conversation for providers.
+    pub(super) cache_key: Option<String>,
     /// Restoration of the values in the answer to a redacted request.
     pub(super) way_back: Option<Box<Restoration>>,
     pub(super) recorder: Box<Recorder>,
@@ -70,6 +73,7 @@ impl Dispatch {
             protocol_headers,
             targets,
             user,
+            cache_key,
             way_back,
             mut recorder,
         } = *self;
@@ -116,7 +120,11 @@ impl Dispatch {
                 caller: &caller,
                 request: &request,
                 protocol_headers: &protocol_headers,
-                user: user.as_deref(),
+                person: Person {
+                    user: user.as_deref(),
+                    cache_key: cache_key.as_deref(),
+                    passes_metadata: caller.passes_client_metadata(&instance),
+                },
                 eligible,
                 started: now,
                 deadline,

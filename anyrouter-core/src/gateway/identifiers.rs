@@ -63,6 +63,11 @@ impl<'a> Identifiers<'a> {
         self.hashed("user", user)
     }
 
+    /// Returns the client's name for a conversation, always as a hash.
+    pub fn conversation(&self, name: &str) -> Option<String> {
+        self.hashed("conversation", name)
+    }
+
     fn hashed(&self, kind: &str, text: &str) -> Option<String> {
         // The account's key is derived only on demand: most requests need none.
         self.instance

@@ -134,6 +134,8 @@ impl Gateway {
             recorder.record.redacted.clone_from(way_back.counts());
         }
         let user = request.user.as_deref().and_then(|u| identifiers.user(u));
+        let cache_key = request.cache_key.as_deref();
+        let cache_key = cache_key.and_then(|key| identifiers.conversation(key));
         let targets = match targets::resolve(&request, &instance, head.pin.as_deref(), identifiers)
         {
             Ok(targets) => targets,
@@ -168,6 +170,7 @@ impl Gateway {
             protocol_headers: head.protocol_headers,
             targets,
             user,
+            cache_key,
             way_back,
             recorder,
         })

@@ -44,6 +44,21 @@ pub struct Settings {
     pub redaction_rules: Vec<serde_json::Value>,
     /// Days for which usage records are kept (P12).
     pub metadata_retention_days: u32,
+    /// What becomes of the data that agents send about a person's machine and project (P06).
+    pub client_metadata: ClientMetadata,
+}
+
+/// What becomes of the data that agents send about a person's machine and project.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[allow(clippy::exhaustive_enums)]
+pub enum ClientMetadata {
+    /// No provider gets it.
+    #[default]
+    Strip,
+    /// It goes to a provider of the client's protocol as it came. Only an account itself can allow it.
+    Pass,
 }
 
 impl Default for Settings {
@@ -65,6 +80,7 @@ impl Default for Settings {
             redact_upstream: false,
             redaction_rules: Vec::new(),
             metadata_retention_days: 30,
+            client_metadata: ClientMetadata::Strip,
         }
     }
 }
@@ -101,6 +117,7 @@ impl Settings {
             &mut self.metadata_retention_days,
             patch.metadata_retention_days,
         );
+        set(&mut self.client_metadata, patch.client_metadata);
         self
     }
 }
@@ -160,6 +177,8 @@ pub struct SettingsPatch {
     pub redaction_rules: Option<Vec<serde_json::Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata_retention_days: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_metadata: Option<ClientMetadata>,
 }
 
 fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
@@ -190,6 +209,7 @@ impl SettingsPatch {
             metadata_retention_days: over
                 .metadata_retention_days
                 .or(self.metadata_retention_days),
+            client_metadata: over.client_metadata.or(self.client_metadata),
         }
     }
 
@@ -249,6 +269,7 @@ impl From<Settings> for SettingsPatch {
             redact_upstream: Some(s.redact_upstream),
             redaction_rules: Some(s.redaction_rules),
             metadata_retention_days: Some(s.metadata_retention_days),
+            client_metadata: Some(s.client_metadata),
         }
     }
 }

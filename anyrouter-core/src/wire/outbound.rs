@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{
-    adjust::Adjustments, chat, fault::RequestFault, gemini, inbound::inbound,
-    json::whole_characters, messages, proof::Reader, request::Request, responses,
+    adjust::Adjustments, chat, client_metadata::Person, fault::RequestFault, gemini,
+    inbound::inbound, json::whole_characters, messages, proof::Reader, request::Request, responses,
 };
 use crate::{
     catalog::{Endpoint, Protocol},
@@ -29,16 +29,17 @@ pub struct Outbound {
 }
 
 /// Writes a request for `endpoint` in `protocol`. Changes and omissions are noted in `adjusted`.
-/// `user` is the pseudonym of the end user for the provider.
+/// `person` is what the provider may know of the client.
 pub fn outbound(
     protocol: Protocol,
     request: &Request,
     protocol_headers: &HeaderMap,
     endpoint: &Endpoint,
     base_url: &str,
-    user: Option<&str>,
+    person: &Person<'_>,
     adjusted: &mut Adjustments,
 ) -> Result<Outbound, RequestFault> {
+    let user = person.user;
     let mut headers = HeaderMap::with_capacity(12);
     if request.protocol() == Protocol::Responses && request.raw("store") == Some(b"true") {
         adjusted.note("store was sent as false: responses are not stored");
@@ -55,11 +56,11 @@ pub fn outbound(
     let (path, body) = match protocol {
         Protocol::Chat => (
             chat::PATH.into(),
-            request.to_openai_chat(endpoint, adjusted),
+            request.to_openai_chat(endpoint, person, adjusted),
         ),
         Protocol::Messages => {
             let body = if is_same {
-                messages::forward(request, endpoint, user, adjusted)
+                messages::forward(request, endpoint, person, adjusted)
             } else {
                 vec![messages::to_anthropic_messages(
                     request, endpoint, user, adjusted,
@@ -79,9 +80,9 @@ pub fn outbound(
         Protocol::Responses => (
             responses::PATH.into(),
             if is_same {
-                responses::forward(request, endpoint, user, adjusted)
+                responses::forward(request, endpoint, person, adjusted)
             } else {
-                vec![responses::from_chat(request, endpoint, user, adjusted)?]
+                vec![responses::from_chat(request, endpoint, person, adjusted)?]
             },
         ),
         Protocol::Gemini => (
@@ -130,6 +131,7 @@ fn as_chat(
     };
     let mut chat = chat::read(body.into(), DEPTH)?;
     chat.user.clone_from(&request.user);
+    chat.cache_key.clone_from(&request.cache_key);
     Ok(Some(chat))
 }
 

@@ -81,6 +81,8 @@ pub struct Request {
     pub trace_id: Option<String>,
     /// The client's name for its end user.
     pub user: Option<String>,
+    /// The client's name for the conversation, by which providers find their prompt caches.
+    pub cache_key: Option<String>,
     /// Parts that are left out whatever the provider, such as `messages[2].content[0]`.
     pub(crate) omitted: Vec<String>,
     /// True if it asks for redaction on the way to the provider.
@@ -135,6 +137,7 @@ impl Request {
             session_id: None,
             trace_id: None,
             user: None,
+            cache_key: None,
             omitted: Vec::new(),
             redact: false,
             volume,

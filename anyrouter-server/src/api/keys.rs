@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, convert::Infallible};
 
 use anyrouter_core::{
     account::{Caller, KeyRecord, StoredKey},
-    config::is_range,
+    config::{is_range, passes_client_metadata},
     gateway::check_given_name,
     ids::AccountId,
     key::{ApiKey, KeyHash, KeyKind, Scope},
@@ -343,7 +343,19 @@ impl Options {
             ));
         }
         let privacy = self.privacy.as_ref();
-        privacy.map_or(Ok(()), |patch| privacy::check(patch, blocking))
+        privacy.map_or(Ok(()), |patch| {
+            privacy::check(patch, blocking)?;
+            match passes_client_metadata(patch) {
+                None => Ok(()),
+                Some(problem) => {
+                    let member = "privacy.client_metadata";
+                    let problem = format!("`{member}`: {problem}");
+                    let mut error = ApiError::new(400, "invalid_parameter", problem);
+                    error.param = Some(member.to_owned());
+                    Err(error)
+                }
+            }
+        })
     }
 
     fn apply(self, record: &mut KeyRecord) {

@@ -52,7 +52,7 @@ fn files(folder: &Path, out: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
-fn search(server: &Server, markers: &[String]) {
+pub(crate) fn search(server: &Server, markers: &[String]) {
     let mut written = Vec::new();
     files(server.dir.path(), &mut written);
     assert!(

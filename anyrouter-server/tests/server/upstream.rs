@@ -43,6 +43,7 @@ pub(crate) struct Seen {
     pub(crate) path: String,
     pub(crate) headers: HashMap<String, String>,
     pub(crate) body: Value,
+    pub(crate) text: String,
 }
 
 #[derive(Default)]
@@ -159,7 +160,8 @@ fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
                 .unwrap_or(0)
         ];
         reader.read_exact(&mut body)?;
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let text = String::from_utf8_lossy(&body).into_owned();
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
         // Google's protocol has the model in the address.
         let in_path = || path.split("/models/").nth(1)?.split(':').next();
         let model = body["model"].as_str().or_else(in_path);
@@ -169,6 +171,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             path,
             headers,
             body,
+            text,
         });
         let act = {
             let mut acts = shared.acts.lock().unwrap();

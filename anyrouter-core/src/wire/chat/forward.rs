@@ -9,6 +9,7 @@ use crate::{
     route::GATEWAY_MEMBERS,
     wire::{
         adjust::Adjustments,
+        client_metadata::{CACHE_KEY_NOTE, Person},
         json::{Member, push_member, push_number, push_string},
         request::Request,
     },
@@ -22,7 +23,12 @@ impl Request {
     /// own members are left out, usage is requested, and the rest is adapted to the endpoint's
     /// dialect. `adjusted` lists the members that the endpoint does not accept. The pieces of the
     /// result share long values with the body of the request.
-    pub fn to_openai_chat(&self, endpoint: &Endpoint, adjusted: &mut Adjustments) -> Vec<Bytes> {
+    pub fn to_openai_chat(
+        &self,
+        endpoint: &Endpoint,
+        person: &Person<'_>,
+        adjusted: &mut Adjustments,
+    ) -> Vec<Bytes> {
         let dialect = endpoint.dialect(Protocol::Chat);
         let mut pieces = Vec::with_capacity(3);
         let mut out = Vec::with_capacity(self.body().len().min(LONG) + 256);
@@ -61,6 +67,17 @@ impl Request {
             }
             if name("model") {
                 push_string(&mut out, &endpoint.upstream_model);
+            } else if name("prompt_cache_key")
+                && value != b"null"
+                && person
+                    .treatment(Protocol::Chat, "prompt_cache_key")
+                    .is_some()
+            {
+                adjusted.note(CACHE_KEY_NOTE);
+                match person.cache_key {
+                    Some(key) => push_string(&mut out, key),
+                    None => out.extend_from_slice(b"null"),
+                }
             } else if let Some(messages) = name("messages")
                 .then(|| history::rewritten(value, &dialect, adjusted))
                 .flatten()
@@ -269,6 +286,7 @@ mod tests {
         let mut adjusted = Adjustments::default();
         let sent = parse(text).unwrap().to_openai_chat(
             &endpoint(&format!("dialect = {{ {dialect} }}")),
+            &Person::default(),
             &mut adjusted,
         );
         (String::from_utf8(sent.concat()).unwrap(), adjusted)
@@ -279,7 +297,7 @@ mod tests {
         String::from_utf8(
             parse(text)
                 .unwrap()
-                .to_openai_chat(&endpoint, &mut Adjustments::default())
+                .to_openai_chat(&endpoint, &Person::default(), &mut Adjustments::default())
                 .concat(),
         )
         .unwrap()
@@ -302,7 +320,11 @@ mod tests {
         ));
         let pieces = inbound(Protocol::Chat, body.clone(), 64)
             .unwrap()
-            .to_openai_chat(&endpoint(""), &mut Adjustments::default());
+            .to_openai_chat(
+                &endpoint(""),
+                &Person::default(),
+                &mut Adjustments::default(),
+            );
         assert_eq!(
             pieces.concat(),
             format!(r#"{{"messages":["{long}"],"model":"up","stream":true,"stream_options":{{"include_usage":true}}}}"#).as_bytes()

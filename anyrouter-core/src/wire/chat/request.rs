@@ -23,6 +23,7 @@ const MEMBERS: Members = Members {
         "response_format",
         "stop",
         "parallel_tool_calls",
+        "prompt_cache_key",
         "user",
     ],
 };
@@ -47,6 +48,7 @@ pub(in crate::wire) fn read(body: Bytes, depth: usize) -> Result<Request, Reques
     let _: Option<serde::de::IgnoredAny> = request.get("usage", "an object")?;
     request.reasoning = reasoning(&request)?;
     request.user = request.get("user", "a string")?;
+    request.cache_key = request.get("prompt_cache_key", "a string")?;
     request.include_usage = options.and_then(|o| o.include_usage).unwrap_or(false);
     request.max_tokens = max_tokens;
     Ok(request)

@@ -218,7 +218,7 @@ impl Contents<'_> {
                 let parts = parts_of(message.content, at, adjusted);
                 self.push("user", parts);
             }
-            "assistant" => self.assistant(message, at, adjusted)?,
+            "assistant" => self.assistant(message, at, adjusted),
             "tool" => {
                 let id = message
                     .tool_call_id
@@ -236,12 +236,7 @@ impl Contents<'_> {
         Ok(())
     }
 
-    fn assistant(
-        &mut self,
-        message: Message<'_>,
-        at: &str,
-        adjusted: &mut Adjustments,
-    ) -> Result<(), RequestFault> {
+    fn assistant(&mut self, message: Message<'_>, at: &str, adjusted: &mut Adjustments) {
         let mut proofs = self.proofs(message.reasoning_details.unwrap_or_default());
         let mut parts = parts_of(message.content, at, adjusted);
         if let Some(refusal) = message.refusal.filter(|r| !r.is_empty()) {
@@ -285,7 +280,6 @@ impl Contents<'_> {
             parts.push(part.into());
         }
         self.push("model", parts);
-        Ok(())
     }
 
     /// Returns the signatures of a message that the endpoint made, in order.

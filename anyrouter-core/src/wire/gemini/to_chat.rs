@@ -490,8 +490,10 @@ fn function_of(declaration: Declaration, adjusted: &mut Adjustments) -> Value {
     let schema = parameters_json_schema
         .or(parameters)
         .filter(Value::is_object)
-        .map(|schema| json_schema(&schema))
-        .unwrap_or_else(|| json!({"type": "object", "properties": {}}));
+        .map_or_else(
+            || json!({"type": "object", "properties": {}}),
+            |schema| json_schema(&schema),
+        );
     let mut function = Map::new();
     function.insert("name".to_owned(), json!(tool_name(&name, adjusted)));
     if let Some(description) = description {

@@ -1,13 +1,14 @@
 //! The billing line that Claude Code sends as the first text of `system`. It describes the client, not
-//! the task, so no provider gets it (P06). Anthropic strips it as well. Source: Claude Code 2.1.197 and
-//! 2.1.332, observed.
+//! the task, so no provider gets it unless the account allows it (P06). Anthropic strips it as well.
+//! Source: Claude Code 2.1.197 and 2.1.332, observed.
 
 use memchr::memmem;
 
-use crate::wire::json::{objects, push_comma, push_string};
+use crate::wire::{
+    client_metadata::BILLING,
+    json::{objects, push_comma, push_member, push_string},
+};
 
-/// The beginning of the line.
-pub(super) const BILLING: &str = "x-anthropic-billing-header:";
 /// Maximum nesting depth of `system`, which was already scanned within a lower limit.
 const DEPTH: usize = 1024;
 
@@ -22,11 +23,24 @@ pub(super) fn without_billing(system: &[u8]) -> Option<Vec<u8>> {
     }
     let blocks = objects(system, DEPTH).ok()?;
     let first: String = blocks.first()?.read("text").ok()??;
-    rest_of(&first)?;
+    let rest = rest_of(&first)?;
     out.push(b'[');
-    for block in blocks.iter().skip(1) {
-        push_comma(&mut out);
-        out.extend_from_slice(block.raw());
+    for (b, block) in blocks.iter().enumerate() {
+        if b > 0 {
+            push_comma(&mut out);
+            out.extend_from_slice(block.raw());
+        } else if !rest.is_empty() {
+            out.push(b'{');
+            for (name, (quoted, value)) in block.members() {
+                push_member(&mut out, quoted);
+                if name == "text" {
+                    push_string(&mut out, rest);
+                } else {
+                    out.extend_from_slice(value);
+                }
+            }
+            out.push(b'}');
+        }
     }
     out.push(b']');
     Some(out)
@@ -56,6 +70,13 @@ mod tests {
         assert_eq!(
             without(r#""x-anthropic-billing-header: a;\nBe kind.""#).unwrap(),
             "\"Be kind.\""
+        );
+        assert_eq!(
+            without(
+                r#"[{"type":"text","text":"x-anthropic-billing-header: a;\nBe kind.","cache_control":null}]"#
+            )
+            .unwrap(),
+            r#"[{"type":"text","text":"Be kind.","cache_control":null}]"#
         );
         for kept in [
             format!("[{rest}]"),

@@ -13,6 +13,7 @@ use crate::{
     route::GATEWAY_MEMBERS,
     wire::{
         adjust::Adjustments,
+        client_metadata::{BILLING, Person},
         json::{
             Object, members, objects, push_comma, push_member, push_number, push_string, push_value,
         },
@@ -120,11 +121,11 @@ fn refuses_sampling(sampling: Option<Sampling>, name: &str, value: &[u8]) -> boo
 
 /// Writes the body for an Anthropic upstream: the model's name is replaced, the gateway's own
 /// members are left out, the output limit is lowered to the endpoint's, and the end user's id is
-/// replaced by `user`. The pieces of the result share long values with the body of the request.
+/// replaced by the person's pseudonym. The pieces of the result share long values with the body of the request.
 pub(in crate::wire) fn forward(
     request: &Request,
     endpoint: &Endpoint,
-    user: Option<&str>,
+    person: &Person<'_>,
     adjusted: &mut Adjustments,
 ) -> Vec<Bytes> {
     let dialect = endpoint.dialect(Protocol::Messages);
@@ -166,7 +167,7 @@ pub(in crate::wire) fn forward(
                 let name = member.decoded_name(value).unwrap_or_default();
                 adjusted.omit(format!("metadata.{name}"));
             }
-            match user {
+            match person.user {
                 Some(user) => push_value(&mut out, &json!({"user_id": user})),
                 None => out.extend_from_slice(b"{}"),
             }
@@ -178,7 +179,11 @@ pub(in crate::wire) fn forward(
                 "thinking.budget_tokens was lowered below max_tokens, which is {limit} here"
             ));
             out.extend_from_slice(&thinking);
-        } else if let Some(system) = is("system").then(|| without_billing(value)).flatten() {
+        } else if let Some(system) = (is("system")
+            && person.treatment(Protocol::Messages, BILLING).is_some())
+        .then(|| without_billing(value))
+        .flatten()
+        {
             adjusted.omit(if value.starts_with(b"[") {
                 "system[0]"
             } else {
@@ -248,7 +253,12 @@ mod tests {
         );
         let request = super::super::read(body.into(), 64).unwrap();
         let mut adjusted = Adjustments::default();
-        let pieces = forward(&request, &catalog.endpoints()[0], None, &mut adjusted);
+        let pieces = forward(
+            &request,
+            &catalog.endpoints()[0],
+            &Person::default(),
+            &mut adjusted,
+        );
         (
             serde_json::from_slice(&pieces.concat()).unwrap(),
             adjusted.omitted,

@@ -6,10 +6,11 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use super::billing::{BILLING, rest_of};
+use super::billing::rest_of;
 use crate::catalog::Protocol;
 use crate::wire::{
     adjust::Adjustments,
+    client_metadata::BILLING,
     fault::{RequestFault, member_problem},
     json::{RawJsonStr, push_comma, push_member, push_number, push_raw, push_string, push_value},
     proof::Reader,

@@ -11,6 +11,7 @@ use crate::{
     route::GATEWAY_MEMBERS,
     wire::{
         adjust::Adjustments,
+        client_metadata::{CACHE_KEY_NOTE, Person, Treatment},
         json::{Object, push_comma, push_member, push_number, push_string, push_value},
         proof,
         request::Request,
@@ -22,12 +23,12 @@ const LONG: usize = 4096;
 const ENCRYPTED: &str = "reasoning.encrypted_content";
 
 /// Writes the body for a Responses upstream: the model's name is replaced, the gateway's own members
-/// are left out, nothing is stored, and the end user's id is replaced by `user`. The pieces of the
+/// are left out, nothing is stored, and the end user's id is replaced by a pseudonym. The pieces of the
 /// result share long values with the body of the request.
 pub(in crate::wire) fn forward(
     request: &Request,
     endpoint: &Endpoint,
-    user: Option<&str>,
+    person: &Person<'_>,
     adjusted: &mut Adjustments,
 ) -> Vec<Bytes> {
     let body = request.body();
@@ -44,8 +45,22 @@ pub(in crate::wire) fn forward(
         if is_left_out {
             continue;
         }
+        let treatment = member
+            .decoded_name(body)
+            .filter(|_| value != b"null")
+            .and_then(|name| Some((person.treatment(Protocol::Responses, &name)?, name)));
+        if let Some((Treatment::Remove, name)) = treatment {
+            adjusted.omit(name);
+            continue;
+        }
         push_member(&mut out, body.part(member.name.clone()));
-        if is("model") {
+        if let Some((Treatment::Hash, _)) = treatment {
+            adjusted.note(CACHE_KEY_NOTE);
+            match person.cache_key {
+                Some(key) => push_string(&mut out, key),
+                None => out.extend_from_slice(b"null"),
+            }
+        } else if is("model") {
             push_string(&mut out, &endpoint.upstream_model);
         } else if is("max_output_tokens")
             && let Some(limit) = request.output_limit(endpoint, adjusted)
@@ -56,7 +71,7 @@ pub(in crate::wire) fn forward(
             && value != b"null"
         {
             adjusted.omit(name);
-            match user {
+            match person.user {
                 Some(user) => push_string(&mut out, user),
                 None => out.extend_from_slice(b"null"),
             }

@@ -15,6 +15,7 @@ use crate::{
     route::GATEWAY_MEMBERS,
     wire::{
         adjust::Adjustments,
+        client_metadata::{CACHE_KEY_NOTE, Person},
         fault::{RequestFault, member_problem},
         json::{Object, objects, push_comma, push_member, push_number, push_string, push_value},
         proof::{PREFIX, Reader},
@@ -91,12 +92,11 @@ struct Detail {
     format: Option<String>,
 }
 
-/// Returns the body for a Responses upstream. `user` is the pseudonym of the end user for the
-/// provider.
+/// Returns the body for a Responses upstream. `person` is what the provider may know of the client.
 pub(in crate::wire) fn from_chat(
     request: &Request,
     endpoint: &Endpoint,
-    user: Option<&str>,
+    person: &Person<'_>,
     adjusted: &mut Adjustments,
 ) -> Result<Bytes, RequestFault> {
     for name in request.parameters().filter(|p| !carries(request, p)) {
@@ -137,7 +137,8 @@ pub(in crate::wire) fn from_chat(
     out.push(b']');
     push_tools(&mut out, request, adjusted)?;
     push_settings(&mut out, request, endpoint, adjusted)?;
-    if let Some(user) = user {
+    push_cache_key(&mut out, request, person, adjusted);
+    if let Some(user) = person.user {
         push_member(&mut out, b"\"safety_identifier\"");
         push_string(&mut out, user);
     }
@@ -189,8 +190,9 @@ fn push_turn(
                     let at = format!("{at}.tool_calls[{j}]");
                     RequestFault::member(&at, format!("`{at}` must have an `id` and a `function`"))
                 })?;
-                if item["type"] == "custom_tool_call" {
-                    custom.extend(item["call_id"].as_str().map(ToOwned::to_owned));
+                let text = |name: &str| item.get(name).and_then(Value::as_str);
+                if text("type") == Some("custom_tool_call") {
+                    custom.extend(text("call_id").map(ToOwned::to_owned));
                 }
                 push(&item);
             }
@@ -258,7 +260,7 @@ fn call_id(id: &str) -> Cow<'_, str> {
     }
     let mut hex = String::with_capacity(64);
     push_hex(&Sha256::digest(id.as_bytes()), |digit| {
-        hex.push(char::from(digit))
+        hex.push(char::from(digit));
     });
     hex.truncate(32);
     format!("call_{hex}").into()
@@ -477,11 +479,30 @@ fn push_settings(
         out.extend_from_slice(b"[\"reasoning.encrypted_content\"]");
     }
     push_text(out, request)?;
-    if let Some(key) = request.raw("prompt_cache_key") {
-        push_member(out, b"\"prompt_cache_key\"");
-        out.extend_from_slice(key);
-    }
     Ok(())
+}
+
+/// Appends the name of the conversation, by which the provider finds its prompt cache.
+fn push_cache_key(
+    out: &mut Vec<u8>,
+    request: &Request,
+    person: &Person<'_>,
+    adjusted: &mut Adjustments,
+) {
+    let is_hashed = person
+        .treatment(Protocol::Chat, "prompt_cache_key")
+        .is_some();
+    let key = match &request.cache_key {
+        Some(_) if is_hashed => {
+            adjusted.note(CACHE_KEY_NOTE);
+            person.cache_key
+        }
+        key => key.as_deref(),
+    };
+    if let Some(key) = key {
+        push_member(out, b"\"prompt_cache_key\"");
+        push_string(out, key);
+    }
 }
 
 /// Returns true if the model reasons without being asked to. Others refuse to give encrypted

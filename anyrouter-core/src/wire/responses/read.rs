@@ -93,6 +93,7 @@ pub(in crate::wire) fn read(body: Bytes, depth: usize) -> Result<Request, Reques
     let thinking: Option<Thinking> = request.get("reasoning", "an object")?;
     let user: Option<String> = request.get("user", "a string")?;
     let identifier: Option<String> = request.get("safety_identifier", "a string")?;
+    request.cache_key = request.get("prompt_cache_key", "a string")?;
     request.max_tokens = max_tokens;
     request.user = identifier.or(user);
     request.reasoning = Reasoning {
