@@ -24,12 +24,16 @@ class Model(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     file = ""
     called = set()
+    # What the agents said about this machine, which must not get here (P06).
+    leaks = []
 
     def log_message(self, *_):
         pass
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        said = json.dumps([body, dict(self.headers)])
+        Model.leaks += [name for name in ("client_metadata", "x-codex-", "x-anthropic-billing-header", "device_id") if name in said]
         protocol = next(name for name, end in (("chat", "/chat/completions"), ("messages", "/messages"), ("responses", "/responses"), ("gemini", "enerateContent")) if end in self.path)
         tool = next((name for name in TOOLS if name in self.names(body)), None)
         # Once for each file: agents also ask for titles, and for what to do next.
@@ -182,6 +186,7 @@ def main():
                         assert Path(Model.file).read_text() == CONTENT
                         ask = urllib.request.Request(boot["base_url"] + "/logs", headers={"Authorization": "Bearer " + boot["inference_key"]})
                         records = [r for r in json.load(urllib.request.urlopen(ask))["data"] if r["model"] == model]
+                        assert not Model.leaks, Model.leaks
                         assert len(records) >= 2 and all(r["outcome"] == "ok" for r in records), records
                         print(f"  ok    {model}: the file is written")
                     except Exception as e:  # each failure is told, and the next one runs

@@ -3,8 +3,10 @@
 //! I/O.
 //!
 //! If both sides use the same protocol, a scan for top-level members suffices, without a tree.
-//! Sources: OpenAI's API reference (chat completions), Anthropic's API reference (messages), and
-//! the WHATWG HTML standard, section 9.2 (server-sent events).
+//! Otherwise, a request is written as one of chat and then in the provider's protocol, and an answer
+//! goes from one protocol's decoder to another one's encoder.
+//! Sources: the API references of OpenAI (chat completions, responses), Anthropic (messages) and
+//! Google (generateContent), and the WHATWG HTML standard, section 9.2 (server-sent events).
 
 pub mod adjust;
 pub mod answer;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Name, description and text of each page.
-const PAGES: [(&str, &str, &str); 7] = [
+const PAGES: [(&str, &str, &str); 8] = [
     (
         "clients",
         "Tested clients and their configuration",
@@ -41,6 +41,11 @@ const PAGES: [(&str, &str, &str); 7] = [
         "operating",
         "Sizing, monitoring and maintenance",
         include_str!("../../docs/operating.md"),
+    ),
+    (
+        "protocols",
+        "Protocols, and what passes between them",
+        include_str!("../../docs/protocols.md"),
     ),
     (
         "redaction",
