@@ -14,6 +14,8 @@
     clippy::unwrap_used
 )] // transcripts are files
 
+#[path = "wire/deviations.rs"]
+mod deviations;
 #[path = "wire/grammar.rs"]
 mod grammar;
 #[path = "wire/pairs.rs"]

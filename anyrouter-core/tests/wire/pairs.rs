@@ -34,8 +34,8 @@ pub(crate) enum Finish {
 /// An answer, in no protocol.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Answer {
-    said: Vec<Said>,
-    finish: Finish,
+    pub(crate) said: Vec<Said>,
+    pub(crate) finish: Finish,
 }
 
 fn text_of(value: &Value) -> String {
@@ -61,7 +61,7 @@ fn halves(text: &str) -> [&str; 2] {
 
 impl Answer {
     /// Returns the answer in the form that a chat completion has: text, reasoning, calls.
-    fn without_order(&self) -> Self {
+    pub(crate) fn without_order(&self) -> Self {
         let (mut text, mut thought, mut said) = (String::new(), String::new(), Vec::new());
         for one in &self.said {
             match one {
@@ -79,7 +79,7 @@ impl Answer {
     }
 
     /// Returns the answer with adjacent texts joined, and without those that are empty.
-    fn joined(&self) -> Self {
+    pub(crate) fn joined(&self) -> Self {
         let mut said: Vec<Said> = Vec::new();
         for one in &self.said {
             // Google's ids are marked as its own.
@@ -124,7 +124,7 @@ impl Answer {
     }
 
     /// Reads the answer as a client of `protocol` does.
-    fn read(protocol: Protocol, body: &[u8], is_stream: bool) -> Self {
+    pub(crate) fn read(protocol: Protocol, body: &[u8], is_stream: bool) -> Self {
         let text = std::str::from_utf8(body).unwrap().replace("\r\n", "\n");
         let data: Vec<Value> = text
             .split("\n\n")
@@ -637,7 +637,7 @@ impl Answer {
 
 /// True if a protocol's answers keep the order of text and calls. In a chat stream, a call has no
 /// end, so that text after it may still be within it.
-fn keeps_order(protocol: Protocol) -> bool {
+pub(crate) fn keeps_order(protocol: Protocol) -> bool {
     match protocol {
         Protocol::Chat => false,
         Protocol::Messages | Protocol::Responses | Protocol::Gemini => true,

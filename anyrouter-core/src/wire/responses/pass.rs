@@ -5,6 +5,8 @@
 use super::{
     decode::Machine,
     encode::Encoder,
+    passing::{Passing, value_of},
+    told::{Told, announced},
     write::{push_event, push_event_end, push_start},
 };
 use crate::{
@@ -13,8 +15,8 @@ use crate::{
         event::{self, Block, Delta},
         fault::AnswerFault,
         json::{
-            Member, Object, Replaced, members, objects, push_comma, push_line, push_number,
-            push_numbers, push_string, replace_members, utf8,
+            Object, Replaced, objects, push_comma, push_line, push_number, push_numbers,
+            push_string, replace_members, utf8,
         },
         meta::ResponseMeta,
         meter::{Meter, PlainAnswer, Progress},
@@ -39,8 +41,7 @@ pub struct StreamPass {
     encoder: Option<Box<Encoder>>,
     /// The items that were announced.
     ids: Vec<Announced>,
-    /// The parts that were announced: item and part.
-    parts: Vec<(u64, u64)>,
+    told: Told,
     /// The items that are complete.
     output: Vec<Vec<u8>>,
 }
@@ -53,47 +54,6 @@ struct Announced {
     id: Vec<u8>,
 }
 
-/// The members of an event that passes.
-struct Passing<'a> {
-    members: Vec<Member>,
-    kind: &'a [u8],
-    index: Option<u64>,
-    part: u64,
-    item: Option<&'a [u8]>,
-    response: Option<&'a [u8]>,
-}
-
-impl<'a> Passing<'a> {
-    fn of(data: &'a [u8]) -> Self {
-        let members = members(data, DEPTH).unwrap_or_default();
-        let value = |name: &str| {
-            let member = members.iter().find(|m| m.is(data, name));
-            member.map(|m| m.value(data))
-        };
-        let number = |name: &str| value(name).and_then(|v| serde_json::from_slice(v).ok());
-        Self {
-            kind: value("type").unwrap_or_default(),
-            index: number("output_index"),
-            part: number("content_index").unwrap_or(0),
-            item: value("item"),
-            response: value("response"),
-            members,
-        }
-    }
-
-    /// Returns the members of an event about a whole item.
-    fn with(index: u64, item: &'a [u8]) -> Self {
-        Self {
-            members: Vec::new(),
-            kind: b"",
-            index: Some(index),
-            part: 0,
-            item: Some(item),
-            response: None,
-        }
-    }
-}
-
 impl StreamPass {
     /// Creates a relay. Events of more than `limit` bytes are faults.
     pub fn new(names: Box<ResponseMeta>, limit: usize) -> Self {
@@ -104,7 +64,7 @@ impl StreamPass {
             last: None,
             encoder: None,
             ids: Vec::new(),
-            parts: Vec::new(),
+            told: Told::default(),
             output: Vec::new(),
         }
     }
@@ -168,7 +128,7 @@ impl StreamPass {
         if is_whole_item && self.machine.items() > before {
             push_item("added", &read, &mut self.sequence, out);
         }
-        self.announce_part(&read, out);
+        self.tell(&read, data, out);
         if is_whole_item && let Some(item) = read.item {
             self.output.push(item.to_vec());
         }
@@ -185,32 +145,21 @@ impl StreamPass {
         Ok(made)
     }
 
-    /// Announces the part that a piece of text belongs to, if the upstream did not.
-    fn announce_part(&mut self, read: &Passing<'_>, out: &mut Vec<u8>) {
-        let Some(index) = read.index else {
-            return;
+    /// Appends what the client should have been told before an event.
+    fn tell(&mut self, read: &Passing<'_>, data: &[u8], out: &mut Vec<u8>) {
+        let known = self
+            .ids
+            .iter()
+            .find(|known| Some(known.index) == read.index);
+        let id = match known {
+            Some(known) => &known.id,
+            None => read
+                .item
+                .and_then(|item| value_of(item, "id"))
+                .or(read.value(data, "item_id"))
+                .unwrap_or(b"\"\""),
         };
-        let place = (index, read.part);
-        if read.kind == b"\"response.content_part.added\"" {
-            self.parts.push(place);
-        } else if read.kind == b"\"response.output_text.delta\"" && !self.parts.contains(&place) {
-            self.parts.push(place);
-            let id = self.ids.iter().find(|known| known.index == index);
-            push_event("response.content_part.added", &mut self.sequence, out);
-            push_numbers(
-                out,
-                &[
-                    (",\"output_index\":", index),
-                    (",\"content_index\":", read.part),
-                ],
-            );
-            out.extend_from_slice(b",\"item_id\":");
-            out.extend_from_slice(id.map_or(b"\"\"", |known| &known.id));
-            out.extend_from_slice(
-                b",\"part\":{\"type\":\"output_text\",\"text\":\"\",\"annotations\":[]}",
-            );
-            push_event_end(out);
-        }
+        self.told.tell(read, data, id, &mut self.sequence, out);
     }
 
     /// Appends the ends of the open items, and the items that only the whole response has.
@@ -222,6 +171,7 @@ impl StreamPass {
             let at = usize::try_from(*index).ok();
             if let Some(item) = at.and_then(|at| output.get(at)) {
                 let read = Passing::with(*index, item.raw());
+                self.tell(&read, b"", out);
                 push_item("done", &read, &mut self.sequence, out);
                 self.output.push(item.raw().to_vec());
             }
@@ -230,6 +180,7 @@ impl StreamPass {
             if let Some(item) = output.get(at) {
                 let read = Passing::with(self.output.len() as u64, item.raw());
                 push_item("added", &read, &mut self.sequence, out);
+                self.tell(&read, b"", out);
                 push_item("done", &read, &mut self.sequence, out);
                 self.output.push(item.raw().to_vec());
             }
@@ -284,15 +235,13 @@ fn push_item(what: &str, read: &Passing<'_>, sequence: &mut u64, out: &mut Vec<u
     push_event(&format!("response.output_item.{what}"), sequence, out);
     push_numbers(out, &[(",\"output_index\":", read.index.unwrap_or(0))]);
     out.extend_from_slice(b",\"item\":");
-    push_line(read.item.unwrap_or(b"{}"), out);
+    let item = read.item.unwrap_or(b"{}");
+    if what == "added" {
+        push_line(&announced(item), out);
+    } else {
+        push_line(item, out);
+    }
     push_event_end(out);
-}
-
-/// Returns the value of an object's member.
-fn value_of<'a>(object: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let all = members(object, DEPTH).ok()?;
-    let member = all.into_iter().find(|m| m.is(object, name))?;
-    object.get(member.value)
 }
 
 impl StreamPass {
