@@ -14,11 +14,11 @@ use http::{HeaderValue, Response, header};
 use http_body::{Body as HttpBody, Frame};
 use http_body_util::Either;
 
-use crate::service::Answer;
-
 /// Returns the response with the data of its events as an array. A response that is no stream, such as
 /// an error, stays as it is.
-pub(crate) fn array_of_events(response: Response<ResponseBody>) -> Answer {
+pub(crate) fn array_of_events(
+    response: Response<ResponseBody>,
+) -> Response<Either<ResponseBody, Body>> {
     let is_stream = response
         .headers()
         .get(header::CONTENT_TYPE)

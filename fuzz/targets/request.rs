@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use anyrouter_core::{
     catalog::Catalog,
     catalog::Protocol,
-    wire::{adjust::Adjustments, inbound::inbound},
+    wire::{adjust::Adjustments, client_metadata::Person, inbound::inbound},
 };
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 static CATALOG: LazyLock<Catalog> = LazyLock::new(fuzz::openai_catalog);
 
 /// Members that the gateway writes, or keeps to itself.
-const OURS: [&str; 16] = [
+const OURS: [&str; 17] = [
     "model",
     "messages",
     "max_tokens",
@@ -33,6 +33,7 @@ const OURS: [&str; 16] = [
     "usage",
     "reasoning",
     "reasoning_effort",
+    "prompt_cache_key",
 ];
 
 fuzz_target!(|data: &[u8]| {
@@ -50,7 +51,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let mut adjusted = Adjustments::default();
     let sent = request
-        .to_openai_chat(&CATALOG.endpoints()[0], &mut adjusted)
+        .to_openai_chat(&CATALOG.endpoints()[0], &Person::default(), &mut adjusted)
         .concat();
     let Some(theirs) = theirs else {
         // serde_json refuses what JSON does not: numbers beyond a double, and halves of surrogates.
