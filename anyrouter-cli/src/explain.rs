@@ -96,11 +96,12 @@ pub(crate) fn print(explanation: &Value) {
                 vec![
                     text(&e["position"]),
                     text(&e["endpoint"]),
+                    text(&e["outbound"]),
                     text(&e["because"]),
                 ]
             })
             .collect();
-        print_table(&["#", "eligible endpoint", "because of"], rows);
+        print_table(&["#", "eligible endpoint", "protocol", "because of"], rows);
         say("\n");
     }
     let mut rows = Vec::new();

@@ -159,6 +159,12 @@ pub(crate) async fn launch(
     let key = key.ok_or_else(|| {
         Failure::Use("no API key; set ANYROUTER_API_KEY, or pass --key".to_owned())
     })?;
+    if key.starts_with("ak_") {
+        return Err(Failure::Use(
+            "that is a management key, which an agent must not have; set ANYROUTER_API_KEY to an inference key (sk-ar-v1-…)"
+                .to_owned(),
+        ));
+    }
     let mut models = models(launch.model.as_deref(), client).await?;
     if launch.agent == Agent::Gemini {
         models.gemini_settings = Some(gemini_settings()?);
@@ -166,7 +172,7 @@ pub(crate) async fn launch(
     let Start {
         program,
         variables,
-        arguments,
+        mut arguments,
     } = Start::new(launch.agent, base_url, key, &models);
     if launch.print {
         for (name, value) in variables {
@@ -175,6 +181,7 @@ pub(crate) async fn launch(
                 None => println!("unset {name}"),
             }
         }
+        arguments.extend(launch.arguments.iter().cloned());
         if !arguments.is_empty() {
             let words: Vec<String> = arguments.iter().map(|a| quoted(a)).collect();
             println!("# and then: {program} {}", words.join(" "));
@@ -200,7 +207,8 @@ async fn models(chosen: Option<&str>, client: &Client) -> Result<Models, Failure
     let Some(chosen) = chosen else {
         let list = client.get("/models/user", &[]).await?;
         let list = list["data"].as_array().cloned().unwrap_or_default();
-        let ids = list.iter().filter_map(|m| m["id"].as_str());
+        let usable = list.iter().filter(|m| m["available"] != json!(false));
+        let ids = usable.filter_map(|m| m["id"].as_str());
         return Ok(Models {
             chosen: None,
             known: ids.map(ToOwned::to_owned).collect(),

@@ -20,6 +20,8 @@ mod deviations;
 mod grammar;
 #[path = "wire/pairs.rs"]
 mod pairs;
+#[path = "wire/rewrites.rs"]
+mod rewrites;
 
 use std::{fs, path::PathBuf, sync::Arc};
 

@@ -102,8 +102,8 @@ async fn home(_: Public, headers: HeaderMap) -> Result<Response, Error> {
     let html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>AnyRouter</title>\n<style>{STYLE}</style>\n</head>\n\
-         <body>\n<main>\n<h1>AnyRouter</h1>\n<p>One endpoint in front of every LLM provider, with a privacy policy enforced by its types and tests.</p>\n\
-         <h2>Use it</h2>\n<p>Point a client of OpenAI's chat completions at <code>/api/v1</code> on this server, with a key of this server's:</p>\n\
+         <body>\n<main>\n<h1>AnyRouter</h1>\n<p>One endpoint in front of every LLM provider, with a privacy policy that its types and tests enforce.</p>\n\
+         <h2>Use it</h2>\n<p>Point a client at this server, with one of this server's keys: OpenAI's clients at <code>/api/v1</code>, Anthropic's and Google's at <code>/api</code>.</p>\n\
          <pre>curl http://{host}/api/v1/chat/completions \\\n  -H \"Authorization: Bearer $ANYROUTER_API_KEY\" \\\n  -H \"Content-Type: application/json\" \\\n  \
          -d '{{\"model\": \"demo/story\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}}'</pre>\n\
          <h2>Read on</h2>\n<ul>\n{pages}<li><a href=\"/api/v1/models\">The models, as JSON</a></li>\n\

@@ -125,7 +125,7 @@ pub(crate) fn render(client: Protocol, error: &ApiError, id: RequestId) -> Respo
 
 /// Returns the error for an unknown address.
 pub(crate) fn not_found() -> Error {
-    let message = "there is nothing at this address; start with /api/v1/models";
+    let message = "there is nothing at this address; the base URL ends in /api/v1 for OpenAI's clients and in /api for Anthropic's and Google's; /docs/clients.md has more";
     ApiError::new(404, "not_found", message).into()
 }
 

@@ -50,7 +50,7 @@ pub async fn authenticate(
         return Err(ApiError::new(
             401,
             "invalid_key",
-            "no key was sent; send it as `Authorization: Bearer sk-ar-…` or `x-api-key`",
+            "no key was sent; send it as `Authorization: Bearer sk-ar-…`, `x-api-key` or `x-goog-api-key`",
         ));
     };
     let unknown = || {

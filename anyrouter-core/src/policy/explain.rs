@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Layer, Restriction};
 use crate::{
-    catalog::{Endpoint, Fact, Model, Tier, Traffic, Zdr},
+    catalog::{Endpoint, Fact, Model, Protocol, Tier, Traffic, Zdr},
     ids::{EndpointId, ModelId, ProviderSlug},
 };
 
@@ -173,6 +173,12 @@ pub struct Position {
     pub model: ModelId,
     /// Position, counted from 1.
     pub position: usize,
+    /// Protocol of the client.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub inbound: Protocol,
+    /// Protocol in which the request would be sent.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub outbound: Option<Protocol>,
     /// Criterion that decided the position: `priority`, `price`, `order`, ….
     pub because: &'static str,
 }

@@ -104,6 +104,8 @@ pub fn explain(
             provider: e.provider.clone(),
             model: e.model.clone(),
             position: i + 1,
+            inbound: request.inbound,
+            outbound: e.address(request.inbound).map(|a| a.protocol),
             because: c.because,
         }
     };

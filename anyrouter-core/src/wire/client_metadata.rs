@@ -16,12 +16,12 @@ pub struct Person<'a> {
     pub passes_metadata: bool,
 }
 
-/// What becomes of a member.
+/// What is done with a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Treatment {
     /// It is left out.
     Remove,
-    /// It is replaced by a keyed hash, which stays the same.
+    /// It is replaced by a keyed hash, the same for the same value.
     Hash,
 }
 
@@ -34,7 +34,7 @@ pub struct Row {
     pub protocol: Protocol,
     /// The member, or the beginning of the first text of `system`.
     pub member: &'static str,
-    /// What becomes of it.
+    /// What is done with it.
     pub treatment: Treatment,
     /// Where it was seen.
     pub source: &'static str,
@@ -44,7 +44,7 @@ pub struct Row {
 pub(super) const BILLING: &str = "x-anthropic-billing-header:";
 
 /// Note about a conversation's name that was replaced.
-pub(super) const CACHE_KEY_NOTE: &str = "prompt_cache_key was sent as a hash, which stays the same";
+pub(super) const CACHE_KEY_NOTE: &str = "prompt_cache_key was replaced by a keyed hash";
 
 /// The table.
 pub const CLIENT_METADATA: [Row; 4] = [

@@ -101,6 +101,30 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_any_protocol_is_counted_as_one() {
+        for file in [
+            r#"{"image_url":{"url":"data:xxxx"}}"#,
+            r#"{"type":"input_file","file_data":"data:xxxx"}"#,
+            r#"{"source":{"type":"base64","data":"xxxx"}}"#,
+            r#"{"inlineData":{"mimeType":"image/png","data":"xxxx"}}"#,
+            r#"{"fileData":{"fileUri":"https://x"}}"#,
+        ] {
+            let text = file.replace("xxxx", &"A".repeat(4000));
+            let mut scanner = Scanner::new(text.as_bytes(), 16);
+            scanner.count(true);
+            scanner.value().unwrap();
+            let Volume { text, files } = scanner.volume();
+            assert_eq!(files, 1, "{file}");
+            assert!(text < 50, "{file}: {text}");
+        }
+        let text = br#"{"source":"a text of this name"}"#;
+        let mut scanner = Scanner::new(text, 16);
+        scanner.count(true);
+        scanner.value().unwrap();
+        assert_eq!(scanner.volume(), Volume { text: 19, files: 0 });
+    }
+
+    #[test]
     fn half_a_character_is_replaced_and_a_whole_one_is_not() {
         let cut = br#"["\ud83d\ude00 \\ud83d \ud83d", "\ude00", "\uD83D\n", "\ud83d\ud83d\ude00"]"#;
         let whole = whole_characters(cut).unwrap();

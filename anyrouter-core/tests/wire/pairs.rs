@@ -109,7 +109,7 @@ impl Answer {
     }
 
     /// Writes the answer as a provider of `protocol` does.
-    fn written(&self, protocol: Protocol, is_stream: bool) -> Vec<u8> {
+    pub(crate) fn written(&self, protocol: Protocol, is_stream: bool) -> Vec<u8> {
         match (protocol, is_stream) {
             (Protocol::Chat, true) => self.chat_stream(),
             (Protocol::Chat, false) => self.chat().to_string(),
@@ -484,6 +484,9 @@ impl Answer {
             events.push(
                 json!({"type": "response.output_item.added", "output_index": i, "item": start}),
             );
+            if item["type"] == "message" {
+                events.push(json!({"type": "response.content_part.added", "output_index": i, "item_id": id, "content_index": 0, "part": {"type": "output_text", "text": "", "annotations": []}}));
+            }
             for piece in halves(text) {
                 events.push(json!({"type": delta, "output_index": i, "item_id": id, "content_index": 0, "delta": piece}));
             }

@@ -88,6 +88,6 @@ pub(super) async fn no_socket(_: Public, headers: HeaderMap) -> Result<Infallibl
 
 /// Returns 404, since no response is stored.
 pub(super) async fn stored(_: Auth<Inference>, _: Path<String>) -> Result<Infallible, Error> {
-    let message = "the response is not stored; the account stores no bodies";
+    let message = "responses are not stored; send the whole conversation in `input`";
     Err(ApiError::new(404, "not_found", message).into())
 }

@@ -66,7 +66,7 @@ fn no_provider_gets_what_an_agent_says_about_a_machine_and_the_answer_names_it()
     assert!(!body.to_string().contains("planted-"), "{body}");
     assert_eq!(body.get("client_metadata"), None);
     assert_eq!(said["omitted"], json!(["client_metadata"]));
-    let note = "prompt_cache_key was sent as a hash, which stays the same";
+    let note = "prompt_cache_key was replaced by a keyed hash";
     assert_eq!(said["notes"], json!([note]));
     // Over every other protocol as well, and from a client of each.
     for model in ["lab/open", "lab/anth", "lab/goog"] {

@@ -67,6 +67,9 @@ impl Request {
             }
             if name("model") {
                 push_string(&mut out, &endpoint.upstream_model);
+            } else if name("store") && value == b"true" {
+                adjusted.note("store was sent as false: responses are not stored");
+                out.extend_from_slice(b"false");
             } else if name("prompt_cache_key")
                 && value != b"null"
                 && person
@@ -333,6 +336,13 @@ mod tests {
             body.as_ptr_range().contains(&pieces[1].as_ptr()),
             "the messages are the client's own bytes"
         );
+    }
+
+    #[test]
+    fn no_provider_is_asked_to_store_a_completion() {
+        let (body, adjusted) = adjusted(r#"{"model":"m","store":true}"#, "");
+        assert_eq!(body, r#"{"model":"up","store":false}"#);
+        assert_eq!(adjusted.notes.len(), 1);
     }
 
     #[test]

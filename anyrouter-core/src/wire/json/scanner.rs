@@ -35,12 +35,16 @@ impl Volume {
 const SHORT: usize = 32;
 
 /// Members that contain an image, a file or audio, and no text.
-const FILES: [&[u8]; 5] = [
+const FILES: [&[u8]; 9] = [
     b"image_url",
     b"input_audio",
     b"file",
+    b"file_data",
     b"video_url",
     b"input_image",
+    b"inlineData",
+    b"inline_data",
+    b"fileData",
 ];
 
 /// A position in JSON text.
@@ -197,13 +201,21 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    fn is_object(&self) -> bool {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        rest.trim_ascii_start().first() == Some(&b'{')
+    }
+
     /// Skips a value and returns its range.
     pub fn value(&mut self) -> Result<Range<usize>, JsonFault> {
         self.space();
         let start = self.at;
         match self.peek() {
             Some(b'{') => self.object(|s, name| {
-                if s.counting && FILES.contains(&s.text.part(name.start + 1..name.end - 1)) {
+                let name = s.text.part(name.start + 1..name.end - 1);
+                // Anthropic's files are objects; a text may have the same name.
+                let is_file = || FILES.contains(&name) || name == b"source" && s.is_object();
+                if s.counting && is_file() {
                     s.volume.files += 1;
                     s.counting = false;
                     let passed = s.value();

@@ -70,7 +70,7 @@ pub(in crate::wire) fn read(body: Bytes, depth: usize) -> Result<Request, Reques
                     return Err(RequestFault::member(
                         format!("input[{i}]"),
                         format!(
-                            "`input[{i}]` refers to a stored item, and none are stored: set `store` to false, and send the item itself"
+                            "`input[{i}]` refers to a stored item, and responses are not stored; set `store` to false and send the item itself"
                         ),
                     ));
                 }
