@@ -663,7 +663,7 @@ fn pieces_of_calls_mix_with_each_other_and_with_text() {
                 piece(0, "1}"),
                 json!({"content": "y"}),
             ],
-            json!([text("x"), tool(0, json!({"a": 1})), {"type": "thinking", "thinking": "hm", "signature": ""}, text("y")]),
+            json!([text("x"), tool(0, json!({"a": 1})), {"type": "thinking", "thinking": "hm", "signature": "anyrouter.openai_chat.proof.2990267db99b."}, text("y")]),
         ),
         // Calls interleave, and one has no arguments.
         (

@@ -109,6 +109,13 @@ pub(crate) fn google_address<B>(request: &mut Request<B>) {
         return;
     }
     let rest = under_v1.map_or_else(|| rest.to_owned(), |rest| format!("/v1beta/models{rest}"));
+    // Some packages take a name with a slash for one that begins with `models/`.
+    let rest = match rest.strip_prefix("/v1beta/") {
+        Some(call) if !call.starts_with("models") && call.contains(':') => {
+            format!("/v1beta/models/{call}")
+        }
+        _ => rest,
+    };
     let kept: Vec<&str> = query
         .split('&')
         .filter(|pair| !pair.is_empty() && !pair.starts_with("key="))

@@ -132,6 +132,9 @@ fn as_chat(
     let mut chat = chat::read(body.into(), DEPTH)?;
     chat.user.clone_from(&request.user);
     chat.cache_key.clone_from(&request.cache_key);
+    // Models that do not reason refuse the wish.
+    chat.reasoning.is_shown |= request.reasoning.is_shown
+        && (chat.reasoning.effort.is_some() || responses::reasons(endpoint));
     Ok(Some(chat))
 }
 

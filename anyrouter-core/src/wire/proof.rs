@@ -60,7 +60,8 @@ impl Reader<'_> {
         );
         [false, true].into_iter().find_map(|is_whole| {
             let text = text.strip_prefix(&prefix(self.protocol, &maker, is_whole))?;
-            Some(Proof { text, is_whole })
+            // Without a proof, only the name travels: packages drop reasoning that has none.
+            (!text.is_empty()).then_some(Proof { text, is_whole })
         })
     }
 }

@@ -49,6 +49,8 @@ pub struct Reasoning {
     pub max_tokens: Option<u64>,
     /// True if reasoning is hidden from the client.
     pub exclude: bool,
+    /// True if the client asks to see a summary of it.
+    pub is_shown: bool,
 }
 
 /// A parsed request.

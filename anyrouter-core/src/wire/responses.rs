@@ -24,7 +24,7 @@ pub(super) use self::{
     encode::{Encoder, of_events},
     error::failed_event,
     forward::forward,
-    from_chat::{carries, from_chat},
+    from_chat::{carries, from_chat, reasons},
     pass::pass_whole,
     read::read,
     structure::is_structure,

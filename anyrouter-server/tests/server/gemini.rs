@@ -42,6 +42,8 @@ fn a_model_is_found_under_every_address_that_googles_packages_form() {
         "/api//v1beta/models/goog:generateContent",
         "/v1/models/lab/goog:generateContent",
         "/api/v1/models/lab%2Fgoog:generateContent",
+        // `@ai-sdk/google` takes the slash for that of `models/`.
+        "/api/v1beta/lab/goog:generateContent",
     ] {
         let answer = post(&server, address, &hi());
         assert_eq!(answer.status(), 200, "{address}");
@@ -417,11 +419,15 @@ fn a_proof_in_googles_protocol_goes_only_to_the_provider_that_made_it() {
             ),
         )],
     );
-    upstream.on(
-        "g",
-        vec![Act::Json(200, generated(json!([{"text": "ok"}])))],
-    );
-    let server = every_protocol(&upstream).start();
+    for name in ["g", "gemini-3-pro"] {
+        upstream.on(
+            name,
+            vec![Act::Json(200, generated(json!([{"text": "ok"}])))],
+        );
+    }
+    let server = every_protocol(&upstream)
+        .model("lab/three", &[("goog", "gemini-3-pro", "")])
+        .start();
     let request = |contents: Value| json!({"contents": contents, "tools": [{"functionDeclarations": [{"name": "f"}]}], "generationConfig": {"thinkingConfig": {"thinkingLevel": "LOW"}}});
     let user = json!({"role": "user", "parts": [{"text": "hi"}]});
     let first: Value = post(
@@ -431,10 +437,13 @@ fn a_proof_in_googles_protocol_goes_only_to_the_provider_that_made_it() {
     )
     .json()
     .unwrap();
-    let model = &first["candidates"][0]["content"];
+    // Packages keep the proof of a call, and drop a part without text.
+    let mut model = first["candidates"][0]["content"].clone();
+    let parts = model["parts"].as_array_mut().unwrap();
+    parts.retain(|part| part["text"] != "");
     let result = json!({"role": "user", "parts": [{"functionResponse": {"id": "call_1", "name": "f", "response": {"output": "x"}}}]});
     let second = request(json!([user, model, result]));
-    for name in ["lab/anth", "lab/goog"] {
+    for name in ["lab/anth", "lab/goog", "lab/three"] {
         let answer = post(
             &server,
             &format!("/v1beta/models/{name}:generateContent"),
@@ -446,4 +455,14 @@ fn a_proof_in_googles_protocol_goes_only_to_the_provider_that_made_it() {
     assert_eq!(sent["messages"][1]["content"][0], thought, "{sent}");
     let sent = upstream.seen_of("g").pop().unwrap().body.to_string();
     assert!(!sent.contains("c2ln"), "{sent}");
+    assert!(!sent.contains("thoughtSignature"), "{sent}");
+    // The model refuses a call without a signature.
+    let sent = upstream.seen_of("gemini-3-pro").pop().unwrap().body;
+    let parts = sent["contents"][1]["parts"].as_array().unwrap();
+    let call = parts.iter().find(|part| !part["functionCall"].is_null());
+    assert_eq!(
+        call.unwrap()["thoughtSignature"],
+        "skip_thought_signature_validator",
+        "{sent}"
+    );
 }

@@ -638,3 +638,40 @@ fn nothing_that_names_a_person_passes_to_an_anthropic_upstream() {
         ])
     );
 }
+
+#[test]
+fn reasoning_without_a_signature_comes_back_to_a_provider_that_wants_it() {
+    let upstream = Upstream::start();
+    let mut answer = completion("");
+    answer["choices"][0]["message"]["reasoning_content"] = json!("Hm.");
+    answer["choices"][0]["message"]["tool_calls"] =
+        json!([{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]);
+    upstream.on("d", vec![Act::Json(200, answer)]);
+    upstream.on("a", vec![Act::Json(200, message(json!([]), "end_turn"))]);
+    let server = every_protocol(&upstream)
+        .provider(
+            "deep",
+            "openai_chat",
+            &upstream,
+            "dialect = { reasoning_back = \"reasoning_content\" }",
+        )
+        .model("lab/deep", &[("deep", "d", "")])
+        .start();
+    let tools =
+        json!({"tools": [{"name": "f", "description": "f", "input_schema": {"type": "object"}}]});
+    let first: Value = ask(&server, "lab/deep", tools.clone()).json().unwrap();
+    let content = &first["content"];
+    // Packages drop a thought without one.
+    assert!(content[0]["signature"].as_str().unwrap().len() > 10);
+    let mut more = tools;
+    more["messages"] = json!([{"role": "user", "content": "hi"}, {"role": "assistant", "content": content},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call_1", "content": "x"}]}]);
+    ask(&server, "lab/deep", more.clone());
+    let sent = upstream.seen_of("d").pop().unwrap().body;
+    assert_eq!(sent["messages"][1]["reasoning_content"], "Hm.", "{sent}");
+    assert!(!sent.to_string().contains("anyrouter."), "{sent}");
+    // Another provider gets neither the thought nor what stands for its signature.
+    ask(&server, "lab/anth", more);
+    let sent = upstream.seen_of("a").pop().unwrap().body;
+    assert_eq!(sent["messages"][1]["content"].as_array().unwrap().len(), 1);
+}

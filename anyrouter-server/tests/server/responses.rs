@@ -615,3 +615,36 @@ fn values_reach_no_upstream_and_come_back_at_every_split() {
         }
     }
 }
+
+#[test]
+fn who_asks_to_see_reasoning_in_another_protocol_gets_a_summary_and_its_proof() {
+    let upstream = Upstream::start();
+    upstream.on(
+        "r",
+        vec![Act::Json(200, response(json!([output_text("ok")])))],
+    );
+    let server = every_protocol(&upstream).start();
+    let messages = json!({"model": "lab/resp", "max_tokens": 4000, "messages": [{"role": "user", "content": "hi"}],
+        "thinking": {"type": "enabled", "budget_tokens": 1024}});
+    let google = json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}],
+        "generationConfig": {"thinkingConfig": {"includeThoughts": true, "thinkingLevel": "LOW"}}});
+    for (path, body) in [
+        ("/messages", &messages),
+        ("/../v1beta/models/lab/resp:generateContent", &google),
+    ] {
+        assert_eq!(server.post(path, &server.key, body).status(), 200, "{path}");
+        let sent = upstream.seen().pop().unwrap().body;
+        assert_eq!(
+            sent["reasoning"],
+            json!({"effort": "low", "summary": "auto"})
+        );
+        assert_eq!(sent["include"], json!(["reasoning.encrypted_content"]));
+    }
+    // A model that is not known to reason might refuse the wish.
+    let google = json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}],
+        "generationConfig": {"thinkingConfig": {"includeThoughts": true}}});
+    let path = "/../v1beta/models/lab/resp:generateContent";
+    server.post(path, &server.key, &google);
+    let sent = upstream.seen().pop().unwrap().body;
+    assert_eq!((sent.get("reasoning"), sent.get("include")), (None, None));
+}

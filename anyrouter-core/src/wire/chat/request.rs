@@ -81,6 +81,7 @@ fn reasoning(request: &Request) -> Result<Reasoning, RequestFault> {
             effort: reasoning.effort.or(asked),
             max_tokens: e.max_tokens.map(|n| n.0),
             exclude: e.exclude.unwrap_or(false),
+            is_shown: true,
         };
     }
     // An older name of `reasoning.exclude`.

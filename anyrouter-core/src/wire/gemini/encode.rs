@@ -30,6 +30,9 @@ struct Writer {
     /// The rest of a chunk after its parts.
     end: Vec<u8>,
     open: Option<Open>,
+    /// The proof of the last thought, as a JSON string. It goes with the next call, as Google's own
+    /// do: packages drop a part without text.
+    proof: Option<String>,
     /// The finish reason, in OpenAI's terms.
     finish: Option<String>,
     /// True if the arguments of a call are no object. The call is left out: packages would make it.
@@ -117,8 +120,14 @@ impl Writer {
         }
         match event {
             Event::Start => {}
-            Event::Finish(reason) => self.finish = Some(reason.to_owned()),
+            Event::Finish(reason) => {
+                self.push_proof(out);
+                self.finish = Some(reason.to_owned());
+            }
             Event::Open(_, block) => {
+                if matches!(block, Block::Reasoning | Block::Redacted(_)) {
+                    self.push_proof(out);
+                }
                 self.open = Some(match block {
                     Block::Text => Open::Text,
                     Block::Reasoning => Open::Reasoning(None),
@@ -165,14 +174,7 @@ impl Writer {
 
     fn close(&mut self, out: &mut Vec<u8>) {
         match self.open.take() {
-            Some(Open::Reasoning(Some(proof))) => self.part(
-                out,
-                &[
-                    b"{\"text\":\"\",\"thought\":true,\"thoughtSignature\":",
-                    proof.as_bytes(),
-                    b"}",
-                ],
-            ),
+            Some(Open::Reasoning(Some(proof))) => self.proof = Some(proof),
             Some(Open::Call {
                 id,
                 name,
@@ -196,6 +198,8 @@ impl Writer {
                     return;
                 };
                 let arguments = object.trim().replace('\n', " ");
+                let proof = self.proof.take();
+                let signature = proof.map(|proof| format!(",\"thoughtSignature\":{proof}"));
                 self.part(
                     out,
                     &[
@@ -205,11 +209,21 @@ impl Writer {
                         name.as_bytes(),
                         b",\"args\":",
                         arguments.as_bytes(),
-                        b"}}",
+                        b"}",
+                        signature.unwrap_or_default().as_bytes(),
+                        b"}",
                     ],
                 );
             }
             Some(Open::Text | Open::Reasoning(None)) | None => {}
+        }
+    }
+
+    /// Appends a proof that no call took.
+    fn push_proof(&mut self, out: &mut Vec<u8>) {
+        if let Some(proof) = self.proof.take() {
+            let thought = b"{\"text\":\"\",\"thought\":true,\"thoughtSignature\":";
+            self.part(out, &[thought, proof.as_bytes(), b"}"]);
         }
     }
 

@@ -4,13 +4,14 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::from_chat::{NO_SIGNATURE, wants_signatures};
 use crate::{
     catalog::Endpoint,
     part::Part as _,
     route::GATEWAY_MEMBERS,
     wire::{
         adjust::Adjustments,
-        json::{Object, members, objects, push_comma, push_member},
+        json::{Object, members, objects, push_comma, push_member, push_string},
         proof,
         request::Request,
     },
@@ -55,7 +56,7 @@ pub(in crate::wire) fn forward(
             config.insert("maxOutputTokens".to_owned(), json!(limit));
             out.extend_from_slice(Value::Object(config).to_string().as_bytes());
         } else if is("contents")
-            && let Some(contents) = without_foreign(value, adjusted)
+            && let Some(contents) = without_foreign(value, wants_signatures(endpoint), adjusted)
         {
             out.extend_from_slice(&contents);
         } else if value.len() > LONG {
@@ -71,14 +72,15 @@ pub(in crate::wire) fn forward(
 }
 
 /// Returns the contents without thoughts that other providers' proofs belong to; `None` if there are
-/// none.
-fn without_foreign(contents: &[u8], adjusted: &mut Adjustments) -> Option<Vec<u8>> {
+/// none. With `wants_signatures`, the first call after such a thought says that it has none.
+fn without_foreign(
+    contents: &[u8],
+    wants_signatures: bool,
+    adjusted: &mut Adjustments,
+) -> Option<Vec<u8>> {
     memchr::memmem::find(contents, proof::ENCODED_PREFIX.as_bytes())?;
     let is_foreign = |part: &Object<'_>| {
-        let signature = part
-            .get("thoughtSignature")
-            .or(part.get("thought_signature"));
-        signature.is_some_and(|s| {
+        signature(part).is_some_and(|s| {
             s.get(1..)
                 .is_some_and(|s| s.starts_with(proof::ENCODED_PREFIX.as_bytes()))
         })
@@ -97,17 +99,22 @@ fn without_foreign(contents: &[u8], adjusted: &mut Adjustments) -> Option<Vec<u8
         }
         is_changed = true;
         let mut kept = vec![b'['];
+        let mut has_call = false;
         for (j, part) in parts.iter().enumerate() {
             if is_foreign(part) {
                 adjusted.omit(format!("contents[{i}].parts[{j}].thoughtSignature"));
-                let is_thought = part.get("thought") == Some(b"true");
-                if is_thought {
+                if part.get("thought") == Some(b"true") {
                     continue;
                 }
-                push_comma(&mut kept);
-                push_without_signature(part, &mut kept);
+            }
+            let is_call = part.get("functionCall").or(part.get("function_call"));
+            let is_first_call = is_call.is_some() && !std::mem::replace(&mut has_call, true);
+            let is_unsigned = is_foreign(part) || signature(part).is_none();
+            let placeholder = wants_signatures && is_first_call && is_unsigned;
+            push_comma(&mut kept);
+            if is_foreign(part) || placeholder {
+                push_without_signature(part, placeholder, &mut kept);
             } else {
-                push_comma(&mut kept);
                 kept.extend_from_slice(part.raw());
             }
         }
@@ -123,7 +130,13 @@ fn without_foreign(contents: &[u8], adjusted: &mut Adjustments) -> Option<Vec<u8
     is_changed.then_some(out)
 }
 
-fn push_without_signature(part: &Object<'_>, out: &mut Vec<u8>) {
+fn signature<'a>(part: &'a Object<'_>) -> Option<&'a [u8]> {
+    part.get("thoughtSignature")
+        .or(part.get("thought_signature"))
+}
+
+/// Appends a part without its signature; with `placeholder`, it says that the model made none.
+fn push_without_signature(part: &Object<'_>, placeholder: bool, out: &mut Vec<u8>) {
     out.push(b'{');
     let raw = part.raw();
     for member in members(raw, DEPTH).unwrap_or_default() {
@@ -131,6 +144,10 @@ fn push_without_signature(part: &Object<'_>, out: &mut Vec<u8>) {
             push_member(out, raw.part(member.name.clone()));
             out.extend_from_slice(member.value(raw));
         }
+    }
+    if placeholder {
+        push_member(out, b"\"thoughtSignature\"");
+        push_string(out, NO_SIGNATURE);
     }
     out.push(b'}');
 }

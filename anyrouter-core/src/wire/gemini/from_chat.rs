@@ -51,7 +51,7 @@ const STOPS: usize = 5;
 /// Maximum nesting depth of messages, which were already scanned within a lower limit.
 const DEPTH: usize = 1024;
 /// What Google accepts in place of a lost signature.
-const NO_SIGNATURE: &str = "skip_thought_signature_validator";
+pub(super) const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
 /// Returns true if a member of a chat request can be translated.
 pub(in crate::wire) fn carries(request: &Request, member: &str) -> bool {
@@ -129,6 +129,11 @@ struct Contents<'a> {
     wants_signatures: bool,
 }
 
+/// Returns true if the model refuses calls without a signature.
+pub(super) fn wants_signatures(endpoint: &Endpoint) -> bool {
+    endpoint.upstream_model.contains("gemini-3")
+}
+
 /// Returns the body for an upstream.
 pub(in crate::wire) fn from_chat(
     request: &Request,
@@ -153,7 +158,7 @@ pub(in crate::wire) fn from_chat(
         system: Vec::new(),
         called: HashMap::new(),
         reader: Reader { endpoint, protocol },
-        wants_signatures: endpoint.upstream_model.contains("gemini-3"),
+        wants_signatures: wants_signatures(endpoint),
     };
     for (i, message) in messages.iter().enumerate() {
         contents.message(message, &format!("messages[{i}]"), adjusted)?;

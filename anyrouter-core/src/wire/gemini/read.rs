@@ -120,6 +120,7 @@ fn reasoning(thinking: Thinking) -> Reasoning {
         effort,
         max_tokens,
         exclude: thinking.include_thoughts == Some(false),
+        is_shown: thinking.include_thoughts == Some(true),
     }
 }
 

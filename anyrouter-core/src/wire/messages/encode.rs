@@ -5,12 +5,15 @@ use super::{
     sequence::Sequence,
     write::{push_close, push_delta, push_finish, push_open, push_start, push_stop_event},
 };
-use crate::wire::{
-    event::{Delta, Event},
-    fault::AnswerFault,
-    meta::ResponseMeta,
-    meter::Meter,
-    proof::for_client,
+use crate::{
+    catalog::Protocol,
+    wire::{
+        event::{Block, Delta, Event},
+        fault::AnswerFault,
+        meta::ResponseMeta,
+        meter::Meter,
+        proof::for_client,
+    },
 };
 
 /// An encoder of a stream.
@@ -18,6 +21,8 @@ use crate::wire::{
 pub(in crate::wire) struct Encoder {
     has_begun: bool,
     blocks: Sequence,
+    /// The open blocks of reasoning without a signature.
+    unsigned: Vec<usize>,
     finish: Option<&'static str>,
 }
 
@@ -35,11 +40,15 @@ impl Encoder {
                 push_start(names, out);
             }
             Event::Open(number, block) => {
+                if matches!(block, Block::Reasoning) && names.protocol != Protocol::Messages {
+                    self.unsigned.push(number);
+                }
                 return self
                     .blocks
                     .write(number, out, |out| push_open(names, number, block, out));
             }
             Event::Delta(number, Delta::Signature(proof)) => {
+                self.unsigned.retain(|unsigned| *unsigned != number);
                 let proof = for_client(names, proof, false);
                 return self.blocks.write(number, out, |out| {
                     push_delta(number, Delta::Signature(&proof), out);
@@ -51,6 +60,10 @@ impl Encoder {
                     .write(number, out, |out| push_delta(number, delta, out));
             }
             Event::Close(number) => {
+                if self.unsigned.contains(&number) {
+                    // Packages drop reasoning that has none.
+                    self.event(names, Event::Delta(number, Delta::Signature("\"\"")), out)?;
+                }
                 return self
                     .blocks
                     .close(number, out, |out| push_close(number, out));

@@ -74,6 +74,7 @@ fn reasoning(request: &Request) -> Result<Reasoning, RequestFault> {
             effort: effort.or_else(|| Some("high".to_owned())),
             max_tokens: thinking.budget_tokens.map(|n| n.0),
             exclude: thinking.display.as_deref() == Some("omitted"),
+            is_shown: true,
         },
         None => Reasoning {
             effort,

@@ -149,8 +149,11 @@ impl Writer {
                 push_part(b"", out);
             });
         }
-        if let Block::Redacted(data) = block {
-            item.push_proof(names, data, true);
+        match block {
+            Block::Redacted(data) => item.push_proof(names, data, true),
+            // Its maker's name goes before any proof: packages drop reasoning that has none.
+            Block::Reasoning => item.push_proof(names, "\"\"", false),
+            Block::Text | Block::Call { .. } => {}
         }
         self.item = Some(item);
     }

@@ -464,7 +464,7 @@ fn push_settings(
     if request.reasoning.max_tokens.is_some() {
         adjusted.omit("reasoning.max_tokens");
     }
-    let is_shown = request.raw("reasoning").is_some() && !request.reasoning.exclude;
+    let is_shown = request.reasoning.is_shown && !request.reasoning.exclude;
     if is_shown && effort != Some("none") {
         reasoning.insert("summary".to_owned(), json!("auto"));
     }
@@ -507,7 +507,7 @@ fn push_cache_key(
 
 /// Returns true if the model reasons without being asked to. Others refuse to give encrypted
 /// reasoning.
-pub(super) fn reasons(endpoint: &Endpoint) -> bool {
+pub(in crate::wire) fn reasons(endpoint: &Endpoint) -> bool {
     matches!(
         endpoint.dialect(Protocol::Responses).reasons,
         Some(Reasons::Always | Reasons::ByDefault)
