@@ -10,6 +10,7 @@
 
 pub mod adjust;
 pub mod answer;
+mod capability;
 pub mod chat;
 pub mod client_metadata;
 pub mod connection;

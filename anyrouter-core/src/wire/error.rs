@@ -252,6 +252,8 @@ pub struct Failure {
     pub kind: Option<String>,
     /// The member of the request that the provider names, if it is one.
     pub param: Option<String>,
+    /// What the model cannot do, if the provider refused the request for that.
+    pub capability: Option<&'static str>,
     /// The wait that the provider asks for.
     pub retry_after: Option<Duration>,
     /// Limit that the answer exceeded, in bytes.
@@ -269,6 +271,7 @@ impl Failure {
             code: None,
             kind: None,
             param: None,
+            capability: None,
             retry_after: None,
             limit: None,
             connection: None,
@@ -313,6 +316,7 @@ impl Failure {
             code,
             kind,
             param,
+            capability,
             retry_after,
             ..
         } = error;
@@ -322,6 +326,7 @@ impl Failure {
             code,
             kind,
             param,
+            capability,
             retry_after,
             limit: None,
             connection: None,
@@ -425,6 +430,7 @@ impl Failure {
             ("provider_code", self.code.as_ref().map(|c| json!(c))),
             ("provider_type", self.kind.as_ref().map(|k| json!(k))),
             ("provider_param", self.param.as_ref().map(|p| json!(p))),
+            ("capability", self.capability.map(|c| json!(c))),
             ("failure", Some(json!(self.outcome()))),
         ];
         members

@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::Value;
 
+use super::capability::class_of;
 use crate::{
     catalog::{FailureClass, FaultFacts, FaultTable, Protocol},
     time::Timestamp,
@@ -34,6 +35,8 @@ pub struct ProviderError {
     pub kind: Option<String>,
     /// Member of the request that the error names, if it has the form of one.
     pub param: Option<String>,
+    /// What the model cannot do, if it refused the request for that.
+    pub capability: Option<&'static str>,
     /// Wait that the provider asks for.
     pub retry_after: Option<Duration>,
 }
@@ -46,6 +49,7 @@ impl Default for ProviderError {
             code: None,
             kind: None,
             param: None,
+            capability: None,
             retry_after: None,
         }
     }
@@ -106,12 +110,17 @@ impl Origin<'_> {
             messages: &messages,
         };
         let class = self.table.classify(self.provider, self.protocol, &facts);
+        let said = words.iter().chain(&messages).copied();
+        let capability = (class == FailureClass::Rejected)
+            .then(|| class_of(said))
+            .flatten();
         ProviderError {
             class,
             status: parts.status,
             code: parts.code,
             kind: parts.kind,
             param: parts.param,
+            capability,
             retry_after: parts.retry_after,
         }
     }

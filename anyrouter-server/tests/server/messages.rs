@@ -675,3 +675,55 @@ fn reasoning_without_a_signature_comes_back_to_a_provider_that_wants_it() {
     let sent = upstream.seen_of("a").pop().unwrap().body;
     assert_eq!(sent["messages"][1]["content"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn what_a_model_cannot_do_is_told_in_the_words_that_claude_code_knows() {
+    let upstream = Upstream::start();
+    let server = every_protocol(&upstream).start();
+    let long = "prompt is too long: 3333404 tokens > 200000 maximum, in a file of Jane's";
+    for (said, class) in [
+        (
+            "This model does not support the effort parameter.",
+            "effort_unsupported",
+        ),
+        (
+            "This model does not support effort level 'max'. Supported levels: high, low.",
+            "effort_unsupported",
+        ),
+        (
+            "adaptive thinking is not supported on this model",
+            "thinking_type:adaptive",
+        ),
+        (
+            "\"thinking.type.enabled\" is not supported for this model.",
+            "thinking_type:enabled",
+        ),
+        (
+            "messages.1.content.0: Invalid `signature` in `thinking` block",
+            "thinking_signature",
+        ),
+        (long, "prompt_too_long"),
+    ] {
+        let error =
+            json!({"type": "error", "error": {"type": "invalid_request_error", "message": said}});
+        upstream.on("a", vec![Act::Json(400, error)]);
+        let response = ask(&server, "lab/anth", json!({}));
+        assert_eq!(response.status(), 400, "{said}");
+        let text = response.text().unwrap();
+        assert!(!text.contains("Jane"), "{text}");
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        let token = format!("capability_rejected: {class}");
+        assert_eq!(answer["error"]["message"], token, "{answer}");
+        // Other protocols have their own message, and the class among the rest.
+        let chat: Value = server.chat("lab/anth", json!({})).json().unwrap();
+        assert_eq!(chat["error"]["metadata"]["capability"], class, "{chat}");
+        assert_ne!(chat["error"]["message"], token, "{chat}");
+    }
+    // Unsure: the usual text. An overload is no capability, whatever it says.
+    for (status, said) in [(400, "messages: the effort is appreciated"), (529, long)] {
+        let error = json!({"type": "error", "error": {"type": "x", "message": said}});
+        upstream.on("a", vec![Act::Json(status, error)]);
+        let text = ask(&server, "lab/anth", json!({})).text().unwrap();
+        assert!(!text.contains("capability"), "{text}");
+    }
+}

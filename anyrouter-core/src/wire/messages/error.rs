@@ -15,6 +15,11 @@ pub(in crate::wire) fn error_body(error: &ApiError, request_id: &str) -> Value {
         let details = json!({"error_code": error.code, "unsupported": ["thread"]});
         object.insert("details".to_owned(), details);
     }
+    if let Some(class) = error.metadata.get("capability").and_then(Value::as_str) {
+        // Claude Code repeats the request without it, if nothing else is said.
+        let message = format!("capability_rejected: {class}");
+        object.insert("message".to_owned(), message.into());
+    }
     error.add_reasons(&mut object);
     let mut object = Value::Object(object);
     hide_keys(&mut object);
