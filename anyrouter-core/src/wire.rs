@@ -10,7 +10,7 @@
 
 pub mod adjust;
 pub mod answer;
-mod capability;
+pub mod capability;
 pub mod chat;
 pub mod client_metadata;
 pub mod connection;

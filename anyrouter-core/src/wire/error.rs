@@ -10,7 +10,10 @@ use serde_json::{Map, Value, json};
 
 pub use crate::catalog::FailureClass;
 
-use super::{connection::ConnectionFault, fault::AnswerFault, provider_error::ProviderError};
+use super::{
+    capability::Capability, connection::ConnectionFault, fault::AnswerFault,
+    provider_error::ProviderError,
+};
 use crate::{key::looks_like_a_key, policy::Explanation};
 
 /// Kind of an error: the `type` in OpenAI's shape.
@@ -253,7 +256,7 @@ pub struct Failure {
     /// The member of the request that the provider names, if it is one.
     pub param: Option<String>,
     /// What the model cannot do, if the provider refused the request for that.
-    pub capability: Option<&'static str>,
+    pub capability: Option<Capability>,
     /// The wait that the provider asks for.
     pub retry_after: Option<Duration>,
     /// Limit that the answer exceeded, in bytes.
@@ -430,7 +433,7 @@ impl Failure {
             ("provider_code", self.code.as_ref().map(|c| json!(c))),
             ("provider_type", self.kind.as_ref().map(|k| json!(k))),
             ("provider_param", self.param.as_ref().map(|p| json!(p))),
-            ("capability", self.capability.map(|c| json!(c))),
+            ("capability", self.capability.map(|c| json!(c.class()))),
             ("failure", Some(json!(self.outcome()))),
         ];
         members

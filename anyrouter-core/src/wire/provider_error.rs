@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::Value;
 
-use super::capability::class_of;
+use super::capability::Capability;
 use crate::{
     catalog::{FailureClass, FaultFacts, FaultTable, Protocol},
     time::Timestamp,
@@ -36,7 +36,7 @@ pub struct ProviderError {
     /// Member of the request that the error names, if it has the form of one.
     pub param: Option<String>,
     /// What the model cannot do, if it refused the request for that.
-    pub capability: Option<&'static str>,
+    pub capability: Option<Capability>,
     /// Wait that the provider asks for.
     pub retry_after: Option<Duration>,
 }
@@ -112,7 +112,7 @@ impl Origin<'_> {
         let class = self.table.classify(self.provider, self.protocol, &facts);
         let said = words.iter().chain(&messages).copied();
         let capability = (class == FailureClass::Rejected)
-            .then(|| class_of(said))
+            .then(|| Capability::of(said))
             .flatten();
         ProviderError {
             class,
