@@ -1,11 +1,15 @@
 """Draws terminal.svg. `scripts/picture` runs it."""
-import io, json, os, pathlib, re, subprocess, sys, tempfile, time, urllib.request
+import io, json, os, pathlib, re, subprocess, sys, tempfile, threading, time, urllib.request
+from http.server import ThreadingHTTPServer
 
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-binaries = pathlib.Path(sys.argv[1]).resolve()
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "clients"))
+import agents, gateway
+
+binaries, claude = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2]
 console = Console(record=True, width=132, file=io.StringIO(), force_terminal=True, color_system="truecolor")
 
 
@@ -44,6 +48,31 @@ with tempfile.TemporaryDirectory() as folder:
         grep = lambda text: "\n".join(line for line in text.splitlines() if re.match(kept, line))
         command(f"anyrouter generation {generation} | grep -E '{kept}'", "anyrouter", "generation", generation, keep=grep)
         command("anyrouter route explain google/gemini-2.5-pro", "anyrouter", "route", "explain", "google/gemini-2.5-pro")
+    finally:
+        server.terminate()
+        server.wait(20)
+
+# Claude Code, with a model that writes the file that it is asked for.
+gateway.PROTOCOLS = {"coder": "openai_responses"}
+provider = ThreadingHTTPServer(("127.0.0.1", 0), agents.Model)
+threading.Thread(target=provider.serve_forever, daemon=True).start()
+with tempfile.TemporaryDirectory(dir=pathlib.Path.home() / ".cache") as folder:
+    home, work = pathlib.Path(folder) / "home", pathlib.Path(folder) / "work"
+    home.mkdir()
+    work.mkdir()
+    agents.Model.file = str(work / "hello.txt")
+    server, boot = gateway.start(binaries / "anyrouter-server", pathlib.Path(folder), provider.server_address[1])
+    try:
+        arguments = ["-p", "Write hello.txt", "--permission-mode", "acceptEdits"]
+        console.print(Text("$ ", style="bold green") + Text('anyrouter launch claude --model lab/coder -- -p "Write hello.txt" --permission-mode acceptEdits', style="bold"))
+        say(agents.run("claude", binaries / "anyrouter", claude, boot["base_url"], boot["inference_key"], "lab/coder", home, work, *arguments,
+                       DISABLE_AUTOUPDATER="1", CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1"))
+        console.print()
+        console.print(Text("$ ", style="bold green") + Text("cat hello.txt", style="bold"))
+        say((work / "hello.txt").read_text())
+        console.print()
+        keys = {"ANYROUTER_API_KEY": boot["inference_key"], "ANYROUTER_BASE_URL": boot["base_url"]}
+        command("anyrouter logs", "anyrouter", "logs")
     finally:
         server.terminate()
         server.wait(20)
