@@ -1,15 +1,14 @@
 // The real `@anthropic-ai/sdk` package of Node against the real server; `clients/run.py` starts both server and upstream.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import Anthropic from "@anthropic-ai/sdk";
+import { run } from "./run.mjs";
 
 const baseURL = process.env.BASE_URL.replace(/\/v1$/, "");
 const client = new Anthropic({ baseURL, apiKey: process.env.KEY, maxRetries: 0 });
 const ARGUMENTS = { city: "Paris", unit: "celsius" };
 const tools = [{ name: "get_weather", input_schema: { type: "object", properties: { city: { type: "string" } }, required: ["city"] } }];
-const version = JSON.parse(readFileSync(new URL("./node_modules/@anthropic-ai/sdk/package.json", import.meta.url))).version;
 
-const checks = (model) => {
+await run("@anthropic-ai/sdk", (model) => {
   const body = (content, more = {}) => ({ model, max_tokens: 100, messages: [{ role: "user", content }], ...more });
   return {
     async message() {
@@ -52,21 +51,4 @@ const checks = (model) => {
       assert.ok(input_tokens >= 100 && input_tokens <= 110, `${input_tokens}`);
     },
   };
-};
-
-console.log(`anthropic for Node ${version}`);
-let [passed, failed] = [0, 0];
-for (const model of ["lab/open", "lab/anth"]) {
-  for (const [name, check] of Object.entries(checks(model))) {
-    try {
-      await check();
-      passed += 1;
-      console.log(`  ok    ${model} ${name}`);
-    } catch (error) {
-      failed += 1;
-      console.log(`  FAIL  ${model} ${name}: ${error}`);
-    }
-  }
-}
-console.log(`\n${passed} passed, ${failed} failed`);
-process.exit(failed ? 1 : 0);
+});

@@ -1,14 +1,13 @@
 // The real `openai` package of Node against the real server; `clients/run.py` starts both server and upstream.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import OpenAI from "openai";
+import { run } from "./run.mjs";
 
 const client = new OpenAI({ baseURL: process.env.BASE_URL, apiKey: process.env.KEY, maxRetries: 0 });
 const ARGUMENTS = { city: "Paris", unit: "celsius" };
 const tools = [{ type: "function", function: { name: "get_weather", parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] } } }];
-const version = JSON.parse(readFileSync(new URL("./node_modules/openai/package.json", import.meta.url))).version;
 
-const checks = (model) => {
+await run("openai", (model) => {
   const ask = (content, more = {}) => client.chat.completions.create({ model, messages: [{ role: "user", content }], ...more });
   return {
     async chat() {
@@ -59,22 +58,4 @@ const checks = (model) => {
       }
     },
   };
-};
-
-let passed = 0;
-let failed = 0;
-console.log(`openai for Node ${version}`);
-for (const model of ["lab/open", "lab/anth"]) {
-  for (const [name, check] of Object.entries(checks(model))) {
-    try {
-      await check();
-      passed += 1;
-      console.log(`  ok    ${model} ${name}`);
-    } catch (e) {
-      failed += 1;
-      console.log(`  FAIL  ${model} ${name}: ${e}`);
-    }
-  }
-}
-console.log(`\n${passed} passed, ${failed} failed`);
-process.exit(failed ? 1 : 0);
+});
