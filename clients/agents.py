@@ -138,7 +138,7 @@ class Model(BaseHTTPRequestHandler):
 
 
 def run(agent, cli, program, base_url, key, model, home, work, *arguments, **variables):
-    """Starts an agent with `anyrouter launch`, and nothing of this session's environment."""
+    """Starts an agent with `anyrouter launch`, and nothing of the caller's environment."""
     path = f"{Path(program).parent}:{Path(sys.argv[0]).parent}:/usr/local/bin:/usr/bin:/bin"
     env = {"PATH": path, "HOME": str(home), "ANYROUTER_BASE_URL": base_url, "ANYROUTER_API_KEY": key, **variables}
     done = subprocess.run([cli, "launch", agent, "--model", model, "--", *arguments], cwd=work, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180)

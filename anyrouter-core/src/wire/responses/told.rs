@@ -39,7 +39,7 @@ impl Told {
             b"\"response.content_part.added\"" => self.parts.push((index, read.part)),
             b"\"response.output_text.delta\"" => {
                 self.announce(index, read.part, &mut to);
-                self.items.push(index);
+                self.got(index);
             }
             b"\"response.output_text.done\"" => self.text(index, read.part, text("text"), &mut to),
             b"\"response.function_call_arguments.done\"" => {
@@ -49,7 +49,7 @@ impl Told {
                 self.input("custom_tool_call_input", index, text("input"), &mut to);
             }
             b"\"response.output_item.done\"" => self.item(index, read.item, &mut to),
-            kind if kind.ends_with(b".delta\"") => self.items.push(index),
+            kind if kind.ends_with(b".delta\"") => self.got(index),
             _ => {}
         }
     }
@@ -104,8 +104,15 @@ impl Told {
         if self.items.contains(&index) {
             return None;
         }
-        self.items.push(index);
+        self.got(index);
         Some(text)
+    }
+
+    /// Notes that the client got a piece of an item. Most pieces are of the last one.
+    fn got(&mut self, index: u64) {
+        if self.items.last() != Some(&index) && !self.items.contains(&index) {
+            self.items.push(index);
+        }
     }
 
     /// Announces a part, if the upstream did not.
