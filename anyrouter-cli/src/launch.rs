@@ -13,7 +13,7 @@ use crate::{
 /// A variable of the agent's environment; `None` removes it.
 type Variable = (&'static str, Option<String>);
 
-/// How an agent is started.
+/// The program, environment and arguments of an agent.
 struct Start {
     program: &'static str,
     variables: Vec<Variable>,

@@ -281,7 +281,7 @@ impl Caller {
     }
 
     /// Returns true if what agents send about a person's machine reaches providers: only the account
-    /// can allow it, and neither the key nor the instance may forbid it.
+    /// can allow it, and the key and the instance can each forbid it.
     pub fn passes_client_metadata(&self, instance: &Instance) -> bool {
         self.settings.client_metadata == ClientMetadata::Pass
             && self.key.privacy.client_metadata != Some(ClientMetadata::Strip)

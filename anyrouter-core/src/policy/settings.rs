@@ -44,11 +44,11 @@ pub struct Settings {
     pub redaction_rules: Vec<serde_json::Value>,
     /// Days for which usage records are kept (P12).
     pub metadata_retention_days: u32,
-    /// What becomes of the data that agents send about a person's machine and project (P06).
+    /// Treatment of the data that agents send about a person's machine and project (P06).
     pub client_metadata: ClientMetadata,
 }
 
-/// What becomes of the data that agents send about a person's machine and project.
+/// Treatment of the data that agents send about a person's machine and project.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]

@@ -1,7 +1,7 @@
-//! What a provider's refusal says that the model cannot do. Agents repeat a request without it if they
-//! are told the class, since a provider's own words are not passed on.
+//! Capabilities that a model lacks, as a provider's refusal names them. Agents repeat a request without
+//! one if they are told its class, since a provider's own words are not passed on.
 
-/// What a model cannot do.
+/// A capability that a model lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Capability {

@@ -5,7 +5,7 @@
 
 use crate::catalog::Protocol;
 
-/// What is known of the person who sends a request, as a provider may know it.
+/// Facts about the person who sends a request, as a provider may know them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Person<'a> {
     /// Pseudonym of the end user.
@@ -16,7 +16,7 @@ pub struct Person<'a> {
     pub passes_metadata: bool,
 }
 
-/// What is done with a member.
+/// Treatment of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Treatment {
     /// It is left out.
@@ -34,7 +34,7 @@ pub struct Row {
     pub protocol: Protocol,
     /// The member, or the beginning of the first text of `system`.
     pub member: &'static str,
-    /// What is done with it.
+    /// Treatment of it.
     pub treatment: Treatment,
     /// Where it was seen.
     pub source: &'static str,

@@ -399,8 +399,12 @@ impl Failure {
             FailureClass::Rejected => {
                 let status = self.status.filter(|s| matches!(s, 400 | 413 | 415 | 422)).unwrap_or(400);
                 let at = self.param.as_ref().map(|p| format!(" at `{p}`")).unwrap_or_default();
-                let message =
-                    format!("the provider refused the request{at} with status {}; its code says why", self.status.unwrap_or(status));
+                let why = if self.code.is_some() || self.kind.is_some() {
+                    "its code says why"
+                } else {
+                    "it gave no code: compare the request with what the model accepts, or name another model in `models`"
+                };
+                let message = format!("the provider refused the request{at} with status {}; {why}", self.status.unwrap_or(status));
                 return self.refusal(status, "upstream_rejected", message, endpoint);
             }
         };

@@ -36,7 +36,9 @@ impl Told {
         let mut to = Stream { sequence, out, id };
         let text = |name| read.value(data, name);
         match read.kind {
-            b"\"response.content_part.added\"" => self.parts.push((index, read.part)),
+            b"\"response.content_part.added\"" => {
+                self.is_new(index, read.part);
+            }
             b"\"response.output_text.delta\"" => {
                 self.announce(index, read.part, &mut to);
                 self.got(index);
@@ -115,12 +117,20 @@ impl Told {
         }
     }
 
+    /// Returns true for a part that was not announced; it is then.
+    fn is_new(&mut self, index: u64, part: u64) -> bool {
+        let is_new = !self.parts.contains(&(index, part));
+        if is_new {
+            self.parts.push((index, part));
+        }
+        is_new
+    }
+
     /// Announces a part, if the upstream did not.
     fn announce(&mut self, index: u64, part: u64, to: &mut Stream<'_>) {
-        if self.parts.contains(&(index, part)) {
+        if !self.is_new(index, part) {
             return;
         }
-        self.parts.push((index, part));
         let places = [(",\"output_index\":", index), (",\"content_index\":", part)];
         let empty = b",\"part\":{\"type\":\"output_text\",\"text\":\"\",\"annotations\":[]}";
         to.push("response.content_part.added", &places, &[empty]);
