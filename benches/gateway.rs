@@ -149,14 +149,23 @@ fn gateway(protocol: &str, kind: &'static str, answer: String) -> (Arc<Gateway>,
 }
 
 /// Sends a request and reads the response to its end.
-fn ask(gateway: &Arc<Gateway>, key: &str, body: &Bytes) -> usize {
+fn ask(gateway: &Arc<Gateway>, key: &str, client: Protocol, body: &Bytes) -> usize {
     let mut cx = Context::from_waker(Waker::noop());
+    let path = match client {
+        Protocol::Chat => "chat/completions",
+        Protocol::Responses => "responses",
+        Protocol::Messages => "messages",
+        Protocol::Gemini => "models/lab/x:generateContent",
+    };
     let claim = Claim {
         key: Some(Secret::new(key.to_owned())),
-        path: "chat/completions".into(),
+        path: path.into(),
         ..Claim::default()
     };
-    let head = Head::new(claim, Protocol::Chat);
+    let mut head = Head::new(claim, client);
+    if client == Protocol::Gemini {
+        head.address = Some(("lab/x".into(), false));
+    }
     let body = body.clone();
     let Poll::Ready(mut response) = pin!(gateway.serve(head, async |_| Ok(body))).poll(&mut cx)
     else {
@@ -170,11 +179,55 @@ fn ask(gateway: &Arc<Gateway>, key: &str, body: &Bytes) -> usize {
     read
 }
 
-fn requests(c: &mut Criterion) {
-    let usage = json!({"prompt_tokens": 9, "completion_tokens": 9});
+const PROTOCOLS: [(Protocol, &str); 4] = [
+    (Protocol::Chat, "openai_chat"),
+    (Protocol::Responses, "openai_responses"),
+    (Protocol::Messages, "anthropic_messages"),
+    (Protocol::Gemini, "gemini"),
+];
+
+/// Creates a plain request of about this size.
+fn request(client: Protocol, prompt: usize) -> Bytes {
+    let text = "line\n ".repeat(prompt / 6);
+    let body = match client {
+        Protocol::Chat => {
+            json!({"model": "lab/x", "messages": [{"role": "user", "content": text}]})
+        }
+        Protocol::Responses => {
+            json!({"model": "lab/x", "store": false, "input": [{"role": "user", "content": text}]})
+        }
+        Protocol::Messages => {
+            json!({"model": "lab/x", "max_tokens": 100, "messages": [{"role": "user", "content": text}]})
+        }
+        // The model stands in the address.
+        Protocol::Gemini => {
+            json!({"contents": [{"role": "user", "parts": [{"text": text}]}]})
+        }
+    };
+    body.to_string().into()
+}
+
+/// Creates a plain answer.
+fn answer(provider: Protocol) -> String {
     let text = "word ".repeat(40);
-    let openai = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}], "usage": usage}).to_string();
-    let anthropic = json!({"id": "m", "type": "message", "role": "assistant", "content": [{"type": "text", "text": text}], "stop_reason": "end_turn", "usage": {"input_tokens": 9, "output_tokens": 9}}).to_string();
+    let body = match provider {
+        Protocol::Chat => {
+            json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 9, "completion_tokens": 9}})
+        }
+        Protocol::Responses => {
+            json!({"id": "r", "object": "response", "created_at": 1, "status": "completed", "error": null, "model": "m", "output": [{"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": [{"type": "output_text", "text": text, "annotations": []}]}], "usage": {"input_tokens": 9, "output_tokens": 9, "total_tokens": 18}})
+        }
+        Protocol::Messages => {
+            json!({"id": "m", "type": "message", "role": "assistant", "content": [{"type": "text", "text": text}], "stop_reason": "end_turn", "usage": {"input_tokens": 9, "output_tokens": 9}})
+        }
+        Protocol::Gemini => {
+            json!({"candidates": [{"content": {"parts": [{"text": text}], "role": "model"}, "finishReason": "STOP", "index": 0}], "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 9}, "modelVersion": "m", "responseId": "r"})
+        }
+    };
+    body.to_string()
+}
+
+fn requests(c: &mut Criterion) {
     let chunk = |delta: serde_json::Value, finish: Option<&str>| {
         format!(
             "data: {}\n\n",
@@ -186,46 +239,30 @@ fn requests(c: &mut Criterion) {
         .collect();
     stream.push_str(&chunk(json!({}), Some("stop")));
     stream.push_str("data: [DONE]\n\n");
-    let body = |prompt: usize, stream: bool| -> Bytes {
-        json!({"model": "lab/x", "stream": stream, "messages": [{"role": "user", "content": "line\\n ".repeat(prompt / 7)}]})
-            .to_string()
-            .into()
-    };
     let mut group = c.benchmark_group("gateway");
     group.throughput(Throughput::Elements(1));
-    for (name, protocol, kind, answer, body) in [
-        (
-            "plain, 1 KB",
-            "openai_chat",
-            "application/json",
-            &openai,
-            body(1_000, false),
-        ),
-        (
-            "plain, 100 KB",
-            "openai_chat",
-            "application/json",
-            &openai,
-            body(100_000, false),
-        ),
-        (
-            "translated, 1 KB",
-            "anthropic_messages",
-            "application/json",
-            &anthropic,
-            body(1_000, false),
-        ),
-        (
-            "stream of 50 chunks",
-            "openai_chat",
-            "text/event-stream",
-            &stream,
-            body(1_000, true),
-        ),
-    ] {
-        let (gateway, key) = gateway(protocol, kind, answer.clone());
-        group.bench_function(name, |b| b.iter(|| assert!(ask(&gateway, &key, &body) > 0)));
+    for (client, _) in PROTOCOLS {
+        for (provider, name) in PROTOCOLS {
+            let (gateway, key) = gateway(name, "application/json", answer(provider));
+            let body = request(client, 1_000);
+            let name = format!("{} to {}, 1 KB", client.name(), provider.name());
+            group.bench_function(name, |b| {
+                b.iter(|| assert!(ask(&gateway, &key, client, &body) > 0));
+            });
+        }
     }
+    let (plain, key) = gateway("openai_chat", "application/json", answer(Protocol::Chat));
+    let body = request(Protocol::Chat, 100_000);
+    group.bench_function("chat to chat, 100 KB", |b| {
+        b.iter(|| assert!(ask(&plain, &key, Protocol::Chat, &body) > 0));
+    });
+    let (streaming, key) = gateway("openai_chat", "text/event-stream", stream);
+    let body: Bytes = json!({"model": "lab/x", "stream": true, "messages": [{"role": "user", "content": "line"}]})
+        .to_string()
+        .into();
+    group.bench_function("chat to chat, stream of 50 chunks", |b| {
+        b.iter(|| assert!(ask(&streaming, &key, Protocol::Chat, &body) > 0));
+    });
     group.finish();
 }
 

@@ -2,6 +2,7 @@
 """Measures the server, each time beside what it is compared with, in one run.
 
   compare   CPU, latency and memory beside a pass-through proxy
+  pairs     the same for each client's protocol with each provider's, and the memory of an idle stream
   keys      start to ready with 100,000 keys
   long      memory over 200,000 requests
   tls       memory of open streams, with TLS and without
@@ -70,12 +71,12 @@ class Bench:
     def upstream(self):
         address = free_port()
         self.start("provider", self.parts, "provider", "--listen", "%s:%d" % address, address=address)
-        return "http://%s:%d/v1" % address
+        return "http://%s:%d" % address
 
     def proxy(self, to):
         address = free_port()
         process = self.start("proxy", self.parts, "proxy", "--listen", "%s:%d" % address, "--to", to.split("/")[2], address=address)
-        return Target(process, "http://%s:%d/v1" % address, "none", "")
+        return Target(process, "http://%s:%d" % address, "none", "")
 
     def gateway(self, text, name="server", data=None, upstream_key="k"):
         address, data = free_port(), data or self.folder / f"{name}-data"
@@ -91,11 +92,11 @@ class Bench:
             time.sleep(0.001)
         took = time.monotonic() - began
         key = json.loads(boot.read_text())["inference_key"] if boot.exists() else None
-        return Target(process, "http://%s:%d/v1" % address, key, "lab/", data, took)
+        return Target(process, "http://%s:%d" % address, key, "lab/", data, took)
 
     def client(self, target, models, seconds, *more):
         names = ",".join(target.prefix + m for m in models.split(","))
-        return subprocess.Popen([*map(str, [self.parts, "client", "--url", target.base + "/chat/completions", "--key", target.key, "--models", names,
+        return subprocess.Popen([*map(str, [self.parts, "client", "--url", target.base, "--key", target.key, "--models", names,
                                            "--seconds", seconds, *more])], stdout=subprocess.PIPE, text=True)
 
     def load(self, target, models, seconds, *more):
@@ -117,7 +118,7 @@ class Target:
         return int(pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * PAGE / 1e6
 
     def metric(self, name):
-        text = urllib.request.urlopen(self.base.removesuffix("/v1") + "/metrics").read().decode()
+        text = urllib.request.urlopen(self.base + "/metrics").read().decode()
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
 
 
@@ -141,6 +142,7 @@ def table(head, rows):
 
 
 def two_protocols(upstream):
+    upstream += "/v1"
     return (provider("open", upstream) + provider("anth", upstream, "anthropic_messages") + model("quick", ("open", "quick")) + model("slow", ("open", "slow"))
             + model("idle", ("open", "idle")) + model("anth", ("anth", "quick")))
 
@@ -196,7 +198,7 @@ def keys(bench):
         again = bench.gateway("", f"again-{nth}", gateway.data)
         starts.append(again.took)
         if nth == 4:
-            ask = urllib.request.Request(again.base + "/key", headers={"Authorization": f"Bearer {made[-1]}"})
+            ask = urllib.request.Request(again.base + "/v1/key", headers={"Authorization": f"Bearer {made[-1]}"})
             assert urllib.request.urlopen(ask).status == 200, "the keys are good"
         again.process.terminate()
         again.process.wait(20)
@@ -226,6 +228,78 @@ def long(bench):
             axes.set_ylabel("memory, MB")
 
 
+PROTOCOLS = {"chat": "openai_chat", "responses": "openai_responses", "messages": "anthropic_messages", "gemini": "gemini"}
+
+
+def four_protocols(upstream):
+    text = ""
+    for short, protocol in PROTOCOLS.items():
+        text += provider(short, upstream + ("/v1beta" if short == "gemini" else "/v1"), protocol)
+        text += "".join(model(f"{kind}-{short}", (short, kind)) for kind in ("quick", "slow", "idle"))
+    return text
+
+
+def idle_kb(bench, target, model, protocol="chat", encrypted=False):
+    """Memory of each of many open streams that say a word a second."""
+    body = {"model": target.prefix + model, "stream": True, "max_tokens": 1000, "messages": [{"role": "user", "content": "x" * 1000}]}
+    path = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses", "gemini": f"/v1beta/models/{target.prefix}{model}:streamGenerateContent?alt=sse"}[protocol]
+    if protocol == "responses":
+        body = {"model": target.prefix + model, "stream": True, "input": "x" * 1000}
+    if protocol == "gemini":
+        body = {"contents": [{"role": "user", "parts": [{"text": "x" * 1000}]}]}
+    body = json.dumps(body)
+    request = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {target.key}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+    host, port = target.base.split("/")[2].split(":")
+    before, open_streams = target.rss_mb(), []
+    for _ in range(bench.o.streams):
+        stream = socket.create_connection((host, int(port)))
+        stream = unverified().wrap_socket(stream) if encrypted else stream
+        stream.sendall(request)
+        open_streams.append(stream)
+    for stream in open_streams:
+        assert stream.recv(4096).startswith(b"HTTP/1.1 200"), "each is answered"
+    time.sleep(3)
+    each = (target.rss_mb() - before) * 1000 / bench.o.streams
+    for stream in open_streams:
+        stream.close()
+    return each
+
+
+def pairs(bench):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
+    upstream = bench.upstream()
+    proxy, gateway = bench.proxy(upstream), bench.gateway(four_protocols(upstream))
+    scenarios = {  # the model's kind, what the client is told, and what is read from its answer
+        "1 KB, 64 connections": ("quick", ["--connections", 64], {"CPU": "cpu_us"}),
+        "1 KB, one at a time": ("quick", ["--connections", 1], {"CPU": "cpu_us", "first byte": "first_p50_us"}),
+        "ready chunks": ("quick", ["--connections", 64, "--streams", 100], {"CPU": "cpu_us"}),
+        "slow streams": ("slow", ["--connections", 200, "--streams", 100], {"CPU": "cpu_us", "delay p99": "delay_p99_us"}),
+    }
+    wanted = [tuple(p.split("/")) for p in bench.o.only.split(",")] if bench.o.only else [(c, p) for c in PROTOCOLS for p in PROTOCOLS]
+    head = [f"{name}: {figure}" for name, (_, _, figures) in scenarios.items() for figure in figures]
+    ratios = {pair: {h: [] for h in head} for pair in wanted}
+    steps, done = (bench.o.rounds + 1) * len(scenarios) * len(wanted), 0
+    for nth in range(bench.o.rounds + 1):
+        for name, (kind, more, figures) in scenarios.items():
+            for client in dict.fromkeys(c for c, _ in wanted):
+                a = bench.load(proxy, kind, bench.o.seconds, "--protocol", client, *more)
+                for _, far in (p for p in wanted if p[0] == client):
+                    b = bench.load(gateway, f"{kind}-{far}", bench.o.seconds, "--protocol", client, *more)
+                    if set(b["statuses"]) != {"200"} or b["broken"]:
+                        sys.exit(f"{client} to {far}, {name}: {b}")
+                    done += 1
+                    progress(done / steps, f"{name}, {client} to {far}")
+                    for figure, field in figures.items() if nth else ():  # the first round warms up
+                        ratios[client, far][f"{name}: {figure}"].append(b[field] / max(a[field], 1))
+    # A fresh process for each, so that no memory of an earlier load is used again.
+    through = {c: idle_kb(bench, bench.proxy(upstream), "idle", c) for c in dict.fromkeys(c for c, _ in wanted)}
+    idle = {(c, p): idle_kb(bench, bench.gateway(four_protocols(upstream), f"idle-{c}-{p}"), f"idle-{p}", c) for c, p in wanted}
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    table(["client", "provider", *head, f"{bench.o.streams} idle streams: memory"],
+          [[c, p, *(f"{statistics.median(ratios[c, p][h]):.2f}" for h in head), f"{idle[c, p]:.1f} KB, {idle[c, p] / through[c]:.2f}"] for c, p in wanted])
+
+
 def tls(bench):
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
     upstream, rows = bench.upstream(), []
@@ -234,21 +308,7 @@ def tls(bench):
                    check=True, capture_output=True)
     for name, more in (("without TLS", ""), ("with TLS", f'[tls]\ncert = "{cert}"\nkey = "{key}"\n')):
         gateway = bench.gateway(more + two_protocols(upstream), name.replace(" ", "-"))
-        body = json.dumps({"model": "lab/idle", "stream": True, "messages": [{"role": "user", "content": "x" * 1000}]})
-        request = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.key}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
-        host, port = gateway.base.split("/")[2].split(":")
-        before, open_streams = gateway.rss_mb(), []
-        for _ in range(bench.o.streams):
-            stream = socket.create_connection((host, int(port)))
-            stream = unverified().wrap_socket(stream) if more else stream
-            stream.sendall(request)
-            open_streams.append(stream)
-        for stream in open_streams:
-            assert stream.recv(4096).startswith(b"HTTP/1.1 200"), "each is answered"
-        time.sleep(3)
-        rows.append([name, f"{(gateway.rss_mb() - before) * 1000 / bench.o.streams:.1f} KB"])
-        for stream in open_streams:
-            stream.close()
+        rows.append([name, f"{idle_kb(bench, gateway, 'idle', encrypted=bool(more)):.1f} KB"])
     table([f"{bench.o.streams} open streams", "memory of each"], rows)
 
 
@@ -256,7 +316,7 @@ def http2(bench):
     # The provider is a server of the same kind, which speaks both.
     far = bench.gateway("", "far")
     both = model("one", ("one", "demo/echo")) + model("two", ("two", "demo/echo"))
-    text = provider("one", far.base) + provider("two", far.base, more="http2 = true") + both
+    text = provider("one", far.base + "/v1") + provider("two", far.base + "/v1", more="http2 = true") + both
     front = bench.gateway(text, "front", upstream_key=far.key)
     rows = []
     for name, more in (("one at a time", ["--connections", 1]), ("64 connections", ["--connections", 64])):
@@ -274,7 +334,7 @@ def http2(bench):
 
 def soak(bench):
     upstream = bench.upstream()
-    text = two_protocols(upstream) + model("flaky", ("open", "flaky")) + provider("other", upstream) + model("two", ("other", "flaky"), ("open", "quick"), ("anth", "quick")) + model("flaky-anth", ("anth", "flaky"))
+    text = two_protocols(upstream) + model("flaky", ("open", "flaky")) + provider("other", upstream + "/v1") + model("two", ("other", "flaky"), ("open", "quick"), ("anth", "quick")) + model("flaky-anth", ("anth", "flaky"))
     gateway = bench.gateway(text)
     seconds = bench.o.minutes * 60
     files = [bench.folder / f"ids-{n}" for n in range(3)]
@@ -376,7 +436,7 @@ def drawing(path, width, height, rows=1):
 
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("what", choices=["compare", "keys", "long", "tls", "http2", "soak", "curve"])
+    a.add_argument("what", choices=["compare", "pairs", "keys", "long", "tls", "http2", "soak", "curve"])
     a.add_argument("--target", type=pathlib.Path, default=pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")), help="cargo's build folder")
     a.add_argument("--seconds", type=float, default=3, help="of each measurement")
     a.add_argument("--rounds", type=int, default=3)
@@ -384,6 +444,7 @@ def main():
     a.add_argument("--requests", type=int, default=200_000)
     a.add_argument("--streams", type=int, default=1000)
     a.add_argument("--minutes", type=float, default=20)
+    a.add_argument("--only", help="of the pairs only these, as CLIENT/PROVIDER,…")
     a.add_argument("--plot", help="where to draw, as SVG (needs matplotlib)")
     o = a.parse_args()
     o.target = o.target.resolve()

@@ -186,6 +186,9 @@ pub struct Endpoint {
     pub addresses: Vec<Address>,
     /// True if it supports `stream_options.include_usage`.
     pub stream_usage: bool,
+    /// True if it may get a proof of reasoning that does not say who made it: its provider is the
+    /// model's author, or the model has no endpoint of its author.
+    pub reads_raw_proofs: bool,
     /// Source of the prices and limits, if stated.
     pub source: Option<Arc<str>>,
     /// Dialects of its protocols, in the order of [`addresses`](Self::addresses).

@@ -76,7 +76,6 @@ mod urls;
 mod view;
 mod vocabulary;
 
-pub(crate) use self::placeholder_key::SealedText;
 pub use self::{
     engine::{CONFIDENT, Engine},
     json::Step,
@@ -87,4 +86,8 @@ pub use self::{
     restore::{Container, Restorer},
     rules::{Action, RuleFault, Rules},
     stream::{HOLD, StreamRedactor},
+};
+pub(crate) use self::{
+    json::{LeafKind, walk},
+    placeholder_key::SealedText,
 };

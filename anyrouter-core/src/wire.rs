@@ -31,3 +31,4 @@ pub mod request;
 pub mod responses;
 pub mod sse;
 pub mod structure;
+mod whole;

@@ -20,6 +20,8 @@ mod deviations;
 mod grammar;
 #[path = "wire/pairs.rs"]
 mod pairs;
+#[path = "wire/proofs.rs"]
+mod proofs;
 #[path = "wire/rewrites.rs"]
 mod rewrites;
 
@@ -160,7 +162,7 @@ fn thoughts_that_a_block_begins_with_are_not_lost() {
     ]);
     assert_eq!(fault, None);
     assert!(
-        seen.contains(r#""reasoning":"hm""#) && seen.contains(r#""signature":"sig""#),
+        seen.contains(r#""reasoning":"hm""#) && seen.contains(r#".sig""#),
         "{seen}"
     );
     assert!(

@@ -14,11 +14,16 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpStream;
 
+use crate::said::{Protocol, delays};
+
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The address of the chat completions, as http://HOST:PORT/PATH.
+    /// The server, as http://HOST:PORT.
     #[arg(long)]
     url: Uri,
+    /// The protocol to speak.
+    #[arg(long, value_enum, default_value = "chat")]
+    protocol: Protocol,
     #[arg(long, default_value = "none")]
     key: String,
     /// Models, requested in turn.
@@ -48,6 +53,10 @@ pub(crate) struct Options {
 #[derive(Default)]
 struct Seen {
     micros: Vec<u64>,
+    /// Until the first piece of the body came.
+    first: Vec<u64>,
+    /// From the writing of a piece by the provider until it came.
+    delays: Vec<u64>,
     statuses: std::collections::BTreeMap<u16, u64>,
     aborted: u64,
     broken: u64,
@@ -77,19 +86,25 @@ pub(crate) async fn run(options: Options) -> std::io::Result<()> {
     if let Some(ids) = &mut seen.ids {
         ids.flush()?;
     }
-    seen.micros.sort_unstable();
-    let at = |share: f64| {
-        seen.micros
-            .get((seen.micros.len() as f64 * share) as usize)
-            .copied()
-            .unwrap_or(0)
-    };
-    let (p50, p99) = (at(0.5), at(0.99));
+    let [answered, first, delays] = [&seen.micros, &seen.first, &seen.delays].map(|all| {
+        let mut all = all.clone();
+        all.sort_unstable();
+        all
+    });
     println!(
         "{}",
-        json!({"answered": seen.micros.len(), "statuses": seen.statuses, "aborted": seen.aborted, "broken": seen.broken, "p50_us": p50, "p99_us": p99})
+        json!({"answered": answered.len(), "statuses": seen.statuses, "aborted": seen.aborted, "broken": seen.broken,
+               "p50_us": quantile(&answered, 0.5), "p99_us": quantile(&answered, 0.99),
+               "first_p50_us": quantile(&first, 0.5), "delay_p50_us": quantile(&delays, 0.5), "delay_p99_us": quantile(&delays, 0.99)})
     );
     Ok(())
+}
+
+fn quantile(sorted: &[u64], share: f64) -> u64 {
+    sorted
+        .get((sorted.len() as f64 * share) as usize)
+        .copied()
+        .unwrap_or(0)
 }
 
 async fn connection(nth: usize, options: Arc<Options>, seen: Arc<Mutex<Seen>>, until: Instant) {
@@ -100,10 +115,10 @@ async fn connection(nth: usize, options: Arc<Options>, seen: Arc<Mutex<Seen>>, u
     let mut open: Option<http1::SendRequest<Full<Bytes>>> = None;
     // Each connection starts with a different number, so that they never all send the same request.
     let mut n = nth * 37;
-    let bodies: Vec<[Bytes; 2]> = options
+    let requests: Vec<[(String, Bytes); 2]> = options
         .models
         .iter()
-        .map(|m| [false, true].map(|s| body(m, s, options.prompt)))
+        .map(|m| [false, true].map(|s| request(options.protocol, m, s, options.prompt)))
         .collect();
     while Instant::now() < until {
         n += 1;
@@ -123,18 +138,19 @@ async fn connection(nth: usize, options: Arc<Options>, seen: Arc<Mutex<Seen>>, u
         let Some(send) = &mut open else { continue };
         let streams = n % 100 < options.streams;
         let aborts = n.wrapping_mul(7919) % 100 < options.aborts;
-        let Some(body) = bodies
-            .get(n % bodies.len())
-            .map(|b| b[usize::from(streams)].clone())
+        let Some((path, body)) = requests
+            .get(n % requests.len())
+            .map(|r| r[usize::from(streams)].clone())
         else {
             continue;
         };
-        let request = Request::post(options.url.path())
+        let request = Request::post(path)
             .header(header::HOST, "gateway")
             .header(header::AUTHORIZATION, format!("Bearer {}", options.key))
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body));
         let Ok(request) = request else { return };
+        let (mut first, mut late, mut last) = (None, Vec::new(), 0);
         let (status, whole) = match send.send_request(request).await {
             Ok(response) => {
                 let status = response.status().as_u16();
@@ -153,9 +169,13 @@ async fn connection(nth: usize, options: Arc<Options>, seen: Arc<Mutex<Seen>>, u
                     open = None;
                 } else {
                     while let Some(frame) = body.frame().await {
-                        if frame.is_err() {
+                        let Ok(frame) = frame else {
                             (whole, open) = (false, None);
                             break;
+                        };
+                        first.get_or_insert_with(|| micros(began));
+                        if let Some(data) = frame.data_ref().filter(|_| streams) {
+                            late.extend(delays(data, &mut last));
                         }
                     }
                 }
@@ -172,8 +192,9 @@ async fn connection(nth: usize, options: Arc<Options>, seen: Arc<Mutex<Seen>>, u
                 seen.aborted += 1;
             } else if whole {
                 *seen.statuses.entry(status).or_default() += 1;
-                seen.micros
-                    .push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+                seen.micros.push(micros(began));
+                seen.first.extend(first);
+                seen.delays.extend(late);
             } else {
                 seen.broken += 1;
             }
@@ -185,10 +206,38 @@ async fn connection(nth: usize, options: Arc<Options>, seen: Arc<Mutex<Seen>>, u
     }
 }
 
-fn body(model: &str, streams: bool, prompt: usize) -> Bytes {
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The path and the body of a request.
+fn request(protocol: Protocol, model: &str, streams: bool, prompt: usize) -> (String, Bytes) {
     let line = "A line of the prompt, with a \"quote\".\n";
     let content = line.repeat(prompt / line.len() + 1);
-    json!({"model": model, "stream": streams, "messages": [{"role": "user", "content": content}]})
-        .to_string()
-        .into()
+    let (path, body) = match protocol {
+        Protocol::Chat => (
+            "/v1/chat/completions".into(),
+            json!({"model": model, "stream": streams, "messages": [{"role": "user", "content": content}]}),
+        ),
+        Protocol::Responses => (
+            "/v1/responses".into(),
+            json!({"model": model, "stream": streams, "store": false, "input": [{"role": "user", "content": content}]}),
+        ),
+        Protocol::Messages => (
+            "/v1/messages".into(),
+            json!({"model": model, "stream": streams, "max_tokens": 1000, "messages": [{"role": "user", "content": content}]}),
+        ),
+        Protocol::Gemini => (
+            format!(
+                "/v1beta/models/{model}:{}",
+                if streams {
+                    "streamGenerateContent?alt=sse"
+                } else {
+                    "generateContent"
+                }
+            ),
+            json!({"contents": [{"role": "user", "parts": [{"text": content}]}]}),
+        ),
+    };
+    (path, body.to_string().into())
 }

@@ -4,13 +4,14 @@
 mod client;
 mod provider;
 mod proxy;
+mod said;
 
 use clap::Parser;
 
 /// A provider, a pass-through proxy and a client, to measure a gateway with.
 #[derive(Parser)]
 enum Part {
-    /// Simulate a provider, in OpenAI's and Anthropic's protocol.
+    /// Simulate a provider, in all four protocols.
     Provider(provider::Options),
     /// Pass everything through: hyper in, hyper's pooled client out, nothing read.
     Proxy(proxy::Options),

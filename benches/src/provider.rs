@@ -18,16 +18,16 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpListener;
+
+use crate::said::{Protocol, stamped};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
     #[arg(long)]
     listen: String,
 }
-
-const CHUNKS: usize = 50;
 
 /// Error that ends a body early.
 #[derive(Debug)]
@@ -59,7 +59,8 @@ pub(crate) async fn run(options: Options) -> std::io::Result<()> {
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Broken> {
-    let is_anthropic = request.uri().path().ends_with("/messages");
+    let path = request.uri().path().to_owned();
+    let protocol = Protocol::of_path(&path);
     let body = request
         .into_body()
         .collect()
@@ -67,10 +68,17 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Broken> {
         .map_err(|_| Broken)?
         .to_bytes();
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let (model, streams) = (
-        asked["model"].as_str().unwrap_or_default(),
-        asked["stream"] == true,
-    );
+    // Gemini's requests have both in their path.
+    let in_path = path
+        .rsplit_once('/')
+        .and_then(|(_, last)| last.split_once(':'));
+    let (model, streams) = match in_path {
+        Some((model, method)) => (model, method == "streamGenerateContent"),
+        None => (
+            asked["model"].as_str().unwrap_or_default(),
+            asked["stream"] == true,
+        ),
+    };
     if model == "flaky" {
         static NTH: AtomicUsize = AtomicUsize::new(0);
         match NTH.fetch_add(1, Ordering::Relaxed) % 20 {
@@ -78,14 +86,14 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Broken> {
                 return Ok(text(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "application/json",
-                    r#"{"error":{"message":"no","type":"server_error"}}"#,
+                    Bytes::from_static(br#"{"error":{"message":"no","type":"server_error"}}"#),
                 ));
             }
             1 => {
                 let mut response = text(
                     StatusCode::TOO_MANY_REQUESTS,
                     "application/json",
-                    r#"{"error":{"message":"later","code":"rate_limited"}}"#,
+                    Bytes::from_static(br#"{"error":{"message":"later","code":"rate_limited"}}"#),
                 );
                 response.headers_mut().insert(RETRY_AFTER, 1.into());
                 return Ok(response);
@@ -93,9 +101,11 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Broken> {
             2 => return Err(Broken),
             3 if streams => {
                 return Ok(events(stream::iter(
-                    chunks(is_anthropic)
-                        .into_iter()
+                    protocol
+                        .events()
+                        .iter()
                         .take(9)
+                        .cloned()
                         .map(Ok)
                         .chain([Err(Broken)]),
                 )));
@@ -104,7 +114,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Broken> {
                 return Ok(text(
                     StatusCode::OK,
                     "text/html",
-                    "<html>Please log in.</html>",
+                    Bytes::from_static(b"<html>Please log in.</html>"),
                 ));
             }
             5 => tokio::time::sleep(Duration::from_millis(300)).await,
@@ -112,37 +122,35 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Broken> {
                 return Ok(text(
                     StatusCode::OK,
                     "application/json",
-                    r#"{"error":{"message":"quota","code":"insufficient_quota"}}"#,
+                    Bytes::from_static(
+                        br#"{"error":{"message":"quota","code":"insufficient_quota"}}"#,
+                    ),
                 ));
             }
             _ => {}
         }
     }
     if !streams {
-        return Ok(text(
-            StatusCode::OK,
-            "application/json",
-            &whole(is_anthropic).to_string(),
-        ));
+        return Ok(text(StatusCode::OK, "application/json", protocol.whole()));
     }
     let gap = match model {
         "slow" => Duration::from_millis(10),
         "idle" => Duration::from_secs(1),
         _ => {
             return Ok(events(stream::iter(
-                chunks(is_anthropic).into_iter().map(Ok),
+                protocol.events().iter().cloned().map(Ok),
             )));
         }
     };
-    let paced = stream::iter(chunks(is_anthropic)).then(move |chunk| async move {
+    let paced = stream::iter(protocol.events()).then(move |event| async move {
         tokio::time::sleep(gap).await;
-        Ok(chunk)
+        Ok(stamped(event))
     });
     Ok(events(paced))
 }
 
-fn text(status: StatusCode, kind: &'static str, body: &str) -> Response<Body> {
-    let mut response = Response::new(Either::Left(Full::from(body.to_owned())));
+fn text(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Either::Left(Full::new(body)));
     *response.status_mut() = status;
     response
         .headers_mut()
@@ -159,43 +167,4 @@ fn events(all: impl Stream<Item = Result<Bytes, Broken>> + Send + 'static) -> Re
         hyper::header::HeaderValue::from_static("text/event-stream"),
     );
     response
-}
-
-fn whole(is_anthropic: bool) -> Value {
-    let said = "word ".repeat(40);
-    if is_anthropic {
-        json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": said}], "stop_reason": "end_turn",
-               "usage": {"input_tokens": 20, "output_tokens": 40}})
-    } else {
-        json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
-               "choices": [{"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}],
-               "usage": {"prompt_tokens": 20, "completion_tokens": 40, "total_tokens": 60}})
-    }
-}
-
-fn chunks(is_anthropic: bool) -> Vec<Bytes> {
-    let event = |value: Value| Bytes::from(format!("data: {value}\n\n"));
-    let mut out = Vec::with_capacity(CHUNKS + 6);
-    if is_anthropic {
-        out.push(event(json!({"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": {"input_tokens": 20, "output_tokens": 1}}})));
-        out.push(event(json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})));
-        out.extend((0..CHUNKS).map(|n| {
-            event(json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": format!("word {n} ")}}))
-        }));
-        out.push(event(json!({"type": "content_block_stop", "index": 0})));
-        out.push(event(json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 100}})));
-        out.push(event(json!({"type": "message_stop"})));
-        return out;
-    }
-    let chunk = |delta: Value, finish: Value| {
-        event(
-            json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}),
-        )
-    };
-    out.extend((0..CHUNKS).map(|n| chunk(json!({"content": format!("word {n} ")}), Value::Null)));
-    out.push(chunk(json!({}), json!("stop")));
-    out.push(event(json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [],
-                          "usage": {"prompt_tokens": 20, "completion_tokens": 100, "total_tokens": 120}})));
-    out.push(Bytes::from_static(b"data: [DONE]\n\n"));
-    out
 }

@@ -520,8 +520,22 @@ fn endpoint(
         tier: provider.tier,
         addresses,
         stream_usage: provider.stream_usage,
+        reads_raw_proofs: reads_raw_proofs(model, provider.slug.as_str()),
         source: entry.source.as_deref().map(Into::into),
     })
+}
+
+/// Returns true if the provider is the model's author, or if no provider of the model is.
+fn reads_raw_proofs(model: &ModelPart, provider: &str) -> bool {
+    let letters = |name: &str| name.replace(|c: char| !c.is_ascii_alphanumeric(), "");
+    let author = letters(model.entry.id.split('/').next().unwrap_or_default());
+    // As `google` and `google-ai-studio`, `mistralai` and `mistral`.
+    let is_author = |provider: &str| {
+        let provider = letters(provider);
+        provider.starts_with(&author) || author.starts_with(&provider)
+    };
+    let mut providers = model.endpoints.iter().map(|e| e.entry.provider.as_str());
+    is_author(provider) || !providers.any(is_author)
 }
 
 fn base_url(text: &str, path: &str) -> Result<Arc<str>, CatalogError> {

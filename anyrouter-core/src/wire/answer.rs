@@ -6,18 +6,26 @@ use serde_json::Value;
 use super::{
     chat,
     error::ApiError,
-    event::Event,
+    event::{Event, Sink},
     fault::AnswerFault,
     gemini, messages,
     meta::ResponseMeta,
     meter::{Meter, PlainAnswer, Progress},
+    proof::Wrapping,
     responses,
+    whole::Whole,
 };
 use crate::{catalog::Protocol, ids::RequestId};
 
 /// A relay that converts the bytes of a provider's stream into bytes for the client.
 #[derive(Debug)]
-pub enum Relay {
+pub struct Relay {
+    path: Path,
+    wrapping: Wrapping,
+}
+
+#[derive(Debug)]
+enum Path {
     /// OpenAI chat on both sides.
     Chat(chat::StreamRelay),
     /// Anthropic messages on both sides.
@@ -57,20 +65,27 @@ impl Relay {
     /// Creates a relay between the protocols of `names`. Events of more than `limit` bytes are
     /// faults.
     pub fn new(names: Box<ResponseMeta>, limit: usize) -> Self {
-        match (names.protocol, names.client) {
-            (Protocol::Chat, Protocol::Chat) => Self::Chat(chat::StreamRelay::new(names, limit)),
+        Self::over(match (names.protocol, names.client) {
+            (Protocol::Chat, Protocol::Chat) => Path::Chat(chat::StreamRelay::new(names, limit)),
             (Protocol::Messages, Protocol::Messages) => {
-                Self::Messages(messages::StreamPass::new(names, limit))
+                Path::Messages(messages::StreamPass::new(names, limit))
             }
             (Protocol::Responses, Protocol::Responses) => {
-                Self::Responses(responses::StreamPass::new(names, limit))
+                Path::Responses(responses::StreamPass::new(names, limit))
             }
             (Protocol::Gemini, Protocol::Gemini) => {
-                Self::Gemini(gemini::StreamPass::new(names, limit))
+                Path::Gemini(gemini::StreamPass::new(names, limit))
             }
             (Protocol::Chat | Protocol::Messages | Protocol::Responses | Protocol::Gemini, _) => {
-                Self::Translate(Box::new(Translator::new(names, limit)))
+                Path::Translate(Box::new(Translator::new(names, limit)))
             }
+        })
+    }
+
+    fn over(path: Path) -> Self {
+        Self {
+            path,
+            wrapping: Wrapping::default(),
         }
     }
 
@@ -81,35 +96,52 @@ impl Relay {
         body: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Self, AnswerFault> {
-        match (names.protocol, names.client) {
-            (Protocol::Chat | Protocol::Messages, Protocol::Chat) => {
-                let answer = plain(&names, body)?;
-                chat::StreamRelay::of_whole(names, &answer, out).map(Self::Chat)
+        let start = out.len();
+        let mut it = Self::over(match (names.protocol, names.client) {
+            (Protocol::Chat, Protocol::Chat) => {
+                let answer = chat::plain(&names, body)?;
+                Path::Chat(chat::StreamRelay::of_whole(names, &answer, out)?)
             }
             (Protocol::Messages, Protocol::Messages) => {
-                messages::StreamPass::of_whole(names, body, out).map(Self::Messages)
+                Path::Messages(messages::StreamPass::of_whole(names, body, out)?)
             }
             (Protocol::Gemini, Protocol::Gemini) => {
-                gemini::StreamPass::of_whole(names, body, out).map(Self::Gemini)
+                Path::Gemini(gemini::StreamPass::of_whole(names, body, out)?)
             }
             (Protocol::Chat | Protocol::Messages | Protocol::Responses | Protocol::Gemini, _) => {
-                Translator::of_whole(names, body, out)
-                    .map(Box::new)
-                    .map(Self::Translate)
+                Path::Translate(Box::new(Translator::of_whole(names, body, out)?))
             }
-        }
+        });
+        it.wrap(out, start);
+        Ok(it)
     }
 
     /// Takes bytes from the upstream and appends the client's bytes to `out`. Bytes that were
     /// appended before a fault are valid.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Progress, AnswerFault> {
-        match self {
-            Self::Chat(relay) => relay.feed(bytes, out),
-            Self::Messages(relay) => relay.feed(bytes, out),
-            Self::Responses(relay) => relay.feed(bytes, out),
-            Self::Gemini(relay) => relay.feed(bytes, out),
-            Self::Translate(relay) => relay.feed(bytes, out),
-        }
+        let start = out.len();
+        let fed = match &mut self.path {
+            Path::Chat(relay) => relay.feed(bytes, out),
+            Path::Messages(relay) => relay.feed(bytes, out),
+            Path::Responses(relay) => relay.feed(bytes, out),
+            Path::Gemini(relay) => relay.feed(bytes, out),
+            Path::Translate(relay) => relay.feed(bytes, out),
+        };
+        self.wrap(out, start);
+        fed
+    }
+
+    /// Wraps the proofs of reasoning in what was appended from `start` on. Those of another protocol
+    /// were wrapped by the encoder.
+    fn wrap(&mut self, out: &mut Vec<u8>, start: usize) {
+        let Self { path, wrapping } = self;
+        let names = match path {
+            Path::Messages(relay) => relay.names(),
+            Path::Responses(relay) => relay.names(),
+            Path::Gemini(relay) => relay.names(),
+            Path::Chat(_) | Path::Translate(_) => return,
+        };
+        wrapping.events(names, out, start);
     }
 
     /// Handles the end of the upstream's body without an end event. This is a fault unless the
@@ -133,58 +165,58 @@ impl Relay {
     /// Returns true if the answer has its finish or stop reason. Its content is then complete,
     /// though the last event may be missing or broken.
     pub fn is_finished(&self) -> bool {
-        match self {
-            Self::Chat(relay) => relay.is_finished(),
-            Self::Messages(relay) => relay.is_finished(),
-            Self::Responses(relay) => relay.is_finished(),
-            Self::Gemini(relay) => relay.is_finished(),
-            Self::Translate(relay) => relay.is_finished(),
+        match &self.path {
+            Path::Chat(relay) => relay.is_finished(),
+            Path::Messages(relay) => relay.is_finished(),
+            Path::Responses(relay) => relay.is_finished(),
+            Path::Gemini(relay) => relay.is_finished(),
+            Path::Translate(relay) => relay.decoder.is_finished(),
         }
     }
 
     /// Returns true if there is content for the client: from then on, the request is committed to
     /// the endpoint.
     pub fn has_given(&self) -> bool {
-        match self {
-            Self::Chat(relay) => relay.has_given(),
-            Self::Messages(relay) => relay.has_given(),
-            Self::Responses(relay) => relay.has_given(),
-            Self::Gemini(relay) => relay.has_given(),
-            Self::Translate(relay) => relay.has_given(),
+        match &self.path {
+            Path::Chat(relay) => relay.has_given(),
+            Path::Messages(relay) => relay.has_given(),
+            Path::Responses(relay) => relay.has_given(),
+            Path::Gemini(relay) => relay.has_given(),
+            Path::Translate(relay) => relay.decoder.has_given(),
         }
     }
 
     /// Returns the meter of the answer so far.
     pub fn meter(&self) -> &Meter {
-        match self {
-            Self::Chat(relay) => relay.meter(),
-            Self::Messages(relay) => relay.meter(),
-            Self::Responses(relay) => relay.meter(),
-            Self::Gemini(relay) => relay.meter(),
-            Self::Translate(relay) => relay.meter(),
+        match &self.path {
+            Path::Chat(relay) => relay.meter(),
+            Path::Messages(relay) => relay.meter(),
+            Path::Responses(relay) => relay.meter(),
+            Path::Gemini(relay) => relay.meter(),
+            Path::Translate(relay) => relay.decoder.meter(),
         }
     }
 
     /// Returns the number of the events so far, for the protocol that counts them.
     pub fn sequence(&self) -> u64 {
-        match self {
-            Self::Responses(relay) => relay.sequence(),
-            Self::Translate(relay) => match &relay.encoder {
+        match &self.path {
+            Path::Responses(relay) => relay.sequence(),
+            Path::Translate(relay) => match &relay.encoder {
                 Encoder::Responses(encoder) => encoder.sequence(),
                 Encoder::Chat(_) | Encoder::Messages(_) | Encoder::Gemini(_) => 0,
             },
-            Self::Chat(_) | Self::Messages(_) | Self::Gemini(_) => 0,
+            Path::Chat(_) | Path::Messages(_) | Path::Gemini(_) => 0,
         }
     }
 
     /// Returns the names that it writes.
     pub fn names(&self) -> &ResponseMeta {
-        match self {
-            Self::Chat(relay) => relay.names(),
-            Self::Messages(relay) => relay.names(),
-            Self::Responses(relay) => relay.names(),
-            Self::Gemini(relay) => relay.names(),
-            Self::Translate(relay) => relay.names(),
+        match &self.path {
+            Path::Chat(relay) => relay.names(),
+            Path::Messages(relay) => relay.names(),
+            Path::Responses(relay) => relay.names(),
+            Path::Gemini(relay) => relay.names(),
+            Path::Translate(relay) => relay.decoder.names(),
         }
     }
 
@@ -194,13 +226,14 @@ impl Relay {
     /// [`Committed`]: crate::gateway::Committed
     pub fn last(&mut self) -> Bytes {
         let mut out = Vec::with_capacity(768);
-        match self {
-            Self::Chat(relay) => relay.push_end(&mut out),
-            Self::Messages(relay) => relay.push_end(&mut out),
-            Self::Responses(relay) => relay.push_end(&mut out),
-            Self::Gemini(relay) => relay.push_end(&mut out),
-            Self::Translate(relay) => relay.push_end(&mut out),
+        match &mut self.path {
+            Path::Chat(relay) => relay.push_end(&mut out),
+            Path::Messages(relay) => relay.push_end(&mut out),
+            Path::Responses(relay) => relay.push_end(&mut out),
+            Path::Gemini(relay) => relay.push_end(&mut out),
+            Path::Translate(relay) => relay.push_end(&mut out),
         }
+        self.wrap(&mut out, 0);
         out.into()
     }
 }
@@ -209,100 +242,142 @@ impl Translator {
     fn new(names: Box<ResponseMeta>, limit: usize) -> Self {
         Self {
             encoder: Encoder::new(names.client),
-            decoder: match names.protocol {
-                Protocol::Chat => Decoder::Chat(chat::Decoder::new(names, limit)),
-                Protocol::Messages => Decoder::Messages(messages::Decoder::new(names, limit)),
-                Protocol::Responses => Decoder::Responses(responses::Decoder::new(names, limit)),
-                Protocol::Gemini => Decoder::Gemini(gemini::Decoder::new(names, limit)),
-            },
+            decoder: Decoder::new(names, limit),
         }
     }
 
-    /// Translates a whole answer to events.
+    /// Translates a whole answer to the events of a stream.
     fn of_whole(
         names: Box<ResponseMeta>,
         body: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Self, AnswerFault> {
         let mut encoder = Encoder::new(names.client);
-        let mut each = |names: &ResponseMeta, event: Event<'_>| encoder.event(names, event, out);
-        let decoder = match names.protocol {
-            Protocol::Chat => {
-                let answer = chat::plain(&names, body)?;
-                Decoder::Chat(chat::Decoder::of_whole(names, &answer, &mut each)?)
-            }
-            Protocol::Messages => {
-                Decoder::Messages(messages::Decoder::of_whole(names, body, &mut each)?)
-            }
-            Protocol::Responses => {
-                Decoder::Responses(responses::Decoder::of_whole(names, body, &mut each)?)
-            }
-            Protocol::Gemini => Decoder::Gemini(gemini::Decoder::of_whole(names, body, &mut each)?),
-        };
+        let decoder = Decoder::of_whole(names, body, &mut |names, event| {
+            encoder.event(names, event, out)
+        })?;
         Ok(Self { decoder, encoder })
     }
 
     fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Progress, AnswerFault> {
         let Self { decoder, encoder } = self;
-        let mut each = |names: &ResponseMeta, event: Event<'_>| encoder.event(names, event, out);
-        match decoder {
-            Decoder::Chat(decoder) => decoder.feed(bytes, &mut each),
-            Decoder::Messages(decoder) => decoder.feed(bytes, &mut each),
-            Decoder::Responses(decoder) => decoder.feed(bytes, &mut each),
-            Decoder::Gemini(decoder) => decoder.feed(bytes, &mut each),
+        decoder.feed(bytes, &mut |names, event| encoder.event(names, event, out))
+    }
+
+    fn push_end(&mut self, out: &mut Vec<u8>) {
+        let Self { decoder, encoder } = self;
+        decoder.end(&mut |names, event| encoder.event(names, event, out));
+        let (names, meter) = (decoder.names(), decoder.meter());
+        match encoder {
+            Encoder::Chat(_) => chat::Encoder::push_end(names, meter, out),
+            Encoder::Messages(encoder) => encoder.push_end(names, meter, out),
+            Encoder::Responses(encoder) => encoder.push_end(names, meter, out),
+            Encoder::Gemini(encoder) => encoder.push_end(names, meter, out),
+        }
+    }
+}
+
+impl Decoder {
+    fn new(names: Box<ResponseMeta>, limit: usize) -> Self {
+        match names.protocol {
+            Protocol::Chat => Self::Chat(chat::Decoder::new(names, limit)),
+            Protocol::Messages => Self::Messages(messages::Decoder::new(names, limit)),
+            Protocol::Responses => Self::Responses(responses::Decoder::new(names, limit)),
+            Protocol::Gemini => Self::Gemini(gemini::Decoder::new(names, limit)),
+        }
+    }
+
+    /// Decodes a whole answer.
+    fn of_whole(
+        names: Box<ResponseMeta>,
+        body: &[u8],
+        each: &mut Sink<'_>,
+    ) -> Result<Self, AnswerFault> {
+        Ok(match names.protocol {
+            Protocol::Chat => Self::Chat(chat::Decoder::of_whole(names, body, each)?),
+            Protocol::Messages => Self::Messages(messages::Decoder::of_whole(names, body, each)?),
+            Protocol::Responses => {
+                Self::Responses(responses::Decoder::of_whole(names, body, each)?)
+            }
+            Protocol::Gemini => Self::Gemini(gemini::Decoder::of_whole(names, body, each)?),
+        })
+    }
+
+    /// Decodes a whole answer that came as a stream.
+    fn of_stream(
+        names: Box<ResponseMeta>,
+        body: &[u8],
+        each: &mut Sink<'_>,
+    ) -> Result<Self, AnswerFault> {
+        let mut it = Self::new(names, body.len());
+        // A last event that lacks only its blank line counts.
+        let fed = it.feed(body, each).and_then(|progress| {
+            if progress.done {
+                Ok(progress)
+            } else {
+                it.feed(b"\n\n", each)
+            }
+        });
+        match fed {
+            Ok(progress) if progress.done => Ok(it),
+            // Broken events after the finish reason take nothing away.
+            _ if it.is_finished() => Ok(it),
+            Ok(_) => Err(AnswerFault::Truncated),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn feed(&mut self, bytes: &[u8], each: &mut Sink<'_>) -> Result<Progress, AnswerFault> {
+        match self {
+            Self::Chat(decoder) => decoder.feed(bytes, each),
+            Self::Messages(decoder) => decoder.feed(bytes, each),
+            Self::Responses(decoder) => decoder.feed(bytes, each),
+            Self::Gemini(decoder) => decoder.feed(bytes, each),
+        }
+    }
+
+    /// Ends the answer. Google's finish reason may not be its last word.
+    fn end(&mut self, each: &mut Sink<'_>) {
+        match self {
+            // What does not fit any more is missing in an answer that is complete.
+            Self::Gemini(decoder) => drop(decoder.end(each)),
+            Self::Chat(_) | Self::Messages(_) | Self::Responses(_) => {}
         }
     }
 
     fn is_finished(&self) -> bool {
-        match &self.decoder {
-            Decoder::Chat(decoder) => decoder.is_finished(),
-            Decoder::Messages(decoder) => decoder.is_finished(),
-            Decoder::Responses(decoder) => decoder.is_finished(),
-            Decoder::Gemini(decoder) => decoder.is_finished(),
+        match self {
+            Self::Chat(decoder) => decoder.is_finished(),
+            Self::Messages(decoder) => decoder.is_finished(),
+            Self::Responses(decoder) => decoder.is_finished(),
+            Self::Gemini(decoder) => decoder.is_finished(),
         }
     }
 
     fn has_given(&self) -> bool {
-        match &self.decoder {
-            Decoder::Chat(decoder) => decoder.has_given(),
-            Decoder::Messages(decoder) => decoder.has_given(),
-            Decoder::Responses(decoder) => decoder.has_given(),
-            Decoder::Gemini(decoder) => decoder.has_given(),
+        match self {
+            Self::Chat(decoder) => decoder.has_given(),
+            Self::Messages(decoder) => decoder.has_given(),
+            Self::Responses(decoder) => decoder.has_given(),
+            Self::Gemini(decoder) => decoder.has_given(),
         }
     }
 
     fn meter(&self) -> &Meter {
-        match &self.decoder {
-            Decoder::Chat(decoder) => decoder.meter(),
-            Decoder::Messages(decoder) => decoder.meter(),
-            Decoder::Responses(decoder) => decoder.meter(),
-            Decoder::Gemini(decoder) => decoder.meter(),
+        match self {
+            Self::Chat(decoder) => decoder.meter(),
+            Self::Messages(decoder) => decoder.meter(),
+            Self::Responses(decoder) => decoder.meter(),
+            Self::Gemini(decoder) => decoder.meter(),
         }
     }
 
     fn names(&self) -> &ResponseMeta {
-        match &self.decoder {
-            Decoder::Chat(decoder) => decoder.names(),
-            Decoder::Messages(decoder) => decoder.names(),
-            Decoder::Responses(decoder) => decoder.names(),
-            Decoder::Gemini(decoder) => decoder.names(),
-        }
-    }
-
-    fn push_end(&mut self, out: &mut Vec<u8>) {
-        if let Self {
-            decoder: Decoder::Gemini(decoder),
-            encoder,
-        } = self
-        {
-            // What does not fit any more is missing in an answer that is complete.
-            let _ = decoder.end(&mut |names, event| encoder.event(names, event, out));
-        }
-        match &self.encoder {
-            Encoder::Chat(_) => chat::Encoder::push_end(self.names(), self.meter(), out),
-            Encoder::Messages(encoder) => encoder.push_end(self.names(), self.meter(), out),
-            Encoder::Responses(encoder) => encoder.push_end(self.names(), self.meter(), out),
-            Encoder::Gemini(encoder) => encoder.push_end(self.names(), self.meter(), out),
+        match self {
+            Self::Chat(decoder) => decoder.names(),
+            Self::Messages(decoder) => decoder.names(),
+            Self::Responses(decoder) => decoder.names(),
+            Self::Gemini(decoder) => decoder.names(),
         }
     }
 }
@@ -374,24 +449,52 @@ pub const fn keep_alive(client: Protocol) -> &'static [u8] {
 /// Converts a whole answer into the client's protocol. Some providers stream although no stream was
 /// requested: the events are then assembled.
 pub fn plain(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
-    if reads_as_events(body) == Some(true) {
+    let is_stream = reads_as_events(body) == Some(true);
+    if names.protocol != names.client {
+        return translated(names, body, is_stream);
+    }
+    if is_stream {
         return of_events(names, body);
     }
-    match (names.protocol, names.client) {
-        (Protocol::Chat, Protocol::Chat) => chat::plain(names, body),
-        (Protocol::Messages, Protocol::Chat) => messages::plain(names, body),
-        (Protocol::Messages, Protocol::Messages) => messages::pass_whole(names, body),
-        (Protocol::Responses, Protocol::Responses) => responses::pass_whole(names, body),
-        (Protocol::Gemini, Protocol::Gemini) => gemini::pass_whole(names, body),
-        (Protocol::Chat | Protocol::Messages | Protocol::Responses | Protocol::Gemini, _) => {
-            let mut events = Vec::with_capacity(body.len() * 2);
-            let mut translator = Translator::of_whole(Box::new(names.clone()), body, &mut events)?;
-            translator.push_end(&mut events);
-            assembled(names, &events, translator.meter())
-        }
-    }
+    let mut answer = match names.protocol {
+        Protocol::Chat => chat::plain(names, body)?,
+        Protocol::Messages => messages::pass_whole(names, body)?,
+        Protocol::Responses => responses::pass_whole(names, body)?,
+        Protocol::Gemini => gemini::pass_whole(names, body)?,
+    };
+    answer.body = Wrapping::whole(names, answer.body);
+    Ok(answer)
 }
 
+fn translated(
+    names: &ResponseMeta,
+    body: &[u8],
+    is_stream: bool,
+) -> Result<PlainAnswer, AnswerFault> {
+    let mut whole = Whole::default();
+    let mut each = |_: &ResponseMeta, event: Event<'_>| {
+        whole.event(event);
+        Ok(())
+    };
+    let names = Box::new(names.clone());
+    let mut decoder = if is_stream {
+        Decoder::of_stream(names, body, &mut each)?
+    } else {
+        Decoder::of_whole(names, body, &mut each)?
+    };
+    decoder.end(&mut each);
+    let (names, meter) = (decoder.names(), decoder.meter());
+    let body = match names.client {
+        Protocol::Chat => chat::write_whole(names, &whole, meter),
+        Protocol::Messages => messages::write_whole(names, &whole, meter),
+        Protocol::Responses => responses::write_whole(names, &whole, meter)?,
+        Protocol::Gemini => gemini::write_whole(names, whole, meter)?,
+    };
+    let meter = meter.clone();
+    Ok(PlainAnswer { body, meter })
+}
+
+/// Assembles an answer that came as a stream of the client's own protocol.
 fn of_events(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFault> {
     let (mut relay, mut events) = (
         Relay::new(Box::new(names.clone()), body.len()),
@@ -405,18 +508,10 @@ fn of_events(names: &ResponseMeta, body: &[u8]) -> Result<PlainAnswer, AnswerFau
         Err(fault) => return Err(fault),
     }
     events.extend_from_slice(&relay.last());
-    assembled(names, &events, relay.meter())
-}
-
-/// Assembles a whole answer from the client's events.
-fn assembled(
-    names: &ResponseMeta,
-    events: &[u8],
-    meter: &Meter,
-) -> Result<PlainAnswer, AnswerFault> {
+    let meter = relay.meter();
     let body = match names.client {
         Protocol::Chat => {
-            let mut answer = chat::of_chunks(names, events, meter.tokens.is_some())?;
+            let mut answer = chat::of_chunks(names, &events, meter.tokens.is_some())?;
             answer
                 .meter
                 .native_finish_reason
@@ -424,14 +519,12 @@ fn assembled(
             answer.meter.upstream_id.clone_from(&meter.upstream_id);
             return Ok(answer);
         }
-        Protocol::Messages => messages::of_events(names, events)?,
-        Protocol::Responses => responses::of_events(events)?,
-        Protocol::Gemini => gemini::of_events(names, events)?,
+        Protocol::Messages => messages::of_events(names, &events)?,
+        Protocol::Responses => responses::of_events(&events)?,
+        Protocol::Gemini => gemini::of_events(names, &events)?,
     };
-    Ok(PlainAnswer {
-        body,
-        meter: meter.clone(),
-    })
+    let meter = meter.clone();
+    Ok(PlainAnswer { body, meter })
 }
 
 /// Returns true if a body consists of server-sent events; `None` if it is too short to decide.

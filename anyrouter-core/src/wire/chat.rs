@@ -14,13 +14,14 @@ mod shape;
 mod stream;
 mod structure;
 mod usage;
+mod whole;
 mod write;
 
 pub use self::{answer::plain, error::error_chunk, stream::StreamRelay};
 
 pub(super) use self::{
     assemble::of_chunks, decode::Decoder, encode::Encoder, request::read, structure::is_structure,
-    write::push_usage_of,
+    whole::write_whole,
 };
 
 /// Path to append to a provider's base URL.

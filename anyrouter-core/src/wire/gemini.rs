@@ -21,7 +21,7 @@ use std::fmt::Write as _;
 pub use self::pass::StreamPass;
 pub(super) use self::{
     decode::Decoder,
-    encode::{Encoder, of_events},
+    encode::{Encoder, of_events, write_whole},
     error::{error_body, error_event},
     forward::forward,
     from_chat::{carries, from_chat},

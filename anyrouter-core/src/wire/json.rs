@@ -7,6 +7,7 @@ mod member;
 mod raw;
 mod replace;
 mod scanner;
+mod text_or;
 mod write;
 
 pub use self::{
@@ -14,9 +15,10 @@ pub use self::{
     raw::{RawJsonStr, escape_strings, string_or_none, unescape_strings, whole_characters},
     replace::{Replaced, replace_members},
     scanner::{JsonFault, Scanner, Volume},
+    text_or::TextOr,
     write::{
-        push_comma, push_format, push_line, push_member, push_number, push_numbers, push_raw,
-        push_string, push_value,
+        object_of, push_comma, push_format, push_line, push_member, push_number, push_numbers,
+        push_raw, push_string, push_value,
     },
 };
 

@@ -4,7 +4,6 @@
 //! reference, *Messages*, *Streaming messages*, *Extended thinking*, *Adaptive thinking*,
 //! *Structured outputs*.
 
-mod answer;
 mod assemble;
 mod billing;
 mod blocks;
@@ -29,9 +28,9 @@ mod thinking;
 mod to_chat;
 mod tools;
 mod usage;
+mod whole;
 mod write;
 
-pub use self::{answer::plain, pass::StreamPass, request::to_anthropic_messages};
 pub(super) use self::{
     assemble::of_events,
     decode::Decoder,
@@ -44,7 +43,9 @@ pub(super) use self::{
     request::carries,
     structure::is_structure,
     to_chat::{chat_carries, to_chat},
+    whole::write_whole,
 };
+pub use self::{pass::StreamPass, request::to_anthropic_messages};
 
 /// Version of the API: the value of `anthropic-version`.
 pub(super) const VERSION: &str = "2023-06-01";

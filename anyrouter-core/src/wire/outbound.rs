@@ -40,6 +40,7 @@ pub fn outbound(
     adjusted: &mut Adjustments,
 ) -> Result<Outbound, RequestFault> {
     let user = person.user;
+    let reader = Reader { endpoint, protocol };
     let mut headers = HeaderMap::with_capacity(12);
     if request.protocol() == Protocol::Responses && request.raw("store") == Some(b"true") {
         adjusted.note("store was sent as false: responses are not stored");
@@ -60,7 +61,7 @@ pub fn outbound(
         ),
         Protocol::Messages => {
             let body = if is_same {
-                messages::forward(request, endpoint, person, adjusted)
+                messages::forward(request, reader, person, adjusted)
             } else {
                 vec![messages::to_anthropic_messages(
                     request, endpoint, user, adjusted,
@@ -80,7 +81,7 @@ pub fn outbound(
         Protocol::Responses => (
             responses::PATH.into(),
             if is_same {
-                responses::forward(request, endpoint, person, adjusted)
+                responses::forward(request, reader, person, adjusted)
             } else {
                 vec![responses::from_chat(request, endpoint, person, adjusted)?]
             },
@@ -88,7 +89,7 @@ pub fn outbound(
         Protocol::Gemini => (
             gemini::path(&endpoint.upstream_model, request.stream).into(),
             if is_same {
-                gemini::forward(request, endpoint, adjusted)
+                gemini::forward(request, reader, adjusted)
             } else {
                 vec![gemini::from_chat(request, endpoint, adjusted)?]
             },
@@ -110,8 +111,16 @@ fn as_chat(
     adjusted: &mut Adjustments,
 ) -> Result<Option<Request>, RequestFault> {
     let client = request.protocol();
+    let reader = Reader { endpoint, protocol };
     if client == Protocol::Chat {
-        return Ok(None);
+        let body = std::str::from_utf8(request.body()).unwrap_or_default();
+        let Some(body) = reader.opened_details(body) else {
+            return Ok(None);
+        };
+        let mut chat = chat::read(body.into(), DEPTH)?;
+        chat.user.clone_from(&request.user);
+        chat.cache_key.clone_from(&request.cache_key);
+        return Ok(Some(chat));
     }
     let whole = whole_characters(request.body())
         .map(|body| inbound(client, body.into(), DEPTH))
@@ -120,7 +129,6 @@ fn as_chat(
         adjusted.note("characters that were cut in half were sent as U+FFFD");
     }
     let request = whole.as_ref().unwrap_or(request);
-    let reader = Reader { endpoint, protocol };
     let with_reasoning =
         protocol == Protocol::Chat && endpoint.dialect(Protocol::Chat).reasoning_back.is_some();
     let body = match client {

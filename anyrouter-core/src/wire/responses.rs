@@ -21,7 +21,7 @@ mod write;
 pub use self::pass::StreamPass;
 pub(super) use self::{
     decode::Decoder,
-    encode::{Encoder, of_events},
+    encode::{Encoder, of_events, write_whole},
     error::failed_event,
     forward::forward,
     from_chat::{carries, from_chat, reasons},

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{
     StreamRelay,
+    answer::plain,
     calls::{Calls, Events, Piece},
 };
 use crate::wire::{
@@ -12,7 +13,7 @@ use crate::wire::{
     fault::AnswerFault,
     json::RawJsonStr,
     meta::ResponseMeta,
-    meter::{Meter, PlainAnswer, Progress},
+    meter::{Meter, Progress},
     sse::Splitter,
 };
 
@@ -50,11 +51,12 @@ struct Chunk<'a> {
     choices: Vec<Choice<'a>>,
 }
 
+/// A choice of a chunk, or of a whole answer.
 #[derive(Deserialize)]
 struct Choice<'a> {
     #[serde(default)]
     index: u64,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, alias = "message")]
     delta: Option<Said<'a>>,
     #[serde(borrow, default)]
     finish_reason: Option<&'a str>,
@@ -74,8 +76,9 @@ struct Said<'a> {
 
 #[derive(Deserialize)]
 struct Call<'a> {
+    /// Only in chunks.
     #[serde(default)]
-    index: u64,
+    index: Option<u64>,
     #[serde(borrow, default)]
     id: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
@@ -108,12 +111,15 @@ impl Decoder {
     /// Decodes a whole answer.
     pub(in crate::wire) fn of_whole(
         names: Box<ResponseMeta>,
-        answer: &PlainAnswer,
+        body: &[u8],
         each: &mut Sink<'_>,
     ) -> Result<Self, AnswerFault> {
-        let mut chunks = Vec::with_capacity(answer.body.len() + 256);
-        let mut it = Self::over(StreamRelay::of_whole(names, answer, &mut chunks)?);
-        it.read(&chunks, each)?;
+        let answer = plain(&names, body)?;
+        let mut it = Self::new(names, 0);
+        let names = it.relay.names();
+        it.blocks
+            .chunk(&answer.body, &mut |event| each(names, event))?;
+        it.relay.set_meter(answer.meter);
         Ok(it)
     }
 
@@ -165,7 +171,7 @@ impl Decoder {
 
     /// Returns true if the answer has content.
     pub(in crate::wire) fn has_given(&self) -> bool {
-        self.relay.has_given()
+        self.relay.has_given() || self.blocks.count > 0
     }
 
     /// Returns true if the finish reason was read.
@@ -176,6 +182,7 @@ impl Decoder {
 }
 
 impl Blocks {
+    /// Reads a chunk, or a whole answer.
     fn chunk(&mut self, data: &[u8], each: &mut Events<'_>) -> Result<(), AnswerFault> {
         let chunk: Chunk<'_> = serde_json::from_slice(data).map_err(|_| wrong())?;
         if !std::mem::replace(&mut self.has_begun, true) {
@@ -217,12 +224,12 @@ impl Blocks {
             let number = self.turn_to(Kind::Text, each)?;
             each(Event::Delta(number, Delta::Text(text)))?;
         }
-        for call in content.tool_calls.iter().flatten() {
+        for (nth, call) in (0..).zip(content.tool_calls.iter().flatten()) {
             self.close(each)?;
             let function = call.function.as_ref();
             self.calls.piece(
                 &Piece {
-                    index: call.index,
+                    index: call.index.unwrap_or(nth),
                     id: call.id.map(RawJsonStr::get),
                     name: function.and_then(|f| f.name).map(RawJsonStr::get),
                     arguments: said(function.and_then(|f| f.arguments)),

@@ -70,12 +70,15 @@ impl Encoder {
         let format = format_of(names.protocol);
         match block {
             Block::Text | Block::Reasoning => {}
-            Block::Redacted(data) => self.chunk(
-                out,
-                format_args!(
-                    "{{\"reasoning_details\":[{{\"type\":\"reasoning.encrypted\",\"data\":{data},\"format\":\"{format}\",\"index\":{nth}}}]}}"
-                ),
-            ),
+            Block::Redacted(data) => {
+                let data = for_client(names, data, true);
+                self.chunk(
+                    out,
+                    format_args!(
+                        "{{\"reasoning_details\":[{{\"type\":\"reasoning.encrypted\",\"data\":{data},\"format\":\"{format}\",\"index\":{nth}}}]}}"
+                    ),
+                );
+            }
             Block::Call { id, name } => {
                 let name = names.adjusted.client_name(name);
                 self.chunk(

@@ -125,6 +125,11 @@ impl StreamRelay {
         Ok(relay)
     }
 
+    /// Sets the meter, for an answer that was read whole.
+    pub(super) fn set_meter(&mut self, meter: Meter) {
+        self.rewriter.meter = meter;
+    }
+
     /// Returns the meter of the answer so far.
     pub fn meter(&self) -> &Meter {
         &self.rewriter.meter

@@ -14,6 +14,7 @@ use crate::wire::{
     order::Order,
     proof::for_client,
     sse::Splitter,
+    whole::Whole,
 };
 
 /// An encoder of a stream.
@@ -75,22 +76,44 @@ impl Encoder {
     pub(in crate::wire) fn push_end(&self, names: &ResponseMeta, meter: &Meter, out: &mut Vec<u8>) {
         out.extend_from_slice(
             // Google's packages drop a turn with a content that has no part.
-            b"data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"\"}]},\"finishReason\":\"",
+            b"data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"\"}",
         );
-        let reason = finish_reason(self.writer.finish.as_deref());
-        let is_broken = self.writer.has_broken_call && reason == "STOP";
-        out.extend_from_slice(if is_broken {
-            b"MALFORMED_FUNCTION_CALL"
-        } else {
-            reason.as_bytes()
-        });
-        out.extend_from_slice(b"\",\"index\":0}],\"usageMetadata\":");
-        push_usage(&names.tokens(meter).0, out);
-        push_names(names, out);
-        out.extend_from_slice(b",\"anyrouter_metadata\":");
+        self.writer.push_end(names, meter, out);
         names.push_stream_metadata(out, meter, &[]);
         out.extend_from_slice(b"}\r\n\r\n");
     }
+}
+
+/// Writes a whole answer of another protocol.
+pub(in crate::wire) fn write_whole(
+    names: &ResponseMeta,
+    mut whole: Whole,
+    meter: &Meter,
+) -> Result<Bytes, AnswerFault> {
+    whole.join();
+    let mut out = Vec::with_capacity(1024);
+    out.extend_from_slice(b"{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[");
+    let start = out.len();
+    // Parts without chunks around them.
+    let mut writer = Writer {
+        start: Vec::new(),
+        end: b",".to_vec(),
+        ..Writer::default()
+    };
+    whole.replay(&mut |event| {
+        writer.event(names, event, &mut out);
+        Ok(())
+    })?;
+    if out.len() > start {
+        out.pop();
+    } else {
+        // Google's packages drop a turn with a content that has no part.
+        out.extend_from_slice(b"{\"text\":\"\"}");
+    }
+    writer.push_end(names, meter, &mut out);
+    names.push_metadata(&mut out, &[]);
+    out.push(b'}');
+    Ok(out.into())
 }
 
 /// Returns Google's finish reason. There is none for calls.
@@ -111,7 +134,7 @@ fn push_names(names: &ResponseMeta, out: &mut Vec<u8>) {
 
 impl Writer {
     fn event(&mut self, names: &ResponseMeta, event: Event<'_>, out: &mut Vec<u8>) {
-        if self.start.is_empty() {
+        if self.end.is_empty() {
             self.start =
                 b"data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[".to_vec();
             self.end = b"]},\"index\":0}]".to_vec();
@@ -217,6 +240,22 @@ impl Writer {
             }
             Some(Open::Text | Open::Reasoning(None)) | None => {}
         }
+    }
+
+    /// Appends what follows the parts: the finish reason, usage and names, up to the metadata.
+    fn push_end(&self, names: &ResponseMeta, meter: &Meter, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"]},\"finishReason\":\"");
+        let reason = finish_reason(self.finish.as_deref());
+        let is_broken = self.has_broken_call && reason == "STOP";
+        out.extend_from_slice(if is_broken {
+            b"MALFORMED_FUNCTION_CALL"
+        } else {
+            reason.as_bytes()
+        });
+        out.extend_from_slice(b"\",\"index\":0}],\"usageMetadata\":");
+        push_usage(&names.tokens(meter).0, out);
+        push_names(names, out);
+        out.extend_from_slice(b",\"anyrouter_metadata\":");
     }
 
     /// Appends a proof that no call took.

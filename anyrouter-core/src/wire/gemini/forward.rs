@@ -2,17 +2,17 @@
 //! rewritten, and every other byte passes unchanged.
 
 use bytes::Bytes;
+use memchr::memmem;
 use serde_json::{Map, Value, json};
 
 use super::from_chat::{NO_SIGNATURE, wants_signatures};
 use crate::{
-    catalog::Endpoint,
     part::Part as _,
     route::GATEWAY_MEMBERS,
     wire::{
         adjust::Adjustments,
         json::{Object, members, objects, push_comma, push_member, push_string},
-        proof,
+        proof::{Reader, Whose},
         request::Request,
     },
 };
@@ -28,9 +28,10 @@ const DEPTH: usize = 1024;
 /// request.
 pub(in crate::wire) fn forward(
     request: &Request,
-    endpoint: &Endpoint,
+    reader: Reader<'_>,
     adjusted: &mut Adjustments,
 ) -> Vec<Bytes> {
+    let endpoint = reader.endpoint;
     let body = request.body();
     let mut pieces = Vec::with_capacity(3);
     let mut out = Vec::with_capacity(body.len().min(LONG) + 256);
@@ -56,7 +57,7 @@ pub(in crate::wire) fn forward(
             config.insert("maxOutputTokens".to_owned(), json!(limit));
             out.extend_from_slice(Value::Object(config).to_string().as_bytes());
         } else if is("contents")
-            && let Some(contents) = without_foreign(value, wants_signatures(endpoint), adjusted)
+            && let Some(contents) = readable(value, &reader, adjusted)
         {
             out.extend_from_slice(&contents);
         } else if value.len() > LONG {
@@ -71,19 +72,16 @@ pub(in crate::wire) fn forward(
     pieces
 }
 
-/// Returns the contents without thoughts that other providers' proofs belong to; `None` if there are
-/// none. With `wants_signatures`, the first call after such a thought says that it has none.
-fn without_foreign(
-    contents: &[u8],
-    wants_signatures: bool,
-    adjusted: &mut Adjustments,
-) -> Option<Vec<u8>> {
-    memchr::memmem::find(contents, proof::ENCODED_PREFIX.as_bytes())?;
-    let is_foreign = |part: &Object<'_>| {
-        signature(part).is_some_and(|s| {
-            s.get(1..)
-                .is_some_and(|s| s.starts_with(proof::ENCODED_PREFIX.as_bytes()))
-        })
+/// Returns the contents with the proofs that the endpoint made, and without thoughts that other
+/// providers' proofs belong to; `None` if nothing changes. The first call after such a thought says that
+/// it has none, if the model wants one.
+fn readable(contents: &[u8], reader: &Reader<'_>, adjusted: &mut Adjustments) -> Option<Vec<u8>> {
+    memmem::find(contents, b"ignature\"")?;
+    let wants_signatures = wants_signatures(reader.endpoint);
+    let whose = |part: &Object<'_>| match signature(part) {
+        Some(placeholder) if placeholder == quoted_placeholder() => Whose::Raw,
+        Some(proof) => reader.whose(proof),
+        None => Whose::Raw,
     };
     let mut is_changed = false;
     let mut out = vec![b'['];
@@ -93,15 +91,17 @@ fn without_foreign(
             .and_then(|p| objects(p, DEPTH).ok())
             .unwrap_or_default();
         push_comma(&mut out);
-        if !parts.iter().any(is_foreign) {
+        let whose: Vec<Whose> = parts.iter().map(whose).collect();
+        if whose.iter().all(|whose| *whose == Whose::Raw) {
             out.extend_from_slice(content.raw());
             continue;
         }
         is_changed = true;
         let mut kept = vec![b'['];
         let mut has_call = false;
-        for (j, part) in parts.iter().enumerate() {
-            if is_foreign(part) {
+        for (j, (part, whose)) in parts.iter().zip(&whose).enumerate() {
+            let is_foreign = *whose == Whose::Foreign;
+            if is_foreign {
                 adjusted.omit(format!("contents[{i}].parts[{j}].thoughtSignature"));
                 if part.get("thought") == Some(b"true") {
                     continue;
@@ -109,11 +109,15 @@ fn without_foreign(
             }
             let is_call = part.get("functionCall").or(part.get("function_call"));
             let is_first_call = is_call.is_some() && !std::mem::replace(&mut has_call, true);
-            let is_unsigned = is_foreign(part) || signature(part).is_none();
+            let is_unsigned = is_foreign || signature(part).is_none();
             let placeholder = wants_signatures && is_first_call && is_unsigned;
             push_comma(&mut kept);
-            if is_foreign(part) || placeholder {
-                push_without_signature(part, placeholder, &mut kept);
+            let proof = match whose {
+                Whose::Own(proof) => Some(proof.as_str()),
+                Whose::Foreign | Whose::Raw => placeholder.then_some(NO_SIGNATURE),
+            };
+            if is_foreign || proof.is_some() {
+                push_with_signature(part, proof, &mut kept);
             } else {
                 kept.extend_from_slice(part.raw());
             }
@@ -135,8 +139,12 @@ fn signature<'a>(part: &'a Object<'_>) -> Option<&'a [u8]> {
         .or(part.get("thought_signature"))
 }
 
-/// Appends a part without its signature; with `placeholder`, it says that the model made none.
-fn push_without_signature(part: &Object<'_>, placeholder: bool, out: &mut Vec<u8>) {
+fn quoted_placeholder() -> Vec<u8> {
+    format!("\"{NO_SIGNATURE}\"").into_bytes()
+}
+
+/// Appends a part with this signature in place of its own.
+fn push_with_signature(part: &Object<'_>, signature: Option<&str>, out: &mut Vec<u8>) {
     out.push(b'{');
     let raw = part.raw();
     for member in members(raw, DEPTH).unwrap_or_default() {
@@ -145,9 +153,9 @@ fn push_without_signature(part: &Object<'_>, placeholder: bool, out: &mut Vec<u8
             out.extend_from_slice(member.value(raw));
         }
     }
-    if placeholder {
+    if let Some(signature) = signature {
         push_member(out, b"\"thoughtSignature\"");
-        push_string(out, NO_SIGNATURE);
+        push_string(out, signature);
     }
     out.push(b'}');
 }

@@ -15,9 +15,9 @@ use crate::{
     wire::{
         adjust::Adjustments,
         fault::{RequestFault, member_problem},
-        json::{Object, objects},
+        json::{Object, TextOr, object_of, objects},
         messages::tool_name,
-        proof::{PREFIX, Reader},
+        proof::format_of,
         request::Request,
     },
 };
@@ -80,12 +80,7 @@ struct Message<'a> {
     reasoning_details: Option<Vec<Detail>>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Said {
-    Text(String),
-    Parts(Vec<Value>),
-}
+type Said = TextOr<Value>;
 
 #[derive(Deserialize)]
 struct Call<'a> {
@@ -119,12 +114,11 @@ struct Detail {
 }
 
 /// The contents so far.
-struct Contents<'a> {
+struct Contents {
     all: Vec<(&'static str, Vec<Value>)>,
     system: Vec<Value>,
     /// The names of the functions that were called, by the ids of the calls.
     called: HashMap<String, String>,
-    reader: Reader<'a>,
     /// True if the model refuses calls without a signature.
     wants_signatures: bool,
 }
@@ -152,12 +146,10 @@ pub(in crate::wire) fn from_chat(
             "`messages` must be a list of messages, each an object with a `role`",
         )
     })?;
-    let protocol = Protocol::Gemini;
     let mut contents = Contents {
         all: Vec::new(),
         system: Vec::new(),
         called: HashMap::new(),
-        reader: Reader { endpoint, protocol },
         wants_signatures: wants_signatures(endpoint),
     };
     for (i, message) in messages.iter().enumerate() {
@@ -170,10 +162,10 @@ pub(in crate::wire) fn from_chat(
         ));
     }
     let mut body = Map::new();
-    let all = contents.all.into_iter();
-    let all: Vec<Value> = all
-        .map(|(role, parts)| json!({"role": role, "parts": parts}))
-        .collect();
+    let content = |(role, parts): (&str, Vec<Value>)| {
+        object_of([("role", role.into()), ("parts", parts.into())])
+    };
+    let all: Vec<Value> = contents.all.into_iter().map(content).collect();
     body.insert("contents".to_owned(), all.into());
     if !contents.system.is_empty() {
         let system = json!({"parts": contents.system});
@@ -187,7 +179,7 @@ pub(in crate::wire) fn from_chat(
     Ok(Value::Object(body).to_string().into())
 }
 
-impl Contents<'_> {
+impl Contents {
     /// Adds parts to the last content if it has the same role, and otherwise to a new one.
     fn push(&mut self, role: &'static str, mut parts: Vec<Value>) {
         if parts.is_empty() {
@@ -242,7 +234,7 @@ impl Contents<'_> {
     }
 
     fn assistant(&mut self, message: Message<'_>, at: &str, adjusted: &mut Adjustments) {
-        let mut proofs = self.proofs(message.reasoning_details.unwrap_or_default());
+        let mut proofs = proofs_of(message.reasoning_details.unwrap_or_default());
         let mut parts = parts_of(message.content, at, adjusted);
         if let Some(refusal) = message.refusal.filter(|r| !r.is_empty()) {
             parts.push(json!({"text": refusal}));
@@ -287,20 +279,6 @@ impl Contents<'_> {
         self.push("model", parts);
     }
 
-    /// Returns the signatures of a message that the endpoint made, in order.
-    fn proofs(&self, details: Vec<Detail>) -> Vec<String> {
-        let ours = |detail: Detail| {
-            let is_opened = detail.format.as_deref() == Some(self.reader.format());
-            let proof = detail.signature.or(detail.data)?;
-            match self.reader.open(&proof) {
-                Some(proof) => Some(proof.text.to_owned()),
-                None if is_opened && !proof.starts_with(PREFIX) => Some(proof),
-                None => None,
-            }
-        };
-        details.into_iter().filter_map(ours).collect()
-    }
-
     fn result(&mut self, id: &str, content: Option<Said>, at: &str, adjusted: &mut Adjustments) {
         let mut response = Map::new();
         let name = self.called.get(id).map_or(id, String::as_str);
@@ -324,11 +302,25 @@ impl Contents<'_> {
     }
 }
 
+/// Returns the signatures of a message that are Google's, in order.
+fn proofs_of(details: Vec<Detail>) -> Vec<String> {
+    let format = format_of(Protocol::Gemini);
+    let of = |detail: Detail| {
+        let is_ours = detail.format.as_deref() == Some(format);
+        detail
+            .signature
+            .or(detail.data)
+            .filter(|proof| is_ours && !proof.is_empty())
+    };
+    details.into_iter().filter_map(of).collect()
+}
+
 /// Returns content as parts; empty text is left out.
 fn parts_of(content: Option<Said>, at: &str, adjusted: &mut Adjustments) -> Vec<Value> {
     let parts = match content {
         None => return Vec::new(),
-        Some(Said::Text(text)) => vec![json!({"type": "text", "text": text})],
+        Some(Said::Text(text)) if text.is_empty() => return Vec::new(),
+        Some(Said::Text(text)) => return vec![object_of([("text", text.into())])],
         Some(Said::Parts(parts)) => parts,
     };
     let mut translated = Vec::with_capacity(parts.len());
@@ -336,7 +328,7 @@ fn parts_of(content: Option<Said>, at: &str, adjusted: &mut Adjustments) -> Vec<
         let text = part.get("text").or_else(|| part.get("refusal"));
         match (text.and_then(Value::as_str), file_of(part)) {
             (Some(""), _) => {}
-            (Some(text), _) => translated.push(json!({"text": text})),
+            (Some(text), _) => translated.push(object_of([("text", text.into())])),
             (None, Some(file)) => translated.push(file),
             (None, None) => adjusted.omit(format!("{at}.content[{j}]")),
         }

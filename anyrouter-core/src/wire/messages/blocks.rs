@@ -4,10 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::wire::{
-    json::{RawJsonStr, push_format},
-    meta::ResponseMeta,
-};
+use crate::wire::meta::ResponseMeta;
 
 /// Returns OpenAI's finish reason for a stop reason; it is `tool_calls` if the answer has calls and
 /// ended normally.
@@ -18,25 +15,6 @@ pub(super) fn finish_reason(stop_reason: &str, has_calls: bool) -> &'static str 
         _ if has_calls => "tool_calls",
         _ => "stop",
     }
-}
-
-pub(super) fn push_reasoning_text(
-    out: &mut Vec<u8>,
-    index: usize,
-    text: Option<RawJsonStr<'_>>,
-    signature: Option<RawJsonStr<'_>>,
-) {
-    out.extend_from_slice(b"{\"type\":\"reasoning.text\"");
-    if let Some(text) = text {
-        push_format(out, format_args!(",\"text\":{}", text.get()));
-    }
-    if let Some(signature) = signature {
-        push_format(out, format_args!(",\"signature\":{}", signature.get()));
-    }
-    push_format(
-        out,
-        format_args!(",\"format\":\"anthropic-claude-v1\",\"index\":{index}}}"),
-    );
 }
 
 /// Creates an id for a call that has none, with its quotes.

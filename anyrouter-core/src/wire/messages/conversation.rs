@@ -198,7 +198,7 @@ impl<'a> Message<'a> {
             .unwrap_or_default();
         details
             .iter()
-            .any(|d| d.is_ours() && (d.signature.is_some() || d.data.is_some()))
+            .any(|d| d.is_ours() && [d.signature, d.data].iter().flatten().any(is_proof))
     }
 }
 
@@ -615,6 +615,11 @@ fn is_blank(quoted: &[u8]) -> bool {
         && serde_json::from_slice::<Cow<'_, str>>(quoted).is_ok_and(|text| text.trim().is_empty())
 }
 
+/// Returns true unless another provider's proof was removed.
+fn is_proof(proof: &RawJsonStr<'_>) -> bool {
+    proof.get() != "\"\""
+}
+
 /// Appends signed reasoning as thinking blocks; the API refuses reasoning without its signature.
 /// The pieces of a streamed block have the same index.
 fn push_thoughts(out: &mut Vec<u8>, details: &[ReasoningDetail<'_>]) {
@@ -624,11 +629,8 @@ fn push_thoughts(out: &mut Vec<u8>, details: &[ReasoningDetail<'_>]) {
         let Some(first) = pieces.first().filter(|p| p.is_ours()) else {
             continue;
         };
-        let signature = pieces
-            .iter()
-            .find_map(|p| p.signature)
-            .filter(|s| s.get() != "\"\"");
-        match (&*first.kind, signature, first.data) {
+        let signature = pieces.iter().find_map(|p| p.signature).filter(is_proof);
+        match (&*first.kind, signature, first.data.filter(is_proof)) {
             ("reasoning.text", Some(signature), _) => {
                 push_comma(out);
                 out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":\"");

@@ -2,7 +2,6 @@
 //! of the message; events conform.
 
 use super::{
-    assemble::to_events,
     blocks::{finish_reason, made_id, whole_input},
     event,
     message::read_message,
@@ -102,11 +101,21 @@ impl Decoder {
         body: &[u8],
         each: &mut Sink<'_>,
     ) -> Result<Self, AnswerFault> {
-        let (_, meter) = read_message(&names, body)?;
-        let events = to_events(body)?;
-        let mut it = Self::new(names, events.len());
-        it.feed(&events, each)?;
-        it.machine.meter.upstream_id = meter.upstream_id;
+        let (blocks, meter) = read_message(&names, body)?;
+        let mut it = Self::new(names, 0);
+        let machine = &mut it.machine;
+        machine.open(each)?;
+        for (index, block) in (0..).zip(&blocks) {
+            if let Step::Answered = machine.block_start(index, block, each)? {
+                machine.has_given = true;
+            }
+            machine.block_stop(index, each)?;
+        }
+        machine.finish(
+            meter.native_finish_reason.as_deref().unwrap_or_default(),
+            each,
+        )?;
+        machine.meter = meter;
         Ok(it)
     }
 
@@ -197,7 +206,10 @@ impl Machine {
         self.meter.tokens = self.usage.tokens();
         match &*event.kind {
             "message_start" => self.open(each)?,
-            "content_block_start" => return self.block_start(&event, each),
+            "content_block_start" => {
+                let block = event.content_block.as_ref().ok_or_else(wrong)?;
+                return self.block_start(event.index(), block, each);
+            }
             "content_block_delta" => return self.block_delta(&event, each),
             "content_block_stop" => self.block_stop(event.index(), each)?,
             "message_delta" => {
@@ -258,15 +270,15 @@ impl Machine {
 
     fn block_start(
         &mut self,
-        event: &event::Event<'_>,
+        index: u64,
+        block: &event::ContentBlock<'_>,
         each: &mut Sink<'_>,
     ) -> Result<Step, AnswerFault> {
         self.open(each)?;
-        let block = event.content_block.as_ref().ok_or_else(wrong)?;
         if self.blocks.len() >= OPEN_BLOCKS {
             return Err(wrong());
         }
-        self.block_stop(event.index(), each)?;
+        self.block_stop(index, each)?;
         let number = self.count;
         let mut gives = true;
         let open = match &*block.kind {
@@ -316,7 +328,7 @@ impl Machine {
         if !matches!(open, OpenBlock::Other) {
             self.count += 1;
         }
-        self.blocks.push((event.index(), open));
+        self.blocks.push((index, open));
         Ok(if gives { Step::Answered } else { Step::Nothing })
     }
 

@@ -88,7 +88,7 @@ impl Encoder {
 }
 
 /// Returns Anthropic's stop reason for OpenAI's finish reason.
-fn stop_reason(finish_reason: &str) -> &'static str {
+pub(super) fn stop_reason(finish_reason: &str) -> &'static str {
     match finish_reason {
         "length" => "max_tokens",
         "tool_calls" | "function_call" => "tool_use",

@@ -2,6 +2,7 @@
 //! are rewritten, and every other byte passes unchanged.
 
 use bytes::Bytes;
+use memchr::memmem;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
     thinking::{LEAST_BUDGET, MAX_TOKENS},
 };
 use crate::{
-    catalog::{Endpoint, Protocol, Sampling},
+    catalog::{Protocol, Sampling},
     route::GATEWAY_MEMBERS,
     wire::{
         adjust::Adjustments,
@@ -17,7 +18,7 @@ use crate::{
         json::{
             Object, members, objects, push_comma, push_member, push_number, push_string, push_value,
         },
-        proof::PREFIX,
+        proof::{Reader, Whose},
         request::Request,
     },
 };
@@ -27,58 +28,77 @@ const LONG: usize = 4096;
 /// Maximum nesting depth of messages, which were already scanned within a lower limit.
 const DEPTH: usize = 1024;
 
-/// Returns the messages without their thinking blocks that are unsigned or that another provider
-/// signed; `None` if there are none. Anthropic refuses such blocks, and this gateway creates them from
-/// the reasoning of other providers.
-fn signed_only(messages: &[u8], adjusted: &mut Adjustments) -> Option<Vec<u8>> {
-    memchr::memmem::find(messages, b"thinking\"")?;
-    let is_foreign = |proof: &[u8]| {
-        proof
-            .get(1..)
-            .is_some_and(|proof| proof.starts_with(PREFIX.as_bytes()))
+/// The messages as an endpoint reads them.
+struct Readable {
+    messages: Vec<u8>,
+    /// True if the turn that the model continues after a tool's result lost its thinking. Anthropic then
+    /// refuses to think on.
+    has_broken_turn: bool,
+}
+
+/// Returns the messages with the proofs that the endpoint made, and without thinking blocks that are
+/// unsigned or that another provider signed; `None` if nothing changes. Anthropic refuses such blocks,
+/// and this gateway creates them from the reasoning of other providers.
+fn readable(messages: &[u8], reader: &Reader<'_>, adjusted: &mut Adjustments) -> Option<Readable> {
+    memmem::find(messages, b"thinking\"")?;
+    let whose = |block: &Object<'_>| {
+        let proof = match block.get("type") {
+            Some(b"\"thinking\"") => block.get("signature"),
+            Some(b"\"redacted_thinking\"") => block.get("data"),
+            _ => return Whose::Raw,
+        };
+        match proof.filter(|proof| *proof != b"\"\"") {
+            Some(proof) => reader.whose(proof),
+            None => Whose::Foreign,
+        }
     };
-    let is_unsigned = |block: &Object<'_>| match block.get("type") {
-        Some(b"\"thinking\"") => block
-            .get("signature")
-            .is_none_or(|proof| proof == b"\"\"" || is_foreign(proof)),
-        Some(b"\"redacted_thinking\"") => block.get("data").is_some_and(is_foreign),
-        _ => false,
-    };
-    let mut is_changed = false;
+    let (mut is_changed, mut has_broken_turn) = (false, false);
     let mut out = vec![b'['];
     for (m, message) in objects(messages, DEPTH).ok()?.iter().enumerate() {
         let content = message.get("content").filter(|c| c.starts_with(b"["));
         let blocks = content
             .and_then(|c| objects(c, DEPTH).ok())
             .unwrap_or_default();
-        if !blocks.iter().any(is_unsigned) {
+        let is = |kind: &[u8]| blocks.iter().any(|block| block.get("type") == Some(kind));
+        if message.get("role") != Some(b"\"assistant\"") && !is(b"\"tool_result\"") {
+            // A new turn begins.
+            has_broken_turn = false;
+        }
+        let whose: Vec<Whose> = blocks.iter().map(whose).collect();
+        if whose.iter().all(|whose| *whose == Whose::Raw) {
             push_comma(&mut out);
             out.extend_from_slice(message.raw());
             continue;
         }
         is_changed = true;
-        let mut kept = Vec::with_capacity(blocks.len());
-        for (b, block) in blocks.iter().enumerate() {
-            if is_unsigned(block) {
-                adjusted.omit(format!("messages[{m}].content[{b}]"));
-            } else {
-                kept.push(block);
+        let mut kept = Vec::with_capacity(message.raw().len());
+        kept.push(b'[');
+        for (b, (block, whose)) in blocks.iter().zip(&whose).enumerate() {
+            match whose {
+                Whose::Raw => {
+                    push_comma(&mut kept);
+                    kept.extend_from_slice(block.raw());
+                }
+                Whose::Own(proof) => {
+                    push_comma(&mut kept);
+                    push_with_proof(block, proof, &mut kept);
+                }
+                Whose::Foreign => {
+                    adjusted.omit(format!("messages[{m}].content[{b}]"));
+                    has_broken_turn |= is(b"\"tool_use\"");
+                }
             }
         }
-        if kept.is_empty() {
+        if kept == b"[" {
             continue;
         }
+        kept.push(b']');
         push_comma(&mut out);
         out.push(b'{');
         for (name, (quoted, value)) in message.members() {
             push_member(&mut out, quoted);
             if name == "content" {
-                out.push(b'[');
-                for block in &kept {
-                    push_comma(&mut out);
-                    out.extend_from_slice(block.raw());
-                }
-                out.push(b']');
+                out.extend_from_slice(&kept);
             } else {
                 out.extend_from_slice(value);
             }
@@ -86,7 +106,35 @@ fn signed_only(messages: &[u8], adjusted: &mut Adjustments) -> Option<Vec<u8>> {
         out.push(b'}');
     }
     out.push(b']');
-    is_changed.then_some(out)
+    is_changed.then_some(Readable {
+        messages: out,
+        has_broken_turn,
+    })
+}
+
+fn push_with_proof(block: &Object<'_>, proof: &str, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (name, (quoted, value)) in block.members() {
+        push_member(out, quoted);
+        if matches!(&*name, "signature" | "data") {
+            push_string(out, proof);
+        } else {
+            out.extend_from_slice(value);
+        }
+    }
+    out.push(b'}');
+}
+
+/// Returns `context_management` without the edits that need thinking.
+fn edits_without_thinking(management: &[u8]) -> Option<Vec<u8>> {
+    let mut management: Map<String, Value> = serde_json::from_slice(management).ok()?;
+    let edits = management.get_mut("edits")?.as_array_mut()?;
+    let is_of_thinking = |edit: &Value| {
+        let kind = edit.get("type").and_then(Value::as_str);
+        kind.is_some_and(|kind| kind.starts_with("clear_thinking"))
+    };
+    edits.retain(|edit| !is_of_thinking(edit));
+    Some(Value::Object(management).to_string().into_bytes())
 }
 
 /// Returns `thinking` with a budget that is less than `limit`, if it is not: Anthropic refuses it.
@@ -124,10 +172,16 @@ fn refuses_sampling(sampling: Option<Sampling>, name: &str, value: &[u8]) -> boo
 /// replaced by the person's pseudonym. The pieces of the result share long values with the body of the request.
 pub(in crate::wire) fn forward(
     request: &Request,
-    endpoint: &Endpoint,
+    reader: Reader<'_>,
     person: &Person<'_>,
     adjusted: &mut Adjustments,
 ) -> Vec<Bytes> {
+    let endpoint = reader.endpoint;
+    let readable = request
+        .raw("messages")
+        .and_then(|messages| readable(messages, &reader, adjusted));
+    let has_broken_turn = readable.as_ref().is_some_and(|r| r.has_broken_turn);
+    let mut messages = readable.map(|r| r.messages);
     let dialect = endpoint.dialect(Protocol::Messages);
     let limit = request
         .output_limit(endpoint, adjusted)
@@ -171,7 +225,7 @@ pub(in crate::wire) fn forward(
                 Some(user) => push_value(&mut out, &json!({"user_id": user})),
                 None => out.extend_from_slice(b"{}"),
             }
-        } else if let Some(thinking) = (is_lowered && is("thinking"))
+        } else if let Some(thinking) = (is_lowered && !has_broken_turn && is("thinking"))
             .then(|| thinking_within(value, limit))
             .flatten()
         {
@@ -191,10 +245,16 @@ pub(in crate::wire) fn forward(
             });
             pieces.push(std::mem::take(&mut out).into());
             pieces.push(system.into());
-        } else if let Some(messages) = is("messages")
-            .then(|| signed_only(value, adjusted))
+        } else if has_broken_turn && is("thinking") {
+            adjusted
+                .note("thinking was disabled: the turn before the tool's result lost its thinking");
+            out.extend_from_slice(b"{\"type\":\"disabled\"}");
+        } else if let Some(management) = (has_broken_turn && is("context_management"))
+            .then(|| edits_without_thinking(value))
             .flatten()
         {
+            out.extend_from_slice(&management);
+        } else if let Some(messages) = is("messages").then(|| messages.take()).flatten() {
             pieces.push(std::mem::take(&mut out).into());
             pieces.push(messages.into());
         } else if value.len() > LONG {
@@ -220,45 +280,51 @@ pub(in crate::wire) fn forward(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::{Catalog, Document};
 
     #[test]
     fn thoughts_without_a_signature_stay_behind_and_nothing_else_changes() {
         let signed = r#"[{"role":"assistant","content":[{"type":"thinking","thinking":"a","signature":"c2ln"},{"type":"text","text":"\u00e9"}]}]"#;
-        assert_eq!(
-            signed_only(signed.as_bytes(), &mut Adjustments::default()),
-            None
-        );
+        let catalog = catalog("claude-haiku-4-5");
+        let reader = Reader {
+            endpoint: &catalog.endpoints()[0],
+            protocol: Protocol::Messages,
+        };
+        assert!(readable(signed.as_bytes(), &reader, &mut Adjustments::default()).is_none());
         let unsigned = r#"[ {"role":"user","content":"x"},{"role":"assistant", "content":[{"type":"thinking","thinking":"a","signature":""}, {"type":"text","text":"\u00e9" }],"y":1.0},{"role":"assistant","content":[{"type":"thinking","thinking":"b"}]}]"#;
         let mut adjusted = Adjustments::default();
-        let kept = signed_only(unsigned.as_bytes(), &mut adjusted).unwrap();
+        let kept = readable(unsigned.as_bytes(), &reader, &mut adjusted).unwrap();
         assert_eq!(
             adjusted.omitted,
             ["messages[1].content[0]", "messages[2].content[0]"]
         );
         assert_eq!(
-            String::from_utf8(kept).unwrap(),
+            String::from_utf8(kept.messages).unwrap(),
             r#"[{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"text","text":"\u00e9" }],"y":1.0}]"#
         );
     }
 
-    /// Returns the body that an upstream gets for `members`, and the omitted ones.
-    fn sent(model: &str, members: &str) -> (Value, Vec<String>) {
+    fn catalog(model: &str) -> Catalog {
         let toml = format!(
             "[[provider]]\nslug=\"a\"\nprotocol=\"anthropic_messages\"\nbase_url=\"http://x\"\n[[model]]\nid=\"a/m\"\n[[model.endpoint]]\nprovider=\"a\"\nupstream_model=\"{model}\""
         );
-        let document = crate::catalog::Document::from_toml(&toml).unwrap();
-        let catalog = crate::catalog::Catalog::from_documents(&[document]).unwrap();
+        let document = Document::from_toml(&toml).unwrap();
+        Catalog::from_documents(&[document]).unwrap()
+    }
+
+    /// Returns the body that an upstream gets for `members`, and the omitted ones.
+    fn sent(model: &str, members: &str) -> (Value, Vec<String>) {
+        let catalog = catalog(model);
         let body = format!(
             "{{\"model\":\"a/m\",\"max_tokens\":9,\"messages\":[{{\"role\":\"user\",\"content\":\"x\"}}]{members}}}"
         );
         let request = super::super::read(body.into(), 64).unwrap();
         let mut adjusted = Adjustments::default();
-        let pieces = forward(
-            &request,
-            &catalog.endpoints()[0],
-            &Person::default(),
-            &mut adjusted,
-        );
+        let reader = Reader {
+            endpoint: &catalog.endpoints()[0],
+            protocol: Protocol::Messages,
+        };
+        let pieces = forward(&request, reader, &Person::default(), &mut adjusted);
         (
             serde_json::from_slice(&pieces.concat()).unwrap(),
             adjusted.omitted,

@@ -22,14 +22,18 @@ pub(super) struct Count(u64);
 impl<'de> Deserialize<'de> for Usage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let usage = serde_json::Value::deserialize(deserializer)?;
-        let count = |pointer: &str| usage.pointer(pointer).and_then(meter::count).map(Count);
+        let of = |usage: &serde_json::Value, name: &str| {
+            usage.get(name).and_then(meter::count).map(Count)
+        };
+        let count = |name: &str| of(&usage, name);
+        let detail = |group: &str, name: &str| of(usage.get(group)?, name);
         Ok(Self {
-            input_tokens: count("/input_tokens"),
-            output_tokens: count("/output_tokens"),
-            cache_read_input_tokens: count("/cache_read_input_tokens"),
-            cache_creation_input_tokens: count("/cache_creation_input_tokens"),
-            cache_write_1h: count("/cache_creation/ephemeral_1h_input_tokens"),
-            thinking_tokens: count("/output_tokens_details/thinking_tokens"),
+            input_tokens: count("input_tokens"),
+            output_tokens: count("output_tokens"),
+            cache_read_input_tokens: count("cache_read_input_tokens"),
+            cache_creation_input_tokens: count("cache_creation_input_tokens"),
+            cache_write_1h: detail("cache_creation", "ephemeral_1h_input_tokens"),
+            thinking_tokens: detail("output_tokens_details", "thinking_tokens"),
         })
     }
 }

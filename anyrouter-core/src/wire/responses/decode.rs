@@ -213,18 +213,18 @@ impl Machine {
 
     /// Reads a whole response.
     pub(super) fn whole(&mut self, body: &[u8], each: &mut Sink<'_>) -> Result<(), AnswerFault> {
-        let is_answer = utf8(body).is_some()
-            && serde_json::from_slice::<Response<'_>>(body)
-                .is_ok_and(|r| r.output.is_some() || r.status.is_some());
-        if !is_answer {
-            let is_error = serde_json::from_slice(body).is_ok_and(|v| is_error(&v));
-            return Err(if is_error {
-                self.error(body)
-            } else {
-                AnswerFault::NotTheProtocol("a response of OpenAI's Responses API")
-            });
+        let read = utf8(body)
+            .and_then(|text| serde_json::from_str::<Response<'_>>(text).ok())
+            .filter(|r| r.output.is_some() || r.status.is_some());
+        match read {
+            Some(read) => self.end_with(read, body, false, each),
+            None if serde_json::from_slice(body).is_ok_and(|v| is_error(&v)) => {
+                Err(self.error(body))
+            }
+            None => Err(AnswerFault::NotTheProtocol(
+                "a response of OpenAI's Responses API",
+            )),
         }
-        self.end(body, false, each)
     }
 
     /// Returns the index of the item that an event belongs to. Some upstreams give only its id.
@@ -688,7 +688,17 @@ impl Machine {
         is_incomplete: bool,
         each: &mut Sink<'_>,
     ) -> Result<(), AnswerFault> {
-        let read: Response<'_> = serde_json::from_slice(response).map_err(|_| wrong())?;
+        let read = serde_json::from_slice(response).map_err(|_| wrong())?;
+        self.end_with(read, response, is_incomplete, each)
+    }
+
+    fn end_with(
+        &mut self,
+        read: Response<'_>,
+        response: &[u8],
+        is_incomplete: bool,
+        each: &mut Sink<'_>,
+    ) -> Result<(), AnswerFault> {
         let incomplete = read.incomplete_details.and_then(|d| d.reason);
         let status = if is_incomplete || incomplete.is_some() {
             "incomplete"

@@ -18,6 +18,7 @@ use crate::wire::{
     order::Order,
     proof::prefix_of,
     sse::Splitter,
+    whole::Whole,
 };
 
 /// An encoder of a stream.
@@ -289,19 +290,24 @@ impl Writer {
         self.items += 1;
     }
 
+    /// Returns the status of the whole response, and why it is incomplete.
+    fn status(&self) -> (&'static str, Option<&'static str>) {
+        match self.finish.as_deref() {
+            Some("length") => ("incomplete", Some("max_output_tokens")),
+            Some("content_filter") => ("incomplete", Some("content_filter")),
+            _ => ("completed", None),
+        }
+    }
+
     fn end(&self, names: &ResponseMeta, meter: &Meter, out: &mut Vec<u8>) {
         let mut sequence = self.sequence;
         if !self.has_begun {
             push_start(names, &mut sequence, out);
         }
-        let (status, reason) = match self.finish.as_deref() {
-            Some("length") => ("incomplete", Some("max_output_tokens")),
-            Some("content_filter") => ("incomplete", Some("content_filter")),
-            _ => ("completed", None),
-        };
-        push_event(&format!("response.{status}"), &mut sequence, out);
+        let status = self.status();
+        push_event(&format!("response.{}", status.0), &mut sequence, out);
         out.extend_from_slice(b",\"response\":");
-        push_response(names, (status, reason), &self.output, Some(meter), out);
+        push_response(names, status, &self.output, Some(meter), out);
         out.extend_from_slice(b",\"anyrouter_metadata\":");
         names.push_stream_metadata(out, meter, &[]);
         out.push(b'}');
@@ -408,6 +414,33 @@ fn push_part(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"type\":\"output_text\",\"text\":");
     push_quoted(text, out);
     out.extend_from_slice(b",\"annotations\":[],\"logprobs\":[]}");
+}
+
+/// Writes a whole answer of another protocol.
+pub(in crate::wire) fn write_whole(
+    names: &ResponseMeta,
+    whole: &Whole,
+    meter: &Meter,
+) -> Result<Bytes, AnswerFault> {
+    // The writer's items are those of the whole response; its events are not.
+    let (mut writer, mut events) = (Writer::default(), Vec::new());
+    whole.replay(&mut |event| {
+        events.clear();
+        writer.event(names, event, &mut events);
+        Ok(())
+    })?;
+    let mut out = Vec::with_capacity(writer.output.len() + 1024);
+    push_response(
+        names,
+        writer.status(),
+        &writer.output,
+        Some(meter),
+        &mut out,
+    );
+    out.extend_from_slice(b",\"anyrouter_metadata\":");
+    names.push_stream_metadata(&mut out, meter, &[]);
+    out.push(b'}');
+    Ok(out.into())
 }
 
 /// Returns the whole response at the end of the stream in `events`, which a relay wrote.

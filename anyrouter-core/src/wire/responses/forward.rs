@@ -13,7 +13,7 @@ use crate::{
         adjust::Adjustments,
         client_metadata::{CACHE_KEY_NOTE, Person, Treatment},
         json::{Object, push_comma, push_member, push_number, push_string, push_value},
-        proof,
+        proof::{Reader, Whose},
         request::Request,
     },
 };
@@ -27,10 +27,11 @@ const ENCRYPTED: &str = "reasoning.encrypted_content";
 /// result share long values with the body of the request.
 pub(in crate::wire) fn forward(
     request: &Request,
-    endpoint: &Endpoint,
+    reader: Reader<'_>,
     person: &Person<'_>,
     adjusted: &mut Adjustments,
 ) -> Vec<Bytes> {
+    let endpoint = reader.endpoint;
     let body = request.body();
     let mut pieces = Vec::with_capacity(3);
     let mut out = Vec::with_capacity(body.len().min(LONG) + 256);
@@ -76,7 +77,7 @@ pub(in crate::wire) fn forward(
                 None => out.extend_from_slice(b"null"),
             }
         } else if is("input")
-            && let Some(input) = without_ids(value, adjusted)
+            && let Some(input) = items_for(value, &reader, adjusted)
         {
             out.extend_from_slice(&input);
         } else if value.len() > LONG {
@@ -141,41 +142,53 @@ fn push_include(out: &mut Vec<u8>, request: &Request, endpoint: &Endpoint) {
     }
 }
 
-/// Returns the input without the ids of its items, since none are stored, and without reasoning that
-/// the provider cannot read: unencrypted reasoning, and another provider's. `None` if nothing
-/// changes.
-fn without_ids(input: &[u8], adjusted: &mut Adjustments) -> Option<Vec<u8>> {
+/// Returns the input as the endpoint reads it: without the ids of its items, since none are stored,
+/// with the proofs of reasoning that its provider made, and without reasoning that it cannot read, which
+/// is unencrypted or another provider's. `None` if nothing changes.
+fn items_for(input: &[u8], reader: &Reader<'_>, adjusted: &mut Adjustments) -> Option<Vec<u8>> {
     if !input.starts_with(b"[") {
         return None;
     }
     let items = items(input).ok()?;
-    let has_id = |item: &Object<'_>| item.get("id").is_some();
-    if !items.iter().any(|item| has_id(item) || is_unreadable(item)) {
-        return None;
-    }
+    let mut is_changed = false;
     let mut out = Vec::with_capacity(input.len());
     out.push(b'[');
     for (i, item) in items.iter().enumerate() {
-        if is_unreadable(item) {
+        let proof = item.get("encrypted_content").filter(|p| *p != b"null");
+        let whose = proof
+            .filter(|proof| *proof != b"\"\"")
+            .map(|proof| reader.whose(proof));
+        let is_reasoning = item.get("type") == Some(b"\"reasoning\"");
+        if whose == Some(Whose::Foreign) || is_reasoning && whose.is_none() {
+            is_changed = true;
             adjusted.omit(format!("input[{i}]"));
             continue;
         }
+        let has_no_id = item.get("id").is_none() || !may_lack_id(item);
         push_comma(&mut out);
-        if has_id(item) && may_lack_id(item) {
-            out.push(b'{');
-            for (name, (quoted, value)) in item.members() {
-                if name != "id" {
+        if has_no_id && !matches!(whose, Some(Whose::Own(_))) {
+            out.extend_from_slice(item.raw());
+            continue;
+        }
+        is_changed = true;
+        out.push(b'{');
+        for (name, (quoted, value)) in item.members() {
+            match (&*name, &whose) {
+                ("id", _) if !has_no_id => {}
+                ("encrypted_content", Some(Whose::Own(proof))) => {
+                    push_member(&mut out, quoted);
+                    push_string(&mut out, proof);
+                }
+                _ => {
                     push_member(&mut out, quoted);
                     out.extend_from_slice(value);
                 }
             }
-            out.push(b'}');
-        } else {
-            out.extend_from_slice(item.raw());
         }
+        out.push(b'}');
     }
     out.push(b']');
-    Some(out)
+    is_changed.then_some(out)
 }
 
 /// Returns true for the items whose `id` the protocol does not require in a request, or that only
@@ -193,15 +206,4 @@ fn may_lack_id(item: &Object<'_>) -> bool {
         ]
         .contains(&kind),
     }
-}
-
-/// Returns true for reasoning without its encrypted form, or with another provider's.
-fn is_unreadable(item: &Object<'_>) -> bool {
-    item.get("type") == Some(b"\"reasoning\"")
-        && item.get("encrypted_content").is_none_or(|proof| {
-            proof == b"\"\""
-                || proof
-                    .get(1..)
-                    .is_some_and(|p| p.starts_with(proof::PREFIX.as_bytes()))
-        })
 }

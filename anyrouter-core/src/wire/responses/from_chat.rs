@@ -17,8 +17,11 @@ use crate::{
         adjust::Adjustments,
         client_metadata::{CACHE_KEY_NOTE, Person},
         fault::{RequestFault, member_problem},
-        json::{Object, objects, push_comma, push_member, push_number, push_string, push_value},
-        proof::{PREFIX, Reader},
+        json::{
+            Object, TextOr, object_of, objects, push_comma, push_member, push_number, push_string,
+            push_value,
+        },
+        proof::format_of,
         request::Request,
     },
 };
@@ -76,12 +79,7 @@ struct Message<'a> {
     reasoning_details: Option<Vec<Detail>>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Content {
-    Text(String),
-    Parts(Vec<Value>),
-}
+type Content = TextOr<Value>;
 
 #[derive(Deserialize)]
 struct Detail {
@@ -111,8 +109,6 @@ pub(in crate::wire) fn from_chat(
             "`messages` must be a list of messages, each an object with a `role`",
         )
     })?;
-    let protocol = Protocol::Responses;
-    let reader = Reader { endpoint, protocol };
     let mut out = Vec::with_capacity(text.len() + 512);
     out.extend_from_slice(b"{\"model\":");
     push_string(&mut out, &endpoint.upstream_model);
@@ -122,7 +118,6 @@ pub(in crate::wire) fn from_chat(
         push_turn(
             &mut out,
             message,
-            reader,
             &mut custom,
             &format!("messages[{i}]"),
             adjusted,
@@ -154,7 +149,6 @@ pub(in crate::wire) fn from_chat(
 fn push_turn(
     out: &mut Vec<u8>,
     message: &Object<'_>,
-    reader: Reader<'_>,
     custom: &mut Vec<String>,
     at: &str,
     adjusted: &mut Adjustments,
@@ -172,7 +166,7 @@ fn push_turn(
     match &*message.role {
         "assistant" => {
             for detail in message.reasoning_details.iter().flatten() {
-                if let Some(item) = reasoning_item(detail, reader) {
+                if let Some(item) = reasoning_item(detail) {
                     push(&item);
                 }
             }
@@ -183,7 +177,10 @@ fn push_turn(
             };
             let text: String = texts.into_iter().chain(message.refusal).collect();
             if !text.is_empty() {
-                push(&json!({"role": "assistant", "content": text}));
+                push(&object_of([
+                    ("role", "assistant".into()),
+                    ("content", text.into()),
+                ]));
             }
             for (j, call) in message.tool_calls.iter().flatten().enumerate() {
                 let item = call_item(call).ok_or_else(|| {
@@ -203,7 +200,7 @@ fn push_turn(
                 .ok_or_else(|| RequestFault::missing(&format!("{at}.tool_call_id")))?;
             let output = match message.content {
                 None => json!(""),
-                Some(Content::Text(text)) => json!(text),
+                Some(Content::Text(text)) => text.into(),
                 Some(Content::Parts(parts)) => parts_of(&parts, at, adjusted),
             };
             let id = call_id(&id);
@@ -212,16 +209,20 @@ fn push_turn(
             } else {
                 "function_call_output"
             };
-            push(&json!({"type": kind, "call_id": id, "output": output}));
+            push(&object_of([
+                ("type", kind.into()),
+                ("call_id", id.into()),
+                ("output", output),
+            ]));
         }
         role @ ("user" | "system" | "developer") => {
             let content = match message.content {
                 None => return Ok(()),
-                Some(Content::Text(text)) => json!(text),
+                Some(Content::Text(text)) => text.into(),
                 Some(Content::Parts(parts)) => parts_of(&parts, at, adjusted),
             };
             if content != json!("") && content != json!([]) {
-                push(&json!({"role": role, "content": content}));
+                push(&object_of([("role", role.into()), ("content", content)]));
             }
         }
         _ => {
@@ -234,16 +235,13 @@ fn push_turn(
     Ok(())
 }
 
-/// Returns the reasoning item for an entry that a Responses endpoint made. OpenAI refuses reasoning
+/// Returns the reasoning item for an entry that has OpenAI's proof. OpenAI refuses reasoning
 /// without its encrypted form, since nothing is stored.
-fn reasoning_item(detail: &Detail, reader: Reader<'_>) -> Option<Value> {
+fn reasoning_item(detail: &Detail) -> Option<Value> {
     let proof = detail.data.as_deref().or(detail.signature.as_deref())?;
-    let is_opened = detail.format.as_deref() == Some(reader.format());
-    let proof = match reader.open(proof) {
-        Some(proof) => proof.text,
-        None if is_opened && !proof.starts_with(PREFIX) => proof,
-        None => return None,
-    };
+    if proof.is_empty() || detail.format.as_deref() != Some(format_of(Protocol::Responses)) {
+        return None;
+    }
     let text = detail.text.as_deref().or(detail.summary.as_deref());
     let summary: Vec<Value> = text
         .filter(|t| !t.is_empty())

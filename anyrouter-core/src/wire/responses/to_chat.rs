@@ -14,7 +14,9 @@ use crate::catalog::Protocol;
 use crate::wire::{
     adjust::Adjustments,
     fault::{RequestFault, member_problem},
-    json::{Object, push_comma, push_member, push_number, push_string, push_value},
+    json::{
+        Object, TextOr, object_of, push_comma, push_member, push_number, push_string, push_value,
+    },
     proof::Reader,
     request::Request,
 };
@@ -79,13 +81,7 @@ fn text_or_none<'de: 'a, 'a, D: Deserializer<'de>>(
     })
 }
 
-/// A string, or a list of parts.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Content {
-    Text(String),
-    Parts(Vec<Part>),
-}
+type Content = TextOr<Part>;
 
 #[derive(Deserialize)]
 struct Part {
@@ -181,7 +177,7 @@ pub(in crate::wire) fn to_chat(
         with_reasoning,
     };
     if let Some(instructions) = request.get::<Cow<'_, str>>("instructions", "a string")? {
-        messages.push("system", &json!(instructions));
+        messages.push("system", instructions.into());
     }
     let input = request.raw("input").unwrap_or(b"\"\"");
     if input.starts_with(b"[") {
@@ -189,7 +185,7 @@ pub(in crate::wire) fn to_chat(
             messages.item(object, &format!("input[{i}]"), adjusted)?;
         }
     } else if let Some(text) = request.get::<Cow<'_, str>>("input", "a string or a list")? {
-        messages.push("user", &json!(text));
+        messages.push("user", text.into());
     }
     messages.end_turn();
     messages.end_results();
@@ -208,10 +204,10 @@ pub(in crate::wire) fn to_chat(
 }
 
 impl Messages<'_> {
-    fn push(&mut self, role: &str, content: &Value) {
+    fn push(&mut self, role: &str, content: Value) {
         let is_empty = content.as_str().is_some_and(str::is_empty)
             || content.as_array().is_some_and(Vec::is_empty);
-        let message = json!({"role": role, "content": content});
+        let message = object_of([("role", role.into()), ("content", content)]);
         if is_empty {
         } else if self.open.is_empty() {
             push_comma(&mut self.out);
@@ -229,7 +225,7 @@ impl Messages<'_> {
     fn end_results(&mut self) {
         self.open.clear();
         let files = std::mem::take(&mut self.files);
-        self.push("user", &Value::Array(files));
+        self.push("user", files.into());
         for message in std::mem::take(&mut self.between) {
             push_comma(&mut self.out);
             push_value(&mut self.out, &message);
@@ -287,10 +283,10 @@ impl Messages<'_> {
                 let role = if role == "user" { role } else { "system" };
                 let content = match content {
                     None => return Ok(()),
-                    Some(Content::Text(text)) => json!(text),
+                    Some(Content::Text(text)) => text.into(),
                     Some(Content::Parts(parts)) => parts_of(&parts, self.is_chat(), at, adjusted),
                 };
-                self.push(role, &content);
+                self.push(role, content);
             }
             _ => {
                 return Err(RequestFault::member(

@@ -15,15 +15,17 @@ pub(super) struct Usage(pub(super) Option<Tokens>);
 impl<'de> Deserialize<'de> for Usage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let usage = serde_json::Value::deserialize(deserializer)?;
-        let of = |pointer: &str| usage.pointer(pointer).and_then(count);
+        let of = |name: &str| usage.get(name).and_then(count);
+        let detail = |of: &str, name: &str| usage.get(of)?.get(name).and_then(count);
+        let input = |name: &str| detail("input_tokens_details", name).unwrap_or(0);
         let tokens = || {
             Some(Tokens {
-                prompt: of("/input_tokens")?,
-                completion: of("/output_tokens")?,
-                cached: of("/input_tokens_details/cached_tokens").unwrap_or(0),
-                cache_write: of("/input_tokens_details/cache_write_tokens").unwrap_or(0),
+                prompt: of("input_tokens")?,
+                completion: of("output_tokens")?,
+                cached: input("cached_tokens"),
+                cache_write: input("cache_write_tokens"),
                 cache_write_1h: 0,
-                reasoning: of("/output_tokens_details/reasoning_tokens").unwrap_or(0),
+                reasoning: detail("output_tokens_details", "reasoning_tokens").unwrap_or(0),
             })
         };
         Ok(Self(tokens().filter(Tokens::is_plausible)))

@@ -1,0 +1,242 @@
+//! A proof of reasoning goes back to the provider and model that made it, as it was made, through a
+//! client of any protocol; no other endpoint ever gets it.
+
+use anyrouter_core::{
+    catalog::{Catalog, Document, Protocol},
+    wire::{
+        adjust::Adjustments, answer::plain, client_metadata::Person, inbound::inbound,
+        outbound::outbound,
+    },
+};
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+use crate::{names, stream};
+
+/// The proof that a provider makes. Google's packages read theirs as base64.
+const PROOF: &str = "c2lnbmVk+/==";
+/// The protocols whose providers make proofs.
+const MAKERS: [Protocol; 3] = [Protocol::Responses, Protocol::Messages, Protocol::Gemini];
+
+/// A whole answer with a signed thought and a call.
+fn answer(maker: Protocol) -> Value {
+    match maker {
+        Protocol::Chat => json!(null),
+        Protocol::Responses => {
+            json!({"id": "r", "object": "response", "status": "completed", "output": [
+                {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}], "encrypted_content": PROOF},
+                {"type": "function_call", "id": "fc_1", "status": "completed", "call_id": "call_1", "name": "f", "arguments": "{}"}]})
+        }
+        Protocol::Messages => {
+            json!({"id": "m", "type": "message", "role": "assistant", "model": "m", "stop_reason": "tool_use", "stop_sequence": null, "content": [
+                {"type": "thinking", "thinking": "Hm.", "signature": PROOF},
+                {"type": "redacted_thinking", "data": PROOF},
+                {"type": "tool_use", "id": "call_1", "name": "f", "input": {}}], "usage": {"input_tokens": 1, "output_tokens": 1}})
+        }
+        Protocol::Gemini => {
+            json!({"candidates": [{"index": 0, "finishReason": "STOP", "content": {"role": "model", "parts": [
+                {"text": "Hm.", "thought": true}, {"functionCall": {"id": "call_1", "name": "f", "args": {}}, "thoughtSignature": PROOF}]}}]})
+        }
+    }
+}
+
+/// The next turn's request: the answer as the client got it, and the result of its call.
+fn next_turn(client: Protocol, answer: &Value) -> Value {
+    match client {
+        Protocol::Chat => {
+            let message = &answer["choices"][0]["message"];
+            let id = &message["tool_calls"][0]["id"];
+            json!({"model": "lab/x", "messages": [{"role": "user", "content": "Go."}, message, {"role": "tool", "tool_call_id": id, "content": "42"}]})
+        }
+        Protocol::Responses => {
+            let items = answer["output"].as_array().unwrap();
+            let call = items
+                .iter()
+                .find(|item| item["type"] == "function_call")
+                .unwrap();
+            let mut input = vec![json!({"role": "user", "content": "Go."})];
+            input.extend(items.iter().cloned());
+            input.push(
+                json!({"type": "function_call_output", "call_id": call["call_id"], "output": "42"}),
+            );
+            json!({"model": "lab/x", "input": input})
+        }
+        Protocol::Messages => {
+            let content = &answer["content"];
+            let blocks = content.as_array().unwrap();
+            let call = blocks.iter().find(|b| b["type"] == "tool_use").unwrap();
+            json!({"model": "lab/x", "max_tokens": 2000, "thinking": {"type": "enabled", "budget_tokens": 1024}, "messages": [
+                {"role": "user", "content": "Go."}, {"role": "assistant", "content": content},
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call["id"], "content": "42"}]}]})
+        }
+        Protocol::Gemini => {
+            let content = &answer["candidates"][0]["content"];
+            json!({"contents": [{"role": "user", "parts": [{"text": "Go."}]}, content,
+                {"role": "user", "parts": [{"functionResponse": {"id": "call_1", "name": "f", "response": {"output": "42"}}}]}]})
+        }
+    }
+}
+
+fn catalog(protocol: Protocol, author: &str) -> Catalog {
+    let toml = format!(
+        r#"
+        [[provider]]
+        slug = "prov"
+        protocol = "{protocol}"
+        base_url = "http://x"
+        [[provider]]
+        slug = "other"
+        protocol = "{protocol}"
+        base_url = "http://y"
+        [[model]]
+        id = "{author}/x"
+        [[model.endpoint]]
+        provider = "prov"
+        [[model.endpoint]]
+        provider = "other"
+        "#,
+        protocol = protocol.name()
+    );
+    Catalog::from_documents(&[Document::from_toml(&toml).unwrap()]).unwrap()
+}
+
+/// What the provider of this name gets for a request.
+fn sent(client: Protocol, body: &Value, catalog: &Catalog, provider: &str) -> Value {
+    let endpoint = catalog
+        .endpoints()
+        .iter()
+        .find(|e| e.provider.as_str() == provider)
+        .unwrap();
+    let request = inbound(client, Bytes::from(body.to_string()), 64).unwrap();
+    let sent = outbound(
+        endpoint.addresses[0].protocol,
+        &request,
+        &HeaderMap::new(),
+        endpoint,
+        "http://x",
+        &Person::default(),
+        &mut Adjustments::default(),
+    );
+    serde_json::from_slice(&sent.unwrap().body.concat()).unwrap()
+}
+
+/// The proofs in a provider's request.
+fn proofs(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(name, value)| match (name.as_str(), value.as_str()) {
+                ("signature" | "data" | "encrypted_content" | "thoughtSignature", Some(proof)) => {
+                    vec![proof]
+                }
+                _ => proofs(value),
+            })
+            .collect(),
+        Value::Array(items) => items.iter().flat_map(proofs).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn a_proof_comes_back_to_its_maker_and_to_nobody_else_in_every_pair() {
+    for maker in MAKERS {
+        for client in Protocol::ALL {
+            let theirs = answer(maker).to_string();
+            let ours = plain(&names(maker, client), theirs.as_bytes())
+                .unwrap()
+                .body;
+            let ours: Value = serde_json::from_slice(&ours).unwrap();
+            assert!(
+                !ours.to_string().contains(&format!("\"{PROOF}\"")),
+                "{maker:?} for {client:?}: it is wrapped"
+            );
+            let request = next_turn(client, &ours);
+            let makers = catalog(maker, "lab");
+            let back = sent(client, &request, &makers, "prov");
+            let found = proofs(&back);
+            assert!(
+                !found.is_empty() && found.iter().all(|proof| *proof == PROOF),
+                "{maker:?} for {client:?}: {back}"
+            );
+            for provider in Protocol::ALL {
+                let other = catalog(provider, "lab");
+                let elsewhere = sent(client, &request, &other, "other").to_string();
+                assert!(
+                    !elsewhere.contains("c2lnbmVk")
+                        && !elsewhere.contains("anyrouter.")
+                        && !elsewhere.contains("YW55cm91dGVyL"),
+                    "{maker:?} for {client:?}, then {provider:?}: {elsewhere}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_streamed_proof_is_wrapped_once_however_many_pieces_it_has() {
+    let events = [
+        json!({"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 1, "output_tokens": 1}}}),
+        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": "", "signature": ""}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "Hm."}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "c2ln"}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "bmVk"}}),
+        json!({"type": "content_block_stop", "index": 0}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}}),
+        json!({"type": "message_stop"}),
+    ];
+    let theirs: String = events.iter().map(|e| format!("data: {e}\n\n")).collect();
+    let (ours, fault) = stream(Protocol::Messages, Protocol::Messages, &[theirs.as_bytes()]);
+    assert_eq!(fault, None);
+    assert_eq!(ours.matches("anyrouter.").count(), 1, "{ours}");
+    assert!(
+        ours.contains(".c2ln\"") && ours.contains("\"bmVk\""),
+        "{ours}"
+    );
+}
+
+#[test]
+fn a_proof_of_a_session_that_began_elsewhere_goes_to_the_models_author() {
+    for maker in MAKERS {
+        let request = next_turn(maker, &answer(maker));
+        // `prov` is the author of the first; nobody here of the second.
+        for (author, provider, is_sent) in [
+            ("prov", "prov", true),
+            ("prov", "other", false),
+            ("lab", "other", true),
+        ] {
+            let sent = sent(maker, &request, &catalog(maker, author), provider);
+            assert_eq!(
+                proofs(&sent).contains(&PROOF),
+                is_sent,
+                "{maker:?}, {author}/x at {provider}: {sent}"
+            );
+        }
+        // Another protocol has no use for it.
+        for protocol in Protocol::ALL.into_iter().filter(|p| *p != maker) {
+            let sent = sent(maker, &request, &catalog(protocol, "prov"), "prov");
+            assert_eq!(proofs(&sent), [""; 0], "{maker:?} to {protocol:?}: {sent}");
+        }
+    }
+}
+
+#[test]
+fn a_tool_loop_that_lost_its_thinking_goes_on_without() {
+    let mut request = next_turn(Protocol::Messages, &answer(Protocol::Messages));
+    request["context_management"] = json!({"edits": [{"type": "clear_thinking_20251015"}, {"type": "clear_tool_uses_20250919"}]});
+    let messages = catalog(Protocol::Messages, "prov");
+    let kept = sent(Protocol::Messages, &request, &messages, "prov");
+    assert_eq!(kept["thinking"], request["thinking"]);
+    assert_eq!(kept["context_management"], request["context_management"]);
+    let lost = sent(Protocol::Messages, &request, &messages, "other");
+    assert_eq!(lost["thinking"], json!({"type": "disabled"}));
+    assert_eq!(
+        lost["context_management"],
+        json!({"edits": [{"type": "clear_tool_uses_20250919"}]})
+    );
+    // The next question begins a new turn.
+    let more = json!({"role": "user", "content": "And now?"});
+    request["messages"].as_array_mut().unwrap().push(more);
+    let new = sent(Protocol::Messages, &request, &messages, "other");
+    assert_eq!(new["thinking"], request["thinking"]);
+}
