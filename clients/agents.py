@@ -188,7 +188,7 @@ def main():
     own.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=own) as folder:
         process, boot = gateway.start(options.server, Path(folder), provider.server_address[1])
-        failed = 0
+        failed, seen = 0, set()
         try:
             for agent, program in (one.split("=", 1) for one in options.agents):
                 name, headless = AGENTS[agent]
@@ -206,7 +206,8 @@ def main():
                         headless(options.cli, program, boot["base_url"], boot["inference_key"], model, home, work)
                         assert Path(Model.file).read_text() == CONTENT
                         ask = urllib.request.Request(boot["base_url"] + "/logs", headers={"Authorization": "Bearer " + boot["inference_key"]})
-                        records = [r for r in json.load(urllib.request.urlopen(ask))["data"] if r["model"] == model]
+                        records = [r for r in json.load(urllib.request.urlopen(ask))["data"] if r["model"] == model and r["id"] not in seen]
+                        seen.update(r["id"] for r in records)
                         assert not Model.leaks, Model.leaks
                         refused = sum(r["outcome"] != "ok" for r in records)
                         assert len(records) >= 2 and refused == (2 if Model.refuses else 0), records

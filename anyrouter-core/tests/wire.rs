@@ -18,6 +18,8 @@
 mod deviations;
 #[path = "wire/grammar.rs"]
 mod grammar;
+#[path = "wire/matrix.rs"]
+mod matrix;
 #[path = "wire/pairs.rs"]
 mod pairs;
 #[path = "wire/proofs.rs"]

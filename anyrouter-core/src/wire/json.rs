@@ -12,7 +12,9 @@ mod write;
 
 pub use self::{
     member::{Member, Object, bare_name, members, objects, utf8},
-    raw::{RawJsonStr, escape_strings, string_or_none, unescape_strings, whole_characters},
+    raw::{
+        RawJsonStr, escape_strings, has_content, string_or_none, unescape_strings, whole_characters,
+    },
     replace::{Replaced, replace_members},
     scanner::{JsonFault, Scanner, Volume},
     text_or::TextOr,

@@ -58,6 +58,13 @@ impl ResponseMeta {
         }
     }
 
+    /// Lists what a translation of the answer leaves out.
+    pub(super) fn omit_of_answer(&mut self, what: &str) {
+        if self.client != self.protocol {
+            self.adjusted.omit(format!("response: {what}"));
+        }
+    }
+
     /// Returns the usage from `meter` and false, or an estimate and true.
     pub fn tokens(&self, meter: &Meter) -> (Tokens, bool) {
         match meter.tokens {

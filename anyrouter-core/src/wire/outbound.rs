@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use memchr::memmem;
 
 use super::{
     adjust::Adjustments, chat, client_metadata::Person, fault::RequestFault, gemini,
@@ -11,6 +12,7 @@ use super::{
 };
 use crate::{
     catalog::{Endpoint, Protocol},
+    part::Part as _,
     route::GATEWAY_MEMBERS,
 };
 
@@ -53,6 +55,9 @@ pub fn outbound(
         as_chat(protocol, request, endpoint, adjusted)?
     };
     let is_same = request.protocol() == protocol;
+    if !is_same && protocol != Protocol::Messages && has_cache_marks(request.body()) {
+        adjusted.omit("cache_control");
+    }
     let request = translated.as_ref().unwrap_or(request);
     let (path, body) = match protocol {
         Protocol::Chat => (
@@ -99,6 +104,16 @@ pub fn outbound(
         path,
         headers,
         body,
+    })
+}
+
+/// Returns true if the request has a member `cache_control` anywhere. In a text, its quotes would be
+/// escaped.
+fn has_cache_marks(body: &[u8]) -> bool {
+    const NAME: &[u8] = b"\"cache_control\"";
+    memmem::find_iter(body, NAME).any(|at| {
+        let rest = body.part(at + NAME.len()..body.len());
+        rest.trim_ascii_start().starts_with(b":")
     })
 }
 

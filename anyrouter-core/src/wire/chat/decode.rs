@@ -2,6 +2,7 @@
 //! from OpenAI's shape, so that only conforming chunks are read here.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{
     StreamRelay,
@@ -11,7 +12,7 @@ use super::{
 use crate::wire::{
     event::{Block, Delta, Event, Sink},
     fault::AnswerFault,
-    json::RawJsonStr,
+    json::{RawJsonStr, has_content},
     meta::ResponseMeta,
     meter::{Meter, Progress},
     sse::Splitter,
@@ -37,6 +38,8 @@ struct Blocks {
     count: usize,
     /// True if the model has refused, which OpenAI's finish reason does not show.
     has_refused: bool,
+    /// Members that no event stands for.
+    left_out: Vec<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,8 @@ struct Choice<'a> {
     delta: Option<Said<'a>>,
     #[serde(borrow, default)]
     finish_reason: Option<&'a str>,
+    #[serde(borrow, default)]
+    logprobs: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +77,12 @@ struct Said<'a> {
     refusal: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
     tool_calls: Option<Vec<Call<'a>>>,
+    #[serde(borrow, default)]
+    annotations: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    audio: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    images: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -120,6 +131,7 @@ impl Decoder {
         it.blocks
             .chunk(&answer.body, &mut |event| each(names, event))?;
         it.relay.set_meter(answer.meter);
+        it.name_left_out();
         Ok(it)
     }
 
@@ -152,10 +164,17 @@ impl Decoder {
             }
             fault.is_none()
         });
+        self.name_left_out();
         match (fault, fed) {
             (Some(fault), _) => Err(fault),
             (None, Err(e)) => Err(AnswerFault::TooLong { limit: e.limit }),
             (None, Ok(())) => Ok(()),
+        }
+    }
+
+    fn name_left_out(&mut self) {
+        for name in self.blocks.left_out.drain(..) {
+            self.relay.names_mut().omit_of_answer(name);
         }
     }
 
@@ -195,6 +214,17 @@ impl Blocks {
             }
             if let Some(content) = &choice.delta {
                 self.content(content, each)?;
+            }
+            let said = choice.delta.as_ref();
+            for (name, value) in [
+                ("logprobs", choice.logprobs),
+                ("annotations", said.and_then(|s| s.annotations)),
+                ("audio", said.and_then(|s| s.audio)),
+                ("images", said.and_then(|s| s.images)),
+            ] {
+                if value.is_some_and(has_content) && !self.left_out.contains(&name) {
+                    self.left_out.push(name);
+                }
             }
             if let Some(reason) = choice.finish_reason {
                 self.close(each)?;

@@ -140,6 +140,10 @@ impl StreamRelay {
         &self.rewriter.names
     }
 
+    pub(super) fn names_mut(&mut self) -> &mut ResponseMeta {
+        &mut self.rewriter.names
+    }
+
     /// Returns true if the client has received content.
     pub fn has_given(&self) -> bool {
         self.rewriter.committed

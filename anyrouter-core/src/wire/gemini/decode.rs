@@ -225,7 +225,13 @@ impl Machine {
         let candidates = chunk.candidates.iter().flatten();
         for candidate in candidates.filter(|c| c.index.unwrap_or(0) == 0) {
             let parts = candidate.content.as_ref().and_then(|c| c.parts.as_ref());
+            for name in candidate.untranslated() {
+                self.names.omit_of_answer(name);
+            }
             for part in parts.into_iter().flatten() {
+                for name in part.untranslated() {
+                    self.names.omit_of_answer(name);
+                }
                 progress.answered |= self.part(part, each)?;
             }
             if let Some(reason) = candidate.finish_reason.as_deref()

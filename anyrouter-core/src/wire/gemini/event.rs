@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Number, value::RawValue};
 
 use super::usage::Usage;
-use crate::wire::json::{RawJsonStr, string_or_none};
+use crate::wire::json::{RawJsonStr, has_content, string_or_none};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,6 +32,33 @@ pub(super) struct Candidate<'a> {
     pub(super) content: Option<Content<'a>>,
     #[serde(borrow, default)]
     pub(super) finish_reason: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    citation_metadata: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    grounding_metadata: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    url_context_metadata: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    logprobs_result: Option<&'a RawValue>,
+}
+
+impl Candidate<'_> {
+    /// Returns the members that other protocols have no counterpart for.
+    pub(super) fn untranslated(&self) -> impl Iterator<Item = &'static str> {
+        present([
+            ("citationMetadata", self.citation_metadata),
+            ("groundingMetadata", self.grounding_metadata),
+            ("urlContextMetadata", self.url_context_metadata),
+            ("logprobsResult", self.logprobs_result),
+        ])
+    }
+}
+
+fn present<const N: usize>(
+    members: [(&'static str, Option<&RawValue>); N],
+) -> impl Iterator<Item = &'static str> {
+    let present = members.map(|(name, value)| value.is_some_and(has_content).then_some(name));
+    present.into_iter().flatten()
 }
 
 #[derive(Deserialize)]
@@ -51,6 +78,26 @@ pub(super) struct Part<'a> {
     pub(super) thought_signature: Option<RawJsonStr<'a>>,
     #[serde(borrow, default)]
     pub(super) function_call: Option<FunctionCall<'a>>,
+    #[serde(borrow, default)]
+    inline_data: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    file_data: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    executable_code: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    code_execution_result: Option<&'a RawValue>,
+}
+
+impl Part<'_> {
+    /// Returns the members that other protocols have no counterpart for.
+    pub(super) fn untranslated(&self) -> impl Iterator<Item = &'static str> {
+        present([
+            ("inlineData", self.inline_data),
+            ("fileData", self.file_data),
+            ("executableCode", self.executable_code),
+            ("codeExecutionResult", self.code_execution_result),
+        ])
+    }
 }
 
 /// A call; on Vertex, a piece of one.

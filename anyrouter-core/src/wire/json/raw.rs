@@ -94,3 +94,8 @@ pub fn whole_characters(json: &[u8]) -> Option<Vec<u8>> {
     }
     is_changed.then_some(out)
 }
+
+/// Returns true unless a value is null or empty.
+pub fn has_content(value: &RawValue) -> bool {
+    !matches!(value.get(), "null" | "[]" | "{}" | "\"\"")
+}

@@ -10,7 +10,7 @@ use super::{
 use crate::wire::{
     event::{Block, Delta, Event, Sink},
     fault::AnswerFault,
-    json::{RawJsonStr, push_string},
+    json::{RawJsonStr, has_content, push_string},
     meta::ResponseMeta,
     meter::{Meter, Progress},
     provider_error::{is_error, token_of},
@@ -320,11 +320,17 @@ impl Machine {
                 }
                 OpenBlock::Reasoning(number)
             }
-            _ => {
+            other => {
                 gives = false;
+                let kind = token_of(other);
+                self.names
+                    .omit_of_answer(kind.as_deref().unwrap_or("a block"));
                 OpenBlock::Other
             }
         };
+        if block.citations.is_some_and(has_content) {
+            self.names.omit_of_answer("citations");
+        }
         if !matches!(open, OpenBlock::Other) {
             self.count += 1;
         }
@@ -340,6 +346,9 @@ impl Machine {
         self.open(each)?;
         let delta = event.delta.as_ref().ok_or_else(wrong)?;
         let kind = delta.kind.as_deref().or_else(|| delta.kind_by_member());
+        if kind == Some("citations_delta") {
+            self.names.omit_of_answer("citations");
+        }
         match kind {
             Some("text_delta") => {
                 let text = delta.text.ok_or_else(wrong)?;

@@ -52,6 +52,8 @@ pub(super) struct ContentBlock<'a> {
     pub(super) thinking: Option<RawJsonStr<'a>>,
     #[serde(borrow, default, deserialize_with = "string_or_none")]
     pub(super) signature: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    pub(super) citations: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

@@ -18,7 +18,7 @@ use crate::wire::{
 };
 
 /// Members that have a counterpart in chat, or that only the gateway reads.
-const TRANSLATED: [&str; 13] = [
+const TRANSLATED: [&str; 14] = [
     "max_tokens",
     "messages",
     "model",
@@ -30,6 +30,7 @@ const TRANSLATED: [&str; 13] = [
     "thinking",
     "tool_choice",
     "tools",
+    "top_k",
     "top_p",
     "cache_control",
 ];
@@ -576,7 +577,7 @@ fn push_settings(
         push_member(out, b"\"max_tokens\"");
         push_number(out, limit);
     }
-    for name in ["temperature", "top_p"] {
+    for name in ["temperature", "top_k", "top_p"] {
         if let Some(value) = request.raw(name) {
             push_member(out, format!("\"{name}\"").as_bytes());
             out.extend_from_slice(value);

@@ -6,7 +6,7 @@ use super::event::{Event, Item, Part, Response};
 use crate::wire::{
     event::{self, Block, Delta, Sink},
     fault::AnswerFault,
-    json::{RawJsonStr, push_string, utf8},
+    json::{RawJsonStr, has_content, push_string, utf8},
     meta::ResponseMeta,
     meter::{Meter, Progress},
     provider_error::{is_error, token_of},
@@ -407,7 +407,12 @@ impl Machine {
                 self.give(event::Event::Open(number, Block::Reasoning), each)?;
                 Open::Reasoning { number, part: None }
             }
-            _ => Open::Other,
+            other => {
+                let kind = token_of(other);
+                self.names
+                    .omit_of_answer(kind.as_deref().unwrap_or("an item"));
+                Open::Other
+            }
         };
         self.open.push((index, open));
         Ok(())
@@ -578,6 +583,14 @@ impl Machine {
             "message" => {
                 for (part, said) in (0..).zip(item.content.iter().flatten()) {
                     self.has_refused |= said.refusal.is_some();
+                    for (name, value) in [
+                        ("annotations", said.annotations),
+                        ("logprobs", said.logprobs),
+                    ] {
+                        if value.is_some_and(has_content) {
+                            self.names.omit_of_answer(name);
+                        }
+                    }
                     if let Some(text) = said.text.or(said.refusal) {
                         self.whole_text(index, part, text, each)?;
                     }

@@ -83,6 +83,10 @@ pub(super) struct Part<'a> {
     pub(super) text: Option<RawJsonStr<'a>>,
     #[serde(borrow, default, deserialize_with = "string_or_none")]
     pub(super) refusal: Option<RawJsonStr<'a>>,
+    #[serde(borrow, default)]
+    pub(super) annotations: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) logprobs: Option<&'a RawValue>,
 }
 
 /// A response object, with the members that the gateway reads.
