@@ -229,7 +229,7 @@ const FEATURES: [(&str, Feature); 32] = [
         Some((and(tool(c, "f", &json!({})), &choice), "parallel_tool"))
     }),
     ("call and result", |c| {
-        Some((called(c, None, false)?, "Result."))
+        Some((called(c, None, false), "Result."))
     }),
     ("image in a result", |c| {
         let part = match c {
@@ -241,12 +241,10 @@ const FEATURES: [(&str, Feature); 32] = [
             }
             Protocol::Chat | Protocol::Gemini => return None,
         };
-        Some((called(c, Some(part), false)?, PICTURE))
+        Some((called(c, Some(part), false), PICTURE))
     }),
     ("failed result", |c| {
-        (c == Protocol::Messages)
-            .then(|| Some((called(c, None, true)?, "is_error")))
-            .flatten()
+        (c == Protocol::Messages).then(|| (called(c, None, true), "is_error"))
     }),
     ("JSON by a schema", |c| {
         let schema = json!({"type": "object", "properties": {"marked_property": {"type": "string"}}, "required": ["marked_property"], "additionalProperties": false});
@@ -383,7 +381,7 @@ const FEATURES: [(&str, Feature); 32] = [
 ];
 
 /// Members with a call and its result, which has this part as well.
-fn called(c: Protocol, part: Option<Value>, is_error: bool) -> Option<Value> {
+fn called(c: Protocol, part: Option<Value>, is_error: bool) -> Value {
     let mut all = vec![text(c, "user", "Go.")];
     match c {
         Protocol::Chat => all.extend([
@@ -415,7 +413,7 @@ fn called(c: Protocol, part: Option<Value>, is_error: bool) -> Option<Value> {
             json!({"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"output": "Result."}}}]}),
         ]),
     }
-    Some(and(tool(c, "f", &json!({})), &turns(c, all)))
+    and(tool(c, "f", &json!({})), &turns(c, all))
 }
 
 /// What a provider gets for a request, and what was left out or noted.
@@ -500,7 +498,7 @@ fn outcome(client: Protocol, provider: Protocol, (name, feature): (&str, Feature
 fn tables() -> String {
     let mut out = String::new();
     for client in Protocol::ALL {
-        let names = Protocol::ALL.map(|p| heading(p));
+        let names = Protocol::ALL.map(heading);
         let _ = write!(
             out,
             "\n| a client of {} asks for | {} |\n",

@@ -584,7 +584,10 @@ fn push_settings(
     for (name, value) in config.iter().filter(|(_, value)| !value.is_null()) {
         let known = SETTINGS.iter().find(|(a, b, _)| name == a || name == b);
         match known {
-            Some((.., "top_k")) if value.as_f64().is_none_or(|n| n < 1.0 || n.fract() != 0.0) => {
+            // Not a member of OpenAI's: some chat providers refuse it.
+            Some((.., "top_k"))
+                if is_chat || value.as_f64().is_none_or(|n| n < 1.0 || n.fract() != 0.0) =>
+            {
                 adjusted.omit(format!("generationConfig.{name}"));
             }
             Some((.., "top_k")) => {

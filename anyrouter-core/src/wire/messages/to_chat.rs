@@ -212,7 +212,12 @@ pub(in crate::wire) fn to_chat(
     }
     out.push(b']');
     push_tools(&mut out, request, adjusted)?;
-    push_settings(&mut out, request, adjusted)?;
+    push_settings(
+        &mut out,
+        request,
+        reader.protocol == Protocol::Chat,
+        adjusted,
+    )?;
     out.push(b'}');
     Ok(out)
 }
@@ -571,6 +576,7 @@ fn push_tools(
 fn push_settings(
     out: &mut Vec<u8>,
     request: &Request,
+    is_chat: bool,
     adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
     if let Some(limit) = request.max_tokens {
@@ -579,6 +585,11 @@ fn push_settings(
     }
     for name in ["temperature", "top_k", "top_p"] {
         if let Some(value) = request.raw(name) {
+            if is_chat && name == "top_k" {
+                // Not a member of OpenAI's: some chat providers refuse it.
+                adjusted.omit(name);
+                continue;
+            }
             push_member(out, format!("\"{name}\"").as_bytes());
             out.extend_from_slice(value);
         }

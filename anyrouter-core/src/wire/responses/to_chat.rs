@@ -189,7 +189,6 @@ pub(in crate::wire) fn to_chat(
     }
     messages.end_turn();
     messages.end_results();
-    let is_chat = messages.is_chat();
     let mut out = messages.out;
     if out.last() == Some(&b'[') {
         return Err(RequestFault::member(
@@ -199,7 +198,7 @@ pub(in crate::wire) fn to_chat(
     }
     out.push(b']');
     push_tools(&mut out, request, adjusted)?;
-    push_settings(&mut out, request, is_chat, adjusted)?;
+    push_settings(&mut out, request, adjusted)?;
     out.push(b'}');
     Ok(out)
 }
@@ -476,7 +475,6 @@ fn parts_of(parts: &[Part], is_chat: bool, at: &str, adjusted: &mut Adjustments)
 fn push_settings(
     out: &mut Vec<u8>,
     request: &Request,
-    is_chat: bool,
     adjusted: &mut Adjustments,
 ) -> Result<(), RequestFault> {
     if let Some(limit) = request.max_tokens {
@@ -512,13 +510,9 @@ fn push_settings(
     }
     let text: Option<Value> = request.get("text", "an object")?;
     let member = |name: &str| text.as_ref().and_then(|t| t.get(name)).cloned();
-    match member("verbosity") {
-        Some(verbosity) if is_chat => {
-            push_member(out, b"\"verbosity\"");
-            push_value(out, &verbosity);
-        }
-        Some(_) => adjusted.omit("text.verbosity"),
-        None => {}
+    if member("verbosity").is_some() {
+        // Some chat providers refuse it.
+        adjusted.omit("text.verbosity");
     }
     match member("format") {
         Some(Value::Object(mut format)) => {
