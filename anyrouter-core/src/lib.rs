@@ -9,6 +9,7 @@
 //! - [`wire`]: reading, writing and translation of the protocols;
 //! - [`usage`]: the usage record of each request;
 //! - [`redact`]: detection and redaction of personal data and secrets;
+//! - [`vault`]: envelope encryption of what is stored;
 //! - [`gateway`]: the path of a request over all of them.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
@@ -41,5 +42,7 @@ pub mod secret;
 pub mod time;
 #[cfg(feature = "gateway")]
 pub mod usage;
+#[cfg(feature = "vault")]
+pub mod vault;
 #[cfg(feature = "gateway")]
 pub mod wire;
