@@ -48,13 +48,13 @@ fn route(c: &mut Criterion) {
                     now,
                 );
             }
-            let has_credential = |_: &Endpoint| true;
+            let holder = |_: &Endpoint| Some(Holder::Operator);
             let needs = Needs::default();
             let request = Routing {
                 preferences: &preferences,
                 needs: &needs,
                 health: &health,
-                has_credential: &has_credential,
+                holder: &holder,
                 inbound: Protocol::Chat,
                 now,
                 seed: 1,

@@ -55,9 +55,9 @@ pub(crate) fn offline(file: &Path, args: &Explain) -> Result<Value, Failure> {
     let config = Config::load(&sources, &read).map_err(|e| Failure::Use(e.to_string()))?;
     let instance = config.instance(0);
     let catalog = instance.catalog.catalog();
-    let has_credential = |e: &Endpoint| {
-        let provider = catalog.providers().get(e.provider_index);
-        provider.is_some_and(|p| config.keys.has(None, p))
+    let holder = |e: &Endpoint| {
+        let provider = catalog.providers().get(e.provider_index)?;
+        config.keys.holder(None, provider)
     };
     let caller = Caller::new(KeyRecord::default(), config.account_defaults.clone());
     let body = body(args)?.to_string();
@@ -65,7 +65,7 @@ pub(crate) fn offline(file: &Path, args: &Explain) -> Result<Value, Failure> {
         instance: &instance,
         caller: &caller,
         health: &Health::default(),
-        has_credential: &has_credential,
+        holder: &holder,
         depth: Limits::default().depth,
         now: Timestamp::default(),
     };

@@ -9,8 +9,6 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-#[cfg(feature = "gateway")]
-use crate::redact::{PlaceholderKey, Redactor, RuleFault, Rules};
 use crate::{
     catalog::Usd,
     ids::AccountId,
@@ -20,6 +18,11 @@ use crate::{
         SettingsPatch,
     },
     time::Timestamp,
+};
+#[cfg(feature = "gateway")]
+use crate::{
+    credential::OwnCredentials,
+    redact::{PlaceholderKey, Redactor, RuleFault, Rules},
 };
 
 /// A key as stored (P07): its hash, never the key itself.
@@ -192,6 +195,8 @@ pub struct Instance {
     pub version: u64,
     /// True if no provider gets what agents send about a person's machine, whatever an account allows.
     pub strips_client_metadata: bool,
+    /// True if the terms that accounts state for their own credentials count for the instance too.
+    pub accepts_own_terms: bool,
     /// Redaction of requests; without it, a request that asks for redaction is refused.
     #[cfg(feature = "gateway")]
     pub redaction: Option<Redaction>,
@@ -218,6 +223,7 @@ impl Instance {
             restriction,
             version,
             strips_client_metadata: false,
+            accepts_own_terms: false,
             #[cfg(feature = "gateway")]
             redaction: None,
         }
@@ -240,6 +246,9 @@ pub struct Caller {
     pub settings: Settings,
     /// Terms of the account's own credentials.
     own_terms: Vec<OwnTerms>,
+    /// The account's own credentials.
+    #[cfg(feature = "gateway")]
+    pub own: OwnCredentials,
     compiled: RwLock<Option<(u64, Arc<CompiledLayers>)>>,
     #[cfg(feature = "gateway")]
     redactor: RwLock<Option<(u64, Arc<Redactor>)>>,
@@ -266,6 +275,8 @@ impl Caller {
             key,
             settings,
             own_terms: Vec::new(),
+            #[cfg(feature = "gateway")]
+            own: OwnCredentials::default(),
             compiled: RwLock::new(None),
             #[cfg(feature = "gateway")]
             redactor: RwLock::new(None),
@@ -274,9 +285,11 @@ impl Caller {
         }
     }
 
-    /// Sets the terms that the account states for its own credentials.
-    pub fn with_own_terms(mut self, own_terms: Vec<OwnTerms>) -> Self {
-        self.own_terms = own_terms;
+    /// Sets the account's own credentials.
+    #[cfg(feature = "gateway")]
+    pub fn with_own_credentials(mut self, own: OwnCredentials) -> Self {
+        self.own_terms = own.terms();
+        self.own = own;
         self
     }
 
@@ -353,6 +366,7 @@ impl Caller {
                 (Layer::Key, self.key.restriction()),
             ],
             &self.own_terms,
+            instance.accepts_own_terms,
         ));
         *self
             .compiled

@@ -70,6 +70,7 @@ pub use self::builtin::builtin;
 
 /// Tier of a provider's credential. It decides which of the provider's terms apply to the traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
     /// The terms for paid use.

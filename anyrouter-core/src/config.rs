@@ -106,6 +106,19 @@ pub struct Sources {
 /// A function that reads a file named in the configuration.
 pub type ReadFile<'a> = dyn Fn(&Path) -> std::io::Result<String> + 'a;
 
+/// The place of the key ring.
+#[derive(Clone, Debug)]
+pub enum RingSource {
+    /// A file in the data directory, which is created at the first start.
+    DataDir,
+    /// Another file, which is created at the first start.
+    File(PathBuf),
+    /// The text of a ring, from the environment variable of this name.
+    Text(String, Arc<Secret<String>>),
+    /// A program that prints the ring, with its arguments.
+    Command(Vec<String>),
+}
+
 /// The effective settings.
 #[derive(Clone)]
 pub struct Config {
@@ -149,6 +162,10 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// Bearer token that requests for metrics must carry.
     pub metrics_token: Option<Arc<Secret<String>>>,
+    /// Place of the key ring.
+    pub ring: RingSource,
+    /// True if the terms that accounts state for their own credentials count for the instance too.
+    pub accepts_own_terms: bool,
     /// Format of log lines.
     pub log_format: LogFormat,
     /// Amount of logging.
@@ -317,6 +334,31 @@ impl Config {
             (None, None) => None,
         };
         let metrics_token = token.map(Arc::new);
+        let ring = match (
+            file.vault.key_file,
+            file.vault.key_env,
+            file.vault.key_command,
+        ) {
+            (None, None, None) => RingSource::DataDir,
+            (Some(path), None, None) => RingSource::File(path),
+            (None, Some(variable), None) => match variables.get(&variable) {
+                Some(text) => RingSource::Text(variable, Arc::new(Secret::new(text.clone()))),
+                None => {
+                    let problem =
+                        format!("vault.key_env: the environment variable {variable} is not set");
+                    return Err(layers.invalid("vault.key_env", &problem));
+                }
+            },
+            (None, None, Some(command)) if !command.is_empty() => RingSource::Command(command),
+            (None, None, Some(_)) => {
+                let problem = "vault.key_command: name a program and its arguments, as a list";
+                return Err(layers.invalid("vault.key_command", problem));
+            }
+            _ => {
+                let problem = "vault: set one of `key_file`, `key_env` and `key_command`";
+                return Err(layers.invalid("vault", problem));
+            }
+        };
         Ok(Self {
             listen: file
                 .listen
@@ -373,6 +415,8 @@ impl Config {
             connect_deadline: seconds("connect", given.connect, Duration::from_secs(10))?,
             body_deadline: seconds("body", given.body, Duration::from_secs(60))?,
             drain_deadline: seconds("drain", given.drain, Duration::from_secs(30))?,
+            ring,
+            accepts_own_terms: file.byok.accept_terms == Some(true),
             metrics_listen: file.metrics.listen,
             metrics_token,
             log_format: file.log.format.unwrap_or_default(),
@@ -391,6 +435,7 @@ impl Config {
         );
         instance.strips_client_metadata =
             self.privacy.client_metadata == Some(ClientMetadata::Strip);
+        instance.accepts_own_terms = self.accepts_own_terms;
         instance
     }
 

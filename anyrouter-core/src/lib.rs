@@ -28,6 +28,8 @@ pub mod catalog;
 #[cfg(feature = "config")]
 pub mod config;
 #[cfg(feature = "gateway")]
+pub mod credential;
+#[cfg(feature = "gateway")]
 pub mod gateway;
 pub mod ids;
 pub mod key;

@@ -14,6 +14,7 @@ mod store_error;
 
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     fmt,
     pin::Pin,
     sync::Arc,
@@ -33,12 +34,15 @@ pub use self::{
 use crate::{
     account::{Caller, KeyRecord, StoredAccount, StoredKey},
     catalog::{Address, Provider},
+    credential::{CredentialId, CredentialRecord, OwnCredentials},
     ids::{AccountId, RequestId},
     key::KeyHash,
     policy::{Eligible, Settings},
+    route::Holder,
     secret::Secret,
     time::Timestamp,
     usage::{Outcome, Record},
+    vault::{KeyId, Sealed},
     wire::connection::ConnectionFault,
 };
 
@@ -245,24 +249,79 @@ pub struct Reservation {
     pub tokens: u64,
 }
 
+/// Storage of what is sealed: the accounts' keys, and their credentials. A [`Directory`] of the same
+/// backend includes every acknowledged change.
+#[async_trait]
+pub trait SealedStore: Send + Sync {
+    /// Returns an account's key and credentials.
+    async fn own_credentials(&self, account: &AccountId) -> Result<OwnCredentials, StoreError>;
+
+    /// Stores the key of an account that has none. An existing key is a conflict.
+    async fn put_account_key(&self, account: &AccountId, key: Sealed) -> Result<(), StoreError>;
+
+    /// Adds a credential. An existing id is a conflict.
+    async fn add_credential(
+        &self,
+        account: &AccountId,
+        record: CredentialRecord,
+        sealed: Sealed,
+    ) -> Result<(), StoreError>;
+
+    /// Replaces what is known of a credential, of which `version` was read.
+    async fn put_credential(
+        &self,
+        account: &AccountId,
+        record: CredentialRecord,
+        version: u64,
+    ) -> Result<(), StoreError>;
+
+    /// Removes a credential. A missing one is [`StoreError::Absent`].
+    async fn remove_credential(&self, account: &AccountId, id: &str) -> Result<(), StoreError>;
+
+    /// Returns at most `limit` accounts' keys that are sealed under another master key than `current`.
+    async fn keys_not_under(
+        &self,
+        current: KeyId,
+        limit: usize,
+    ) -> Result<Vec<(AccountId, Sealed)>, StoreError>;
+
+    /// Replaces an account's key, if it is still `before`.
+    async fn replace_account_key(
+        &self,
+        account: &AccountId,
+        before: &Sealed,
+        key: Sealed,
+    ) -> Result<(), StoreError>;
+
+    /// Returns the number of accounts' keys under each master key.
+    async fn keys_by_master(&self) -> Result<BTreeMap<KeyId, u64>, StoreError>;
+}
+
 /// Credentials for providers. A caller's own credential takes precedence over the operator's.
 #[async_trait]
 pub trait Credentials: Send + Sync {
-    /// Returns true if a caller's request can be sent to this provider: there is a credential, or
-    /// the provider needs none. Without a caller, only the operator's credentials count. This is
-    /// called for every endpoint and must answer from memory.
-    fn has(&self, caller: Option<&Caller>, provider: &Provider) -> bool;
+    /// Returns whose credential a caller's request to this provider would be sent with, or `None` if it
+    /// cannot be sent. A provider that needs none counts as the operator's. Without a caller, only the
+    /// operator's credentials count. This is called for every endpoint and must answer from memory.
+    fn holder(&self, caller: Option<&Caller>, provider: &Provider) -> Option<Holder>;
 
-    /// Returns the credential for an eligible endpoint, in the clear while a request is forwarded;
-    /// `None` if the provider needs none. The operator's is returned only if the endpoint is
+    /// Returns the credential for an eligible endpoint, in the clear while a request is forwarded. The operator's is returned only if the endpoint is
     /// eligible [with it](Eligible::with_operator_credential), and the caller's own only if the
     /// endpoint is eligible [with that](Eligible::with_own_credential). Fails with
     /// [`StoreError::Absent`] if a credential is needed and there is none of these.
-    async fn open(
-        &self,
-        caller: &Caller,
-        to: Eligible<'_>,
-    ) -> Result<Option<Secret<String>>, StoreError>;
+    async fn open(&self, caller: &Caller, to: Eligible<'_>) -> Result<Opened, StoreError>;
+
+    /// Notes that a provider refused a caller's own credential. Until `until`, the next one is used.
+    fn rest(&self, credential: &CredentialId, until: Timestamp);
+}
+
+/// A credential for one request.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// The secret; `None` if the provider needs none.
+    pub secret: Option<Secret<String>>,
+    /// The caller's credential that it is from; `None` if it is the operator's.
+    pub own: Option<CredentialId>,
 }
 
 /// Runs CPU-bound work of several milliseconds without delaying the other requests of the thread.

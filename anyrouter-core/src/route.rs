@@ -22,5 +22,5 @@ pub use self::{
         DataCollection, MaxPrice, Partition, Preferences, ProviderObject, Sort, SortBy, SortEntry,
         ThresholdEntry, Thresholds,
     },
-    request::{Needs, Routing},
+    request::{Holder, Needs, Routing},
 };

@@ -168,7 +168,7 @@ fn an_accounts_contract_lifts_its_own_rules_and_never_the_instances() {
     let own = OwnTerms {
         provider: stated.provider.clone(),
         tier: stated.tier,
-        terms: stated.terms.clone(),
+        terms: Some(stated.terms.clone()),
     };
     let strict = restriction(&json!({"max_retention_days": 0}));
     let admits = |at: Layer| {
@@ -177,7 +177,7 @@ fn an_accounts_contract_lifts_its_own_rules_and_never_the_instances() {
             _ => (vec![(at, strict.clone())], vec![]),
         };
         let layers =
-            CompiledLayers::with_own_terms(known.clone(), above, std::slice::from_ref(&own));
+            CompiledLayers::with_own_terms(known.clone(), above, std::slice::from_ref(&own), false);
         let decision = evaluate(&layers, &request, 0);
         let found = decision.eligible().next();
         assert!(
@@ -221,12 +221,12 @@ proptest! {
         stated["terms"] = terms;
         let of_contract = catalog(std::slice::from_ref(&stated));
         let own = &of_contract.catalog().endpoints()[0];
-        let own = OwnTerms { provider: own.provider.clone(), tier: own.tier, terms: own.terms.clone() };
+        let own = OwnTerms { provider: own.provider.clone(), tier: own.tier, terms: Some(own.terms.clone()) };
 
         let catalog = catalog(&endpoints);
         let above_layers: Vec<(Layer, Restriction)> =
             above.iter().zip(LAYERS.iter().cycle()).map(|(l, at)| (*at, restriction(l))).collect();
-        let layers = CompiledLayers::with_own_terms(catalog.clone(), above_layers.clone(), &[own]);
+        let layers = CompiledLayers::with_own_terms(catalog.clone(), above_layers.clone(), &[own], false);
         let request_layers: Vec<(Layer, Restriction)> = request.iter().map(|l| (Layer::Request, restriction(l))).collect();
         for model in 0..catalog.catalog().models().len() {
             let decision = evaluate(&layers, &request_layers, model);

@@ -1,5 +1,6 @@
 //! Routes of the API under `/api/v1` and `/v1`, and of the pages for operators.
 
+mod byok;
 mod catalog;
 mod chat;
 pub(crate) mod gemini;
@@ -10,6 +11,7 @@ mod privacy;
 mod responses;
 mod status;
 mod usage;
+mod vault;
 
 use std::convert::Infallible;
 
@@ -250,6 +252,48 @@ pub(crate) fn routes(routes: Routes) -> Routes {
             "revealKey",
             "Always 409: keys are stored as hashes and cannot be shown.",
             keys::reveal,
+        )
+        .on(
+            get(),
+            "/auth/byok",
+            "listCredentials",
+            "The account's own credentials for providers, without their secrets.",
+            byok::list,
+        )
+        .on(
+            post(),
+            "/auth/byok",
+            "addCredential",
+            "Adds a credential. It is sealed, and no response shows it.",
+            byok::add,
+        )
+        .on(
+            patch(),
+            "/auth/byok/{id}",
+            "changeCredential",
+            "Changes a credential's label, place, tier or terms, or stops its use.",
+            byok::change,
+        )
+        .on(
+            delete(),
+            "/auth/byok/{id}",
+            "removeCredential",
+            "Removes a credential for good.",
+            byok::remove,
+        )
+        .on(
+            get(),
+            "/vault",
+            "getVault",
+            "The key ring's state, for the operator's account.",
+            vault::status,
+        )
+        .on(
+            post(),
+            "/vault/rotate",
+            "rotateMasterKey",
+            "Begins to replace the master key while requests are served.",
+            vault::rotate,
         )
         .on(
             post(),

@@ -46,6 +46,14 @@ requirements! {
     ReadKeys = [ReadLlmKeys, ReadManagementKeys];
     /// Permission to create, change or revoke keys.
     WriteKeys = [WriteLlmKeys, WriteManagementKeys];
+    /// Permission to list the account's own credentials for providers.
+    ReadByok = [ReadByok];
+    /// Permission to add, change or remove the account's own credentials for providers.
+    WriteByok = [WriteByok];
+    /// Permission to see the key ring, for the operator's account.
+    ReadVault = [ReadManagementKeys];
+    /// Permission to rotate the master key, for the operator's account.
+    WriteVault = [WriteManagementKeys];
 }
 
 /// A caller whose key is valid and meets the requirement `S`.

@@ -37,6 +37,8 @@ mod observe;
 #[cfg(feature = "native")]
 mod progress;
 #[cfg(feature = "native")]
+mod ring;
+#[cfg(feature = "native")]
 mod server;
 #[cfg(feature = "native")]
 mod startup;
@@ -44,9 +46,11 @@ mod startup;
 mod tls;
 #[cfg(feature = "native")]
 mod upstream;
+#[cfg(feature = "native")]
+mod vault;
 
 pub use self::{
-    app::{App, Health},
+    app::{App, Custody, Health, RingStatus},
     service::{Answer, Service},
 };
 #[cfg(feature = "native")]

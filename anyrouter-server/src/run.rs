@@ -65,6 +65,7 @@ pub async fn run(
         ),
         None => None,
     };
+    server.resume();
     let address = listener.local_addr().unwrap_or(address);
     let base_url = format!(
         "{}://{address}/api/v1",
@@ -113,6 +114,12 @@ pub async fn run(
             shown = Some(&bootstrap.inference);
         }
         (None, _) => {}
+    }
+    if let Some(path) = &server.new_ring {
+        text.push_str(&format!(
+            "The key ring was created: {}. Keep a copy in another place: without it, nothing that is sealed in the data folder can be read again.\n\n",
+            path.display()
+        ));
     }
     text.push_str(&startup::providers(&config, &base_url, shown));
     for warning in &warnings {

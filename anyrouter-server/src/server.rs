@@ -2,26 +2,18 @@
 //! configuration.
 
 use std::{
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use anyrouter_core::{
-    account::Caller,
-    catalog::Provider,
-    config::{Config, ConfigError, ProviderKeys},
+    config::{Config, ConfigError},
     gateway::{Gateway, MemoryBudget, Ports},
-    policy::Eligible,
-    ports::{
-        Blocking, Clock as _, Credentials, Randomness as _, StoreError, memory::MemoryLimiter,
-    },
+    ports::{Blocking, Clock as _, StoreError, memory::MemoryLimiter},
     redact::PlaceholderKey,
-    secret::Secret,
 };
 use async_trait::async_trait;
 
@@ -31,9 +23,10 @@ use crate::{
     config::Sources,
     journal::{JournalLog, Options},
     observe::{Event, Gauges, Observer},
-    progress,
+    progress, ring,
     storage::Database,
     upstream::HttpUpstream,
+    vault::Vault,
 };
 
 /// Error of starting a server.
@@ -81,41 +74,15 @@ pub(crate) struct Server {
     pub(crate) log: Arc<JournalLog>,
     pub(crate) observer: Arc<Observer>,
     pub(crate) clock: Arc<SystemClock>,
-    keys: Arc<Keys>,
-    placeholder_key: PlaceholderKey,
+    vault: Arc<Vault>,
+    /// The file of the key ring, if it was created at this start.
+    pub(crate) new_ring: Option<PathBuf>,
     versions: AtomicU64,
 }
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Server").finish_non_exhaustive()
-    }
-}
-
-/// The providers' keys, as of the last configuration.
-struct Keys(RwLock<Arc<ProviderKeys>>);
-
-impl Keys {
-    fn now(&self) -> Arc<ProviderKeys> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
-
-#[async_trait]
-impl Credentials for Keys {
-    fn has(&self, caller: Option<&Caller>, provider: &Provider) -> bool {
-        self.now().has(caller, provider)
-    }
-
-    async fn open(
-        &self,
-        caller: &Caller,
-        to: Eligible<'_>,
-    ) -> Result<Option<Secret<String>>, StoreError> {
-        self.now().open(caller, to).await
     }
 }
 
@@ -187,7 +154,18 @@ impl Server {
         )
         .map_err(|e| StartError::Storage(e.to_string()))?;
         let log = Arc::new(log);
-        let keys = Arc::new(Keys(RwLock::new(Arc::new(config.keys.clone()))));
+        let in_use = Database::keys_by_master(&config.data_dir)?;
+        let opened =
+            ring::open(&config.ring, &config.data_dir, &in_use).map_err(StartError::Storage)?;
+        let placeholder_key = PlaceholderKey::from_bytes(opened.ring.placeholder());
+        let vault = Arc::new(Vault::new(
+            opened.ring,
+            opened.place,
+            Arc::new(database.clone()),
+            Arc::new(SystemRandomness),
+            clock.clone(),
+            config.keys.clone(),
+        ));
         let upstream = HttpUpstream::new(config.connect_deadline)
             .map_err(|e| StartError::Tls(e.to_string()))?;
         let ports = Ports {
@@ -196,17 +174,16 @@ impl Server {
             directory: Arc::new(database.clone()),
             usage: log.clone(),
             limiter: Arc::new(MemoryLimiter::new(clock.clone())),
-            credentials: keys.clone(),
+            credentials: vault.clone(),
             upstream: Arc::new(upstream),
             blocking: Arc::new(OffTheWorker),
             events: observer.clone(),
         };
-        let placeholder_key = placeholder_key(&config.data_dir)?;
         let gateway = Arc::new(Gateway::new(
             ports,
             config
                 .instance(0)
-                .with_redaction(config.redaction(placeholder_key.clone())),
+                .with_redaction(config.redaction(placeholder_key)),
             config.limits,
             config.deadlines,
         ));
@@ -217,12 +194,18 @@ impl Server {
             observer: observer.clone(),
         });
         Ok(Self {
-            app: Arc::new(App::new(gateway, accounts, health, Arc::new(config))),
+            app: Arc::new(App::new(
+                gateway,
+                accounts,
+                health,
+                vault.clone(),
+                Arc::new(config),
+            )),
             log,
             observer,
             clock,
-            keys,
-            placeholder_key,
+            vault,
+            new_ring: opened.created,
             versions: AtomicU64::new(1),
         })
     }
@@ -236,11 +219,11 @@ impl Server {
                 }
                 self.end_cooldown(&config);
                 // The keys come first: the previous ones still serve requests that began earlier.
-                let keys = config.keys.clone().in_place_of(&self.keys.now());
-                *self.keys.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+                let keys = config.keys.clone().in_place_of(&self.vault.operators());
+                self.vault.set_operators(keys);
                 let instance = config.instance(self.versions.fetch_add(1, Ordering::Relaxed));
                 self.app.gateway.set_instance(
-                    instance.with_redaction(config.redaction(self.placeholder_key.clone())),
+                    instance.with_redaction(config.redaction(self.placeholder_key())),
                 );
                 let config = Arc::new(config);
                 self.app.set_config(config.clone());
@@ -256,10 +239,22 @@ impl Server {
         }
     }
 
+    fn placeholder_key(&self) -> PlaceholderKey {
+        PlaceholderKey::from_bytes(self.vault.ring().placeholder())
+    }
+
+    /// Goes on with a rotation of the master key that broke off.
+    pub(crate) fn resume(&self) {
+        if self.vault.is_unfinished() {
+            let vault = self.vault.clone();
+            tokio::spawn(async move { vault.reseal_all().await });
+        }
+    }
+
     /// Ends the cooldown of endpoints whose address or key has changed, because the cause of the
     /// failure may be fixed.
     fn end_cooldown(&self, config: &Config) {
-        let (before, keys) = (self.app.config(), self.keys.now());
+        let (before, keys) = (self.app.config(), self.vault.operators());
         for endpoint in config.catalog.endpoints() {
             let known = before.catalog.endpoint(endpoint.id.as_str());
             let same_address = known.is_some_and(|k| k.addresses == endpoint.addresses);
@@ -273,41 +268,5 @@ impl Server {
                 self.app.gateway.end_cooldown(&gone.id);
             }
         }
-    }
-}
-
-/// Returns the instance's secret from which placeholders are derived. It is created at the first
-/// start and kept, so that a conversation's placeholders stay the same. It grants no access by
-/// itself.
-fn placeholder_key(folder: &std::path::Path) -> Result<PlaceholderKey, StartError> {
-    let path = folder.join("placeholder.key");
-    let fail = |e: std::io::Error| StartError::Storage(format!("{}: {e}", path.display()));
-    match std::fs::read(&path) {
-        Ok(bytes) => {
-            let bytes: [u8; 32] = bytes.try_into().map_err(|_| {
-                StartError::Storage(format!(
-                    "{}: it is not a key of 32 bytes; restore it, or remove it to create a new one",
-                    path.display()
-                ))
-            })?;
-            Ok(PlaceholderKey::from_bytes(bytes))
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let bytes = SystemRandomness.key_bits()?;
-            let unfinished = folder.join("placeholder.key.new");
-            let mut file = std::fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&unfinished)
-                .map_err(fail)?;
-            file.write_all(&bytes)
-                .and_then(|()| file.sync_all())
-                .and_then(|()| std::fs::rename(&unfinished, &path))
-                .map_err(fail)?;
-            Ok(PlaceholderKey::from_bytes(bytes))
-        }
-        Err(e) => Err(fail(e)),
     }
 }

@@ -144,7 +144,7 @@ pub(crate) fn providers(config: &Config, base_url: &str, key: Option<&ApiKey>) -
                 .catalog
                 .providers()
                 .get(endpoint.provider_index)
-                .filter(|p| config.keys.has(None, p))
+                .filter(|p| config.keys.holder(None, p).is_some())
             else {
                 continue;
             };

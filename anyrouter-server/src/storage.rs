@@ -7,12 +7,13 @@ mod columns;
 mod key_spend;
 mod readers;
 mod schema;
+mod sealed;
 mod totals;
 mod usage;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
-use anyrouter_core::{account::Caller, key::KeyHash, ports::StoreError};
+use anyrouter_core::{account::Caller, key::KeyHash, ports::StoreError, vault::KeyId};
 use quick_cache::sync::Cache;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -123,6 +124,12 @@ impl Database {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(Self, UsageTable), StoreError> {
         Ok(Self::open_at(folder, progress)?)
+    }
+
+    /// Returns the number of accounts' keys under each master key.
+    pub fn keys_by_master(folder: &Path) -> Result<BTreeMap<KeyId, u64>, StoreError> {
+        let connection = connect(&folder.join(FILE), "FULL")?;
+        Ok(sealed::keys_by_master(&connection)?)
     }
 
     /// Recounts the usage totals from the records, for every hour that has them.

@@ -15,6 +15,8 @@ mod upstream;
 
 #[path = "server/api.rs"]
 mod api;
+#[path = "server/byok.rs"]
+mod byok;
 #[path = "server/canary.rs"]
 mod canary;
 #[path = "server/chat.rs"]

@@ -135,7 +135,7 @@ impl TermsEntry {
     }
 
     /// Returns the facts, each with its source, and those that follow from them.
-    pub(super) fn facts(&self, pages: &BTreeMap<String, SourceEntry>) -> Terms {
+    pub(crate) fn facts(&self, pages: &BTreeMap<String, SourceEntry>) -> Terms {
         fn fact<T>(
             of: &TermsEntry,
             pages: &BTreeMap<String, SourceEntry>,

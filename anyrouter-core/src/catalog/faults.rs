@@ -56,6 +56,11 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
+    /// Returns true if another credential may succeed.
+    pub fn is_the_credentials(self) -> bool {
+        matches!(self, Self::Credential | Self::RateLimited | Self::Quota)
+    }
+
     /// Returns the name used in records, metrics and errors.
     pub fn as_str(self) -> &'static str {
         match self {

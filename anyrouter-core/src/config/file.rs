@@ -39,6 +39,22 @@ pub(super) struct File {
     pub(super) deadlines: Deadlines,
     pub(super) metrics: Metrics,
     pub(super) log: Log,
+    pub(super) vault: Vault,
+    pub(super) byok: Byok,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Vault {
+    pub(super) key_file: Option<PathBuf>,
+    pub(super) key_env: Option<String>,
+    pub(super) key_command: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Byok {
+    pub(super) accept_terms: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -8,9 +8,12 @@ use std::{
 use crate::{
     account::Caller,
     catalog::{Address, Catalog, Document, KeySource, Provider},
+    credential::CredentialId,
     policy::Eligible,
-    ports::{Credentials, StoreError},
+    ports::{Credentials, Opened, StoreError},
+    route::Holder,
     secret::Secret,
+    time::Timestamp,
 };
 use async_trait::async_trait;
 
@@ -157,25 +160,25 @@ impl ProviderKeys {
 
 #[async_trait]
 impl Credentials for ProviderKeys {
-    fn has(&self, _: Option<&Caller>, provider: &Provider) -> bool {
-        self.key_for(provider).is_some() || self.keyless.contains(provider.slug.as_str())
+    fn holder(&self, _: Option<&Caller>, provider: &Provider) -> Option<Holder> {
+        let has = self.key_for(provider).is_some() || self.keyless.contains(provider.slug.as_str());
+        has.then_some(Holder::Operator)
     }
 
-    async fn open(
-        &self,
-        _: &Caller,
-        to: Eligible<'_>,
-    ) -> Result<Option<Secret<String>>, StoreError> {
+    async fn open(&self, _: &Caller, to: Eligible<'_>) -> Result<Opened, StoreError> {
         let provider = to.provider();
         match self
             .key_for(provider)
             .filter(|_| to.with_operator_credential())
         {
-            Some(key) => Ok(Some(key.clone())),
+            Some(key) => Ok(Opened {
+                secret: Some(key.clone()),
+                own: None,
+            }),
             None if to.with_operator_credential()
                 && self.keyless.contains(provider.slug.as_str()) =>
             {
-                Ok(None)
+                Ok(Opened::default())
             }
             None => Err(StoreError::Absent(format!(
                 "a credential for {}",
@@ -183,4 +186,7 @@ impl Credentials for ProviderKeys {
             ))),
         }
     }
+
+    /// The operator's keys never rest.
+    fn rest(&self, _: &CredentialId, _: Timestamp) {}
 }

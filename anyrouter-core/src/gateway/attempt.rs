@@ -1,6 +1,6 @@
 //! One attempt at one endpoint, up to the first event of a stream or a whole answer.
 
-use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration};
+use std::{future::poll_fn, pin::Pin, sync::OnceLock, task::Poll, time::Duration};
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -8,6 +8,7 @@ use super::{load::HeldMemory, recorder::Recorder, state::Gateway};
 use crate::{
     account::{Caller, Instance},
     catalog::{Address, Protocol},
+    credential::CredentialId,
     key::KeyHash,
     policy::Eligible,
     ports::{Backend, StoreError, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
@@ -78,6 +79,8 @@ pub(super) struct Attempt<'a> {
     pub(super) started: Timestamp,
     pub(super) deadline: Timestamp,
     pub(super) notes: &'a [String],
+    /// Set to the caller's credential, if it is used.
+    pub(super) own: &'a OnceLock<CredentialId>,
 }
 
 impl Attempt<'_> {
@@ -97,7 +100,10 @@ impl Attempt<'_> {
                 }
                 FailureClass::Credential
             })?;
-            let request = self.upstream_request(address, credential, &mut names)?;
+            if let Some(own) = credential.own {
+                let _ = self.own.set(own);
+            }
+            let request = self.upstream_request(address, credential.secret, &mut names)?;
             let response = gateway.ports.upstream.send(self.eligible, request).await?;
             names.latency_ms =
                 u64::try_from(gateway.ports.clock.now().since(self.started).as_millis())

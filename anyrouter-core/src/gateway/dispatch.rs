@@ -2,7 +2,11 @@
 //! stay within the eligible set; none is made once the client has an event or a byte of a plain
 //! answer.
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::HeaderMap;
 
@@ -21,7 +25,7 @@ use crate::{
     account::{Caller, Instance},
     catalog::Endpoint,
     policy::{CompiledLayers, Decision},
-    route::{self, Candidate},
+    route::{self, Holder},
     usage::Outcome,
     wire::{
         client_metadata::Person,
@@ -31,6 +35,11 @@ use crate::{
         request::Request,
     },
 };
+
+/// Time for which a caller's credential is not used after its provider refused it, unless the provider
+/// says for how long.
+const REST: Duration = Duration::from_secs(60);
+const LONGEST_REST: Duration = Duration::from_secs(3600);
 
 /// A request with everything that its attempts need.
 pub(super) struct Dispatch {
@@ -78,11 +87,11 @@ impl Dispatch {
             mut recorder,
         } = *self;
         let decisions = targets.decisions(&layers);
-        let has_credential = |e: &Endpoint| gateway.has_credential(&instance, Some(&caller), e);
+        let holder = |e: &Endpoint| gateway.holder(&instance, Some(&caller), e);
         let routing = targets.routing(
             recorder.record.inbound,
             &gateway.health,
-            &has_credential,
+            &holder,
             recorder.now(),
             recorder.id(),
         );
@@ -93,7 +102,9 @@ impl Dispatch {
         let mut last: Option<(Failure, String)> = None;
         let mut rejected_by = None;
         let mut tried = 0;
-        for Candidate { eligible, .. } in plan.candidates {
+        let mut candidates = VecDeque::from(plan.candidates);
+        while let Some(candidate) = candidates.pop_front() {
+            let eligible = candidate.eligible;
             let endpoint = eligible.endpoint();
             let now = recorder.now();
             if tried == gateway.limits.attempts || now >= deadline {
@@ -112,8 +123,9 @@ impl Dispatch {
                 .get(endpoint.model_index)
                 .map(|m| catalog.endpoints_of(m))
                 .unwrap_or_default();
-            let is_only = endpoints.iter().filter(|e| has_credential(e)).count() < 2;
+            let is_only = endpoints.iter().filter(|e| holder(e).is_some()).count() < 2;
             recorder.trying(endpoint, is_only, now);
+            let own = OnceLock::new();
             let attempt = Attempt {
                 gateway: &gateway,
                 instance: &instance,
@@ -129,6 +141,7 @@ impl Dispatch {
                 started: now,
                 deadline,
                 notes: &plan.notes,
+                own: &own,
             };
             match attempt.run(&recorder).await {
                 Ok(Success::Plain(names, mut answer, held, status)) => {
@@ -138,6 +151,7 @@ impl Dispatch {
                     if let Some(held) = held {
                         answer.body = held.keep(answer.body);
                     }
+                    recorder.record.is_byok = own.get().is_some();
                     recorder.answered(endpoint, status, now);
                     return DispatchOutcome::Plain(recorder, names, answer);
                 }
@@ -151,6 +165,7 @@ impl Dispatch {
                     headers,
                     status,
                 }) => {
+                    recorder.record.is_byok = own.get().is_some();
                     recorder.answered(endpoint, status, now);
                     let endpoint = endpoint.id.clone();
                     return DispatchOutcome::Stream(Box::new(StreamStart {
@@ -186,7 +201,24 @@ impl Dispatch {
                     return DispatchOutcome::Failed(recorder, Outcome::Refused, no_memory());
                 }
                 Err(Fault::Endpoint(failure)) => {
-                    recorder.failed(endpoint, &failure, now);
+                    let own = own.get();
+                    // What concerns a credential of the caller's says nothing about the endpoint.
+                    let is_private = own.is_some() && failure.class.is_the_credentials()
+                        || !eligible.with_operator_credential();
+                    recorder.failed(endpoint, &failure, now, is_private);
+                    if let Some(own) = own.filter(|_| failure.class.is_the_credentials()) {
+                        let rest = failure.retry_after.map_or(REST, |r| r.min(LONGEST_REST));
+                        let until = recorder.now().after(rest);
+                        gateway.ports.credentials.rest(own, until);
+                        let is_left = match holder(endpoint) {
+                            Some(Holder::Own) => true,
+                            Some(Holder::Operator) => eligible.with_operator_credential(),
+                            None => false,
+                        };
+                        if is_left {
+                            candidates.push_front(candidate);
+                        }
+                    }
                     rejected_by =
                         (!failure.class.is_the_endpoints()).then_some(endpoint.model_index);
                     last = Some((failure, endpoint.id.to_string()));

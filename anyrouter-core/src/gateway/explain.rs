@@ -14,7 +14,7 @@ use crate::{
     catalog::{Endpoint, Protocol},
     ids::RequestId,
     policy::{Decision, Explanation},
-    route::{self, Health},
+    route::{self, Health, Holder},
     time::Timestamp,
     wire::{error::ApiError, inbound::inbound},
 };
@@ -29,7 +29,7 @@ pub struct Situation<'a> {
     /// Health of the endpoints.
     pub health: &'a Health,
     /// Returns true if there is a credential for an endpoint.
-    pub has_credential: &'a (dyn Fn(&Endpoint) -> bool + Sync),
+    pub holder: &'a (dyn Fn(&Endpoint) -> Option<Holder> + Sync),
     /// Maximum depth of a request's JSON.
     pub depth: usize,
     /// Current time.
@@ -58,7 +58,7 @@ pub fn explain(
     let routing = targets.routing(
         protocol,
         situation.health,
-        situation.has_credential,
+        situation.holder,
         situation.now,
         RequestId::first_at(situation.now),
     );
@@ -92,12 +92,12 @@ impl Gateway {
         pin: Option<&str>,
     ) -> Result<Explanation, ApiError> {
         let instance = self.instance();
-        let has_credential = |e: &Endpoint| self.has_credential(&instance, Some(caller), e);
+        let holder = |e: &Endpoint| self.holder(&instance, Some(caller), e);
         let situation = Situation {
             instance: &instance,
             caller,
             health: &self.health,
-            has_credential: &has_credential,
+            holder: &holder,
             depth: self.limits.depth,
             now: self.ports.clock.now(),
         };

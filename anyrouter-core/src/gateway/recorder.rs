@@ -138,8 +138,15 @@ impl Recorder {
         self.slot.note(|o| o.endpoint = Some(endpoint.id.clone()));
     }
 
-    /// Notes that an endpoint failed, and updates its health.
-    pub(super) fn failed(&mut self, endpoint: &Endpoint, failure: &Failure, since: Timestamp) {
+    /// Notes that an endpoint failed, and updates its health unless the failure concerns the caller
+    /// alone.
+    pub(super) fn failed(
+        &mut self,
+        endpoint: &Endpoint,
+        failure: &Failure,
+        since: Timestamp,
+        is_private: bool,
+    ) {
         let is_only = self.is_only;
         let now = self.now();
         let latency = u64::try_from(now.since(since).as_micros()).unwrap_or(u64::MAX);
@@ -161,7 +168,7 @@ impl Recorder {
             is_final: false,
         });
         let retry_after = failure.retry_after;
-        let seen = if failure.is_the_endpoints() {
+        let seen = if failure.is_the_endpoints() && !is_private {
             Observation::Failed {
                 retry_after,
                 is_only,
@@ -169,7 +176,9 @@ impl Recorder {
         } else {
             Observation::Nothing
         };
-        self.tell_failure(&endpoint.id, failure);
+        if !is_private {
+            self.tell_failure(&endpoint.id, failure);
+        }
         self.gateway.observe(&endpoint.id, seen, since, now);
     }
 

@@ -19,7 +19,7 @@ use crate::{
         StoreError, Upstream, UsageLog,
     },
     redact::{Redactor, RuleFault},
-    route::{CooldownChange, Health, Observation},
+    route::{CooldownChange, Health, Holder, Observation},
     time::Timestamp,
 };
 
@@ -191,19 +191,19 @@ impl Gateway {
         RequestId::new(self.ports.clock.now(), random)
     }
 
-    /// Returns true if the operator or `caller` has a credential for an endpoint's provider.
-    pub fn has_credential(
+    /// Returns whose credential a request of `caller` to an endpoint would get.
+    pub fn holder(
         &self,
         instance: &Instance,
         caller: Option<&Caller>,
         endpoint: &Endpoint,
-    ) -> bool {
-        instance
+    ) -> Option<Holder> {
+        let provider = instance
             .catalog
             .catalog()
             .providers()
-            .get(endpoint.provider_index)
-            .is_some_and(|p| self.ports.credentials.has(caller, p))
+            .get(endpoint.provider_index)?;
+        self.ports.credentials.holder(caller, provider)
     }
 
     /// Updates an endpoint's health, and emits an event if its cooldown opens or closes.

@@ -7,7 +7,7 @@ use crate::{
     catalog::{Catalog, Endpoint, ModelName, NamedProvider, Protocol, Variant},
     ids::RequestId,
     policy::{CompiledLayers, Decision, Layer, ProviderPattern, Restriction, evaluate},
-    route::{Health, Needs, Preferences, ProviderObject, Routing, Sort},
+    route::{Health, Holder, Needs, Preferences, ProviderObject, Routing, Sort},
     time::Timestamp,
     wire::{
         error::{ApiError, Availability},
@@ -80,7 +80,7 @@ impl Targets {
         &'a self,
         inbound: Protocol,
         health: &'a Health,
-        has_credential: &'a (dyn Fn(&Endpoint) -> bool + Sync),
+        holder: &'a (dyn Fn(&Endpoint) -> Option<Holder> + Sync),
         now: Timestamp,
         id: RequestId,
     ) -> Routing<'a> {
@@ -92,7 +92,7 @@ impl Targets {
             preferences: &self.preferences,
             needs: &self.needs,
             health,
-            has_credential,
+            holder,
             inbound,
             now,
             seed,

@@ -255,14 +255,16 @@ pub struct CompiledLayers {
 impl CompiledLayers {
     /// Compiles `layers`, in any order.
     pub fn new(catalog: Arc<CompiledCatalog>, layers: Vec<(Layer, Restriction)>) -> Self {
-        Self::with_own_terms(catalog, layers, &[])
+        Self::with_own_terms(catalog, layers, &[], false)
     }
 
-    /// Compiles `layers` for a caller whose own credentials have the terms `own`.
+    /// Compiles `layers` for a caller whose own credentials have the terms `own`. If `accepts_own` is
+    /// true, the instance and the organization judge by them too.
     pub fn with_own_terms(
         catalog: Arc<CompiledCatalog>,
         layers: Vec<(Layer, Restriction)>,
         own: &[OwnTerms],
+        accepts_own: bool,
     ) -> Self {
         let mut allowed = catalog.all.clone();
         for model in 0..catalog.catalog.models().len() {
@@ -286,7 +288,7 @@ impl CompiledLayers {
             fingerprint.push(char::from(digit));
         });
         Self {
-            own: own_terms::judge(&catalog.catalog, &layers, own),
+            own: own_terms::judge(&catalog.catalog, &layers, own, accepts_own),
             catalog,
             layers,
             allowed,

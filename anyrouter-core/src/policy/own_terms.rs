@@ -12,15 +12,17 @@ use crate::{
 
 /// A caller's statement about their own credential for a provider. If that credential is used, the
 /// layers of the account, the key, the preset and the request apply these terms. The instance and
-/// the organization apply the catalog's, since an account cannot decide for them.
+/// the organization apply the catalog's, since an account cannot decide for them, unless the operator
+/// accepts it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OwnTerms {
     /// The provider.
     pub provider: ProviderSlug,
     /// The tier of the credential.
     pub tier: Tier,
-    /// The facts of the contract. A fact that it does not state is unknown.
-    pub terms: Terms,
+    /// The facts of the contract. A fact that it does not state is unknown. Without a contract, the
+    /// catalog's terms apply.
+    pub terms: Option<Terms>,
 }
 
 /// An endpoint with the caller's own credential.
@@ -30,6 +32,8 @@ pub(super) struct OwnEndpoint {
     pub(super) endpoint: Endpoint,
     /// True if the layers above the request admit it.
     pub(super) is_allowed: bool,
+    /// True if the instance and the organization judge by the caller's terms as well.
+    pub(super) is_accepted: bool,
 }
 
 /// Endpoints for which the caller stated terms, by the indices of model and endpoint.
@@ -43,7 +47,8 @@ pub(super) fn as_judged<'a>(
 ) -> &'a Endpoint {
     let is_the_accounts = match layer {
         Layer::Request | Layer::Preset | Layer::Key | Layer::Account => true,
-        Layer::Organization | Layer::Instance | Layer::Endpoint => false,
+        Layer::Organization | Layer::Instance => own.is_some_and(|own| own.is_accepted),
+        Layer::Endpoint => false,
     };
     own.filter(|_| is_the_accounts)
         .map_or(catalogs, |own| &own.endpoint)
@@ -54,6 +59,7 @@ pub(super) fn judge(
     catalog: &Catalog,
     layers: &[(Layer, Restriction)],
     own: &[OwnTerms],
+    is_accepted: bool,
 ) -> OwnEndpoints {
     let mut out = OwnEndpoints::default();
     for stated in own {
@@ -65,10 +71,11 @@ pub(super) fn judge(
                 let mut judged = OwnEndpoint {
                     endpoint: Endpoint {
                         tier: stated.tier,
-                        terms: stated.terms.clone(),
+                        terms: stated.terms.as_ref().unwrap_or(&endpoint.terms).clone(),
                         ..endpoint.clone()
                     },
                     is_allowed: false,
+                    is_accepted,
                 };
                 judged.is_allowed = layers.iter().all(|(layer, restriction)| {
                     let endpoint = as_judged(*layer, endpoint, Some(&judged));

@@ -26,6 +26,7 @@ use crate::{
     key::{ApiKey, KeyHash, KeyKind},
     policy::{Eligible, Settings},
     ports,
+    route::Holder,
     time::Timestamp,
     usage::{Opening, Outcome, Record, Tokens},
 };
@@ -387,15 +388,19 @@ pub async fn credentials(
 ) {
     let (with, credential) = with;
     for caller in [None, Some(caller)] {
-        assert!(credentials.has(caller, with.provider()));
-        assert!(!credentials.has(caller, without.provider()));
+        assert_eq!(
+            credentials.holder(caller, with.provider()),
+            Some(Holder::Operator)
+        );
+        assert_eq!(credentials.holder(caller, without.provider()), None);
     }
     let opened = credentials.open(caller, with).await;
     let opened = opened.expect("a credential that is there can be opened");
     assert_eq!(
-        opened.as_ref().map(|secret| secret.expose().as_str()),
+        opened.secret.as_ref().map(|s| s.expose().as_str()),
         Some(credential)
     );
+    assert_eq!(opened.own, None);
     let opened = credentials.open(caller, without).await;
     assert!(
         matches!(opened, Err(StoreError::Absent(_))),
@@ -478,8 +483,9 @@ mod tests {
                 &[OwnTerms {
                     provider: stated.provider.clone(),
                     tier: stated.tier,
-                    terms: stated.terms.clone(),
+                    terms: Some(stated.terms.clone()),
                 }],
+                false,
             );
             let only_own = evaluate(&own, &[], 0);
             let decision = evaluate(&layers, &[], 0);

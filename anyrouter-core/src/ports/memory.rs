@@ -12,14 +12,16 @@ use async_trait::async_trait;
 
 use super::{
     Accounts, Blocking, Clock, Credentials, Directory, Event, Events, Limiter, LogQuery,
-    OpenRequest, Reservation, Room, StoreError, Timer, Tokens, UsageLog, WriteState,
+    OpenRequest, Opened, Reservation, Room, StoreError, Timer, Tokens, UsageLog, WriteState,
 };
 use crate::{
     account::{Caller, KeyRecord, StoredAccount, StoredKey},
     catalog::Provider,
+    credential::CredentialId,
     ids::{AccountId, RequestId},
     key::KeyHash,
     policy::{Eligible, Settings},
+    route::Holder,
     secret::Secret,
     time::Timestamp,
     usage::{Opening, Record},
@@ -508,26 +510,28 @@ impl std::fmt::Debug for MemoryCredentials {
 
 #[async_trait]
 impl Credentials for MemoryCredentials {
-    fn has(&self, _: Option<&Caller>, provider: &Provider) -> bool {
-        self.by_provider.contains_key(provider.slug.as_str()) || needs_none(provider)
+    fn holder(&self, _: Option<&Caller>, provider: &Provider) -> Option<Holder> {
+        let has = self.by_provider.contains_key(provider.slug.as_str()) || needs_none(provider);
+        has.then_some(Holder::Operator)
     }
 
-    async fn open(
-        &self,
-        _: &Caller,
-        to: Eligible<'_>,
-    ) -> Result<Option<Secret<String>>, StoreError> {
+    async fn open(&self, _: &Caller, to: Eligible<'_>) -> Result<Opened, StoreError> {
         let provider = to.provider();
         let operators = self.by_provider.get(provider.slug.as_str());
         match operators.filter(|_| to.with_operator_credential()) {
-            Some(credential) => Ok(Some(credential.clone())),
-            None if to.with_operator_credential() && needs_none(provider) => Ok(None),
+            Some(credential) => Ok(Opened {
+                secret: Some(credential.clone()),
+                own: None,
+            }),
+            None if to.with_operator_credential() && needs_none(provider) => Ok(Opened::default()),
             None => Err(StoreError::Absent(format!(
                 "a credential for {}",
                 provider.slug
             ))),
         }
     }
+
+    fn rest(&self, _: &CredentialId, _: Timestamp) {}
 }
 
 fn needs_none(provider: &Provider) -> bool {

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{
-    HealthView, Routing, Sort,
+    HealthView, Holder, Routing, Sort,
     rules::{carried, is_excluded, left_out, reasons},
     speed::{misses_latency, misses_throughput},
 };
@@ -135,6 +135,8 @@ fn key_variable(provider: &Provider) -> Option<String> {
 
 struct Ranked<'a> {
     eligible: Eligible<'a>,
+    /// True if the request would be sent with the caller's own credential.
+    is_own: bool,
     view: HealthView,
     model: usize,
     order: usize,
@@ -164,8 +166,10 @@ impl<'a> Ranked<'a> {
         // (Efraimidis and Spirakis, 2006).
         let weight = price.map_or(1e-30, |p| 1.0 / (p.as_f64() * 1e6).max(1e-3).powi(2));
         let chance = -uniform(request.seed, e.index).ln() / weight;
+        let is_own = eligible.with_own_credential() && (request.holder)(e) == Some(Holder::Own);
         Self {
             eligible,
+            is_own,
             view: HealthView::default(),
             model,
             order,
@@ -290,6 +294,7 @@ fn measures(request: &Routing<'_>) -> Vec<Measure> {
     if !request.preferences.across_models {
         out.push(by_model);
     }
+    out.push(("own credential", |a, b| b.is_own.cmp(&a.is_own)));
     out.push(("order", |a, b| a.order.cmp(&b.order)));
     out.push(("health", |a, b| a.slow.cmp(&b.slow)));
     out.push(("preferred", |a, b| a.misses.cmp(&b.misses)));
@@ -431,12 +436,12 @@ mod tests {
             let object: ProviderObject = serde_json::from_value(object).unwrap();
             let preferences = Preferences::from_object(object).unwrap();
             let layer = [(Layer::Request, preferences.restriction.clone())];
-            let has_credential = |_: &Endpoint| true;
+            let holder = |_: &Endpoint| Some(Holder::Operator);
             let request = Routing {
                 preferences: &preferences,
                 needs: &Needs::default(),
                 health: &self.health,
-                has_credential: &has_credential,
+                holder: &holder,
                 inbound: Protocol::Chat,
                 now: self.now,
                 seed,

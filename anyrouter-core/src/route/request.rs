@@ -21,6 +21,15 @@ pub struct Needs {
     pub not_carried: Vec<(Protocol, String)>,
 }
 
+/// The owner of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// The caller's account.
+    Own,
+    /// The operator.
+    Operator,
+}
+
 /// Input of a plan in addition to the decisions.
 #[derive(Clone, Copy)]
 pub struct Routing<'a> {
@@ -30,8 +39,8 @@ pub struct Routing<'a> {
     pub needs: &'a Needs,
     /// Health of the endpoints.
     pub health: &'a Health,
-    /// Returns true if there is a credential for an endpoint.
-    pub has_credential: &'a (dyn Fn(&Endpoint) -> bool + Sync),
+    /// Returns whose credential an endpoint would get; `None` if there is none.
+    pub holder: &'a (dyn Fn(&Endpoint) -> Option<Holder> + Sync),
     /// Protocol of the client.
     pub inbound: Protocol,
     /// Current time.

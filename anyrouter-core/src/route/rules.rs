@@ -68,9 +68,12 @@ fn hits<'a>(endpoint: &'a Endpoint, request: &'a Routing<'_>) -> impl Iterator<I
         .as_ref()
         .filter(|pin| !pin.matches(endpoint))
         .map(|pin| Hit::Pinned(pin.as_str()));
-    let no_credential =
-        std::iter::once_with(|| (!(request.has_credential)(endpoint)).then_some(Hit::NoCredential))
-            .flatten();
+    let no_credential = std::iter::once_with(|| {
+        (request.holder)(endpoint)
+            .is_none()
+            .then_some(Hit::NoCredential)
+    })
+    .flatten();
     let cooldown = std::iter::once_with(|| {
         request
             .health

@@ -145,6 +145,9 @@ pub struct Record {
     /// True if the request was admitted without rate limits because the limiter failed.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unlimited: bool,
+    /// True if the answer was paid for with the account's own credential.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_byok: bool,
     /// Cost; `None` if a price is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Usd>,
@@ -207,6 +210,7 @@ impl Record {
             tokens: Tokens::default(),
             estimated: true,
             unlimited: false,
+            is_byok: false,
             cost: None,
             latency: 0,
             time_to_first_byte: None,

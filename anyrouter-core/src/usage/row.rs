@@ -62,6 +62,8 @@ struct Rest<'a> {
     estimated: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     unlimited: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    is_byok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     generation_time: Option<u64>,
     #[serde(default, skip_serializing_if = "is_empty")]
@@ -135,6 +137,7 @@ impl Record {
             native_finish_reason: text(self.native_finish_reason.as_deref()),
             estimated: self.estimated,
             unlimited: self.unlimited,
+            is_byok: self.is_byok,
             generation_time: self.generation_time,
             attempts: Cow::Borrowed(&self.attempts),
             policy: text(self.policy.as_deref()),
@@ -185,6 +188,7 @@ impl Row<'_> {
             },
             estimated: rest.estimated,
             unlimited: rest.unlimited,
+            is_byok: rest.is_byok,
             cost: self.cost.map(Usd::from_pico),
             latency: self.latency,
             time_to_first_byte: self.time_to_first_byte,
@@ -240,6 +244,7 @@ mod tests {
             },
             estimated: true,
             unlimited: true,
+            is_byok: true,
             cost: Some(Usd::from_pico(77)),
             latency: 8,
             time_to_first_byte: Some(9),

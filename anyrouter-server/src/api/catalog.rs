@@ -98,7 +98,7 @@ pub(super) async fn providers(
         slug: p.slug.clone(),
         name: p.name.clone(),
         tier: tier(p.tier),
-        has_key: keys.has(None, p),
+        has_key: keys.holder(None, p).is_some(),
         terms: TermsRow::of(&p.terms),
         datacenters: p.terms.regions.as_ref().map(|r| r.value.clone()),
         privacy_policy_url: (),

@@ -75,7 +75,7 @@ impl<'a> Row<'a> {
     fn new(app: &App, instance: &Instance, model: &'a Model, endpoints: Vec<&'a Endpoint>) -> Self {
         let is_available = endpoints
             .iter()
-            .any(|e| app.gateway.has_credential(instance, None, e));
+            .any(|e| app.gateway.holder(instance, None, e).is_some());
         Self {
             model,
             endpoints,

@@ -64,7 +64,8 @@ async fn trouble(app: &App) -> Vec<String> {
             .catalog
             .providers()
             .get(e.provider_index)
-            .is_some_and(|p| keys.has(None, p))
+            .and_then(|p| keys.holder(None, p))
+            .is_some()
     }) {
         out.push(
             "no provider can be used: give one a key, or leave the built-in catalog on".to_owned(),

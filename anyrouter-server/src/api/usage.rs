@@ -303,7 +303,7 @@ impl Generation {
             usage: cost,
             upstream_inference_cost: cost,
             cost: r.cost.map(|c| c.to_string()),
-            is_byok: false,
+            is_byok: r.is_byok,
             key_hash: r.key_hash,
             ip: r.ip,
             attempts: r.attempts.iter().map(Attempt::of).collect(),

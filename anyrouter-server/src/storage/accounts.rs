@@ -19,6 +19,7 @@ use super::{
     Callers, Database, Failure,
     key_spend::{self, Period},
     number,
+    sealed::own_credentials,
 };
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String, Failure> {
@@ -88,7 +89,7 @@ fn updated(
 }
 
 /// Removes every caller of an account from the cache.
-fn forget(callers: &Callers, account: &AccountId) {
+pub(super) fn forget(callers: &Callers, account: &AccountId) {
     callers.retain(|_, caller| caller.key.account != *account);
 }
 
@@ -233,7 +234,9 @@ impl Directory for Database {
                 return Ok(None);
             };
             let settings = settings(c, &record.account)?;
-            let caller = Arc::new(Caller::new(record, settings));
+            let own = own_credentials(c, &record.account)?;
+            let caller = Caller::new(record, settings).with_own_credentials(own);
+            let caller = Arc::new(caller);
             callers.insert(hash, caller.clone());
             Ok(Some(caller))
         });

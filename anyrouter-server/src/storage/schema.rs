@@ -124,6 +124,24 @@ const MIGRATIONS: &[Migration] = &[
 ",
     ),
     Migration::Work(columns::move_records),
+    Migration::Statements(
+        "
+    -- Each account's key, sealed under a master key of the ring. Without it, nothing of the account that is sealed can be read.
+    CREATE TABLE account_key (
+        account TEXT PRIMARY KEY REFERENCES account(id),
+        sealed BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    -- An account's own credentials for providers, each sealed under the account's key.
+    CREATE TABLE credential (
+        account TEXT NOT NULL REFERENCES account(id),
+        id TEXT NOT NULL,
+        record TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        version INTEGER NOT NULL DEFAULT 1,
+        PRIMARY KEY (account, id)
+    ) STRICT, WITHOUT ROWID;
+",
+    ),
 ];
 
 /// Migrates the database to the newest version, and reports progress if that takes long. Refuses a

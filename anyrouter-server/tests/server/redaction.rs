@@ -281,7 +281,7 @@ fn instance_account_key_and_request_can_each_ask_for_it_and_none_can_take_it_bac
         seen.starts_with("EMPLOYEE_"),
         "the instance's rules hold: {seen}"
     );
-    let key = std::fs::metadata(instance.dir.path().join("data/placeholder.key")).unwrap();
+    let key = std::fs::metadata(instance.dir.path().join("data/keyring.toml")).unwrap();
     assert_eq!(
         std::os::unix::fs::PermissionsExt::mode(&key.permissions()) & 0o777,
         0o600,

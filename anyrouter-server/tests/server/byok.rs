@@ -1,0 +1,381 @@
+//! An account's own credentials for providers (P08): sealed at rest, used first and within policy, and
+//! resting when a provider refuses them; and the key ring that they are sealed under.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{Server, Setup, command},
+    upstream::{Act, Upstream, completion},
+};
+
+const FIRST: &str = "sk-own-first-0123456789abcd";
+const SECOND: &str = "sk-own-second-0123456789wxyz";
+
+fn setup(upstream: &Upstream) -> Setup {
+    for model in ["m", "n"] {
+        upstream.on(model, vec![Act::Json(200, completion("ok"))]);
+    }
+    Setup::new()
+        .provider("open", "openai_chat", upstream, "")
+        .provider("more", "openai_chat", upstream, "")
+        .model(
+            "lab/m",
+            &[("open", "m", "priority = 1"), ("more", "n", "priority = 2")],
+        )
+}
+
+/// Adds a credential, and returns its id.
+fn add(server: &Server, provider: &str, key: &str, more: &Value) -> String {
+    let mut body = json!({"provider_id": provider, "api_key": key, "label": "work"});
+    let members = more.as_object().unwrap().clone();
+    body.as_object_mut().unwrap().extend(members);
+    let response = server.post("/auth/byok", &server.management, &body);
+    assert_eq!(response.status(), 201);
+    let added: Value = response.json().unwrap();
+    assert!(!added.to_string().contains(key));
+    added["id"].as_str().unwrap().to_owned()
+}
+
+fn list(server: &Server) -> Vec<Value> {
+    let all: Value = server.get("/auth/byok", &server.management).json().unwrap();
+    all["data"].as_array().unwrap().clone()
+}
+
+/// The credentials that the upstream got for a model.
+fn used(upstream: &Upstream, model: &str) -> Vec<String> {
+    let bearer = |seen: crate::upstream::Seen| {
+        let header = &seen.headers["authorization"];
+        header.strip_prefix("Bearer ").unwrap().to_owned()
+    };
+    upstream.seen_of(model).into_iter().map(bearer).collect()
+}
+
+fn contains(folder: &std::path::Path, what: &[u8]) -> bool {
+    fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            contains(&path, what)
+        } else {
+            let bytes = fs::read(&path).unwrap();
+            bytes.windows(what.len()).any(|w| w == what)
+        }
+    })
+}
+
+#[test]
+fn an_own_credential_comes_first_and_is_nowhere_in_the_clear() {
+    let upstream = Upstream::start();
+    let mut server = setup(&upstream).start();
+    let id = add(&server, "more", FIRST, &json!({"tier": "paid"}));
+    let response = server.chat("lab/m", json!({}));
+    assert_eq!(response.status(), 200);
+    // Its endpoint has the lower priority, and comes first nevertheless.
+    assert_eq!(used(&upstream, "n"), [FIRST]);
+    assert!(upstream.seen_of("m").is_empty());
+    let record = server.record(&response);
+    assert_eq!(record["is_byok"], true);
+    let rows = list(&server);
+    assert_eq!(
+        (&rows[0]["id"], &rows[0]["key_preview"], &rows[0]["tier"]),
+        (&json!(id), &json!("…abcd"), &json!("paid"))
+    );
+    // It is still there after a restart, and nowhere on disk, in logs or in output.
+    server.kill();
+    server.start_again();
+    assert_eq!(server.chat("lab/m", json!({})).status(), 200);
+    assert_eq!(used(&upstream, "n"), [FIRST, FIRST]);
+    assert!(
+        contains(server.dir.path(), id.as_bytes()),
+        "the search works"
+    );
+    assert!(!contains(server.dir.path(), FIRST.as_bytes()));
+    // Removed, it is not used any more.
+    let path = format!("/auth/byok/{id}");
+    let removed = server
+        .request("DELETE", &path)
+        .bearer_auth(&server.management);
+    assert_eq!(removed.send().unwrap().status(), 200);
+    assert_eq!(server.chat("lab/m", json!({})).status(), 200);
+    assert_eq!(used(&upstream, "m"), ["upstream-secret-key"]);
+    let again = server
+        .request("DELETE", &path)
+        .bearer_auth(&server.management);
+    assert_eq!(again.send().unwrap().status(), 404);
+}
+
+#[test]
+fn a_credential_that_its_provider_refuses_rests_and_the_next_one_is_used() {
+    let upstream = Upstream::start();
+    let server = setup(&upstream).start();
+    add(&server, "open", FIRST, &json!({"tier": "paid"}));
+    add(&server, "open", SECOND, &json!({"tier": "paid"}));
+    let refused = |status| Act::Json(status, json!({"error": {"message": "no", "code": "no"}}));
+    upstream.on(
+        "m",
+        vec![refused(401), refused(429), Act::Json(200, completion("ok"))],
+    );
+    let response = server.chat("lab/m", json!({}));
+    assert_eq!(response.status(), 200);
+    assert_eq!(used(&upstream, "m"), [FIRST, SECOND, "upstream-secret-key"]);
+    let record = server.record(&response);
+    assert_eq!(record["is_byok"], false);
+    assert_eq!(record["attempts"].as_array().unwrap().len(), 3);
+    let rows = list(&server);
+    assert!(
+        rows.iter().all(|row| row["resting_until"].is_string()),
+        "{rows:?}"
+    );
+    // Both rest, and the endpoint does not: its own failures are not what happened.
+    let response = server.chat("lab/m", json!({}));
+    assert_eq!(response.status(), 200);
+    assert_eq!(used(&upstream, "m")[3..], ["upstream-secret-key"]);
+    // A change ends the rest.
+    let path = format!("/auth/byok/{}", rows[1]["id"].as_str().unwrap());
+    let change = server
+        .request("PATCH", &path)
+        .bearer_auth(&server.management);
+    let change = change.json(&json!({"label": "renewed"})).send().unwrap();
+    assert_eq!(change.status(), 200);
+    assert_eq!(server.chat("lab/m", json!({})).status(), 200);
+    assert_eq!(used(&upstream, "m")[4..], [SECOND]);
+}
+
+#[test]
+fn an_own_credential_never_leaves_what_policy_admits() {
+    let upstream = Upstream::start();
+    upstream.on("m", vec![Act::Json(200, completion("ok"))]);
+    let trains = "terms = { trains_on_paid = false, trains_on_free = true, publishes_free = false, retention_days = 0, zdr = true }";
+    let at = |more: &str| {
+        let setup = Setup::new().provider("open", "openai_chat", &upstream, trains);
+        setup
+            .model("lab/m", &[("open", "m", "")])
+            .more(more)
+            .start()
+    };
+    let server = at("");
+    // The operator's credential is of the paid tier, and that of the account is of an unknown one.
+    let id = add(&server, "open", FIRST, &json!({}));
+    assert_eq!(server.chat("lab/m", json!({})).status(), 200);
+    assert_eq!(used(&upstream, "m"), ["upstream-secret-key"]);
+    let path = format!("/auth/byok/{id}");
+    let state = |statement: Value| {
+        let change = server
+            .request("PATCH", &path)
+            .bearer_auth(&server.management);
+        assert_eq!(change.json(&statement).send().unwrap().status(), 200);
+    };
+    state(json!({"tier": "paid"}));
+    assert_eq!(server.chat("lab/m", json!({})).status(), 200);
+    assert_eq!(used(&upstream, "m")[1..], [FIRST]);
+    // Worse terms of the account's own exclude it.
+    state(json!({"terms": {"trains_on_paid": true}}));
+    assert_eq!(server.chat("lab/m", json!({})).status(), 200);
+    assert_eq!(used(&upstream, "m")[2..], ["upstream-secret-key"]);
+    assert!(list(&server)[0]["stated_at"].is_string());
+    // The instance judges by the catalog, unless the operator accepts the accounts' statements.
+    let strict = "[privacy]\nmax_retention_days = 0\n";
+    let keeps = "terms = { trains_on_paid = false, trains_on_free = false, publishes_free = false, retention_days = 30, zdr = false }";
+    for (accepts, status) in [("", 404), ("[byok]\naccept_terms = true\n", 200)] {
+        let setup = Setup::new().provider("open", "openai_chat", &upstream, keeps);
+        let server = setup
+            .model("lab/m", &[("open", "m", "")])
+            .more(&format!("{accepts}{strict}"))
+            .start();
+        let own = json!({"trains_on_paid": false, "retention_days": 0, "zdr": true});
+        add(
+            &server,
+            "open",
+            SECOND,
+            &json!({"tier": "paid", "terms": own}),
+        );
+        assert_eq!(
+            server.chat("lab/m", json!({})).status(),
+            status,
+            "{accepts}"
+        );
+    }
+    assert_eq!(used(&upstream, "m")[3..], [SECOND]);
+}
+
+#[test]
+fn a_wrong_credential_is_refused_and_not_repeated() {
+    let upstream = Upstream::start();
+    let server = setup(&upstream).start();
+    for (body, param) in [
+        (
+            json!({"provider_id": "nobody", "api_key": FIRST}),
+            "provider_id",
+        ),
+        (
+            json!({"provider_id": "open", "api_key": "two words"}),
+            "api_key",
+        ),
+        (json!({"provider_id": "open", "api_key": ""}), "api_key"),
+        (
+            json!({"provider_id": "open", "api_key": FIRST, "kind": "donated"}),
+            "kind",
+        ),
+    ] {
+        let response = server.post("/auth/byok", &server.management, &body);
+        assert_eq!(response.status(), 400);
+        let text = response.text().unwrap();
+        assert!(text.contains(param) && !text.contains(FIRST), "{text}");
+    }
+    // The key of an application may neither list nor add them.
+    assert_eq!(server.get("/auth/byok", &server.key).status(), 403);
+    let body = json!({"provider_id": "open", "api_key": FIRST});
+    assert_eq!(server.post("/auth/byok", &server.key, &body).status(), 403);
+}
+
+fn vault(server: &Server) -> Value {
+    let state: Value = server.get("/vault", &server.management).json().unwrap();
+    state["data"].clone()
+}
+
+fn rotate(server: &Server) {
+    let begun = server.post("/vault/rotate", &server.management, &json!({}));
+    assert_eq!(begun.status(), 200);
+    let began = Instant::now();
+    while vault(server)["master_keys"].as_array().unwrap().len() > 1 {
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "{}",
+            vault(server)
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn the_master_key_is_rotated_while_requests_are_served() {
+    let upstream = Upstream::start();
+    let mut server = setup(&upstream).start();
+    add(&server, "open", FIRST, &json!({"tier": "paid"}));
+    let ring = server.dir.path().join("data/keyring.toml");
+    let (before, text) = (vault(&server), fs::read_to_string(&ring).unwrap());
+    assert_eq!(before["master_keys"][0]["accounts"], 1);
+    std::thread::scope(|scope| {
+        let traffic =
+            scope.spawn(|| (0..40).all(|_| server.chat("lab/m", json!({})).status() == 200));
+        rotate(&server);
+        assert!(traffic.join().unwrap());
+    });
+    let after = vault(&server);
+    assert_ne!(
+        after["master_keys"][0]["id"],
+        before["master_keys"][0]["id"]
+    );
+    assert_eq!(after["master_keys"][0]["accounts"], 1);
+    assert_ne!(fs::read_to_string(&ring).unwrap(), text);
+    assert!(used(&upstream, "m").iter().all(|key| key == FIRST));
+    // The old ring opens nothing any more, and nothing is overwritten.
+    let new = fs::read(&ring).unwrap();
+    server.kill();
+    fs::write(&ring, &text).unwrap();
+    let fails = |expected: &str| {
+        let out = command(&[("UPSTREAM_KEY".to_owned(), "k".to_owned())])
+            .args([
+                "--config",
+                "anyrouter.toml",
+                "--listen",
+                "127.0.0.1:0",
+                "--data-dir",
+                "data",
+            ])
+            .current_dir(server.dir.path())
+            .output()
+            .unwrap();
+        assert!(!out.status.success());
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(said.contains(expected), "{said}");
+        said
+    };
+    let said = fails("restore the ring that has it");
+    assert!(!said.contains(FIRST), "{said}");
+    fs::remove_file(&ring).unwrap();
+    fails("the key ring is missing");
+    assert!(!ring.exists());
+    fs::write(&ring, "version = 1\n").unwrap();
+    fs::set_permissions(&ring, fs::Permissions::from_mode(0o600)).unwrap();
+    fails("the key ring cannot be read");
+    fs::write(&ring, &new).unwrap();
+    fs::set_permissions(&ring, fs::Permissions::from_mode(0o640)).unwrap();
+    fails("chmod 600");
+    fs::set_permissions(&ring, fs::Permissions::from_mode(0o600)).unwrap();
+    server.start_again();
+    assert_eq!(server.chat("lab/m", json!({})).status(), 200);
+}
+
+#[test]
+fn a_rotation_that_broke_off_goes_on_at_the_next_start() {
+    let upstream = Upstream::start();
+    let mut server = setup(&upstream).start();
+    add(&server, "open", FIRST, &json!({"tier": "paid"}));
+    server.kill();
+    // As after a crash between the new ring and the first key: a newer master key, and nothing under it.
+    let ring = server.dir.path().join("data/keyring.toml");
+    let text = fs::read_to_string(&ring).unwrap();
+    let newer = "[[master]]\nid = \"00c0ffee\"\nkey = \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"\n\n[placeholder]";
+    fs::write(&ring, text.replace("[placeholder]", newer)).unwrap();
+    server.start_again();
+    let began = Instant::now();
+    while vault(&server)["master_keys"].as_array().unwrap().len() > 1 {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(
+        vault(&server)["master_keys"],
+        json!([{"id": "00c0ffee", "current": true, "accounts": 1}])
+    );
+    assert_eq!(server.chat("lab/m", json!({})).status(), 200);
+    assert_eq!(used(&upstream, "m"), [FIRST]);
+}
+
+#[test]
+fn the_ring_may_come_from_a_variable_or_a_program() {
+    let upstream = Upstream::start();
+    let ring = "version = 1\n[[master]]\nid = \"00c0ffee\"\nkey = \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"\n[placeholder]\nkey = \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"\n";
+    let mut of_variable = setup(&upstream).more("[vault]\nkey_env = \"RING\"\n");
+    of_variable.env.push(("RING".to_owned(), ring.to_owned()));
+    let printed = ring.replace('\n', "\\n").replace('"', "\\\"");
+    let command = format!("[vault]\nkey_command = [\"/usr/bin/printf\", \"{printed}\"]\n");
+    let command = command.replace("\\n", "\\\\n");
+    for setup in [of_variable, setup(&upstream).more(&command)] {
+        let server = setup.start();
+        add(&server, "open", FIRST, &json!({"tier": "paid"}));
+        assert_eq!(server.chat("lab/m", json!({})).status(), 200);
+        assert_eq!(vault(&server)["master_keys"][0]["id"], "00c0ffee");
+        assert!(!server.dir.path().join("data/keyring.toml").exists());
+        let refused = server.post("/vault/rotate", &server.management, &json!({}));
+        assert_eq!(refused.status(), 409);
+    }
+}
+
+#[test]
+fn the_placeholders_key_of_an_earlier_version_moves_into_the_ring() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("data")).unwrap();
+    let old = dir.path().join("data/placeholder.key");
+    fs::write(&old, [7; 32]).unwrap();
+    let server = Server::start_in(dir, &setup.toml, &setup.env);
+    let data = server.dir.path().join("data");
+    assert!(!data.join("placeholder.key").exists());
+    let ring = fs::read_to_string(data.join("keyring.toml")).unwrap();
+    // 32 times the byte 7.
+    assert!(ring.contains("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="));
+    let mode = fs::metadata(data.join("keyring.toml"))
+        .unwrap()
+        .permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
+    let out = fs::read_to_string(server.dir.path().join("out")).unwrap();
+    assert!(out.contains("The key ring was created") && out.contains("keyring.toml"));
+    assert_eq!(server.chat("lab/m", json!({})).status(), 200);
+}
