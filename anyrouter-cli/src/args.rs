@@ -23,7 +23,7 @@ pub(crate) struct Args {
     /// API key.
     #[arg(long, global = true, env = "ANYROUTER_API_KEY", hide_env_values = true)]
     pub(crate) key: Option<String>,
-    /// Key for `keys`, `privacy` and `logs`; defaults to the API key.
+    /// Key for `keys`, `privacy`, `byok`, `vault` and `logs`; defaults to the API key.
     #[arg(
         long,
         global = true,
@@ -69,6 +69,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<PrivacyCommand>,
     },
+    /// List (the default), add, remove or test your own credentials for providers.
+    Byok {
+        #[command(subcommand)]
+        command: Option<ByokCommand>,
+    },
+    /// Show (the default) the server's key ring, or rotate its master key.
+    Vault {
+        #[command(subcommand)]
+        command: Option<VaultCommand>,
+    },
     /// List the latest requests, with their ids.
     Logs,
     /// Find personal data and secrets in standard input and remove them, without a server.
@@ -78,6 +88,53 @@ pub(crate) enum Command {
         /// Id of the generation or request: `gen-…` or `req_…`.
         id: String,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ByokCommand {
+    /// List the credentials, without their secrets.
+    List,
+    /// Add a credential. The secret is read from ANYROUTER_BYOK_KEY, from standard input, or asked for.
+    Add(ByokAdd),
+    /// Remove a credential for good.
+    Remove {
+        /// Id of the credential: `byok_…`.
+        id: String,
+    },
+    /// Send a short request with a credential.
+    Test {
+        /// Id of the credential: `byok_…`.
+        id: String,
+        /// The model to ask; by default one of the provider's.
+        #[arg(long)]
+        model: Option<String>,
+    },
+}
+
+#[derive(Arguments)]
+pub(crate) struct ByokAdd {
+    /// Slug of the provider, such as `anthropic`.
+    pub(crate) provider: String,
+    /// A name for the credential.
+    #[arg(long)]
+    pub(crate) label: Option<String>,
+    /// Tier of the credential, which decides which of the provider's terms apply.
+    #[arg(long, value_parser = ["paid", "free", "unknown"])]
+    pub(crate) tier: Option<String>,
+    /// Place among your credentials for the provider: lower ones are used first.
+    #[arg(long)]
+    pub(crate) position: Option<u32>,
+    /// Terms from a contract of your own, as JSON: '{"trains_on_paid": false, "zdr": true}'.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) terms: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum VaultCommand {
+    /// Show the master keys, and what is sealed under each.
+    Status,
+    /// Replace the master key while the server runs.
+    Rotate,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

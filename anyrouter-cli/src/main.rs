@@ -5,6 +5,7 @@
 //! rule refuses the text.
 
 mod args;
+mod byok;
 mod chat;
 mod client;
 mod corpus;
@@ -15,6 +16,7 @@ mod launch;
 mod redact;
 mod score;
 mod table;
+mod vault;
 
 use std::process::ExitCode;
 
@@ -22,7 +24,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 use self::{
-    args::{Args, Command, KeysCommand, PrivacyCommand, RouteCommand},
+    args::{Args, ByokCommand, Command, KeysCommand, PrivacyCommand, RouteCommand, VaultCommand},
     client::{Client, Failure},
     table::{print_table, say, shown},
 };
@@ -147,6 +149,18 @@ async fn run(args: Args) -> Result<(), Failure> {
         }
         Command::Keys { command } => {
             keys(&manager()?, command.unwrap_or(KeysCommand::List), as_json).await
+        }
+        Command::Byok { command } => {
+            let command = command.unwrap_or(ByokCommand::List);
+            byok::byok(&manager()?, &client()?, command, as_json).await
+        }
+        Command::Vault { command } => {
+            vault::vault(
+                &manager()?,
+                command.unwrap_or(VaultCommand::Status),
+                as_json,
+            )
+            .await
         }
         Command::Logs => {
             let answer = manager()?.get("/logs", &[]).await?;

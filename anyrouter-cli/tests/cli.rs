@@ -167,6 +167,46 @@ fn every_command_does_what_it_says() {
 }
 
 #[test]
+fn own_credentials_are_added_from_standard_input_and_the_master_key_is_rotated() {
+    let server = Server::start();
+    let key = "sk-own-0123456789-abcd";
+    let added = server.run(
+        &["byok", "add", "openai", "--label", "work", "--tier", "paid"],
+        key,
+    );
+    assert!(
+        added.status.success(),
+        "{}",
+        String::from_utf8_lossy(&added.stderr)
+    );
+    let listed = server.says(&["byok"]);
+    for expected in ["openai", "work", "…abcd", "paid", "in use"] {
+        assert!(listed.contains(expected), "{expected}: {listed}");
+    }
+    assert!(!listed.contains(key));
+    let status = server.says(&["vault"]);
+    assert!(
+        status.contains("keyring.toml") && status.contains("current"),
+        "{status}"
+    );
+    let rotated = server.says(&["vault", "rotate"]);
+    assert_ne!(status, rotated);
+    let state: Value = serde_json::from_str(&server.says(&["--json", "vault"])).unwrap();
+    let keys = state["data"]["master_keys"].as_array().unwrap();
+    assert_eq!((keys.len(), &keys[0]["accounts"]), (1, &Value::from(1)));
+    let all: Value = serde_json::from_str(&server.says(&["--json", "byok", "list"])).unwrap();
+    let id = all["data"][0]["id"].as_str().unwrap();
+    server.says(&["byok", "remove", id]);
+    assert!(!server.says(&["byok", "list"]).contains(id));
+    let empty = server.run(&["byok", "add", "openai"], "");
+    assert_eq!(
+        empty.status.code(),
+        Some(2),
+        "without a key nothing is added"
+    );
+}
+
+#[test]
 fn exit_codes_are_ones_that_scripts_can_rely_on() {
     let server = Server::start();
     let code = |args: &[&str]| server.run(args, "").status.code();
