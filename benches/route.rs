@@ -6,7 +6,7 @@ use std::{hint::black_box, sync::Arc};
 use anyrouter_core::{
     catalog::{Catalog, Document, Endpoint, Protocol},
     policy::{CompiledCatalog, CompiledLayers, Layer, evaluate},
-    route::{Health, Needs, Observation, Preferences, ProviderObject, Routing, plan},
+    route::{Health, Holder, Needs, Observation, Preferences, ProviderObject, Routing, plan},
     time::Timestamp,
 };
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};

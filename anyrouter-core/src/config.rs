@@ -334,11 +334,7 @@ impl Config {
             (None, None) => None,
         };
         let metrics_token = token.map(Arc::new);
-        let ring = match (
-            file.vault.key_file,
-            file.vault.key_env,
-            file.vault.key_command,
-        ) {
+        let ring = match (file.vault.file, file.vault.variable, file.vault.command) {
             (None, None, None) => RingSource::DataDir,
             (Some(path), None, None) => RingSource::File(path),
             (None, Some(variable), None) => match variables.get(&variable) {

@@ -45,14 +45,16 @@ pub struct StatedTerms {
 impl StatedTerms {
     /// Returns the facts, as stated by the account.
     fn facts(&self) -> Terms {
-        let mut entry = TermsEntry::default();
-        entry.trains_on_paid = self.trains_on_paid;
-        entry.trains_on_free = self.trains_on_free;
-        entry.publishes_free = self.publishes_free;
-        entry.retention_days = self.retention_days;
-        entry.zdr = self.zdr.map(|zdr| if zdr { Zdr::Default } else { Zdr::No });
-        entry.regions.clone_from(&self.regions);
-        entry.source = Some("stated by the account".to_owned());
+        let entry = TermsEntry {
+            trains_on_paid: self.trains_on_paid,
+            trains_on_free: self.trains_on_free,
+            publishes_free: self.publishes_free,
+            retention_days: self.retention_days,
+            zdr: self.zdr.map(|zdr| if zdr { Zdr::Default } else { Zdr::No }),
+            regions: self.regions.clone(),
+            source: Some("stated by the account".to_owned()),
+            ..TermsEntry::default()
+        };
         entry.facts(&BTreeMap::new())
     }
 }

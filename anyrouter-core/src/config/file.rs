@@ -46,9 +46,12 @@ pub(super) struct File {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Vault {
-    pub(super) key_file: Option<PathBuf>,
-    pub(super) key_env: Option<String>,
-    pub(super) key_command: Option<Vec<String>>,
+    #[serde(rename = "key_file")]
+    pub(super) file: Option<PathBuf>,
+    #[serde(rename = "key_env")]
+    pub(super) variable: Option<String>,
+    #[serde(rename = "key_command")]
+    pub(super) command: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

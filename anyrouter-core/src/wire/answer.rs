@@ -105,6 +105,9 @@ impl Relay {
             (Protocol::Messages, Protocol::Messages) => {
                 Path::Messages(messages::StreamPass::of_whole(names, body, out)?)
             }
+            (Protocol::Responses, Protocol::Responses) => {
+                Path::Responses(responses::StreamPass::of_whole(names, body, out)?)
+            }
             (Protocol::Gemini, Protocol::Gemini) => {
                 Path::Gemini(gemini::StreamPass::of_whole(names, body, out)?)
             }

@@ -66,11 +66,10 @@ impl Reader<'_> {
         } else {
             decoded(&text)
         };
-        match wrapped.filter(|text| text.starts_with(PREFIX)) {
-            Some(wrapped) => match self.open(&wrapped) {
-                Some(own) => Whose::Own(own.text.to_owned()),
-                None => Whose::Foreign,
-            },
+        let own = wrapped.as_deref().and_then(|wrapped| self.open(wrapped));
+        match own {
+            Some(own) => Whose::Own(own.text.to_owned()),
+            None if is_like_wrapped(&text) => Whose::Foreign,
             None if self.endpoint.reads_raw_proofs => Whose::Raw,
             None => Whose::Foreign,
         }
@@ -125,6 +124,16 @@ impl Reader<'_> {
             (!text.is_empty()).then_some(Proof { text, is_whole })
         })
     }
+}
+
+/// Returns true for a proof that was wrapped, whatever became of it.
+fn is_like_wrapped(text: &str) -> bool {
+    let text = text.trim_start();
+    let begins = |prefix: &str| {
+        let start = text.get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    begins(PREFIX) || text.starts_with(ENCODED_PREFIX)
 }
 
 /// Whose a proof in a request is.
@@ -190,7 +199,7 @@ impl Wrapping {
                 && !leaf.range.is_empty()
                 && let Some(is_whole) = proof_at(names.protocol, leaf.path)
             {
-                let is_piece = matches!(leaf.path, [Step::Member("delta"), _]);
+                let is_piece = matches!(leaf.path, [Step::Member("delta" | "content_block"), _]);
                 proofs.push((leaf.range, is_whole, is_piece));
             }
         })

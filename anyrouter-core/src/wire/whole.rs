@@ -3,6 +3,7 @@
 use super::{
     event::{Block, Delta, Event},
     fault::AnswerFault,
+    json::whole_characters,
 };
 
 /// The blocks of an answer, in order.
@@ -125,14 +126,30 @@ impl Whole {
 }
 
 impl WholeBlock {
-    /// Returns the arguments of a call as JSON text; `None` if the call broke off within them, or
-    /// has none.
+    /// Returns the arguments of a call as JSON text, `{}` if there are none; `None` if the call broke
+    /// off within them.
     pub(super) fn arguments(&self) -> Option<String> {
-        let text: String = serde_json::from_str(&quoted(&self.text)).ok()?;
-        serde_json::from_str::<&serde_json::value::RawValue>(&text)
-            .is_ok()
-            .then(|| text.trim().to_owned())
+        arguments(&quoted(&self.text))
     }
+}
+
+/// Returns the arguments in a JSON string as [`WholeBlock::arguments`] does.
+pub(super) fn arguments(quoted: &str) -> Option<String> {
+    let whole = whole_characters(quoted.as_bytes());
+    let text: String =
+        serde_json::from_slice(whole.as_deref().unwrap_or(quoted.as_bytes())).ok()?;
+    let text = match text.trim() {
+        "" => "{}",
+        text => text,
+    };
+    // What the arguments hold is JSON of its own.
+    let text = whole_characters(text.as_bytes()).map_or_else(
+        || text.to_owned(),
+        |whole| String::from_utf8_lossy(&whole).into_owned(),
+    );
+    serde_json::from_str::<&serde_json::value::RawValue>(&text)
+        .is_ok()
+        .then_some(text)
 }
 
 /// Returns a text as a JSON string.

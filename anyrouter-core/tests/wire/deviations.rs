@@ -1,11 +1,12 @@
 //! Streams of compatible providers that deviate from their protocol: nothing is lost, and a client of
 //! every protocol gets a stream in the order that its own protocol states.
 
-use anyrouter_core::catalog::Protocol;
+use anyrouter_core::{catalog::Protocol, wire::answer::plain};
 use serde_json::{Value, json};
 
 use crate::{
     grammar::check,
+    names,
     pairs::{Answer, Finish, Said, keeps_order},
     stream,
 };
@@ -271,5 +272,66 @@ fn chunks_of_googles_protocol_that_deviate_lose_nothing() {
         vec![(json!([one]), Some("STOP")), (json!([two]), Some("STOP"))],
     ] {
         says(Protocol::Gemini, &gemini(&chunks), &calls, Finish::Calls);
+    }
+}
+
+#[test]
+fn a_call_without_an_id_is_one_call() {
+    let item = json!({"type": "function_call", "name": "f", "arguments": "{}"});
+    let events = [
+        json!({"type": "response.created", "response": {"id": "r", "status": "in_progress"}}),
+        json!({"type": "response.output_item.added", "output_index": 0, "item": item}),
+        json!({"type": "response.output_item.done", "output_index": 0, "item": item}),
+        json!({"type": "response.completed", "response": {"id": "r", "status": "completed", "output": [item]}}),
+    ];
+    let theirs: String = events.iter().map(|e| format!("data: {e}\n\n")).collect();
+    let answer = plain(
+        &names(Protocol::Responses, Protocol::Chat),
+        theirs.as_bytes(),
+    )
+    .unwrap();
+    let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+    let calls = &answer["choices"][0]["message"]["tool_calls"];
+    assert_eq!(calls.as_array().unwrap().len(), 1, "{answer}");
+}
+
+#[test]
+fn a_call_that_broke_off_is_not_made() {
+    let of = |arguments: &str| {
+        let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}});
+        let theirs = json!({"id": "x", "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant", "content": null, "tool_calls": [call]}}]});
+        // Half a character, as some servers write it.
+        let theirs = theirs.to_string().replace("HALF", "\\ud83d");
+        let answer = plain(
+            &names(Protocol::Chat, Protocol::Messages),
+            theirs.as_bytes(),
+        );
+        serde_json::from_slice::<Value>(&answer.unwrap().body).unwrap()
+    };
+    let broken = of("{\"a\": \"unfin");
+    assert_eq!(broken["content"], json!([]));
+    assert_eq!(broken["stop_reason"], "max_tokens");
+    assert_eq!(
+        broken["anyrouter_metadata"]["omitted"],
+        json!(["response: a call that broke off"])
+    );
+    assert_eq!(of(" ")["content"][0]["input"], json!({}));
+    let half = of("{\"k\": \"aHALFb\"}");
+    assert_eq!(half["content"][0]["input"], json!({"k": "a\u{fffd}b"}));
+}
+
+#[test]
+fn one_part_that_cannot_be_read_does_not_take_the_others_away() {
+    for content in [
+        json!([null, {"type": "output_text", "text": "hello"}]),
+        json!("hello"),
+    ] {
+        let theirs = json!({"id": "r", "status": "completed", "output": [{"type": "message", "role": "assistant", "content": content}]});
+        let answer = plain(
+            &names(Protocol::Responses, Protocol::Chat),
+            theirs.to_string().as_bytes(),
+        );
+        let answer: Value = serde_json::from_slice(&answer.unwrap().body).unwrap();
+        assert_eq!(answer["choices"][0]["message"]["content"], "hello");
     }
 }

@@ -4,7 +4,10 @@
 use anyrouter_core::{
     catalog::{Catalog, Document, Protocol},
     wire::{
-        adjust::Adjustments, answer::plain, client_metadata::Person, inbound::inbound,
+        adjust::Adjustments,
+        answer::{Relay, plain},
+        client_metadata::Person,
+        inbound::inbound,
         outbound::outbound,
     },
 };
@@ -186,13 +189,113 @@ fn a_streamed_proof_is_wrapped_once_however_many_pieces_it_has() {
         json!({"type": "message_stop"}),
     ];
     let theirs: String = events.iter().map(|e| format!("data: {e}\n\n")).collect();
-    let (ours, fault) = stream(Protocol::Messages, Protocol::Messages, &[theirs.as_bytes()]);
-    assert_eq!(fault, None);
-    assert_eq!(ours.matches("anyrouter.").count(), 1, "{ours}");
+    for client in [Protocol::Chat, Protocol::Messages, Protocol::Responses] {
+        let (ours, fault) = stream(Protocol::Messages, client, &[theirs.as_bytes()]);
+        assert_eq!(fault, None);
+        // Responses says the whole proof again in its last event.
+        let times = if client == Protocol::Responses { 2 } else { 1 };
+        assert_eq!(
+            ours.matches("anyrouter.").count(),
+            times,
+            "{client:?}: {ours}"
+        );
+    }
+    let (ours, _) = stream(Protocol::Messages, Protocol::Gemini, &[theirs.as_bytes()]);
+    let encoded = |text: &str| {
+        base64_of(&format!(
+            "anyrouter.anthropic_messages.proof.{MAKER}.{text}"
+        ))
+    };
+    assert!(ours.contains(&encoded("c2lnbmVk")), "{ours}");
+    let (ours, _) = stream(Protocol::Messages, Protocol::Messages, &[theirs.as_bytes()]);
     assert!(
         ours.contains(".c2ln\"") && ours.contains("\"bmVk\""),
         "{ours}"
     );
+}
+
+/// The hash of the provider and the model of `names`.
+const MAKER: &str = "2990267db99b";
+
+fn base64_of(text: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for three in text.as_bytes().chunks(3) {
+        let byte = |i: usize| u32::from(three.get(i).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for i in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * i) & 63) as usize];
+            out.push(if i <= three.len() { digit.into() } else { '=' });
+        }
+    }
+    out
+}
+
+#[test]
+fn a_wrapped_proof_that_was_altered_goes_to_nobody() {
+    for altered in [
+        format!(" anyrouter.openai_responses.proof.{MAKER}.x"),
+        format!("Anyrouter.openai_responses.proof.{MAKER}.x"),
+        "YW55cm91dGVyLmdlbWluaS5wcm9vZi4=x".to_owned(),
+        "YW55cm91dGVyL!".to_owned(),
+    ] {
+        for maker in MAKERS {
+            let text = answer(maker).to_string().replace(PROOF, &altered);
+            let request = next_turn(maker, &serde_json::from_str(&text).unwrap());
+            let sent = sent(maker, &request, &catalog(maker, "lab"), "prov");
+            assert_eq!(proofs(&sent), [""; 0], "{maker:?}, {altered}: {sent}");
+        }
+    }
+}
+
+#[test]
+fn a_whole_response_to_a_client_that_asked_for_a_stream_passes_as_it_is() {
+    let mut theirs = answer(Protocol::Responses);
+    let search = json!({"type": "web_search_call", "id": "ws_1", "status": "completed"});
+    theirs["output"].as_array_mut().unwrap().insert(1, search);
+    let mut out = Vec::new();
+    let names = names(Protocol::Responses, Protocol::Responses);
+    let mut relay = Relay::of_whole(names, theirs.to_string().as_bytes(), &mut out).unwrap();
+    out.extend_from_slice(&relay.last());
+    let ours = String::from_utf8(out).unwrap();
+    assert!(
+        !ours.contains(&format!("\"{PROOF}\"")),
+        "it is wrapped: {ours}"
+    );
+    let last = ours
+        .lines()
+        .rev()
+        .find_map(|l| l.strip_prefix("data: "))
+        .unwrap();
+    let last: Value = serde_json::from_str(last).unwrap();
+    assert_eq!(last["type"], "response.completed");
+    let kinds: Vec<&Value> = last["response"]["output"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["type"])
+        .collect();
+    assert_eq!(kinds, ["reasoning", "web_search_call", "function_call"]);
+    assert!(
+        ours.contains("response.function_call_arguments.delta"),
+        "{ours}"
+    );
+}
+
+#[test]
+fn googles_calls_get_their_own_proofs_back() {
+    let call = |n: u8, proof: &str| json!({"functionCall": {"id": format!("c{n}"), "name": "f", "args": {"n": n}}, "thoughtSignature": proof});
+    let theirs = json!({"candidates": [{"index": 0, "finishReason": "STOP", "content": {"role": "model", "parts": [call(1, "QQ=="), call(2, "Qg==")]}}]});
+    for client in [Protocol::Chat, Protocol::Messages, Protocol::Responses] {
+        let ours = plain(
+            &names(Protocol::Gemini, client),
+            theirs.to_string().as_bytes(),
+        );
+        let ours: Value = serde_json::from_slice(&ours.unwrap().body).unwrap();
+        let request = next_turn(client, &ours);
+        let back = sent(client, &request, &catalog(Protocol::Gemini, "lab"), "prov");
+        assert_eq!(proofs(&back), ["QQ==", "Qg=="], "{client:?}: {back}");
+    }
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn rows() -> u64 {
 /// The tables as version 2 of the database had them.
 const VERSION_2: &str = "
     DROP TABLE usage; DROP TABLE usage_hour; DROP TABLE key_spend; DROP TABLE app;
-    DROP TABLE usage_unreadable;
+    DROP TABLE usage_unreadable; DROP TABLE credential; DROP TABLE account_key;
     ALTER TABLE account DROP COLUMN version;
     ALTER TABLE key DROP COLUMN version;
     CREATE TABLE usage (account TEXT NOT NULL, id BLOB NOT NULL, record TEXT NOT NULL) STRICT;
@@ -82,6 +82,10 @@ fn make_old(server: &mut Server, rows: u64) -> KeyHash {
         .query_row("SELECT id FROM account", [], |row| row.get(0))
         .unwrap();
     connection.execute_batch(VERSION_2).unwrap();
+    // There was no key ring, and the placeholders' key was a file of its own.
+    let data = server.dir.path().join("data");
+    std::fs::remove_file(data.join("keyring.toml")).unwrap();
+    std::fs::write(data.join("placeholder.key"), [7; 32]).unwrap();
     let transaction = connection.transaction().unwrap();
     {
         let mut insert = transaction
@@ -156,6 +160,11 @@ fn a_data_folder_of_the_version_before_is_migrated_though_it_is_killed_on_the_wa
     run_until(server.dir.path(), "usage records get columns");
     run_until(server.dir.path(), &format!("{0} of {0}", rows + 1));
     server.start_again();
+    let data = server.dir.path().join("data");
+    let ring = std::fs::read_to_string(data.join("keyring.toml")).unwrap();
+    // 32 times the byte 7.
+    assert!(ring.contains("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="));
+    assert!(!data.join("placeholder.key").exists());
     let kept: String = database(&server)
         .query_row("SELECT record FROM usage_unreadable", [], |row| row.get(0))
         .unwrap();

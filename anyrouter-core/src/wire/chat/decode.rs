@@ -52,6 +52,10 @@ enum Kind {
 struct Chunk<'a> {
     #[serde(borrow, default)]
     choices: Vec<Choice<'a>>,
+    #[serde(borrow, default)]
+    citations: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    search_results: Option<&'a RawValue>,
 }
 
 /// A choice of a chunk, or of a whole answer.
@@ -83,6 +87,13 @@ struct Said<'a> {
     audio: Option<&'a RawValue>,
     #[serde(borrow, default)]
     images: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    citations: Option<&'a RawValue>,
+    /// The form of calls before `tool_calls`.
+    #[serde(borrow, default)]
+    function_call: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    executed_tools: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -221,6 +232,11 @@ impl Blocks {
                 ("annotations", said.and_then(|s| s.annotations)),
                 ("audio", said.and_then(|s| s.audio)),
                 ("images", said.and_then(|s| s.images)),
+                ("citations", said.and_then(|s| s.citations)),
+                ("function_call", said.and_then(|s| s.function_call)),
+                ("executed_tools", said.and_then(|s| s.executed_tools)),
+                ("citations", chunk.citations),
+                ("search_results", chunk.search_results),
             ] {
                 if value.is_some_and(has_content) && !self.left_out.contains(&name) {
                     self.left_out.push(name);

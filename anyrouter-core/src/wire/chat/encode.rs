@@ -22,6 +22,8 @@ pub(in crate::wire) struct Encoder {
     open: Vec<(usize, usize)>,
     calls: usize,
     thoughts: usize,
+    /// The blocks whose signature has begun: its further pieces have no name of a maker.
+    signed: Vec<usize>,
 }
 
 impl Encoder {
@@ -91,7 +93,7 @@ impl Encoder {
         }
     }
 
-    fn delta(&self, names: &ResponseMeta, number: usize, delta: Delta<'_>, out: &mut Vec<u8>) {
+    fn delta(&mut self, names: &ResponseMeta, number: usize, delta: Delta<'_>, out: &mut Vec<u8>) {
         let nth = self
             .open
             .iter()
@@ -125,7 +127,12 @@ impl Encoder {
                 }
             }
             Delta::Signature(signature) => {
-                let signature = for_client(names, signature, false);
+                let signature = if self.signed.contains(&number) {
+                    signature.into()
+                } else {
+                    self.signed.push(number);
+                    for_client(names, signature, false)
+                };
                 self.chunk(
                     out,
                     format_args!(

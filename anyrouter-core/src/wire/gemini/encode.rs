@@ -14,7 +14,7 @@ use crate::wire::{
     order::Order,
     proof::for_client,
     sse::Splitter,
-    whole::Whole,
+    whole::{self, Whole},
 };
 
 /// An encoder of a stream.
@@ -43,8 +43,9 @@ struct Writer {
 #[derive(Debug)]
 enum Open {
     Text,
-    /// Reasoning, with the proof so far as a JSON string.
-    Reasoning(Option<String>),
+    /// Reasoning, with the proof so far as between the quotes of a JSON string, and true if it is all of
+    /// the reasoning.
+    Reasoning(String, bool),
     /// A call: id and name as JSON, and the arguments so far, without the quotes of their JSON string.
     Call {
         id: String,
@@ -153,10 +154,8 @@ impl Writer {
                 }
                 self.open = Some(match block {
                     Block::Text => Open::Text,
-                    Block::Reasoning => Open::Reasoning(None),
-                    Block::Redacted(data) => {
-                        Open::Reasoning(Some(for_client(names, data, true).into_owned()))
-                    }
+                    Block::Reasoning => Open::Reasoning(String::new(), false),
+                    Block::Redacted(data) => Open::Reasoning(whole::inner(data).to_owned(), true),
                     Block::Call { id, name } => Open::Call {
                         id: id.to_owned(),
                         name: names.adjusted.client_name(name).into_owned(),
@@ -164,30 +163,25 @@ impl Writer {
                     },
                 });
             }
-            Event::Delta(_, delta) => self.delta(names, delta, out),
-            Event::Close(_) => self.close(out),
+            Event::Delta(_, delta) => self.delta(delta, out),
+            Event::Close(_) => self.close(names, out),
         }
     }
 
-    fn delta(&mut self, names: &ResponseMeta, delta: Delta<'_>, out: &mut Vec<u8>) {
+    fn delta(&mut self, delta: Delta<'_>, out: &mut Vec<u8>) {
         match (&mut self.open, delta) {
             (Some(Open::Text), Delta::Text(text)) => {
                 self.part(out, &[b"{\"text\":", text.as_bytes(), b"}"]);
             }
-            (Some(Open::Reasoning(_)), Delta::Reasoning(text)) => {
+            (Some(Open::Reasoning(..)), Delta::Reasoning(text)) => {
                 self.part(
                     out,
                     &[b"{\"text\":", text.as_bytes(), b",\"thought\":true}"],
                 );
             }
-            (Some(Open::Reasoning(proof)), Delta::Signature(signature)) => match proof {
-                Some(proof) => {
-                    proof.pop();
-                    proof.push_str(&String::from_utf8_lossy(inner(signature)));
-                    proof.push('"');
-                }
-                None => *proof = Some(for_client(names, signature, false).into_owned()),
-            },
+            (Some(Open::Reasoning(proof, _)), Delta::Signature(signature)) => {
+                proof.push_str(whole::inner(signature));
+            }
             (Some(Open::Call { arguments, .. }), Delta::Arguments(json)) => {
                 arguments.extend_from_slice(inner(json));
             }
@@ -195,27 +189,19 @@ impl Writer {
         }
     }
 
-    fn close(&mut self, out: &mut Vec<u8>) {
+    fn close(&mut self, names: &ResponseMeta, out: &mut Vec<u8>) {
         match self.open.take() {
-            Some(Open::Reasoning(Some(proof))) => self.proof = Some(proof),
+            Some(Open::Reasoning(proof, is_whole)) if !proof.is_empty() => {
+                let proof = whole::quoted(&proof);
+                self.proof = Some(for_client(names, &proof, is_whole).into_owned());
+            }
             Some(Open::Call {
                 id,
                 name,
                 arguments,
             }) => {
-                let quoted = [b"\"", &arguments[..], b"\""].concat();
-                let object: Option<String> = serde_json::from_slice(&quoted).ok();
-                let object = object.map(|o| {
-                    if o.trim().is_empty() {
-                        "{}".to_owned()
-                    } else {
-                        o
-                    }
-                });
-                let object = object.filter(|o| {
-                    serde_json::from_str::<&serde_json::value::RawValue>(o)
-                        .is_ok_and(|o| o.get().starts_with('{'))
-                });
+                let quoted = whole::quoted(&String::from_utf8_lossy(&arguments));
+                let object = whole::arguments(&quoted).filter(|o| o.starts_with('{'));
                 let Some(object) = object else {
                     self.has_broken_call = true;
                     return;
@@ -238,7 +224,7 @@ impl Writer {
                     ],
                 );
             }
-            Some(Open::Text | Open::Reasoning(None)) | None => {}
+            Some(Open::Text | Open::Reasoning(..)) | None => {}
         }
     }
 

@@ -240,8 +240,8 @@ impl Contents {
             parts.push(json!({"text": refusal}));
         }
         let calls = message.tool_calls.unwrap_or_default();
-        // With calls, the last proof is that of the first call.
-        let of_call = if calls.is_empty() { None } else { proofs.pop() };
+        // With calls, the last proofs are theirs, in order; one alone is that of the first call.
+        let of_calls = proofs.split_off(proofs.len().saturating_sub(calls.len()));
         if let (Some(Value::Object(part)), Some(proof)) = (parts.last_mut(), proofs.pop()) {
             part.insert("thoughtSignature".to_owned(), proof.into());
         }
@@ -271,7 +271,7 @@ impl Contents {
             let mut part = Map::new();
             part.insert("functionCall".to_owned(), sent);
             let lost = (j == 0 && self.wants_signatures).then(|| NO_SIGNATURE.to_owned());
-            if let Some(proof) = of_call.clone().filter(|_| j == 0).or(lost) {
+            if let Some(proof) = of_calls.get(j).cloned().or(lost) {
                 part.insert("thoughtSignature".to_owned(), proof.into());
             }
             parts.push(part.into());

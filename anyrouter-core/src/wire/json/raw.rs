@@ -1,7 +1,7 @@
 //! JSON strings that keep their escapes.
 
 use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 /// The text of a JSON string with its quotes and escapes, which can be forwarded without unescaping
 /// it.
@@ -95,7 +95,17 @@ pub fn whole_characters(json: &[u8]) -> Option<Vec<u8>> {
     is_changed.then_some(out)
 }
 
-/// Returns true unless a value is null or empty.
+/// Returns true unless a value is null or empty, or has only values that are.
 pub fn has_content(value: &RawValue) -> bool {
+    fn is_empty(value: &Value) -> bool {
+        match value {
+            Value::Null => true,
+            Value::String(text) => text.is_empty(),
+            Value::Array(all) => all.iter().all(is_empty),
+            Value::Object(all) => all.values().all(is_empty),
+            Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
     !matches!(value.get(), "null" | "[]" | "{}" | "\"\"")
+        && serde_json::from_str(value.get()).map_or(true, |value| !is_empty(&value))
 }

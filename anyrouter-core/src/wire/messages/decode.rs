@@ -385,7 +385,7 @@ impl Machine {
                     return Ok(Step::Nothing);
                 }
                 *arguments = Arguments::InPieces;
-                self.meter.text += json.len() as u64;
+                self.meter.text += json.len().saturating_sub(2) as u64;
                 each(&self.names, Event::Delta(*number, Delta::Arguments(json)))?;
             }
             (Some("signature_delta"), OpenBlock::Reasoning(number)) => {
@@ -471,7 +471,7 @@ impl Machine {
         text: RawJsonStr<'_>,
         each: &mut Sink<'_>,
     ) -> Result<(), AnswerFault> {
-        self.meter.text += text.get().len() as u64;
+        self.meter.text += text.get().len().saturating_sub(2) as u64;
         each(
             &self.names,
             Event::Delta(number, Delta::Reasoning(text.get())),

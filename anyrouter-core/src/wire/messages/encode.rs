@@ -23,6 +23,8 @@ pub(in crate::wire) struct Encoder {
     blocks: Sequence,
     /// The open blocks of reasoning without a signature.
     unsigned: Vec<usize>,
+    /// The blocks whose signature has begun: its further pieces have no name of a maker.
+    signed: Vec<usize>,
     finish: Option<&'static str>,
 }
 
@@ -49,7 +51,12 @@ impl Encoder {
             }
             Event::Delta(number, Delta::Signature(proof)) => {
                 self.unsigned.retain(|unsigned| *unsigned != number);
-                let proof = for_client(names, proof, false);
+                let proof = if self.signed.contains(&number) {
+                    proof.into()
+                } else {
+                    self.signed.push(number);
+                    for_client(names, proof, false)
+                };
                 return self.blocks.write(number, out, |out| {
                     push_delta(number, Delta::Signature(&proof), out);
                 });

@@ -4,12 +4,11 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::{blocks::finish_reason, event::ContentBlock, usage::Usage};
 use crate::wire::{
     fault::AnswerFault,
-    json::{RawJsonStr, utf8},
+    json::utf8,
     meta::ResponseMeta,
     meter::Meter,
     provider_error::{is_error, token_of},
@@ -65,15 +64,14 @@ pub(super) fn read_message<'a>(
         text: blocks
             .iter()
             .flat_map(|b| {
-                [
-                    b.text.map(RawJsonStr::get),
-                    b.thinking.map(RawJsonStr::get),
-                    b.input.map(RawValue::get),
-                ]
+                // Without the quotes of a string.
+                [b.text, b.thinking]
+                    .map(|text| text.map(|t| t.get().len().saturating_sub(2)))
+                    .into_iter()
+                    .chain([b.input.map(|input| input.get().len())])
             })
             .flatten()
-            .map(|t| t.len() as u64)
-            .sum(),
+            .sum::<usize>() as u64,
         finish_reason: native
             .as_deref()
             .map(|reason| finish_reason(reason, has_calls).to_owned()),

@@ -8,7 +8,7 @@ use crate::wire::{
     meta::ResponseMeta,
     meter::Meter,
     proof::for_client,
-    whole::{Kind, Whole, quoted},
+    whole::{Kind, Whole, WholeBlock, quoted},
 };
 
 /// Writes a whole answer.
@@ -20,17 +20,24 @@ pub(in crate::wire) fn write_whole(names: &ResponseMeta, whole: &Whole, meter: &
     out.extend_from_slice(b",\"type\":\"message\",\"role\":\"assistant\",\"model\":");
     push_string(&mut out, names.model.as_str());
     out.extend_from_slice(b",\"content\":[");
+    let is_broken = |block: &&WholeBlock| {
+        matches!(block.kind, Kind::Call { .. }) && block.arguments().is_none()
+    };
+    let has_broken_call = whole.blocks.iter().any(|block| is_broken(&block));
     push_content(names, whole, &mut out);
+    let reason = match whole.finish.as_deref() {
+        // A call that broke off is left out: a client would make it.
+        Some("tool_calls") if has_broken_call => "max_tokens",
+        finish => finish.map_or("end_turn", stop_reason),
+    };
     push_format(
         &mut out,
-        format_args!(
-            "],\"stop_reason\":\"{}\",\"stop_sequence\":null,\"usage\":",
-            whole.finish.as_deref().map_or("end_turn", stop_reason)
-        ),
+        format_args!("],\"stop_reason\":\"{reason}\",\"stop_sequence\":null,\"usage\":"),
     );
     push_usage(&names.tokens(meter).0, &mut out);
     out.extend_from_slice(b",\"anyrouter_metadata\":");
-    names.push_metadata(&mut out, &[]);
+    let left_out = has_broken_call.then(|| "response: a call that broke off".to_owned());
+    names.push_metadata(&mut out, left_out.as_slice());
     out.push(b'}');
     out.into()
 }
@@ -38,10 +45,15 @@ pub(in crate::wire) fn write_whole(names: &ResponseMeta, whole: &Whole, meter: &
 fn push_content(names: &ResponseMeta, whole: &Whole, out: &mut Vec<u8>) {
     let start = out.len();
     for block in &whole.blocks {
-        if block.kind == Kind::Text && block.text.is_empty() {
+        let arguments = match &block.kind {
             // Anthropic's clients send content back, and its API refuses a text that is empty.
-            continue;
-        }
+            Kind::Text if block.text.is_empty() => continue,
+            Kind::Call { .. } => match block.arguments() {
+                Some(arguments) => arguments,
+                None => continue,
+            },
+            Kind::Text | Kind::Reasoning | Kind::Redacted => String::new(),
+        };
         if out.len() > start {
             out.push(b',');
         }
@@ -72,10 +84,9 @@ fn push_content(names: &ResponseMeta, whole: &Whole, out: &mut Vec<u8>) {
             Kind::Call { id, name } => push_format(
                 out,
                 format_args!(
-                    "{{\"type\":\"tool_use\",\"id\":{},\"name\":{},\"input\":{}}}",
+                    "{{\"type\":\"tool_use\",\"id\":{},\"name\":{},\"input\":{arguments}}}",
                     call_id(id),
-                    names.adjusted.client_name(name),
-                    block.arguments().as_deref().unwrap_or("{}")
+                    names.adjusted.client_name(name)
                 ),
             ),
         }

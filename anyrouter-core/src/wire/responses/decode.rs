@@ -677,7 +677,11 @@ impl Machine {
                     let is = |id: Option<RawJsonStr<'_>>| {
                         id.is_some_and(|id| known.iter().any(|known| known == id.get()))
                     };
-                    is(item.call_id) || is(item.id)
+                    match (item.call_id, item.id) {
+                        // Without an id, only its place tells it.
+                        (None, None) => self.done.contains(&(at as u64)),
+                        (call_id, id) => is(call_id) || is(id),
+                    }
                 }
                 _ => true,
             };

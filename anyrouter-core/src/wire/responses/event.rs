@@ -68,16 +68,26 @@ pub(super) struct Item<'a> {
     pub(super) encrypted_content: Option<RawJsonStr<'a>>,
 }
 
-/// Reads a list of parts, and `None` for any other value: items of other kinds have others.
+/// Reads a list of parts, or a text, and `None` for any other value: items of other kinds have others.
 fn parts_or_none<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<Part<'a>>>, D::Error> {
     let text = <&'a RawValue>::deserialize(deserializer)?.get();
-    Ok(serde_json::from_str(text).ok())
+    if text.starts_with('"') {
+        let text = serde_json::from_str(text).ok();
+        return Ok(Some(vec![Part {
+            text,
+            ..Part::default()
+        }]));
+    }
+    // One part that cannot be read does not take the others away.
+    let parts: Option<Vec<&'a RawValue>> = serde_json::from_str(text).ok();
+    let read = |part: &'a RawValue| serde_json::from_str(part.get()).ok();
+    Ok(parts.map(|parts| parts.into_iter().filter_map(read).collect()))
 }
 
 /// A part of an item's content.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Part<'a> {
     #[serde(borrow, default, deserialize_with = "string_or_none")]
     pub(super) text: Option<RawJsonStr<'a>>,

@@ -69,6 +69,31 @@ impl StreamPass {
         }
     }
 
+    /// Creates a relay that has relayed a whole response as a stream: its only event is the last.
+    pub(in crate::wire) fn of_whole(
+        names: Box<ResponseMeta>,
+        body: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Self, AnswerFault> {
+        // An error, or what is no response.
+        Machine::new(names.clone()).whole(body, &mut |_, _| Ok(()))?;
+        let kind = match value_of(body, "status") {
+            Some(b"\"incomplete\"") => "response.incomplete",
+            _ => "response.completed",
+        };
+        let mut event =
+            format!("data: {{\"type\":\"{kind}\",\"sequence_number\":0,\"response\":").into_bytes();
+        // A line of an event has no line break; in JSON, one stands only between values.
+        event.extend(
+            body.iter()
+                .map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b }),
+        );
+        event.extend_from_slice(b"}\n\n");
+        let mut it = Self::new(names, event.len());
+        it.feed(&event, out)?;
+        Ok(it)
+    }
+
     /// Takes bytes from the upstream and appends the client's bytes to `out`.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Progress, AnswerFault> {
         let mut progress = Progress::default();
