@@ -16,7 +16,12 @@ use crate::{
 };
 
 /// Name, description and text of each page.
-const PAGES: [(&str, &str, &str); 8] = [
+const PAGES: [(&str, &str, &str); 9] = [
+    (
+        "byok",
+        "Your own provider keys",
+        include_str!("../../docs/byok.md"),
+    ),
     (
         "clients",
         "Tested clients and their configuration",

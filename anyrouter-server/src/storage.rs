@@ -13,7 +13,9 @@ mod usage;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
-use anyrouter_core::{account::Caller, key::KeyHash, ports::StoreError, vault::KeyId};
+use anyrouter_core::{
+    account::Caller, ids::AccountId, key::KeyHash, ports::StoreError, vault::KeyId,
+};
 use quick_cache::sync::Cache;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -94,6 +96,11 @@ type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 /// Cache of callers, kept until their key or account changes. Only the database's thread writes to
 /// it, in the order of its changes to rows, so that an outdated caller is never served.
 type Callers = Arc<Cache<KeyHash, Arc<Caller>>>;
+
+/// Removes every caller of an account from the cache.
+fn forget(callers: &Callers, account: &AccountId) {
+    callers.retain(|_, caller| caller.key.account != *account);
+}
 
 /// Maximum number of cached callers, each of about 2 KB.
 const CALLERS: usize = 1 << 17;

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    Callers, Database, Failure,
+    Database, Failure, forget,
     key_spend::{self, Period},
     number,
     sealed::own_credentials,
@@ -86,11 +86,6 @@ fn updated(
         0 => Err(StoreError::Absent("no such row".to_owned()).into()),
         _ => Ok(version + 1),
     }
-}
-
-/// Removes every caller of an account from the cache.
-pub(super) fn forget(callers: &Callers, account: &AccountId) {
-    callers.retain(|_, caller| caller.key.account != *account);
 }
 
 #[async_trait]

@@ -11,7 +11,7 @@ use anyrouter_core::{
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Database, Failure, accounts::forget, number};
+use super::{Database, Failure, forget, number};
 
 fn sealed(bytes: Vec<u8>) -> Result<Sealed, Failure> {
     Sealed::from_bytes(bytes).map_err(|e| StoreError::Corrupt(format!("a sealed row: {e}")).into())
