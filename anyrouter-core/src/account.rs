@@ -301,6 +301,11 @@ impl Caller {
             && !instance.strips_client_metadata
     }
 
+    /// Returns true if the account or the key refuses the operator's credentials.
+    pub fn uses_only_own_credentials(&self) -> bool {
+        self.settings.own_credentials_only || self.key.privacy.own_credentials_only == Some(true)
+    }
+
     /// Returns true if the account or the key asks for redaction on the way to providers.
     #[cfg(feature = "gateway")]
     pub fn redacts_upstream(&self) -> bool {

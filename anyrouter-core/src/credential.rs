@@ -111,6 +111,17 @@ pub struct OwnCredentials {
 }
 
 impl OwnCredentials {
+    /// Puts the credentials in their order.
+    pub fn sort(&mut self) {
+        self.all.sort_by(|a, b| {
+            let place = |c: &StoredCredential| {
+                let record = &c.record;
+                (record.provider.clone(), record.position, record.id.clone())
+            };
+            place(a).cmp(&place(b))
+        });
+    }
+
     /// Returns the credentials for a provider that may be used, in their order. One whose terms differ
     /// from those of the first is left out: the policy decides by these.
     pub fn usable<'a>(

@@ -293,6 +293,10 @@ pub trait SealedStore: Send + Sync {
         key: Sealed,
     ) -> Result<(), StoreError>;
 
+    /// Destroys an account's key, of which there is no copy, and with it everything of the account that
+    /// is sealed. Its credentials are removed.
+    async fn shred(&self, account: &AccountId) -> Result<(), StoreError>;
+
     /// Returns the number of accounts' keys under each master key.
     async fn keys_by_master(&self) -> Result<BTreeMap<KeyId, u64>, StoreError>;
 }

@@ -250,6 +250,9 @@ impl Credentials for Vault {
         if caller.is_some_and(|caller| self.usable(caller, provider).next().is_some()) {
             return Some(Holder::Own);
         }
+        if caller.is_some_and(Caller::uses_only_own_credentials) {
+            return None;
+        }
         self.operators().holder(caller, provider)
     }
 
@@ -263,6 +266,11 @@ impl Credentials for Vault {
                 secret: Some(secret.map_err(corrupt)?),
                 own: Some(stored.record.id.clone()),
             });
+        }
+        if caller.uses_only_own_credentials() {
+            let slug = &to.provider().slug;
+            let why = format!("a credential of the account's own for {slug}");
+            return Err(StoreError::Absent(why));
         }
         self.operators().open(caller, to).await
     }
@@ -339,5 +347,159 @@ impl Custody for Vault {
         drop(running);
         tokio::spawn(async move { self.reseal_all().await });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyrouter_core::{
+        config::{Config, Sources},
+        policy::Settings,
+        ports::{
+            Accounts as _,
+            memory::{ManualClock, MemoryDirectory},
+        },
+    };
+
+    use super::*;
+    use crate::clock::SystemRandomness;
+
+    /// A disk that keeps rings, and fails from some write on.
+    #[derive(Clone, Default)]
+    struct Disk(Arc<Mutex<(Option<String>, usize)>>);
+
+    impl RingPlace for Disk {
+        fn write(&self, ring: &KeyRing) -> Result<(), StoreError> {
+            let mut disk = self.0.lock().unwrap();
+            if disk.1 == 0 {
+                return Err(StoreError::Full("the disk".to_owned()));
+            }
+            disk.1 -= 1;
+            disk.0 = Some(ring.to_text().to_string());
+            Ok(())
+        }
+
+        fn is_ours(&self) -> bool {
+            true
+        }
+
+        fn name(&self) -> String {
+            "a disk".to_owned()
+        }
+    }
+
+    /// A vault as it is opened after a crash: with the ring on the disk, and what is in the store.
+    fn opened(disk: &Disk, store: &Arc<MemoryDirectory>) -> Arc<Vault> {
+        let text = disk.0.lock().unwrap().0.clone().unwrap();
+        let config = Config::load(&Sources::default(), &|_| unreachable!()).unwrap();
+        Arc::new(Vault::new(
+            KeyRing::parse(&text).unwrap(),
+            Box::new(disk.clone()),
+            store.clone(),
+            Arc::new(SystemRandomness),
+            Arc::new(ManualClock::new(Timestamp::from_millis(1_800_000_000_000))),
+            config.keys,
+        ))
+    }
+
+    async fn secrets(vault: &Vault, accounts: &[AccountId]) -> Vec<String> {
+        let mut found = Vec::new();
+        for account in accounts {
+            let own = vault.store.own_credentials(account).await.unwrap();
+            for stored in &own.all {
+                let secret = open_credential(&vault.ring(), account.as_str(), &own, stored);
+                found.push(secret.unwrap().expose().clone());
+            }
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn a_rotation_that_breaks_off_anywhere_loses_nothing_and_goes_on() {
+        let accounts: Vec<AccountId> = (0..5).map(|n| format!("acc_{n}").into()).collect();
+        let expected: Vec<String> = (0..5).map(|n| format!("sk-{n}")).collect();
+        // After so many writes of the ring and so many accounts' keys, everything stops.
+        for (writes, keys) in (0..3).flat_map(|w| (0..=5).map(move |k| (w, k))) {
+            let store = Arc::new(MemoryDirectory::default());
+            let disk = Disk(Arc::new(Mutex::new((None, 1))));
+            disk.write(&KeyRing::new(Key::from_random([1; 36]), [2; 32]))
+                .unwrap();
+            let vault = opened(&disk, &store);
+            for (account, secret) in accounts.iter().zip(&expected) {
+                let at = Timestamp::default();
+                let made = store.create_account(account, Settings::default(), at, Vec::new());
+                made.await.unwrap();
+                let record = CredentialRecord {
+                    id: "byok_1".into(),
+                    provider: "openai".into(),
+                    label: String::new(),
+                    preview: String::new(),
+                    position: 0,
+                    disabled: false,
+                    tier: None,
+                    terms: None,
+                    stated_at: None,
+                    created_at: at,
+                };
+                let secret = Secret::new(secret.clone());
+                vault.add(account, record, &secret).await.unwrap();
+            }
+            let old = vault.ring().current().id();
+            disk.0.lock().unwrap().1 = writes;
+            // The steps of a rotation, up to where it stops.
+            let mut ring = KeyRing::clone(&vault.ring());
+            assert!(ring.add(vault.random_key().unwrap()));
+            if vault.replace_ring(ring).is_ok() {
+                let current = vault.ring().current().id();
+                let step = store.keys_not_under(current, keys).await.unwrap();
+                for (account, sealed) in step {
+                    let identity = account_key(account.as_str());
+                    let ring = vault.ring();
+                    let key = open_account_key(&ring, account.as_str(), &sealed).unwrap();
+                    let renewed = ring.current().wrap(&identity, &key, vault.salt().unwrap());
+                    let replaced = store.replace_account_key(&account, &sealed, renewed);
+                    replaced.await.unwrap();
+                }
+                if keys == 5 {
+                    vault.reseal_all().await;
+                }
+            }
+            // The next start finds everything, and ends what was begun.
+            disk.0.lock().unwrap().1 = 9;
+            let again = opened(&disk, &store);
+            assert_eq!(
+                secrets(&again, &accounts).await,
+                expected,
+                "{writes} {keys}"
+            );
+            again.reseal_all().await;
+            let ring = again.ring();
+            assert_eq!(ring.ids().count(), 1, "{writes} {keys}");
+            assert_eq!(writes == 0, ring.current().id() == old);
+            assert_eq!(
+                secrets(&again, &accounts).await,
+                expected,
+                "{writes} {keys}"
+            );
+            assert_eq!(secrets(&opened(&disk, &store), &accounts).await, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn shredded_rows_open_with_no_key_that_is_left() {
+        let store = Arc::new(MemoryDirectory::default());
+        let disk = Disk(Arc::new(Mutex::new((None, 9))));
+        disk.write(&KeyRing::new(Key::from_random([1; 36]), [2; 32]))
+            .unwrap();
+        let vault = opened(&disk, &store);
+        let account = AccountId::from("acc_1");
+        let key = vault.account_key(&account).await.unwrap();
+        let identity = credential("acc_1", "byok_1");
+        let row = key.seal(&identity, b"sk-1", vault.salt().unwrap());
+        store.shred(&account).await.unwrap();
+        // The account gets another key, under which the old row does not open.
+        let other = vault.account_key(&account).await.unwrap();
+        assert!(other.open(&identity, &row).is_err());
+        assert!(vault.ring().current().open(&identity, &row).is_err());
     }
 }

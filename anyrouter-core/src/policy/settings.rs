@@ -40,6 +40,8 @@ pub struct Settings {
     pub redact_stored: bool,
     /// True if requests are redacted before they are sent to a provider.
     pub redact_upstream: bool,
+    /// Send requests only with the account's own credentials, never with the operator's.
+    pub own_credentials_only: bool,
     /// The account's own redaction rules.
     pub redaction_rules: Vec<serde_json::Value>,
     /// Days for which usage records are kept (P12).
@@ -78,6 +80,7 @@ impl Default for Settings {
             body_retention_days: 7,
             redact_stored: true,
             redact_upstream: false,
+            own_credentials_only: false,
             redaction_rules: Vec::new(),
             metadata_retention_days: 30,
             client_metadata: ClientMetadata::Strip,
@@ -112,6 +115,7 @@ impl Settings {
         set(&mut self.body_retention_days, patch.body_retention_days);
         set(&mut self.redact_stored, patch.redact_stored);
         set(&mut self.redact_upstream, patch.redact_upstream);
+        set(&mut self.own_credentials_only, patch.own_credentials_only);
         set(&mut self.redaction_rules, patch.redaction_rules);
         set(
             &mut self.metadata_retention_days,
@@ -173,6 +177,9 @@ pub struct SettingsPatch {
     pub redact_stored: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redact_upstream: Option<bool>,
+    /// Send requests only with the account's own credentials, never with the operator's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_credentials_only: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redaction_rules: Option<Vec<serde_json::Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,6 +212,7 @@ impl SettingsPatch {
             body_retention_days: over.body_retention_days.or(self.body_retention_days),
             redact_stored: over.redact_stored.or(self.redact_stored),
             redact_upstream: over.redact_upstream.or(self.redact_upstream),
+            own_credentials_only: over.own_credentials_only.or(self.own_credentials_only),
             redaction_rules: over.redaction_rules.or(self.redaction_rules),
             metadata_retention_days: over
                 .metadata_retention_days
@@ -267,6 +275,7 @@ impl From<Settings> for SettingsPatch {
             body_retention_days: Some(s.body_retention_days),
             redact_stored: Some(s.redact_stored),
             redact_upstream: Some(s.redact_upstream),
+            own_credentials_only: Some(s.own_credentials_only),
             redaction_rules: Some(s.redaction_rules),
             metadata_retention_days: Some(s.metadata_retention_days),
             client_metadata: Some(s.client_metadata),

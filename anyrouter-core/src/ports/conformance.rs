@@ -16,12 +16,15 @@
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use super::{
-    Accounts, Blocking, Credentials, Limiter, LogQuery, OpenRequest, StoreError, UsageLog,
-    memory::ManualClock,
+    Accounts, Blocking, Credentials, Limiter, LogQuery, OpenRequest, SealedStore, StoreError,
+    UsageLog, memory::ManualClock,
 };
 use crate::{
     account::{Caller, KeyRecord, StoredKey},
     catalog::{Protocol, Usd},
+    credential::{
+        CredentialRecord, OwnCredentials, account_key, credential as credential_identity,
+    },
     ids::{AccountId, RequestId},
     key::{ApiKey, KeyHash, KeyKind},
     policy::{Eligible, Settings},
@@ -29,6 +32,7 @@ use crate::{
     route::Holder,
     time::Timestamp,
     usage::{Opening, Outcome, Record, Tokens},
+    vault::{Key, Salt},
 };
 
 fn hash(n: u8) -> KeyHash {
@@ -374,6 +378,107 @@ pub async fn limiter(limiter: &dyn Limiter, clock: &ManualClock) {
     );
 }
 
+/// Tests the contract of [`SealedStore`], on a backend without accounts that also is a directory.
+#[allow(clippy::missing_panics_doc)]
+pub async fn sealed_store<S: SealedStore + Accounts>(store: &S) {
+    let (account, other) = (AccountId::from("acc_sealed"), AccountId::from("acc_other"));
+    let at = Timestamp::from_millis(1_800_000_000_000);
+    let record = KeyRecord {
+        hash: hash(9),
+        account: account.clone(),
+        ..KeyRecord::default()
+    };
+    for (id, keys) in [(&account, vec![record]), (&other, Vec::new())] {
+        let made = store.create_account(id, Settings::default(), at, keys);
+        made.await.expect("an account is created");
+    }
+    let [old, new, secret] = [1, 2, 3].map(|n| Key::from_random([n; 36]));
+    let (key, salt) = (account_key(account.as_str()), Salt::from_random([4; 24]));
+    let (first, second) = (old.wrap(&key, &secret, salt), new.wrap(&key, &secret, salt));
+    store
+        .put_account_key(&account, first.clone())
+        .await
+        .expect("an account's key is stored");
+    assert!(
+        matches!(
+            store.put_account_key(&account, second.clone()).await,
+            Err(StoreError::Conflict(_))
+        ),
+        "a key is never overwritten"
+    );
+    let credential = |id: &str, provider: &str, position| CredentialRecord {
+        id: id.into(),
+        provider: provider.into(),
+        label: String::new(),
+        preview: "…".to_owned(),
+        position,
+        disabled: false,
+        tier: None,
+        terms: None,
+        stated_at: None,
+        created_at: at,
+    };
+    let sealed = secret.seal(&credential_identity(account.as_str(), "a"), b"k", salt);
+    for (id, provider, position) in [("a", "p", 2), ("b", "o", 0), ("c", "p", 1)] {
+        let record = credential(id, provider, position);
+        let added = store.add_credential(&account, record, sealed.clone());
+        added.await.expect("a credential is added");
+    }
+    let again = store.add_credential(&account, credential("a", "p", 9), sealed.clone());
+    assert!(matches!(again.await, Err(StoreError::Conflict(_))));
+    let ids = async || {
+        let own = store
+            .own_credentials(&account)
+            .await
+            .expect("they are read");
+        let caller = store.find(&hash(9)).await.expect("the directory answers");
+        let of_caller = caller.expect("the key is there").own.clone();
+        assert_eq!(own.key, of_caller.key, "the directory knows every change");
+        let ids = |own: &OwnCredentials| -> Vec<String> {
+            own.all.iter().map(|c| c.record.id.to_string()).collect()
+        };
+        assert_eq!(ids(&own), ids(&of_caller));
+        ids(&own)
+    };
+    assert_eq!(ids().await, ["b", "c", "a"], "by provider and position");
+    let elsewhere = store.own_credentials(&other).await.expect("they are read");
+    assert!(elsewhere.key.is_none() && elsewhere.all.is_empty());
+    let moved = credential("a", "p", 0);
+    let put = store.put_credential(&account, moved.clone(), 1).await;
+    put.expect("a version that was read is replaced");
+    let put = store.put_credential(&account, moved, 1).await;
+    assert!(matches!(put, Err(StoreError::Conflict(_))));
+    assert_eq!(ids().await, ["b", "a", "c"]);
+    assert!(matches!(
+        store.remove_credential(&other, "a").await,
+        Err(StoreError::Absent(_))
+    ));
+    let removed = store.remove_credential(&account, "b").await;
+    removed.expect("a credential is removed");
+    assert_eq!(ids().await, ["a", "c"]);
+    let under = store.keys_not_under(new.id(), 10).await;
+    assert_eq!(
+        under.expect("they are listed"),
+        [(account.clone(), first.clone())]
+    );
+    let replaced = store.replace_account_key(&account, &second, first.clone());
+    assert!(matches!(replaced.await, Err(StoreError::Conflict(_))));
+    let replaced = store.replace_account_key(&account, &first, second.clone());
+    replaced.await.expect("the key is replaced");
+    assert_eq!(ids().await, ["a", "c"]);
+    let counts = store.keys_by_master().await.expect("they are counted");
+    assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(new.id(), 1)]);
+    let left = store.keys_not_under(new.id(), 10).await;
+    assert!(left.expect("they are listed").is_empty());
+    store.shred(&account).await.expect("the key is destroyed");
+    assert_eq!(ids().await, [""; 0]);
+    let own = store
+        .own_credentials(&account)
+        .await
+        .expect("they are read");
+    assert_eq!(own.key, None);
+}
+
 /// Tests the contract of [`Credentials`]. The operator must have `credential` for the provider of
 /// `with`, and none for the provider of `without`, which needs one. `only_own` is an endpoint at
 /// the provider of `with` that is eligible only with the caller's own credential, which the caller
@@ -469,6 +574,7 @@ mod tests {
     fn the_backends_in_memory_conform() {
         run(usage_log(Arc::new(MemoryLog::default())));
         run(accounts(&MemoryDirectory::default()));
+        run(sealed_store(&MemoryDirectory::default()));
         blocking(&Inline);
         run(async {
             let catalog = two_providers("");

@@ -12,12 +12,13 @@ use async_trait::async_trait;
 
 use super::{
     Accounts, Blocking, Clock, Credentials, Directory, Event, Events, Limiter, LogQuery,
-    OpenRequest, Opened, Reservation, Room, StoreError, Timer, Tokens, UsageLog, WriteState,
+    OpenRequest, Opened, Reservation, Room, SealedStore, StoreError, Timer, Tokens, UsageLog,
+    WriteState,
 };
 use crate::{
     account::{Caller, KeyRecord, StoredAccount, StoredKey},
     catalog::Provider,
-    credential::CredentialId,
+    credential::{CredentialId, CredentialRecord, OwnCredentials, StoredCredential},
     ids::{AccountId, RequestId},
     key::KeyHash,
     policy::{Eligible, Settings},
@@ -25,6 +26,7 @@ use crate::{
     secret::Secret,
     time::Timestamp,
     usage::{Opening, Record},
+    vault::{KeyId, Sealed},
 };
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -115,6 +117,7 @@ struct Kept {
     /// Keys with their versions.
     keys: HashMap<KeyHash, (KeyRecord, u64)>,
     callers: HashMap<KeyHash, Arc<Caller>>,
+    own: HashMap<AccountId, OwnCredentials>,
 }
 
 impl Kept {
@@ -140,7 +143,8 @@ impl Kept {
         if let Some((key, _)) = self.keys.get(hash) {
             let account = self.accounts.get(&key.account);
             let settings = account.map(|a| a.settings.clone()).unwrap_or_default();
-            let caller = Caller::new(key.clone(), settings);
+            let own = self.own.get(&key.account).cloned().unwrap_or_default();
+            let caller = Caller::new(key.clone(), settings).with_own_credentials(own);
             self.callers.insert(*hash, Arc::new(caller));
         }
     }
@@ -485,6 +489,124 @@ impl Limiter for MemoryLimiter {
                 .saturating_sub(reservation.tokens)
                 .saturating_add(used);
         }
+    }
+}
+
+#[async_trait]
+impl SealedStore for MemoryDirectory {
+    async fn own_credentials(&self, account: &AccountId) -> Result<OwnCredentials, StoreError> {
+        Ok(lock(&self.0).own.get(account).cloned().unwrap_or_default())
+    }
+
+    async fn put_account_key(&self, account: &AccountId, key: Sealed) -> Result<(), StoreError> {
+        let mut kept = lock(&self.0);
+        let own = kept.own.entry(account.clone()).or_default();
+        if own.key.is_some() {
+            return Err(conflict("the account has a key"));
+        }
+        own.key = Some(key);
+        kept.refresh_account(account);
+        Ok(())
+    }
+
+    async fn add_credential(
+        &self,
+        account: &AccountId,
+        record: CredentialRecord,
+        sealed: Sealed,
+    ) -> Result<(), StoreError> {
+        let mut kept = lock(&self.0);
+        let own = kept.own.entry(account.clone()).or_default();
+        if own.all.iter().any(|c| c.record.id == record.id) {
+            return Err(conflict("the credential exists"));
+        }
+        own.all.push(StoredCredential {
+            record,
+            sealed,
+            version: 1,
+        });
+        own.sort();
+        kept.refresh_account(account);
+        Ok(())
+    }
+
+    async fn put_credential(
+        &self,
+        account: &AccountId,
+        record: CredentialRecord,
+        version: u64,
+    ) -> Result<(), StoreError> {
+        let mut kept = lock(&self.0);
+        let own = kept.own.entry(account.clone()).or_default();
+        let found = own.all.iter_mut().find(|c| c.record.id == record.id);
+        let stored = found
+            .filter(|c| c.version == version)
+            .ok_or_else(|| conflict("since it was read"))?;
+        stored.record = record;
+        stored.version += 1;
+        own.sort();
+        kept.refresh_account(account);
+        Ok(())
+    }
+
+    async fn remove_credential(&self, account: &AccountId, id: &str) -> Result<(), StoreError> {
+        let mut kept = lock(&self.0);
+        let own = kept.own.entry(account.clone()).or_default();
+        let before = own.all.len();
+        own.all.retain(|c| *c.record.id != *id);
+        if own.all.len() == before {
+            return Err(absent("no such credential"));
+        }
+        kept.refresh_account(account);
+        Ok(())
+    }
+
+    async fn keys_not_under(
+        &self,
+        current: KeyId,
+        limit: usize,
+    ) -> Result<Vec<(AccountId, Sealed)>, StoreError> {
+        let kept = lock(&self.0);
+        let keys = kept
+            .own
+            .iter()
+            .filter_map(|(account, own)| Some((account.clone(), own.key.clone()?)));
+        Ok(keys
+            .filter(|(_, key)| key.key_id() != current)
+            .take(limit)
+            .collect())
+    }
+
+    async fn replace_account_key(
+        &self,
+        account: &AccountId,
+        before: &Sealed,
+        key: Sealed,
+    ) -> Result<(), StoreError> {
+        let mut kept = lock(&self.0);
+        let own = kept.own.entry(account.clone()).or_default();
+        if own.key.as_ref() != Some(before) {
+            return Err(conflict("since it was read"));
+        }
+        own.key = Some(key);
+        kept.refresh_account(account);
+        Ok(())
+    }
+
+    async fn shred(&self, account: &AccountId) -> Result<(), StoreError> {
+        let mut kept = lock(&self.0);
+        kept.own.remove(account);
+        kept.refresh_account(account);
+        Ok(())
+    }
+
+    async fn keys_by_master(&self) -> Result<BTreeMap<KeyId, u64>, StoreError> {
+        let kept = lock(&self.0);
+        let mut counts = BTreeMap::new();
+        for key in kept.own.values().filter_map(|own| own.key.as_ref()) {
+            *counts.entry(key.key_id()).or_default() += 1;
+        }
+        Ok(counts)
     }
 }
 

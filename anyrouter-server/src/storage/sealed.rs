@@ -39,14 +39,9 @@ pub(super) fn own_credentials(
             version: row.get(2)?,
         });
     }
-    all.sort_by(|a, b| {
-        let place = |c: &StoredCredential| {
-            let record = &c.record;
-            (record.provider.clone(), record.position, record.id.clone())
-        };
-        place(a).cmp(&place(b))
-    });
-    Ok(OwnCredentials { key, all })
+    let mut own = OwnCredentials { key, all };
+    own.sort();
+    Ok(own)
 }
 
 /// Returns the number of accounts' keys under each master key.
@@ -177,6 +172,21 @@ impl SealedStore for Database {
             if changed == 0 {
                 return Err(StoreError::Conflict("since it was read".to_owned()).into());
             }
+            forget(&callers, &account);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn shred(&self, account: &AccountId) -> Result<(), StoreError> {
+        let (account, callers) = (account.clone(), self.callers.clone());
+        self.run(move |c| {
+            let transaction = c.transaction()?;
+            for table in ["credential", "account_key"] {
+                let delete = format!("DELETE FROM {table} WHERE account = ?1");
+                transaction.execute(&delete, params![account.as_str()])?;
+            }
+            transaction.commit()?;
             forget(&callers, &account);
             Ok(())
         })

@@ -347,7 +347,7 @@ fn privacy_settings_change_by_what_is_named_and_refuse_what_would_not_be_kept() 
         settings,
         json!({"allow_training_paid": false, "allow_training_free": false, "allow_publication": false, "enforce_zdr": false,
                "max_retention_days": null, "regions": null, "block": [], "allow": null, "block_models": [], "allow_models": null,
-               "log_bodies": false, "body_retention_days": 7, "redact_stored": true, "redact_upstream": false, "redaction_rules": [],
+               "log_bodies": false, "body_retention_days": 7, "redact_stored": true, "redact_upstream": false, "own_credentials_only": false, "redaction_rules": [],
                "metadata_retention_days": 30, "client_metadata": "strip"})
     );
     server.patch_privacy(&json!({"max_retention_days": 3, "block": ["x"]}));

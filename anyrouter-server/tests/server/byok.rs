@@ -204,6 +204,27 @@ fn an_own_credential_never_leaves_what_policy_admits() {
 }
 
 #[test]
+fn an_account_can_refuse_the_operators_credentials() {
+    let upstream = Upstream::start();
+    let server = setup(&upstream).start();
+    add(&server, "more", FIRST, &json!({"tier": "paid"}));
+    server.patch_privacy(&json!({"own_credentials_only": true}));
+    assert_eq!(server.chat("lab/m", json!({})).status(), 200);
+    let refused = Act::Json(401, json!({"error": {"message": "no", "code": "no"}}));
+    upstream.on("n", vec![refused]);
+    // The endpoint with the operator's credential alone is none that it may use.
+    let failed = server.chat("lab/m", json!({}));
+    assert_eq!(failed.status(), 502);
+    assert_eq!(used(&upstream, "n"), [FIRST, FIRST]);
+    let none = server.chat("lab/m", json!({}));
+    assert_eq!(none.status(), 404);
+    assert!(upstream.seen_of("m").is_empty());
+    server.patch_privacy(&json!({"own_credentials_only": false}));
+    assert_eq!(server.chat("lab/m", json!({})).status(), 200);
+    assert_eq!(used(&upstream, "m"), ["upstream-secret-key"]);
+}
+
+#[test]
 fn a_wrong_credential_is_refused_and_not_repeated() {
     let upstream = Upstream::start();
     let server = setup(&upstream).start();

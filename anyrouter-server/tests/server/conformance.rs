@@ -24,6 +24,13 @@ async fn sqlite_conforms_as_a_store_of_accounts() {
 }
 
 #[tokio::test]
+async fn sqlite_conforms_as_a_store_of_what_is_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, _) = Database::open(folder.path(), &mut |_| {}).unwrap();
+    conformance::sealed_store(&database).await;
+}
+
+#[tokio::test]
 async fn the_journal_conforms_as_a_usage_log_at_every_durability() {
     for durability in [
         Durability::ProcessCrash,
