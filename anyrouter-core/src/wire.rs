@@ -14,6 +14,7 @@ pub mod capability;
 pub mod chat;
 pub mod client_metadata;
 pub mod connection;
+pub mod count;
 pub mod error;
 pub mod event;
 pub mod fault;

@@ -3,6 +3,7 @@
 mod byok;
 mod catalog;
 mod chat;
+mod count;
 pub(crate) mod gemini;
 mod keys;
 mod messages;
@@ -46,7 +47,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
             post(),
             "/messages/count_tokens",
             "countTokens",
-            "An estimate of a request's input tokens. Nothing is sent.",
+            "A request's input tokens: counted by the provider if it does so and the policy admits it, and else an estimate.",
             messages::count_tokens,
         )
         .on(

@@ -127,6 +127,7 @@ described!(A1, A2);
 described!(A1, A2, A3);
 described!(A1, A2, A3, A4);
 described!(A1, A2, A3, A4, A5);
+described!(A1, A2, A3, A4, A5, A6);
 
 /// A method of a path.
 pub(crate) struct Operation {

@@ -57,6 +57,8 @@ pub struct Dialect {
     /// True if it continues a final assistant message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefill: Option<bool>,
+    /// True if it counts the tokens of a request without answering it.
+    pub counts_tokens: Option<bool>,
     /// True if system messages may stand between other messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_anywhere: Option<bool>,
@@ -198,6 +200,7 @@ impl Dialect {
             forced_tool,
             required_tool,
             prefill,
+            counts_tokens,
             system_anywhere,
             thinking,
             thinking_shown,

@@ -18,6 +18,7 @@ use crate::{
         adjust::Adjustments,
         answer::{Relay, plain, reads_as_events},
         client_metadata::Person,
+        count::counted,
         error::{Failure, FailureClass},
         fault::{AnswerFault, RequestFault},
         meta::ResponseMeta,
@@ -143,7 +144,12 @@ impl Attempt<'_> {
                 let too_long =
                     || Fault::Endpoint(Failure::of_answer(AnswerFault::TooLong { limit }, status));
                 let (body, held) = body.ok_or(FailureClass::Timeout)??.ok_or_else(too_long)?;
-                match plain(&names, &body) {
+                let answer = if self.request.counts {
+                    counted(names.protocol, &body)
+                } else {
+                    plain(&names, &body)
+                };
+                match answer {
                     Ok(answer) => Ok(Success::Plain(names, answer, held, status)),
                     Err(fault) => Err(Fault::Endpoint(Failure::of_answer(fault, status))),
                 }

@@ -29,6 +29,7 @@ use crate::{
     usage::Outcome,
     wire::{
         client_metadata::Person,
+        count::counts,
         error::{ApiError, Failure},
         meta::ResponseMeta,
         meter::PlainAnswer,
@@ -102,6 +103,11 @@ impl Dispatch {
         let mut last: Option<(Failure, String)> = None;
         let mut rejected_by = None;
         let mut tried = 0;
+        if request.counts {
+            let inbound = recorder.record.inbound;
+            plan.candidates
+                .retain(|c| counts(c.eligible.endpoint(), inbound));
+        }
         let mut candidates = VecDeque::from(plan.candidates);
         while let Some(candidate) = candidates.pop_front() {
             let eligible = candidate.eligible;
@@ -145,7 +151,7 @@ impl Dispatch {
             };
             match attempt.run(&recorder).await {
                 Ok(Success::Plain(names, mut answer, held, status)) => {
-                    if let Some(way_back) = &way_back {
+                    if let Some(way_back) = way_back.as_ref().filter(|_| !request.counts) {
                         answer.body = restore_whole(way_back, &names, &answer.body);
                     }
                     if let Some(held) = held {

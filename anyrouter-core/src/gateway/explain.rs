@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use super::{
+    head::Head,
     identifiers::Identifiers,
     respond::invalid,
     state::Gateway,
@@ -16,7 +17,7 @@ use crate::{
     policy::{Decision, Explanation},
     route::{self, Health, Holder},
     time::Timestamp,
-    wire::{error::ApiError, inbound::inbound},
+    wire::{count::counts, error::ApiError, inbound::inbound, request::Request},
 };
 
 /// State that an explanation is based on.
@@ -44,19 +45,27 @@ pub fn explain(
     pin: Option<&str>,
     situation: &Situation<'_>,
 ) -> Result<Explanation, ApiError> {
+    let request = inbound(protocol, body, situation.depth).map_err(invalid)?;
+    explain_request(&request, pin, situation)
+}
+
+fn explain_request(
+    request: &Request,
+    pin: Option<&str>,
+    situation: &Situation<'_>,
+) -> Result<Explanation, ApiError> {
     let Situation {
         instance, caller, ..
     } = situation;
-    let request = inbound(protocol, body, situation.depth).map_err(invalid)?;
     let identifiers = Identifiers::new(
         instance.redaction.as_ref().map(|r| &r.key),
         caller.key.account.as_str(),
     );
-    let targets = targets::resolve(&request, instance, pin, identifiers)?;
+    let targets = targets::resolve(request, instance, pin, identifiers)?;
     let layers = caller.layers(instance);
     let decisions = targets.decisions(&layers);
     let routing = targets.routing(
-        protocol,
+        request.protocol(),
         situation.health,
         situation.holder,
         situation.now,
@@ -91,6 +100,16 @@ impl Gateway {
         body: Bytes,
         pin: Option<&str>,
     ) -> Result<Explanation, ApiError> {
+        let request = inbound(protocol, body, self.limits.depth).map_err(invalid)?;
+        self.explain_request(&request, caller, pin)
+    }
+
+    fn explain_request(
+        &self,
+        request: &Request,
+        caller: &Caller,
+        pin: Option<&str>,
+    ) -> Result<Explanation, ApiError> {
         let instance = self.instance();
         let holder = |e: &Endpoint| self.holder(&instance, Some(caller), e);
         let situation = Situation {
@@ -101,6 +120,23 @@ impl Gateway {
             depth: self.limits.depth,
             now: self.ports.clock.now(),
         };
-        explain(protocol, body, pin, &situation)
+        explain_request(request, pin, &situation)
+    }
+
+    /// Returns true if a provider that the policy admits would count the tokens of a request.
+    pub fn has_counter(&self, head: &Head, caller: &Caller, body: Bytes) -> bool {
+        let explained = head
+            .read(body, self.limits.depth)
+            .and_then(|request| self.explain_request(&request, caller, head.pin.as_deref()));
+        let Ok(explanation) = explained else {
+            return false;
+        };
+        let instance = self.instance();
+        let catalog = instance.catalog.catalog();
+        let mut endpoints = explanation
+            .eligible
+            .iter()
+            .filter_map(|position| catalog.endpoint(position.endpoint.as_str()));
+        endpoints.any(|endpoint| counts(endpoint, head.protocol))
     }
 }

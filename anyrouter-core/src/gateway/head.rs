@@ -30,6 +30,8 @@ pub struct Head {
     pub claim: Claim,
     /// Protocol of the body.
     pub protocol: Protocol,
+    /// True if only the tokens of the request are to be counted, by a provider that does so.
+    pub counts: bool,
     /// `X-AnyRouter-Provider`.
     pub pin: Option<String>,
     /// `x-session-id`.
@@ -52,6 +54,7 @@ impl Head {
         Self {
             claim,
             protocol,
+            counts: false,
             pin: None,
             session_id: None,
             app: None,
@@ -69,6 +72,7 @@ impl Head {
             request.model = Some(model.clone());
             request.stream = *stream;
         }
+        request.counts = self.counts;
         Ok(request)
     }
 }

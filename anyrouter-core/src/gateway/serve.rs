@@ -119,6 +119,7 @@ impl Gateway {
             }
         };
         recorder.asked(&request, identifiers);
+        recorder.record.counted = request.counts;
         let trace = request.trace_id.as_deref().or(head.trace_id.as_deref());
         recorder.trace_id = trace.and_then(|id| identifiers.id(id)).map(Cow::into_owned);
         let redaction::Upstream {

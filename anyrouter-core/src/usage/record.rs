@@ -148,6 +148,9 @@ pub struct Record {
     /// True if the answer was paid for with the account's own credential.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_byok: bool,
+    /// True if only the tokens of the request were counted.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub counted: bool,
     /// Cost; `None` if a price is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Usd>,
@@ -211,6 +214,7 @@ impl Record {
             estimated: true,
             unlimited: false,
             is_byok: false,
+            counted: false,
             cost: None,
             latency: 0,
             time_to_first_byte: None,

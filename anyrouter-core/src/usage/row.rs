@@ -64,6 +64,8 @@ struct Rest<'a> {
     unlimited: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     is_byok: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    counted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     generation_time: Option<u64>,
     #[serde(default, skip_serializing_if = "is_empty")]
@@ -138,6 +140,7 @@ impl Record {
             estimated: self.estimated,
             unlimited: self.unlimited,
             is_byok: self.is_byok,
+            counted: self.counted,
             generation_time: self.generation_time,
             attempts: Cow::Borrowed(&self.attempts),
             policy: text(self.policy.as_deref()),
@@ -189,6 +192,7 @@ impl Row<'_> {
             estimated: rest.estimated,
             unlimited: rest.unlimited,
             is_byok: rest.is_byok,
+            counted: rest.counted,
             cost: self.cost.map(Usd::from_pico),
             latency: self.latency,
             time_to_first_byte: self.time_to_first_byte,
@@ -245,6 +249,7 @@ mod tests {
             estimated: true,
             unlimited: true,
             is_byok: true,
+            counted: true,
             cost: Some(Usd::from_pico(77)),
             latency: 8,
             time_to_first_byte: Some(9),

@@ -7,8 +7,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use memchr::memmem;
 
 use super::{
-    adjust::Adjustments, chat, client_metadata::Person, fault::RequestFault, gemini,
-    inbound::inbound, json::whole_characters, messages, proof::Reader, request::Request, responses,
+    adjust::Adjustments, chat, client_metadata::Person, count::as_count, fault::RequestFault,
+    gemini, inbound::inbound, json::whole_characters, messages, proof::Reader, request::Request,
+    responses,
 };
 use crate::{
     catalog::{Endpoint, Protocol},
@@ -99,6 +100,12 @@ pub fn outbound(
                 vec![gemini::from_chat(request, endpoint, adjusted)?]
             },
         ),
+    };
+    let (path, body) = if request.counts {
+        let (path, body) = as_count(protocol, endpoint, path, &body.concat());
+        (path, vec![body])
+    } else {
+        (path, body)
     };
     Ok(Outbound {
         path,

@@ -67,6 +67,8 @@ pub struct Request {
     pub stream: bool,
     /// True if the client accepts a usage chunk with empty `choices`.
     pub include_usage: bool,
+    /// True if only the tokens of the request are to be counted.
+    pub counts: bool,
     /// Maximum number of tokens of the answer.
     pub max_tokens: Option<u64>,
     /// Minimum context length, in tokens.
@@ -131,6 +133,7 @@ impl Request {
             models: Vec::new(),
             stream: false,
             include_usage: false,
+            counts: false,
             max_tokens: None,
             min_context: None,
             require_params: false,

@@ -5,17 +5,23 @@ use anyrouter_core::{
     catalog::Protocol,
     wire::{error::ApiError, inbound::inbound},
 };
-use axum::extract::{Path, State};
-use http::Method;
+use axum::{
+    Extension,
+    extract::{Path, State},
+};
+use http::{HeaderMap, Method};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::models::{GoogleList, GoogleModel, google_list, google_model};
+use super::{
+    count,
+    models::{GoogleList, GoogleModel, google_list, google_model},
+};
 use crate::{
     auth::{Auth, Inference, Public},
     body::RawBody,
-    intake::model_and_method,
+    intake::{ClientIp, model_and_method},
     respond::{Error, Json, not_found, wrong_method},
     routes::{Routes, Shared},
 };
@@ -46,11 +52,13 @@ async fn model(
     Ok(Json(google_model(&app, &id)?))
 }
 
-/// Estimates the tokens of a request. The request is not sent to any provider.
+/// Counts the tokens of a request by a provider that does so, or else estimates them.
 async fn call(
-    _: Auth<Inference>,
+    caller: Auth<Inference>,
     State(app): Shared,
     Path(call): Path<String>,
+    Extension(ip): Extension<ClientIp>,
+    headers: HeaderMap,
     body: RawBody<Value>,
 ) -> Result<Json<TokenCount>, Error> {
     #[derive(Deserialize)]
@@ -58,23 +66,26 @@ async fn call(
         #[serde(borrow, rename = "generateContentRequest")]
         request: &'a serde_json::value::RawValue,
     }
-    match model_and_method(&call) {
-        Some((_, method)) if method == "countTokens" => {}
+    let model = match model_and_method(&call) {
+        Some((model, method)) if method == "countTokens" => model,
         Some(_) => return Err(not_found()),
         None => return Err(wrong_method()),
-    }
+    };
     let depth = app.config().limits.depth;
     // The request itself, or one within a member of its own.
     let inner = serde_json::from_slice::<Whole<'_>>(&body.0)
         .map(|whole| bytes::Bytes::copy_from_slice(whole.request.get().as_bytes()));
-    let request = inbound(Protocol::Gemini, inner.unwrap_or(body.0), depth).map_err(|fault| {
+    let body = inner.unwrap_or(body.0);
+    let request = inbound(Protocol::Gemini, body.clone(), depth).map_err(|fault| {
         let mut error = ApiError::new(400, fault.code, fault.problem);
         error.param = fault.param;
         Error::from(error)
     })?;
+    let head = count::head_of(Protocol::Gemini, Some(model), &headers, ip);
+    let counted = count::by_provider(&app, head, &caller, body).await;
     Ok(Json(TokenCount {
-        total_tokens: request.volume.tokens(),
-        estimated: true,
+        total_tokens: counted.unwrap_or_else(|| request.volume.tokens()),
+        estimated: counted.is_none(),
     }))
 }
 

@@ -5,14 +5,17 @@ use anyrouter_core::{
     catalog::Protocol,
     wire::{error::ApiError, fault::RequestFault, inbound::inbound},
 };
-use axum::extract::State;
+use axum::{Extension, extract::State};
+use http::HeaderMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::count;
 use crate::{
     auth::{Auth, Inference},
     body::RawBody,
+    intake::ClientIp,
     respond::{Error, Json, wrong_method},
     routes::{Operation, Responds, Shared},
 };
@@ -91,17 +94,21 @@ pub(super) struct Message {
 #[allow(dead_code)]
 pub(super) struct MessageStream(String);
 
-/// Estimates the tokens of a request. The request is not sent to any provider.
+/// Counts the tokens of a request by a provider that does so, or else estimates them.
 pub(super) async fn count_tokens(
-    _: Auth<Inference>,
+    caller: Auth<Inference>,
     State(app): Shared,
+    Extension(ip): Extension<ClientIp>,
+    headers: HeaderMap,
     body: RawBody<MessagesBody>,
 ) -> Result<Json<TokenCount>, Error> {
     let depth = app.config().limits.depth;
-    let request = inbound(Protocol::Messages, body.0, depth).map_err(invalid)?;
+    let request = inbound(Protocol::Messages, body.0.clone(), depth).map_err(invalid)?;
+    let head = count::head_of(Protocol::Messages, None, &headers, ip);
+    let counted = count::by_provider(&app, head, &caller, body.0).await;
     Ok(Json(TokenCount {
-        input_tokens: request.volume.tokens(),
-        estimated: true,
+        input_tokens: counted.unwrap_or_else(|| request.volume.tokens()),
+        estimated: counted.is_none(),
     }))
 }
 

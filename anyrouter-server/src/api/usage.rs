@@ -277,7 +277,11 @@ impl Generation {
             provider: r.provider.clone(),
             endpoint: r.endpoint.clone(),
             upstream_id: r.upstream_id.clone(),
-            api_type: "completions",
+            api_type: if r.counted {
+                "count_tokens"
+            } else {
+                "completions"
+            },
             inbound: r.inbound.name(),
             outbound: r.outbound.map(Protocol::name),
             streamed: r.streamed,

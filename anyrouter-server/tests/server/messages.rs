@@ -727,3 +727,68 @@ fn what_a_model_cannot_do_is_told_in_the_words_that_claude_code_knows() {
         assert!(!text.contains("capability"), "{text}");
     }
 }
+
+#[test]
+fn tokens_are_counted_by_a_provider_that_does_so_and_else_estimated() {
+    let upstream = Upstream::start();
+    upstream.on("c", vec![Act::Json(200, json!({"input_tokens": 42}))]);
+    upstream.on("g", vec![Act::Json(200, json!({"totalTokens": 43}))]);
+    let keeps = "terms = { trains_on_paid = false, trains_on_free = false, publishes_free = false, retention_days = 30, zdr = false }";
+    let server = Setup::new()
+        .provider("anthropic", "anthropic_messages", &upstream, keeps)
+        .provider("google-ai-studio", "gemini", &upstream, keeps)
+        .provider("other", "anthropic_messages", &upstream, "")
+        .model("lab/counted", &[("anthropic", "c", "")])
+        .model("lab/goog", &[("google-ai-studio", "g", "")])
+        .model("lab/other", &[("other", "o", "")])
+        .start();
+    let body = |model: &str| json!({"model": model, "max_tokens": 9, "metadata": {"user_id": "x"}, "tools": [], "messages": [{"role": "user", "content": "Hello"}]});
+    let count = |model: &str| -> Value {
+        let answer = server.post("/messages/count_tokens", &server.key, &body(model));
+        assert_eq!(answer.status(), 200);
+        answer.json().unwrap()
+    };
+    assert_eq!(
+        count("lab/counted"),
+        json!({"input_tokens": 42, "estimated": false})
+    );
+    let seen = upstream.seen().pop().unwrap();
+    assert_eq!(seen.path, "/v1/messages/count_tokens");
+    let mut members: Vec<&String> = seen.body.as_object().unwrap().keys().collect();
+    members.sort();
+    assert_eq!(members, ["messages", "model", "tools"]);
+    let record = server.wait_for_record(|r| r["api_type"] == "count_tokens");
+    assert_eq!(
+        (
+            &record["outcome"],
+            &record["native_tokens_prompt"],
+            &record["total_cost"]
+        ),
+        (&json!("ok"), &json!(0), &json!(0.0))
+    );
+    // Google's form.
+    let path = server
+        .base
+        .replace("/api/v1", "/v1beta/models/lab/goog:countTokens");
+    let counted = server.http.post(path).header("x-goog-api-key", &server.key);
+    let counted =
+        counted.json(&json!({"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}));
+    let counted: Value = counted.send().unwrap().json().unwrap();
+    assert_eq!(counted, json!({"totalTokens": 43, "estimated": false}));
+    let seen = upstream.seen().pop().unwrap();
+    assert!(
+        seen.path.ends_with("/models/g:countTokens"),
+        "{}",
+        seen.path
+    );
+    assert_eq!(seen.body["generateContentRequest"]["model"], "models/g");
+    // A provider that does not count, one that policy excludes, and one that fails.
+    let sent = upstream.seen().len();
+    assert_eq!(count("lab/other")["estimated"], true);
+    server.patch_privacy(&json!({"enforce_zdr": true}));
+    assert_eq!(count("lab/counted")["estimated"], true);
+    assert_eq!(upstream.seen().len(), sent, "nothing was sent");
+    server.patch_privacy(&json!({"enforce_zdr": false}));
+    upstream.on("c", vec![Act::Json(500, json!({"type": "error"}))]);
+    assert_eq!(count("lab/counted")["estimated"], true);
+}
