@@ -96,12 +96,21 @@ pub(crate) enum ByokCommand {
     List,
     /// Add a credential. The secret is read from ANYROUTER_BYOK_KEY, from standard input, or asked for.
     Add(ByokAdd),
+    /// Change a credential: label=…, position=…, disabled=true, tier=paid, terms={…}; null removes a
+    /// statement.
+    Set {
+        /// Id of the credential: `byok_…`.
+        id: String,
+        /// The changes.
+        #[arg(required = true, value_name = "NAME=VALUE")]
+        changes: Vec<String>,
+    },
     /// Remove a credential for good.
     Remove {
         /// Id of the credential: `byok_…`.
         id: String,
     },
-    /// Send a short request with a credential.
+    /// Send a short request with one credential, and no other.
     Test {
         /// Id of the credential: `byok_…`.
         id: String,

@@ -30,6 +30,7 @@ pub(crate) async fn byok(
             show(as_json, &answer, || say(&format!("removed {id}\n")));
             Ok(())
         }
+        ByokCommand::Set { id, changes } => set(manager, &id, &changes, as_json).await,
         ByokCommand::Test { id, model } => test(manager, client, &id, model, as_json).await,
     }
 }
@@ -41,7 +42,10 @@ async fn list(manager: &Client, as_json: bool) -> Result<(), Failure> {
             let state = match (&c["disabled"], c["resting_until"].as_str()) {
                 (Value::Bool(true), _) => "disabled".to_owned(),
                 (_, Some(until)) => format!("rests until {until}"),
-                _ => "in use".to_owned(),
+                _ => match c["unlike"].as_str() {
+                    Some(first) => format!("not used: tier or terms differ from {first}"),
+                    None => "in use".to_owned(),
+                },
             };
             let terms = if c["terms"].is_null() {
                 "the catalog's"
@@ -100,6 +104,20 @@ async fn add(manager: &Client, new: ByokAdd, as_json: bool) -> Result<(), Failur
     Ok(())
 }
 
+/// Changes a credential. A value is JSON, or else text.
+async fn set(manager: &Client, id: &str, changes: &[String], as_json: bool) -> Result<(), Failure> {
+    let mut body = json!({});
+    for change in changes {
+        let (name, value) = change.split_once('=').ok_or_else(|| {
+            Failure::Use(format!("`{change}` is not NAME=VALUE, such as tier=paid"))
+        })?;
+        body[name] = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    }
+    let answer = manager.patch(&format!("/auth/byok/{id}"), &body).await?;
+    show(as_json, &answer, || say(&format!("changed {id}\n")));
+    Ok(())
+}
+
 /// Reads a credential from the environment, the terminal or standard input. An argument would be
 /// visible to other programs.
 fn secret(provider: &str) -> Result<Secret<String>, Failure> {
@@ -125,7 +143,7 @@ fn secret(provider: &str) -> Result<Secret<String>, Failure> {
     Ok(secret)
 }
 
-/// Sends a short request to the credential's provider.
+/// Sends a short request to the credential's provider, with this credential or not at all.
 async fn test(
     manager: &Client,
     client: &Client,
@@ -133,17 +151,14 @@ async fn test(
     model: Option<String>,
     as_json: bool,
 ) -> Result<(), Failure> {
-    let found = async || {
-        let all = manager.get("/auth/byok", &[]).await?;
-        let mut all = all["data"].as_array().cloned().unwrap_or_default();
-        all.retain(|c| c["id"] == id);
-        all.pop().ok_or_else(|| {
-            Failure::Use(format!(
-                "there is no credential {id}; see anyrouter byok list"
-            ))
-        })
-    };
-    let credential = found().await?;
+    let all = manager.get("/auth/byok", &[]).await?;
+    let mut all = all["data"].as_array().cloned().unwrap_or_default();
+    all.retain(|c| c["id"] == id);
+    let credential = all.pop().ok_or_else(|| {
+        Failure::Use(format!(
+            "there is no credential {id}; see anyrouter byok list"
+        ))
+    })?;
     let provider = text(&credential["provider_id"]);
     let model = match model {
         Some(model) => model,
@@ -159,29 +174,16 @@ async fn test(
             text(&first["id"])
         }
     };
+    // Whoever tests a key that rests has changed something at its provider.
+    let path = format!("/auth/byok/{id}");
+    manager.patch(&path, &json!({})).await?;
     let body = json!({"model": model, "max_tokens": 16, "provider": {"only": [provider]},
                       "messages": [{"role": "user", "content": "Say hello."}]});
-    let answer = client.post("/chat/completions", &body).await?;
-    let record = client
-        .get("/generation", &[("id", text(&answer["id"]))])
-        .await?;
-    let (record, after) = (&record["data"], found().await?);
-    let is_used = record["is_byok"] == true;
-    let outcome = json!({"model": model, "is_byok": is_used, "generation": record["id"], "credential": after});
+    let only = ("X-AnyRouter-Credential", id);
+    let answer = client.post_with("/chat/completions", &body, only).await?;
+    let outcome = json!({"model": model, "generation": answer["id"], "credential": credential});
     show(as_json, &outcome, || {
-        if is_used {
-            say(&format!("{provider} accepted the key: {model} answered\n"));
-        }
+        say(&format!("{provider} accepted the key: {model} answered\n"));
     });
-    if is_used {
-        return Ok(());
-    }
-    Err(Failure::Broken(match after["resting_until"].as_str() {
-        Some(until) => format!(
-            "{provider} refused the key, which rests until {until}; the operator's was used"
-        ),
-        None => format!(
-            "the key was not used, and {model} answered with the operator's: the policy does not admit the key's terms; see anyrouter byok list, and state its tier"
-        ),
-    }))
+    Ok(())
 }

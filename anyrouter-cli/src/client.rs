@@ -140,7 +140,8 @@ impl Client {
             message.push_str("; set ANYROUTER_API_KEY, or give --key");
         }
         let code = text(&body["error"]["code"]);
-        if code == "insufficient_scope" && message.contains("keys") {
+        let is_managing = ["keys", "byok"].iter().any(|scope| message.contains(scope));
+        if code == "insufficient_scope" && is_managing {
             message.push_str(": set ANYROUTER_MANAGEMENT_KEY, or give --management-key");
         }
         if status == 404 && !self.base_url.ends_with("/v1") {
@@ -171,6 +172,17 @@ impl Client {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.json(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// Sends a request with one more header.
+    pub(crate) async fn post_with(
+        &self,
+        path: &str,
+        body: &Value,
+        (name, value): (&str, &str),
+    ) -> Result<Value, Failure> {
+        let request = self.request(Method::POST, path).header(name, value);
+        self.json(request.json(body)).await
     }
 
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Failure> {

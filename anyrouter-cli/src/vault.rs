@@ -43,7 +43,12 @@ pub(crate) async fn vault(
             bar.finish_and_clear();
             show(as_json, &answer, || print(&answer["data"]));
             match answer["data"]["rotation"]["failed"].as_str() {
-                None => Ok(()),
+                None => {
+                    eprintln!(
+                        "\nback up the key ring again: the copy from before opens nothing any more"
+                    );
+                    Ok(())
+                }
                 Some(why) => Err(Failure::Broken(format!(
                     "the rotation broke off: {why}; run it again"
                 ))),

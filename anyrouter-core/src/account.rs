@@ -293,6 +293,20 @@ impl Caller {
         self
     }
 
+    /// Returns the same caller with one of the account's own credentials alone, and without the
+    /// operator's; `None` if there is none with this id.
+    #[cfg(feature = "gateway")]
+    pub fn with_only_credential(&self, id: &str) -> Option<Self> {
+        let mut own = self.own.clone();
+        own.all.retain(|c| *c.record.id == *id);
+        let settings = Settings {
+            own_credentials_only: true,
+            ..self.settings.clone()
+        };
+        let is_known = !own.all.is_empty();
+        is_known.then(|| Self::new(self.key.clone(), settings).with_own_credentials(own))
+    }
+
     /// Returns true if what agents send about a person's machine reaches providers: only the account
     /// can allow it, and the key and the instance can each forbid it.
     pub fn passes_client_metadata(&self, instance: &Instance) -> bool {

@@ -214,6 +214,7 @@ pub(crate) fn head(headers: &HeaderMap, ip: IpAddr, route: InferenceRoute) -> He
     let mut head = Head::new(claim(headers, ip, route.name), protocol);
     head.address = route.address;
     head.pin = pin(headers);
+    head.credential = only(headers, "x-anyrouter-credential");
     head.session_id = session_id(headers);
     head.app = text(headers, "x-anyrouter-app");
     // Any value enables redaction, so that a malformed value does not disable it.
@@ -255,15 +256,20 @@ pub(crate) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
         .map(ToOwned::to_owned)
 }
 
-/// Returns the pinned provider. An unreadable name, or several, become a name that no provider has,
-/// so that the restriction is not dropped.
-pub(crate) fn pin(headers: &HeaderMap) -> Option<String> {
+/// Returns what a restricting header names. An unreadable name, or several, become a name that nothing
+/// has, so that the restriction is not dropped.
+pub(crate) fn only(headers: &HeaderMap, name: &str) -> Option<String> {
     let names: Vec<_> = headers
-        .get_all("x-anyrouter-provider")
+        .get_all(name)
         .iter()
         .map(|v| String::from_utf8_lossy(v.as_bytes()))
         .collect();
-    Some(names.join(",")).filter(|p| !p.is_empty())
+    Some(names.join(",")).filter(|n| !n.is_empty())
+}
+
+/// Returns the pinned provider.
+pub(crate) fn pin(headers: &HeaderMap) -> Option<String> {
+    only(headers, "x-anyrouter-provider")
 }
 
 pub(crate) fn key(headers: &HeaderMap) -> Option<Secret<String>> {

@@ -22,7 +22,7 @@ struct Args {
     /// Address to listen on [default: 127.0.0.1:8787].
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Directory of the database, the usage journal and the placeholder key
+    /// Directory of the database, the usage journal and the key ring
     /// [default: anyrouter-data].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,

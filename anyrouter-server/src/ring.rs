@@ -12,12 +12,13 @@ use std::{
 
 use anyrouter_core::{
     config::RingSource,
+    credential::open_account_key,
     ports::{Randomness, StoreError},
     vault::{Key, KeyId, KeyRing},
 };
 use zeroize::Zeroizing;
 
-use crate::{clock::SystemRandomness, vault::RingPlace};
+use crate::{clock::SystemRandomness, storage::InUse, vault::RingPlace};
 
 /// Name of the ring's file in the data directory.
 const FILE: &str = "keyring.toml";
@@ -67,12 +68,12 @@ impl RingPlace for Provided {
     }
 }
 
-/// Opens the ring. `in_use` counts what is sealed under each master key: without anything sealed, a
+/// Opens the ring. `in_use` is what is sealed under each master key: without anything sealed, a
 /// missing ring is created.
 pub(crate) fn open(
     source: &RingSource,
     folder: &Path,
-    in_use: &BTreeMap<KeyId, u64>,
+    in_use: &BTreeMap<KeyId, InUse>,
 ) -> Result<OpenedRing, String> {
     let (ring, place, created): (_, Box<dyn RingPlace>, _) = match source {
         RingSource::DataDir => of_file(&folder.join(FILE), folder, in_use)?,
@@ -89,11 +90,19 @@ pub(crate) fn open(
             (ring, Box::new(Provided(name)), None)
         }
     };
-    if let Some((id, count)) = in_use.iter().find(|(id, _)| ring.key(**id).is_err()) {
-        return Err(format!(
-            "{}: the keys of {count} accounts are sealed under master key {id}, which this ring does not have; restore the ring that has it. Nothing was changed",
-            place.name()
-        ));
+    for (id, sealed) in in_use {
+        let place = place.name();
+        if ring.key(*id).is_err() {
+            let keys = keys_of(sealed.count);
+            return Err(format!(
+                "{place}: {keys} sealed under master key {id}, which this ring does not have; restore the ring that has it. Nothing was changed"
+            ));
+        }
+        if open_account_key(&ring, sealed.account.as_str(), &sealed.sealed).is_err() {
+            return Err(format!(
+                "{place}: master key {id} of this ring does not open what is sealed under it; restore the ring that does. Nothing was changed"
+            ));
+        }
     }
     Ok(OpenedRing {
         ring,
@@ -102,9 +111,18 @@ pub(crate) fn open(
     })
 }
 
+/// Returns the subject of a sentence about the keys of some accounts.
+fn keys_of(accounts: u64) -> String {
+    if accounts == 1 {
+        "the key of 1 account is".to_owned()
+    } else {
+        format!("the keys of {accounts} accounts are")
+    }
+}
+
 type OfFile = (KeyRing, Box<dyn RingPlace>, Option<PathBuf>);
 
-fn of_file(path: &Path, folder: &Path, in_use: &BTreeMap<KeyId, u64>) -> Result<OfFile, String> {
+fn of_file(path: &Path, folder: &Path, in_use: &BTreeMap<KeyId, InUse>) -> Result<OfFile, String> {
     let at = |problem: &dyn std::fmt::Display| format!("{}: {problem}", path.display());
     let place = || Box::new(RingFile(path.to_owned()));
     let old = folder.join(PLACEHOLDER);
@@ -126,10 +144,11 @@ fn of_file(path: &Path, folder: &Path, in_use: &BTreeMap<KeyId, u64>) -> Result<
             Ok((ring, place(), None))
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let count: u64 = in_use.values().sum();
+            let count: u64 = in_use.values().map(|sealed| sealed.count).sum();
             if count > 0 {
+                let keys = keys_of(count);
                 let problem = format!(
-                    "the key ring is missing, and the keys of {count} accounts are sealed under it; restore it. Nothing was changed"
+                    "the key ring is missing, and {keys} sealed under it; restore it. Nothing was changed"
                 );
                 return Err(at(&problem));
             }

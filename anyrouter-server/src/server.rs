@@ -154,7 +154,7 @@ impl Server {
         )
         .map_err(|e| StartError::Storage(e.to_string()))?;
         let log = Arc::new(log);
-        let in_use = Database::keys_by_master(&config.data_dir)?;
+        let in_use = Database::in_use(&config.data_dir)?;
         let opened =
             ring::open(&config.ring, &config.data_dir, &in_use).map_err(StartError::Storage)?;
         let placeholder_key = PlaceholderKey::from_bytes(opened.ring.placeholder());

@@ -21,6 +21,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use self::readers::Readers;
+pub(crate) use self::sealed::InUse;
 pub use self::{columns::Progress, totals::Recount, usage::UsageTable};
 
 /// Converts a number to SQLite's integer type; a larger one becomes its maximum.
@@ -133,10 +134,10 @@ impl Database {
         Ok(Self::open_at(folder, progress)?)
     }
 
-    /// Returns the number of accounts' keys under each master key.
-    pub fn keys_by_master(folder: &Path) -> Result<BTreeMap<KeyId, u64>, StoreError> {
+    /// Returns the accounts' keys under each master key.
+    pub(crate) fn in_use(folder: &Path) -> Result<BTreeMap<KeyId, InUse>, StoreError> {
         let connection = connect(&folder.join(FILE), "FULL")?;
-        Ok(sealed::keys_by_master(&connection)?)
+        Ok(sealed::in_use(&connection)?)
     }
 
     /// Recounts the usage totals from the records, for every hour that has them.

@@ -247,13 +247,15 @@ impl Vault {
 #[async_trait]
 impl Credentials for Vault {
     fn holder(&self, caller: Option<&Caller>, provider: &Provider) -> Option<Holder> {
-        if caller.is_some_and(|caller| self.usable(caller, provider).next().is_some()) {
-            return Some(Holder::Own);
+        let is_own = caller.is_some_and(|c| self.usable(c, provider).next().is_some());
+        let is_operators = !caller.is_some_and(Caller::uses_only_own_credentials)
+            && self.operators().holder(caller, provider).is_some();
+        match (is_own, is_operators) {
+            (true, true) => Some(Holder::Both),
+            (true, false) => Some(Holder::Own),
+            (false, true) => Some(Holder::Operator),
+            (false, false) => None,
         }
-        if caller.is_some_and(Caller::uses_only_own_credentials) {
-            return None;
-        }
-        self.operators().holder(caller, provider)
     }
 
     async fn open(&self, caller: &Caller, to: Eligible<'_>) -> Result<Opened, StoreError> {

@@ -25,7 +25,7 @@ use crate::{
     account::{Caller, Instance},
     catalog::Endpoint,
     policy::{CompiledLayers, Decision},
-    route::{self, Holder},
+    route,
     usage::Outcome,
     wire::{
         client_metadata::Person,
@@ -206,8 +206,9 @@ impl Dispatch {
                     );
                     return DispatchOutcome::Failed(recorder, Outcome::Refused, no_memory());
                 }
-                Err(Fault::Endpoint(failure)) => {
+                Err(Fault::Endpoint(mut failure)) => {
                     let own = own.get();
+                    failure.is_with_own_credential = own.is_some();
                     // What concerns a credential of the caller's says nothing about the endpoint.
                     let is_private = own.is_some() && failure.class.is_the_credentials()
                         || !eligible.with_operator_credential();
@@ -216,12 +217,10 @@ impl Dispatch {
                         let rest = failure.retry_after.map_or(REST, |r| r.min(LONGEST_REST));
                         let until = recorder.now().after(rest);
                         gateway.ports.credentials.rest(own, until);
-                        let is_left = match holder(endpoint) {
-                            Some(Holder::Own) => true,
-                            Some(Holder::Operator) => eligible.with_operator_credential(),
-                            None => false,
-                        };
-                        if is_left {
+                        if holder(endpoint)
+                            .and_then(|h| h.used_for(eligible))
+                            .is_some()
+                        {
                             candidates.push_front(candidate);
                         }
                     }

@@ -34,6 +34,8 @@ pub struct Head {
     pub counts: bool,
     /// `X-AnyRouter-Provider`.
     pub pin: Option<String>,
+    /// `X-AnyRouter-Credential`: the one credential of the account's own that may be used.
+    pub credential: Option<String>,
     /// `x-session-id`.
     pub session_id: Option<String>,
     /// `X-AnyRouter-App`.
@@ -56,6 +58,7 @@ impl Head {
             protocol,
             counts: false,
             pin: None,
+            credential: None,
             session_id: None,
             app: None,
             redact: false,

@@ -223,10 +223,10 @@ fn no_credential(explanation: &Explanation, catalog: &Catalog) -> String {
         .and_then(|e| catalog.provider(e.provider.as_str()));
     match provider.and_then(|p| p.env.first().map(|env| (p, env))) {
         Some((provider, env)) => format!(
-            "the operator has no key for {}; setting {env} and starting again would admit it",
-            provider.name
+            "there is no key for {} that may be used; add your own (anyrouter byok add {}), or the operator sets {env} and starts again",
+            provider.name, provider.slug
         ),
-        None => "the operator has no key for its providers".to_owned(),
+        None => "there is no key for its providers that may be used".to_owned(),
     }
 }
 

@@ -125,6 +125,14 @@ pub fn no_memory() -> ApiError {
     error
 }
 
+/// Returns the error for a header `X-AnyRouter-Credential` that names none of the account's.
+pub(super) fn unknown_credential() -> ApiError {
+    let message = "`X-AnyRouter-Credential` names no credential of this account; GET /api/v1/auth/byok lists them";
+    let mut error = ApiError::new(400, "invalid_parameter", message);
+    error.param = Some("X-AnyRouter-Credential".to_owned());
+    error
+}
+
 pub(super) fn too_many_at_once() -> ApiError {
     let message =
         "the key or its account has too many requests under way; wait for some of them to end";

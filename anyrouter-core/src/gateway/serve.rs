@@ -18,7 +18,7 @@ use super::{
     redaction,
     respond::{
         error_response, limiter_unavailable, not_accepted, rate_limited, response,
-        storage_unavailable, too_many_at_once,
+        storage_unavailable, too_many_at_once, unknown_credential,
     },
     slot::Committed,
     state::{Gateway, WithoutLimiter},
@@ -26,6 +26,7 @@ use super::{
     waiting::{Attempts, ClientStream, Waiting},
 };
 use crate::{
+    account::Caller,
     key::{KeyHash, Scope},
     ports::{Backend, StoreError, Tokens},
     usage::{Opening, Outcome},
@@ -48,6 +49,7 @@ impl Gateway {
         let caller = match authenticate(&self.ports, &head.claim, started)
             .await
             .and_then(|a| a.with_scope(Scope::Inference))
+            .and_then(|caller| with_credential(caller, head.credential.as_deref()))
         {
             Ok(caller) => caller,
             Err(error) => return not_accepted(error_response(head.protocol, id, &error)),
@@ -284,4 +286,13 @@ fn plain_response(
         HeaderValue::from_static("application/json"),
     );
     response(200, headers, ResponseBody::whole(answer.body))
+}
+
+/// Restricts a caller to the credential that the request names.
+fn with_credential(caller: Arc<Caller>, id: Option<&str>) -> Result<Arc<Caller>, ApiError> {
+    let Some(id) = id else {
+        return Ok(caller);
+    };
+    let only = caller.with_only_credential(id);
+    only.map(Arc::new).ok_or_else(unknown_credential)
 }

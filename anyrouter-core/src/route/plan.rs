@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::{
     HealthView, Holder, Routing, Sort,
-    rules::{carried, is_excluded, left_out, reasons},
+    rules::{carried, is_excluded, left_out, not_admitted, reasons},
     speed::{misses_latency, misses_throughput},
 };
 use crate::{
@@ -40,7 +40,7 @@ pub fn plan<'a>(decisions: &[Decision<'a>], request: &Routing<'_>) -> Plan<'a> {
         let of_model = decision
             .eligible()
             .filter(|e| !is_excluded(e.endpoint(), request))
-            .map(|e| Ranked::new(e, request, place));
+            .filter_map(|e| Ranked::new(e, request, place));
         ranked.extend(of_model);
     }
     measure(&mut ranked, request);
@@ -74,6 +74,12 @@ pub fn explain(
             }
             let mut why = decision.reasons(nth);
             why.extend(reasons(endpoint, request));
+            let eligible = decision.eligible().find(|e| e.endpoint().id == endpoint.id);
+            if let (Some(eligible), Some(holder)) = (eligible, (request.holder)(endpoint))
+                && holder.used_for(eligible).is_none()
+            {
+                why.push(not_admitted());
+            }
             if why.is_empty() {
                 why.extend(left_out(endpoint, request));
             }
@@ -148,8 +154,10 @@ struct Ranked<'a> {
 }
 
 impl<'a> Ranked<'a> {
-    fn new(eligible: Eligible<'a>, request: &Routing<'_>, model: usize) -> Self {
+    /// Returns `None` for an endpoint that no credential may be used for.
+    fn new(eligible: Eligible<'a>, request: &Routing<'_>, model: usize) -> Option<Self> {
         let e = eligible.endpoint();
+        let holder = (request.holder)(e)?.used_for(eligible)?;
         let order = request
             .preferences
             .order
@@ -166,10 +174,9 @@ impl<'a> Ranked<'a> {
         // (Efraimidis and Spirakis, 2006).
         let weight = price.map_or(1e-30, |p| 1.0 / (p.as_f64() * 1e6).max(1e-3).powi(2));
         let chance = -uniform(request.seed, e.index).ln() / weight;
-        let is_own = eligible.with_own_credential() && (request.holder)(e) == Some(Holder::Own);
-        Self {
+        Some(Self {
             eligible,
-            is_own,
+            is_own: holder == Holder::Own,
             view: HealthView::default(),
             model,
             order,
@@ -178,7 +185,7 @@ impl<'a> Ranked<'a> {
             carries,
             price,
             chance,
-        }
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{health::Health, preferences::Preferences};
 use crate::{
     catalog::{Endpoint, Protocol},
+    policy::Eligible,
     time::Timestamp,
 };
 
@@ -21,13 +22,32 @@ pub struct Needs {
     pub not_carried: Vec<(Protocol, String)>,
 }
 
-/// The owner of a credential.
+/// Who has a credential for a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// The caller's account.
     Own,
     /// The operator.
     Operator,
+    /// Both.
+    Both,
+}
+
+impl Holder {
+    /// Returns whose credential a request to an endpoint is sent with: the caller's own, if the policy
+    /// admits it, and else the operator's.
+    pub fn used_for(self, eligible: Eligible<'_>) -> Option<Self> {
+        let (own, operators) = match self {
+            Self::Own => (true, false),
+            Self::Operator => (false, true),
+            Self::Both => (true, true),
+        };
+        if own && eligible.with_own_credential() {
+            Some(Self::Own)
+        } else {
+            (operators && eligible.with_operator_credential()).then_some(Self::Operator)
+        }
+    }
 }
 
 /// Input of a plan in addition to the decisions.

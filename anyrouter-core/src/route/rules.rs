@@ -163,6 +163,13 @@ impl Hit<'_> {
     }
 }
 
+/// Returns the reason why an endpoint is not tried for which there are credentials, but none whose
+/// terms the policy admits.
+pub(super) fn not_admitted() -> Reason {
+    let fact = "credential = none that the policy admits".to_owned();
+    reason(Rule::NoCredential, Layer::Endpoint, fact, None)
+}
+
 fn reason(
     rule: Rule,
     layer: Layer,

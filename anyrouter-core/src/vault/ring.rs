@@ -107,6 +107,9 @@ impl KeyRing {
         let wrong = |problem: &str| RingError {
             problem: problem.to_owned(),
         };
+        if text.trim().is_empty() {
+            return Err(wrong("it is empty"));
+        }
         // The parser's own message would show the line.
         let document: Document = toml::from_str(text).map_err(|e| {
             let line = e.span().map_or(0, |span| {

@@ -263,6 +263,8 @@ pub struct Failure {
     pub limit: Option<usize>,
     /// Fault of the connection, if it was the cause.
     pub connection: Option<ConnectionFault>,
+    /// True if the request was sent with a credential of the caller's own.
+    pub is_with_own_credential: bool,
 }
 
 impl Failure {
@@ -278,6 +280,7 @@ impl Failure {
             retry_after: None,
             limit: None,
             connection: None,
+            is_with_own_credential: false,
         }
     }
 
@@ -333,6 +336,7 @@ impl Failure {
             retry_after,
             limit: None,
             connection: None,
+            is_with_own_credential: false,
         }
     }
 
@@ -362,6 +366,15 @@ impl Failure {
                 "upstream_timeout",
                 "the answer took longer than a request may; ask for less, or ask the operator to raise deadlines.whole".to_owned(),
             ),
+            FailureClass::RateLimited | FailureClass::Quota | FailureClass::Credential if self.is_with_own_credential => {
+                let (status, why) = match self.class {
+                    FailureClass::RateLimited => (429, "has no room for more requests with"),
+                    FailureClass::Quota => (502, "says that no quota is left for"),
+                    _ => (502, "rejected"),
+                };
+                let what = format!("the provider {why} your own key, which rests; see anyrouter byok, and what the provider's console says of it");
+                (status, "own_credential_refused", what)
+            }
             FailureClass::RateLimited => {
                 (429, "capacity_exhausted", "the provider has no room for more requests now; try again later".to_owned())
             }

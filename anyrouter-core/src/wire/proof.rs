@@ -162,8 +162,10 @@ impl Wrapping {
         }
         let events = out.split_off(start.min(out.len()));
         for line in events.split_inclusive(|b| *b == b'\n') {
+            // Asked of each event again: what comes in the same piece must not decide.
             let data = line
                 .strip_prefix(b"data:")
+                .filter(|data| may_have_proof(names.protocol, data))
                 .and_then(|data| std::str::from_utf8(data).ok());
             match data.and_then(|data| self.wrapped(names, data)) {
                 Some(data) => {

@@ -217,6 +217,33 @@ fn a_streamed_proof_is_wrapped_once_however_many_pieces_it_has() {
 /// The hash of the provider and the model of `names`.
 const MAKER: &str = "2990267db99b";
 
+#[test]
+fn what_else_comes_in_the_same_piece_does_not_decide_what_is_wrapped() {
+    let event = |data: &Value| format!("data: {data}\n\n");
+    let block = |index: u8, block: Value| {
+        event(&json!({"type": "content_block_start", "index": index, "content_block": block}))
+    };
+    let message = json!({"id": "m", "type": "message", "role": "assistant", "content": [], "model": "m", "usage": {"input_tokens": 1, "output_tokens": 1}});
+    let events = [
+        event(&json!({"type": "message_start", "message": message})),
+        block(0, json!({"type": "redacted_thinking", "data": PROOF})),
+        event(&json!({"type": "content_block_stop", "index": 0})),
+        // A block of a kind that nobody knows, with data that is no proof.
+        block(1, json!({"type": "picture", "data": PROOF})),
+    ];
+    let relayed = |pieces: &[String]| {
+        let names = names(Protocol::Messages, Protocol::Messages);
+        let (mut relay, mut out) = (Relay::new(names, 1 << 16), Vec::new());
+        for piece in pieces {
+            relay.feed(piece.as_bytes(), &mut out).unwrap();
+        }
+        String::from_utf8(out).unwrap()
+    };
+    let apart = relayed(&events);
+    assert_eq!(apart.matches("anyrouter.").count(), 1, "{apart}");
+    assert_eq!(relayed(&[events.concat()]), apart);
+}
+
 fn base64_of(text: &str) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();

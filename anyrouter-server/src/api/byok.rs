@@ -52,12 +52,21 @@ pub(super) struct Credential {
     created_at: String,
     /// Time until which it is not used, because the provider refused it.
     resting_until: Option<String>,
+    /// The first credential for the provider, if its tier or terms are not the same: then this one is
+    /// not used.
+    #[schemars(with = "Option<String>")]
+    unlike: Option<CredentialId>,
 }
 
 impl Credential {
-    fn of(app: &App, stored: StoredCredential) -> Self {
-        let r = stored.record;
+    /// Shows a credential, one of `all` of the account, in their order.
+    fn of(app: &App, all: &[StoredCredential], stored: &StoredCredential) -> Self {
+        let r = stored.record.clone();
+        let is_used = |c: &&StoredCredential| c.record.provider == r.provider && !c.record.disabled;
+        let first = all.iter().find(is_used).map(|c| &c.record);
+        let unlike = first.filter(|f| (f.tier, &f.terms) != (r.tier, &r.terms) && !r.disabled);
         Self {
+            unlike: unlike.map(|f| f.id.clone()),
             resting_until: app.custody.rests_until(&r.id).map(|t| t.to_string()),
             id: r.id,
             provider_id: r.provider,
@@ -141,7 +150,7 @@ pub(super) async fn list(
     State(app): Shared,
 ) -> Result<Data<Vec<Credential>>, Error> {
     let all = app.custody.credentials(&caller.key.account).await?;
-    let data = all.into_iter().map(|c| Credential::of(&app, c)).collect();
+    let data = all.iter().map(|c| Credential::of(&app, &all, c)).collect();
     Ok(Data { data })
 }
 
@@ -149,6 +158,15 @@ async fn find(app: &App, caller: &Caller, id: &str) -> Result<StoredCredential, 
     let all = app.custody.credentials(&caller.key.account).await?;
     let found = all.into_iter().find(|c| *c.record.id == *id);
     Ok(found.ok_or_else(missing)?)
+}
+
+/// Returns a credential after a change, as the API shows it.
+async fn shown(app: &App, caller: &Caller, id: &str) -> Result<Credential, Error> {
+    let all = app.custody.credentials(&caller.key.account).await?;
+    let found = all.iter().find(|c| *c.record.id == *id);
+    Ok(found
+        .map(|stored| Credential::of(app, &all, stored))
+        .ok_or_else(missing)?)
 }
 
 pub(super) async fn add(
@@ -202,8 +220,7 @@ pub(super) async fn add(
         created_at: now,
     };
     app.custody.add(account, record.clone(), &secret).await?;
-    let stored = find(&app, &caller, &record.id).await?;
-    Ok(Created(Credential::of(&app, stored)))
+    Ok(Created(shown(&app, &caller, &record.id).await?))
 }
 
 /// Returns the end of a secret, if the rest is long enough to stay one.
@@ -234,10 +251,8 @@ pub(super) async fn change(
             Err(e) => return Err(e.into()),
         }
     }
-    let stored = find(&app, &caller, &id).await?;
-    Ok(Data {
-        data: Credential::of(&app, stored),
-    })
+    let data = shown(&app, &caller, &id).await?;
+    Ok(Data { data })
 }
 
 impl CredentialChange {

@@ -242,7 +242,7 @@ pub(super) struct ProviderResponse {
 }
 
 impl ProviderResponse {
-    fn of(a: &usage::Attempt) -> Self {
+    fn of(r: &Record, a: &usage::Attempt) -> Self {
         let provider_name = a
             .endpoint
             .as_str()
@@ -255,7 +255,8 @@ impl ProviderResponse {
             provider_name,
             status: a.http_status,
             latency: ms(a.latency),
-            is_byok: false,
+            // Of the attempts before the answer, the record does not keep it.
+            is_byok: r.is_byok && a.outcome == "ok",
         }
     }
 }
@@ -311,7 +312,11 @@ impl Generation {
             key_hash: r.key_hash,
             ip: r.ip,
             attempts: r.attempts.iter().map(Attempt::of).collect(),
-            provider_responses: r.attempts.iter().map(ProviderResponse::of).collect(),
+            provider_responses: r
+                .attempts
+                .iter()
+                .map(|a| ProviderResponse::of(r, a))
+                .collect(),
             policy: r.policy.clone(),
             catalog: r.catalog.clone(),
             cache_key: r.cache_key.clone(),

@@ -44,15 +44,34 @@ pub(super) fn own_credentials(
     Ok(own)
 }
 
-/// Returns the number of accounts' keys under each master key.
-pub(super) fn keys_by_master(c: &Connection) -> Result<BTreeMap<KeyId, u64>, Failure> {
+/// What is sealed under a master key.
+pub(crate) struct InUse {
+    /// Number of accounts' keys.
+    pub(crate) count: u64,
+    /// The account of one of them.
+    pub(crate) account: AccountId,
+    /// The sealed key of that account.
+    pub(crate) sealed: Sealed,
+}
+
+/// Returns the accounts' keys under each master key.
+pub(super) fn in_use(c: &Connection) -> Result<BTreeMap<KeyId, InUse>, Failure> {
     let mut count = c.prepare(
-        "SELECT substr(sealed, 2, 4) AS master, sealed, count(*) FROM account_key GROUP BY master",
+        "SELECT account, sealed, count(*) FROM account_key GROUP BY substr(sealed, 2, 4)",
     )?;
     let mut rows = count.query([])?;
     let mut found = BTreeMap::new();
     while let Some(row) = rows.next()? {
-        found.insert(sealed(row.get(1)?)?.key_id(), row.get(2)?);
+        let (account, sealed): (String, _) = (row.get(0)?, sealed(row.get(1)?)?);
+        let (account, count) = (account.into(), row.get(2)?);
+        found.insert(
+            sealed.key_id(),
+            InUse {
+                count,
+                account,
+                sealed,
+            },
+        );
     }
     Ok(found)
 }
@@ -194,6 +213,7 @@ impl SealedStore for Database {
     }
 
     async fn keys_by_master(&self) -> Result<BTreeMap<KeyId, u64>, StoreError> {
-        self.run(|c| keys_by_master(c)).await
+        let in_use = self.run(|c| in_use(c)).await?;
+        Ok(in_use.into_iter().map(|(id, n)| (id, n.count)).collect())
     }
 }

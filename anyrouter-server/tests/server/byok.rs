@@ -225,6 +225,74 @@ fn an_account_can_refuse_the_operators_credentials() {
 }
 
 #[test]
+fn a_request_may_name_the_one_credential_that_is_used() {
+    let upstream = Upstream::start();
+    let server = setup(&upstream).start();
+    add(&server, "open", FIRST, &json!({"tier": "paid"}));
+    let second = add(&server, "open", SECOND, &json!({"tier": "paid"}));
+    let ask = |credential: &str| {
+        let request = server.request("POST", "/chat/completions");
+        let request = request
+            .bearer_auth(&server.key)
+            .header("X-AnyRouter-Credential", credential)
+            .json(&json!({"model": "lab/m", "messages": [{"role": "user", "content": "hi"}]}));
+        request.send().unwrap()
+    };
+    assert_eq!(ask(&second).status(), 200);
+    assert_eq!(used(&upstream, "m"), [SECOND]);
+    // Refused, it is not replaced by another or by the operator's, and the message says whose it is.
+    for (status, answered) in [(429, 429), (401, 502)] {
+        let refused = Act::Json(status, json!({"error": {"message": "no", "code": "no"}}));
+        upstream.on("m", vec![refused, Act::Json(200, completion("ok"))]);
+        let response = ask(&second);
+        assert_eq!(response.status(), answered);
+        let error: Value = response.json().unwrap();
+        assert_eq!(error["error"]["code"], "own_credential_refused", "{error}");
+        assert!(!error.to_string().contains("operator"), "{error}");
+        assert_eq!(ask(&second).status(), 404, "it rests");
+        let path = format!("/auth/byok/{second}");
+        let change = server
+            .request("PATCH", &path)
+            .bearer_auth(&server.management);
+        assert_eq!(change.json(&json!({})).send().unwrap().status(), 200);
+    }
+    assert_eq!(used(&upstream, "m"), [SECOND; 3]);
+    let unknown = ask("byok_0000000000000000");
+    assert_eq!(unknown.status(), 400);
+    let error: Value = unknown.json().unwrap();
+    assert_eq!(error["error"]["param"], "X-AnyRouter-Credential");
+}
+
+#[test]
+fn a_credential_whose_terms_policy_does_not_admit_is_not_even_tried() {
+    let upstream = Upstream::start();
+    upstream.on("m", vec![Act::Json(200, completion("ok"))]);
+    let trains = "terms = { trains_on_paid = false, trains_on_free = true, publishes_free = false, retention_days = 0, zdr = true }";
+    let setup = Setup::new().provider("open", "openai_chat", &upstream, trains);
+    let server = setup.model("lab/m", &[("open", "m", "")]).start();
+    let first = add(&server, "open", FIRST, &json!({}));
+    // Of another tier than the first, which decides: the list says that it is not used.
+    add(&server, "open", SECOND, &json!({"tier": "paid"}));
+    let rows = list(&server);
+    assert_eq!(
+        (&rows[0]["unlike"], &rows[1]["unlike"]),
+        (&json!(null), &json!(first))
+    );
+    server.patch_privacy(&json!({"own_credentials_only": true}));
+    let refused = server.chat("lab/m", json!({}));
+    assert_eq!(refused.status(), 404);
+    let error: Value = refused.json().unwrap();
+    assert_eq!(error["error"]["code"], "no_endpoints", "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("credential = none that the policy admits"),
+        "{text}"
+    );
+    assert!(!text.contains("the operator has no key"), "{text}");
+    assert!(upstream.seen_of("m").is_empty());
+}
+
+#[test]
 fn a_wrong_credential_is_refused_and_not_repeated() {
     let upstream = Upstream::start();
     let server = setup(&upstream).start();
@@ -322,6 +390,13 @@ fn the_master_key_is_rotated_while_requests_are_served() {
     fs::remove_file(&ring).unwrap();
     fails("the key ring is missing");
     assert!(!ring.exists());
+    // The right id with another secret.
+    let text = String::from_utf8(new.clone()).unwrap();
+    let (head, rest) = text.split_once("key = \"").unwrap();
+    let wrong = format!("{head}key = \"{}=\"{}", "A".repeat(43), &rest[45..]);
+    fs::write(&ring, wrong).unwrap();
+    fs::set_permissions(&ring, fs::Permissions::from_mode(0o600)).unwrap();
+    fails("does not open what is sealed under it");
     fs::write(&ring, "version = 1\n").unwrap();
     fs::set_permissions(&ring, fs::Permissions::from_mode(0o600)).unwrap();
     fails("the key ring cannot be read");
