@@ -100,6 +100,9 @@ pub struct StoredCredential {
     pub version: u64,
 }
 
+/// Maximum number of credentials of an account.
+pub const MAX_CREDENTIALS: usize = 100;
+
 /// The credentials of an account, in their order, with the account's key. It is sealed under a master
 /// key.
 #[derive(Clone, Debug, Default)]

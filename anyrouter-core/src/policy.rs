@@ -48,7 +48,6 @@ mod settings;
 
 use smallvec::SmallVec;
 
-use self::own_terms::as_judged;
 pub use self::{
     compiled::{CompiledCatalog, CompiledLayers},
     explain::{
@@ -121,14 +120,14 @@ pub fn evaluate<'a>(
     let own = layers.has_own().then(|| {
         let mut own = bits.clone();
         let model_entry = catalog.catalog().models().get(model);
-        for (nth, endpoint) in catalog.endpoints_of(model).iter().enumerate() {
+        for nth in 0..catalog.endpoints_of(model).len() {
             let Some(judged) = layers.own(model, nth) else {
                 continue;
             };
             let is_eligible = judged.is_allowed
                 && request.iter().all(|(layer, restriction)| {
-                    let endpoint = as_judged(*layer, endpoint, Some(judged));
-                    explain::violations(endpoint, model_entry, *layer, restriction).is_empty()
+                    let found = judged.violations(model_entry, *layer, restriction);
+                    found.is_empty()
                 });
             if let Some(word) = own.get_mut(nth / 64) {
                 let bit = 1 << (nth % 64);
@@ -220,8 +219,10 @@ impl<'a> Decision<'a> {
         let layers = self.layers.layers().iter().chain(self.request);
         let mut reasons: Vec<Reason> = layers
             .flat_map(|(layer, restriction)| {
-                let endpoint = as_judged(*layer, endpoint, own);
-                explain::violations(endpoint, model, *layer, restriction)
+                own.map_or_else(
+                    || explain::violations(endpoint, model, *layer, restriction),
+                    |own| own.violations(model, *layer, restriction),
+                )
             })
             .collect();
         reasons.sort_by_key(|r| (std::cmp::Reverse(r.layer), r.rule));

@@ -259,7 +259,8 @@ pub trait SealedStore: Send + Sync {
     /// Stores the key of an account that has none. An existing key is a conflict.
     async fn put_account_key(&self, account: &AccountId, key: Sealed) -> Result<(), StoreError>;
 
-    /// Adds a credential. An existing id is a conflict.
+    /// Adds a credential. An existing id is a conflict, and so is one more than
+    /// [`MAX_CREDENTIALS`](crate::credential::MAX_CREDENTIALS).
     async fn add_credential(
         &self,
         account: &AccountId,

@@ -235,10 +235,21 @@ proptest! {
                 let by_catalog = endpoints.iter().find(|e| e["provider"] == *endpoint.tag).unwrap();
                 let is_stated = by_catalog["provider"] == stated["provider"];
                 let is_above = |layer: Layer| layer == Layer::Instance || layer == Layer::Organization;
-                let judged = |layer: Layer| if is_stated && !is_above(layer) { &stated } else { by_catalog };
+                // The tier is the credential's own, by whichever terms it is judged.
+                let mut with_own_tier = by_catalog.clone();
+                with_own_tier["tier"] = json!(tier);
+                let mut with_stated = with_own_tier.clone();
+                for (fact, value) in stated["terms"].as_object().unwrap().iter().filter(|(_, v)| !v.is_null()) {
+                    with_stated["terms"][fact] = value.clone();
+                }
+                let admits = |layer: Layer, l: &Value| match (is_stated, is_above(layer)) {
+                    (false, _) => reference::admits(l, by_catalog),
+                    (true, false) => reference::admits(l, &stated),
+                    (true, true) => reference::admits(l, &with_own_tier) && reference::admits(l, &with_stated),
+                };
                 let with_operator_credential = above.iter().chain(&request).all(|l| reference::admits(l, by_catalog));
-                let with_own_credential = above.iter().zip(LAYERS.iter().cycle()).all(|(l, layer)| reference::admits(l, judged(*layer)))
-                    && request.iter().all(|l| reference::admits(l, judged(Layer::Request)));
+                let with_own_credential = above.iter().zip(LAYERS.iter().cycle()).all(|(l, layer)| admits(*layer, l))
+                    && request.iter().all(|l| admits(Layer::Request, l));
                 let found = decision.eligible().find(|e| e.endpoint().id == endpoint.id);
                 let got = found.map_or((false, false), |e| (e.with_operator_credential(), e.with_own_credential()));
                 prop_assert_eq!(got, (with_operator_credential, with_own_credential), "{}", endpoint.tag);

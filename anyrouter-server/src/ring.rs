@@ -8,6 +8,7 @@ use std::{
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 use anyrouter_core::{
@@ -18,7 +19,10 @@ use anyrouter_core::{
 };
 use zeroize::Zeroizing;
 
-use crate::{clock::SystemRandomness, storage::InUse, vault::RingPlace};
+use crate::{
+    clock::SystemRandomness,
+    vault::{InUse, RingPlace},
+};
 
 /// Name of the ring's file in the data directory.
 const FILE: &str = "keyring.toml";
@@ -26,7 +30,11 @@ const FILE: &str = "keyring.toml";
 const PLACEHOLDER: &str = "placeholder.key";
 
 /// A ring in a file.
-struct RingFile(PathBuf);
+struct RingFile {
+    path: PathBuf,
+    /// Its text when it was last read or written here.
+    known: Mutex<Zeroizing<String>>,
+}
 
 /// A ring that the operator provides.
 struct Provided(String);
@@ -41,7 +49,23 @@ pub(crate) struct OpenedRing {
 
 impl RingPlace for RingFile {
     fn write(&self, ring: &KeyRing) -> Result<(), StoreError> {
-        write(&self.0, ring).map_err(|e| StoreError::from(e).during("key ring"))
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = |e: io::Error| StoreError::from(e).during("key ring");
+        match fs::read_to_string(&self.path).map(Zeroizing::new) {
+            // Someone else's keys must not be overwritten: what they seal would be lost.
+            Ok(text) if *text != **known => {
+                let why = format!(
+                    "{} was changed by something else; start the server again to read it",
+                    self.path.display()
+                );
+                return Err(StoreError::Unavailable(why));
+            }
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(at(e)),
+            _ => {}
+        }
+        write(&self.path, ring).map_err(at)?;
+        *known = ring.to_text();
+        Ok(())
     }
 
     fn is_ours(&self) -> bool {
@@ -49,7 +73,7 @@ impl RingPlace for RingFile {
     }
 
     fn name(&self) -> String {
-        self.0.display().to_string()
+        self.path.display().to_string()
     }
 }
 
@@ -124,7 +148,12 @@ type OfFile = (KeyRing, Box<dyn RingPlace>, Option<PathBuf>);
 
 fn of_file(path: &Path, folder: &Path, in_use: &BTreeMap<KeyId, InUse>) -> Result<OfFile, String> {
     let at = |problem: &dyn std::fmt::Display| format!("{}: {problem}", path.display());
-    let place = || Box::new(RingFile(path.to_owned()));
+    let place = |text: Zeroizing<String>| {
+        Box::new(RingFile {
+            path: path.to_owned(),
+            known: Mutex::new(text),
+        })
+    };
     let old = folder.join(PLACEHOLDER);
     match fs::read_to_string(path).map(Zeroizing::new) {
         Ok(text) => {
@@ -141,7 +170,7 @@ fn of_file(path: &Path, folder: &Path, in_use: &BTreeMap<KeyId, InUse>) -> Resul
             if fs::read(&old).is_ok_and(|key| key == ring.placeholder()) {
                 fs::remove_file(&old).map_err(|e| at(&e))?;
             }
-            Ok((ring, place(), None))
+            Ok((ring, place(text), None))
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let count: u64 = in_use.values().map(|sealed| sealed.count).sum();
@@ -158,7 +187,8 @@ fn of_file(path: &Path, folder: &Path, in_use: &BTreeMap<KeyId, InUse>) -> Resul
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(at(&e)),
                 _ => {}
             }
-            Ok((ring, place(), Some(path.to_owned())))
+            let text = ring.to_text();
+            Ok((ring, place(text), Some(path.to_owned())))
         }
         Err(e) => Err(at(&e)),
     }
@@ -186,7 +216,10 @@ fn created(old: &Path) -> Result<KeyRing, String> {
 
 /// Writes the file completely or not at all.
 fn write(path: &Path, ring: &KeyRing) -> io::Result<()> {
-    let unfinished = path.with_extension("toml.new");
+    // A link stays one: what it leads to is replaced.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut unfinished = path.clone().into_os_string();
+    unfinished.push(".new");
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)

@@ -164,6 +164,7 @@ impl Server {
             Arc::new(database.clone()),
             Arc::new(SystemRandomness),
             clock.clone(),
+            observer.clone(),
             config.keys.clone(),
         ));
         let upstream = HttpUpstream::new(config.connect_deadline)

@@ -21,8 +21,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use self::readers::Readers;
-pub(crate) use self::sealed::InUse;
 pub use self::{columns::Progress, totals::Recount, usage::UsageTable};
+use crate::vault::InUse;
 
 /// Converts a number to SQLite's integer type; a larger one becomes its maximum.
 fn number(n: u64) -> i64 {

@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -19,11 +19,13 @@ use anyrouter_core::{
     },
     ids::AccountId,
     policy::Eligible,
-    ports::{Clock, Credentials, Opened, Randomness, SealedStore, StoreError},
+    ports::{
+        Backend, Clock, Credentials, Event, Events, Opened, Randomness, SealedStore, StoreError,
+    },
     route::Holder,
     secret::Secret,
     time::Timestamp,
-    vault::{Key, KeyRing, Salt, VaultError},
+    vault::{Key, KeyRing, Salt, Sealed, VaultError},
 };
 use async_trait::async_trait;
 
@@ -41,6 +43,16 @@ pub(crate) trait RingPlace: Send + Sync {
     fn name(&self) -> String;
 }
 
+/// What is sealed under a master key.
+pub(crate) struct InUse {
+    /// Number of accounts' keys.
+    pub(crate) count: u64,
+    /// The account of one of them.
+    pub(crate) account: AccountId,
+    /// The sealed key of that account.
+    pub(crate) sealed: Sealed,
+}
+
 /// Maximum number of resting credentials that are remembered.
 const RESTING: usize = 1 << 16;
 /// Number of accounts' keys that a step of the rotation reads.
@@ -51,6 +63,7 @@ pub(crate) struct Vault {
     store: Arc<dyn SealedStore>,
     randomness: Arc<dyn Randomness>,
     clock: Arc<dyn Clock>,
+    events: Arc<dyn Events>,
     place: Box<dyn RingPlace>,
     ring: RwLock<Arc<KeyRing>>,
     /// Held while an account's key is created, and while a master key is dropped.
@@ -64,14 +77,30 @@ pub(crate) struct Vault {
 /// State of a rotation.
 #[derive(Default)]
 struct Rotation {
-    /// Held while one runs.
-    running: tokio::sync::Mutex<()>,
+    /// True while one runs.
+    is_running: AtomicBool,
     done: AtomicU64,
     total: AtomicU64,
     failed: Mutex<Option<String>>,
 }
 
 impl Rotation {
+    /// Takes the right to rotate; false if a rotation has it.
+    fn begin(&self) -> bool {
+        if self.is_running.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        self.done.store(0, Ordering::Relaxed);
+        self.total.store(0, Ordering::Relaxed);
+        *self.failed() = None;
+        true
+    }
+
+    fn end(&self, failed: Option<String>) {
+        *self.failed() = failed;
+        self.is_running.store(false, Ordering::Release);
+    }
+
     fn failed(&self) -> MutexGuard<'_, Option<String>> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -88,12 +117,14 @@ impl Vault {
         store: Arc<dyn SealedStore>,
         randomness: Arc<dyn Randomness>,
         clock: Arc<dyn Clock>,
+        events: Arc<dyn Events>,
         operators: ProviderKeys,
     ) -> Self {
         Self {
             store,
             randomness,
             clock,
+            events,
             place,
             ring: RwLock::new(Arc::new(ring)),
             creating: tokio::sync::RwLock::new(()),
@@ -182,6 +213,16 @@ impl Vault {
         self.ring().ids().count() > 1
     }
 
+    /// Adds a master key, which becomes the current one. An unfinished rotation has one already.
+    fn add_master(&self) -> Result<(), StoreError> {
+        if self.is_unfinished() {
+            return Ok(());
+        }
+        let mut ring = KeyRing::clone(&self.ring());
+        while !ring.add(self.random_key()?) {}
+        self.replace_ring(ring)
+    }
+
     fn replace_ring(&self, ring: KeyRing) -> Result<(), StoreError> {
         self.place.write(&ring)?;
         *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
@@ -191,12 +232,10 @@ impl Vault {
     /// Seals the accounts' keys under the current master key, and then drops the others. It can be
     /// interrupted anywhere, and begins where it ended.
     pub(crate) async fn reseal_all(&self) {
-        let Ok(_running) = self.rotation.running.try_lock() else {
-            return;
-        };
-        self.rotation.done.store(0, Ordering::Relaxed);
-        let failed = self.reseal().await.err().map(|e| e.to_string());
-        *self.rotation.failed() = failed;
+        if self.rotation.begin() {
+            let failed = self.reseal().await.err();
+            self.rotation.end(failed.map(|e| e.to_string()));
+        }
     }
 
     async fn reseal(&self) -> Result<(), StoreError> {
@@ -259,15 +298,25 @@ impl Credentials for Vault {
     }
 
     async fn open(&self, caller: &Caller, to: Eligible<'_>) -> Result<Opened, StoreError> {
-        if to.with_own_credential()
-            && let Some(stored) = self.usable(caller, to.provider()).next()
-        {
+        if to.with_own_credential() {
             let account = caller.key.account.as_str();
-            let secret = open_credential(&self.ring(), account, &caller.own, stored);
-            return Ok(Opened {
-                secret: Some(secret.map_err(corrupt)?),
-                own: Some(stored.record.id.clone()),
-            });
+            for stored in self.usable(caller, to.provider()) {
+                let id = &stored.record.id;
+                match open_credential(&self.ring(), account, &caller.own, stored) {
+                    Ok(secret) => {
+                        return Ok(Opened {
+                            secret: Some(secret),
+                            own: Some(id.clone()),
+                        });
+                    }
+                    // It does not keep the account from those that can be read.
+                    Err(e) => {
+                        let error = StoreError::Corrupt(format!("credential {id}: {e}"));
+                        let backend = Backend::Credentials;
+                        self.events.emit(Event::BackendFailed { backend, error });
+                    }
+                }
+            }
         }
         if caller.uses_only_own_credentials() {
             let slug = &to.provider().slug;
@@ -332,7 +381,7 @@ impl Custody for Vault {
         Ok(RingStatus {
             place: self.place.name(),
             masters: ring.ids().map(count).collect(),
-            is_rotating: self.rotation.running.try_lock().is_err(),
+            is_rotating: self.rotation.is_running.load(Ordering::Acquire),
             done: self.rotation.done.load(Ordering::Relaxed),
             total: self.rotation.total.load(Ordering::Relaxed),
             failed: self.rotation.failed().clone(),
@@ -340,14 +389,17 @@ impl Custody for Vault {
     }
 
     fn rotate(self: Arc<Self>) -> Result<(), StoreError> {
-        let Ok(running) = self.rotation.running.try_lock() else {
+        if !self.rotation.begin() {
             return Err(StoreError::Busy("a rotation is running".to_owned()));
-        };
-        let mut ring = KeyRing::clone(&self.ring());
-        while !ring.add(self.random_key()?) {}
-        self.replace_ring(ring)?;
-        drop(running);
-        tokio::spawn(async move { self.reseal_all().await });
+        }
+        if let Err(error) = self.add_master() {
+            self.rotation.end(Some(error.to_string()));
+            return Err(error);
+        }
+        tokio::spawn(async move {
+            let failed = self.reseal().await.err();
+            self.rotation.end(failed.map(|e| e.to_string()));
+        });
         Ok(())
     }
 }
@@ -359,7 +411,7 @@ mod tests {
         policy::Settings,
         ports::{
             Accounts as _,
-            memory::{ManualClock, MemoryDirectory},
+            memory::{ManualClock, MemoryDirectory, NoEvents},
         },
     };
 
@@ -400,6 +452,7 @@ mod tests {
             store.clone(),
             Arc::new(SystemRandomness),
             Arc::new(ManualClock::new(Timestamp::from_millis(1_800_000_000_000))),
+            Arc::new(NoEvents),
             config.keys,
         ))
     }

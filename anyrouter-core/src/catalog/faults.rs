@@ -61,6 +61,11 @@ impl FailureClass {
         matches!(self, Self::Credential | Self::RateLimited | Self::Quota)
     }
 
+    /// Returns true if the failure may concern what the credential has access to, and not the endpoint.
+    pub fn may_be_the_credentials(self) -> bool {
+        self.is_the_credentials() || matches!(self, Self::ModelMissing | Self::Location)
+    }
+
     /// Returns the name used in records, metrics and errors.
     pub fn as_str(self) -> &'static str {
         match self {

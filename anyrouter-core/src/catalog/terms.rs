@@ -67,7 +67,7 @@ const BY_ZDR: &str = "zdr";
 impl Terms {
     /// Returns these facts overridden by those of `own`. A retention derived from zero data
     /// retention is dropped if that statement is overridden.
-    pub(super) fn overlaid(&self, own: &Self) -> Self {
+    pub(crate) fn overlaid(&self, own: &Self) -> Self {
         let derived = |f: &Fact<u32>| f.because.as_deref().is_some_and(|b| b.starts_with(BY_ZDR));
         let kept = self
             .retention_days

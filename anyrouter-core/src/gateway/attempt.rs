@@ -8,10 +8,11 @@ use super::{load::HeldMemory, recorder::Recorder, state::Gateway};
 use crate::{
     account::{Caller, Instance},
     catalog::{Address, Protocol},
-    credential::CredentialId,
     key::KeyHash,
     policy::Eligible,
-    ports::{Backend, StoreError, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
+    ports::{
+        Backend, Opened, StoreError, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
+    },
     secret::Secret,
     time::Timestamp,
     wire::{
@@ -80,8 +81,8 @@ pub(super) struct Attempt<'a> {
     pub(super) started: Timestamp,
     pub(super) deadline: Timestamp,
     pub(super) notes: &'a [String],
-    /// Set to the caller's credential, if it is used.
-    pub(super) own: &'a OnceLock<CredentialId>,
+    /// Set to the credential that is used.
+    pub(super) used: &'a OnceLock<Opened>,
 }
 
 impl Attempt<'_> {
@@ -101,10 +102,8 @@ impl Attempt<'_> {
                 }
                 FailureClass::Credential
             })?;
-            if let Some(own) = credential.own {
-                let _ = self.own.set(own);
-            }
-            let request = self.upstream_request(address, credential.secret, &mut names)?;
+            let secret = self.used.get_or_init(|| credential).secret.as_ref();
+            let request = self.upstream_request(address, secret, &mut names)?;
             let response = gateway.ports.upstream.send(self.eligible, request).await?;
             names.latency_ms =
                 u64::try_from(gateway.ports.clock.now().since(self.started).as_millis())
@@ -184,7 +183,7 @@ impl Attempt<'_> {
     fn upstream_request(
         &self,
         address: &Address,
-        credential: Option<Secret<String>>,
+        credential: Option<&Secret<String>>,
         names: &mut ResponseMeta,
     ) -> Result<UpstreamRequest, Fault> {
         let endpoint = self.eligible.endpoint();

@@ -5,7 +5,6 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use http::HeaderMap;
@@ -36,11 +35,6 @@ use crate::{
         request::Request,
     },
 };
-
-/// Time for which a caller's credential is not used after its provider refused it, unless the provider
-/// says for how long.
-const REST: Duration = Duration::from_secs(60);
-const LONGEST_REST: Duration = Duration::from_secs(3600);
 
 /// A request with everything that its attempts need.
 pub(super) struct Dispatch {
@@ -103,6 +97,7 @@ impl Dispatch {
         let mut last: Option<(Failure, String)> = None;
         let mut rejected_by = None;
         let mut tried = 0;
+        let mut all_refused = Vec::new();
         if request.counts {
             let inbound = recorder.record.inbound;
             plan.candidates
@@ -131,7 +126,7 @@ impl Dispatch {
                 .unwrap_or_default();
             let is_only = endpoints.iter().filter(|e| holder(e).is_some()).count() < 2;
             recorder.trying(endpoint, is_only, now);
-            let own = OnceLock::new();
+            let used = OnceLock::new();
             let attempt = Attempt {
                 gateway: &gateway,
                 instance: &instance,
@@ -147,9 +142,12 @@ impl Dispatch {
                 started: now,
                 deadline,
                 notes: &plan.notes,
-                own: &own,
+                used: &used,
             };
-            match attempt.run(&recorder).await {
+            let outcome = attempt.run(&recorder).await;
+            let is_own_only = !eligible.with_operator_credential();
+            recorder.sent_with(used.into_inner().unwrap_or_default(), is_own_only);
+            match outcome {
                 Ok(Success::Plain(names, mut answer, held, status)) => {
                     if let Some(way_back) = way_back.as_ref().filter(|_| !request.counts) {
                         answer.body = restore_whole(way_back, &names, &answer.body);
@@ -157,7 +155,6 @@ impl Dispatch {
                     if let Some(held) = held {
                         answer.body = held.keep(answer.body);
                     }
-                    recorder.record.is_byok = own.get().is_some();
                     recorder.answered(endpoint, status, now);
                     return DispatchOutcome::Plain(recorder, names, answer);
                 }
@@ -171,7 +168,6 @@ impl Dispatch {
                     headers,
                     status,
                 }) => {
-                    recorder.record.is_byok = own.get().is_some();
                     recorder.answered(endpoint, status, now);
                     let endpoint = endpoint.id.clone();
                     return DispatchOutcome::Stream(Box::new(StreamStart {
@@ -207,16 +203,10 @@ impl Dispatch {
                     return DispatchOutcome::Failed(recorder, Outcome::Refused, no_memory());
                 }
                 Err(Fault::Endpoint(mut failure)) => {
-                    let own = own.get();
-                    failure.is_with_own_credential = own.is_some();
-                    // What concerns a credential of the caller's says nothing about the endpoint.
-                    let is_private = own.is_some() && failure.class.is_the_credentials()
-                        || !eligible.with_operator_credential();
-                    recorder.failed(endpoint, &failure, now, is_private);
-                    if let Some(own) = own.filter(|_| failure.class.is_the_credentials()) {
-                        let rest = failure.retry_after.map_or(REST, |r| r.min(LONGEST_REST));
-                        let until = recorder.now().after(rest);
-                        gateway.ports.credentials.rest(own, until);
+                    let refused = recorder.failed(endpoint, &mut failure, now);
+                    // Each credential of the caller's is refused once, however soon it may be used again.
+                    if let Some(own) = refused.filter(|own| !all_refused.contains(own)) {
+                        all_refused.push(own);
                         if holder(endpoint)
                             .and_then(|h| h.used_for(eligible))
                             .is_some()

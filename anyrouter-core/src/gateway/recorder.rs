@@ -1,6 +1,6 @@
 //! The usage record of a request, from its slot to its commit.
 
-use std::{borrow::Cow, sync::Arc, task::Poll};
+use std::{borrow::Cow, sync::Arc, task::Poll, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
@@ -14,10 +14,12 @@ use super::{
 };
 use crate::{
     catalog::{Endpoint, Usd},
+    credential::CredentialId,
     ids::{AccountId, EndpointId, RequestId},
     key::KeyHash,
-    ports::{Backend, Event, Reservation, Room, StoreError},
+    ports::{Backend, Event, Opened, Reservation, Room, StoreError},
     route::Observation,
+    secret::Secret,
     time::Timestamp,
     usage::{Attempt, Opening, Outcome, Record},
     wire::{
@@ -32,6 +34,12 @@ const OVERHEAD: HeaderName = HeaderName::from_static("x-anyrouter-overhead-ms");
 
 /// Status of a request whose client disconnected before the response had a status.
 const CLIENT_CLOSED: u16 = 499;
+
+/// Time for which a caller's credential is not used after its provider refused it, unless the provider
+/// says for how long.
+const REST: Duration = Duration::from_secs(60);
+const SHORTEST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(3600);
 
 /// Builds the record of a request and guarantees that it is written. If it is dropped before it is
 /// finished, the outcome is `cancelled`.
@@ -58,6 +66,10 @@ pub(super) struct Recorder {
     pub(super) waited: u64,
     /// The failed attempts, for the error that lists them.
     failures: Vec<AttemptNote>,
+    /// The credential of the last attempt.
+    used: Opened,
+    /// True if the last attempt's endpoint is eligible with the caller's own credential alone.
+    is_own_only: bool,
 }
 
 impl Recorder {
@@ -80,6 +92,8 @@ impl Recorder {
             is_redacted: false,
             prompt_estimate: 0,
             tried_at,
+            used: Opened::default(),
+            is_own_only: false,
             is_only: false,
             first_byte: None,
             waited: 0,
@@ -138,15 +152,55 @@ impl Recorder {
         self.slot.note(|o| o.endpoint = Some(endpoint.id.clone()));
     }
 
+    /// Notes which credential the last attempt was made with.
+    pub(super) fn sent_with(&mut self, used: Opened, is_own_only: bool) {
+        self.record.is_byok = used.own.is_some();
+        self.used = used;
+        self.is_own_only = is_own_only;
+    }
+
+    /// Returns the text, unless the provider repeats the credential in it.
+    fn without_secret(&self, text: Option<String>) -> Option<String> {
+        let secret = self.used.secret.as_ref().map(Secret::expose);
+        let secret = secret.filter(|secret| !secret.is_empty());
+        text.filter(|text| !secret.is_some_and(|secret| text.contains(secret)))
+    }
+
+    /// Completes a failure: it does not repeat the credential, and says whose it was. A caller's own
+    /// that the provider refused rests from now on, and is returned.
+    fn judge(&self, failure: &mut Failure) -> Option<CredentialId> {
+        for text in [&mut failure.code, &mut failure.kind, &mut failure.param] {
+            *text = self.without_secret(text.take());
+        }
+        let own = self.used.own.as_ref()?;
+        failure.is_with_own_credential = true;
+        if !failure.class.is_the_credentials() {
+            return None;
+        }
+        let rest = failure
+            .retry_after
+            .map_or(REST, |asked| asked.clamp(SHORTEST_REST, LONGEST_REST));
+        let until = self.now().after(rest);
+        self.gateway.ports.credentials.rest(own, until);
+        Some(own.clone())
+    }
+
+    /// Returns true if a failure may concern the caller's credential alone, and so says nothing about
+    /// the endpoint.
+    fn is_private(&self, failure: &Failure) -> bool {
+        self.is_own_only || failure.is_with_own_credential && failure.class.may_be_the_credentials()
+    }
+
     /// Notes that an endpoint failed, and updates its health unless the failure concerns the caller
-    /// alone.
+    /// alone. Returns the caller's credential if that was refused.
     pub(super) fn failed(
         &mut self,
         endpoint: &Endpoint,
-        failure: &Failure,
+        failure: &mut Failure,
         since: Timestamp,
-        is_private: bool,
-    ) {
+    ) -> Option<CredentialId> {
+        let refused = self.judge(failure);
+        let is_private = self.is_private(failure);
         let is_only = self.is_only;
         let now = self.now();
         let latency = u64::try_from(now.since(since).as_micros()).unwrap_or(u64::MAX);
@@ -180,6 +234,7 @@ impl Recorder {
             self.tell_failure(&endpoint.id, failure);
         }
         self.gateway.observe(&endpoint.id, seen, since, now);
+        refused
     }
 
     /// Emits an event for a failure that the request did not cause.
@@ -222,7 +277,8 @@ impl Recorder {
     }
 
     /// Notes that the answer broke off after it had begun, so that the attempt counts as failed.
-    pub(super) fn broke_off(&mut self, endpoint: &EndpointId, failure: &Failure) {
+    pub(super) fn broke_off(&mut self, endpoint: &EndpointId, failure: &mut Failure) {
+        self.judge(failure);
         if let Some(attempt) = self.record.attempts.last_mut() {
             attempt.outcome = failure.outcome().into();
         }
@@ -236,6 +292,9 @@ impl Recorder {
             error_code,
             is_final: true,
         });
+        if self.is_private(failure) {
+            return;
+        }
         self.tell_failure(endpoint, failure);
         if failure.is_the_endpoints() {
             let seen = Observation::Failed {
@@ -263,10 +322,8 @@ impl Recorder {
         self.record.estimated = estimated;
         self.record.cost = names.cost(&tokens);
         self.record.finish_reason.clone_from(&meter.finish_reason);
-        self.record
-            .native_finish_reason
-            .clone_from(&meter.native_finish_reason);
-        self.record.upstream_id.clone_from(&meter.upstream_id);
+        self.record.native_finish_reason = self.without_secret(meter.native_finish_reason.clone());
+        self.record.upstream_id = self.without_secret(meter.upstream_id.clone());
     }
 
     /// Writes the record. Later notes are not included.

@@ -156,7 +156,7 @@ impl ResponseStream {
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(upstream) = &mut self.upstream else {
             return {
-                self.fail(&Failure::of_connection(ConnectionFault::Closed));
+                self.fail(Failure::of_connection(ConnectionFault::Closed));
                 Poll::Ready(())
             };
         };
@@ -172,11 +172,11 @@ impl ResponseStream {
             },
             Some(Err(_)) if self.relay.is_finished() => self.complete(),
             Some(Err(UpstreamError::Connect(fault) | UpstreamError::Broken(fault))) => {
-                self.fail(&Failure::of_connection(fault));
+                self.fail(Failure::of_connection(fault));
             }
             None => match self.end() {
                 Ok(()) => self.complete(),
-                Err(fault) => self.fail(&Failure::of_answer(fault, 200)),
+                Err(fault) => self.fail(Failure::of_answer(fault, 200)),
             },
         }
         Poll::Ready(())
@@ -252,17 +252,17 @@ impl ResponseStream {
     fn fault(&mut self, fault: AnswerFault) {
         let is_missed = !self.relay.is_finished() || matches!(fault, AnswerFault::Error(_));
         if is_missed {
-            self.fail(&Failure::of_answer(fault, 200));
+            self.fail(Failure::of_answer(fault, 200));
         } else {
             self.complete();
         }
     }
 
     /// Fails the answer: fills in the record, and then ends the stream with an error event.
-    fn fail(&mut self, failure: &Failure) {
+    fn fail(&mut self, mut failure: Failure) {
         self.upstream = None;
         self.release_held();
-        self.recorder.broke_off(&self.endpoint, failure);
+        self.recorder.broke_off(&self.endpoint, &mut failure);
         self.recorder
             .metered(self.relay.names(), self.relay.meter());
         let mut error = failure.to_api_error(self.endpoint.as_str());
@@ -293,7 +293,7 @@ impl Source for ResponseStream {
             }
             match &self.phase {
                 Phase::Flowing if self.last_byte >= self.deadline => {
-                    self.fail(&Failure::new(FailureClass::Deadline));
+                    self.fail(Failure::new(FailureClass::Deadline));
                 }
                 Phase::Flowing => match self.poll_upstream(cx) {
                     Poll::Ready(()) => {}
@@ -308,7 +308,7 @@ impl Source for ResponseStream {
                             }
                             // Silence counts against the endpoint; the overall deadline does not.
                             let is_over = self.recorder.now() >= self.deadline;
-                            self.fail(&Failure::new(if is_over {
+                            self.fail(Failure::new(if is_over {
                                 FailureClass::Deadline
                             } else {
                                 FailureClass::Timeout

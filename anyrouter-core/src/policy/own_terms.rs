@@ -4,16 +4,16 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::{Layer, Restriction, explain::violations};
+use super::{Layer, Reason, Restriction, explain::violations};
 use crate::{
-    catalog::{Catalog, Endpoint, Terms, Tier},
+    catalog::{Catalog, Endpoint, Model, Terms, Tier},
     ids::ProviderSlug,
 };
 
 /// A caller's statement about their own credential for a provider. If that credential is used, the
-/// layers of the account, the key, the preset and the request apply these terms. The instance and
-/// the organization apply the catalog's, since an account cannot decide for them, unless the operator
-/// accepts it.
+/// layers of the account, the key, the preset and the request apply these terms. The instance and the
+/// organization apply the catalog's for the credential's tier, since an account cannot decide for them,
+/// and what the account states that is worse, unless the operator accepts its statement alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OwnTerms {
     /// The provider.
@@ -29,29 +29,43 @@ pub struct OwnTerms {
 #[derive(Debug)]
 pub(super) struct OwnEndpoint {
     /// The endpoint with the caller's terms in place of the catalog's.
-    pub(super) endpoint: Endpoint,
+    endpoint: Endpoint,
+    /// The endpoint with the catalog's terms for the tier of the caller's credential; and the same with
+    /// the facts that the caller states.
+    above: [Endpoint; 2],
     /// True if the layers above the request admit it.
     pub(super) is_allowed: bool,
-    /// True if the instance and the organization judge by the caller's terms as well.
-    pub(super) is_accepted: bool,
+    /// True if the instance and the organization judge by the caller's terms alone.
+    is_accepted: bool,
 }
 
 /// Endpoints for which the caller stated terms, by the indices of model and endpoint.
 pub(super) type OwnEndpoints = HashMap<(usize, usize), OwnEndpoint, foldhash::fast::FixedState>;
 
-/// Returns the endpoint with the terms that `layer` applies: the catalog's or the caller's.
-pub(super) fn as_judged<'a>(
-    layer: Layer,
-    catalogs: &'a Endpoint,
-    own: Option<&'a OwnEndpoint>,
-) -> &'a Endpoint {
-    let is_the_accounts = match layer {
-        Layer::Request | Layer::Preset | Layer::Key | Layer::Account => true,
-        Layer::Organization | Layer::Instance => own.is_some_and(|own| own.is_accepted),
-        Layer::Endpoint => false,
-    };
-    own.filter(|_| is_the_accounts)
-        .map_or(catalogs, |own| &own.endpoint)
+impl OwnEndpoint {
+    /// Returns how the endpoint with the caller's credential violates a layer's restriction. What the
+    /// instance and the organization forbid must hold by the catalog and by the caller's statement,
+    /// whichever is worse.
+    pub(super) fn violations(
+        &self,
+        model: Option<&Model>,
+        layer: Layer,
+        restriction: &Restriction,
+    ) -> Vec<Reason> {
+        let is_above = matches!(layer, Layer::Organization | Layer::Instance);
+        if self.is_accepted || !is_above {
+            return violations(&self.endpoint, model, layer, restriction);
+        }
+        let mut found: Vec<Reason> = Vec::new();
+        for endpoint in &self.above {
+            for reason in violations(endpoint, model, layer, restriction) {
+                if !found.iter().any(|known| known.rule == reason.rule) {
+                    found.push(reason);
+                }
+            }
+        }
+        found
+    }
 }
 
 /// Returns the endpoints that `own` covers, with the decision of the layers above the request.
@@ -68,18 +82,27 @@ pub(super) fn judge(
                 if endpoint.provider != stated.provider {
                     continue;
                 }
+                let of_catalog = Endpoint {
+                    tier: stated.tier,
+                    ..endpoint.clone()
+                };
+                let with_terms = |terms: &Terms| Endpoint {
+                    terms: terms.clone(),
+                    ..of_catalog.clone()
+                };
+                let terms = stated.terms.as_ref().unwrap_or(&endpoint.terms);
                 let mut judged = OwnEndpoint {
-                    endpoint: Endpoint {
-                        tier: stated.tier,
-                        terms: stated.terms.as_ref().unwrap_or(&endpoint.terms).clone(),
-                        ..endpoint.clone()
-                    },
+                    endpoint: with_terms(terms),
+                    above: [
+                        of_catalog.clone(),
+                        with_terms(&endpoint.terms.overlaid(terms)),
+                    ],
                     is_allowed: false,
                     is_accepted,
                 };
                 judged.is_allowed = layers.iter().all(|(layer, restriction)| {
-                    let endpoint = as_judged(*layer, endpoint, Some(&judged));
-                    violations(endpoint, Some(model), *layer, restriction).is_empty()
+                    let found = judged.violations(Some(model), *layer, restriction);
+                    found.is_empty()
                 });
                 out.insert((index, nth), judged);
             }

@@ -18,7 +18,9 @@ use super::{
 use crate::{
     account::{Caller, KeyRecord, StoredAccount, StoredKey},
     catalog::Provider,
-    credential::{CredentialId, CredentialRecord, OwnCredentials, StoredCredential},
+    credential::{
+        CredentialId, CredentialRecord, MAX_CREDENTIALS, OwnCredentials, StoredCredential,
+    },
     ids::{AccountId, RequestId},
     key::KeyHash,
     policy::{Eligible, Settings},
@@ -519,6 +521,9 @@ impl SealedStore for MemoryDirectory {
         let own = kept.own.entry(account.clone()).or_default();
         if own.all.iter().any(|c| c.record.id == record.id) {
             return Err(conflict("the credential exists"));
+        }
+        if own.all.len() >= MAX_CREDENTIALS {
+            return Err(conflict("the account has as many credentials as it may"));
         }
         own.all.push(StoredCredential {
             record,

@@ -43,12 +43,17 @@ pub fn plan<'a>(decisions: &[Decision<'a>], request: &Routing<'_>) -> Plan<'a> {
             .filter_map(|e| Ranked::new(e, request, place));
         ranked.extend(of_model);
     }
+    let is_alone = !request.preferences.allow_fallbacks || request.preferences.pin.is_some();
+    let has_named = ranked.iter().any(|r| r.order != usize::MAX);
+    if is_alone && has_named {
+        // Before the order, since an own credential comes before what is named.
+        ranked.retain(|r| r.order != usize::MAX);
+    }
     measure(&mut ranked, request);
     prefer(&mut ranked, request, &mut out.notes);
     rank(&mut ranked, request);
-    if !request.preferences.allow_fallbacks || request.preferences.pin.is_some() {
-        let named = ranked.iter().filter(|r| r.order != usize::MAX).count();
-        ranked.truncate(named.max(1));
+    if is_alone && !has_named {
+        ranked.truncate(1);
     }
     out.candidates = with_reasons(&ranked, request);
     out

@@ -4,7 +4,7 @@
 use anyrouter_core::{
     account::Caller,
     catalog::Tier,
-    credential::{CredentialId, CredentialRecord, StatedTerms, StoredCredential},
+    credential::{CredentialId, CredentialRecord, MAX_CREDENTIALS, StatedTerms, StoredCredential},
     gateway::check_given_name,
     ids::ProviderSlug,
     ports::StoreError,
@@ -26,8 +26,9 @@ use crate::{
     routes::Shared,
 };
 
-/// Maximum number of credentials of an account.
-const CREDENTIALS: usize = 100;
+/// Maximum number of regions in a statement, and the maximum length of the name of one.
+const REGIONS: usize = 100;
+const REGION: usize = 64;
 /// Maximum length of a secret, in bytes.
 const SECRET: usize = 4096;
 
@@ -137,6 +138,11 @@ fn invalid(param: &str, message: impl Into<String>) -> ApiError {
     error
 }
 
+fn too_many() -> ApiError {
+    let message = format!("an account has at most {MAX_CREDENTIALS} credentials; remove one first");
+    ApiError::new(409, "too_many_credentials", message)
+}
+
 fn missing() -> ApiError {
     ApiError::new(
         404,
@@ -196,14 +202,16 @@ pub(super) async fn add(
         let message = "`provider_id` names no provider; GET /api/v1/providers lists them by slug";
         return Err(invalid("provider_id", message).into());
     };
+    check_terms(new.terms.as_ref())?;
     let account = &caller.key.account;
     let all = app.custody.credentials(account).await?;
-    if all.len() >= CREDENTIALS {
-        let message = format!("an account has at most {CREDENTIALS} credentials; remove one first");
-        return Err(ApiError::new(409, "too_many_credentials", message).into());
+    if all.len() >= MAX_CREDENTIALS {
+        return Err(too_many().into());
     }
     let of_provider = all.iter().filter(|c| c.record.provider == provider.slug);
-    let next = of_provider.map(|c| c.record.position + 1).max();
+    let next = of_provider
+        .map(|c| c.record.position.saturating_add(1))
+        .max();
     let now = app.clock().now();
     let bits = app.gateway.ports().randomness.key_bits()?;
     let digits: String = bits.iter().take(8).map(|b| format!("{b:02x}")).collect();
@@ -219,8 +227,21 @@ pub(super) async fn add(
         terms: new.terms,
         created_at: now,
     };
-    app.custody.add(account, record.clone(), &secret).await?;
+    match app.custody.add(account, record.clone(), &secret).await {
+        // Others were added at the same time.
+        Err(StoreError::Conflict(_)) => return Err(too_many().into()),
+        added => added?,
+    }
     Ok(Created(shown(&app, &caller, &record.id).await?))
+}
+
+fn check_terms(terms: Option<&StatedTerms>) -> Result<(), ApiError> {
+    let regions = terms.and_then(|t| t.regions.as_ref());
+    if regions.is_some_and(|r| r.len() > REGIONS || r.iter().any(|name| name.len() > REGION)) {
+        let message = format!("`regions` has at most {REGIONS} names of at most {REGION} bytes");
+        return Err(invalid("terms.regions", message));
+    }
+    Ok(())
 }
 
 /// Returns the end of a secret, if the rest is long enough to stay one.
@@ -239,6 +260,7 @@ pub(super) async fn change(
     if let Some(label) = &change.label {
         check_given_name("label", label)?;
     }
+    check_terms(change.terms.as_ref().and_then(Option::as_ref))?;
     let account = &caller.key.account;
     let mut tries = CHANGES;
     loop {

@@ -95,8 +95,8 @@ pub(super) async fn rotate(
             let message = "a rotation is running; GET /api/v1/vault shows its progress";
             return Err(ApiError::new(409, "rotation_running", message).into());
         }
-        Err(e @ StoreError::Unavailable(_)) => {
-            let message = format!("the master key was not rotated: {e}");
+        Err(StoreError::Unavailable(why)) => {
+            let message = format!("the master key was not rotated: {why}");
             return Err(ApiError::new(409, "ring_not_ours", message).into());
         }
         Err(e) => return Err(e.into()),

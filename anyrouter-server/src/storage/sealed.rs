@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyrouter_core::{
-    credential::{CredentialRecord, OwnCredentials, StoredCredential},
+    credential::{CredentialRecord, MAX_CREDENTIALS, OwnCredentials, StoredCredential},
     ids::AccountId,
     ports::{SealedStore, StoreError},
     vault::{KeyId, Sealed},
@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Database, Failure, forget, number};
+use crate::vault::InUse;
 
 fn sealed(bytes: Vec<u8>) -> Result<Sealed, Failure> {
     Sealed::from_bytes(bytes).map_err(|e| StoreError::Corrupt(format!("a sealed row: {e}")).into())
@@ -42,16 +43,6 @@ pub(super) fn own_credentials(
     let mut own = OwnCredentials { key, all };
     own.sort();
     Ok(own)
-}
-
-/// What is sealed under a master key.
-pub(crate) struct InUse {
-    /// Number of accounts' keys.
-    pub(crate) count: u64,
-    /// The account of one of them.
-    pub(crate) account: AccountId,
-    /// The sealed key of that account.
-    pub(crate) sealed: Sealed,
 }
 
 /// Returns the accounts' keys under each master key.
@@ -105,10 +96,21 @@ impl SealedStore for Database {
         let (account, callers) = (account.clone(), self.callers.clone());
         self.run(move |c| {
             let text = serde_json::to_string(&record)?;
-            c.execute(
-                "INSERT INTO credential (account, id, record, sealed) VALUES (?1, ?2, ?3, ?4)",
-                params![account.as_str(), &*record.id, text, sealed.bytes()],
+            let added = c.execute(
+                "INSERT INTO credential (account, id, record, sealed) SELECT ?1, ?2, ?3, ?4
+                 WHERE (SELECT count(*) FROM credential WHERE account = ?1) < ?5",
+                params![
+                    account.as_str(),
+                    &*record.id,
+                    text,
+                    sealed.bytes(),
+                    number(MAX_CREDENTIALS as u64)
+                ],
             )?;
+            if added == 0 {
+                let why = "the account has as many credentials as it may".to_owned();
+                return Err(StoreError::Conflict(why).into());
+            }
             forget(&callers, &account);
             Ok(())
         })

@@ -293,6 +293,170 @@ fn a_credential_whose_terms_policy_does_not_admit_is_not_even_tried() {
 }
 
 #[test]
+fn the_instance_judges_an_own_credential_by_its_tier_and_by_the_worse_terms() {
+    let upstream = Upstream::start();
+    upstream.on("m", vec![Act::Json(200, completion("ok"))]);
+    let trains_on_free = "terms = { trains_on_paid = false, trains_on_free = true, publishes_free = true, retention_days = 0, zdr = true }";
+    let strict = "[privacy]\nallow_training_paid = false\nallow_training_free = false\nallow_publication = false\nmax_retention_days = 0\n";
+    let setup = Setup::new().provider("open", "openai_chat", &upstream, trains_on_free);
+    let server = setup
+        .model("lab/m", &[("open", "m", "")])
+        .more(strict)
+        .start();
+    // The account allows everything, and the operator's credential is of the paid tier.
+    server.patch_privacy(
+        &json!({"allow_training_paid": true, "allow_training_free": true, "allow_publication": true}),
+    );
+    let id = add(&server, "open", FIRST, &json!({"tier": "free"}));
+    let path = format!("/auth/byok/{id}");
+    for statement in [
+        json!({"tier": "free"}),
+        json!({"tier": null}),
+        json!({"tier": "paid", "terms": {"trains_on_paid": true, "retention_days": 0, "zdr": true}}),
+        json!({"tier": "paid", "terms": {"trains_on_paid": false, "retention_days": 365, "zdr": false}}),
+    ] {
+        let change = server
+            .request("PATCH", &path)
+            .bearer_auth(&server.management);
+        assert_eq!(change.json(&statement).send().unwrap().status(), 200);
+        assert_eq!(server.chat("lab/m", json!({})).status(), 200);
+        let last = used(&upstream, "m").pop().unwrap();
+        assert_eq!(last, "upstream-secret-key", "{statement}");
+    }
+    let change = server
+        .request("PATCH", &path)
+        .bearer_auth(&server.management);
+    let fine = json!({"tier": "paid", "terms": null});
+    assert_eq!(change.json(&fine).send().unwrap().status(), 200);
+    assert_eq!(server.chat("lab/m", json!({})).status(), 200);
+    assert_eq!(used(&upstream, "m").pop().unwrap(), FIRST);
+}
+
+#[test]
+fn what_the_request_names_alone_comes_before_an_own_credential() {
+    let upstream = Upstream::start();
+    let server = setup(&upstream).start();
+    add(&server, "more", FIRST, &json!({"tier": "paid"}));
+    let only = json!({"provider": {"order": ["open"], "allow_fallbacks": false}});
+    assert_eq!(server.chat("lab/m", only).status(), 200);
+    assert_eq!(used(&upstream, "m"), ["upstream-secret-key"]);
+    assert!(upstream.seen_of("n").is_empty());
+}
+
+#[test]
+fn a_provider_that_asks_for_no_wait_is_not_asked_again_with_the_same_credential() {
+    let upstream = Upstream::start();
+    let server = setup(&upstream).start();
+    add(&server, "more", FIRST, &json!({"tier": "paid"}));
+    let busy = json!({"error": {"message": "no", "code": "no"}}).to_string();
+    upstream.on("n", vec![Act::With(429, vec![("retry-after", "0")], busy)]);
+    let response = server.chat("lab/m", json!({}));
+    assert_eq!(response.status(), 200);
+    let of_own = used(&upstream, "n").into_iter().filter(|k| k == FIRST);
+    assert_eq!(of_own.count(), 1);
+}
+
+#[test]
+fn an_own_credential_never_cools_an_endpoint_for_others() {
+    let upstream = Upstream::start();
+    let server = setup(&upstream).start();
+    let id = add(&server, "open", FIRST, &json!({"tier": "paid"}));
+    let missing = |status, code: &str| {
+        Act::Json(
+            status,
+            json!({"error": {"message": "no access", "code": code}}),
+        )
+    };
+    let event = |data: &Value| format!("data: {data}\n\n");
+    let limited = vec![
+        event(&json!({"choices": [{"index": 0, "delta": {"content": "o"}}]})),
+        event(
+            &json!({"error": {"message": "no", "code": "rate_limit_exceeded", "type": "rate_limit_error"}}),
+        ),
+    ];
+    for act in [
+        missing(404, "model_not_found"),
+        missing(403, "unsupported_country_region_territory"),
+        Act::Events(limited),
+    ] {
+        upstream.on("m", vec![act, Act::Json(200, completion("ok"))]);
+        let stream = json!({"stream": true, "provider": {"only": ["open"]}});
+        let _ = server.chat("lab/m", stream).text();
+        // Without the account's credential, the endpoint is asked again at once.
+        let path = format!("/auth/byok/{id}");
+        let disable = |disabled: bool| {
+            let change = server
+                .request("PATCH", &path)
+                .bearer_auth(&server.management);
+            let changed = change.json(&json!({"disabled": disabled})).send();
+            assert_eq!(changed.unwrap().status(), 200);
+        };
+        disable(true);
+        let others = server.chat("lab/m", json!({"provider": {"only": ["open"]}}));
+        assert_eq!(others.status(), 200);
+        disable(false);
+    }
+}
+
+#[test]
+fn a_credential_that_the_provider_repeats_is_kept_nowhere() {
+    let upstream = Upstream::start();
+    let server = setup(&upstream).start();
+    let key = "own-key-AAAA-0123456789abcd";
+    let id = add(&server, "open", key, &json!({"tier": "paid"}));
+    let renew = || {
+        let change = server
+            .request("PATCH", &format!("/auth/byok/{id}"))
+            .bearer_auth(&server.management);
+        assert_eq!(change.json(&json!({})).send().unwrap().status(), 200);
+    };
+    for status in [400, 401, 500] {
+        let error = json!({"error": {"message": key, "code": key, "type": key, "param": key}});
+        upstream.on(
+            "m",
+            vec![Act::Json(status, error), Act::Json(200, completion("ok"))],
+        );
+        let only = json!({"provider": {"only": ["open"]}});
+        let response = server.chat("lab/m", only);
+        assert_eq!(used(&upstream, "m").pop().unwrap() == key, status != 401);
+        assert!(!response.text().unwrap().contains(key), "{status}");
+        renew();
+    }
+    let mut answer = completion("ok");
+    answer["id"] = json!(key);
+    answer["choices"][0]["finish_reason"] = json!(key);
+    upstream.on("m", vec![Act::Json(200, answer)]);
+    assert_eq!(server.chat("lab/m", json!({})).status(), 200);
+    assert_eq!(used(&upstream, "m").pop().unwrap(), key);
+    assert!(!contains(server.dir.path(), key.as_bytes()));
+}
+
+#[test]
+fn an_account_has_at_most_a_hundred_credentials_however_fast_it_adds_them() {
+    let upstream = Upstream::start();
+    let server = setup(&upstream).start();
+    let last = json!({"position": u32::MAX});
+    add(&server, "open", FIRST, &last);
+    add(&server, "open", FIRST, &json!({}));
+    assert_eq!(list(&server)[1]["position"], u32::MAX);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..15 {
+                    let body = json!({"provider_id": "open", "api_key": SECOND});
+                    server.post("/auth/byok", &server.management, &body);
+                }
+            });
+        }
+    });
+    assert_eq!(list(&server).len(), 100);
+    let regions = json!({"regions": vec!["eu"; 101]});
+    let body = json!({"provider_id": "open", "api_key": FIRST, "terms": regions});
+    let refused = server.post("/auth/byok", &server.management, &body);
+    assert_eq!(refused.status(), 400);
+}
+
+#[test]
 fn a_wrong_credential_is_refused_and_not_repeated() {
     let upstream = Upstream::start();
     let server = setup(&upstream).start();
@@ -363,8 +527,14 @@ fn the_master_key_is_rotated_while_requests_are_served() {
     assert_eq!(after["master_keys"][0]["accounts"], 1);
     assert_ne!(fs::read_to_string(&ring).unwrap(), text);
     assert!(used(&upstream, "m").iter().all(|key| key == FIRST));
-    // The old ring opens nothing any more, and nothing is overwritten.
+    // A ring that something else changed is not overwritten.
     let new = fs::read(&ring).unwrap();
+    let changed = [new.as_slice(), b"# more\n"].concat();
+    fs::write(&ring, &changed).unwrap();
+    let refused = server.post("/vault/rotate", &server.management, &json!({}));
+    assert_ne!(refused.status(), 200);
+    assert_eq!(fs::read(&ring).unwrap(), changed);
+    // The old ring opens nothing any more, and nothing is overwritten.
     server.kill();
     fs::write(&ring, &text).unwrap();
     let fails = |expected: &str| {
