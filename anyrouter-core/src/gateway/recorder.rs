@@ -35,6 +35,10 @@ const OVERHEAD: HeaderName = HeaderName::from_static("x-anyrouter-overhead-ms");
 /// Status of a request whose client disconnected before the response had a status.
 const CLIENT_CLOSED: u16 = 499;
 
+/// Length from which a credential is a secret. Servers of one's own are often given a word, which may
+/// be part of any code.
+const SECRET: usize = 8;
+
 /// Time for which a caller's credential is not used after its provider refused it, unless the provider
 /// says for how long.
 const REST: Duration = Duration::from_secs(60);
@@ -162,7 +166,7 @@ impl Recorder {
     /// Returns the text, unless the provider repeats the credential in it.
     fn without_secret(&self, text: Option<String>) -> Option<String> {
         let secret = self.used.secret.as_ref().map(Secret::expose);
-        let secret = secret.filter(|secret| !secret.is_empty());
+        let secret = secret.filter(|secret| secret.len() >= SECRET);
         text.filter(|text| !secret.is_some_and(|secret| text.contains(secret)))
     }
 
