@@ -59,7 +59,7 @@ impl StatedTerms {
     }
 }
 
-/// What is known of an account's credential besides its secret.
+/// The facts about an account's credential, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialRecord {
@@ -92,7 +92,7 @@ pub struct CredentialRecord {
 /// A credential as it is stored.
 #[derive(Clone, Debug)]
 pub struct StoredCredential {
-    /// What is known of it.
+    /// Its facts.
     pub record: CredentialRecord,
     /// The secret, sealed under the account's key.
     pub sealed: Sealed,

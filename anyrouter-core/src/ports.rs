@@ -305,15 +305,17 @@ pub trait SealedStore: Send + Sync {
 /// Credentials for providers. A caller's own credential takes precedence over the operator's.
 #[async_trait]
 pub trait Credentials: Send + Sync {
-    /// Returns whose credential a caller's request to this provider would be sent with, or `None` if it
-    /// cannot be sent. A provider that needs none counts as the operator's. Without a caller, only the
-    /// operator's credentials count. This is called for every endpoint and must answer from memory.
+    /// Returns who has a credential that a caller's request to this provider may use; `None` if nobody.
+    /// [`Holder::used_for`] decides between them. A provider that needs none counts as the operator's.
+    /// Without a caller, only the operator's credentials count. This is called for every endpoint and
+    /// must answer from memory.
     fn holder(&self, caller: Option<&Caller>, provider: &Provider) -> Option<Holder>;
 
-    /// Returns the credential for an eligible endpoint, in the clear while a request is forwarded. The operator's is returned only if the endpoint is
-    /// eligible [with it](Eligible::with_operator_credential), and the caller's own only if the
-    /// endpoint is eligible [with that](Eligible::with_own_credential). Fails with
-    /// [`StoreError::Absent`] if a credential is needed and there is none of these.
+    /// Returns the credential for an eligible endpoint, in the clear while a request is forwarded (P08).
+    /// The operator's is returned only if the endpoint is eligible
+    /// [with it](Eligible::with_operator_credential), and the caller's own only if the endpoint is
+    /// eligible [with that](Eligible::with_own_credential). Fails with [`StoreError::Absent`] if a
+    /// credential is needed and there is none of these.
     async fn open(&self, caller: &Caller, to: Eligible<'_>) -> Result<Opened, StoreError>;
 
     /// Notes that a provider refused a caller's own credential. Until `until`, the next one is used.

@@ -43,7 +43,7 @@ pub(crate) trait RingPlace: Send + Sync {
     fn name(&self) -> String;
 }
 
-/// What is sealed under a master key.
+/// The accounts' keys under a master key: their number, and one of them.
 pub(crate) struct InUse {
     /// Number of accounts' keys.
     pub(crate) count: u64,

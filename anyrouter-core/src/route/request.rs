@@ -22,7 +22,7 @@ pub struct Needs {
     pub not_carried: Vec<(Protocol, String)>,
 }
 
-/// Who has a credential for a provider.
+/// The holders of a credential for a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// The caller's account.

@@ -80,7 +80,7 @@ impl Salt {
     }
 }
 
-/// What a row is: its kind, and its place. A row does not open in another one's place.
+/// The kind and the place of a row. A row does not open in another one's place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity(Vec<u8>);
 

@@ -255,7 +255,7 @@ pub struct Failure {
     pub kind: Option<String>,
     /// The member of the request that the provider names, if it is one.
     pub param: Option<String>,
-    /// What the model cannot do, if the provider refused the request for that.
+    /// The capability that the model lacks, if the provider refused the request for that.
     pub capability: Option<Capability>,
     /// The wait that the provider asks for.
     pub retry_after: Option<Duration>,

@@ -35,7 +35,7 @@ pub struct ProviderError {
     pub kind: Option<String>,
     /// Member of the request that the error names, if it has the form of one.
     pub param: Option<String>,
-    /// What the model cannot do, if it refused the request for that.
+    /// The capability that the model lacks, if it refused the request for that.
     pub capability: Option<Capability>,
     /// Wait that the provider asks for.
     pub retry_after: Option<Duration>,

@@ -105,7 +105,7 @@ pub(super) struct NewCredential {
     kind: Option<String>,
 }
 
-/// What can be changed of a credential. Null removes a statement.
+/// A change of a credential. Null removes a statement.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(clippy::option_option)] // left out, null, or a value

@@ -1,4 +1,4 @@
-//! What is sealed: the accounts' keys, and their credentials for providers.
+//! The sealed rows: accounts' keys, and their credentials for providers.
 
 use std::collections::BTreeMap;
 

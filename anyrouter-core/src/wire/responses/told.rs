@@ -1,4 +1,4 @@
-//! What a client was told of the items of a stream that passes. Packages and agents put a text
+//! The items of a passing stream that a client was told of. Packages and agents put a text
 //! together from its pieces, within a part that was announced; some upstreams give only the whole.
 
 use super::{
@@ -10,7 +10,7 @@ use crate::wire::json::{objects, push_numbers, replace_members};
 /// Maximum nesting depth of an item.
 const DEPTH: usize = 512;
 
-/// What a client was told.
+/// The items that a client was told of.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// The parts that were announced: item and part.
@@ -137,7 +137,7 @@ impl Told {
     }
 }
 
-/// Where events are written, and the id of their item.
+/// The place of events, and the id of their item.
 struct Stream<'a> {
     sequence: &'a mut u64,
     out: &'a mut Vec<u8>,
